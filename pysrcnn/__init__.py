@@ -1,0 +1,24 @@
+"""SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
+
+`reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network, `load` gets
+a trained one, `upscale` enlarges a picture with it.
+"""
+
+from . import kernels, reference
+from ._version import __version__
+from .metrics import psnr, ssim
+from .model import SRCNN, load
+from .resize import imresize
+from .upscale import upscale
+
+__all__ = [
+    "SRCNN",
+    "__version__",
+    "imresize",
+    "kernels",
+    "load",
+    "psnr",
+    "reference",
+    "ssim",
+    "upscale",
+]

@@ -1,0 +1,7 @@
+"""``python -m pysrcnn`` is the command ``pysrcnn``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

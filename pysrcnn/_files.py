@@ -1,0 +1,47 @@
+"""Files are written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["written_whole"]
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; renamed to `path` when the block ends well.
+
+    If the block raises, or the process dies, what was at `path` before is still there. The
+    temporary name has the suffix of `path`, which writers of pictures go by.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+        With a sentence, if `path` cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        raise PermissionError(
+            f"cannot write {path} ({error.strerror}): choose another folder or change its rights"
+        ) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        # mkstemp makes files that only their owner can read; give them the usual rights instead.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,350 @@
+"""The command ``pysrcnn``: upscale, evaluate, train, info.
+
+Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from . import kernels
+from ._files import written_whole
+from ._version import __version__
+from .data import read_pairs
+from .evaluate import Score, average, evaluate, mean_psnr
+from .model import SRCNN, load, shipped
+from .pictures import list_pictures, read_picture, write_picture
+from .train import RECIPES, Recipe, Training
+from .upscale import upscale
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command with these arguments (by default those of the process): the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
+        return _complain(e, 2)
+    except (OSError, FloatingPointError, MemoryError) as e:
+        return _complain(e, 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _complain(problem: object, code: int) -> int:
+    print(f"pysrcnn: {problem or type(problem).__name__}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pysrcnn", description="Enlarge pictures with SRCNN; train and evaluate it."
+    )
+    parser.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("upscale", help="enlarge pictures")
+    command.set_defaults(run=_upscale)
+    command.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="OUT",
+        help="the file to write; with several pictures, a folder (default: IN_x3.png beside IN)",
+    )  # fmt: skip
+    _add_scale(command, default=3)
+    _add_model(command)
+
+    command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
+    command.set_defaults(run=_evaluate)
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="original pictures")
+    _add_scale(command, default=3)
+    _add_model(command)
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+
+    command = commands.add_parser(
+        "train", help="train a network on a folder of pictures",
+        description="Train a network on a folder of pictures. Learning rates and all else that is "
+        "not given come from the recipe.",
+    )  # fmt: skip
+    command.set_defaults(run=_train)
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
+    _add_scale(command, required=True)
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz")
+    command.add_argument("--recipe", choices=RECIPES, default="modern", help="(default: modern)")
+    command.add_argument("--network", type=_sizes, metavar="9-1-5", help="filter sizes")
+    command.add_argument("--filters", type=_sizes, metavar="64-32", help="numbers of filters")
+    command.add_argument("--channels", type=int, choices=(1, 3), help="1: luminance, 3: RGB")
+    command.add_argument("--steps", type=int)
+    command.add_argument("--batch", type=int, help="sub-images a step")
+    command.add_argument("--size", type=int, help="side of the sub-images in pixels")
+    command.add_argument(
+        "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
+    )
+    command.add_argument("--optimizer", choices=("adam", "sgd"))
+    command.add_argument(
+        "--learning-rate", type=float, metavar="RATE",
+        help="of all layers but the last; the last layer and the biases keep their ratio to it",
+    )  # fmt: skip
+    command.add_argument("--seed", type=int)
+    command.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="weights to start from, of any scale"
+    )
+    command.add_argument(
+        "--validation", type=Path, metavar="FOLDER",
+        help="pictures to watch PSNR on (default: every 20th training picture, held back)",
+    )  # fmt: skip
+    command.add_argument(
+        "--every", type=int, default=2000, metavar="STEPS",
+        help="how often to validate and write a checkpoint (default: 2000)",
+    )  # fmt: skip
+    command.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint, OUT with .checkpoint"
+    )
+    command.add_argument(
+        "--score", type=Path, metavar="FOLDER",
+        help="evaluate on these pictures at the end and put the averages into the card",
+    )  # fmt: skip
+
+    command = commands.add_parser("info", help="versions, processor, threads, shipped weights")
+    command.set_defaults(run=_info)
+    return parser
+
+
+def _add_scale(command: argparse.ArgumentParser, **options) -> None:
+    note = "" if options.get("required") else " (default: 3)"
+    command.add_argument(
+        "-s", "--scale", type=int, choices=(2, 3, 4), help=f"factor of enlargement{note}", **options
+    )
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-m", "--model", default="9-1-5",
+        help="shipped weights by name, or a .npz or .mat file (default: 9-1-5)",
+    )  # fmt: skip
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """ "9-1-5" -> (9, 1, 5)."""
+    return tuple(int(part) for part in text.split("-"))
+
+
+# ---------------------------------------------------------------------------------------- upscale
+
+
+def _upscale(options: argparse.Namespace) -> int:
+    if len(options.pictures) > 1 and options.output and not options.output.is_dir():
+        raise ValueError(f"several pictures need a folder to go to; {options.output} is not one")
+    network = load(options.model, options.scale)
+    code = 0
+    for path in options.pictures:
+        try:
+            print(enlarge_file(path, options.output, options.scale, network), flush=True)
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            if len(options.pictures) == 1:
+                raise
+            code = max(code, _complain(error, 2))
+    return code
+
+
+def enlarge_file(path: Path, output: Path | None, scale: int, network: SRCNN) -> str:
+    """Enlarge one picture file; `output` is a file, a folder, or None for beside it.
+
+    Returns a sentence: what was written, and how big it is.
+    """
+    picture = read_picture(path)
+    name = f"{path.stem}_x{scale}.png"
+    if output is None:
+        output = path.with_name(name)
+    elif output.is_dir():
+        output = output / name
+    if output.exists() and output.samefile(path):
+        raise ValueError(f"{output} is the picture itself: give the result another name")
+    began = time.perf_counter()
+    enlarged = upscale(picture, scale, network)
+    seconds = time.perf_counter() - began
+    write_picture(output, enlarged)
+    return (
+        f"{output}: {enlarged.shape[1]} x {enlarged.shape[0]} pixels, from "
+        f"{picture.shape[1]} x {picture.shape[0]} by {network.name} x{scale} in {seconds:.2f} s"
+    )
+
+
+# --------------------------------------------------------------------------------------- evaluate
+
+_ROW = "{:<20.20} {:>9} {:>9}   {:>9} {:>9}"
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    network = load(options.model, options.scale)
+    scores = []
+    for score in evaluate(options.folder, network, options.scale):
+        if not scores:
+            title = "file" if os.sep in options.model else options.model
+            print(_ROW.format(f"scale {options.scale}", "bicubic", "", title, ""))
+            print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
+        scores.append(score)
+        _print_score(score)
+    mean = average(scores)
+    _print_score(mean)
+    if options.json:
+        table = {
+            "folder": options.folder.name,
+            "scale": options.scale,
+            "model": Path(options.model).name,
+            "pictures": [dataclasses.asdict(s) for s in scores],
+            "average": dataclasses.asdict(mean),
+        }
+        _write_json(options.json, table)
+    return 0
+
+
+def _print_score(score: Score) -> None:
+    numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
+    cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
+    print(_ROW.format(score.picture, *cells), flush=True)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------ train
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The chosen recipe, with what the command line changes."""
+    recipe = RECIPES[options.recipe]
+    given = {
+        "sizes": options.network,
+        "filters": options.filters,
+        "c": options.channels,
+        "steps": options.steps,
+        "batch": options.batch,
+        "size": options.size,
+        "optimizer": options.optimizer,
+        "seed": options.seed,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if options.stride is not None:
+        changes["stride"] = options.stride or None
+    if options.learning_rate is not None:
+        ratio = recipe.last_learning_rate / recipe.learning_rate
+        changes["learning_rate"] = options.learning_rate
+        changes["last_learning_rate"] = options.learning_rate * ratio
+    return dataclasses.replace(recipe, **changes)
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe, scale = _recipe(options), options.scale
+    if options.output.suffix.lower() != ".npz":
+        raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
+    checkpoint = options.output.with_suffix(".checkpoint")
+    if checkpoint.exists() and not options.resume:
+        raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+
+    pictures = list_pictures(options.folder)
+    if options.validation:
+        watched = list_pictures(options.validation)
+    else:
+        watched = pictures[::20]
+        pictures = [p for p in pictures if p not in watched] or pictures
+    pairs = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
+    validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
+    start = load(options.start) if options.start else None
+    training = Training(recipe, pairs, start)
+    if options.resume:
+        training.load(checkpoint)
+    print(
+        f"{training.network.name} x{scale}: {len(pairs)} pictures, {recipe.steps} steps of "
+        f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures",
+        flush=True,
+    )
+    _run(training, validation, scale, checkpoint, options.every)
+
+    network = training.result()
+    network.scale = scale
+    network.card["data"] = f"{options.folder.resolve().name}, {len(pairs)} pictures"
+    network.card["start"] = options.start.name if options.start else recipe.init
+    network.card["scores"] = {}
+    if options.score:
+        mean = average(list(evaluate(options.score, network, scale)))
+        network.card["scores"][options.score.resolve().name] = {
+            "PSNR": round(mean.psnr, 4),
+            "SSIM": round(mean.ssim, 5),
+        }
+        _print_score(mean)
+    network.save(options.output)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{options.output}: {network!r}")
+    return 0
+
+
+def _run(training: Training, validation: list, scale: int, checkpoint: Path, every: int) -> None:
+    """All steps, with a line and a checkpoint every so many; a checkpoint also when stopped."""
+    losses = []
+    steps = training.recipe.steps
+    begun, first = time.perf_counter(), training.step
+    try:
+        for progress in training.run():
+            losses.append(progress.loss)
+            if progress.step % every and progress.step < steps:
+                continue
+            decibels = mean_psnr(training.result(), validation, scale)
+            training.save(checkpoint)
+            speed = (progress.step - first) / (time.perf_counter() - begun)
+            left = (steps - progress.step) / speed / 60
+            print(
+                f"step {progress.step:>7}/{steps}  loss {np.mean(losses):.6f}  "
+                f"PSNR {decibels:.3f}  {speed * training.recipe.batch:.0f} samples/s  "
+                f"{left:.1f} min left",
+                flush=True,
+            )
+            losses.clear()
+    except KeyboardInterrupt:
+        training.save(checkpoint)
+        print(f"stopped at step {training.step}: go on with --resume", file=sys.stderr)
+        raise
+
+
+# ------------------------------------------------------------------------------------------- info
+
+
+def _info(options: argparse.Namespace) -> int:
+    rows = [("pysrcnn", __version__), ("python", platform.python_version())]
+    rows += [(n, importlib.metadata.version(n)) for n in ("numpy", "scipy", "imageio", "numba")]
+    rows += [
+        ("system", platform.platform(terse=True)),
+        ("processor", f"{platform.machine()}, {numba.core.config.CPU_NAME or _cpu_name()}"),
+        ("vectors", f"{kernels.VECTOR_BYTES * 8} bits, tile {kernels.ROWS} x {kernels.COLUMNS}"),
+        ("threads", f"{numba.get_num_threads()} of {os.cpu_count()}"),
+    ]
+    for name, value in rows:
+        print(f"{name:<12}{value}")
+    print("weights")
+    for (name, scale), path in shipped().items():
+        card = load(path).card
+        scores = ", ".join(f"{k} {v['PSNR']:.2f} dB" for k, v in card.get("scores", {}).items())
+        print(f"  {name} x{scale}   {card.get('data', '')}; {scores}")
+    return 0
+
+
+def _cpu_name() -> str:
+    import llvmlite.binding
+
+    return llvmlite.binding.get_host_cpu_name()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""Training data: pictures -> pairs of (low, high) -> batches.
+
+low is what the network is given, a picture shrunk and enlarged again by bicubic interpolation
+(the paper's Y); high is the picture itself (the paper's X). Both are float32 (c, H, W) in 0..1.
+
+A sampler gives the batch of any step as a function of seed and step alone, so that training that
+was interrupted goes on with just the batches it would have had.
+"""
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from .color import rgb_to_luma
+from .pictures import list_pictures, read_picture
+from .resize import imresize
+
+__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "read_pairs"]
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def luma(picture: np.ndarray) -> np.ndarray:
+    """Y of a picture under the paper's protocol: rounded to the levels of uint8, in 0..1.
+
+    Parameters
+    ----------
+    picture : array (H, W), (H, W, 3) or (H, W, 4)
+        As `read_picture` returns it. Grey is taken to be Y already; alpha is left aside.
+
+    Returns
+    -------
+    y : float64 array (H, W), multiples of 1/255
+    """
+    picture = _unit(picture)
+    y = picture if picture.ndim == 2 else rgb_to_luma(picture[:, :, :3])
+    return np.floor(y * 255 + 0.5) / 255
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    """float64, and integers divided by their largest value."""
+    if picture.dtype.kind == "u":
+        return picture / np.iinfo(picture.dtype).max
+    return picture.astype(np.float64)
+
+
+def modcrop(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Cut the last rows and columns off, so that `scale` divides height and width."""
+    height, width = picture.shape[:2]
+    return picture[: height - height % scale, : width - width % scale]
+
+
+def degrade(high: np.ndarray, scale: int) -> np.ndarray:
+    """Shrink by `scale` and enlarge back, both bicubic, nothing rounded in between.
+
+    `high` is a float array (H, W) or (H, W, 3) whose sides `scale` divides. There is no blur but
+    that of the antialiased shrinking, as in the authors' code.
+    """
+    return imresize(imresize(high, scale=1 / scale), shape=high.shape[:2])
+
+
+def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
+    """(low, high), float32 (c, H, W), of a picture: its luma for c = 1, its RGB for c = 3."""
+    if c == 1:
+        high = luma(picture)
+    else:
+        unit = _unit(picture)
+        high = unit[:, :, :3] if unit.ndim == 3 else np.repeat(unit[:, :, None], 3, axis=2)
+    high = modcrop(high, scale)
+    low = degrade(high, scale)
+    low, high = (x.reshape(*x.shape[:2], c).transpose(2, 0, 1) for x in (low, high))
+    return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
+
+
+def read_pairs(
+    paths: str | os.PathLike | Iterable, scale: int, c: int = 1, smallest: int = 1
+) -> list[Pair]:
+    """`pair` of each picture of a folder, or of each of several files.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such folder, or a file is not a picture, or a picture has fewer than
+        `smallest` rows or columns (after `modcrop`).
+    """
+    if isinstance(paths, (str, os.PathLike)):
+        paths = list_pictures(paths)
+    pairs = []
+    for path in paths:
+        picture = read_picture(path)
+        height, width = (side - side % scale for side in picture.shape[:2])
+        if min(height, width) < smallest:
+            raise ValueError(
+                f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, wanted at least "
+                f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"
+            )
+        pairs.append(pair(picture, scale, c))
+    return pairs
+
+
+class SubImages:
+    """All sub-images on a grid, in a new random order each epoch: the paper's sampling.
+
+    Parameters
+    ----------
+    pairs : list of (low, high)
+    size : int
+        Side of the sub-images of low, in pixels. The paper: 33.
+    stride : int
+        From one to the next. The paper: 14.
+    margin : int
+        What the network's valid convolutions take off each side; high sub-images are smaller by
+        it. 9-1-5: 6, so 21 x 21.
+    seed : int
+
+    Attributes
+    ----------
+    low, high : float32 arrays (n, c, size, size), (n, c, size - 2 margin, size - 2 margin)
+
+    Raises
+    ------
+    ValueError
+        If a picture is smaller than a sub-image.
+    """
+
+    def __init__(
+        self, pairs: list[Pair], size: int = 33, stride: int = 14, margin: int = 6, seed: int = 0
+    ):
+        _check_sizes(pairs, size, margin)
+        low, high = [], []
+        for a, b in pairs:
+            for i in range(0, a.shape[1] - size + 1, stride):
+                for j in range(0, a.shape[2] - size + 1, stride):
+                    low.append(a[:, i : i + size, j : j + size])
+                    inner = (
+                        slice(i + margin, i + size - margin),
+                        slice(j + margin, j + size - margin),
+                    )
+                    high.append(b[:, *inner])
+        self.low, self.high = np.stack(low), np.stack(high)
+        self.seed = seed
+        self._epoch, self._order = -1, np.empty(0, np.intp)
+
+    def batch(self, step: int, size: int) -> Pair:
+        """(low, high) of a step; the `size` samples continue where the step before ended."""
+        n = len(self.low)
+        chosen = []
+        for position in range(step * size, (step + 1) * size):
+            epoch, place = divmod(position, n)
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._order = np.random.default_rng((self.seed, epoch)).permutation(n)
+            chosen.append(self._order[place])
+        return self.low[chosen], self.high[chosen]
+
+
+class RandomCrops:
+    """Crops at random places, flipped and turned at random: eight pictures for one.
+
+    Parameters
+    ----------
+    pairs : list of (low, high)
+    size : int
+        Side of the crops of low, in pixels.
+    margin : int
+        As for `SubImages`.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If a picture is smaller than a crop.
+    """
+
+    def __init__(self, pairs: list[Pair], size: int = 48, margin: int = 6, seed: int = 0):
+        _check_sizes(pairs, size, margin)
+        self.pairs, self.size, self.margin, self.seed = pairs, size, margin, seed
+        places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
+        self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
+
+    def batch(self, step: int, size: int) -> Pair:
+        """(low, high) of a step."""
+        rng = np.random.default_rng((self.seed, step))
+        m = self.margin
+        low, high = [], []
+        for place, turn in zip(
+            rng.integers(self._ends[-1], size=size), rng.integers(8, size=size), strict=True
+        ):
+            a, b = self.pairs[np.searchsorted(self._ends, place, side="right")]
+            i = rng.integers(a.shape[1] - self.size + 1)
+            j = rng.integers(a.shape[2] - self.size + 1)
+            x = a[:, i : i + self.size, j : j + self.size]
+            y = b[:, i + m : i + self.size - m, j + m : j + self.size - m]
+            low.append(_turned(x, turn))
+            high.append(_turned(y, turn))
+        return np.stack(low), np.stack(high)
+
+
+def _turned(x: np.ndarray, turn: int) -> np.ndarray:
+    """One of the eight ways to lay a square on itself."""
+    x = np.rot90(x, turn % 4, axes=(1, 2))
+    return x[:, :, ::-1] if turn >= 4 else x
+
+
+def _check_sizes(pairs: list[Pair], size: int, margin: int) -> None:
+    if not pairs:
+        raise ValueError("no training pictures")
+    if size <= 2 * margin:
+        raise ValueError(
+            f"sub-images of {size} pixels leave nothing after the network's margin of {margin} on "
+            f"each side: they must be at least {2 * margin + 1}"
+        )
+    for low, _ in pairs:
+        if min(low.shape[1:]) < size:
+            raise ValueError(
+                f"a training picture is {low.shape[2]} x {low.shape[1]} pixels, smaller than a "
+                f"sub-image of {size} x {size}: leave it out or use smaller sub-images"
+            )

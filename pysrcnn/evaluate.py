@@ -1,0 +1,94 @@
+"""A folder of pictures -> PSNR and SSIM of bicubic interpolation and of a network.
+
+The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk and enlarged
+back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels shaved off
+each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and `pysrcnn.data`.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .color import rgb_to_luma
+from .data import Pair, pair
+from .metrics import psnr, ssim
+from .model import SRCNN
+from .pictures import list_pictures, read_picture
+
+__all__ = ["Score", "average", "evaluate", "mean_psnr", "score"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One row of the table: PSNR in dB and SSIM, of bicubic interpolation and of the network."""
+
+    picture: str
+    bicubic_psnr: float
+    bicubic_ssim: float
+    psnr: float
+    ssim: float
+
+
+def _levels(x: np.ndarray) -> np.ndarray:
+    """Y of (c, H, W), clipped and rounded to the levels 0..255 of a uint8 picture."""
+    x = np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
+    if x.shape[0] == 3:
+        x = np.floor(rgb_to_luma(x.transpose(1, 2, 0) / 255) * 255 + 0.5)[None]
+    return x[0]
+
+
+def score(network: SRCNN, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
+    """Compare the network's picture of `low` with `high`, both (c, H, W) as `data.pair` gives."""
+    truth, bicubic = _levels(high), _levels(low)
+    ours = _levels(network.forward(low[None])[0])
+    return Score(
+        name,
+        psnr(bicubic, truth, shave=scale),
+        ssim(bicubic, truth, shave=scale),
+        psnr(ours, truth, shave=scale),
+        ssim(ours, truth, shave=scale),
+    )
+
+
+def evaluate(folder: str | os.PathLike, network: SRCNN, scale: int) -> Iterator[Score]:
+    """The score of each picture in a folder, by name, as soon as it is known.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the folder has no pictures, or one is unreadable or too small (SSIM needs 11 x 11
+        pixels after shaving).
+    """
+    for path in list_pictures(folder):
+        yield _score_file(path, network, scale)
+
+
+def _score_file(path: Path, network: SRCNN, scale: int) -> Score:
+    picture = read_picture(path)
+    smallest = 11 + 2 * scale
+    if min(side - side % scale for side in picture.shape[:2]) < smallest:
+        raise ValueError(
+            f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
+            f"{scale} it takes at least {smallest} x {smallest}"
+        )
+    low, high = pair(picture, scale, network.c)
+    return score(network, low, high, scale, path.name)
+
+
+def average(scores: list[Score]) -> Score:
+    """The row at the foot of the table: the mean of each column."""
+    columns = [c for c in asdict(scores[0]) if c != "picture"]
+    means = {c: float(np.mean([getattr(s, c) for s in scores])) for c in columns}
+    return Score("average", **means)
+
+
+def mean_psnr(network: SRCNN, pairs: list[Pair], scale: int) -> float:
+    """Average PSNR of the network alone, for watching it train."""
+    values = []
+    for low, high in pairs:
+        ours = _levels(network.forward(low[None])[0])
+        values.append(psnr(ours, _levels(high), shave=scale))
+    return float(np.mean(values))

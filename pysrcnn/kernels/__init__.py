@@ -1,0 +1,37 @@
+"""SRCNN compiled: the functions of `reference.py`, same names and signatures, by Numba.
+
+In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
+registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
+picture with it; `batches` computes loss and gradients for training; `operations` are the single
+steps. All compiled code of the package is in this folder; it imports no other module of ours.
+"""
+
+from .batches import loss_and_gradients
+from .operations import (
+    col2im,
+    conv2d,
+    conv2d_backward,
+    im2col,
+    mse,
+    mse_backward,
+    pad_replicate,
+    pad_replicate_backward,
+    relu,
+    relu_backward,
+)
+from .pictures import forward
+
+__all__ = [
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "forward",
+    "im2col",
+    "loss_and_gradients",
+    "mse",
+    "mse_backward",
+    "pad_replicate",
+    "pad_replicate_backward",
+    "relu",
+    "relu_backward",
+]

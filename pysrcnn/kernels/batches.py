@@ -1,0 +1,222 @@
+"""Loss and gradients of a batch: the lanes of a vector are the same pixel of L samples.
+
+A batch (N, C, H, W) is laid out as (B, C, H, W, L), B blocks of L samples; what is missing in the
+last block is zero. No width is then ever an odd one, and every load is of whole vectors. The
+gradients are convolutions again: that of a layer's input is dout convolved with the weights turned
+by 180 degrees, for which dout gets a border of f - 1 zeros; that of the weights is a sum over
+pixels, in which filters and patch entries are the rows and columns of the register tile.
+
+Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L samples.
+"""
+
+import numpy as np
+from numba import literally, prange
+
+from .tile import (
+    COLUMNS,
+    GATE,
+    LINEAR,
+    NARROW,
+    RELU,
+    ROWS,
+    VECTOR_BYTES,
+    compiled,
+    convolve_row,
+    pack_weights,
+    tile_add,
+    tile_outer,
+    tile_zero,
+)
+
+
+def to_lanes(x):
+    """(N, C, H, W) -> (B, C, H, W, L), zeros where the last block has no samples."""
+    n, c, h, w = x.shape
+    lanes = VECTOR_BYTES // x.itemsize
+    blocks = -(-n // lanes)
+    padded = np.zeros((blocks * lanes, c, h, w), x.dtype)
+    padded[:n] = x
+    padded = padded.reshape(blocks, lanes, c, h, w)
+    return np.ascontiguousarray(padded.transpose(0, 2, 3, 4, 1))
+
+
+def from_lanes(x, n):
+    """(B, C, H, W, L) -> the first n samples, (N, C, H, W)."""
+    blocks, c, h, w, lanes = x.shape
+    return x.transpose(0, 4, 1, 2, 3).reshape(blocks * lanes, c, h, w)[:n].copy()
+
+
+@compiled()
+def _lanes_patch(x, f):
+    """Where the patches of a batch in lanes lie: strides of (B, C, H, W, L)."""
+    _, channels, height, width, lanes = x.shape
+    patch = np.empty(channels * f * f, np.int64)
+    for c in range(channels):
+        for u in range(f):
+            for v in range(f):
+                patch[(c * f + u) * f + v] = ((c * height + u) * width + v) * lanes
+    return patch
+
+
+@compiled()
+def _at(x, block, channel, i, j):
+    """Flat position of a pixel in (B, C, H, W, L)."""
+    _, channels, height, width, lanes = x.shape
+    return (((block * channels + channel) * height + i) * width + j) * lanes
+
+
+@compiled(parallel=True)
+def _convolve_lanes(x, w, b, f, then, gate, out, border):
+    """Write w * x + b, then ReLU or the gate, into `out` inside its border.
+
+    x (B, C, H, W, L), w packed, b (O,), out (B, O, H' + 2 border, W' + 2 border, L); gate
+    (B, O, H', W', L).
+    """
+    blocks, _, height, width, lanes = x.shape
+    rows, columns = height - f + 1, width - f + 1
+    patch = _lanes_patch(x, f)
+    gate_stride = gate.shape[2] * gate.shape[3] * lanes
+    out_stride = out.shape[2] * out.shape[3] * lanes
+    for task in prange(blocks * rows):
+        block, i = task // rows, task % rows
+        gates = (gate, _at(gate, block, 0, i, 0), gate_stride)
+        outs = (out, _at(out, block, 0, i + border, border), out_stride)
+        convolve_row(x, _at(x, block, 0, i, 0), patch, w, b, then, gates, outs, columns)
+
+
+@compiled()
+def _accumulate(rows, columns, dout, x, patch, entries, pixels, sums):
+    """Add what one row of pixels gives to the gradient of rows filters x these patch entries.
+
+    dout: (array, position of the first filter's first pixel, stride from filter to filter).
+    x: (array, position of the first pixel's patch). entries: (first, end), end - first being a
+    multiple of `columns`. sums: (rows, patch entries, L), one sum for every lane.
+    """
+    rows, columns = literally(rows), literally(columns)
+    d, d_at, d_stride = dout
+    source, start = x
+    lanes = sums.shape[2]
+    for k in range(entries[0], entries[1], columns):
+        acc = tile_zero(source, rows, columns)
+        for j in range(0, pixels * lanes, lanes):
+            acc = tile_outer(acc, d, d_at + j, d_stride, source, start + j, patch, k)
+        tile_add(acc, sums, k * lanes, patch.size * lanes)
+
+
+ENTRIES = 27  # patch entries a task of `_sum_gradients`: few enough that there are many tasks
+
+
+@compiled(parallel=True)
+def _sum_gradients(dout, border, x, f, dw, db):
+    """dw (O, C*f*f) and db (O,), float64, from dout (B, O, H' + 2 border, W' + 2 border, L).
+
+    A task owns its entries of dw and sums over all samples and pixels in a fixed order, so that
+    the result does not depend on the number of threads.
+    """
+    blocks, _, height, width, lanes = x.shape
+    rows, columns = height - f + 1, width - f + 1
+    stride = dout.shape[2] * dout.shape[3] * lanes
+    patch = _lanes_patch(x, f)
+    full, single = dw.shape[0] // ROWS, dw.shape[0] % ROWS  # groups of ROWS filters, and of one
+    parts = (patch.size + ENTRIES - 1) // ENTRIES
+    for task in prange((full + single) * parts):
+        group, part = task // parts, task % parts
+        filters = ROWS if group < full else 1
+        first = group * ROWS if group < full else full * ROWS + group - full
+        here = patch[part * ENTRIES : (part + 1) * ENTRIES]
+        sums = np.zeros((filters, here.size, lanes), x.dtype)
+        wide, long = here.size // COLUMNS * COLUMNS, here.size // NARROW * NARROW
+        for block in range(blocks):
+            for i in range(rows):
+                d = (dout, _at(dout, block, first, i + border, border), stride)
+                source = (x, _at(x, block, 0, i, 0))
+                if group < full:
+                    _accumulate(ROWS, COLUMNS, d, source, here, (0, wide), columns, sums)
+                    _accumulate(ROWS, 1, d, source, here, (wide, here.size), columns, sums)
+                else:
+                    _accumulate(1, NARROW, d, source, here, (0, long), columns, sums)
+                    _accumulate(1, 1, d, source, here, (long, here.size), columns, sums)
+        for r in range(filters):
+            for k in range(here.size):
+                total = 0.0
+                for lane in range(lanes):
+                    total += sums[r, k, lane]
+                dw[first + r, part * ENTRIES + k] = total
+    for o in prange(db.size):
+        totals = np.zeros(lanes)
+        for block in range(blocks):
+            for i in range(border, dout.shape[2] - border):
+                for j in range(border, dout.shape[3] - border):
+                    for lane in range(lanes):
+                        totals[lane] += dout[block, o, i, j, lane]
+        db[o] = totals.sum()
+
+
+@compiled(parallel=True)
+def _squared_error(out, high, dout, border):
+    """The mean squared error of a batch in lanes against `high` (N, C, H, W); fills dout."""
+    n, channels, height, width = high.shape
+    blocks, _, _, _, lanes = out.shape
+    errors = np.zeros(blocks * height)
+    scale = out.dtype.type(2 / high.size)
+    for task in prange(blocks * height):
+        block, i = task // height, task % height
+        for c in range(channels):
+            for j in range(width):
+                for lane in range(min(lanes, n - block * lanes)):
+                    e = out[block, c, i, j, lane] - high[block * lanes + lane, c, i, j]
+                    dout[block, c, i + border, j + border, lane] = e * scale
+                    errors[task] += e * e
+    return errors.sum() / high.size
+
+
+def loss_and_gradients(low, high, layers):
+    """See `reference.loss_and_gradients`."""
+    maps = [to_lanes(low)]
+    for k, (w, b) in enumerate(layers):
+        x, (o, _, f, _) = maps[-1], w.shape
+        out = _empty_lanes(x, o, f)
+        then = RELU if k < len(layers) - 1 else LINEAR
+        _convolve_lanes(x, pack_weights(w), b, f, then, out, out, 0)
+        maps.append(out)
+
+    border = layers[-1][0].shape[2] - 1
+    dout = _bordered(maps[-1], border)
+    loss = _squared_error(maps[-1], np.ascontiguousarray(high), dout, border)
+
+    gradients = []
+    for k in reversed(range(len(layers))):
+        w, b = layers[k]
+        gradients.append(weight_gradients(dout, border, maps[k], w))
+        if k > 0:
+            # The gradient of the picture itself is not asked for, so layer 1's needs no border.
+            border_before = layers[k - 1][0].shape[2] - 1 if k > 1 else 0
+            before = _bordered(maps[k], border_before)
+            input_gradient(dout, w, GATE, maps[k], before, border_before)
+            dout, border = before, border_before
+    return loss, gradients[::-1]
+
+
+def _empty_lanes(x, channels, f):
+    blocks, _, height, width, lanes = x.shape
+    return np.empty((blocks, channels, height - f + 1, width - f + 1, lanes), x.dtype)
+
+
+def _bordered(x, border):
+    """Room for the gradient of `x`, in a border of zeros."""
+    blocks, channels, height, width, lanes = x.shape
+    return np.zeros((blocks, channels, height + 2 * border, width + 2 * border, lanes), x.dtype)
+
+
+def weight_gradients(dout, border, x, w):
+    """dw and db, of the shapes and dtype of w and b, from arrays in lanes."""
+    dw, db = np.empty((w.shape[0], w[0].size)), np.empty(w.shape[0])
+    _sum_gradients(dout, border, x, w.shape[2], dw, db)
+    return dw.reshape(w.shape).astype(w.dtype), db.astype(w.dtype)
+
+
+def input_gradient(dout, w, then, gate, dx, border):
+    """The full convolution of dout with w turned by 180 degrees, O and C exchanged."""
+    turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+    zero = np.zeros(w.shape[1], w.dtype)
+    _convolve_lanes(dout, pack_weights(turned), zero, w.shape[2], then, gate, dx, border)

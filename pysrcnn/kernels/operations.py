@@ -1,0 +1,137 @@
+"""The single operations of `reference`, compiled: convolutions on the register tile, plain loops.
+
+Arguments and results are those of the functions of the same names in `reference`.
+"""
+
+import numpy as np
+from numba import prange
+
+from .batches import from_lanes, input_gradient, to_lanes, weight_gradients
+from .pictures import forward
+from .tile import LINEAR, compiled
+
+
+def conv2d(x, w, b):
+    """See `reference.conv2d`."""
+    return forward(x, [(w, b)], "valid")
+
+
+def conv2d_backward(dout, x, w):
+    """See `reference.conv2d_backward`."""
+    n, border = x.shape[0], w.shape[2] - 1
+    lanes = to_lanes(np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border))))
+    xs = to_lanes(x)
+    dx = np.empty_like(xs)
+    input_gradient(lanes, w, LINEAR, dx, dx, 0)
+    return from_lanes(dx, n), *weight_gradients(lanes, border, xs, w)
+
+
+@compiled(parallel=True)
+def im2col(x, f):
+    """See `reference.im2col`."""
+    n, channels, height, width = x.shape
+    rows, columns = height - f + 1, width - f + 1
+    cols = np.empty((n, channels * f * f, rows * columns), x.dtype)
+    for task in prange(n * channels):
+        sample, c = task // channels, task % channels
+        for u in range(f):
+            for v in range(f):
+                for i in range(rows):
+                    for j in range(columns):
+                        k = (c * f + u) * f + v
+                        cols[sample, k, i * columns + j] = x[sample, c, i + u, j + v]
+    return cols
+
+
+@compiled(parallel=True)
+def col2im(cols, shape, f):
+    """See `reference.col2im`."""
+    n, channels, height, width = shape
+    rows, columns = height - f + 1, width - f + 1
+    x = np.zeros((n, channels, height, width), cols.dtype)
+    for task in prange(n * channels):
+        sample, c = task // channels, task % channels
+        for u in range(f):
+            for v in range(f):
+                for i in range(rows):
+                    for j in range(columns):
+                        k = (c * f + u) * f + v
+                        x[sample, c, i + u, j + v] += cols[sample, k, i * columns + j]
+    return x
+
+
+@compiled(parallel=True)
+def relu(x):
+    """See `reference.relu`."""
+    flat, out = x.reshape(-1), np.empty_like(x)
+    flat_out = out.reshape(-1)
+    for i in prange(flat.size):
+        flat_out[i] = 0 if flat[i] <= 0 else flat[i]
+    return out
+
+
+@compiled(parallel=True)
+def relu_backward(dout, x):
+    """See `reference.relu_backward`."""
+    dx = np.empty_like(dout)
+    flat, gate, flat_out = dout.reshape(-1), x.reshape(-1), dx.reshape(-1)
+    for i in prange(flat.size):
+        flat_out[i] = flat[i] if gate[i] > 0 else 0
+    return dx
+
+
+@compiled(parallel=True)
+def mse(prediction, target):
+    """See `reference.mse`."""
+    rows = prediction.reshape(-1, prediction.shape[-1])
+    targets = target.reshape(-1, target.shape[-1])
+    errors = np.zeros(rows.shape[0])
+    for i in prange(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            e = rows[i, j] - targets[i, j]
+            errors[i] += e * e
+    return errors.sum() / prediction.size
+
+
+@compiled(parallel=True)
+def mse_backward(prediction, target):
+    """See `reference.mse_backward`."""
+    out = np.empty_like(prediction)
+    a, b, flat_out = prediction.reshape(-1), target.reshape(-1), out.reshape(-1)
+    scale = prediction.dtype.type(2 / prediction.size)
+    for i in prange(a.size):
+        flat_out[i] = (a[i] - b[i]) * scale
+    return out
+
+
+@compiled(parallel=True)
+def pad_replicate(x, p):
+    """See `reference.pad_replicate`."""
+    n, channels, height, width = x.shape
+    out = np.empty((n, channels, height + 2 * p, width + 2 * p), x.dtype)
+    for task in prange(n * channels):
+        sample, c = task // channels, task % channels
+        for i in range(height + 2 * p):
+            for j in range(width + 2 * p):
+                u, v = min(max(i - p, 0), height - 1), min(max(j - p, 0), width - 1)
+                out[sample, c, i, j] = x[sample, c, u, v]
+    return out
+
+
+@compiled(parallel=True)
+def pad_replicate_backward(dout, p):
+    """See `reference.pad_replicate_backward`."""
+    n, channels, height, width = (
+        dout.shape[0],
+        dout.shape[1],
+        dout.shape[2] - 2 * p,
+        dout.shape[3] - 2 * p,
+    )
+    dx = np.zeros((n, channels, height, width), dout.dtype)
+    for task in prange(n * channels):
+        sample, c = task // channels, task % channels
+        for i in range(height + 2 * p):
+            for j in range(width + 2 * p):
+                u, v = min(max(i - p, 0), height - 1), min(max(j - p, 0), width - 1)
+                dx[sample, c, u, v] += dout[sample, c, i, j]
+    return dx

@@ -1,0 +1,353 @@
+"""The register tile: vectors of numbers held in registers, and one row of a convolution with it.
+
+A processor core multiplies and adds whole vectors of numbers (16 float32 with AVX-512), two
+vectors a cycle, but it can fetch only about two vectors a cycle from memory, and waits some four
+cycles for a sum it has just begun. So a small block of the result, ROWS filters x COLUMNS vectors,
+stays in registers while the sum over a patch runs: one step of that sum fetches COLUMNS vectors of
+the input and ROWS single weights, and does ROWS x COLUMNS multiply-adds with them. Arithmetic, not
+memory, is then the limit, and there are enough sums that none is waited for.
+
+The sum runs over the rows of the im2col matrix without ever building it: `patch[k]` says how far
+from the first pixel of a patch its k-th entry lies in memory, and that is all im2col does. So the
+same loop, `_tiles`, serves every convolution, whatever its input looks like in memory.
+
+Every operation on a tile is defined twice, side by side: in NumPy, which says what it does and
+runs when NUMBA_DISABLE_JIT is set, and as the LLVM instructions that do it in registers. A tile is
+an array (rows, columns, L) there, and rows x columns vector registers here. Positions in arrays
+are flat: element `at`, counted from the first.
+
+Axes: L lanes, the numbers of a vector; O filters.
+"""
+
+import hashlib
+import inspect
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import literally, types
+from numba.extending import intrinsic, models, register_model
+
+_CPU = llvmlite.binding.get_host_cpu_features()
+if _CPU.get("avx512f"):
+    VECTOR_BYTES, ROWS = 64, 8  # 32 registers: 24 sums, 3 vectors of input, weights from memory
+elif _CPU.get("avx2"):
+    VECTOR_BYTES, ROWS = 32, 4  # 16 registers: 12 sums, 3 vectors of input, one weight
+else:
+    VECTOR_BYTES, ROWS = 16, 4  # NEON, SSE2, and whatever LLVM makes of it elsewhere
+COLUMNS = 3
+NARROW = 8  # vectors a tile of a single row, for numbers of filters that ROWS does not divide
+
+# Numba's disk cache notices when the file of a function changes, but not the files of the
+# functions it calls. So the cache of every kernel is stamped with all of this folder.
+_STAMP = hashlib.sha256(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+).hexdigest()
+
+
+def compiled(**options):
+    """``numba.njit`` with the settings of this package, cached on disk where that is possible."""
+
+    def decorate(function):
+        settings = {"error_model": "numpy", "nogil": True, **options}
+        try:
+            kernel = numba.njit(cache=True, **settings)(function)
+        except RuntimeError:  # no folder for the cache is writable: compile anew in each process
+            return numba.njit(**settings)(function)
+        if not numba.config.DISABLE_JIT:
+            kernel._cache._cache_file._source_stamp = _STAMP
+        return kernel
+
+    return decorate
+
+
+# ------------------------------------------------------------------------------- writing LLVM code
+
+
+class _Tile(types.Type):
+    def __init__(self, dtype, rows, columns):
+        self.dtype, self.rows, self.columns = dtype, rows, columns
+        super().__init__(f"Tile({dtype}, {rows}, {columns})")
+
+    @property
+    def vector(self):
+        element = {32: ir.FloatType(), 64: ir.DoubleType()}[self.dtype.bitwidth]
+        return ir.VectorType(element, VECTOR_BYTES * 8 // self.dtype.bitwidth)
+
+
+@register_model(_Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, dmm, tile):
+        super().__init__(dmm, tile, ir.ArrayType(tile.vector, tile.rows * tile.columns))
+
+
+class _Emitter:
+    """Writes LLVM instructions for one tile operation of rows x columns vectors."""
+
+    def __init__(self, context, builder, signature, arguments, tile):
+        self.builder = builder
+        self.vector = tile.vector
+        self.align = tile.dtype.bitwidth // 8
+        self.rows, self.columns, self.lanes = tile.rows, tile.columns, tile.vector.count
+        self.arguments = [  # arrays as pointers to their first element, all else as it is
+            context.make_array(kind)(context, builder, value).data
+            if isinstance(kind, types.Array)
+            else value
+            for kind, value in zip(signature.args, arguments, strict=True)
+        ]
+
+    def positions(self):
+        return [(r, p) for r in range(self.rows) for p in range(self.columns)]
+
+    def pointer(self, array, *offsets):
+        """Pointer to an element of `array`; each offset is an int or a 64-bit value."""
+        at = ir.Constant(ir.IntType(64), sum(o for o in offsets if isinstance(o, int)))
+        for offset in offsets:
+            if not isinstance(offset, int):
+                at = self.builder.add(at, offset)
+        return self.builder.gep(array, [at])
+
+    def times(self, factor, value):
+        return self.builder.mul(ir.Constant(ir.IntType(64), factor), value)
+
+    def load(self, array, *offsets):
+        pointer = self.builder.bitcast(self.pointer(array, *offsets), self.vector.as_pointer())
+        return self.builder.load(pointer, align=self.align)
+
+    def store(self, vector, array, *offsets):
+        pointer = self.builder.bitcast(self.pointer(array, *offsets), self.vector.as_pointer())
+        self.builder.store(vector, pointer, align=self.align)
+
+    def broadcast(self, array, *offsets):
+        scalar = self.builder.load(self.pointer(array, *offsets))
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
+        return self.builder.shuffle_vector(first, undefined, everywhere)
+
+    def multiply_add(self, a, b, c):
+        """a b + c, rounded once where the processor can ("contract")."""
+        flags = ("contract",)
+        return self.builder.fadd(self.builder.fmul(a, b, flags=flags), c, flags=flags)
+
+    def get(self, tile, r, p):
+        return self.builder.extract_value(tile, r * self.columns + p)
+
+    def tile(self, vectors):
+        """A tile of vectors given in the order of `positions`."""
+        value = ir.Constant(ir.ArrayType(self.vector, len(vectors)), ir.Undefined)
+        for i, vector in enumerate(vectors):
+            value = self.builder.insert_value(value, vector, i)
+        return value
+
+
+def _in_registers(emit):
+    """Replace a NumPy definition by the instructions that `emit` writes, unless JIT is off."""
+
+    def decorate(definition):
+        if numba.config.DISABLE_JIT:
+            return definition
+
+        def typing(typing_context, *kinds):
+            if isinstance(kinds[0], _Tile):
+                tile = kinds[0]
+                result = types.void if emit in (_emit_store, _emit_add) else tile
+            else:
+                array, *_, rows, columns = kinds
+                tile = result = _Tile(array.dtype, rows.literal_value, columns.literal_value)
+
+            def codegen(context, builder, signature, arguments):
+                emitter = _Emitter(context, builder, signature, arguments, tile)
+                value = emit(emitter, *emitter.arguments)
+                return context.get_dummy_value() if value is None else value
+
+            return result(*kinds), codegen
+
+        typing.__name__ = definition.__name__
+        context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(definition).parameters.values()
+        typing.__signature__ = inspect.Signature([context, *parameters])
+        return intrinsic(prefer_literal=True)(typing)
+
+    return decorate
+
+
+def _vectors(x, at, count, step):
+    """`count` vectors of x, `step` elements apart: (count, L). Only for the NumPy definitions."""
+    lanes = VECTOR_BYTES // x.itemsize
+    return np.stack([x.reshape(-1)[at + i * step :][:lanes] for i in range(count)])
+
+
+def _emit_start(e, b, at, *_):
+    rows = [e.broadcast(b, at, r) for r in range(e.rows)]
+    return e.tile([rows[r] for r, _ in e.positions()])
+
+
+@_in_registers(_emit_start)
+def tile_start(b, at, rows, columns):
+    """A new tile: every element of row r is b[at + r]."""
+    lanes = VECTOR_BYTES // b.itemsize
+    return np.ones((rows, columns, lanes), b.dtype) * b[at : at + rows, None, None]
+
+
+def _emit_zero(e, *_):
+    return e.tile([ir.Constant(e.vector, None) for _ in e.positions()])
+
+
+@_in_registers(_emit_zero)
+def tile_zero(like, rows, columns):
+    """A new tile of zeros, of the dtype of the array `like`."""
+    return np.zeros((rows, columns, VECTOR_BYTES // like.itemsize), like.dtype)
+
+
+def _emit_correlate(e, acc, x, at, w, k):
+    pixels = [e.load(x, at, p * e.lanes) for p in range(e.columns)]
+    weights = [e.broadcast(w, k, r) for r in range(e.rows)]
+    return e.tile(
+        [e.multiply_add(weights[r], pixels[p], e.get(acc, r, p)) for r, p in e.positions()]
+    )
+
+
+@_in_registers(_emit_correlate)
+def tile_correlate(acc, x, at, w, k):
+    """One entry of the patch, for the output: acc[r, p] += w[k + r] x[at + p L : ... + L]."""
+    rows, columns, lanes = acc.shape
+    return acc + w[k : k + rows, None, None] * _vectors(x, at, columns, lanes)
+
+
+def _emit_outer(e, acc, d, at, stride, x, start, patch, k):
+    rows = [e.load(d, at, e.times(r, stride)) for r in range(e.rows)]
+    columns = [e.load(x, start, e.builder.load(e.pointer(patch, k, p))) for p in range(e.columns)]
+    return e.tile([e.multiply_add(rows[r], columns[p], e.get(acc, r, p)) for r, p in e.positions()])
+
+
+@_in_registers(_emit_outer)
+def tile_outer(acc, d, at, stride, x, start, patch, k):
+    """One pixel, for the gradient of the weights, rows being filters and columns patch entries:
+
+    acc[r, p] += d[at + r stride : ... + L] x[start + patch[k + p] : ... + L].
+    """
+    rows, columns, _ = acc.shape
+    entries = [_vectors(x, start + patch[k + p], 1, 0)[0] for p in range(columns)]
+    return acc + _vectors(d, at, rows, stride)[:, None] * np.stack(entries)
+
+
+def _emit_relu(e, acc):
+    return e.tile(
+        [_emit_gate_vector(e, e.get(acc, r, p), e.get(acc, r, p)) for r, p in e.positions()]
+    )
+
+
+def _emit_gate_vector(e, gate, vector):
+    """`vector` where gate > 0, else 0; where `gate` is NaN too, so that a NaN is never hidden."""
+    zero = ir.Constant(e.vector, None)
+    return e.builder.select(e.builder.fcmp_ordered("<=", gate, zero), zero, vector)
+
+
+@_in_registers(_emit_relu)
+def tile_relu(acc):
+    """max(0, acc); NaN stays NaN."""
+    return np.maximum(acc, 0)
+
+
+def _emit_gate(e, acc, x, at, stride):
+    return e.tile(
+        [
+            _emit_gate_vector(e, e.load(x, at, e.times(r, stride), p * e.lanes), e.get(acc, r, p))
+            for r, p in e.positions()
+        ]
+    )
+
+
+@_in_registers(_emit_gate)
+def tile_gate(acc, x, at, stride):
+    """acc where x > 0, else 0: the backward of ReLU."""
+    rows, columns, lanes = acc.shape
+    gates = [_vectors(x, at + r * stride, columns, lanes) for r in range(rows)]
+    return np.where(np.stack(gates) <= 0, 0, acc).astype(acc.dtype)
+
+
+def _emit_store(e, acc, out, at, stride):
+    for r, p in e.positions():
+        e.store(e.get(acc, r, p), out, at, e.times(r, stride), p * e.lanes)
+
+
+@_in_registers(_emit_store)
+def tile_store(acc, out, at, stride):
+    """out[at + r stride + p L : ... + L] = acc[r, p]."""
+    rows, columns, lanes = acc.shape
+    for r in range(rows):
+        out.reshape(-1)[at + r * stride :][: columns * lanes] = acc[r].reshape(-1)
+
+
+def _emit_add(e, acc, out, at, stride):
+    for r, p in e.positions():
+        place = at, e.times(r, stride), p * e.lanes
+        e.store(e.builder.fadd(e.load(out, *place), e.get(acc, r, p)), out, *place)
+
+
+@_in_registers(_emit_add)
+def tile_add(acc, out, at, stride):
+    """out[at + r stride + p L : ... + L] += acc[r, p]."""
+    rows, columns, lanes = acc.shape
+    for r in range(rows):
+        out.reshape(-1)[at + r * stride :][: columns * lanes] += acc[r].reshape(-1)
+
+
+# ----------------------------------------------------------------- one row of any convolution
+
+LINEAR, RELU, GATE = 0, 1, 2  # what happens to a sum before it is stored
+
+
+@compiled()
+def _tiles(rows, columns, x, at, patch, w, b, then, gate, out, filters, vectors):
+    """All tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
+    rows, columns = literally(rows), literally(columns)
+    lanes = VECTOR_BYTES // x.itemsize
+    gates, gate_at, gate_stride = gate
+    outs, out_at, out_stride = out
+    for v in range(vectors[0], vectors[1], columns):
+        for o in range(filters[0], filters[1], rows):
+            acc = tile_start(b, o, rows, columns)
+            start = at + v * lanes
+            weight = o * patch.size
+            for k in range(patch.size):
+                acc = tile_correlate(acc, x, start + patch[k], w, weight + k * rows)
+            if then == RELU:
+                acc = tile_relu(acc)
+            elif then == GATE:
+                acc = tile_gate(acc, gates, gate_at + o * gate_stride + v * lanes, gate_stride)
+            tile_store(acc, outs, out_at + o * out_stride + v * lanes, out_stride)
+
+
+@compiled()
+def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
+    """`vectors` vectors of output for every filter: one row of a convolution.
+
+    x, at, patch: entry k of the patch of output vector v lies at x[at + v L + patch[k]].
+    w, b: weights as `pack_weights` lays them out, biases (O,).
+    then: LINEAR, RELU, or GATE (zero where `gate` is not positive).
+    gate, out: (array, at, stride); vector v of filter o lies at array[at + o stride + v L].
+    """
+    full = b.size // ROWS * ROWS
+    wide = vectors // COLUMNS * COLUMNS
+    long = vectors // NARROW * NARROW
+    many, few = (0, full), (full, b.size)
+    _tiles(ROWS, COLUMNS, x, at, patch, w, b, then, gate, out, many, (0, wide))
+    _tiles(ROWS, 1, x, at, patch, w, b, then, gate, out, many, (wide, vectors))
+    _tiles(1, NARROW, x, at, patch, w, b, then, gate, out, few, (0, long))
+    _tiles(1, 1, x, at, patch, w, b, then, gate, out, few, (long, vectors))
+
+
+def pack_weights(w):
+    """OIHW weights in the order in which tiles read them: flat.
+
+    Filters in groups of ROWS, within a group one patch entry after the other, for each the
+    weights of the group's filters; filters beyond the last full group one after the other.
+    """
+    w = w.reshape(w.shape[0], -1)
+    full = w.shape[0] // ROWS * ROWS
+    groups = w[:full].reshape(-1, ROWS, w.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([groups.reshape(-1), w[full:].reshape(-1)])

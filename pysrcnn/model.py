@@ -1,0 +1,366 @@
+"""SRCNN: layer sizes in, a network with named parameters out; forward, gradients, load and save.
+
+The computing is done by an *ops module*: `kernels` (compiled, the default) or `reference` (NumPy,
+to be read). Both have the same functions; `SRCNN(ops=reference)` runs the other one.
+"""
+
+import os
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import kernels
+from ._version import __version__
+from .formats import read_weights, write_npz
+
+__all__ = ["SRCNN", "load", "shipped"]
+
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+class SRCNN:
+    """The network of the paper, f1-f2-f3 with n1 and n2 filters, c channels in and out.
+
+    Parameters
+    ----------
+    f1, f2, f3 : int
+        Filter sizes of the three layers, odd.
+    n1, n2 : int
+        Numbers of filters of the first two layers; the third has `c`.
+    c : int
+        Channels of the picture: 1 (luminance) or 3 (RGB).
+    init : "paper", "he" or "identity"
+        How the weights start, see `initialise`.
+    seed : int
+        Of the random numbers that the weights start with.
+    ops : module
+        `pysrcnn.kernels` or `pysrcnn.reference`.
+
+    Attributes
+    ----------
+    parameters : dict of arrays
+        W1, B1, W2, B2, W3, B3: weights (O, C, f, f), biases (O,). May be filled in place.
+    sizes, filters, c : the layer sizes, for stacks of any depth (`from_stack`)
+    scale : int or None
+        The factor of enlargement that the weights are for.
+    card : dict
+        What the weights are, see `pysrcnn.formats`.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, a filter size is even, or c is neither 1 nor 3.
+    """
+
+    def __init__(
+        self,
+        f1: int = 9,
+        n1: int = 64,
+        f2: int = 1,
+        n2: int = 32,
+        f3: int = 5,
+        c: int = 1,
+        *,
+        init: str = "paper",
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ):
+        self._build((f1, f2, f3), (n1, n2), c, ops)
+        self.initialise(init, seed)
+
+    @classmethod
+    def from_stack(
+        cls,
+        sizes: tuple[int, ...],
+        filters: tuple[int, ...],
+        c: int = 1,
+        *,
+        init: str = "paper",
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ) -> "SRCNN":
+        """A stack of any depth: sizes (9, 1, 1, 5) with filters (64, 32, 16) is "9-1-1-5"."""
+        network = cls.__new__(cls)
+        network._build(tuple(sizes), tuple(filters), c, ops)
+        network.initialise(init, seed)
+        return network
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: dict[str, np.ndarray], *, ops: ModuleType = kernels
+    ) -> "SRCNN":
+        """A network around the arrays W1, B1, W2, B2, ... of `read_weights`."""
+        layers = len(parameters) // 2
+        weights = [parameters[f"W{k}"] for k in range(1, layers + 1)]
+        network = cls.__new__(cls)
+        network._build(
+            tuple(w.shape[2] for w in weights),
+            tuple(w.shape[0] for w in weights[:-1]),
+            weights[0].shape[1],
+            ops,
+        )
+        for name, array in parameters.items():
+            network.parameters[name] = np.ascontiguousarray(array)
+        return network.astype(weights[0].dtype)
+
+    def _build(self, sizes: tuple, filters: tuple, c: int, ops: ModuleType) -> None:
+        for value in (*sizes, *filters):
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"layer sizes are positive integers, got {value!r}")
+        for f in sizes:
+            if f % 2 == 0:
+                raise ValueError(f"filter sizes are odd, so that a filter has a centre, got {f}")
+        if len(filters) != len(sizes) - 1:
+            raise ValueError(
+                f"{len(sizes)} layers need {len(sizes) - 1} numbers of filters (the last layer "
+                f"has one for each channel), got {len(filters)}"
+            )
+        if c not in (1, 3):
+            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        self.sizes, self.filters, self.c, self.ops = sizes, filters, c, ops
+        self.scale: int | None = None
+        self.card: dict[str, Any] = {}
+        channels = (c, *filters, c)
+        self.parameters = {}
+        for k, f in enumerate(sizes):
+            shape = channels[k + 1], channels[k], f, f
+            self.parameters[f"W{k + 1}"] = np.zeros(shape, np.float32)
+            self.parameters[f"B{k + 1}"] = np.zeros(shape[0], np.float32)
+
+    def initialise(self, how: str, seed: int = 0) -> None:
+        """Set all parameters to where training starts; biases to 0.
+
+        Parameters
+        ----------
+        how : str
+            "paper": weights from N(0, 0.001^2), Section 3.3 of the paper.
+            "he": from N(0, 2 / (C f f)), which keeps the size of the values through layers with
+            ReLU (He et al., 2015).
+            "identity": He, but the first filter of each layer (for RGB: the first three) hands the
+            picture on unchanged, and the last layer's other weights are a fiftieth of He's: the
+            untrained network returns nearly its input, the bicubic picture, and learns the rest.
+        seed : int
+        """
+        rng = np.random.default_rng(seed)
+        if how not in ("paper", "he", "identity"):
+            raise ValueError(f'init is "paper", "he" or "identity", got {how!r}')
+        for k, f in enumerate(self.sizes, 1):
+            w = self.parameters[f"W{k}"]
+            deviation = 0.001 if how == "paper" else np.sqrt(2 / w[0].size)
+            w[...] = rng.normal(0, deviation, w.shape)
+            self.parameters[f"B{k}"][...] = 0
+            if how == "identity":
+                through = min(self.c, w.shape[0])  # filters that hand on the picture
+                if k > 1:
+                    w[:, :through] = 0  # no other filter reads it on its way
+                if k == len(self.sizes):
+                    w *= 0.02
+                for c in range(through):
+                    w[c, : self.c] = 0
+                    w[c, c, f // 2, f // 2] = 1
+                    if k < len(self.sizes):
+                        w[c, self.c :] = 0
+
+    @property
+    def name(self) -> str:
+        """Filter sizes as the paper writes them: "9-1-5"."""
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64: of the parameters and the results."""
+        return self.parameters["W1"].dtype
+
+    @property
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(weights, biases) of each layer, from the first to the last."""
+        numbers = range(1, len(self.sizes) + 1)
+        return [(self.parameters[f"W{k}"], self.parameters[f"B{k}"]) for k in numbers]
+
+    @property
+    def margin(self) -> int:
+        """Pixels that "valid" convolutions take off each side: 6 for 9-1-5."""
+        return sum(f // 2 for f in self.sizes)
+
+    def __repr__(self) -> str:
+        scale = f", scale={self.scale}" if self.scale else ""
+        return f"<SRCNN {self.name}, filters={self.filters}, c={self.c}, {self.dtype}{scale}>"
+
+    def astype(self, dtype: Any) -> "SRCNN":
+        """A copy whose parameters and results are of `dtype`, float32 or float64."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
+        copy = type(self).__new__(type(self))
+        copy._build(self.sizes, self.filters, self.c, self.ops)
+        copy.scale, copy.card = self.scale, dict(self.card)
+        copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        return copy
+
+    def forward(self, x: np.ndarray, padding: str = "replicate") -> np.ndarray:
+        """F(Y) of the paper (Eqs. 1-3), for a batch.
+
+        Parameters
+        ----------
+        x : float array (N, c, H, W)
+            Pictures already enlarged by bicubic interpolation, values in 0..1. Converted to the
+            network's dtype.
+        padding : "replicate" or "valid"
+            "replicate": every layer repeats the edge of its input, as the authors' test code
+            does, and the result is as large as `x`. "valid": no padding, `margin` pixels are lost
+            on each side, as in training.
+
+        Returns
+        -------
+        out : array (N, c, H, W) of the network's dtype, not clipped
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not such an array or too small for "valid".
+        """
+        if padding not in ("replicate", "valid"):
+            raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
+        x = self._batch(x, "x")
+        if padding == "valid":
+            self._check_room(x)
+        return self.ops.forward(x, self.layers, padding)
+
+    def loss_and_gradients(
+        self, low: np.ndarray, high: np.ndarray
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """Mean squared error over all elements, with valid convolutions, and its gradients.
+
+        Parameters
+        ----------
+        low : float array (N, c, H, W)
+            The network's input, bicubic enlargements.
+        high : float array (N, c, H - 2 margin, W - 2 margin)
+            What its output should be; or (N, c, H, W), of which the central part is then taken.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of arrays
+            By the names of `parameters`, of the same shapes.
+        """
+        low, high = self._batch(low, "low"), self._batch(high, "high")
+        self._check_room(low)
+        m = self.margin
+        if high.shape == low.shape and m > 0:
+            high = np.ascontiguousarray(high[:, :, m:-m, m:-m])
+        wanted = (*low.shape[:2], low.shape[2] - 2 * m, low.shape[3] - 2 * m)
+        if high.shape != wanted:
+            raise ValueError(
+                f"high has the shape {high.shape}; for low of {low.shape} a {self.name} network "
+                f"gives {wanted}"
+            )
+        loss, gradients = self.ops.loss_and_gradients(low, high, self.layers)
+        named = {}
+        for k, (dw, db) in enumerate(gradients, 1):
+            named[f"W{k}"], named[f"B{k}"] = dw, db
+        return loss, named
+
+    def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
+        x = np.asarray(x)
+        if x.ndim != 4 or x.shape[1] != self.c or x.size == 0:
+            raise ValueError(
+                f"{name} has the shape {x.shape}, wanted (N, {self.c}, H, W) with pixels in it"
+            )
+        if not np.issubdtype(x.dtype, np.floating):
+            raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
+        return np.ascontiguousarray(x, self.dtype)
+
+    def _check_room(self, x: np.ndarray) -> None:
+        smallest = 2 * self.margin + 1
+        if min(x.shape[2:]) < smallest:
+            raise ValueError(
+                f"without padding, a {self.name} network needs pictures of at least {smallest} x "
+                f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
+            )
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the parameters and the card to an .npz file, whole or not at all."""
+        card = {
+            **self.card,
+            "network": self.name,
+            "filters": [int(n) for n in self.filters],
+            "channels": "luminance" if self.c == 1 else "RGB",
+            "scale": self.scale,
+            "version": __version__,
+        }
+        write_npz(path, self.parameters, card)
+
+
+def shipped() -> dict[tuple[str, int], Path]:
+    """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale."""
+    found = {}
+    for path in sorted(_WEIGHTS.glob("*.npz")):
+        name, scale = re.fullmatch(r"(.+)_x(\d+)\.npz", path.name).groups()
+        found[name, int(scale)] = path
+    return found
+
+
+def load(
+    name_or_path: str | os.PathLike, scale: int | None = None, *, ops: ModuleType = kernels
+) -> SRCNN:
+    """A trained network, by the name of shipped weights or from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A name such as "9-1-5"; or an .npz file that `SRCNN.save` wrote, or a .mat file of the
+        paper's authors.
+    scale : int, optional
+        The factor of enlargement. Needed with a name; with a file that says its own scale, it
+        must be the same; with a .mat file, which does not say, it is what you say it is.
+
+    Returns
+    -------
+    network : SRCNN
+        float32, whatever the file holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither a file nor shipped weights of that name.
+    ValueError
+        If there are no weights for that scale, the file's scale is another one, or the file is
+        damaged.
+    """
+    text = os.fspath(name_or_path)
+    have = shipped()
+    scales = [s for n, s in have if n == text]
+    if scales:
+        if scale not in scales:
+            raise ValueError(
+                f"no {text} weights for scale {scale}: there are {_listed(scales)}"
+                if scale is not None
+                else f"{text} weights differ by scale: say which, {_listed(scales)}"
+            )
+        path = have[text, scale]
+    else:
+        path = Path(text)
+        if not path.exists() and not path.suffix:
+            names = ", ".join(sorted({n for n, _ in have})) or "none"
+            raise FileNotFoundError(
+                f"{text} is neither a file nor the name of shipped weights ({names})"
+            )
+    parameters, card = read_weights(path)
+    network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
+    known = card.get("scale")
+    if scale is not None and known is not None and scale != known:
+        raise ValueError(
+            f"{path} was trained for scale {known}, not {scale}: weights are of use only at their "
+            f"own scale"
+        )
+    network.scale = known if known is not None else scale
+    network.card = card
+    return network
+
+
+def _listed(scales: list[int]) -> str:
+    return ", ".join(map(str, scales))

@@ -1,0 +1,145 @@
+"""Picture files: read, write, list; and what is wrong with one, in a sentence."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ._files import written_whole
+
+__all__ = ["check_picture", "list_pictures", "read_picture", "write_picture"]
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """The first picture of a file.
+
+    Returns
+    -------
+    picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+    ValueError
+        If the file is empty, truncated or not a picture.
+    """
+    import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
+
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give a picture file")
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}: check the name")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PermissionError(f"cannot read {path}: {error.strerror}") from None
+    if not content:
+        raise ValueError(f"{path} is empty: give a picture file")
+    try:
+        with imageio.imopen(content, "r", plugin="pillow", extension=path.suffix.lower()) as file:
+            picture = file.read(index=0)
+            mode = file.metadata(index=0, exclude_applied=False).get("mode")
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if len(reason) > 100 or "cannot identify" in reason or "can not" in reason:
+            reason = "its format was not recognised"
+        raise ValueError(f"{path} is damaged or not a picture: {reason}") from None
+    return _usual(picture, mode, path)
+
+
+def _usual(picture: np.ndarray, mode: str | None, path: Path) -> np.ndarray:
+    """The array of a picture file as (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or float."""
+    if mode == "CMYK":
+        raise ValueError(f"{path} is a CMYK picture: convert it to RGB first")
+    if picture.dtype == bool:  # black and white
+        picture = picture.astype(np.uint8) * 255
+    if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():
+        if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
+            picture = picture.astype(np.uint16)
+    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
+        picture = picture[:, :, [0, 0, 0, 1]]
+    check_picture(picture, str(path))
+    return picture
+
+
+def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
+    """Raise unless `picture` is an array that this package can enlarge.
+
+    Raises
+    ------
+    TypeError
+        If it is not of uint8, uint16, float16, float32 or float64.
+    ValueError
+        If its shape is none of (H, W), (H, W, 3), (H, W, 4), it has no pixels, or some are NaN
+        or infinite.
+    """
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
+    if picture.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+        raise TypeError(f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64")
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (3, 4)):
+        raise ValueError(
+            f"{name} has the shape {picture.shape}, wanted (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    if picture.size == 0:
+        raise ValueError(f"{name} has no pixels: its shape is {picture.shape}")
+    if picture.dtype.kind == "f" and not np.isfinite(picture).all():
+        raise ValueError(f"{name} has NaN or infinite pixels: replace them first")
+
+
+def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Write a uint8 or uint16 picture, whole or not at all; the suffix says the format.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or cannot hold such a picture.
+    OSError
+        If the file cannot be written.
+    """
+    import imageio.v3 as imageio
+
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(sorted(SUFFIXES))
+        raise ValueError(f"cannot write {path}: the name must end in one of {known}")
+    if picture.dtype == np.uint16 and picture.ndim == 3:
+        raise ValueError(
+            f"cannot write {path}: 16-bit colour files are not supported yet; convert the array "
+            f"to uint8 first"
+        )
+    # zlib's level 1 writes photographs four times as quickly as 6 and some 10% larger.
+    options = {"compress_level": 3} if path.suffix.lower() == ".png" else {}
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        if picture.ndim == 3 and picture.shape[2] == 4:
+            raise ValueError(f"cannot write {path}: JPEG has no transparency; choose .png")
+        options = {"quality": 95}
+    with written_whole(path) as temporary:
+        try:
+            imageio.imwrite(temporary, picture, plugin="pillow", **options)
+        except Exception as error:
+            raise ValueError(f"cannot write {path}: {error}") from None
+
+
+def list_pictures(folder: str | os.PathLike) -> list[Path]:
+    """The picture files in a folder, by name; not those in folders below it.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+    ValueError
+        If there are none.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"no folder {folder}: check the name")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        known = ", ".join(sorted(SUFFIXES))
+        raise ValueError(f"no pictures in {folder}: looked for {known}")
+    return paths

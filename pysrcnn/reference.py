@@ -1,0 +1,264 @@
+"""SRCNN in plain NumPy: the math of the paper, made to be read.
+
+This file is the definition of what the package computes. It imports NumPy and nothing else, and
+refuses to be clever: every convolution is an im2col and a matrix product, every ``f`` is followed
+directly by its ``f_backward``, and the network itself stands at the end in a dozen lines.
+``kernels.py`` has the same functions, compiled; the tests hold the two together.
+
+Equations are those of Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional
+Networks", TPAMI 38(2), 2016. "Convolution" means cross-correlation throughout, as in the paper's
+code and in every framework: the filter is not flipped.
+
+Axes: N samples, C input channels, O output channels (filters), H x W pixels, f filter size.
+Arrays are NCHW, weights OIHW (O, C, f, f), biases (O,). float32 or float64.
+Names: x, w, b, out; their gradients are dx, dw, db, dout: dL/dx and so on for the loss L.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+__all__ = [
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "forward",
+    "im2col",
+    "loss_and_gradients",
+    "mse",
+    "mse_backward",
+    "pad_replicate",
+    "pad_replicate_backward",
+    "relu",
+    "relu_backward",
+]
+
+
+# ------------------------------------------------------------------------------------ convolution
+
+
+def im2col(x: np.ndarray, f: int) -> np.ndarray:
+    """Every f x f patch of `x` as one column.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    f : int
+        Patch size, 1 <= f <= min(H, W).
+
+    Returns
+    -------
+    cols : array (N, C*f*f, H'*W') with H' = H - f + 1, W' = W - f + 1
+        Column i*W' + j is the patch whose upper left pixel is (i, j). Its entries run over the
+        channel, then the row, then the column within the patch, as ``w.reshape(O, -1)`` does.
+    """
+    n, c, h, w = x.shape
+    patches = sliding_window_view(x, (f, f), axis=(2, 3))  # (N, C, H', W', f, f)
+    return patches.transpose(0, 1, 4, 5, 2, 3).reshape(n, c * f * f, (h - f + 1) * (w - f + 1))
+
+
+def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], f: int) -> np.ndarray:
+    """Add every column back to where `im2col` took it from: the adjoint of `im2col`.
+
+    Adjoint means <im2col(x), cols> = <x, col2im(cols)> for all x and cols, which is just what
+    sends a gradient with respect to the patches back to the pixels. Pixels that lie in several
+    patches receive several contributions.
+
+    Parameters
+    ----------
+    cols : array (N, C*f*f, H'*W')
+    shape : (N, C, H, W), the shape of the array that `im2col` was given
+    f : int
+
+    Returns
+    -------
+    x : array (N, C, H, W)
+    """
+    n, c, h, w = shape
+    patches = cols.reshape(n, c, f, f, h - f + 1, w - f + 1)
+    x = np.zeros(shape, cols.dtype)
+    for u in range(f):
+        for v in range(f):
+            x[:, :, u : u + h - f + 1, v : v + w - f + 1] += patches[:, :, u, v]
+    return x
+
+
+def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """W * x + B, the linear part of Eqs. 1, 2 and 3: stride 1, no padding.
+
+    out[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i + u, j + v]
+
+    With one column a patch this is a matrix product: the rows of ``w.reshape(O, -1)`` are the
+    filters, and each of them is multiplied with each patch.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    w : array (O, C, f, f)
+    b : array (O,)
+
+    Returns
+    -------
+    out : array (N, O, H - f + 1, W - f + 1)
+    """
+    n, _, height, width = x.shape
+    o, _, f, _ = w.shape
+    out = w.reshape(o, -1) @ im2col(x, f) + b[:, None]
+    return out.reshape(n, o, height - f + 1, width - f + 1)
+
+
+def conv2d_backward(
+    dout: np.ndarray, x: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of the loss with respect to the three arguments of `conv2d`.
+
+    From out = W cols + b follow dW = dout cols^T, dcols = W^T dout and db = sum of dout over
+    samples and pixels; `col2im` brings dcols back to the pixels.
+
+    Parameters
+    ----------
+    dout : array (N, O, H', W')
+    x : array (N, C, H, W)
+    w : array (O, C, f, f)
+
+    Returns
+    -------
+    dx, dw, db : arrays (N, C, H, W), (O, C, f, f), (O,)
+    """
+    n, o = dout.shape[:2]
+    f = w.shape[2]
+    dout = dout.reshape(n, o, -1)
+    dw = (dout @ im2col(x, f).transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
+    dx = col2im(w.reshape(o, -1).T @ dout, x.shape, f)
+    db = dout.sum(axis=(0, 2))
+    return dx, dw, db
+
+
+# ------------------------------------------------------------------------ non-linearity and loss
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """max(0, x), the non-linearity of Eqs. 1 and 2."""
+    return np.maximum(x, 0)
+
+
+def relu_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dx: the gradient passes where x > 0 and is stopped elsewhere (at 0 too, by convention).
+
+    `x` may be the input of `relu` or its output: the two are positive at the same places.
+    """
+    return np.where(x > 0, dout, 0).astype(dout.dtype, copy=False)
+
+
+def mse(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Mean over all elements of (prediction - target)^2: Eq. 4, but for a constant factor.
+
+    The paper's loss is the mean over samples of the *sum* over a sample's pixels; its released
+    network halves that. The factor belongs to the learning rate: see `pysrcnn.train`.
+    """
+    return float(np.mean(np.square(prediction - target), dtype=np.float64))
+
+
+def mse_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """dL/dprediction = 2 (prediction - target) / (number of elements)."""
+    return (prediction - target) * prediction.dtype.type(2 / prediction.size)
+
+
+# ---------------------------------------------------------------------------------------- padding
+
+
+def pad_replicate(x: np.ndarray, p: int) -> np.ndarray:
+    """Repeat the outermost pixels `p` times on all four sides: (N, C, H + 2p, W + 2p).
+
+    The authors' test code does this before *every* layer (``imfilter(..., 'same', 'replicate')``),
+    so that the output is as large as the input.
+    """
+    return np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="edge")
+
+
+def pad_replicate_backward(dout: np.ndarray, p: int) -> np.ndarray:
+    """dx: every copy of an edge pixel sends its gradient back to that pixel.
+
+    `dout` is (N, C, H + 2p, W + 2p), dx is (N, C, H, W).
+    """
+    if p == 0:
+        return dout.copy()
+    rows = dout[:, :, p:-p].copy()
+    rows[:, :, 0] += dout[:, :, :p].sum(axis=2)
+    rows[:, :, -1] += dout[:, :, -p:].sum(axis=2)
+    dx = rows[:, :, :, p:-p].copy()
+    dx[:, :, :, 0] += rows[:, :, :, :p].sum(axis=3)
+    dx[:, :, :, -1] += rows[:, :, :, -p:].sum(axis=3)
+    return dx
+
+
+# ------------------------------------------------------------------------------------ the network
+
+
+def forward(x: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]], padding: str) -> np.ndarray:
+    """The whole network, F(Y) of Eq. 3.
+
+    F_k(Y) = max(0, W_k * F_{k-1}(Y) + B_k) for every layer but the last (Eqs. 1 and 2), and
+    F(Y) = W_K * F_{K-1}(Y) + B_K for the last (Eq. 3).
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+        What the paper calls Y: the bicubic enlargement, values in 0..1.
+    layers : list of (w, b)
+        Weights (O, C, f, f) with odd f, and biases (O,), from the first layer to the last.
+    padding : "replicate" or "valid"
+        "replicate" pads every layer by (f - 1) / 2, the output has the size of the input;
+        "valid" does not pad, each layer shrinks the picture by f - 1 (training).
+
+    Returns
+    -------
+    out : array (N, C, H, W), or smaller where padding is "valid"
+    """
+    for k, (w, b) in enumerate(layers):
+        if padding == "replicate":
+            x = pad_replicate(x, w.shape[2] // 2)
+        x = conv2d(x, w, b)
+        if k < len(layers) - 1:
+            x = relu(x)
+    return x
+
+
+def loss_and_gradients(
+    low: np.ndarray, high: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]]
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    """Eq. 4 and its gradient: what one step of training needs.
+
+    Forward with valid convolutions, the activations kept; the mean squared error; then the chain
+    rule from the last layer to the first.
+
+    Parameters
+    ----------
+    low : array (N, C, H, W)
+        Bicubic enlargements, the network's input.
+    high : array (N, C, H', W')
+        Originals, as large as the network's valid output.
+    layers : list of (w, b)
+
+    Returns
+    -------
+    loss : float
+    gradients : list of (dw, db), one for every layer
+    """
+    inputs = []  # of each layer
+    x = low
+    for k, (w, b) in enumerate(layers):
+        inputs.append(x)
+        x = conv2d(x, w, b)
+        if k < len(layers) - 1:
+            x = relu(x)
+
+    loss = mse(x, high)
+
+    gradients = []
+    dout = mse_backward(x, high)
+    for k in reversed(range(len(layers))):
+        dx, dw, db = conv2d_backward(dout, inputs[k], layers[k][0])
+        gradients.append((dw, db))
+        if k > 0:
+            dout = relu_backward(dx, inputs[k])
+    return loss, gradients[::-1]

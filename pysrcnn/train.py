@@ -1,0 +1,252 @@
+"""Training: a recipe, a loop of steps, checkpoints, and going on from one.
+
+The loss of this package is the mean over all elements of the squared error (`reference.mse`). A
+learning rate belongs to a normalisation: the paper's network is trained on
+
+    1 / (2 N) * sum over N samples and all their pixels of the squared error,
+
+which is (c * 21 * 21 / 2) times ours for 9-1-5 on 33 x 33 sub-images; its learning rates of 1e-4
+and 1e-5 are therefore 2.2e-2 and 2.2e-3 here. `Recipe.rates` does that conversion.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ._files import written_whole
+from .data import RandomCrops, SubImages
+from .model import SRCNN
+from .optim import SGD, Adam
+
+__all__ = ["RECIPES", "Progress", "Recipe", "Training"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that training depends on, but the pictures.
+
+    Attributes
+    ----------
+    sizes, filters, c : the network, see `SRCNN.from_stack`
+    init : how the weights start, see `SRCNN.initialise`
+    optimizer : "sgd" (momentum 0.9) or "adam"
+    learning_rate : of the weights of all layers but the last
+    last_learning_rate : of the last layer's weights, and of all biases
+    paper_loss : bool
+        Whether the learning rates are for the paper's normalisation of the loss, or for ours.
+    warmup : steps over which the learning rates rise, quadratically
+    cosine : bool
+        Whether they then fall to zero along a cosine, or stay.
+    steps, batch : how many steps, and samples a step
+    size : side of the sub-images in pixels
+    stride : from one sub-image to the next, or None for random crops, flipped and turned
+    average : decay of the running average of the weights that is the result; 0 for none
+    seed : of the initial weights and of the order of the samples
+    """
+
+    sizes: tuple[int, ...] = (9, 1, 5)
+    filters: tuple[int, ...] = (64, 32)
+    c: int = 1
+    init: str = "identity"
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    last_learning_rate: float = 1e-3
+    paper_loss: bool = False
+    warmup: int = 1000
+    cosine: bool = True
+    steps: int = 100_000
+    batch: int = 16
+    size: int = 48
+    stride: int | None = None
+    average: float = 0.999
+    seed: int = 0
+
+    def rates(self) -> dict[str, float]:
+        """The learning rate of each parameter, for the loss of this package."""
+        layers = len(self.sizes)
+        side = self.size - sum(f - 1 for f in self.sizes)
+        factor = self.c * side * side / 2 if self.paper_loss else 1.0
+        rates = {}
+        for k in range(1, layers + 1):
+            rates[f"W{k}"] = self.learning_rate if k < layers else self.last_learning_rate
+            rates[f"B{k}"] = self.last_learning_rate
+        return {name: rate * factor for name, rate in rates.items()}
+
+    def factor(self, step: int) -> float:
+        """What all learning rates are multiplied by at a step, counted from 0: the schedule."""
+        factor = 1.0
+        if step < self.warmup:
+            factor = ((step + 1) / self.warmup) ** 2
+        if self.cosine:
+            factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return factor
+
+    def as_dict(self) -> dict:
+        """For JSON: as lists what were tuples."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+RECIPES = {
+    "modern": Recipe(),
+    "paper": Recipe(
+        init="paper",
+        optimizer="sgd",
+        learning_rate=1e-4,
+        last_learning_rate=1e-5,
+        paper_loss=True,
+        warmup=0,
+        cosine=False,
+        steps=1_000_000,
+        batch=128,
+        size=33,
+        stride=14,
+        average=0.0,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is after a step: its number, counted from 1, its loss, seconds so far."""
+
+    step: int
+    loss: float
+    seconds: float
+
+
+class Training:
+    """A network being trained: parameters, optimiser, running average, number of steps.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    pairs : list of (low, high)
+        The training pictures, as `data.read_pairs` returns them.
+    start : SRCNN, optional
+        A network to go on from, instead of the recipe's random weights.
+
+    Examples
+    --------
+    >>> training = Training(recipe, pairs)                        # doctest: +SKIP
+    >>> for progress in training.run():                           # doctest: +SKIP
+    ...     print(progress.step, progress.loss)
+    >>> training.result().save("weights.npz")                     # doctest: +SKIP
+    """
+
+    def __init__(self, recipe: Recipe, pairs: list, start: SRCNN | None = None):
+        self.recipe = recipe
+        self.network = SRCNN.from_stack(
+            recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
+        )
+        if start is not None:
+            self._take(start)
+        margin = self.network.margin
+        if recipe.stride is None:
+            self.samples = RandomCrops(pairs, recipe.size, margin, recipe.seed)
+        else:
+            self.samples = SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
+        make = {"sgd": SGD, "adam": Adam}
+        if recipe.optimizer not in make:
+            raise ValueError(f'optimizer is "sgd" or "adam", got {recipe.optimizer!r}')
+        self.optimizer = make[recipe.optimizer](self.network.parameters, recipe.rates())
+        self.average = {name: p.copy() for name, p in self.network.parameters.items()}
+        self.step = 0
+        self.seconds = 0.0
+
+    def _take(self, start: SRCNN) -> None:
+        for name, parameter in self.network.parameters.items():
+            given = start.parameters.get(name)
+            if given is None or given.shape != parameter.shape:
+                raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
+            parameter[...] = given
+
+    def run(self) -> Iterator[Progress]:
+        """Do the remaining steps, one at each turn of the loop.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is NaN or infinite. The parameters are then as before that step.
+        """
+        recipe = self.recipe
+        while self.step < recipe.steps:
+            began = time.perf_counter()
+            low, high = self.samples.batch(self.step, recipe.batch)
+            loss, gradients = self.network.loss_and_gradients(low, high)
+            factor = recipe.factor(self.step)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} at step {self.step + 1}: training has diverged; start "
+                    f"again with a lower learning rate than {factor * recipe.learning_rate:.3g}"
+                )
+            self.optimizer.step(gradients, factor)
+            self.step += 1
+            self._update_average()
+            self.seconds += time.perf_counter() - began
+            yield Progress(self.step, loss, self.seconds)
+
+    def _update_average(self) -> None:
+        # The first steps weigh less, or the random start would be part of the average for long.
+        decay = min(self.recipe.average, self.step / (self.step + 9))
+        for name, parameter in self.network.parameters.items():
+            if decay == 0:
+                self.average[name][...] = parameter
+            else:
+                self.average[name] += (1 - decay) * (parameter - self.average[name])
+
+    def result(self) -> SRCNN:
+        """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
+        network = SRCNN.from_parameters(self.average)
+        network.card["recipe"] = self.recipe.as_dict()
+        network.card["steps"] = self.step
+        network.card["minutes"] = round(self.seconds / 60, 1)
+        return network
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a checkpoint, whole or not at all."""
+        arrays = {f"parameter.{n}": p for n, p in self.network.parameters.items()}
+        arrays |= {f"average.{n}": a for n, a in self.average.items()}
+        arrays |= {f"optimizer.{n}": a for n, a in self.optimizer.state().items()}
+        state = {"recipe": self.recipe.as_dict(), "step": self.step, "seconds": self.seconds}
+        with written_whole(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+
+    def load(self, path: str | os.PathLike) -> None:
+        """Go on from a checkpoint of the same recipe, to the same weights as without a stop.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is damaged or belongs to another recipe.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            state = json.loads(str(arrays["state"]))
+            theirs, ours = state["recipe"], self.recipe.as_dict()
+        except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+            raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
+        differing = [
+            f"{n} {theirs.get(n)!r}, now {ours[n]!r}" for n in ours if theirs.get(n) != ours[n]
+        ]
+        if differing:
+            raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+        for name in self.average:
+            self.network.parameters[name][...] = arrays[f"parameter.{name}"]
+            self.average[name][...] = arrays[f"average.{name}"]
+        prefix = "optimizer."
+        self.optimizer.load_state(
+            {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        )
+        self.step, self.seconds = state["step"], state["seconds"]
