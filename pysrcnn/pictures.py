@@ -40,20 +40,22 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
         raise ValueError(f"{path} is empty: give a picture file")
     try:
         with imageio.imopen(content, "r", plugin="pillow", extension=path.suffix.lower()) as file:
-            picture = file.read(index=0)
-            mode = file.metadata(index=0, exclude_applied=False).get("mode")
+            about = file.metadata(index=0)
+            mode = about.get("mode")
+            if mode == "P" and "transparency" in about:
+                mode = "RGBA"
+            wanted = mode if mode == "RGBA" else "RGB" if mode == "CMYK" else None
+            picture = file.read(index=0, mode=wanted, rotate=True)  # upright, as EXIF says
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if len(reason) > 100 or "cannot identify" in reason or "can not" in reason:
             reason = "its format was not recognised"
         raise ValueError(f"{path} is damaged or not a picture: {reason}") from None
-    return _usual(picture, mode, path)
+    return _usual(picture, path)
 
 
-def _usual(picture: np.ndarray, mode: str | None, path: Path) -> np.ndarray:
+def _usual(picture: np.ndarray, path: Path) -> np.ndarray:
     """The array of a picture file as (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or float."""
-    if mode == "CMYK":
-        raise ValueError(f"{path} is a CMYK picture: convert it to RGB first")
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
     if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():

@@ -12,6 +12,7 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L sam
 import numpy as np
 from numba import literally, prange
 
+from .inputs import network_input
 from .tile import (
     COLUMNS,
     GATE,
@@ -172,6 +173,13 @@ def _squared_error(out, high, dout, border):
 
 def loss_and_gradients(low, high, layers):
     """See `reference.loss_and_gradients`."""
+    low, layers = network_input(low, layers, room=True)
+    high = np.ascontiguousarray(high, low.dtype)
+    margin = sum(w.shape[2] - 1 for w, _ in layers)
+    wanted = (low.shape[0], len(layers[-1][1]), low.shape[2] - margin, low.shape[3] - margin)
+    if high.shape != wanted:
+        raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
+
     maps = [to_lanes(low)]
     for k, (w, b) in enumerate(layers):
         x, (o, _, f, _) = maps[-1], w.shape
@@ -182,7 +190,7 @@ def loss_and_gradients(low, high, layers):
 
     border = layers[-1][0].shape[2] - 1
     dout = _bordered(maps[-1], border)
-    loss = _squared_error(maps[-1], np.ascontiguousarray(high), dout, border)
+    loss = _squared_error(maps[-1], high, dout, border)
 
     gradients = []
     for k in reversed(range(len(layers))):

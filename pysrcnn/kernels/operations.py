@@ -7,6 +7,7 @@ import numpy as np
 from numba import prange
 
 from .batches import from_lanes, input_gradient, to_lanes, weight_gradients
+from .inputs import contiguous, network_input
 from .pictures import forward
 from .tile import LINEAR, compiled
 
@@ -18,7 +19,13 @@ def conv2d(x, w, b):
 
 def conv2d_backward(dout, x, w):
     """See `reference.conv2d_backward`."""
-    n, border = x.shape[0], w.shape[2] - 1
+    dout, x, w = contiguous(dout, x, w)
+    n, o, f = x.shape[0], w.shape[0], w.shape[2]
+    x, _ = network_input(x, [(w, np.zeros(o, w.dtype))], room=True)
+    wanted = (n, o, x.shape[2] - f + 1, x.shape[3] - f + 1)
+    if dout.shape != wanted:
+        raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
+    border = f - 1
     lanes = to_lanes(np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border))))
     xs = to_lanes(x)
     dx = np.empty_like(xs)
@@ -63,7 +70,7 @@ def col2im(cols, shape, f):
 @compiled(parallel=True)
 def relu(x):
     """See `reference.relu`."""
-    flat, out = x.reshape(-1), np.empty_like(x)
+    flat, out = np.ascontiguousarray(x).reshape(-1), np.empty(x.shape, x.dtype)
     flat_out = out.reshape(-1)
     for i in prange(flat.size):
         flat_out[i] = 0 if flat[i] <= 0 else flat[i]
@@ -73,8 +80,9 @@ def relu(x):
 @compiled(parallel=True)
 def relu_backward(dout, x):
     """See `reference.relu_backward`."""
-    dx = np.empty_like(dout)
-    flat, gate, flat_out = dout.reshape(-1), x.reshape(-1), dx.reshape(-1)
+    dx = np.empty(dout.shape, dout.dtype)
+    flat, gate = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(x).reshape(-1)
+    flat_out = dx.reshape(-1)
     for i in prange(flat.size):
         flat_out[i] = flat[i] if gate[i] > 0 else 0
     return dx
@@ -83,8 +91,8 @@ def relu_backward(dout, x):
 @compiled(parallel=True)
 def mse(prediction, target):
     """See `reference.mse`."""
-    rows = prediction.reshape(-1, prediction.shape[-1])
-    targets = target.reshape(-1, target.shape[-1])
+    rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
+    targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
     errors = np.zeros(rows.shape[0])
     for i in prange(rows.shape[0]):
         for j in range(rows.shape[1]):
@@ -96,8 +104,9 @@ def mse(prediction, target):
 @compiled(parallel=True)
 def mse_backward(prediction, target):
     """See `reference.mse_backward`."""
-    out = np.empty_like(prediction)
-    a, b, flat_out = prediction.reshape(-1), target.reshape(-1), out.reshape(-1)
+    out = np.empty(prediction.shape, prediction.dtype)
+    a, b = np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(target).reshape(-1)
+    flat_out = out.reshape(-1)
     scale = prediction.dtype.type(2 / prediction.size)
     for i in prange(a.size):
         flat_out[i] = (a[i] - b[i]) * scale

@@ -22,6 +22,7 @@ import numba
 import numpy as np
 from numba import prange
 
+from .inputs import network_input
 from .tile import LINEAR, NARROW, RELU, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
@@ -177,7 +178,7 @@ def _pictures(x, out, bias, stack, offset, threads):
 
 def forward(x, layers, padding):
     """See `reference.forward`."""
-    x = np.ascontiguousarray(x)
+    x, layers = network_input(x, layers, room=padding == "valid")
     margin = 0 if padding == "replicate" else sum(w.shape[2] // 2 for w, _ in layers)
     n, _, height, width = x.shape
     out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)

@@ -1,0 +1,45 @@
+"""What comes in, checked: compiled code reads memory where it is told to and asks no questions."""
+
+import numpy as np
+
+
+def contiguous(*arrays):
+    """The arrays in C order and of their common dtype.
+
+    Raises
+    ------
+    TypeError
+        If that is neither float32 nor float64.
+    """
+    dtype = np.result_type(*arrays)
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"the kernels compute in float32 or float64, not in {dtype}")
+    return [np.ascontiguousarray(array, dtype) for array in arrays]
+
+
+def network_input(x, layers, room):
+    """x and layers, contiguous and of one dtype, if the layers fit each other and the picture.
+
+    room: whether the picture must be as large as all filters together need it without padding.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    arrays = contiguous(x, *(array for layer in layers for array in layer))
+    x, layers = arrays[0], list(zip(arrays[1::2], arrays[2::2], strict=True))
+    if x.ndim != 4 or x.size == 0:
+        raise ValueError(f"x has the shape {x.shape}, wanted (N, C, H, W) with pixels in it")
+    channels = x.shape[1]
+    for w, b in layers:
+        if w.ndim != 4 or w.shape[1] != channels or w.shape[2] != w.shape[3]:
+            raise ValueError(f"weights have the shape {w.shape}, wanted (O, {channels}, f, f)")
+        if w.shape[2] % 2 == 0:
+            raise ValueError(f"filters are {w.shape[2]} pixels wide, wanted an odd number")
+        if b.shape != w.shape[:1]:
+            raise ValueError(f"biases have the shape {b.shape}, wanted {w.shape[:1]}")
+        channels = w.shape[0]
+    smallest = sum(w.shape[2] - 1 for w, _ in layers) + 1
+    if room and min(x.shape[2:]) < smallest:
+        raise ValueError(f"x has the shape {x.shape}, wanted {smallest} x {smallest} pixels")
+    return x, layers

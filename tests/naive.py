@@ -1,0 +1,104 @@
+"""The definitions, as loops over indices: exactly the sums of the paper. Slow, and the oracle.
+
+Everything that the package computes quickly is compared with this file on small arrays.
+Axes: N samples, C channels, O filters, H x W pixels, f filter size.
+"""
+
+import numpy as np
+
+
+def im2col(x, f):
+    n, c, h, w = x.shape
+    cols = np.zeros((n, c * f * f, (h - f + 1) * (w - f + 1)), x.dtype)
+    for sample in range(n):
+        for i in range(h - f + 1):
+            for j in range(w - f + 1):
+                patch = x[sample, :, i : i + f, j : j + f]
+                cols[sample, :, i * (w - f + 1) + j] = patch.ravel()
+    return cols
+
+
+def col2im(cols, shape, f):
+    x = np.zeros(shape, cols.dtype)
+    n, c, h, w = shape
+    for sample in range(n):
+        for i in range(h - f + 1):
+            for j in range(w - f + 1):
+                patch = cols[sample, :, i * (w - f + 1) + j].reshape(c, f, f)
+                x[sample, :, i : i + f, j : j + f] += patch
+    return x
+
+
+def conv2d(x, w, b):
+    n, c, height, width = x.shape
+    o, _, f, _ = w.shape
+    out = np.zeros((n, o, height - f + 1, width - f + 1), x.dtype)
+    for sample, k, i, j in np.ndindex(out.shape):
+        total = b[k]
+        for channel, u, v in np.ndindex(c, f, f):
+            total += w[k, channel, u, v] * x[sample, channel, i + u, j + v]
+        out[sample, k, i, j] = total
+    return out
+
+
+def conv2d_backward(dout, x, w):
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(w.shape[0], w.dtype)
+    _, c, f, _ = w.shape
+    for sample, k, i, j in np.ndindex(dout.shape):
+        d = dout[sample, k, i, j]
+        db[k] += d
+        for channel, u, v in np.ndindex(c, f, f):
+            dw[k, channel, u, v] += d * x[sample, channel, i + u, j + v]
+            dx[sample, channel, i + u, j + v] += d * w[k, channel, u, v]
+    return dx, dw, db
+
+
+def relu(x):
+    return np.array([max(0, value) for value in x.ravel()], x.dtype).reshape(x.shape)
+
+
+def relu_backward(dout, x):
+    flat = [d if value > 0 else 0 for d, value in zip(dout.ravel(), x.ravel(), strict=True)]
+    return np.array(flat, dout.dtype).reshape(x.shape)
+
+
+def mse(prediction, target):
+    total = 0.0
+    for index in np.ndindex(prediction.shape):
+        total += (prediction[index] - target[index]) ** 2
+    return total / prediction.size
+
+
+def mse_backward(prediction, target):
+    dout = np.zeros_like(prediction)
+    for index in np.ndindex(prediction.shape):
+        dout[index] = 2 * (prediction[index] - target[index]) / prediction.size
+    return dout
+
+
+def pad_replicate(x, p):
+    n, c, h, w = x.shape
+    out = np.zeros((n, c, h + 2 * p, w + 2 * p), x.dtype)
+    for sample, channel, i, j in np.ndindex(out.shape):
+        inside = min(max(i - p, 0), h - 1), min(max(j - p, 0), w - 1)
+        out[sample, channel, i, j] = x[sample, channel, *inside]
+    return out
+
+
+def pad_replicate_backward(dout, p):
+    n, c, h, w = dout.shape
+    dx = np.zeros((n, c, h - 2 * p, w - 2 * p), dout.dtype)
+    for sample, channel, i, j in np.ndindex(dout.shape):
+        inside = min(max(i - p, 0), h - 2 * p - 1), min(max(j - p, 0), w - 2 * p - 1)
+        dx[sample, channel, *inside] += dout[sample, channel, i, j]
+    return dx
+
+
+def forward(x, layers, padding):
+    for k, (w, b) in enumerate(layers):
+        if padding == "replicate":
+            x = pad_replicate(x, w.shape[2] // 2)
+        x = conv2d(x, w, b)
+        if k < len(layers) - 1:
+            x = relu(x)
+    return x
