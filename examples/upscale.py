@@ -24,7 +24,8 @@ def main() -> int:
     output = options.picture.with_name(f"{options.picture.stem}_x{options.scale}.png")
     try:
         picture = read_picture(options.picture)
-        enlarged = pysrcnn.upscale(picture, options.scale)
+        with pysrcnn.kernels.announce_compilation(print):  # only the first run on a machine
+            enlarged = pysrcnn.upscale(picture, options.scale)
         write_picture(output, enlarged)
     except (ValueError, TypeError, OSError) as error:
         print(error, file=sys.stderr)

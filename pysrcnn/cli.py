@@ -1,4 +1,4 @@
-"""The command ``pysrcnn``: upscale, evaluate, train, info.
+"""The command ``pysrcnn``: upscale, evaluate, train, warmup, info.
 
 Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
 """
@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (by default those of the process): the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        if getattr(options, "threads", None) is not None:
+            numba.set_num_threads(options.threads)  # says itself what is out of range
+        with kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)):
+            return options.run(options)
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
     except (OSError, FloatingPointError, MemoryError) as e:
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("upscale", help="enlarge pictures")
     command.set_defaults(run=_upscale)
+    _add_threads(command)
     command.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
     command.add_argument(
         "-o", "--output", type=Path, metavar="OUT",
@@ -66,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
     command.set_defaults(run=_evaluate)
+    _add_threads(command)
     command.add_argument("folder", type=Path, metavar="FOLDER", help="original pictures")
     _add_scale(command, default=3)
     _add_model(command)
@@ -77,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "not given come from the recipe.",
     )  # fmt: skip
     command.set_defaults(run=_train)
+    _add_threads(command)
     command.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
     _add_scale(command, required=True)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz")
@@ -115,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
         help="evaluate on these pictures at the end and put the averages into the card",
     )  # fmt: skip
 
+    command = commands.add_parser(
+        "warmup", help="compile everything now, so that no later run has to"
+    )
+    command.set_defaults(run=_warmup)
+
     command = commands.add_parser("info", help="versions, processor, threads, shipped weights")
     command.set_defaults(run=_info)
     return parser
@@ -125,6 +136,13 @@ def _add_scale(command: argparse.ArgumentParser, **options) -> None:
     command.add_argument(
         "-s", "--scale", type=int, choices=(2, 3, 4), help=f"factor of enlargement{note}", **options
     )
+
+
+def _add_threads(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--threads", type=int, metavar="N",
+        help=f"threads to compute with (default: {numba.get_num_threads()}, all)",
+    )  # fmt: skip
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -318,7 +336,17 @@ def _run(training: Training, validation: list, scale: int, checkpoint: Path, eve
         raise
 
 
-# ------------------------------------------------------------------------------------------- info
+# -------------------------------------------------------------------------------- warmup and info
+
+
+def _warmup(options: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    for picture in (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8))):
+        upscale(picture, 2, SRCNN())
+    rng = np.random.default_rng(0)
+    SRCNN().loss_and_gradients(rng.random((1, 1, 33, 33)), rng.random((1, 1, 21, 21)))
+    print(f"compiled for {kernels.VECTORS} vectors in {time.perf_counter() - began:.1f} s")
+    return 0
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -327,7 +355,11 @@ def _info(options: argparse.Namespace) -> int:
     rows += [
         ("system", platform.platform(terse=True)),
         ("processor", f"{platform.machine()}, {numba.core.config.CPU_NAME or _cpu_name()}"),
-        ("vectors", f"{kernels.VECTOR_BYTES * 8} bits, tile {kernels.ROWS} x {kernels.COLUMNS}"),
+        (
+            "vectors",
+            f"{kernels.VECTORS}, {kernels.VECTOR_BYTES * 8} bits, "
+            f"tile of {kernels.ROWS} x {kernels.COLUMNS}",
+        ),
         ("threads", f"{numba.get_num_threads()} of {os.cpu_count()}"),
     ]
     for name, value in rows:

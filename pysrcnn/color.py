@@ -15,6 +15,8 @@ and nothing rounded: values out of range pass through, and going back gives what
 import numpy as np
 
 __all__ = [
+    "RGB_TO_YCBCR",
+    "YCBCR_TO_RGB",
     "rgb_to_luma",
     "rgb_to_ycbcr",
     "rgb_to_ycbcr_full",
@@ -35,6 +37,10 @@ _STUDIO = (
 )
 _STUDIO_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 _STUDIO_INVERSE = np.linalg.inv(_STUDIO)
+
+# (matrix, offset) of the two conversions, for those who apply them to planes.
+RGB_TO_YCBCR = _STUDIO, _STUDIO_OFFSET
+YCBCR_TO_RGB = _STUDIO_INVERSE, -_STUDIO_INVERSE @ _STUDIO_OFFSET
 
 # Y is a mean of R, G and B; Cb and Cr are B - Y and R - Y, scaled to span -1/2..1/2.
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -76,7 +82,7 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     Source: ITU-R BT.601-7; coefficients to three decimals as in MATLAB.
     """
     _check(rgb := np.asarray(rgb), "rgb_to_ycbcr", "RGB")
-    return _affine(rgb, _STUDIO, _STUDIO_OFFSET)
+    return _affine(rgb, *RGB_TO_YCBCR)
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
@@ -106,7 +112,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
     Source: ITU-R BT.601-7; MATLAB's ``ycbcr2rgb``, except that the latter clips.
     """
     _check(ycbcr := np.asarray(ycbcr), "ycbcr_to_rgb", "YCbCr")
-    return _affine(ycbcr, _STUDIO_INVERSE, -_STUDIO_INVERSE @ _STUDIO_OFFSET)
+    return _affine(ycbcr, *YCBCR_TO_RGB)
 
 
 def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:

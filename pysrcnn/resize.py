@@ -16,7 +16,7 @@ import operator
 
 import numpy as np
 
-__all__ = ["imresize"]
+__all__ = ["imresize", "taps"]
 
 # Values in a strip of work: 1 MB of float64, so that a strip and its result stay in the cache.
 _STRIP = 2**17
@@ -93,7 +93,7 @@ def _keys_cubic(t: np.ndarray) -> np.ndarray:
     return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
 
 
-def _taps(n: int, m: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def taps(n: int, m: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Which input samples make each output sample, and with what weights.
 
     Parameters
@@ -127,7 +127,7 @@ def _taps(n: int, m: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
 def _resize_axis(x: np.ndarray, axis: int, m: int, scale: float) -> np.ndarray:
     """Resize one axis (0 or 1) of `x` to `m` samples; the result has the dtype of `x`."""
     n = x.shape[axis]
-    indices, weights = _taps(n, m, scale)
+    indices, weights = taps(n, m, scale)
     out = np.empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype)
     # Views with the axis in front. Strips of the other axis are worked on in float64, so that
     # little memory is needed beside the result, and transposing happens within the cache.

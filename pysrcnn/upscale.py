@@ -3,18 +3,25 @@
 With a luminance network, colour goes the way of the paper: Y through bicubic interpolation and
 the network, Cb and Cr through bicubic interpolation alone. An RGB network takes all three. Alpha
 is always bicubic.
+
+The result is made band by band, from top to bottom, so that memory beside the picture and the
+result does not grow with them. A band is computed from as many rows around it as it depends on,
+and so is the same, to the bit, as in a picture done in one piece.
 """
 
 import os
 
 import numpy as np
 
-from .color import rgb_to_ycbcr, ycbcr_to_rgb
+from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
+from .kernels import planes_to_pixels, resize_planes
 from .model import SRCNN, load
 from .pictures import check_picture
-from .resize import imresize
+from .resize import taps
 
 __all__ = ["upscale"]
+
+BAND = 2**22  # pixels of the result that are worked on at a time
 
 
 def upscale(
@@ -25,7 +32,7 @@ def upscale(
     Parameters
     ----------
     picture : array (H, W), (H, W, 3) or (H, W, 4)
-        Grey, RGB or RGBA: uint8, uint16, or floating point in 0..1.
+        Grey, RGB or RGBA: uint8, uint16, or floating point in 0..1. Computed in float32.
     scale : int
         How many times as wide and high the result is.
     model : str, path or SRCNN
@@ -44,42 +51,60 @@ def upscale(
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     """
+    picture = np.asarray(picture)
     check_picture(picture)
+    if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
+        raise ValueError(f"scale is a positive integer, got {scale!r}")
     network = model if isinstance(model, SRCNN) else load(model, scale)
     if network.scale is not None and network.scale != scale:
         raise ValueError(f"the network was trained for scale {network.scale}, not {scale}")
-    if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
-        raise ValueError(f"scale is a positive integer, got {scale!r}")
-
     peak = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
-    unit = picture.astype(np.float32) / np.float32(peak)
-    if peak == 1 and not -0.5 <= unit.min() <= unit.max() <= 1.5:
+    if peak == 1 and not -0.5 <= picture.min() <= picture.max() <= 1.5:
         raise ValueError(
-            f"the picture's values go from {unit.min():.4g} to {unit.max():.4g}: a floating point "
-            f"picture is in 0..1, so divide it by its white level first"
+            f"the picture's values go from {picture.min():.4g} to {picture.max():.4g}: a floating "
+            f"point picture is in 0..1, so divide it by its white level first"
         )
-    enlarged = _enlarge(unit, scale, network)
-    np.clip(enlarged, 0, 1, out=enlarged)
-    if peak > 1:
-        enlarged *= peak
-        enlarged += 0.5  # and the conversion cuts off: rounded
-    return enlarged.astype(picture.dtype)
+    return _enlarge(picture, int(scale), network, peak)
 
 
-def _enlarge(unit: np.ndarray, scale: int, network: SRCNN) -> np.ndarray:
-    """float32 in 0..1 -> the same, larger, not yet clipped."""
-    if unit.ndim == 3 and unit.shape[2] == 4:
-        colour = _enlarge(unit[:, :, :3], scale, network)
-        return np.concatenate([colour, imresize(unit[:, :, 3:], scale=scale)], axis=2)
-    if network.c == 3:
-        grey = unit.ndim == 2
-        rgb = np.repeat(unit[:, :, None], 3, axis=2) if grey else unit
-        low = imresize(rgb, scale=scale).transpose(2, 0, 1)
-        out = network.forward(low[None])[0].transpose(1, 2, 0)
-        return out.mean(axis=2) if grey else np.ascontiguousarray(out)
-    if unit.ndim == 2:
-        return network.forward(imresize(unit, scale=scale)[None, None])[0, 0]
-    ycbcr = imresize(rgb_to_ycbcr(unit), scale=scale)
-    y = np.ascontiguousarray(ycbcr[:, :, 0])
-    ycbcr[:, :, 0] = network.forward(y[None, None])[0, 0]
-    return ycbcr_to_rgb(ycbcr)
+def _enlarge(picture: np.ndarray, scale: int, network: SRCNN, peak: int) -> np.ndarray:
+    pixels = picture if picture.ndim == 3 else picture[:, :, None]
+    height, width, channels = pixels.shape
+    (to_planes, shift), (to_pixels, shift_back) = _conversions(channels, network.c)
+    rows, row_weights = taps(height, height * scale, scale)
+    columns, column_weights = (a.T.copy() for a in taps(width, width * scale, scale))
+    row_weights, column_weights = row_weights.astype("f4"), column_weights.astype("f4")
+
+    result = np.empty((height * scale, width * scale, channels), picture.dtype)
+    band = max(1, BAND // result.shape[1])
+    for top in range(0, len(result), band):
+        bottom = min(top + band, len(result))
+        # The band with the rows around it that the network sees, and the rows of the picture
+        # that these are interpolated from.
+        above, below = max(0, top - network.margin), min(len(result), bottom + network.margin)
+        used = rows[above:below]
+        first, end = used.min(), used.max() + 1
+        source = pixels[first:end].astype(np.float32) / np.float32(peak)
+        planes = np.empty((len(shift), *source.shape[:2]), np.float32)
+        for plane, weights, offset in zip(planes, to_planes, shift, strict=True):
+            np.add(sum(w * source[:, :, d] for d, w in enumerate(weights)), offset, out=plane)
+        planes = resize_planes(
+            planes, used - first, row_weights[above:below], columns, column_weights
+        )
+        planes[: network.c] = network.forward(planes[None, : network.c])[0]
+        inside = np.ascontiguousarray(planes[:, top - above : bottom - above])
+        planes_to_pixels(inside, to_pixels, shift_back, peak, result[top:bottom])
+    return result.reshape(*result.shape[:2], *picture.shape[2:])
+
+
+def _conversions(channels: int, c: int) -> tuple:
+    """(matrix, offset) from pixels to planes, those the network takes first; and back."""
+    if channels == 1:
+        forth = np.ones((c, 1)), np.zeros(c)
+        back = np.full((1, c), 1 / c), np.zeros(1)
+    else:  # colour, and alpha where there is some, which is left as it is
+        forth, back = ((np.eye(channels), np.zeros(channels)) for _ in range(2))
+        if c == 1:
+            for (matrix, offset), (m, o) in ((forth, RGB_TO_YCBCR), (back, YCBCR_TO_RGB)):
+                matrix[:3, :3], offset[:3] = m, o
+    return tuple(tuple(a.astype(np.float32) for a in pair) for pair in (forth, back))

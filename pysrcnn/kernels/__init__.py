@@ -3,7 +3,8 @@
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
 picture with it; `batches` computes loss and gradients for training; `operations` are the single
-steps. All compiled code of the package is in this folder; it imports no other module of ours.
+steps; `planes` is what surrounds the network when a picture is enlarged. All compiled code of the
+package is in this folder; it imports no other module of ours.
 """
 
 from .batches import loss_and_gradients
@@ -20,7 +21,15 @@ from .operations import (
     relu_backward,
 )
 from .pictures import forward
+from .planes import planes_to_pixels as planes_to_pixels
+from .planes import resize_planes as resize_planes
+from .tile import COLUMNS as COLUMNS
+from .tile import ROWS as ROWS
+from .tile import VECTOR_BYTES as VECTOR_BYTES
+from .tile import VECTORS as VECTORS
+from .tile import announce_compilation as announce_compilation
 
+# `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = [
     "col2im",
     "conv2d",

@@ -21,6 +21,8 @@ Axes: L lanes, the numbers of a vector; O filters.
 
 import hashlib
 import inspect
+import os
+import platform
 from pathlib import Path
 
 import llvmlite.binding
@@ -28,23 +30,44 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import literally, types
+from numba.core import event
 from numba.extending import intrinsic, models, register_model
 
-_CPU = llvmlite.binding.get_host_cpu_features()
-if _CPU.get("avx512f"):
-    VECTOR_BYTES, ROWS = 64, 8  # 32 registers: 24 sums, 3 vectors of input, weights from memory
-elif _CPU.get("avx2"):
-    VECTOR_BYTES, ROWS = 32, 4  # 16 registers: 12 sums, 3 vectors of input, one weight
-else:
-    VECTOR_BYTES, ROWS = 16, 4  # NEON, SSE2, and whatever LLVM makes of it elsewhere
+# Bytes a vector and ROWS of a tile, by what the processor has. A tile of ROWS x COLUMNS vectors,
+# the COLUMNS vectors of input and a weight must fit into the registers.
+WIDTHS = {
+    "avx512": (64, 8),  # 32 registers; a weight comes straight from memory
+    "avx2": (32, 4),  # 16 registers
+    "neon": (16, 8),  # 32 registers
+    "plain": (16, 4),  # 16 registers, or whatever LLVM makes of it elsewhere
+}
+
+
+def _width():
+    """The name of the processor's vectors; the environment variable PYSRCNN_VECTORS overrides."""
+    name = os.environ.get("PYSRCNN_VECTORS")
+    if name:
+        if name not in WIDTHS:
+            raise ValueError(f"PYSRCNN_VECTORS is {name!r}, wanted one of {', '.join(WIDTHS)}")
+        return name
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return "avx512"
+    if features.get("avx2"):
+        return "avx2"
+    return "neon" if platform.machine().lower() in ("arm64", "aarch64") else "plain"
+
+
+VECTORS = _width()
+VECTOR_BYTES, ROWS = WIDTHS[VECTORS]
 COLUMNS = 3
 NARROW = 8  # vectors a tile of a single row, for numbers of filters that ROWS does not divide
 
 # Numba's disk cache notices when the file of a function changes, but not the files of the
-# functions it calls. So the cache of every kernel is stamped with all of this folder.
-_STAMP = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-).hexdigest()
+# functions it calls, nor constants. So the cache of every kernel is stamped with all of this folder
+# and the width of the vectors.
+_SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+_STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
 
 
 def compiled(**options):
@@ -61,6 +84,28 @@ def compiled(**options):
         return kernel
 
     return decorate
+
+
+class announce_compilation(event.Listener):
+    """``with announce_compilation(say):`` calls say(sentence) once, when something is compiled."""
+
+    def __init__(self, say):
+        self.say, self.said = say, False
+
+    def on_start(self, _):
+        """Numba's call before it compiles a function that is not in the cache."""
+        if not self.said:
+            self.said = True
+            self.say("compiling for this processor, once; it takes some seconds ...")
+
+    def on_end(self, _):
+        """Numba's call when it is done: nothing to say."""
+
+    def __enter__(self):
+        event.register("numba:compile", self)
+
+    def __exit__(self, *_):
+        event.unregister("numba:compile", self)
 
 
 # ------------------------------------------------------------------------------- writing LLVM code

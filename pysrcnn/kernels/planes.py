@@ -1,0 +1,53 @@
+"""What surrounds the network: bicubic enlargement of planes, and planes back to pixels.
+
+Axes: C channels, H x W pixels of the small picture, H' x W' of the large one, T taps.
+"""
+
+import numpy as np
+from numba import prange
+
+from .tile import compiled
+
+
+@compiled(parallel=True)
+def resize_planes(x, rows, row_weights, columns, column_weights):
+    """Resize x (C, H, W) to (C, H', W'): first along H, then along W, as `pysrcnn.imresize`.
+
+    rows, row_weights (H', T): which rows of x make each row of the result, and with what weights;
+    columns, column_weights (T, W') likewise.
+    """
+    channels, _, width = x.shape
+    out = np.empty((channels, rows.shape[0], columns.shape[1]), x.dtype)
+    for i in prange(rows.shape[0]):
+        line = np.empty(width, x.dtype)
+        for c in range(channels):
+            line[:] = 0
+            for t in range(rows.shape[1]):
+                weight, source = row_weights[i, t], x[c, rows[i, t]]
+                for j in range(width):
+                    line[j] += weight * source[j]
+            to = out[c, i]
+            to[:] = 0
+            for t in range(columns.shape[0]):
+                for j in range(to.size):
+                    to[j] += column_weights[t, j] * line[columns[t, j]]
+    return out
+
+
+@compiled(parallel=True)
+def planes_to_pixels(planes, matrix, offset, peak, out):
+    """out (H, W, D) = matrix (D, C) planes (C, H, W) + offset (D,), clipped to 0..1, times peak.
+
+    Integers are rounded, halves up.
+    """
+    half = 0.5 if peak > 1 else 0.0
+    for i in prange(out.shape[0]):
+        line = np.empty(out.shape[1], planes.dtype)
+        for d in range(out.shape[2]):
+            line[:] = offset[d]
+            for c in range(planes.shape[0]):
+                weight = matrix[d, c]
+                for j in range(line.size):
+                    line[j] += weight * planes[c, i, j]
+            for j in range(line.size):
+                out[i, j, d] = min(max(line[j], 0), 1) * peak + half
