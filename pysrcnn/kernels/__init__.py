@@ -2,11 +2,12 @@
 
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
-picture with it; `batches` computes loss and gradients for training; `operations` are the single
-steps; `planes` is what surrounds the network when a picture is enlarged. All compiled code of the
-package is in this folder; it imports no other module of ours.
+picture with it, helped by `winograd`; `batches` computes loss and gradients for training;
+`operations` are the single steps; `planes` is what surrounds the network when a picture is
+enlarged. All compiled code of the package is in this folder; it imports no other module of ours.
 """
 
+from . import direct as direct
 from .batches import loss_and_gradients
 from .operations import (
     col2im,

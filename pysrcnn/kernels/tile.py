@@ -33,13 +33,15 @@ from numba import literally, types
 from numba.core import event
 from numba.extending import intrinsic, models, register_model
 
-# Bytes a vector and ROWS of a tile, by what the processor has. A tile of ROWS x COLUMNS vectors,
-# the COLUMNS vectors of input and a weight must fit into the registers.
+# Bytes a vector and the shapes of tiles, (filters, vectors), by what the processor has. The sums of
+# a tile, its vectors of input and a weight must fit into the registers. The large shape serves all
+# filters it divides, the next ones what is left: five filters, as the last layer of most networks
+# has (see `pictures`), then single ones.
 WIDTHS = {
-    "avx512": (64, 8),  # 32 registers; a weight comes straight from memory
-    "avx2": (32, 4),  # 16 registers
-    "neon": (16, 8),  # 32 registers
-    "plain": (16, 4),  # 16 registers, or whatever LLVM makes of it elsewhere
+    "avx512": (64, (8, 3), (5, 4), (1, 8)),  # 32 registers; weights come straight from memory
+    "avx2": (32, (4, 3), (5, 2), (1, 8)),  # 16 registers
+    "neon": (16, (8, 3), (5, 4), (1, 8)),  # 32 registers
+    "plain": (16, (4, 3), (5, 2), (1, 8)),  # 16 registers, or whatever LLVM makes of it elsewhere
 }
 
 
@@ -59,9 +61,7 @@ def _width():
 
 
 VECTORS = _width()
-VECTOR_BYTES, ROWS = WIDTHS[VECTORS]
-COLUMNS = 3
-NARROW = 8  # vectors a tile of a single row, for numbers of filters that ROWS does not divide
+VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
 
 # Numba's disk cache notices when the file of a function changes, but not the files of the
 # functions it calls, nor constants. So the cache of every kernel is stamped with all of this folder
@@ -377,22 +377,29 @@ def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     gate, out: (array, at, stride); vector v of filter o lies at array[at + o stride + v L].
     """
     full = b.size // ROWS * ROWS
-    wide = vectors // COLUMNS * COLUMNS
-    long = vectors // NARROW * NARROW
-    many, few = (0, full), (full, b.size)
-    _tiles(ROWS, COLUMNS, x, at, patch, w, b, then, gate, out, many, (0, wide))
-    _tiles(ROWS, 1, x, at, patch, w, b, then, gate, out, many, (wide, vectors))
-    _tiles(1, NARROW, x, at, patch, w, b, then, gate, out, few, (0, long))
-    _tiles(1, 1, x, at, patch, w, b, then, gate, out, few, (long, vectors))
+    few = full + (b.size - full) // FEW * FEW
+    many, some, rest = (0, full), (full, few), (few, b.size)
+    split = vectors // COLUMNS * COLUMNS
+    _tiles(ROWS, COLUMNS, x, at, patch, w, b, then, gate, out, many, (0, split))
+    _tiles(ROWS, 1, x, at, patch, w, b, then, gate, out, many, (split, vectors))
+    split = vectors // FEW_COLUMNS * FEW_COLUMNS
+    _tiles(FEW, FEW_COLUMNS, x, at, patch, w, b, then, gate, out, some, (0, split))
+    _tiles(FEW, 1, x, at, patch, w, b, then, gate, out, some, (split, vectors))
+    split = vectors // NARROW * NARROW
+    _tiles(ONE, NARROW, x, at, patch, w, b, then, gate, out, rest, (0, split))
+    _tiles(ONE, 1, x, at, patch, w, b, then, gate, out, rest, (split, vectors))
 
 
 def pack_weights(w):
-    """OIHW weights in the order in which tiles read them: flat.
+    """Weights (O, ...) in the order in which tiles read them: flat.
 
-    Filters in groups of ROWS, within a group one patch entry after the other, for each the
-    weights of the group's filters; filters beyond the last full group one after the other.
+    Filters in groups of ROWS, then of FEW, then single; within a group one patch entry after the
+    other, for each the weights of the group's filters.
     """
     w = w.reshape(w.shape[0], -1)
     full = w.shape[0] // ROWS * ROWS
-    groups = w[:full].reshape(-1, ROWS, w.shape[1]).transpose(0, 2, 1)
-    return np.concatenate([groups.reshape(-1), w[full:].reshape(-1)])
+    few = full + (w.shape[0] - full) // FEW * FEW
+    groups = [w[o : o + ROWS] for o in range(0, full, ROWS)]
+    groups += [w[o : o + FEW] for o in range(full, few, FEW)]
+    groups += [w[o : o + ONE] for o in range(few, w.shape[0])]
+    return np.concatenate([group.T.reshape(-1) for group in groups])
