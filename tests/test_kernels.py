@@ -1,0 +1,189 @@
+"""What is the kernels' own: vector widths, Winograd, planes, and the cache on disk."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from test_ops import JIT, equal_to_rounding, random_layers
+
+import pysrcnn
+from pysrcnn import color, kernels, reference
+from pysrcnn.kernels import winograd
+from pysrcnn.kernels.tile import WIDTHS
+from pysrcnn.resize import taps
+
+compiled_only = pytest.mark.skipif(not JIT, reason="a matter of compiled code")
+PACKAGE = Path(pysrcnn.__file__).parent
+
+
+def run(code, tmp_path, package=PACKAGE, **environment):
+    """Run Python code in a process of its own, with a cache of its own: what it prints."""
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(package.parent), str(Path(__file__).parent)]),
+        **environment,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# ---------------------------------------------------------------------------------- vector widths
+
+COMPARE = """
+import numpy as np
+from test_ops import equal_to_rounding, random_layers
+from pysrcnn import kernels, reference
+layers = random_layers((9, 5, 5), (13, 8), 1, np.float32)
+rng = np.random.default_rng(0)
+x = rng.random((2, 1, 31, 70)).astype(np.float32)
+for padding in ("replicate", "valid"):
+    pair = [ops.forward(x, layers, padding) for ops in (kernels, reference)]
+    assert equal_to_rounding(*pair, terms=400), padding
+high = rng.random((2, 1, 15, 54)).astype(np.float32)
+ours, theirs = (ops.loss_and_gradients(x, high, layers)[1] for ops in (kernels, reference))
+for layer, want in zip(ours, theirs):
+    for a, b in zip(layer, want):
+        size = np.abs(b).max()
+        assert equal_to_rounding(a / size, b / size, terms=2000)
+print(kernels.VECTORS, kernels.VECTOR_BYTES)
+"""
+
+
+@compiled_only
+@pytest.mark.parametrize("name", WIDTHS)
+def test_forced_vector_width(name, tmp_path):
+    """Each width gives the right results here: LLVM splits vectors the processor lacks."""
+    assert run(COMPARE, tmp_path, PYSRCNN_VECTORS=name) == f"{name} {WIDTHS[name][0]}"
+
+
+def test_unknown_vector_width(tmp_path):
+    with pytest.raises(AssertionError, match="PYSRCNN_VECTORS is 'sse9', wanted one of avx512"):
+        run("import pysrcnn", tmp_path, PYSRCNN_VECTORS="sse9")
+
+
+# --------------------------------------------------------------------------------------- winograd
+
+
+@pytest.mark.parametrize("size", winograd.TAPS)
+def test_winograd_is_correlation(size):
+    a, g, b = winograd.matrices(size)
+    rng = np.random.default_rng(1)
+    taps_, pixels = rng.standard_normal(size), rng.standard_normal(b.shape[1])
+    ours = a @ ((g @ taps_) * (b @ pixels))
+    assert np.allclose(ours, np.correlate(pixels, taps_, "valid"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 3, 5), (9, 3, 3, 5), (5, 5, 1, 3)])
+def test_winograd_and_direct_sum(sizes):
+    """Every pixel within 1e-5 of full scale of the exact sum, by either way of computing."""
+    filters = (64, 32, 16)[: len(sizes) - 1]
+    layers = random_layers(sizes, filters, 1, np.float32)
+    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    x = np.random.default_rng(2).random((1, 1, 20, 230) if JIT else (1, 1, 5, 9))
+    x = x.astype(np.float32)
+    want = reference.forward(x.astype(np.float64), exact, "replicate")
+    fast = kernels.forward(x, layers, "replicate")
+    direct = kernels.direct.forward(x, layers, "replicate")
+    assert np.abs(fast - want).max() < 1e-5
+    assert np.abs(direct - want).max() < 1e-5
+    assert not np.array_equal(fast, direct)  # or the transform was not used at all
+
+
+def test_direct_has_the_names_of_kernels():
+    assert kernels.direct.__all__ == kernels.__all__
+
+
+# ----------------------------------------------------------------------------------------- planes
+
+
+@pytest.mark.parametrize("shape, scale", [((1, 1), 3), ((7, 5), 2), ((20, 31), 3), ((9, 40), 4)])
+def test_resize_planes_is_imresize(shape, scale):
+    x = np.random.default_rng(3).random((2, *shape)).astype(np.float32)
+    rows, row_weights = taps(shape[0], shape[0] * scale, scale)
+    columns, column_weights = (a.T.copy() for a in taps(shape[1], shape[1] * scale, scale))
+    ours = kernels.resize_planes(
+        x, rows, row_weights.astype("f4"), columns, column_weights.astype("f4")
+    )
+    for plane, want in zip(ours, x, strict=True):
+        assert equal_to_rounding(plane, pysrcnn.imresize(want, scale=scale), terms=16)
+
+
+@pytest.mark.parametrize("dtype, peak", [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_planes_to_pixels(dtype, peak):
+    planes = np.random.default_rng(4).uniform(-0.2, 1.2, (3, 6, 7)).astype(np.float32)
+    matrix, offset = (a.astype(np.float32) for a in color.YCBCR_TO_RGB)
+    out = np.empty((6, 7, 3), dtype)
+    kernels.planes_to_pixels(planes, matrix, offset, peak, out)
+    want = np.clip(color.ycbcr_to_rgb(planes.transpose(1, 2, 0).astype(np.float64)), 0, 1) * peak
+    assert np.abs(out - want).max() <= (0.51 if peak > 1 else 1e-6)
+    assert out.min() == 0 and out.max() == peak
+
+
+# -------------------------------------------------------------------------------------- the cache
+
+
+@compiled_only
+@pytest.mark.slow
+def test_an_edit_in_any_file_of_the_kernels_is_noticed(tmp_path):
+    """Numba alone would go on using code compiled before an edit in a file that is called."""
+    package = tmp_path / "copy" / "pysrcnn"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+import numpy as np, pysrcnn
+one = np.ones((1, 1, 3, 3), np.float32)
+print(pysrcnn.kernels.conv2d(one, np.ones((1, 1, 1, 1), "f4"), np.zeros(1, "f4")).sum())
+"""
+    assert run(code, tmp_path, package) == "9.0"
+    assert run(code, tmp_path, package) == "9.0"  # from the cache
+    tile = package / "kernels" / "tile.py"
+    text = tile.read_text()
+    assert "tile_store(acc, outs" in text
+    tile.write_text(text.replace("tile_store(acc, outs", "tile_add(acc, outs"))
+    stamp = (package / "kernels" / "pictures.py").stat()
+    os.utime(package / "kernels" / "pictures.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert run(code, tmp_path, package) != "9.0"
+
+
+@compiled_only
+def test_works_where_no_folder_for_the_cache_can_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    code = """
+import numpy as np, pysrcnn
+x = np.ones((4, 5), np.float32)
+print(pysrcnn.kernels.relu(x).sum(), pysrcnn.kernels.relu.stats.cache_path)
+"""
+    package = tmp_path / "copy" / "pysrcnn"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    out = run(code, tmp_path, package, NUMBA_CACHE_DIR=str(blocked / "cache"), HOME=str(blocked))
+    assert out.startswith("20.0")
+
+
+@compiled_only
+def test_compiling_is_announced_once():
+    said = []
+
+    @numba.njit
+    def fresh(x):
+        return x + 1
+
+    with kernels.announce_compilation(said.append):
+        assert fresh(1) == 2
+        assert fresh(1.5) == 2.5
+    assert len(said) == 1 and "compiling" in said[0]
+    assert fresh(np.ones(2)).sum() == 4  # outside of `with`: not said
+    assert len(said) == 1

@@ -1,0 +1,195 @@
+"""SGD against Eq. 5 of the paper, Adam against Algorithm 1 of its paper, both written out here."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from pysrcnn.optim import SGD, Adam
+
+SHAPES = {"W1": (3, 2, 3, 3), "B1": (3,), "W2": (1, 3, 1, 1), "B2": (1,)}
+RATES = {"W1": 0.1, "B1": 0.01, "W2": 0.03, "B2": 0.5}
+FACTORS = [1.0, 0.5, 2.0, 0.0, 1.0, 0.25]
+BOTH = pytest.mark.parametrize("make", [SGD, Adam], ids=["sgd", "adam"])
+
+
+def start(dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return {name: rng.standard_normal(shape).astype(dtype) for name, shape in SHAPES.items()}
+
+
+def gradients(step, dtype=np.float64):
+    """Large ones and small ones, as they come."""
+    rng = np.random.default_rng((1, step))
+    size = 10.0 ** rng.integers(-4, 3)
+    return {n: (size * rng.standard_normal(s)).astype(dtype) for n, s in SHAPES.items()}
+
+
+def hand_written_sgd(momentum, factors):
+    """Eq. 5 number by number: Delta <- momentum Delta - rate dL/dW;  W <- W + Delta."""
+    results = {}
+    for name, parameter in start().items():
+        flat = []
+        for i, w in enumerate(parameter.ravel()):
+            delta = 0.0
+            for step, factor in enumerate(factors):
+                delta = momentum * delta - factor * RATES[name] * gradients(step)[name].ravel()[i]
+                w = w + delta
+            flat.append(w)
+        results[name] = np.reshape(flat, parameter.shape)
+    return results
+
+
+def hand_written_adam(beta1, beta2, epsilon, factors):
+    """Kingma and Ba, Algorithm 1, number by number."""
+    results = {}
+    for name, parameter in start().items():
+        flat = []
+        for i, theta in enumerate(parameter.ravel()):
+            m = v = 0.0
+            for t, factor in enumerate(factors, 1):
+                g = gradients(t - 1)[name].ravel()[i]
+                m = beta1 * m + (1 - beta1) * g
+                v = beta2 * v + (1 - beta2) * g * g
+                m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+                theta = theta - factor * RATES[name] * m_hat / (math.sqrt(v_hat) + epsilon)
+            flat.append(theta)
+        results[name] = np.reshape(flat, parameter.shape)
+    return results
+
+
+def run(optimizer, factors, first=0, dtype=np.float64):
+    for step, factor in enumerate(factors, first):
+        optimizer.step(gradients(step, dtype), factor)
+    return optimizer.parameters
+
+
+def equal(ours, wanted, tolerance):
+    return ours.keys() == wanted.keys() and all(
+        np.abs(ours[n] - w).max() <= tolerance * np.abs(w).max() for n, w in wanted.items()
+    )
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0, 0.5])
+def test_sgd_is_equation_5(momentum):
+    ours = run(SGD(start(), RATES, momentum), FACTORS)
+    assert equal(ours, hand_written_sgd(momentum, FACTORS), 1e-13)
+    assert not equal(ours, hand_written_sgd(momentum + 0.01, FACTORS), 1e-5)
+
+
+def test_the_momentum_of_the_paper_is_the_default():
+    assert equal(run(SGD(start(), RATES), FACTORS), hand_written_sgd(0.9, FACTORS), 1e-13)
+
+
+def test_one_rate_for_all():
+    parameters = start()
+    before = {n: p.copy() for n, p in parameters.items()}
+    SGD(parameters, 0.1).step(gradients(0))
+    for name, gradient in gradients(0).items():
+        assert np.allclose(parameters[name], before[name] - 0.1 * gradient, rtol=1e-14)
+
+
+@pytest.mark.parametrize("settings", [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-3), (0.1, 0.2, 1e-6)])
+def test_adam_is_algorithm_1(settings):
+    ours = run(Adam(start(), RATES, *settings), FACTORS)
+    assert equal(ours, hand_written_adam(*settings, FACTORS), 1e-12)
+    assert not equal(ours, hand_written_adam(settings[0] + 0.01, *settings[1:], FACTORS), 1e-5)
+
+
+def test_the_settings_of_its_paper_are_the_default():
+    ours = run(Adam(start(), RATES), FACTORS)
+    assert equal(ours, hand_written_adam(0.9, 0.999, 1e-8, FACTORS), 1e-12)
+
+
+def test_the_first_step_of_adam_is_the_learning_rate_whatever_the_gradient():
+    parameters = start()
+    before = {n: p.copy() for n, p in parameters.items()}
+    Adam(parameters, RATES).step(gradients(0))
+    for name, gradient in gradients(0).items():
+        moved = parameters[name] - before[name]
+        assert np.allclose(moved, -RATES[name] * np.sign(gradient), rtol=1e-2)
+
+
+@BOTH
+def test_float32_stays_float32_and_near_float64(make):
+    ours = run(make(start(np.float32), RATES), FACTORS, dtype=np.float32)
+    wanted = run(make(start(), RATES), FACTORS)
+    assert all(p.dtype == np.float32 for p in ours.values())
+    assert equal(ours, wanted, 1e-5)
+
+
+@BOTH
+def test_parameters_move_in_place_and_gradients_stay(make):
+    parameters = start()
+    arrays = dict(parameters)
+    given = gradients(0)
+    copies = {n: g.copy() for n, g in given.items()}
+    optimizer = make(parameters, 0.1)
+    optimizer.step(given)
+    assert optimizer.steps == 1
+    for name, array in arrays.items():
+        assert parameters[name] is array and not np.array_equal(array, start()[name])
+        assert np.array_equal(given[name], copies[name])
+
+
+@BOTH
+def test_a_factor_of_zero_and_zero_gradients_move_nothing(make):
+    optimizer = make(start(), RATES)
+    optimizer.step(gradients(0), 0.0)
+    optimizer.step({n: np.zeros(s) for n, s in SHAPES.items()}, 0.0)
+    assert all(np.array_equal(p, start()[n]) for n, p in optimizer.parameters.items())
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_going_on_from_a_state_is_never_having_stopped(make, dtype):
+    whole = run(make(start(dtype), RATES), FACTORS, dtype=dtype)
+    first = make(start(dtype), RATES)
+    run(first, FACTORS[:3], dtype=dtype)
+    state = {name: array.copy() for name, array in first.state().items()}
+    second = make({n: p.copy() for n, p in first.parameters.items()}, RATES)
+    second.load_state(state)
+    assert second.steps == 3
+    run(second, FACTORS[3:], first=3, dtype=dtype)
+    for name, wanted in whole.items():
+        assert second.parameters[name].tobytes() == wanted.tobytes()
+    for name, array in first.state().items():  # what was loaded is a copy
+        assert np.array_equal(array, state[name])
+
+
+@BOTH
+def test_a_state_is_flat_arrays_and_complete(make):
+    optimizer = make(start(), RATES)
+    run(optimizer, FACTORS)
+    state = optimizer.state()
+    memories = {SGD: ["velocity"], Adam: ["mean", "square"]}[make]
+    assert state.keys() == {"steps", *(f"{m}.{n}" for m in memories for n in SHAPES)}
+    assert all(isinstance(array, np.ndarray) for array in state.values())
+    assert state["steps"] == len(FACTORS)
+    for memory in memories:
+        for name, shape in SHAPES.items():
+            assert state[f"{memory}.{name}"].shape == shape
+            assert state[f"{memory}.{name}"].any()
+
+
+@BOTH
+def test_a_state_that_does_not_fit_is_refused(make):
+    optimizer = make(start(), RATES)
+    run(optimizer, FACTORS)
+    state = optimizer.state()
+    memory = next(n for n in state if n.endswith("W1"))
+    with pytest.raises((KeyError, ValueError)):
+        make(start(), RATES).load_state({n: a for n, a in state.items() if n != memory})
+    with pytest.raises(ValueError):
+        make(start(), RATES).load_state({**state, memory: np.zeros((3, 2, 3, 4))})
+    with pytest.raises(ValueError):  # not stretched to fit
+        make(start(), RATES).load_state({**state, memory: np.zeros((1, 1, 1, 1))})
+
+
+@BOTH
+@pytest.mark.parametrize("names", [["W1", "B1", "W2"], [*SHAPES, "W3"], []])
+def test_rates_are_for_just_the_parameters(make, names):
+    words = f"learning rates are given for {sorted(names)}, the parameters are"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make(start(), dict.fromkeys(names, 0.1))

@@ -1,0 +1,408 @@
+"""Picture files of every kind that a user may have, good and bad, made on the spot with Pillow."""
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from pysrcnn.pictures import check_picture, list_pictures, read_picture, write_picture
+
+Image = pytest.importorskip("PIL.Image")
+
+GREY = np.random.default_rng(0).integers(0, 256, (7, 9), dtype=np.uint8)
+RGB = np.random.default_rng(1).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+RGBA = np.random.default_rng(2).integers(0, 256, (7, 9, 4), dtype=np.uint8)
+SMOOTH = np.add.outer(np.arange(24) * 4, np.arange(32) * 3).astype(np.uint8)  # kind to JPEG
+SMOOTH_RGB = np.stack([SMOOTH, 255 - SMOOTH, SMOOTH // 2 + 50], axis=2)
+
+
+def saved(path, picture, mode=None, **options):
+    """A file with these pixels; `picture` is an array or a picture of Pillow's."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture) if mode is None else _of_mode(picture, mode)
+    picture.save(path, **options)
+    return path
+
+
+def _of_mode(array, mode):
+    """The bytes of `array` as Pillow's picture of this mode."""
+    return Image.frombytes(mode, array.shape[1::-1], np.ascontiguousarray(array).tobytes())
+
+
+def exactly(picture, wanted):
+    """Whether two arrays are equal in dtype, shape and values."""
+    assert picture.dtype == wanted.dtype, f"{picture.dtype} instead of {wanted.dtype}"
+    assert picture.shape == wanted.shape, f"{picture.shape} instead of {wanted.shape}"
+    return np.array_equal(picture, wanted)
+
+
+def test_comparator_sees_dtype_shape_and_one_level():
+    assert exactly(RGB, RGB.copy())
+    one = RGB.copy()
+    one[3, 4, 1] ^= 1
+    assert not exactly(one, RGB)
+    with pytest.raises(AssertionError):
+        exactly(GREY.astype(np.uint16), GREY)
+    with pytest.raises(AssertionError):
+        exactly(GREY.T, GREY)
+
+
+# ---------------------------------------------------------------------------------------- lossless
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "tiff"])
+@pytest.mark.parametrize("picture", [GREY, RGB], ids=["grey", "RGB"])
+def test_grey_and_rgb(tmp_path, picture, suffix):
+    assert exactly(read_picture(saved(tmp_path / f"a.{suffix}", picture)), picture)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_transparency(tmp_path, suffix):
+    assert exactly(read_picture(saved(tmp_path / f"a.{suffix}", RGBA)), RGBA)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_one_bit(tmp_path, suffix):
+    picture = read_picture(saved(tmp_path / f"a.{suffix}", GREY > 127))
+    assert exactly(picture, np.where(GREY > 127, 255, 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits(tmp_path, suffix):
+    wide = 257 * GREY.astype(np.uint16) + 3
+    assert exactly(read_picture(saved(tmp_path / f"a.{suffix}", wide)), wide)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_with_transparency_becomes_rgba(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", RGBA[:, :, [0, 3]], "LA")
+    assert exactly(read_picture(path), RGBA[:, :, [0, 0, 0, 3]])
+
+
+def palette():
+    """A picture of Pillow's with 63 colours, one a pixel, and the colours (63, 3)."""
+    colours = np.random.default_rng(3).permutation(63 * 3).reshape(63, 3).astype(np.uint8)
+    picture = _of_mode(np.arange(63, dtype=np.uint8).reshape(7, 9), "P")
+    picture.putpalette(colours.tobytes())
+    return picture, colours
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_a_palette_becomes_rgb(tmp_path, suffix):
+    picture, colours = palette()
+    wanted = colours.reshape(7, 9, 3)
+    assert exactly(read_picture(saved(tmp_path / f"a.{suffix}", picture)), wanted)
+
+
+def test_a_palette_with_transparency_becomes_rgba(tmp_path):
+    picture, colours = palette()
+    alpha = np.random.default_rng(4).integers(0, 256, 63, dtype=np.uint8)
+    wanted = np.concatenate([colours, alpha[:, None]], axis=1).reshape(7, 9, 4)
+    path = saved(tmp_path / "a.png", picture, transparency=alpha.tobytes())
+    assert exactly(read_picture(path), wanted)
+    # One colour of it that is not there at all.
+    wanted[..., 3] = 255
+    wanted[1, 2, 3] = 0
+    assert exactly(read_picture(saved(tmp_path / "b.png", picture, transparency=11)), wanted)
+
+
+def test_floating_point(tmp_path):
+    picture = (GREY / 255).astype(np.float32)
+    assert exactly(read_picture(saved(tmp_path / "a.tif", picture)), picture)
+
+
+@pytest.mark.parametrize("picture", [RGB, RGBA], ids=["RGB", "RGBA"])
+def test_webp(tmp_path, picture):
+    path = saved(tmp_path / "a.webp", picture, lossless=True, exact=True)
+    assert exactly(read_picture(path), picture)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_of_several_pictures_the_first_is_taken(tmp_path, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = tmp_path / f"a.{suffix}"
+    saved(path, RGB, save_all=True, append_images=[Image.fromarray(255 - RGB)], **options)
+    assert exactly(read_picture(path), RGB)
+
+
+def test_the_content_says_the_format_not_the_name(tmp_path):
+    saved(tmp_path / "a.png", RGB)
+    assert exactly(read_picture((tmp_path / "a.png").rename(tmp_path / "a.jpg")), RGB)
+    assert exactly(read_picture((tmp_path / "a.jpg").rename(tmp_path / "a")), RGB)
+
+
+def test_the_path_may_be_a_string_with_anything_in_it(tmp_path):
+    path = saved(tmp_path / "größer 100% [1] #2 {x}.png", RGB)
+    assert exactly(read_picture(str(path)), RGB)
+
+
+# -------------------------------------------------------------------------------------------- JPEG
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG"])
+@pytest.mark.parametrize("picture", [SMOOTH, SMOOTH_RGB], ids=["grey", "RGB"])
+def test_jpeg(tmp_path, picture, suffix):
+    got = read_picture(saved(tmp_path / f"a.{suffix}", picture, quality=98, subsampling=0))
+    assert got.dtype == np.uint8
+    assert got.shape == picture.shape
+    assert np.abs(got.astype(int) - picture).max() <= 6  # what JPEG costs
+
+
+def test_jpeg_of_inks_becomes_rgb(tmp_path):
+    inks = np.concatenate([255 - SMOOTH_RGB, np.zeros_like(SMOOTH_RGB[..., :1])], axis=2)  # no K
+    got = read_picture(saved(tmp_path / "a.jpg", inks, "CMYK", quality=98, subsampling=0))
+    assert got.shape == SMOOTH_RGB.shape
+    assert np.abs(got.astype(int) - SMOOTH_RGB).max() <= 6
+
+
+# How a viewer must turn the stored picture, by EXIF's table of orientations.
+UPRIGHT = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: x.swapaxes(0, 1)[::-1],
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("picture", [SMOOTH, SMOOTH_RGB], ids=["grey", "RGB"])
+def test_photographs_are_read_upright(tmp_path, picture, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    got = read_picture(saved(tmp_path / "a.jpg", picture, exif=exif, quality=98, subsampling=0))
+    wanted = UPRIGHT[orientation](picture)
+    assert got.shape == wanted.shape
+    assert np.abs(got.astype(int) - wanted).max() <= 6
+    got = read_picture(saved(tmp_path / "a.png", picture, exif=exif))
+    assert exactly(got, wanted)
+
+
+# --------------------------------------------------------------------------------------- bad files
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file .*none.png: check the name"):
+        read_picture(tmp_path / "none.png")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder: give a picture file"):
+        read_picture(tmp_path)
+
+
+def test_an_empty_file(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="a.png is empty: give a picture file"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif", "webp"])
+def test_a_truncated_file(tmp_path, suffix):
+    picture = np.random.default_rng(5).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    path = saved(tmp_path / f"a.{suffix}", picture)
+    content = path.read_bytes()
+    for length in (1, 10, 30, len(content) // 3, len(content) // 2, len(content) * 9 // 10):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="is damaged or not a picture: ") as caught:
+            read_picture(path)
+        assert str(caught.value).startswith(str(path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_file(tmp_path):
+    path = saved(tmp_path / "a.png", RGB)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF  # a wrong byte in the compressed pixels
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged or not a picture: "):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "txt"])
+def test_text_is_not_a_picture(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_text("This is text, whatever its name says.\n")
+    with pytest.raises(ValueError, match="damaged or not a picture: its format was not recognised"):
+        read_picture(path)
+
+
+def test_pixels_that_are_not_finite(tmp_path):
+    picture = (GREY / 255).astype(np.float32)
+    for value in (np.nan, np.inf, -np.inf):
+        picture[2, 3] = value
+        path = saved(tmp_path / "a.tif", picture)
+        with pytest.raises(ValueError, match="a.tif has NaN or infinite pixels"):
+            read_picture(path)
+
+
+def test_integers_beyond_16_bits(tmp_path):
+    path = saved(tmp_path / "a.tif", GREY.astype(np.int32) * 1000)
+    with pytest.raises(TypeError, match="a.tif holds int32, wanted uint8"):
+        read_picture(path)
+
+
+# ---------------------------------------------------------------------------------- check_picture
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 4), (5, 4, 3), (5, 4, 4), (3, 3), (4, 4)])
+def test_check_picture_lets_pictures_pass(shape, dtype):
+    assert check_picture(np.zeros(shape, dtype)) is None
+
+
+@pytest.mark.parametrize(
+    "picture, error, words",
+    [
+        ([[1, 2]], TypeError, "the picture is a list, wanted a NumPy array"),
+        (None, TypeError, "the picture is a NoneType, wanted a NumPy array"),
+        (np.zeros((4, 5), bool), TypeError, "holds bool, wanted uint8, uint16"),
+        (np.zeros((4, 5), np.int8), TypeError, "holds int8, wanted"),
+        (np.zeros((4, 5), np.int64), TypeError, "holds int64, wanted"),
+        (np.zeros((4, 5), complex), TypeError, "holds complex128, wanted"),
+        (np.zeros((4, 5), object), TypeError, "holds object, wanted"),
+        (np.zeros((4, 5), "U1"), TypeError, "wanted uint8, uint16"),
+        (np.uint8(7) * np.ones((), np.uint8), TypeError, "wanted a NumPy array"),
+        (np.zeros((), np.uint8), ValueError, r"has the shape \(\), wanted \(H, W\)"),
+        (np.zeros(5, np.uint8), ValueError, r"has the shape \(5,\), wanted \(H, W\)"),
+        (np.zeros((4, 5, 1), np.uint8), ValueError, r"the shape \(4, 5, 1\), wanted \(H, W\)"),
+        (np.zeros((4, 5, 2), np.uint8), ValueError, r"the shape \(4, 5, 2\), wanted \(H, W\)"),
+        (np.zeros((4, 5, 5), np.uint8), ValueError, r"the shape \(4, 5, 5\), wanted \(H, W\)"),
+        (np.zeros((1, 3, 4, 5), np.uint8), ValueError, r"\(H, W\), \(H, W, 3\) or \(H, W, 4\)"),
+        (np.zeros((0, 5), np.uint8), ValueError, r"has no pixels: its shape is \(0, 5\)"),
+        (np.zeros((4, 0, 3), np.float32), ValueError, "has no pixels"),
+        (np.full((4, 5), np.nan), ValueError, "has NaN or infinite pixels: replace them first"),
+        (np.full((4, 5, 3), np.inf, np.float32), ValueError, "has NaN or infinite pixels"),
+    ],
+)
+def test_check_picture_says_what_is_wrong(picture, error, words):
+    with pytest.raises(error, match=words):
+        check_picture(picture)
+
+
+def test_check_picture_calls_it_by_name():
+    with pytest.raises(TypeError, match="^photo.png holds int64"):
+        check_picture(np.zeros((4, 5), np.int64), "photo.png")
+
+
+# ------------------------------------------------------------------------------------------ write
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "bmp", "tif", "tiff"])
+@pytest.mark.parametrize("picture", [GREY, RGB], ids=["grey", "RGB"])
+def test_round_trip(tmp_path, picture, suffix):
+    path = tmp_path / f"a.{suffix}"
+    write_picture(path, picture)
+    assert exactly(read_picture(path), picture)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("picture", [RGBA, 257 * GREY.astype(np.uint16)], ids=["RGBA", "16-bit"])
+def test_round_trip_of_transparency_and_16_bits(tmp_path, picture, suffix):
+    write_picture(tmp_path / f"a.{suffix}", picture)
+    assert exactly(read_picture(tmp_path / f"a.{suffix}"), picture)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "webp"])
+def test_round_trip_with_loss(tmp_path, suffix):
+    write_picture(tmp_path / f"a.{suffix}", SMOOTH_RGB)
+    got = read_picture(tmp_path / f"a.{suffix}")
+    assert got.shape == SMOOTH_RGB.shape
+    assert np.abs(got.astype(float) - SMOOTH_RGB).mean() < 4
+
+
+def test_views_are_written_as_they_look(tmp_path):
+    view = np.tile(RGB, (2, 2, 1))[::2, ::-2]
+    write_picture(tmp_path / "a.png", view)
+    assert exactly(read_picture(tmp_path / "a.png"), view)
+
+
+@pytest.mark.parametrize("name", ["a", "a.xyz", "a.npy", "a.gif", "a.png.bak"])
+def test_an_unknown_suffix(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"{name}: the name must end in one of \.bmp, \.jpeg"):
+        write_picture(tmp_path / name, RGB)
+    assert not list(tmp_path.iterdir())
+
+
+def test_jpeg_has_no_transparency(tmp_path):
+    for name in ("a.jpg", "a.JPEG"):
+        with pytest.raises(ValueError, match="JPEG has no transparency; choose .png"):
+            write_picture(tmp_path / name, RGBA)
+    assert not list(tmp_path.iterdir())
+
+
+def test_colour_of_16_bits_cannot_be_written(tmp_path):
+    with pytest.raises(ValueError, match="16-bit colour files are not supported yet; convert"):
+        write_picture(tmp_path / "a.png", RGB.astype(np.uint16))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none does not exist: create it first"):
+        write_picture(tmp_path / "none" / "a.png", RGB)
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file to write"):
+        write_picture(tmp_path / "a.png", RGB)
+
+
+@pytest.mark.parametrize("failure", [OSError("the disk is full"), KeyboardInterrupt()])
+@pytest.mark.parametrize("before", [None, b"what was there before"])
+def test_nothing_is_half_written(tmp_path, monkeypatch, before, failure):
+    path = tmp_path / "a.png"
+    if before:
+        path.write_bytes(before)
+
+    def half(target, *arguments, **options):
+        target.write_bytes(b"half of a pict")
+        raise failure
+
+    monkeypatch.setattr(imageio, "imwrite", half)
+    wanted = ValueError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(wanted) as caught:
+        write_picture(path, RGB)
+    if wanted is ValueError:
+        assert str(caught.value) == f"cannot write {path}: the disk is full"
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    write_picture(tmp_path / "a.png", RGB)
+    write_picture(tmp_path / "a.png", GREY)
+    assert exactly(read_picture(tmp_path / "a.png"), GREY)
+
+
+# ------------------------------------------------------------------------------------------- list
+
+
+def test_pictures_are_listed_by_name(tmp_path):
+    for name in ("b.png", "a.JPG", "c.tiff", "d.webp", "e.bmp", "notes.txt", "x.npz", "png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "f.png").write_bytes(b"")
+    names = [path.name for path in list_pictures(tmp_path)]
+    assert names == ["a.JPG", "b.png", "c.tiff", "d.webp", "e.bmp"]
+    assert list_pictures(str(tmp_path))[0] == tmp_path / "a.JPG"
+
+
+def test_there_is_no_such_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder .*none: check the name"):
+        list_pictures(tmp_path / "none")
+
+
+def test_the_folder_is_a_file(tmp_path):
+    with pytest.raises(NotADirectoryError, match="a.png is a file: give a folder of pictures"):
+        list_pictures(saved(tmp_path / "a.png", RGB))
+
+
+def test_the_folder_has_no_pictures(tmp_path):
+    (tmp_path / "notes.txt").write_text("none here")
+    with pytest.raises(ValueError, match=r"no pictures in .*: looked for \.bmp, \.jpeg, \.jpg"):
+        list_pictures(tmp_path)

@@ -1,0 +1,484 @@
+"""Training: it learns, it goes on after a stop to the very same weights, it stops where it must."""
+
+import json
+import math
+import os
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pysrcnn import SRCNN, load, reference
+from pysrcnn.data import pair
+from pysrcnn.train import RECIPES, Recipe, Training
+
+SCALE = 2
+TINY = Recipe(
+    sizes=(5, 1, 3),
+    filters=(9, 4),
+    warmup=5,
+    steps=40,
+    batch=4,
+    size=13,
+    learning_rate=2e-3,
+    last_learning_rate=1e-3,
+    average=0.9,
+)
+SGD = replace(TINY, optimizer="sgd", learning_rate=0.02, last_learning_rate=0.002, init="he")
+OPTIMIZERS = pytest.mark.parametrize("recipe", [SGD, TINY], ids=["sgd", "adam"])
+STRIDES = pytest.mark.parametrize("stride", [None, 5], ids=["crops", "grid"])
+
+
+def drawing(height, width, seed):
+    """Discs and bars with sharp edges on a smooth ground, 0..1."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    picture = 0.5 + 0.2 * np.sin(x / rng.uniform(5, 9) + 1) * np.cos(y / rng.uniform(5, 9))
+    for _ in range(8):
+        centre_y, centre_x = rng.uniform(0, height), rng.uniform(0, width)
+        disc = (y - centre_y) ** 2 + (x - centre_x) ** 2 < rng.uniform(3, 10) ** 2
+        bar = np.abs((y - centre_y) + rng.uniform(-1, 1) * (x - centre_x)) < 2
+        picture[disc] = rng.random()
+        picture[bar] = rng.random()
+    return picture
+
+
+def pairs_of(c=1, shapes=((40, 51), (33, 36))):
+    pictures = [drawing(*shape, seed) for seed, shape in enumerate(shapes)]
+    if c == 3:
+        pictures = [np.stack([p, 1 - p, p**2], axis=2) for p in pictures]
+    return [pair(p, SCALE, c) for p in pictures]
+
+
+PAIRS = pairs_of()
+
+
+def run(training, steps=None):
+    """All remaining steps, or some; the losses."""
+    losses = []
+    for progress in training.run():
+        losses.append(progress.loss)
+        if len(losses) == steps:
+            break
+    return losses
+
+
+def arrays_of(training):
+    """Everything that training has learnt, by name."""
+    arrays = {f"parameter.{n}": p for n, p in training.network.parameters.items()}
+    arrays |= {f"average.{n}": a for n, a in training.average.items()}
+    return {n: a.copy() for n, a in (arrays | training.optimizer.state()).items()}
+
+
+def same_bits(ours, theirs):
+    return ours.keys() == theirs.keys() and all(
+        a.dtype == theirs[n].dtype and a.tobytes() == theirs[n].tobytes() for n, a in ours.items()
+    )
+
+
+# ------------------------------------------------------------------------------------ it does learn
+
+
+def mean_loss(network, pairs):
+    losses = [network.loss_and_gradients(a[None], b[None])[0] for a, b in pairs]
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("c", [1, 3])
+@STRIDES
+def test_the_loss_goes_down(stride, c):
+    pairs = pairs_of(c)
+    recipe = replace(TINY, steps=250, learning_rate=5e-3, c=c, stride=stride)
+    training = Training(recipe, pairs)
+    before = mean_loss(training.network, pairs)
+    margin = training.network.margin
+    bicubic = np.mean([np.mean((a - b)[:, margin:-margin, margin:-margin] ** 2) for a, b in pairs])
+    losses = run(training)
+    after = mean_loss(training.result(), pairs)
+    assert all(math.isfinite(loss) for loss in losses) and len(losses) == 250
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    assert after < 0.85 * before and after < 0.85 * bicubic
+
+
+@OPTIMIZERS
+def test_one_patch_is_learnt_by_heart(recipe):
+    low, high = PAIRS[0]
+    patch = [(low[:, :13, :13].copy(), high[:, :13, :13].copy())]
+    rates = {"sgd": (0.2, 0.05), "adam": (0.01, 0.01)}[recipe.optimizer]
+    recipe = replace(
+        recipe,
+        init="he",
+        steps=1200,
+        batch=1,
+        stride=13,
+        learning_rate=rates[0],
+        last_learning_rate=rates[1],
+    )
+    losses = run(Training(recipe, patch))
+    assert np.mean(losses[-10:]) < 0.02 * losses[0]
+    bicubic = np.mean((patch[0][0] - patch[0][1])[:, 3:-3, 3:-3] ** 2)
+    assert np.mean(losses[-10:]) < 0.3 * bicubic
+
+
+# -------------------------------------------------------------------------------- to the same weights
+
+
+@OPTIMIZERS
+@STRIDES
+def test_the_same_seed_gives_the_same_weights(recipe, stride):
+    recipe = replace(recipe, stride=stride)
+    first, second = Training(recipe, PAIRS), Training(recipe, PAIRS)
+    assert run(first) == run(second)
+    assert same_bits(arrays_of(first), arrays_of(second))
+    other = Training(replace(recipe, seed=1), PAIRS)
+    run(other)
+    assert not same_bits(arrays_of(first), arrays_of(other))
+
+
+@OPTIMIZERS
+@STRIDES
+@pytest.mark.parametrize("stop", [1, 17, 39, 40])
+def test_stopped_saved_loaded_and_gone_on_is_never_having_stopped(tmp_path, recipe, stride, stop):
+    recipe = replace(recipe, stride=stride)
+    whole = Training(recipe, PAIRS)
+    losses = run(whole)
+    stopped = Training(recipe, PAIRS)
+    first = run(stopped, stop)
+    stopped.save(tmp_path / "checkpoint.npz")
+    later = Training(recipe, PAIRS)
+    later.load(tmp_path / "checkpoint.npz")
+    assert (later.step, later.seconds) == (stop, stopped.seconds)
+    assert same_bits(arrays_of(later), arrays_of(stopped))
+    assert first + run(later) == losses
+    assert same_bits(arrays_of(later), arrays_of(whole))
+    assert later.step == whole.step == recipe.steps
+    assert later.seconds > 0
+
+
+def test_a_checkpoint_may_be_loaded_over_work_in_progress(tmp_path):
+    training = Training(TINY, PAIRS)
+    run(training, 10)
+    training.save(tmp_path / "checkpoint.npz")
+    losses = run(training)
+    wanted = arrays_of(training)
+    parameters = training.network.parameters["W1"]
+    training.load(tmp_path / "checkpoint.npz")
+    assert training.step == 10 and training.network.parameters["W1"] is parameters
+    assert run(training) == losses
+    assert same_bits(arrays_of(training), wanted)
+
+
+def test_the_parameters_of_a_checkpoint_are_those_the_optimiser_moves(tmp_path):
+    training = Training(TINY, PAIRS)
+    run(training, 3)
+    training.save(tmp_path / "checkpoint.npz")
+    later = Training(TINY, PAIRS)
+    later.load(tmp_path / "checkpoint.npz")
+    for name, parameter in later.network.parameters.items():
+        assert later.optimizer.parameters[name] is parameter
+        assert not np.shares_memory(parameter, later.average[name])
+
+
+def test_progress_counts_steps_from_one():
+    progress = list(Training(replace(TINY, steps=4), PAIRS).run())
+    assert [p.step for p in progress] == [1, 2, 3, 4]
+    seconds = [p.seconds for p in progress]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+
+
+def test_a_start_from_other_weights():
+    start = SRCNN.from_stack(TINY.sizes, TINY.filters, init="he", seed=9)
+    training = Training(TINY, PAIRS, start)
+    assert same_bits(training.network.parameters, start.parameters)
+    assert same_bits(training.average, start.parameters)
+    before = {n: p.copy() for n, p in start.parameters.items()}
+    run(training, 3)
+    assert same_bits(start.parameters, before)
+    with pytest.raises(ValueError, match=re.escape("cannot start a <SRCNN 5-1-3")):
+        Training(TINY, PAIRS, SRCNN(5, 9, 1, 5, 3))
+    with pytest.raises(ValueError, match=re.escape("cannot start a <SRCNN 5-1-3")):
+        Training(TINY, PAIRS, SRCNN.from_stack((5, 3), (9,)))
+
+
+# ----------------------------------------------------------------------------- checkpoints refused
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    training = Training(TINY, PAIRS)
+    run(training, 5)
+    training.save(tmp_path / "checkpoint.npz")
+    return tmp_path / "checkpoint.npz"
+
+
+def refused(path, words, recipe=TINY):
+    """Loading raises a ValueError with these words and leaves training as it was."""
+    training = Training(recipe, PAIRS)
+    run(training, 2)
+    before = arrays_of(training)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        training.load(path)
+    assert training.step == 2 and same_bits(arrays_of(training), before)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"learning_rate": 0.5}, "another recipe: learning_rate 0.002, now 0.5"),
+        ({"filters": (9, 5)}, "another recipe: filters [9, 4], now [9, 5]"),
+        ({"optimizer": "sgd"}, "another recipe: optimizer 'adam', now 'sgd'"),
+        ({"seed": 1, "batch": 5}, "another recipe: batch 4, now 5; seed 0, now 1"),
+        ({"stride": 5}, "another recipe: stride None, now 5"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_refused(checkpoint, changes, words):
+    refused(checkpoint, f"{checkpoint} was made with {words}", replace(TINY, **changes))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + bytes(99)])
+def test_a_damaged_checkpoint_is_refused(tmp_path, content):
+    (tmp_path / "bad.npz").write_bytes(content)
+    refused(tmp_path / "bad.npz", "bad.npz is damaged or not a checkpoint")
+
+
+def test_a_truncated_checkpoint_is_refused(checkpoint):
+    content = checkpoint.read_bytes()
+    for part in (0.1, 0.5, 0.99):
+        checkpoint.write_bytes(content[: int(part * len(content))])
+        refused(checkpoint, "checkpoint.npz is damaged or not a checkpoint")
+
+
+def test_weights_are_no_checkpoint(tmp_path):
+    Training(TINY, PAIRS).result().save(tmp_path / "weights.npz")
+    refused(tmp_path / "weights.npz", "weights.npz is damaged or not a checkpoint")
+
+
+def rewritten(path, change):
+    """The checkpoint with its arrays and its state changed."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    state = json.loads(str(arrays["state"]))
+    change(arrays, state)
+    np.savez(path, **{**arrays, "state": np.array(json.dumps(state))})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays, state: arrays.pop("parameter.W3"),
+        lambda arrays, state: arrays.pop("average.B1"),
+        lambda arrays, state: arrays.pop("optimizer.mean.W2"),
+        lambda arrays, state: arrays.pop("optimizer.steps"),
+        lambda arrays, state: arrays.update({"parameter.W3": np.zeros((1, 4, 5, 5))}),
+        lambda arrays, state: arrays.update({"optimizer.square.B2": np.zeros(3)}),
+        lambda arrays, state: state.pop("step"),
+        lambda arrays, state: state.pop("seconds"),
+        lambda arrays, state: state.update(recipe=[1]),
+    ],
+    ids=[
+        "no parameter",
+        "no average",
+        "no memory",
+        "no number of steps",
+        "shape of a parameter",
+        "shape of a memory",
+        "no step",
+        "no seconds",
+        "no recipe",
+    ],
+)
+def test_a_checkpoint_with_something_missing_is_refused(checkpoint, change):
+    rewritten(checkpoint, change)
+    refused(checkpoint, "checkpoint.npz is damaged or not a checkpoint")
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint .*none.npz: start without resuming"):
+        Training(TINY, PAIRS).load(tmp_path / "none.npz")
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(checkpoint, monkeypatch):
+    def half_written(file, **arrays):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    before = checkpoint.read_bytes()
+    monkeypatch.setattr(np, "savez", half_written)
+    with pytest.raises(OSError, match="No space left"):
+        Training(TINY, PAIRS).save(checkpoint)
+    assert checkpoint.read_bytes() == before
+    assert os.listdir(checkpoint.parent) == ["checkpoint.npz"]
+
+
+# -------------------------------------------------------------------------------------- divergence
+
+
+def test_a_start_that_is_no_number_stops_at_step_one():
+    start = SRCNN.from_stack(TINY.sizes, TINY.filters)
+    start.parameters["B3"][...] = np.nan
+    training = Training(TINY, PAIRS, start)
+    before = arrays_of(training)
+    with pytest.raises(FloatingPointError, match="the loss is nan at step 1: training has diverge"):
+        run(training)
+    assert training.step == 0 and same_bits(arrays_of(training), before)
+
+
+@OPTIMIZERS
+@pytest.mark.parametrize("rate", [1e4, 1e6, 1e9, 1e30])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_divergence_is_reported_and_leaves_numbers(recipe, rate):
+    recipe = replace(
+        recipe, learning_rate=rate, last_learning_rate=rate, warmup=0, cosine=False, average=0.0
+    )
+    training = Training(recipe, PAIRS)
+    done, before = 0, arrays_of(training)
+    words = r"the loss is (inf|nan) at step \d+: training has diverged; start again with a lower"
+    with pytest.raises(FloatingPointError, match=words) as caught:
+        for progress in training.run():
+            done, before = progress.step, arrays_of(training)
+    assert f"at step {done + 1}:" in str(caught.value)
+    assert f"than {rate:.3g}" in str(caught.value)
+    assert training.step == done and same_bits(arrays_of(training), before)
+    assert all(np.isfinite(p).all() for p in training.network.parameters.values())
+    assert all(np.isfinite(p).all() for p in training.result().parameters.values())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_last_step_may_not_end_in_infinities_either():
+    recipe = replace(SGD, learning_rate=1e38, last_learning_rate=1e38, steps=1, warmup=0)
+    recipe = replace(recipe, paper_loss=True, average=0.0)
+    training = Training(recipe, PAIRS)
+    with pytest.raises(FloatingPointError, match="step 1"):
+        run(training)
+    assert all(np.isfinite(p).all() for p in training.network.parameters.values())
+
+
+# ----------------------------------------------------------------------------------------- recipes
+
+
+def test_the_rates_of_the_paper_for_our_loss():
+    rates = RECIPES["paper"].rates()
+    assert rates.keys() == SRCNN().parameters.keys()
+    for name, rate in rates.items():
+        wanted = 0.02205 if name in ("W1", "W2") else 0.002205
+        assert rate == pytest.approx(wanted, rel=1e-12), name
+    assert RECIPES["paper"].size == 33 and RECIPES["paper"].sizes == (9, 1, 5)
+
+
+@pytest.mark.parametrize("sizes, side", [((9, 3, 5), 19), ((9, 5, 5), 17), ((9, 1, 1, 5), 21)])
+def test_rates_of_other_networks(sizes, side):
+    filters = (64, 32, 16)[: len(sizes) - 1]
+    recipe = replace(RECIPES["paper"], sizes=sizes, filters=filters, c=3)
+    rates = recipe.rates()
+    assert rates["W1"] == pytest.approx(1e-4 * 3 * side * side / 2, rel=1e-12)
+    assert rates[f"W{len(sizes)}"] == pytest.approx(1e-5 * 3 * side * side / 2, rel=1e-12)
+    assert rates.keys() == SRCNN.from_stack(sizes, filters, 3).parameters.keys()
+    ours = replace(recipe, paper_loss=False).rates()
+    assert ours["W1"] == 1e-4 and ours["B1"] == 1e-5 and ours["W2"] == 1e-4
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_sgd_on_our_loss_is_sgd_on_the_loss_of_the_paper(c):
+    """Two steps of Eq. 5 with gradients of 1/(2N) * sum of squares, the chain rule by hand."""
+    recipe = replace(SGD, paper_loss=True, learning_rate=1e-3, last_learning_rate=1e-4, c=c)
+    recipe = replace(recipe, warmup=0, cosine=False, average=0.0, steps=2)
+    training = Training(recipe, pairs_of(c))
+    parameters = {n: p.astype(np.float64) for n, p in training.network.parameters.items()}
+    start = {n: p.copy() for n, p in parameters.items()}
+    velocity = {n: np.zeros_like(p) for n, p in parameters.items()}
+    for step in range(2):
+        low, high = (x.astype(np.float64) for x in training.samples.batch(step, recipe.batch))
+        maps = [low]
+        for k in (1, 2, 3):
+            out = reference.conv2d(maps[-1], parameters[f"W{k}"], parameters[f"B{k}"])
+            maps.append(np.maximum(out, 0) if k < 3 else out)
+        dout = (maps[3] - high) / len(low)  # of 1/(2N) * sum of (out - high)^2
+        gradients = {}
+        for k in (3, 2, 1):
+            dx, dw, db = reference.conv2d_backward(dout, maps[k - 1], parameters[f"W{k}"])
+            gradients[f"W{k}"], gradients[f"B{k}"] = dw, db
+            dout = dx * (maps[k - 1] > 0)
+        for name, gradient in gradients.items():
+            rate = 1e-3 if name in ("W1", "W2") else 1e-4
+            velocity[name] = 0.9 * velocity[name] - rate * gradient
+            parameters[name] = parameters[name] + velocity[name]
+    run(training)
+    for name, ours in training.network.parameters.items():
+        moved = np.abs(parameters[name] - start[name]).max()
+        assert moved > 0
+        rounding = 4 * np.finfo(np.float32).eps * np.abs(start[name]).max()
+        assert np.abs(ours - parameters[name]).max() < 1e-4 * moved + rounding, name
+
+
+def test_the_schedule():
+    constant = replace(TINY, warmup=0, cosine=False)
+    assert [constant.factor(step) for step in (0, 7, 39)] == [1, 1, 1]
+    rising = replace(TINY, warmup=4, cosine=False)
+    assert [rising.factor(step) for step in range(6)] == [1 / 16, 1 / 4, 9 / 16, 1, 1, 1]
+    falling = replace(TINY, warmup=0, cosine=True, steps=100)
+    factors = [falling.factor(step) for step in (0, 25, 50, 75)]
+    assert factors == pytest.approx([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4], rel=1e-12)
+    assert 0 < falling.factor(99) < 3e-4
+    both = replace(TINY, warmup=50, cosine=True, steps=100)
+    assert both.factor(24) == pytest.approx(0.25 * 0.5 * (1 + math.cos(math.pi * 0.24)))
+
+
+def test_the_schedule_reaches_the_optimiser(monkeypatch):
+    training = Training(replace(TINY, steps=8), PAIRS)
+    factors = []
+    step = training.optimizer.step
+    monkeypatch.setattr(
+        training.optimizer, "step", lambda g, factor: (factors.append(factor), step(g, factor))
+    )
+    run(training)
+    assert factors == [training.recipe.factor(k) for k in range(8)]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
+def test_the_average(decay):
+    """avg_k = d_k avg_{k-1} + (1 - d_k) w_k with d_k = min(decay, k / (k + 9)), from the start."""
+    training = Training(replace(TINY, steps=30, average=decay), PAIRS)
+    wanted = {n: p.astype(np.float64) for n, p in training.network.parameters.items()}
+    for progress in training.run():
+        k = progress.step
+        d = min(decay, k / (k + 9))
+        for name, w in training.network.parameters.items():
+            wanted[name] = d * wanted[name] + (1 - d) * w
+    result = training.result().parameters
+    for name, average in wanted.items():
+        tolerance = 30 * np.finfo(np.float32).eps * max(1, np.abs(average).max())
+        assert np.abs(result[name] - average).max() <= tolerance
+    latest = same_bits(result, training.network.parameters)
+    assert latest == (decay == 0)
+
+
+def test_the_result_is_a_copy_with_a_card(tmp_path):
+    training = Training(TINY, PAIRS)
+    run(training, 4)
+    result = training.result()
+    assert result.card["recipe"] == TINY.as_dict() and result.card["steps"] == 4
+    copies = {n: p.copy() for n, p in result.parameters.items()}
+    run(training, 4)
+    assert same_bits(result.parameters, copies)
+    result.scale = SCALE
+    result.save(tmp_path / "weights.npz")
+    again = load(tmp_path / "weights.npz", SCALE)
+    assert same_bits(again.parameters, copies) and again.card["recipe"]["sizes"] == [5, 1, 3]
+
+
+def test_recipes_are_json_and_back():
+    for recipe in (*RECIPES.values(), TINY, SGD):
+        card = json.loads(json.dumps(recipe.as_dict()))
+        assert card == recipe.as_dict()
+        again = Recipe(**{n: tuple(v) if isinstance(v, list) else v for n, v in card.items()})
+        assert again == recipe
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match='optimizer is "sgd" or "adam", got \'lbfgs\''):
+        Training(replace(TINY, optimizer="lbfgs"), PAIRS)
+    with pytest.raises(ValueError, match="smaller than a sub-image of 60 x 60"):
+        Training(replace(TINY, size=60), PAIRS)
+    with pytest.raises(ValueError, match="no training pictures"):
+        Training(TINY, [])
