@@ -18,7 +18,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError, PermissionError
+    FileNotFoundError, IsADirectoryError, PermissionError, OSError
         With a sentence, if `path` cannot be written.
     """
     path = Path(path)
@@ -31,7 +31,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
         )
     except OSError as error:
-        raise PermissionError(
+        raise type(error)(
             f"cannot write {path} ({error.strerror}): choose another folder or change its rights"
         ) from None
     os.close(handle)

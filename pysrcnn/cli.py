@@ -281,7 +281,7 @@ def _train(options: argparse.Namespace) -> int:
     pairs = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
     validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
     start = load(options.start) if options.start else None
-    training = Training(recipe, pairs, start)
+    training = Training(recipe, pairs, start, scale)
     if options.resume:
         training.load(checkpoint)
     print(
@@ -292,7 +292,6 @@ def _train(options: argparse.Namespace) -> int:
     _run(training, validation, scale, checkpoint, options.every)
 
     network = training.result()
-    network.scale = scale
     network.card["data"] = f"{options.folder.resolve().name}, {len(pairs)} pictures"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}

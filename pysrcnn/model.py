@@ -4,6 +4,7 @@ The computing is done by an *ops module*: `kernels` (compiled, the default) or `
 to be read). Both have the same functions; `SRCNN(ops=reference)` runs the other one.
 """
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -107,8 +108,9 @@ class SRCNN:
         return network.astype(weights[0].dtype)
 
     def _build(self, sizes: tuple, filters: tuple, c: int, ops: ModuleType) -> None:
-        for value in (*sizes, *filters):
-            if not isinstance(value, (int, np.integer)) or value < 1:
+        for value in (*sizes, *filters, c):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not whole or value < 1:
                 raise ValueError(f"layer sizes are positive integers, got {value!r}")
         for f in sizes:
             if f % 2 == 0:
@@ -147,18 +149,22 @@ class SRCNN:
         rng = np.random.default_rng(seed)
         if how not in ("paper", "he", "identity"):
             raise ValueError(f'init is "paper", "he" or "identity", got {how!r}')
+        if how == "identity" and min((self.c, *self.filters)) < self.c:
+            raise ValueError(
+                f'"identity" needs at least {self.c} filters in each layer, one for each channel, '
+                f"got {self.filters}"
+            )
         for k, f in enumerate(self.sizes, 1):
             w = self.parameters[f"W{k}"]
             deviation = 0.001 if how == "paper" else np.sqrt(2 / w[0].size)
             w[...] = rng.normal(0, deviation, w.shape)
             self.parameters[f"B{k}"][...] = 0
             if how == "identity":
-                through = min(self.c, w.shape[0])  # filters that hand on the picture
                 if k > 1:
-                    w[:, :through] = 0  # no other filter reads it on its way
+                    w[:, : self.c] = 0  # no other filter reads the picture on its way
                 if k == len(self.sizes):
                     w *= 0.02
-                for c in range(through):
+                for c in range(self.c):
                     w[c, : self.c] = 0
                     w[c, c, f // 2, f // 2] = 1
                     if k < len(self.sizes):
@@ -184,6 +190,12 @@ class SRCNN:
     def margin(self) -> int:
         """Pixels that "valid" convolutions take off each side: 6 for 9-1-5."""
         return sum(f // 2 for f in self.sizes)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "ops": self.ops.__name__}  # a module itself cannot be pickled
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, ops=importlib.import_module(state["ops"]))
 
     def __repr__(self) -> str:
         scale = f", scale={self.scale}" if self.scale else ""
@@ -299,8 +311,8 @@ def shipped() -> dict[tuple[str, int], Path]:
     """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale."""
     found = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
-        name, scale = re.fullmatch(r"(.+)_x(\d+)\.npz", path.name).groups()
-        found[name, int(scale)] = path
+        if match := re.fullmatch(r"([\d-]+)_x(\d+)\.npz", path.name):
+            found[match[1], int(match[2])] = path
     return found
 
 
@@ -352,6 +364,8 @@ def load(
     parameters, card = read_weights(path)
     network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
     known = card.get("scale")
+    if known is not None and (type(known) is not int or known < 1):
+        raise ValueError(f"{path} is damaged: its card says scale {known!r}")
     if scale is not None and known is not None and scale != known:
         raise ValueError(
             f"{path} was trained for scale {known}, not {scale}: weights are of use only at their "

@@ -43,7 +43,19 @@ class _Optimizer:
         return {"steps": np.array(self.steps), **state}
 
     def load_state(self, state: Arrays) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another optimiser, or of other parameters.
+        """
+        own = self.state()
+        if {n: np.shape(a) for n, a in state.items()} != {n: a.shape for n, a in own.items()}:
+            raise ValueError(
+                f"the state holds {sorted(state)}, wanted {sorted(own)} in the shapes of the "
+                f"parameters: it belongs to another optimiser or network"
+            )
         self.steps = int(state["steps"])
         for memory, arrays in self._memory.items():
             for name, array in arrays.items():

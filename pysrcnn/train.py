@@ -28,6 +28,9 @@ from .optim import SGD, Adam
 __all__ = ["RECIPES", "Progress", "Recipe", "Training"]
 
 
+_OPTIMIZERS = {"sgd": SGD, "adam": Adam}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that training depends on, but the pictures.
@@ -67,6 +70,20 @@ class Recipe:
     stride: int | None = None
     average: float = 0.999
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
+        for name in ("learning_rate", "last_learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted a positive number")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
+        if self.optimizer not in _OPTIMIZERS:
+            raise ValueError(f'optimizer is "sgd" or "adam", got {self.optimizer!r}')
 
     def rates(self) -> dict[str, float]:
         """The learning rate of each parameter, for the loss of this package."""
@@ -131,17 +148,25 @@ class Training:
         The training pictures, as `data.read_pairs` returns them.
     start : SRCNN, optional
         A network to go on from, instead of the recipe's random weights.
+    scale : int, optional
+        The factor of enlargement that `pairs` are made for, which the result is to know.
 
     Examples
     --------
-    >>> training = Training(recipe, pairs)                        # doctest: +SKIP
+    >>> training = Training(recipe, pairs, scale=3)               # doctest: +SKIP
     >>> for progress in training.run():                           # doctest: +SKIP
     ...     print(progress.step, progress.loss)
     >>> training.result().save("weights.npz")                     # doctest: +SKIP
     """
 
-    def __init__(self, recipe: Recipe, pairs: list, start: SRCNN | None = None):
-        self.recipe = recipe
+    def __init__(
+        self,
+        recipe: Recipe,
+        pairs: list,
+        start: SRCNN | None = None,
+        scale: int | None = None,
+    ):
+        self.recipe, self.scale = recipe, scale
         self.network = SRCNN.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )
@@ -152,10 +177,8 @@ class Training:
             self.samples = RandomCrops(pairs, recipe.size, margin, recipe.seed)
         else:
             self.samples = SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
-        make = {"sgd": SGD, "adam": Adam}
-        if recipe.optimizer not in make:
-            raise ValueError(f'optimizer is "sgd" or "adam", got {recipe.optimizer!r}')
-        self.optimizer = make[recipe.optimizer](self.network.parameters, recipe.rates())
+        optimizer = _OPTIMIZERS[recipe.optimizer]
+        self.optimizer = optimizer(self.network.parameters, recipe.rates())
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
         self.seconds = 0.0
@@ -173,7 +196,8 @@ class Training:
         Raises
         ------
         FloatingPointError
-            If the loss is NaN or infinite. The parameters are then as before that step.
+            If the loss or a parameter becomes NaN or infinite. The parameters are then as before
+            that step.
         """
         recipe = self.recipe
         while self.step < recipe.steps:
@@ -182,15 +206,25 @@ class Training:
             loss, gradients = self.network.loss_and_gradients(low, high)
             factor = recipe.factor(self.step)
             if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss} at step {self.step + 1}: training has diverged; start "
-                    f"again with a lower learning rate than {factor * recipe.learning_rate:.3g}"
-                )
-            self.optimizer.step(gradients, factor)
+                raise self._diverged(loss, factor)
+            parameters = self.network.parameters
+            before = {name: p.copy() for name, p in parameters.items()}
+            with np.errstate(over="ignore", invalid="ignore"):  # reported below, in a sentence
+                self.optimizer.step(gradients, factor)
+            if not all(np.isfinite(p).all() for p in parameters.values()):
+                for name, parameter in parameters.items():
+                    parameter[...] = before[name]
+                raise self._diverged(loss, factor)
             self.step += 1
             self._update_average()
             self.seconds += time.perf_counter() - began
             yield Progress(self.step, loss, self.seconds)
+
+    def _diverged(self, loss: float, factor: float) -> FloatingPointError:
+        return FloatingPointError(
+            f"training has diverged at step {self.step + 1}, where the loss is {loss:.3g}: start "
+            f"again with a lower learning rate than {factor * self.recipe.learning_rate:.3g}"
+        )
 
     def _update_average(self) -> None:
         # The first steps weigh less, or the random start would be part of the average for long.
@@ -204,6 +238,7 @@ class Training:
     def result(self) -> SRCNN:
         """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
         network = SRCNN.from_parameters(self.average)
+        network.scale = self.scale
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step
         network.card["minutes"] = round(self.seconds / 60, 1)
@@ -211,10 +246,12 @@ class Training:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint, whole or not at all."""
-        arrays = {f"parameter.{n}": p for n, p in self.network.parameters.items()}
-        arrays |= {f"average.{n}": a for n, a in self.average.items()}
-        arrays |= {f"optimizer.{n}": a for n, a in self.optimizer.state().items()}
-        state = {"recipe": self.recipe.as_dict(), "step": self.step, "seconds": self.seconds}
+        arrays = self._arrays()
+        state = {
+            "recipe": {**self.recipe.as_dict(), "scale": self.scale},
+            "step": self.step,
+            "seconds": self.seconds,
+        }
         with written_whole(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **arrays)
 
@@ -230,18 +267,27 @@ class Training:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
+        ours = {**self.recipe.as_dict(), "scale": self.scale}
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            state = json.loads(str(arrays["state"]))
-            theirs, ours = state["recipe"], self.recipe.as_dict()
+            state = json.loads(str(arrays.pop("state")))
+            theirs, step, seconds = dict(state["recipe"]), int(state["step"]), state["seconds"]
+            shapes = {name: array.shape for name, array in arrays.items()}
         except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
         differing = [
-            f"{n} {theirs.get(n)!r}, now {ours[n]!r}" for n in ours if theirs.get(n) != ours[n]
+            f"{name} {theirs.get(name)!r}, now {value!r}"
+            for name, value in ours.items()
+            if theirs.get(name) != value
         ]
         if differing:
             raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+        mine = self._arrays()
+        if shapes != {name: array.shape for name, array in mine.items()}:
+            raise ValueError(
+                f"{path} is damaged or not a checkpoint (it lacks arrays of this training)"
+            )
         for name in self.average:
             self.network.parameters[name][...] = arrays[f"parameter.{name}"]
             self.average[name][...] = arrays[f"average.{name}"]
@@ -249,4 +295,10 @@ class Training:
         self.optimizer.load_state(
             {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
         )
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds = step, float(seconds)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All arrays that change in training, as a checkpoint names them."""
+        arrays = {f"parameter.{n}": p for n, p in self.network.parameters.items()}
+        arrays |= {f"average.{n}": a for n, a in self.average.items()}
+        return arrays | {f"optimizer.{n}": a for n, a in self.optimizer.state().items()}

@@ -7,7 +7,6 @@ picture with it, helped by `winograd`; `batches` computes loss and gradients for
 enlarged. All compiled code of the package is in this folder; it imports no other module of ours.
 """
 
-from . import direct as direct
 from .batches import loss_and_gradients
 from .operations import (
     col2im,
@@ -45,3 +44,5 @@ __all__ = [
     "relu",
     "relu_backward",
 ]
+
+from . import direct as direct  # noqa: E402  (takes the names above)
