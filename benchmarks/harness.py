@@ -1,0 +1,285 @@
+"""What all benchmarks share: the machine, validation, timing in turns, tables, JSON.
+
+Nothing is timed before it is validated. A table's first contender is ours; the others' ratios are
+how many times as long as it they take, by medians.
+"""
+
+import argparse
+import gc
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from pysrcnn import SRCNN, kernels, load
+from pysrcnn._files import written_whole
+from pysrcnn.model import shipped
+
+from .limit import multiply_add_limit
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+# Seconds of a turn. It begins untimed: meanwhile threads of the engine before, which may go on
+# spinning for a while in case there is more work, fall asleep, and its data leaves the caches.
+SETTLE, TURN = 0.03, 0.12
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of a table.
+
+    Attributes
+    ----------
+    name : what the table calls it
+    run : what is timed
+    check : gives the arrays that are compared with the expected ones; by default, `run` does
+    tolerance : the largest difference allowed, as a fraction of the largest expected value
+    rival : whether ours is measured against it in the summary below the table
+    """
+
+    name: str
+    run: Callable
+    check: Callable | None = None
+    tolerance: float = 0.0
+    rival: bool = True
+
+
+# ------------------------------------------------------------------------------------ the command
+
+
+def parse(description: str, name: str, **defaults) -> argparse.Namespace:
+    """The options that all benchmarks have; `defaults` are other defaults than usual."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    most = numba.config.NUMBA_NUM_THREADS
+    parser.add_argument("--threads", type=int, default=most, help=f"(default: {most}, all)")
+    parser.add_argument("--repeats", type=int, help="at least so many runs (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, help="and at least so long, each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small and short: shows that all runs, not how fast"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE",
+        help=f"JSON (default: benchmarks/results/{name}.json; with --quick none)",
+    )  # fmt: skip
+    parser.set_defaults(**{"repeats": 15, "seconds": 2.0, **defaults})
+    options = parser.parse_args()
+    if not 1 <= options.threads <= most:
+        parser.error(f"--threads {options.threads}: this machine has 1 to {most}")
+    if options.quick:
+        options.repeats, options.seconds = 3, 0.1
+    elif options.output is None:
+        RESULTS.mkdir(exist_ok=True)
+        options.output = RESULTS / f"{name}.json"
+    if options.output and not options.output.parent.is_dir():  # said now, not after all the work
+        parser.error(f"--output {options.output}: there is no such folder")
+    numba.set_num_threads(options.threads)
+    return options
+
+
+def write(options: argparse.Namespace, **content) -> None:
+    """The results as JSON, whole or not at all."""
+    if options.output is None:
+        return
+    settings = {k: v for k, v in vars(options).items() if k != "output"}
+    with written_whole(options.output) as temporary:
+        text = json.dumps({"options": settings, **content}, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(f"\n{options.output}")
+
+
+# ------------------------------------------------------------------------------------ the machine
+
+
+def machine(threads: int, packages: tuple[str, ...] = ()) -> dict:
+    """What the figures depend on; printed too."""
+    about = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "vectors": f"{kernels.VECTORS}, {kernels.VECTOR_BYTES * 8} bits",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    for package in ("numpy", "numba", "llvmlite", *packages):
+        about[package] = importlib.metadata.version(package)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        if name in os.environ:
+            about[name] = os.environ[name]
+    if hasattr(os, "getloadavg"):
+        about["load before"] = round(os.getloadavg()[0], 2)
+    print("\n".join(f"{name:<16} {value}" for name, value in about.items()))
+    if about.get("load before", 0) > 0.5:
+        print("The machine was busy just before: if other programs run, do not trust the times.")
+    return about
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor()
+    return f"{name} ({numba.core.config.CPU_NAME or _llvm_name()})"
+
+
+def _llvm_name() -> str:
+    import llvmlite.binding
+
+    return llvmlite.binding.get_host_cpu_name()
+
+
+# ------------------------------------------------------------------------------------- the network
+
+
+def network(name: str, scale: int = 3, ops=kernels) -> SRCNN:
+    """The shipped weights of that name, or else random ones: the time is the same."""
+    if (name, scale) in shipped():
+        return load(name, scale, ops=ops)
+    sizes = tuple(int(f) for f in name.split("-"))
+    return SRCNN.from_stack(sizes, (64, 32), init="he", seed=0, ops=ops)
+
+
+def rounding(eps: float, terms: int) -> float:
+    """Error to expect of a sum: roundings add up like a random walk; times ten to be sure."""
+    return 10 * eps * math.sqrt(terms)
+
+
+# ------------------------------------------------------------------------- validation and timing
+
+
+def compare(
+    title: str,
+    contenders: list[Contender],
+    expected: list[np.ndarray],
+    operations: float,
+    options: argparse.Namespace,
+) -> dict:
+    """Validate, time in turns, print a table; `operations`: additions and multiplications of a run.
+
+    Raises
+    ------
+    AssertionError
+        If a contender computes something else than `expected`.
+    """
+    print(f"\n{title}: {operations / 1e9:.2f} GFLOP by the direct sum", flush=True)
+    errors = {c.name: _error(c, expected) for c in contenders}
+    limit = multiply_add_limit(options.threads)
+    times = take_turns({c.name: c.run for c in contenders}, options.repeats, options.seconds)
+    limit = max(limit, multiply_add_limit(options.threads))
+    ours = float(np.median(times[contenders[0].name]))
+    lines = []
+    for c in contenders:
+        line = {"name": c.name, "error": errors[c.name], **statistics(times[c.name])}
+        line["ratio"] = line["median"] / ours
+        line["gflops"] = operations / line["median"] / 1e9
+        line["of limit"] = line["gflops"] / limit
+        lines.append(line)
+    print_table(
+        ("", "min ms", "median", "spread", "ratio", "GFLOP/s", "of limit", "error"),
+        [
+            (
+                line["name"],
+                *(f"{1e3 * line[k]:.2f}" for k in ("minimum", "median", "spread")),
+                f"{line['ratio']:.2f}",
+                f"{line['gflops']:.0f}",
+                f"{line['of limit']:.0%}",
+                f"{line['error']:.0e}",
+            )
+            for line in lines
+        ],
+    )
+    print(f"limit of multiply-adds in registers: {limit:.0f} GFLOP/s")
+    result = {"title": title, "operations": operations, "limit gflops": limit, "lines": lines}
+    rivals = [line for c, line in zip(contenders, lines, strict=True) if c.rival][1:]
+    if rivals:
+        best = min(rivals, key=lambda line: line["median"])
+        print(f"{contenders[0].name}: {best['ratio']:.2f} times as fast as {best['name']}")
+        result["fastest rival"] = {"name": best["name"], "ratio": best["ratio"]}
+    return result
+
+
+def _error(contender: Contender, expected: list[np.ndarray]) -> float:
+    """The largest difference as a fraction of the largest value, the worst of all arrays.
+
+    Run twice: some engines optimise at the first call, and all are warm afterwards.
+    """
+    check = contender.check or contender.run
+    errors = []
+    for _ in range(2):
+        results = check()
+        results = results if isinstance(results, list) else [results]
+        for got, want in zip(results, expected, strict=True):
+            if got.shape != want.shape:
+                raise AssertionError(f"{contender.name}: {got.shape} instead of {want.shape}")
+            errors.append(np.abs(got - want).max() / np.abs(want).max())
+    worst = float(np.max(errors))  # NaN if one of them is; Python's `max` would lose it
+    if not worst <= contender.tolerance:  # NaN fails, too
+        raise AssertionError(
+            f"{contender.name} is off by {worst:.1e} of the largest value, "
+            f"{contender.tolerance:.1e} is allowed: it computes something else"
+        )
+    return worst
+
+
+def take_turns(
+    runs: dict[str, Callable], repeats: int, seconds: float, settle: float = SETTLE
+) -> dict[str, list[float]]:
+    """Seconds of each run, taken in turns, so that all meet the same moods of the machine."""
+    times = {name: [] for name in runs}
+    gc.collect()
+    gc.disable()  # as timeit does: a collection would be charged to whoever runs just then
+    try:
+        while any(len(t) < repeats or sum(t) < seconds for t in times.values()):
+            for name, run in runs.items():
+                if settle:
+                    _keep_running(run, settle)
+                times[name] += _keep_running(run, TURN if settle else 0)
+    finally:
+        gc.enable()
+    return times
+
+
+def _keep_running(run: Callable, seconds: float) -> list[float]:
+    """Run at least once, and until so many seconds have passed; the seconds of each run."""
+    times = []
+    while not times or sum(times) < seconds:
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+# ---------------------------------------------------------------------------------------- results
+
+
+def statistics(times: list[float]) -> dict:
+    """Minimum, median and spread (between the quartiles) in seconds."""
+    low, median, high = np.percentile(times, (25, 50, 75))
+    return {
+        "runs": len(times),
+        "minimum": min(times),
+        "median": float(median),
+        "spread": float(high - low),
+    }
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need to be; all but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join([first, *others]).rstrip())

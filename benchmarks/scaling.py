@@ -1,0 +1,112 @@
+"""Do time and memory grow with the picture as they should? `pysrcnn.upscale`, 1 to 100 megapixels.
+
+Colour of 8 bits, three times as wide and high, by 9-1-5. Every figure comes from a process of its
+own, since the peak of a process's memory never falls. "Beyond" is the peak less what the process
+held before (the program, warm, and the small picture) and less the result itself.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+import numba
+import numpy as np
+
+from pysrcnn import upscale
+
+from . import harness
+
+MEGAPIXELS = (1, 4, 16, 50, 100)  # of the result
+SCALE = 3
+MIB = 2**20
+
+
+def peak() -> int:
+    """The most memory that this process ever had, in bytes."""
+    import resource  # not on Windows
+
+    value = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return value if sys.platform == "darwin" else value * 1024  # macOS counts bytes, Linux KiB
+
+
+def measure(megapixels: float, threads: int, seconds: float) -> dict:
+    """What one process finds: run in it, nothing before."""
+    numba.set_num_threads(threads)
+    network = harness.network("9-1-5", SCALE)
+    width = round((megapixels * 1e6 * 1.5) ** 0.5 / SCALE)
+    height = round(megapixels * 1e6 / SCALE**2 / width)
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    upscale(picture[:32, :32], SCALE, network)  # compiles, or loads what is compiled
+    before, times = peak(), []
+    while not times or sum(times) < seconds:
+        began = time.perf_counter()
+        result = upscale(picture, SCALE, network)
+        times.append(time.perf_counter() - began)
+        if len(times) == 1:
+            after = peak()  # of one picture: later ones find `result` still there
+    pixels = result.shape[0] * result.shape[1]
+    return {
+        "megapixels": pixels / 1e6,
+        "threads": threads,
+        "times": times,
+        "peak": after,
+        "before": before,
+        "beyond": after - before - result.nbytes,
+    }
+
+
+def in_a_process(megapixels: float, threads: int, seconds: float) -> dict:
+    """`measure` in a fresh process."""
+    # Linux starts a process's peak at what its parent held. This parent computes nothing, and so
+    # holds less than the child does when it takes its first figure.
+    code = (
+        f"import json; from benchmarks.scaling import measure; "
+        f"print(json.dumps(measure({megapixels}, {threads}, {seconds})))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=harness.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    options = harness.parse(__doc__.splitlines()[0], "scaling", repeats=3, seconds=1.0)
+    about = harness.machine(options.threads)
+    sizes = MEGAPIXELS[:2] if options.quick else MEGAPIXELS
+    cases = [(size, threads) for threads in sorted({1, options.threads}) for size in sizes]
+    found = {case: [] for case in cases}
+    for _ in range(1 if options.quick else options.repeats):  # in turns
+        for case in cases:
+            found[case].append(in_a_process(*case, options.seconds))
+
+    lines = []
+    for runs in found.values():
+        times = [t for run in runs for t in run.pop("times")]
+        line = {**runs[0], **harness.statistics(times)}
+        line |= {k: int(np.median([run[k] for run in runs])) for k in ("peak", "before", "beyond")}
+        line["per megapixel"] = line["median"] / line["megapixels"]
+        lines.append(line)
+    print()
+    harness.print_table(
+        ("megapixels", "threads", "median s", "spread", "ms / MP", "peak MiB", "before", "beyond"),
+        [
+            (
+                f"{line['megapixels']:.1f}",
+                str(line["threads"]),
+                *(f"{line[k]:.3f}" for k in ("median", "spread")),
+                f"{1e3 * line['per megapixel']:.1f}",
+                *(f"{line[k] / MIB:.0f}" for k in ("peak", "before", "beyond")),
+            )
+            for line in lines
+        ],
+    )
+    flatness = {}
+    for threads in sorted({1, options.threads}):
+        each = [line["per megapixel"] for line in lines if line["threads"] == threads]
+        flatness[threads] = max(each) / min(each) - 1
+        print(f"{threads} threads: time per megapixel varies by {flatness[threads]:.0%}")
+    harness.write(options, machine=about, lines=lines, variation=flatness)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How long is a step of training, against PyTorch? Forward, backward, SGD with momentum.
+
+On batches of 33 x 33 sub-images, as the paper trains, with valid convolutions. The gradients are
+compared with the reference's in float64 before anything is timed.
+"""
+
+import math
+
+import numpy as np
+
+from pysrcnn import reference
+from pysrcnn.optim import SGD
+
+from . import engines, harness
+
+NETWORKS = ("9-1-5", "9-5-5")
+BATCHES = (16, 128)
+SIDE = 33
+RATE = 1e-4  # small, so that parameters stay where they are, however many steps are timed
+CHUNK = 16  # samples of the reference at a time
+
+
+def expected(network, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+    """The reference's gradients in float64, in the order W1, B1, W2, ...
+
+    The loss is a mean over samples, so its gradient is that of equal chunks, averaged.
+    """
+    layers = network.astype(np.float64).layers
+    total: dict[int, np.ndarray] = {}
+    starts = range(0, len(low), CHUNK)
+    for i in starts:
+        chunk = np.float64(low[i : i + CHUNK]), np.float64(high[i : i + CHUNK])
+        _, gradients = reference.loss_and_gradients(*chunk, layers)
+        for k, gradient in enumerate(g for pair in gradients for g in pair):
+            total[k] = total.get(k, 0) + gradient / len(starts)
+    return list(total.values())
+
+
+def operations(layers, side: int, batch: int) -> int:
+    """Additions and multiplications of a step.
+
+    Forward, the gradient of the weights and that of the input take as many each; of the first
+    layer's input, which is the picture, nobody asks for the gradient.
+    """
+    total = 0
+    for k, (w, _) in enumerate(layers):
+        side -= w.shape[2] - 1
+        total += 2 * w.size * side**2 * batch * (3 if k else 2)
+    return total
+
+
+def one_step(name: str, batch: int, options) -> dict:
+    """One table: one network, one size of batch."""
+    network = harness.network(name)
+    rng = np.random.default_rng(0)
+    inner = SIDE - 2 * network.margin
+    low = rng.random((batch, 1, SIDE, SIDE), np.float32)
+    high = rng.random((batch, 1, inner, inner), np.float32)
+    optimizer = SGD(network.parameters, RATE)
+    gradients = expected(network, low, high)
+    # A gradient of weights is a sum over samples and pixels, of sums over patches.
+    terms = batch * SIDE**2 + sum(w[0].size for w, _ in network.layers)
+    tolerance = harness.rounding(np.finfo(np.float32).eps, terms)
+
+    def our_gradients():
+        named = network.loss_and_gradients(low, high)[1]
+        return [named[name] for name in network.parameters]
+
+    def our_step():
+        optimizer.step(network.loss_and_gradients(low, high)[1])
+
+    contenders = [harness.Contender("pysrcnn", our_step, our_gradients, tolerance)]
+    if "torch" in engines.installed():
+        for layout in ("NCHW", "channels_last"):
+            theirs = engines.PyTorchTraining(
+                network.parameters, low, high, RATE, options.threads, layout
+            )
+            contenders.append(
+                harness.Contender(f"PyTorch {layout}", theirs.step, theirs.gradients, tolerance)
+            )
+    title = f"training step {name}, batch {batch} of {SIDE} x {SIDE}"
+    count = operations(network.layers, SIDE, batch)
+    return harness.compare(title, contenders, gradients, count, options)
+
+
+def main() -> None:
+    options = harness.parse(__doc__.splitlines()[0], "training")
+    have = tuple(name for name in engines.installed() if name == "torch")
+    about = harness.machine(options.threads, have)
+    batches = BATCHES[:1] if options.quick else BATCHES
+    cases = [one_step(name, batch, options) for name in NETWORKS for batch in batches]
+    ratios = [case["fastest rival"]["ratio"] for case in cases if "fastest rival" in case]
+    if ratios:
+        mean = math.exp(np.mean(np.log(ratios)))
+        print(f"\ngeometric mean over all steps: {mean:.2f} times as fast")
+    harness.write(options, machine=about, cases=cases)
+
+
+if __name__ == "__main__":
+    main()

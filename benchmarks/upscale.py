@@ -1,0 +1,117 @@
+"""How fast is the network on a picture, and does what surrounds it matter?
+
+First the network alone, ours and the engines', on enlarged luminance. Then `pysrcnn.upscale` on a
+colour picture of 640 x 360 pixels, to three times that: how long is everything but the network?
+"""
+
+import numpy as np
+
+from pysrcnn import SRCNN, kernels, reference, upscale
+
+from . import engines, harness
+
+NETWORKS = ("9-1-5", "9-3-5", "9-5-5")
+SIZES = ((256, 256), (512, 512), (1080, 1920))  # rows, columns
+SMALL = ((96, 128),)
+
+BAND = 32  # rows of the reference at a time: its im2col of 1080p in one piece would take 26 GB
+BFLOAT16_EPS = 2.0**-8
+
+
+def expected(network: SRCNN, x: np.ndarray) -> np.ndarray:
+    """What the reference makes of x in float64, band by band."""
+    network = network.astype(np.float64)
+    height, m = x.shape[2], network.margin
+    bands = []
+    for top in range(0, height, BAND):
+        bottom = min(top + BAND, height)
+        above, below = max(0, top - m), min(height, bottom + m)
+        out = reference.forward(np.float64(x[:, :, above:below]), network.layers, "replicate")
+        bands.append(out[:, :, top - above : bottom - above])
+    return np.concatenate(bands, axis=2)
+
+
+def the_network(name: str, size: tuple[int, int], options) -> dict:
+    """One table: one network, one size of picture."""
+    network = harness.network(name)
+    x = np.random.default_rng(0).random((1, 1, *size), np.float32)
+    pixel = sum(w.size for w, _ in network.layers)  # multiplications for a pixel
+    tolerance = harness.rounding(np.finfo(np.float32).eps, pixel)
+
+    # Sums are float32 in bfloat16 engines too, but every map is rounded: as many terms as layers.
+    coarse = harness.rounding(BFLOAT16_EPS, len(network.layers))
+
+    ours = harness.Contender("pysrcnn", lambda: network.forward(x), tolerance=tolerance)
+    contenders = [ours]
+    if any(f > 1 for f in network.sizes[1:-1]):  # else the direct sum is all there is
+        direct = harness.network(name, ops=kernels.direct)
+        contenders.append(
+            harness.Contender(
+                "pysrcnn, direct sum",
+                lambda: direct.forward(x),
+                tolerance=tolerance,
+                rival=False,
+            )
+        )
+    for engine, (run, single) in engines.pictures(network.layers, x.shape, options.threads).items():
+        contenders.append(
+            harness.Contender(
+                engine,
+                lambda run=run: run(x),
+                tolerance=tolerance if single else coarse,
+                rival=single,
+            )
+        )
+    title = f"{name}, {size[0]} x {size[1]}"
+    operations = 2 * pixel * x[0, 0].size
+    return harness.compare(title, contenders, [expected(network, x)], operations, options)
+
+
+class _HandsThrough(SRCNN):
+    """A network that does nothing, to see how long everything else takes."""
+
+    def forward(self, x, padding="replicate"):
+        return x
+
+
+def all_else(size: tuple[int, int], options) -> dict:
+    """`pysrcnn.upscale` in colour with 9-1-5: whole, its network, and the rest."""
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    network, nothing = harness.network("9-1-5"), _HandsThrough()
+    large = np.random.default_rng(0).random((1, 1, 3 * size[0], 3 * size[1]), np.float32)
+    runs = {
+        "the network": lambda: network.forward(large),
+        "everything but the network": lambda: upscale(picture, 3, nothing),
+        "pysrcnn.upscale": lambda: upscale(picture, 3, network),
+    }
+    times = harness.take_turns(runs, options.repeats, options.seconds)
+    lines = [{"name": name, **harness.statistics(t)} for name, t in times.items()]
+    title = f"pysrcnn.upscale, colour, {size[0]} x {size[1]} x3, 9-1-5"
+    print(f"\n{title}")
+    for line in lines:
+        line["ratio"] = line["median"] / lines[0]["median"]
+    harness.print_table(
+        ("", "min ms", "median", "spread", "of the network"),
+        [
+            (
+                line["name"],
+                *(f"{1e3 * line[k]:.2f}" for k in ("minimum", "median", "spread")),
+                f"{line['ratio']:.0%}",
+            )
+            for line in lines
+        ],
+    )
+    return {"title": title, "lines": lines}
+
+
+def main() -> None:
+    options = harness.parse(__doc__.splitlines()[0], "upscale")
+    about = harness.machine(options.threads, engines.installed())
+    sizes = SMALL if options.quick else SIZES
+    cases = [the_network(name, size, options) for name in NETWORKS for size in sizes]
+    cases.append(all_else((60, 80) if options.quick else (360, 640), options))
+    harness.write(options, machine=about, cases=cases)
+
+
+if __name__ == "__main__":
+    main()
