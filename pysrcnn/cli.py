@@ -4,13 +4,18 @@ Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import platform
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -26,7 +31,7 @@ from .pictures import list_pictures, read_picture, write_picture
 from .train import RECIPES, Recipe, Training
 from .upscale import upscale
 
-__all__ = ["main"]
+__all__ = ["enlarge_file", "main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -163,11 +168,15 @@ def _sizes(text: str) -> tuple[int, ...]:
 def _upscale(options: argparse.Namespace) -> int:
     if len(options.pictures) > 1 and options.output and not options.output.is_dir():
         raise ValueError(f"several pictures need a folder to go to; {options.output} is not one")
+    outputs = [_output_for(path, options.output, options.scale) for path in options.pictures]
+    twice = {str(o) for o in outputs if outputs.count(o) > 1}
+    if twice:
+        raise ValueError(f"several pictures would become {twice.pop()}: enlarge them one at a time")
     network = load(options.model, options.scale)
     code = 0
-    for path in options.pictures:
+    for path, output in zip(options.pictures, outputs, strict=True):
         try:
-            print(enlarge_file(path, options.output, options.scale, network), flush=True)
+            print(enlarge_file(path, output, options.scale, network), flush=True)
         except (ValueError, TypeError, OSError, MemoryError) as error:
             if len(options.pictures) == 1:
                 raise
@@ -175,17 +184,17 @@ def _upscale(options: argparse.Namespace) -> int:
     return code
 
 
-def enlarge_file(path: Path, output: Path | None, scale: int, network: SRCNN) -> str:
-    """Enlarge one picture file; `output` is a file, a folder, or None for beside it.
-
-    Returns a sentence: what was written, and how big it is.
-    """
-    picture = read_picture(path)
+def _output_for(path: Path, output: Path | None, scale: int) -> Path:
+    """Where the result goes: `output` is a file, a folder, or None for beside the picture."""
     name = f"{path.stem}_x{scale}.png"
     if output is None:
-        output = path.with_name(name)
-    elif output.is_dir():
-        output = output / name
+        return path.with_name(name)
+    return output / name if output.is_dir() else output
+
+
+def enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
+    """Enlarge one picture file; return a sentence: what was written, and how big it is."""
+    picture = read_picture(path)
     if output.exists() and output.samefile(path):
         raise ValueError(f"{output} is the picture itself: give the result another name")
     began = time.perf_counter()
@@ -201,15 +210,19 @@ def enlarge_file(path: Path, output: Path | None, scale: int, network: SRCNN) ->
 # --------------------------------------------------------------------------------------- evaluate
 
 _ROW = "{:<20.20} {:>9} {:>9}   {:>9} {:>9}"
+_TITLE = "{:<20} {:>19}   {:>19}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.json and options.json.suffix.lower() != ".json":
+        raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     network = load(options.model, options.scale)
     scores = []
     for score in evaluate(options.folder, network, options.scale):
         if not scores:
-            title = "file" if os.sep in options.model else options.model
-            print(_ROW.format(f"scale {options.scale}", "bicubic", "", title, ""))
+            title = Path(options.model).name
+            title = title if len(title) <= 19 else title[:16] + "..."
+            print(_TITLE.format(f"scale {options.scale}", "bicubic", title))
             print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
         scores.append(score)
         _print_score(score)
@@ -220,11 +233,17 @@ def _evaluate(options: argparse.Namespace) -> int:
             "folder": options.folder.name,
             "scale": options.scale,
             "model": Path(options.model).name,
-            "pictures": [dataclasses.asdict(s) for s in scores],
-            "average": dataclasses.asdict(mean),
+            "pictures": [_row(s) for s in scores],
+            "average": _row(mean),
         }
         _write_json(options.json, table)
     return 0
+
+
+def _row(score: Score) -> dict:
+    """For JSON, which has no word for the infinite PSNR of a picture without any error."""
+    row = dataclasses.asdict(score)
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 def _print_score(score: Score) -> None:
@@ -268,6 +287,8 @@ def _train(options: argparse.Namespace) -> int:
     recipe, scale = _recipe(options), options.scale
     if options.output.suffix.lower() != ".npz":
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
+    if options.every < 1:
+        raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
     checkpoint = options.output.with_suffix(".checkpoint")
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
@@ -313,26 +334,45 @@ def _run(training: Training, validation: list, scale: int, checkpoint: Path, eve
     losses = []
     steps = training.recipe.steps
     begun, first = time.perf_counter(), training.step
-    try:
+    with _ctrl_c_awaited() as stop:
         for progress in training.run():
             losses.append(progress.loss)
-            if progress.step % every and progress.step < steps:
-                continue
-            decibels = mean_psnr(training.result(), validation, scale)
-            training.save(checkpoint)
-            speed = (progress.step - first) / (time.perf_counter() - begun)
-            left = (steps - progress.step) / speed / 60
-            print(
-                f"step {progress.step:>7}/{steps}  loss {np.mean(losses):.6f}  "
-                f"PSNR {decibels:.3f}  {speed * training.recipe.batch:.0f} samples/s  "
-                f"{left:.1f} min left",
-                flush=True,
-            )
-            losses.clear()
-    except KeyboardInterrupt:
-        training.save(checkpoint)
-        print(f"stopped at step {training.step}: go on with --resume", file=sys.stderr)
-        raise
+            if progress.step % every == 0 or progress.step == steps:
+                decibels = mean_psnr(training.result(), validation, scale)
+                training.save(checkpoint)
+                speed = (progress.step - first) / (time.perf_counter() - begun)
+                left = (steps - progress.step) / speed / 60
+                print(
+                    f"step {progress.step:>7}/{steps}  loss {np.mean(losses):.6f}  "
+                    f"PSNR {decibels:.3f}  {speed * training.recipe.batch:.0f} samples/s  "
+                    f"{left:.1f} min left",
+                    flush=True,
+                )
+                losses.clear()
+            if stop.is_set():
+                training.save(checkpoint)
+                print(f"stopped at step {training.step}: go on with --resume", file=sys.stderr)
+                raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _ctrl_c_awaited() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that a step is never cut in two; a second Ctrl-C interrupts."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # signals are the main thread's
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def handle(number, frame):
+        event.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 # -------------------------------------------------------------------------------- warmup and info

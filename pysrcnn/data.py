@@ -16,7 +16,7 @@ from .color import rgb_to_luma
 from .pictures import list_pictures, read_picture
 from .resize import imresize
 
-__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "read_pairs"]
+__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "pair", "read_pairs"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 

@@ -1,6 +1,7 @@
 """Picture files: read, write, list; and what is wrong with one, in a sentence."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from ._files import written_whole
 __all__ = ["check_picture", "list_pictures", "read_picture", "write_picture"]
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_DEEP = (".png", ".tif", ".tiff")  # can hold 16-bit grey
+_FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
+_OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
@@ -39,15 +43,19 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     if not content:
         raise ValueError(f"{path} is empty: give a picture file")
     try:
-        with imageio.imopen(content, "r", plugin="pillow", extension=path.suffix.lower()) as file:
-            about = file.metadata(index=0)
-            mode = about.get("mode")
-            if mode == "P" and "transparency" in about:
-                mode = "RGBA"
-            wanted = mode if mode == "RGBA" else "RGB" if mode == "CMYK" else None
-            picture = file.read(index=0, mode=wanted, rotate=True)  # upright, as EXIF says
+        with warnings.catch_warnings():  # of damage that Pillow then raises for, or repairs
+            warnings.simplefilter("ignore")
+            with imageio.imopen(content, "r", plugin="pillow") as file:
+                about = file.metadata(index=0)
+                mode = about.get("mode")
+                if mode == "P" and "transparency" in about:
+                    mode = "RGBA"
+                wanted = mode if mode == "RGBA" else "RGB" if mode == "CMYK" else None
+                picture = file.read(index=0, mode=wanted, rotate=True)  # upright, as EXIF says
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "decompression bomb" in reason:
+            raise ValueError(f"{path} is too large to read: {reason}") from None
         if len(reason) > 100 or "cannot identify" in reason or "can not" in reason:
             reason = "its format was not recognised"
         raise ValueError(f"{path} is damaged or not a picture: {reason}") from None
@@ -73,14 +81,14 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
     Raises
     ------
     TypeError
-        If it is not of uint8, uint16, float16, float32 or float64.
+        If it is not of uint8, uint16, float32 or float64.
     ValueError
         If its shape is none of (H, W), (H, W, 3), (H, W, 4), it has no pixels, or some are NaN
         or infinite.
     """
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
-    if picture.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
+    if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise TypeError(f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64")
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (3, 4)):
         raise ValueError(
@@ -93,7 +101,9 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a uint8 or uint16 picture, whole or not at all; the suffix says the format.
+    """Write a picture, whole or not at all; the suffix says the format.
+
+    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF.
 
     Raises
     ------
@@ -105,25 +115,35 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     import imageio.v3 as imageio
 
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        known = ", ".join(sorted(SUFFIXES))
-        raise ValueError(f"cannot write {path}: the name must end in one of {known}")
-    if picture.dtype == np.uint16 and picture.ndim == 3:
-        raise ValueError(
-            f"cannot write {path}: 16-bit colour files are not supported yet; convert the array "
-            f"to uint8 first"
-        )
-    # zlib's level 1 writes photographs four times as quickly as 6 and some 10% larger.
-    options = {"compress_level": 3} if path.suffix.lower() == ".png" else {}
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        if picture.ndim == 3 and picture.shape[2] == 4:
-            raise ValueError(f"cannot write {path}: JPEG has no transparency; choose .png")
+    suffix = path.suffix.lower()
+    problem = _misfit(suffix, picture)
+    if problem:
+        raise ValueError(f"cannot write {path}: {problem}")
+    options = {}
+    if suffix == ".png":
+        # zlib's level 3 writes photographs twice as quickly as 6 and some 5% larger.
+        options = {"compress_level": 3}
+    elif suffix in (".jpg", ".jpeg"):
         options = {"quality": 95}
     with written_whole(path) as temporary:
         try:
             imageio.imwrite(temporary, picture, plugin="pillow", **options)
         except Exception as error:
             raise ValueError(f"cannot write {path}: {error}") from None
+
+
+def _misfit(suffix: str, picture: np.ndarray) -> str | None:
+    """What keeps a picture from being stored without loss in files of a suffix, if anything."""
+    if suffix not in SUFFIXES:
+        return f"the name must end in one of {', '.join(sorted(SUFFIXES))}"
+    deep = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}.get(picture.dtype, ())
+    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep):
+        kind = "colour" if picture.ndim == 3 else "grey"
+        other = ", or write a .tif file" if picture.ndim == 2 and deep else ""
+        return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
+    if picture.ndim == 3 and picture.shape[2] == 4 and suffix in _OPAQUE:
+        return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
+    return None
 
 
 def list_pictures(folder: str | os.PathLike) -> list[Path]:

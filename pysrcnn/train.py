@@ -75,6 +75,8 @@ class Recipe:
         for name in ("steps", "batch", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, wanted 0 or more")
         if self.stride is not None and self.stride < 1:
             raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
         for name in ("learning_rate", "last_learning_rate"):

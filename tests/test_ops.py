@@ -296,9 +296,12 @@ def test_the_same_bits_for_any_number_of_threads():
 def test_a_part_of_a_picture_is_the_same_bits_as_in_the_whole():
     layers = random_layers((9, 5, 5), (64, 32), 1, np.float32)
     x = np.random.default_rng(13).random((1, 1, 290, 610)).astype(np.float32)
-    whole = kernels.forward(x, layers, "valid")
-    part = kernels.forward(x[:, :, 100:200, 250:400], layers, "valid")
-    assert np.array_equal(part, whole[:, :, 100:184, 250:384])
+    # By Winograd's way a pixel's rounding depends on its column, but not on its row.
+    for forward, columns in ((kernels.forward, (0, 610)), (kernels.direct.forward, (250, 400))):
+        left, right = columns
+        whole = forward(x, layers, "valid")
+        part = forward(np.ascontiguousarray(x[:, :, 100:200, left:right]), layers, "valid")
+        assert np.array_equal(part, whole[:, :, 100:184, left : right - 16])
 
 
 @OPS

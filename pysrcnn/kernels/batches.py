@@ -47,7 +47,7 @@ def from_lanes(x, n):
     return x.transpose(0, 4, 1, 2, 3).reshape(blocks * lanes, c, h, w)[:n].copy()
 
 
-@compiled()
+@compiled(inner=True)
 def _lanes_patch(x, f):
     """Where the patches of a batch in lanes lie: strides of (B, C, H, W, L)."""
     _, channels, height, width, lanes = x.shape
@@ -59,7 +59,7 @@ def _lanes_patch(x, f):
     return patch
 
 
-@compiled()
+@compiled(inner=True)
 def _at(x, block, channel, i, j):
     """Flat position of a pixel in (B, C, H, W, L)."""
     _, channels, height, width, lanes = x.shape
@@ -85,7 +85,7 @@ def _convolve_lanes(x, w, b, f, then, gate, out, border):
         convolve_row(x, _at(x, block, 0, i, 0), patch, w, b, then, gates, outs, columns)
 
 
-@compiled()
+@compiled(inner=True)
 def _accumulate(rows, columns, dout, x, patch, entries, pixels, sums):
     """Add what one row of pixels gives to the gradient of rows filters x these patch entries.
 

@@ -141,7 +141,7 @@ def _stack(layers, phases, columns):
 _TOGETHER = max(1, ROWS // winograd.OUTPUTS)
 
 
-@compiled()
+@compiled(inner=True)
 def _direct_patch(stack, m, r, height, phase):
     """Where the patches of row r of map m + 1 lie in the ring of map m, for pixels of a phase."""
     channels, f, g, phases = stack.channels[m], stack.height[m], stack.width[m], stack.phases
@@ -157,7 +157,7 @@ def _direct_patch(stack, m, r, height, phase):
     return patch
 
 
-@compiled()
+@compiled(inner=True)
 def _points_patch(stack, m, r, height, point):
     """The same for the transformed rows of map m, at one point: channels x filter rows."""
     channels, f, plane = stack.channels[m], stack.height[m], stack.plane_points[m]
@@ -170,7 +170,7 @@ def _points_patch(stack, m, r, height, point):
     return patch
 
 
-@compiled()
+@compiled(inner=True)
 def _fill_row(ring, at, x, r, stack, first, columns):
     """Copy row r of the picture x (C, H, W), from column `first`, as far as there is a picture."""
     phases, plane = stack.phases, stack.plane[0]
@@ -182,7 +182,7 @@ def _fill_row(ring, at, x, r, stack, first, columns):
                 ring[to + j // phases] = x[c, r, first + j]
 
 
-@compiled()
+@compiled(inner=True)
 def _repeat_edges(ring, at, channels, phases, plane, first, columns, width):
     """Fill what lies outside a picture `width` wide in a row of a map that begins at `first`."""
     left, right = -first, width - 1 - first  # the outermost pixels of the picture
@@ -192,7 +192,7 @@ def _repeat_edges(ring, at, channels, phases, plane, first, columns, width):
         _copy_column(ring, at, channels, phases, plane, right, j)
 
 
-@compiled()
+@compiled(inner=True)
 def _copy_column(ring, at, channels, phases, plane, source, to):
     """Copy one pixel of a row to another place in it, in all channels."""
     source = at + source % phases * plane + source // phases
@@ -201,7 +201,7 @@ def _copy_column(ring, at, channels, phases, plane, source, to):
         ring[to + c * phases * plane] = ring[source + c * phases * plane]
 
 
-@compiled()
+@compiled(inner=True)
 def _layer_row(ring, at, stack, k, r, height, vectors, then):
     """Row r of map k from map k - 1, by the direct sum."""
     m = k - 1
@@ -213,7 +213,7 @@ def _layer_row(ring, at, stack, k, r, height, vectors, then):
         convolve_row(ring, stack.start[m], patch, w, b, then, out, out, vectors)
 
 
-@compiled()
+@compiled(inner=True)
 def _transform_row(ring, at, stack, m, r, vectors):
     """B: the row of map m at `at` becomes row r of its transformed rows."""
     n, plane, phases = stack.points[m], stack.plane_points[m], stack.phases
@@ -229,7 +229,7 @@ def _transform_row(ring, at, stack, m, r, vectors):
         convolve_row(ring, source, patch, matrix, zero, LINEAR, to, to, vectors)
 
 
-@compiled()
+@compiled(inner=True)
 def _layer_row_by_points(ring, at, stack, k, r, height, vectors):
     """Row r of map k from the transformed rows of map k - 1: products, then A, then ReLU."""
     m = k - 1
@@ -261,7 +261,7 @@ def _layer_row_by_points(ring, at, stack, k, r, height, vectors):
         o += g
 
 
-@compiled()
+@compiled(inner=True)
 def _fold_row(ring, stack, out, bias, r, height):
     """One row of output (C, W) as the sum of partial sums, each from the row it belongs to."""
     k, phases = stack.width.size, stack.phases
@@ -281,7 +281,7 @@ def _fold_row(ring, stack, out, bias, r, height):
                 pixels[t] = total[t]
 
 
-@compiled()
+@compiled(inner=True)
 def _strip(x, out, bias, stack, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 

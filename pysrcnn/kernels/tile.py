@@ -70,11 +70,15 @@ _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.p
 _STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
 
 
-def compiled(**options):
-    """``numba.njit`` with the settings of this package, cached on disk where that is possible."""
+def compiled(inner=False, parallel=False):
+    """``numba.njit`` with the settings of this package, cached on disk where that is possible.
+
+    `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    """
 
     def decorate(function):
-        settings = {"error_model": "numpy", "nogil": True, **options}
+        settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
+        settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
         try:
             kernel = numba.njit(cache=True, **settings)(function)
         except RuntimeError:  # no folder for the cache is writable: compile anew in each process
@@ -84,6 +88,21 @@ def compiled(**options):
         return kernel
 
     return decorate
+
+
+@intrinsic
+def kept_apart(typing_context):
+    """First line of a function that is not to be copied into its callers.
+
+    LLVM would put every convolution into each place that calls it, and compile all of it anew on
+    every level of calls: four times the waiting, for nothing.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 class announce_compilation(event.Listener):
@@ -343,10 +362,12 @@ def tile_add(acc, out, at, stride):
 
 # ----------------------------------------------------------------- one row of any convolution
 
-LINEAR, RELU, GATE = 0, 1, 2  # what happens to a sum before it is stored
+# What happens to a sum before it is stored. As np.int64 because Numba would compile everything that
+# is called with a plain constant once for each value.
+LINEAR, RELU, GATE = np.int64(0), np.int64(1), np.int64(2)
 
 
-@compiled()
+@compiled(inner=True)
 def _tiles(rows, columns, x, at, patch, w, b, then, gate, out, filters, vectors):
     """All tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
     rows, columns = literally(rows), literally(columns)
@@ -367,7 +388,7 @@ def _tiles(rows, columns, x, at, patch, w, b, then, gate, out, filters, vectors)
             tile_store(acc, outs, out_at + o * out_stride + v * lanes, out_stride)
 
 
-@compiled()
+@compiled(inner=True)
 def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     """`vectors` vectors of output for every filter: one row of a convolution.
 
@@ -376,6 +397,7 @@ def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     then: LINEAR, RELU, or GATE (zero where `gate` is not positive).
     gate, out: (array, at, stride); vector v of filter o lies at array[at + o stride + v L].
     """
+    kept_apart()
     full = b.size // ROWS * ROWS
     few = full + (b.size - full) // FEW * FEW
     many, some, rest = (0, full), (full, few), (few, b.size)

@@ -1,0 +1,723 @@
+"""The command from outside: what it writes and prints, and one line for whatever goes wrong."""
+
+import errno
+import json
+import os
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import pysrcnn
+import pysrcnn.cli
+import pysrcnn.model
+from pysrcnn import SRCNN, load
+from pysrcnn.cli import main
+from pysrcnn.optim import SGD, Adam
+from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.train import Training
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
+
+
+def picture_of(height, width, *channels, seed=0):
+    """A smooth picture with some noise, of the size of a thumbnail."""
+    rng = np.random.default_rng(seed)
+    waves = np.sin(np.add.outer(np.arange(height) / 3, np.arange(width) / (4 + seed)))
+    noise = rng.normal(0, 10, (height, width, *channels))
+    smooth = 128 + 90 * waves.reshape(height, width, *[1] * len(channels))
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+
+
+def network_for(scale, c=1):
+    """A small network that hands on nearly what it gets."""
+    network = SRCNN(3, 9, 1, 8, 3, c, init="identity", seed=scale)
+    network.scale = scale
+    network.card = {"data": "made up", "scores": {"Set5": {"PSNR": 30 + scale, "SSIM": 0.9}}}
+    return network
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty current folder, in which weights called 9-1-5 are shipped for all three scales."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for scale in (2, 3, 4):
+        network_for(scale).save(weights / f"9-1-5_x{scale}.npz")
+    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", weights)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def pictures(folder):
+    """A folder of three pictures of 40 x 40."""
+    (folder / "pictures").mkdir()
+    for k in range(3):
+        write_picture(folder / "pictures" / f"{k}.png", picture_of(40, 40, 3, seed=k))
+    return folder / "pictures"
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def run(*arguments):
+    return main([os.fspath(a) for a in arguments])
+
+
+def process(*arguments, cwd, **more):
+    """Run Python on the package that is under test here; what it printed and its exit code."""
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, *map(os.fspath, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        **more,
+    )
+
+
+# ---------------------------------------------------------------------------------------- upscale
+
+
+@pytest.mark.parametrize("scale", [None, 2, 3, 4])
+def test_the_result_is_written_beside_the_picture(folder, capsys, scale):
+    (folder / "sub").mkdir()
+    picture = picture_of(10, 12, 3)
+    write_picture(folder / "sub" / "a.b.bmp", picture)
+    assert run("upscale", "sub/a.b.bmp", *(["-s", str(scale)] if scale else [])) == 0
+    scale = scale or 3
+    assert names(folder) == ["sub", "sub/a.b.bmp", f"sub/a.b_x{scale}.png"]
+    out, err = capsys.readouterr()
+    name = os.path.join("sub", f"a.b_x{scale}.png")
+    size = f"{12 * scale} x {10 * scale} pixels, from 12 x 10 by 3-1-3 x{scale} in "
+    assert out.startswith(f"{name}: {size}") and out.count("\n") == 1
+    assert err == "" or err.startswith("compiling")
+    wanted = pysrcnn.upscale(picture, scale, "9-1-5")
+    assert np.array_equal(read_picture(f"sub/a.b_x{scale}.png"), wanted)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "jpg", "webp"])
+def test_the_result_goes_to_a_file(folder, suffix):
+    write_picture("a.png", picture_of(10, 12, 3))
+    assert run("upscale", "a.png", "-s", "2", "--output", f"large.{suffix}") == 0
+    assert names(folder) == ["a.png", f"large.{suffix}"]
+    assert read_picture(f"large.{suffix}").shape == (20, 24, 3)
+
+
+def test_the_result_goes_to_a_folder(folder):
+    (folder / "out").mkdir()
+    write_picture("a.png", picture_of(10, 12))
+    assert run("upscale", "a.png", "-o", "out") == 0
+    assert run("upscale", "-s", "2", "-o", "out/", "a.png") == 0
+    assert names(folder) == ["a.png", "out", "out/a_x2.png", "out/a_x3.png"]
+
+
+def test_several_pictures(folder, pictures, capsys):
+    (folder / "out").mkdir()
+    inputs = sorted(pictures.iterdir())
+    assert run("upscale", *inputs, "-s", "2", "-o", "out") == 0
+    assert names(folder / "out") == ["0_x2.png", "1_x2.png", "2_x2.png"]
+    assert capsys.readouterr().out.count("\n") == 3
+    assert run("upscale", *inputs[:2]) == 0
+    assert names(pictures) == ["0.png", "0_x3.png", "1.png", "1_x3.png", "2.png"]
+
+
+def test_several_pictures_one_of_them_bad(folder, capsys):
+    write_picture("a.png", picture_of(10, 12))
+    Path("b.png").write_text("no picture")
+    write_picture("c.png", picture_of(10, 12))
+    assert run("upscale", "a.png", "b.png", "none.png", "c.png", "-s", "2") == 2
+    out, err = capsys.readouterr()
+    assert [line.split(":")[0] for line in out.splitlines()] == ["a_x2.png", "c_x2.png"]
+    complaints = [line for line in err.splitlines() if not line.startswith("compiling")]
+    assert len(complaints) == 2
+    assert complaints[0].startswith("pysrcnn: b.png is damaged or not a picture")
+    assert complaints[1].startswith("pysrcnn: no file none.png")
+    assert names(folder) == ["a.png", "a_x2.png", "b.png", "c.png", "c_x2.png"]
+
+
+def test_two_pictures_do_not_become_one(folder):
+    """a.png and a.bmp would both be a_x2.png: whatever the command does, it must not lose one."""
+    write_picture("a.png", picture_of(10, 12))
+    write_picture("a.bmp", picture_of(6, 8))
+    code = run("upscale", "a.png", "a.bmp", "-s", "2")
+    results = [n for n in names(folder) if n not in ("a.png", "a.bmp")]
+    assert code == 2 or len(results) == 2
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3), (9, 8, 4)])
+def test_the_kind_of_picture_is_kept(folder, shape):
+    write_picture("a.png", picture_of(*shape))
+    assert run("upscale", "a.png", "-s", "2") == 0
+    result = read_picture("a_x2.png")
+    assert result.dtype == np.uint8 and result.shape == (18, 16, *shape[2:])
+
+
+def test_grey_of_16_bits_is_kept(folder):
+    wide = picture_of(9, 8).astype(np.uint16) * 257 + 1
+    write_picture("a.png", wide)
+    assert run("upscale", "a.png", "-s", "2") == 0
+    assert read_picture("a_x2.png").dtype == np.uint16
+    assert np.array_equal(read_picture("a_x2.png"), pysrcnn.upscale(wide, 2, "9-1-5"))
+
+
+def test_a_floating_point_file_gives_a_picture_or_a_sentence(folder, capsys):
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray((picture_of(9, 8) / 255).astype(np.float32)).save("a.tif")
+    code = run("upscale", "a.tif", "-s", "2", "-o", "b.tif")
+    if code == 0:
+        assert read_picture("b.tif").shape == (18, 16)
+    code = run("upscale", "a.tif", "-s", "2")  # to PNG, which has no floating point
+    if code == 0:
+        assert read_picture("a_x2.png").shape == (18, 16)
+    else:
+        complaint = capsys.readouterr().err.splitlines()[-1]
+        assert code == 2 and complaint.startswith("pysrcnn: cannot write a_x2.png")
+        assert not Path("a_x2.png").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.png", "100%.png", "größe.png", "{0}[1]*.png", "-.png"]
+)
+def test_odd_names(folder, capsys, name):
+    write_picture(name, picture_of(5, 6))
+    assert run("upscale", "-s", "2", "--", name) == 0
+    assert names(folder) == sorted([name, f"{name[:-4]}_x2.png"])
+    assert capsys.readouterr().out.startswith(f"{name[:-4]}_x2.png: 12 x 10 pixels")
+
+
+def test_weights_from_a_file(folder):
+    write_picture("a.png", picture_of(9, 8, 3))
+    network = network_for(2, c=3)
+    network.save("mine.npz")
+    assert run("upscale", "a.png", "-s", "2", "-m", "mine.npz") == 0
+    wanted = pysrcnn.upscale(read_picture("a.png"), 2, network)
+    assert np.array_equal(read_picture("a_x2.png"), wanted)
+
+
+def test_the_number_of_threads_does_not_change_the_picture(folder):
+    write_picture("a.png", picture_of(30, 40, 3))
+    threads = numba.get_num_threads()
+    try:
+        assert run("upscale", "a.png", "--threads", "1", "-o", "one.png") == 0
+        assert run("upscale", "a.png", "--threads", str(threads), "-o", "all.png") == 0
+    finally:
+        numba.set_num_threads(threads)
+    assert np.array_equal(read_picture("one.png"), read_picture("all.png"))
+
+
+# --------------------------------------------------------------------------------------- evaluate
+
+
+def test_evaluate(folder, pictures, capsys):
+    long = "a-photograph-with-a-name-that-is-much-longer-than-a-column.png"
+    (pictures / "2.png").rename(pictures / long)
+    assert run("evaluate", pictures, "-s", "2", "--json", "table.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 3 + 1
+    assert "scale 2" in lines[0] and "bicubic" in lines[0] and "9-1-5" in lines[0]
+    assert lines[1].split() == ["PSNR", "dB", "SSIM", "PSNR", "dB", "SSIM"]
+    assert all(len(line) <= 80 for line in lines)
+    assert len({len(line) for line in lines[2:]}) == 1
+    assert [line.split()[0] for line in lines[2:]] == ["0.png", "1.png", long[:20], "average"]
+
+    text = Path("table.json").read_text(encoding="utf-8")
+    table = json.loads(text)
+    assert (table["folder"], table["scale"], table["model"]) == ("pictures", 2, "9-1-5")
+    assert [row["picture"] for row in table["pictures"]] == ["0.png", "1.png", long]
+    for row, line in zip([*table["pictures"], table["average"]], lines[2:], strict=True):
+        cells = [float(cell) for cell in line.split()[1:]]
+        columns = ("bicubic_psnr", "bicubic_ssim", "psnr", "ssim")
+        for cell, column, digits in zip(cells, columns, (2, 4, 2, 4), strict=True):
+            assert cell == pytest.approx(row[column], abs=0.51 * 10**-digits)
+    for column in columns:
+        mean = np.mean([row[column] for row in table["pictures"]])
+        assert table["average"][column] == pytest.approx(mean, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
+def test_the_table_fits_with_weights_from_a_file(folder, pictures, capsys, name):
+    network_for(3).save(name)
+    for model in (name, folder / name):
+        assert run("evaluate", pictures, "-m", model) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+
+
+def test_the_table_is_valid_json_for_a_picture_without_errors(folder, pictures):
+    """A flat picture has infinite PSNR, and JSON has no word for that."""
+    write_picture(pictures / "black.png", np.zeros((40, 40), np.uint8))
+    assert run("evaluate", pictures, "--json", "table.json") == 0
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    json.loads(Path("table.json").read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+# ------------------------------------------------------------------------------------------ train
+
+TINY = ("--steps", "6", "--every", "2", "--size", "15", "--batch", "4")
+TINY += ("--network", "3-1-3", "--filters", "9-8")
+
+
+def test_training_gives_weights(folder, pictures, capsys):
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--seed", "3") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("3-1-3 x2: 2 pictures, 6 steps of 4 sub-images, adam; PSNR on 1 pic")
+    assert [line.split()[:2] for line in out[1:-1]] == [["step", f"{k}/6"] for k in (2, 4, 6)]
+    assert all("PSNR" in line and len(line) <= 80 for line in out[1:-1])
+    assert out[-1].startswith("mine.npz: <SRCNN 3-1-3, filters=(9, 8), c=1, float32, scale=2>")
+    assert names(folder) == ["mine.npz", *[n for n in names(folder) if n.startswith("pictures")]]
+
+    network = load("mine.npz")
+    assert (network.name, network.scale, network.filters) == ("3-1-3", 2, (9, 8))
+    assert network.card["recipe"]["seed"] == 3 and network.card["steps"] == 6
+    write_picture("a.png", picture_of(9, 8, 3))
+    assert run("upscale", "a.png", "-s", "2", "-m", "mine.npz") == 0
+    assert read_picture("a_x2.png").shape == (18, 16, 3)
+
+
+def test_the_network_of_the_paper_by_the_papers_recipe(folder, pictures, capsys):
+    options = ("--recipe", "paper", "--steps", "1", "--batch", "2")
+    assert run("train", pictures, "-s", "3", "-o", "mine.npz", *options) == 0
+    assert "9-1-5 x3: 2 pictures, 1 steps of 2 sub-images, sgd" in capsys.readouterr().out
+    assert load("mine.npz", 3).card["recipe"]["size"] == 33
+
+
+def test_training_starts_from_weights_and_scores_them(folder, pictures, capsys):
+    more = ("--start", folder.parent / "weights" / "9-1-5_x3.npz", "--score", pictures)
+    more += ("--validation", pictures)
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, *more) == 0
+    assert "3 pictures, 6 steps" in capsys.readouterr().out
+    card = load("mine.npz", 2).card
+    assert card["start"] == "9-1-5_x3.npz"
+    assert list(card["scores"]) == ["pictures"] and card["scores"]["pictures"]["PSNR"] > 15
+
+
+def test_the_same_seed_gives_the_same_weights(folder, pictures):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run("train", pictures, "-s2", "-o", f"{name}.npz", *TINY, "--seed", str(seed)) == 0
+    a, b, c = (load(f"{name}.npz").parameters for name in "abc")
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert not all(np.array_equal(a[name], c[name]) for name in a)
+
+
+def interrupted_once(function, call):
+    """`function`, except that at this call, counted from 1, the user presses Ctrl-C at its end."""
+    calls = 0
+
+    def wrapper(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        result = function(*arguments, **options)
+        if calls == call:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    return wrapper
+
+
+INTERRUPTIONS = {
+    "while validating": (pysrcnn.cli, "mean_psnr", 2),
+    "while computing gradients": (SRCNN, "loss_and_gradients", 4),
+    "when the parameters have moved": (None, "step", 4),
+    "while averaging": (Training, "_update_average", 4),
+}
+
+
+@pytest.mark.parametrize("moment", INTERRUPTIONS)
+@pytest.mark.parametrize("more", [(), ("--optimizer", "sgd"), ("--stride", "7")])
+def test_an_interrupted_training_goes_on_to_the_same_weights(
+    folder, pictures, capsys, monkeypatch, moment, more
+):
+    assert run("train", pictures, "-s", "2", "-o", "whole.npz", *TINY, *more) == 0
+    owner, name, call = INTERRUPTIONS[moment]
+    with monkeypatch.context() as patch:
+        if owner is None:
+            owner = SGD if "sgd" in more else Adam
+        patch.setattr(owner, name, interrupted_once(getattr(owner, name), call))
+        assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more) == 130
+    err = capsys.readouterr().err
+    assert "go on with --resume" in err and "Traceback" not in err
+    assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
+
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more) == 2
+    assert "parts.checkpoint exists: go on from it with --resume" in capsys.readouterr().err
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more, "--resume") == 0
+    assert not Path("parts.checkpoint").exists()
+    whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
+    train = ("train", pictures, "-o", "mine.npz", *TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(pysrcnn.cli, "mean_psnr", interrupted_once(pysrcnn.cli.mean_psnr, 2))
+        assert run(*train, "-s", "2") == 130
+    before = Path("mine.checkpoint").read_bytes()
+    capsys.readouterr()
+    assert run(*train, "-s", "2", "--resume", "--batch", "5") == 2
+    assert "was made with another recipe: batch 4, now 5" in capsys.readouterr().err
+    assert run(*train, "-s", "3", "--resume") == 2  # half of the steps at x2, half at x3
+    assert Path("mine.checkpoint").read_bytes() == before
+    assert not Path("mine.npz").exists()
+
+
+def test_a_damaged_checkpoint(folder, pictures, capsys):
+    Path("mine.checkpoint").write_bytes(b"PK\x03\x04 half of a file")
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--resume") == 2
+    assert "mine.checkpoint is damaged or not a checkpoint" in capsys.readouterr().err
+    np.savez(open("mine.npz", "wb"), a=np.zeros(3))
+    Path("mine.npz").rename("mine.checkpoint")
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--resume") == 2
+    assert not Path("mine.npz").exists()
+
+
+def test_training_that_diverges_stops(folder, pictures, capsys):
+    more = ("--optimizer", "sgd", "--learning-rate", "1e30", "--steps", "50")
+    with np.errstate(all="ignore"):
+        assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, *more) == 1
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert complaint.startswith("pysrcnn: ") and "training has diverged" in complaint
+    assert "start again with a lower learning rate than" in complaint
+    assert not Path("mine.npz").exists()
+
+
+# ------------------------------------------------------------------------------------------- info
+
+
+def test_info(folder, capsys):
+    assert run("info") == 0
+    out = capsys.readouterr().out
+    rows = dict(line.split(maxsplit=1) for line in out.split("weights\n")[0].splitlines())
+    assert rows["pysrcnn"] == pysrcnn.__version__
+    assert rows["numpy"] == np.__version__
+    for name in ("python", "scipy", "imageio", "numba", "processor", "threads"):
+        assert rows[name]
+    for scale in (2, 3, 4):
+        assert f"9-1-5 x{scale}   made up; Set5 {30 + scale}.00 dB" in out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--version")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"pysrcnn {pysrcnn.__version__}\n"
+
+
+# -------------------------------------------------------------------------------------- bad input
+
+
+@pytest.fixture
+def bad(folder):
+    """A folder of good and bad files, and a function: the command fails, in one line."""
+    write_picture("good.png", picture_of(10, 12, 3))
+    write_picture("alpha.png", picture_of(10, 12, 4))
+    Path("empty.png").write_bytes(b"")
+    Path("text.png").write_text("This is not a picture.")
+    write_picture("photo.jpg", picture_of(60, 60, 3))
+    for name in ("good.png", "photo.jpg"):
+        content = Path(name).read_bytes()
+        Path(f"half-{name}").write_bytes(content[: len(content) // 2])
+    for name in ("pictures", "small", "empty", "mixed", "folder.npz", "folder.png"):
+        Path(name).mkdir()
+    for k in range(3):
+        write_picture(f"pictures/{k}.png", picture_of(40, 40, seed=k))
+    write_picture("small/tiny.png", picture_of(12, 12))
+    write_picture("mixed/0.png", picture_of(40, 40))
+    Path("mixed/1.png").write_text("This is not a picture.")
+    network_for(2).save("x2.npz")
+    network_for(3).save("x3.npz")
+    content = Path("x3.npz").read_bytes()
+    Path("half.npz").write_bytes(content[: len(content) // 2])
+    Path("empty.npz").write_bytes(b"")
+    Path("text.npz").write_text("These are not weights.")
+    Path("text.mat").write_text("These are not weights.")
+    network_for(3).save("nan.npz")
+    with np.load("nan.npz") as file:
+        arrays = dict(file)
+    arrays["W1"][0, 0, 0, 0] = np.nan
+    np.savez("nan.npz", **arrays)
+    np.savez("strange.npz", a=np.zeros(3))
+    np.savez("pickled.npz", W1=np.array([{"a": 1}], dtype=object))
+    return folder
+
+
+BAD = [
+    # pictures
+    ("upscale none.png", "no file none.png: check the name"),
+    ("upscale empty.png", "empty.png is empty: give a picture file"),
+    ("upscale text.png", "text.png is damaged or not a picture: its format was not recognised"),
+    ("upscale half-good.png", "half-good.png is damaged or not a picture: "),
+    ("upscale half-photo.jpg", "half-photo.jpg is damaged or not a picture: "),
+    ("upscale pictures", "pictures is a folder: give a picture file"),
+    ("upscale x3.npz", "x3.npz is damaged or not a picture"),
+    # weights
+    (
+        "upscale good.png -m 8-1-5",
+        "8-1-5 is neither a file nor the name of shipped weights (9-1-5)",
+    ),
+    ("upscale good.png -m none.npz", "no file none.npz: give a file of weights (.npz or .mat)"),
+    ("upscale good.png -m x2.npz", "x2.npz was trained for scale 2, not 3"),
+    ("upscale good.png -m half.npz", "half.npz is damaged or not an .npz file of weights"),
+    ("upscale good.png -m empty.npz", "empty.npz is damaged or not an .npz file of weights"),
+    ("upscale good.png -m text.npz", "text.npz is damaged or not an .npz file of weights"),
+    ("upscale good.png -m text.mat", "text.mat is damaged or not a MATLAB 5 .mat file"),
+    ("upscale good.png -m nan.npz", "nan.npz: W1 holds values that are not finite"),
+    ("upscale good.png -m strange.npz", "strange.npz holds ['a'], not the arrays of a network"),
+    ("upscale good.png -m pickled.npz", "pickled.npz is damaged or not an .npz file of weights"),
+    ("upscale good.png -m folder.npz", "folder.npz is a folder: give a file of weights"),
+    ("upscale good.png -m good.png", "good.png is neither .npz nor .mat"),
+    # outputs
+    (
+        "upscale good.png -o good.png",
+        "good.png is the picture itself: give the result another name",
+    ),
+    ("upscale good.png -o ./empty/../good.png", "is the picture itself"),
+    ("upscale good.png -o none/a.png", "the folder none does not exist: create it first"),
+    ("upscale good.png -o a.gif", "cannot write a.gif: the name must end in one of .bmp"),
+    ("upscale good.png -o a", "cannot write a: the name must end in one of .bmp"),
+    ("upscale alpha.png -o a.jpg", "cannot write a.jpg: JPEG has no transparency; choose .png"),
+    (
+        "upscale good.png alpha.png -o a.png",
+        "several pictures need a folder to go to; a.png is not",
+    ),
+    ("upscale good.png --threads 0", "number of threads must be between 1 and"),
+    # evaluate
+    ("evaluate none", "no folder none: check the name"),
+    ("evaluate good.png", "good.png is a file: give a folder of pictures"),
+    ("evaluate empty", "no pictures in empty: looked for .bmp"),
+    (
+        "evaluate small",
+        "tiny.png is 12 x 12 pixels; to compare at scale 3 it takes at least 17 x 17",
+    ),
+    ("evaluate mixed", "1.png is damaged or not a picture"),
+    ("evaluate pictures -m x2.npz", "x2.npz was trained for scale 2, not 3"),
+    ("evaluate pictures --json none/table.json", "the folder none does not exist"),
+    ("evaluate pictures --json empty", "empty does not end in .json"),
+    ("evaluate pictures --json pictures/0.png", "0.png"),
+    ("evaluate pictures -m x3.npz --json x3.npz", "x3.npz"),
+    # train
+    ("train none -s 2 -o a.npz", "no folder none: check the name"),
+    ("train empty -s 2 -o a.npz", "no pictures in empty"),
+    ("train small -s 2 -o a.npz", "tiny.png is 12 x 12 pixels, wanted at least 48 x 48 at scale 2"),
+    ("train mixed -s 2 -o a.npz --size 33", "1.png is damaged or not a picture"),
+    ("train pictures -s 2 -o a.npz --size 12", "sub-images of 12 pixels leave nothing after"),
+    ("train pictures -s 2 -o a.npy", "a.npy does not end in .npz"),
+    (
+        "train pictures -s 2 -o none/a.npz --size 15 --network 3-1-3 --steps 2",
+        "the folder none does not exist",
+    ),
+    ("train pictures -s 2 -o a.npz --size 33 --network 8-1-5", "filter sizes are odd"),
+    ("train pictures -s 2 -o a.npz --size 33 --filters 64", "3 layers need 2 numbers of filters"),
+    ("train pictures -s 2 -o a.npz --size 33 --resume", "no checkpoint a.checkpoint"),
+    ("train pictures -s 2 -o a.npz --size 33 --start x2.npz", "cannot start a <SRCNN 9-1-5"),
+    ("train pictures -s 2 -o a.npz --size 33 --validation empty", "no pictures in empty"),
+    ("train pictures -s 2 -o a.npz --size 15 --network 3-1-3 --every 0 --steps 2", "every"),
+    ("train pictures -s 2 -o a.npz --size 33 --batch 0", "batch"),
+    ("train pictures -s 2 -o a.npz --size 33 --steps 0", "steps"),
+    ("train pictures -s 2 -o a.npz --size 33 --stride -1", "stride"),
+    ("train pictures -s 2 -o a.npz --size 33 --learning-rate nan", "learning"),
+    ("train pictures -s 2 -o a.npz --size 33 --seed -1", "seed"),
+]
+
+
+@pytest.mark.parametrize("command, words", BAD, ids=[command for command, _ in BAD])
+def test_bad_input_is_one_line(bad, capsys, command, words):
+    before = {name: Path(name).stat() for name in names(bad)}
+    try:
+        code = run(*command.split())
+    except SystemExit as stop:  # argparse's own, which says how the command is used, too
+        code = stop.code
+    err = capsys.readouterr().err
+    lines = [line for line in err.splitlines() if not line.startswith("compiling for this proc")]
+    assert code == 2
+    assert "Traceback" not in err
+    assert words in lines[-1]
+    if not lines[0].startswith("usage: "):
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("pysrcnn: ")
+    after = {name: Path(name).stat() for name in names(bad)}
+    assert after.keys() == before.keys(), "something was written"
+    for name, stat in before.items():
+        assert after[name].st_mtime_ns == stat.st_mtime_ns, f"{name} was written to"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "enlarge a.png",
+        "upscale",
+        "upscale a.png -s 5",
+        "upscale a.png -s two",
+        "upscale a.png --threads few",
+        "upscale a.png --nonsense",
+        "evaluate",
+        "train pictures -o a.npz",
+        "train pictures -s 2",
+        "train pictures -s 2 -o a.npz --network nine",
+        "train pictures -s 2 -o a.npz --recipe secret",
+        "train pictures -s 2 -o a.npz --channels 2",
+    ],
+)
+def test_bad_usage(folder, capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments.split())
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("usage: pysrcnn")
+    assert "error: " in err.splitlines()[-1] and "Traceback" not in err
+    assert names(folder) == []
+
+
+def test_pixels_that_are_not_finite(folder, capsys):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.full((9, 8), 0.5, np.float32)
+    pixels[4, 4] = np.nan
+    image.fromarray(pixels).save("a.tif")
+    assert run("upscale", "a.tif", "-o", "b.png") == 2
+    assert capsys.readouterr().err == (
+        "pysrcnn: a.tif has NaN or infinite pixels: replace them first\n"
+    )
+    assert names(folder) == ["a.tif"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_the_picture_is_not_overwritten_through_a_link(bad, capsys):
+    os.symlink("good.png", "link.png")
+    os.link("good.png", "twin.png")
+    before = Path("good.png").read_bytes()
+    for output in ("link.png", "twin.png"):
+        assert run("upscale", "good.png", "-o", output) == 2
+        assert f"{output} is the picture itself" in capsys.readouterr().err
+    assert run("upscale", "link.png", "-o", "good.png") == 2
+    assert Path("good.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command, name",
+    [
+        ("upscale good.png -o a.png", "a.png"),
+        ("evaluate pictures --json table.json", "table.json"),
+        ("train pictures -s 2 -o a.npz --size 15 --network 3-1-3 --steps 2", "a."),
+    ],
+)
+def test_a_folder_that_may_not_be_written_to(bad, capsys, monkeypatch, command, name):
+    before = names(bad)
+
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    assert run(*command.split()) == 1
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert complaint.startswith(f"pysrcnn: cannot write {name}")
+    assert complaint.endswith("choose another folder or change its rights")
+    assert names(bad) == before
+
+
+def test_no_memory(bad, capsys, monkeypatch):
+    def too_large(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(pysrcnn.cli, "upscale", too_large)
+    assert run("upscale", "good.png") == 1
+    assert capsys.readouterr().err.startswith("pysrcnn: ")
+
+
+def test_an_interruption_leaves_nothing_behind(bad, capsys, monkeypatch):
+    before = names(bad)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted_once(lambda *_: None, 1))
+        assert run("upscale", "good.png") == 130
+    assert capsys.readouterr().err == "pysrcnn: interrupted\n"
+    assert names(bad) == before
+
+
+# ---------------------------------------------------------------------------------- real processes
+
+
+def test_the_module_is_the_command(bad):
+    done = process("-m", "pysrcnn", "upscale", "good.png", "-m", "x3.npz", cwd=bad)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("good_x3.png: 36 x 30 pixels, from 12 x 10 by 3-1-3 x3 in ")
+    assert read_picture("good_x3.png").shape == (30, 36, 3)
+
+    done = process("-m", "pysrcnn", "upscale", "none.png", "-m", "x3.npz", cwd=bad)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "pysrcnn: no file none.png: check the name\n"
+
+
+def test_other_programs_warnings_are_not_printed(bad):
+    """Pillow warns of some damage before it raises, or does not raise, as for large pictures."""
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(picture_of(40, 50, 3)).save("half.tif")
+    content = Path("half.tif").read_bytes()
+    bad_files = []
+    for k, part in enumerate((30, len(content) // 2, len(content) - 20)):
+        bad_files.append(f"half{k}.tif")
+        Path(bad_files[-1]).write_bytes(content[:part])
+    done = process("-m", "pysrcnn", "upscale", *bad_files, "-m", "x3.npz", cwd=bad)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(" is ")[0] for line in lines] == [f"pysrcnn: {n}" for n in bad_files]
+
+
+def test_the_example_as_a_process(tmp_path):
+    if not EXAMPLE.exists():
+        pytest.skip("the examples are not beside the tests")
+    shutil.copy(EXAMPLE, tmp_path)  # the result is written beside the sample
+    shutil.copy(EXAMPLE.with_name("sample.png"), tmp_path)
+    height, width = read_picture(tmp_path / "sample.png").shape[:2]
+    done = process("upscale.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = done.stdout.splitlines()[-1]
+    assert line.endswith(
+        f"sample_x3.png: {3 * width} x {3 * height} pixels, from {width} x {height}"
+    )
+    assert read_picture(tmp_path / "sample_x3.png").shape[:2] == (3 * height, 3 * width)
+
+
+def example(*arguments):
+    """The example within this process, so that weights can be made up for it: its exit code."""
+    if not EXAMPLE.exists():
+        pytest.skip("the examples are not beside the tests")
+    before, sys.argv = sys.argv, [os.fspath(EXAMPLE), *map(os.fspath, arguments)]
+    try:
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(os.fspath(EXAMPLE), run_name="__main__")
+    finally:
+        sys.argv = before
+    return stop.value.code or 0
+
+
+def test_the_example_does_what_the_command_does(bad, capsys):
+    assert example("good.png", "-s", "2") == 0
+    assert capsys.readouterr().out.endswith("good_x2.png: 24 x 20 pixels, from 12 x 10\n")
+    assert run("upscale", "good.png", "-s", "2", "-o", "other.png") == 0
+    assert np.array_equal(read_picture("good_x2.png"), read_picture("other.png"))
+
+
+@pytest.mark.parametrize("name", ["none.png", "empty.png", "text.png", "half-photo.jpg", "small"])
+def test_the_example_says_what_is_wrong(bad, capsys, name):
+    before = names(bad)
+    assert example(name) == 2
+    err = capsys.readouterr().err
+    assert name in err and err.count("\n") == 1
+    assert names(bad) == before

@@ -1,0 +1,331 @@
+"""What the package promises as a whole: quick to import, layered, documented, nothing executed."""
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pysrcnn
+
+PACKAGE = Path(pysrcnn.__file__).resolve().parent
+ROOT = PACKAGE.parent
+SOURCES = Path(__file__).resolve().parents[1]
+FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = [name for _, name, _ in pkgutil.walk_packages([str(PACKAGE)], "pysrcnn.")]
+
+
+def python(code, *options):
+    """Run a piece of code in a new process that imports this very package: what it printed."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        env=environment, capture_output=True, text=True, check=True, timeout=300,
+    ).stdout  # fmt: skip
+
+
+def test_the_files_are_there():
+    assert len(FILES) > 10 and PACKAGE / "kernels" / "tile.py" in FILES
+    assert "pysrcnn.kernels.tile" in MODULES and "pysrcnn.cli" in MODULES
+
+
+# ------------------------------------------------------------------------------------------ import
+
+
+def test_import_is_quick():
+    code = "import time; t = time.perf_counter(); import pysrcnn; print(time.perf_counter() - t)"
+    seconds = []
+    for _ in range(5):  # the best of five, since other processes may be running
+        seconds.append(float(python(code)))
+        if min(seconds) < 0.6:
+            return
+    pytest.fail(f"import pysrcnn took {', '.join(f'{s:.2f}' for s in seconds)} s, wanted 0.6")
+
+
+def test_import_compiles_nothing_and_imports_no_more_than_it_needs():
+    code = """
+import sys
+import numba.core.dispatcher
+from numba.core import event
+before = set(sys.modules)  # Numba looks at SciPy itself, if it is there
+with event.install_recorder("numba:compile") as compiled:
+    import pysrcnn
+modules = [m for name, m in sys.modules.items() if name.startswith("pysrcnn")]
+kernels = {
+    x for m in modules for x in vars(m).values()
+    if isinstance(x, numba.core.dispatcher.Dispatcher)
+}
+print(len(compiled.buffer), len(kernels), sum(len(k.signatures) for k in kernels))
+print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
+"""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        pytest.skip("there is no compiled code")
+    first, second = python(code).splitlines()
+    events, kernels, signatures = map(int, first.split())
+    assert kernels > 10, "the test looks in the wrong place"
+    assert events == signatures == 0
+    assert not ast.literal_eval(second) & {"scipy", "imageio", "PIL", "matplotlib", "skimage"}
+
+
+def test_import_prints_nothing_and_warns_of_nothing():
+    assert python("import pysrcnn", "-W", "error") == ""
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "pysrcnn.__main__"])
+def test_every_module_can_be_imported_first(name):
+    if name in ("pysrcnn.cli", "pysrcnn.kernels.batches", "pysrcnn.data", "pysrcnn.reference"):
+        python(f"import {name}")  # in a new process, which takes a while
+    importlib.import_module(name)
+
+
+# ------------------------------------------------------------------------------------------ names
+
+
+def test_the_public_names():
+    assert pysrcnn.__all__ == sorted(pysrcnn.__all__)
+    wanted = {"SRCNN", "imresize", "kernels", "load", "psnr", "reference", "ssim", "upscale"}
+    assert set(pysrcnn.__all__) == wanted | {"__version__"}
+    assert all(hasattr(pysrcnn, name) for name in pysrcnn.__all__)
+    assert callable(pysrcnn.upscale)  # the function, not the module of that name
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.count(".") == 1 and "._" not in n])
+def test_each_module_says_what_is_public(name):
+    module = importlib.import_module(name)
+    names = list(module.__all__)
+    # CONSTANTS, Classes, functions; each by name.
+    order = sorted(names, key=lambda n: (0 if n.isupper() else 1 if n[0].isupper() else 2, n))
+    assert names == order, f"{name}.__all__ is not sorted"
+    assert all(hasattr(module, n) for n in names)
+    own = {
+        n
+        for n, x in vars(module).items()
+        if not n.startswith("_")
+        and (inspect.isfunction(x) or inspect.isclass(x))
+        and x.__module__ == name
+    }
+    assert own <= set(names), f"neither private nor in __all__: {own - set(names)}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_whatever_is_public_has_a_docstring(name):
+    if name == "pysrcnn.__main__":
+        return
+    module = importlib.import_module(name)
+    assert module.__doc__, name
+    for public in getattr(module, "__all__", ()):
+        x = getattr(module, public)
+        if not (inspect.isfunction(x) or inspect.isclass(x)):
+            continue
+        assert inspect.getdoc(x), f"{name}.{public}"
+        members = vars(x).items() if inspect.isclass(x) else ()
+        for member, f in members:
+            if not member.startswith("_") and inspect.isfunction(f):
+                assert inspect.getdoc(f), f"{name}.{public}.{member}"
+
+
+def test_the_version_is_one():
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", pysrcnn.__version__)
+    try:
+        about = importlib.metadata.distribution("pysrcnn")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package is run from its checkout, without being installed")
+    if Path(about.locate_file("pysrcnn")).resolve() != PACKAGE:
+        pytest.skip("what is installed is not what is tested here")
+    assert about.version == pysrcnn.__version__
+
+
+def test_the_version_from_the_command():
+    code = (
+        "import runpy, sys; sys.argv = ['pysrcnn', '--version'];"
+        "runpy.run_module('pysrcnn', run_name='__main__')"
+    )
+    assert python(code) == f"pysrcnn {pysrcnn.__version__}\n"
+
+
+# ---------------------------------------------------------------------------------------- layering
+
+
+def imports(path):
+    """The modules that a file imports, anywhere in it: "numpy", ".color", "pysrcnn.x" as ".x"."""
+    found = set()
+    level = len(path.relative_to(PACKAGE).parts) - 1  # of folders below the package
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                found.add(node.module)
+            else:
+                dots = "." * (node.level - level) if node.level > level else "kernels."
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                found |= {f"{dots}{name}" for name in names}
+    return {re.sub(r"^pysrcnn\.", ".", name) for name in found}
+
+
+def outside(names):
+    """The packages among them that are neither ours nor Python's."""
+    tops = {name.split(".")[0] for name in names if not name.startswith((".", "kernels."))}
+    return tops - set(sys.stdlib_module_names)
+
+
+def ours(names):
+    return {name for name in names if name.startswith(".")}
+
+
+def test_the_reference_needs_numpy_alone():
+    assert {name.split(".")[0] for name in imports(PACKAGE / "reference.py")} == {"numpy"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "kernels").glob("*.py")), ids=lambda p: p.stem)
+def test_kernels_import_nothing_of_ours_from_outside(path):
+    assert {name for name in ours(imports(path)) if not name.startswith(".kernels")} == set()
+    assert outside(imports(path)) <= {"numpy", "numba", "llvmlite"}
+
+
+@pytest.mark.parametrize("name", ["resize", "color", "metrics", "optim"])
+def test_numpy_is_all_that_the_basics_need(name):
+    path = PACKAGE / f"{name}.py"
+    assert outside(imports(path)) == {"numpy"}
+    assert ours(imports(path)) == set()
+
+
+# What each may import, from the top down; a module may import what is further down, never up.
+LAYERS = [
+    {"__main__"},
+    {"cli"},
+    {"__init__"},
+    {"train", "upscale", "evaluate"},
+    {"model", "data", "optim"},
+    {"formats", "pictures", "metrics"},
+    {"resize", "color", "kernels", "reference", "_files", "_version"},
+]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda p: p.stem)
+def test_imports_point_down(path):
+    (level,) = (k for k, layer in enumerate(LAYERS) if path.stem in layer)
+    below = set().union(*LAYERS[level + 1 :])
+    for name in ours(imports(path)):
+        top = name.lstrip(".").split(".")[0]
+        assert top in below, f"{path.stem} imports {top}"
+    if path.stem != "cli":
+        assert outside(imports(path)) <= {"numpy", "scipy", "imageio", "numba"}
+
+
+def test_run_time_dependencies_are_the_four():
+    found = set().union(*(outside(imports(path)) for path in FILES))
+    assert found == {"numpy", "scipy", "imageio", "numba", "llvmlite"}  # the last is Numba's own
+
+
+def test_compiled_code_is_in_one_place():
+    for path in FILES:
+        if path.parent.name != "kernels":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"@\w*(njit|jit|intrinsic|vectorize|compiled)\b", text), path
+
+
+# ------------------------------------------------------------------------------ nothing is executed
+
+
+def calls(path):
+    """(name of the function, call) of all calls in a file: "np.load", "eval", ..."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_files_of_others_are_never_executed(path):
+    forbidden = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "subprocess"}
+    tops = {name.split(".")[0] for name in imports(path)}
+    assert not tops & forbidden
+    for name, call in calls(path):
+        assert name not in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"), name
+        assert not name.endswith((".read_pickle", "pickle.load", "pickle.loads")), name
+        if name in ("np.load", "numpy.load"):
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert given.get("allow_pickle") == "False", f"{path}:{call.lineno}"
+        assert all(
+            not (keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False")
+            for keyword in call.keywords
+        )
+
+
+def test_the_tests_above_see_what_they_look_for(tmp_path):
+    (tmp_path / "a.py").write_text("import pickle\nnp.load(x, allow_pickle=True)\neval('1')\n")
+    assert {name for name, _ in calls(tmp_path / "a.py")} == {"np.load", "eval"}
+    found = set()
+    for path in FILES:
+        found |= {name for name, _ in calls(path)}
+    assert "np.load" in found
+    assert ".kernels" in imports(PACKAGE / "upscale.py")
+    assert ".color" in imports(PACKAGE / "evaluate.py")
+    assert "scipy.io" in imports(PACKAGE / "formats.py")
+
+
+def test_nothing_draws_from_the_global_random_numbers():
+    for path in FILES:
+        for name, _ in calls(path):
+            assert not re.match(r"(np|numpy)\.random\.(?!default_rng|Generator|SeedSequence)", name)
+            assert not name.startswith("random."), f"{path}: {name}"
+
+
+# -------------------------------------------------------------------------------------- the wheel
+
+
+@pytest.mark.slow
+def test_what_the_wheel_holds(tmp_path):
+    if not (SOURCES / "setup.cfg").exists():
+        pytest.skip("the tests are not in a checkout: there is nothing to build from")
+    for needed in ("setuptools", "pip"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"building takes {needed}, which is not installed")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(_copy(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"pysrcnn-{pysrcnn.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if ".dist-info/" not in name}
+        about = [n for n in file.namelist() if ".dist-info/" in n]
+        entry = next(n for n in about if n.endswith("entry_points.txt"))
+        assert "pysrcnn = pysrcnn.cli:main" in file.read(entry).decode()
+        meta = file.read(next(n for n in about if n.endswith("METADATA"))).decode()
+        assert any("LICENSE" in name for name in about)
+    required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", meta, re.MULTILINE)
+    assert sorted(required) == ["imageio", "numba", "numpy", "scipy"]
+
+    files = (SOURCES / "pysrcnn").rglob("*.py")
+    sources = {path.relative_to(SOURCES).as_posix() for path in files} | {"pysrcnn/py.typed"}
+    weights = {f"pysrcnn/weights/9-1-5_x{scale}.npz" for scale in (2, 3, 4)}
+    assert sources <= names
+    assert weights <= names, "the weights are not in the wheel"
+    rest = names - sources - weights
+    assert all(re.fullmatch(r"pysrcnn/weights/[^/]+\.(npz|md)", name) for name in rest), rest
+    assert wheel.stat().st_size < 2_000_000
+
+
+def _copy(folder):
+    """A copy of what the wheel is made of, so that building leaves nothing in the checkout."""
+    copy = folder / "sources"
+    copy.mkdir()
+    for name in ("setup.cfg", "setup.py", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(SOURCES / name, copy)
+    # With tests and examples, which must not get in.
+    for name in ("pysrcnn", "tests", "examples", "benchmarks"):
+        if (SOURCES / name).is_dir():
+            shutil.copytree(SOURCES / name, copy / name)
+    return copy

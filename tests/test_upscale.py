@@ -1,0 +1,364 @@
+"""Pictures enlarged: kinds, colour, transparency, clipping, bands; against bicubic interpolation.
+
+Most tests use a network that hands its input on unchanged, so that the result must be the bicubic
+enlargement, which `imresize` computes in float64. Tolerances: the way there is computed in float32
+on values of about 1 (the network's biases included), some 20 roundings for grey and four times as
+much after the two colour matrices, whose entries go up to 2.
+"""
+
+import importlib
+
+import numba
+import numpy as np
+import pytest
+
+from pysrcnn import SRCNN, imresize, load, upscale
+from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
+from pysrcnn.model import shipped
+
+JIT = not numba.config.DISABLE_JIT
+EPS32 = float(np.finfo(np.float32).eps)
+GREY, COLOUR = 20 * EPS32, 80 * EPS32
+KINDS = [np.uint8, np.uint16, np.float32, np.float64]
+PEAK = {np.uint8: 255, np.uint16: 65535, np.float32: 1, np.float64: 1}
+
+
+def linear(gain=1.0, offset=0.0, c=1, scale=None, sizes=(3, 1, 3)):
+    """A network that computes gain x + offset, pixel by pixel.
+
+    The first layer adds 1, so that ReLU lets pass what bicubic interpolation puts below 0.
+    """
+    filters = tuple(range(c + 2, c + len(sizes) + 1))
+    network = SRCNN.from_stack(sizes, filters, c)
+    for k, f in enumerate(sizes, 1):
+        w = network.parameters[f"W{k}"]
+        w[...] = 0
+        for channel in range(c):
+            w[channel, channel, f // 2, f // 2] = gain if k == len(sizes) else 1
+    network.parameters["B1"][:] = 1
+    network.parameters[f"B{len(sizes)}"][:] = offset - gain
+    network.scale = scale
+    return network
+
+
+def picture_of(kind, shape, seed=0, low=0.0, high=1.0):
+    values = np.random.default_rng(seed).uniform(low, high, shape) * PEAK[kind]
+    return (np.round(values) if PEAK[kind] > 1 else values).astype(kind)
+
+
+def bicubic(picture, scale):
+    """The float64 enlargement, in 0..1 but for what bicubic interpolation overshoots."""
+    return imresize(picture.astype(np.float64) / PEAK[picture.dtype.type], scale)
+
+
+def assert_rounded(result, exact, kind, tolerance):
+    """`result` is `exact`, clipped to 0..1, in the values of `kind`: as near as rounding allows."""
+    assert result.dtype == kind
+    assert result.shape == exact.shape, f"{result.shape} instead of {exact.shape}"
+    peak = PEAK[kind]
+    allowed = tolerance * peak + (0.5 if peak > 1 else 0)
+    worst = np.abs(result.astype(np.float64) - peak * np.clip(exact, 0, 1)).max()
+    assert worst <= allowed, f"off by {worst}, allowed {allowed}"
+
+
+def test_comparator_sees_an_error_of_one_percent_and_swapped_axes():
+    exact = np.random.default_rng(0).uniform(0.2, 0.8, (9, 9))
+    for kind in KINDS:
+        right = (exact * PEAK[kind] + (0.5 if PEAK[kind] > 1 else 0)).astype(kind)
+        assert_rounded(right, exact, kind, GREY)
+        wrong = (right * 1.01 + (0.5 if PEAK[kind] > 1 else 0)).astype(kind)
+        for bad in (wrong, right.T, right[::-1]):
+            with pytest.raises(AssertionError):
+                assert_rounded(bad, exact, kind, COLOUR)
+
+
+# --------------------------------------------------------------------- kinds, against bicubic alone
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(7, 10), (7, 10, 3), (7, 10, 4)])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_kinds_of_pictures(kind, shape, scale):
+    picture = picture_of(kind, shape)
+    before = picture.copy()
+    result = upscale(picture, scale, linear(scale=scale))
+    assert result.dtype == picture.dtype
+    assert result.shape == (7 * scale, 10 * scale, *shape[2:])
+    assert 0 <= result.min() < 0.1 * PEAK[kind]
+    assert 0.9 * PEAK[kind] < result.max() <= PEAK[kind]
+    assert np.array_equal(picture, before), "the input was changed"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (7, 10), (33, 31)])
+def test_grey_is_bicubic_with_an_identity_network(kind, shape, c):
+    picture = picture_of(kind, shape)
+    for scale in (1, 2, 3, 4):
+        result = upscale(picture, scale, linear(c=c, scale=scale))
+        assert_rounded(result, bicubic(picture, scale), kind, GREY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 9, 3), (8, 11, 3), (8, 11, 4)])
+def test_colour_is_bicubic_in_ycbcr_with_an_identity_network(kind, shape):
+    # The matrices are linear: as long as nothing is clipped, bicubic in YCbCr is bicubic in RGB.
+    # Both are compared with, so that neither conversion nor its inverse is only tested by itself.
+    picture = picture_of(kind, shape, low=0.3, high=0.7)
+    result = upscale(picture, 3, linear(scale=3))
+    unit = picture[..., :3].astype(np.float64) / PEAK[kind]
+    by_ycbcr = ycbcr_to_rgb(imresize(rgb_to_ycbcr(unit), 3))
+    assert np.abs(by_ycbcr - bicubic(picture[..., :3], 3)).max() < 1e-12
+    assert_rounded(result[..., :3], by_ycbcr, kind, COLOUR)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_rgb_network_takes_all_three_channels(kind):
+    picture = picture_of(kind, (8, 11, 3))
+    result = upscale(picture, 2, linear(0.5, 0.25, c=3, scale=2))
+    assert_rounded(result, 0.5 * bicubic(picture, 2) + 0.25, kind, GREY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_luminance_network_changes_y_alone(kind):
+    picture = picture_of(kind, (8, 11, 3), low=0.4, high=0.6)
+    result = upscale(picture, 2, linear(0.5, 0.25, scale=2))
+    ycbcr = imresize(rgb_to_ycbcr(picture.astype(np.float64) / PEAK[kind]), 2)
+    ycbcr[..., 0] = 0.5 * ycbcr[..., 0] + 0.25
+    assert_rounded(result, ycbcr_to_rgb(ycbcr), kind, COLOUR)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("c", [1, 3])
+def test_transparency_is_bicubic(kind, c):
+    picture = picture_of(kind, (8, 11, 4))
+    result = upscale(picture, 3, linear(0.2, 0.4, c=c, scale=3))
+    assert_rounded(result[..., 3], bicubic(picture[..., 3], 3), kind, GREY)
+    opaque = picture.copy()
+    opaque[..., 3] = PEAK[kind]
+    result = upscale(opaque, 3, linear(0.2, 0.4, c=c, scale=3))
+    assert result[..., 3].min() >= PEAK[kind] * (1 - 20 * EPS32)
+    # Colour does not depend on it.
+    assert np.array_equal(result[..., :3], upscale(picture[..., :3], 3, linear(0.2, 0.4, c, 3)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_grey_given_as_rgb_stays_grey(kind):
+    grey = picture_of(kind, (12, 9))
+    result = upscale(np.repeat(grey[..., None], 3, axis=2), 3, linear(1.5, -0.25, scale=3))
+    result = result.astype(np.float64)
+    spread = (result.max(axis=2) - result.min(axis=2)).max()
+    assert spread <= (1 if PEAK[kind] > 1 else COLOUR)
+
+
+def test_the_picture_goes_to_the_network_enlarged_and_in_0_to_1():
+    seen = []
+
+    class Spy(SRCNN):
+        def forward(self, x, padding="replicate"):
+            seen.append((x.shape, x.dtype, float(x.min()), float(x.max()), padding))
+            return super().forward(x, padding)
+
+    network = Spy(1, 1, 1, 1, 1)
+    for kind in KINDS:
+        upscale(np.full((5, 4), PEAK[kind], kind), 3, network)
+        shape, dtype, smallest, largest, padding = seen.pop()
+        assert (shape, dtype, padding) == ((1, 1, 15, 12), np.float32, "replicate")
+        assert smallest == pytest.approx(1, abs=GREY) and largest == pytest.approx(1, abs=GREY)
+    upscale(np.full((5, 4, 3), 255, np.uint8), 2, network)
+    assert seen.pop()[3] == pytest.approx(235 / 255, abs=GREY)  # white has Y = 235
+    assert not seen
+
+
+# ---------------------------------------------------------------------------------------- clipping
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(10, 12), (10, 12, 3)])
+def test_values_are_clipped_before_the_cast(kind, shape):
+    board = np.indices(shape[:2]).sum(axis=0) % 2 * PEAK[kind]
+    picture = np.broadcast_to(board.reshape(*shape[:2], *[1] * (len(shape) - 2)), shape)
+    result = upscale(picture.astype(kind), 2, linear(4, -1.5, scale=2))  # from -1.5 to 2.5
+    if len(shape) == 2:
+        exact = 4 * imresize(board / PEAK[kind], 2) - 1.5
+    else:
+        ycbcr = imresize(rgb_to_ycbcr(picture / PEAK[kind]), 2)
+        ycbcr[..., 0] = 4 * ycbcr[..., 0] - 1.5
+        exact = ycbcr_to_rgb(ycbcr)
+    assert exact.min() < -0.5 and exact.max() > 1.5, "the test tests nothing"
+    assert_rounded(result, exact, kind, 4 * COLOUR)
+    assert result.min() == 0 and result.max() == PEAK[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3), (6, 8, 4)])
+def test_black_stays_black_and_white_stays_white(kind, shape):
+    for value in (0, PEAK[kind]):
+        result = upscale(np.full(shape, value, kind), 2, linear(scale=2)).astype(np.float64)
+        assert np.abs(result - value).max() <= (0 if PEAK[kind] < 65535 and PEAK[kind] > 1 else 1)
+        assert np.abs(result - value).max() <= COLOUR * PEAK[kind]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
+def test_shipped_weights_keep_black_white_and_grey(scale, shape):
+    if ("9-1-5", scale) not in shipped():
+        pytest.skip("no weights in this checkout")
+    network = load("9-1-5", scale)
+    for value in (0, 128, 255):
+        result = upscale(np.full(shape, value, np.uint8), scale, network).astype(int)
+        assert np.abs(result - value).max() <= 2
+        if len(shape) == 3:
+            assert np.ptp(result, axis=2).max() <= 1
+
+
+# --------------------------------------------------------------- views, bands, the same every time
+
+
+def trained_like(seed=1, sizes=(5, 1, 3), filters=(10, 9), c=1):
+    """A network in which every pixel matters: random weights, nearly the identity."""
+    network = SRCNN.from_stack(sizes, filters, c, init="identity", seed=seed)
+    for k in range(1, len(sizes) + 1):
+        network.parameters[f"W{k}"] += np.float32(0.01)
+    return network
+
+
+VIEWS = {
+    "upside down": lambda x: x[::-1],
+    "mirrored": lambda x: x[:, ::-1],
+    "every other pixel": lambda x: x[::2, 1::2],
+    "turned": lambda x: x.swapaxes(0, 1),
+    "Fortran order": np.asfortranarray,
+    "a detail": lambda x: x[3:11, 2:9],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("shape", [(14, 12), (14, 12, 3), (14, 12, 4)])
+def test_views_are_the_same_as_copies(view, shape):
+    for kind in KINDS:
+        x = VIEWS[view](picture_of(kind, shape))
+        copy = np.array(x, order="C")
+        network = trained_like()
+        assert np.array_equal(upscale(x, 2, network), upscale(copy, 2, network))
+
+
+def test_channels_last_in_memory_or_not():
+    planes = picture_of(np.uint8, (4, 9, 8))
+    views = planes[:3].transpose(1, 2, 0), planes.transpose(1, 2, 0)[..., ::-1]
+    for x in views:
+        copy = np.array(x, order="C")
+        assert np.array_equal(upscale(x, 2, trained_like()), upscale(copy, 2, trained_like()))
+
+
+def test_a_picture_that_may_not_be_written_to():
+    picture = picture_of(np.uint8, (6, 7, 3))
+    picture.flags.writeable = False
+    assert upscale(picture, 2, trained_like()).shape == (12, 14, 3)
+
+
+@pytest.mark.parametrize("shape", [(23, 9), (23, 9, 3), (23, 9, 4), (1, 20, 3), (20, 1)])
+@pytest.mark.parametrize("c", [1, 3])
+def test_bands_leave_no_seams(monkeypatch, shape, c):
+    picture, network = picture_of(np.float32, shape), trained_like(c=c)
+    whole = upscale(picture, 3, network)
+    module = importlib.import_module("pysrcnn.upscale")
+    for pixels in (1, 100, 500):  # one row at a time, a few
+        monkeypatch.setattr(module, "BAND", pixels)
+        banded = upscale(picture, 3, network)
+        if JIT:
+            assert np.array_equal(banded, whole), pixels
+        else:
+            assert np.abs(banded - whole).max() <= COLOUR, pixels
+
+
+def test_the_network_itself_is_as_before():
+    network = trained_like()
+    before = {name: p.copy() for name, p in network.parameters.items()}
+    results = [upscale(picture_of(np.uint8, (9, 9, 3)), 2, network) for _ in range(2)]
+    assert np.array_equal(*results)
+    assert network.scale is None
+    assert all(np.array_equal(p, before[name]) for name, p in network.parameters.items())
+
+
+def test_a_network_in_float64_gives_the_same_picture():
+    picture, network = picture_of(np.uint8, (9, 9, 3)), trained_like()
+    single, double = upscale(picture, 2, network), upscale(picture, 2, network.astype(np.float64))
+    assert np.abs(single.astype(int) - double).max() <= 1
+
+
+# ---------------------------------------------------------------------------------- a model by file
+
+
+def test_weights_by_path(tmp_path):
+    network, picture = trained_like(), picture_of(np.uint8, (9, 8, 3))
+    network.scale = 2
+    network.save(tmp_path / "mine.npz")
+    wanted = upscale(picture, 2, network)
+    assert np.array_equal(upscale(picture, 2, tmp_path / "mine.npz"), wanted)
+    assert np.array_equal(upscale(picture, scale=2, model=str(tmp_path / "mine.npz")), wanted)
+    assert np.array_equal(upscale(picture, np.int64(2), network), wanted)
+    with pytest.raises(ValueError, match="mine.npz was trained for scale 2, not 3"):
+        upscale(picture, 3, tmp_path / "mine.npz")
+
+
+def test_no_such_weights(tmp_path):
+    picture = np.zeros((4, 4), np.uint8)
+    with pytest.raises(FileNotFoundError, match="77-1-5 is neither a file nor the name of shipped"):
+        upscale(picture, 3, "77-1-5")
+    with pytest.raises(FileNotFoundError, match="none.npz"):
+        upscale(picture, 3, tmp_path / "none.npz")
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def test_the_scale_must_be_that_of_the_network():
+    with pytest.raises(ValueError, match="the network was trained for scale 3, not 2"):
+        upscale(np.zeros((4, 4), np.uint8), 2, linear(scale=3))
+
+
+@pytest.mark.parametrize("scale", [0, -2, 1.5, 2.0, "2", None, True, (2, 2)])
+def test_a_scale_is_a_positive_integer(scale):
+    with pytest.raises(ValueError, match="scale is a positive integer, got "):
+        upscale(np.zeros((4, 4), np.uint8), scale, linear())
+
+
+@pytest.mark.parametrize(
+    "picture, error, words",
+    [
+        (np.full((4, 4), np.nan), ValueError, "NaN or infinite pixels: replace them first"),
+        (np.full((4, 4, 3), np.inf, np.float32), ValueError, "NaN or infinite pixels"),
+        (np.zeros((0, 4), np.uint8), ValueError, "the picture has no pixels"),
+        (np.zeros((4, 0, 3)), ValueError, "the picture has no pixels"),
+        (np.zeros((4, 4), np.int64), TypeError, "holds int64, wanted uint8, uint16, float32"),
+        (np.zeros((4, 4), bool), TypeError, "holds bool, wanted"),
+        (np.zeros((4, 4), complex), TypeError, "holds complex128, wanted"),
+        (np.zeros((4, 4, 2), np.uint8), ValueError, r"shape \(4, 4, 2\), wanted \(H, W\)"),
+        (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"shape \(1, 4, 4, 3\), wanted \(H, W\)"),
+        (np.zeros(4, np.uint8), ValueError, r"shape \(4,\), wanted \(H, W\)"),
+        ("photo.png", TypeError, "wanted uint8"),
+        (None, TypeError, "wanted uint8"),
+        (np.full((4, 4), 255.0), ValueError, "go from 255 to 255: .* divide it by its white level"),
+        (np.array([[-20, 0.5]]), ValueError, "go from -20 to 0.5: a floating point picture is in"),
+    ],
+)
+def test_errors_say_what_is_wanted(picture, error, words):
+    with pytest.raises(error, match=words):
+        upscale(picture, 2, linear(scale=2))
+
+
+def test_a_float_picture_may_overshoot_a_little():
+    picture = np.array([[-0.2, 1.2], [0.5, 0.5]])  # as bicubic interpolation leaves it
+    result = upscale(picture, 2, linear(scale=2))
+    assert_rounded(result, imresize(picture, 2), np.float64, GREY)
+
+
+def test_half_precision_is_enlarged_or_refused_in_a_sentence():
+    try:
+        result = upscale(np.full((4, 5), 0.5, np.float16), 2, linear(scale=2))
+    except TypeError as error:
+        assert "float16" in str(error) and "wanted" in str(error)
+    else:
+        assert result.dtype == np.float16
+        assert np.all(result == 0.5)
