@@ -3,11 +3,18 @@
 A batch (N, C, H, W) is laid out as (B, C, H, W, L), B blocks of L samples; what is missing in the
 last block is zero. No width is then ever an odd one, and every load is of whole vectors. The
 gradients are convolutions again: that of a layer's input is dout convolved with the weights turned
-by 180 degrees, for which dout gets a border of f - 1 zeros; that of the weights is a sum over
+by 180 degrees, for which dout has a border of f - 1 zeros; that of the weights is a sum over
 pixels, in which filters and patch entries are the rows and columns of the register tile.
+
+On the way back each feature map is overwritten, in place, by the gradient of the loss with respect
+to it: it is needed once more only where it lies, to tell what ReLU let through. So a map has that
+border of zeros from the start, and a step touches no more memory than the maps take.
 
 Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L samples.
 """
+
+import math
+import threading
 
 import numpy as np
 from numba import literally, prange
@@ -31,14 +38,13 @@ from .tile import (
 
 
 def to_lanes(x):
-    """(N, C, H, W) -> (B, C, H, W, L), zeros where the last block has no samples."""
+    """(N, C, H, W) -> (B, C, H, W, L), zeros where there is no sample. Not contiguous."""
     n, c, h, w = x.shape
     lanes = VECTOR_BYTES // x.itemsize
     blocks = -(-n // lanes)
     padded = np.zeros((blocks * lanes, c, h, w), x.dtype)
     padded[:n] = x
-    padded = padded.reshape(blocks, lanes, c, h, w)
-    return np.ascontiguousarray(padded.transpose(0, 2, 3, 4, 1))
+    return padded.reshape(blocks, lanes, c, h, w).transpose(0, 2, 3, 4, 1)
 
 
 def from_lanes(x, n):
@@ -67,22 +73,21 @@ def _at(x, block, channel, i, j):
 
 
 @compiled(parallel=True)
-def _convolve_lanes(x, w, b, f, then, gate, out, border):
-    """Write w * x + b, then ReLU or the gate, into `out` inside its border.
+def _convolve_lanes(x, x_border, w, b, f, then, out, out_border):
+    """Write w * x + b into `out`, both inside their borders, after ReLU or the gate that `out` is.
 
-    x (B, C, H, W, L), w packed, b (O,), out (B, O, H' + 2 border, W' + 2 border, L); gate
-    (B, O, H', W', L).
+    x (B, C, H + 2 x_border, W + 2 x_border, L), w packed, b (O,),
+    out (B, O, H' + 2 out_border, W' + 2 out_border, L).
     """
     blocks, _, height, width, lanes = x.shape
-    rows, columns = height - f + 1, width - f + 1
+    rows, columns = height - 2 * x_border - f + 1, width - 2 * x_border - f + 1
     patch = _lanes_patch(x, f)
-    gate_stride = gate.shape[2] * gate.shape[3] * lanes
-    out_stride = out.shape[2] * out.shape[3] * lanes
+    stride = out.shape[2] * out.shape[3] * lanes
     for task in prange(blocks * rows):
         block, i = task // rows, task % rows
-        gates = (gate, _at(gate, block, 0, i, 0), gate_stride)
-        outs = (out, _at(out, block, 0, i + border, border), out_stride)
-        convolve_row(x, _at(x, block, 0, i, 0), patch, w, b, then, gates, outs, columns)
+        outs = (out, _at(out, block, 0, i + out_border, out_border), stride)
+        start = _at(x, block, 0, i + x_border, x_border)
+        convolve_row(x, start, patch, w, b, then, outs, outs, columns)
 
 
 @compiled(inner=True)
@@ -108,14 +113,16 @@ ENTRIES = 27  # patch entries a task of `_sum_gradients`: few enough that there 
 
 
 @compiled(parallel=True)
-def _sum_gradients(dout, border, x, f, dw, db):
+def _sum_gradients(dout, border, x, x_border, f, dw, db):
     """dw (O, C*f*f) and db (O,), float64, from dout (B, O, H' + 2 border, W' + 2 border, L).
+
+    x is (B, C, H + 2 x_border, W + 2 x_border, L).
 
     A task owns its entries of dw and sums over all samples and pixels in a fixed order, so that
     the result does not depend on the number of threads.
     """
     blocks, _, height, width, lanes = x.shape
-    rows, columns = height - f + 1, width - f + 1
+    rows, columns = height - 2 * x_border - f + 1, width - 2 * x_border - f + 1
     stride = dout.shape[2] * dout.shape[3] * lanes
     patch = _lanes_patch(x, f)
     full, single = dw.shape[0] // ROWS, dw.shape[0] % ROWS  # groups of ROWS filters, and of one
@@ -130,7 +137,7 @@ def _sum_gradients(dout, border, x, f, dw, db):
         for block in range(blocks):
             for i in range(rows):
                 d = (dout, _at(dout, block, first, i + border, border), stride)
-                source = (x, _at(x, block, 0, i, 0))
+                source = (x, _at(x, block, 0, i + x_border, x_border))
                 if group < full:
                     _accumulate(ROWS, COLUMNS, d, source, here, (0, wide), columns, sums)
                     _accumulate(ROWS, 1, d, source, here, (wide, here.size), columns, sums)
@@ -154,25 +161,67 @@ def _sum_gradients(dout, border, x, f, dw, db):
 
 
 @compiled(parallel=True)
-def _squared_error(out, high, dout, border):
-    """The mean squared error of a batch in lanes against `high` (N, C, H, W); fills dout."""
+def _squared_error(out, border, high):
+    """The mean squared error of a batch in lanes against `high` (N, C, H, W).
+
+    out (B, C, H + 2 border, W + 2 border, L) becomes the gradient with respect to it.
+    """
     n, channels, height, width = high.shape
     blocks, _, _, _, lanes = out.shape
     errors = np.zeros(blocks * height)
     scale = out.dtype.type(2 / high.size)
     for task in prange(blocks * height):
         block, i = task // height, task % height
+        samples = min(lanes, n - block * lanes)
         for c in range(channels):
             for j in range(width):
-                for lane in range(min(lanes, n - block * lanes)):
-                    e = out[block, c, i, j, lane] - high[block * lanes + lane, c, i, j]
-                    dout[block, c, i + border, j + border, lane] = e * scale
+                pixel = out[block, c, i + border, j + border]
+                for lane in range(samples):
+                    e = pixel[lane] - high[block * lanes + lane, c, i, j]
+                    pixel[lane] = e * scale
                     errors[task] += e * e
+                pixel[samples:] = 0
     return errors.sum() / high.size
 
 
+class _Memory(threading.local):
+    """Arrays that one step of training after the other works in.
+
+    The system hands new memory out page by page, at the first touch, and takes it back with much
+    ado: in new arrays a step took twice as long.
+    """
+
+    def __init__(self):
+        self.pieces = {}
+
+    def array(self, name, shape, dtype):
+        """An array that starts on a boundary of vectors; what it holds is left from before."""
+        size = math.prod(shape) * dtype.itemsize
+        piece = self.pieces.get(name)
+        if piece is None or piece.size < size + VECTOR_BYTES:
+            piece = self.pieces[name] = np.empty(size + VECTOR_BYTES, np.uint8)
+        begin = -piece.ctypes.data % VECTOR_BYTES
+        return piece[begin : begin + size].view(dtype).reshape(shape)
+
+    def bordered(self, name, shape, border, dtype):
+        """An array (B, C, H + 2 border, W + 2 border, L) whose border is zero."""
+        blocks, channels, height, width, lanes = shape
+        shape = (blocks, channels, height + 2 * border, width + 2 * border, lanes)
+        x = self.array(name, shape, dtype)
+        if border:
+            x[:, :, :border] = x[:, :, -border:] = 0
+            x[:, :, :, :border] = x[:, :, :, -border:] = 0
+        return x
+
+
+_memory = _Memory()
+
+
 def loss_and_gradients(low, high, layers):
-    """See `reference.loss_and_gradients`."""
+    """See `reference.loss_and_gradients`.
+
+    The memory for the feature maps of a batch is kept, for the next one (per thread that calls).
+    """
     low, layers = network_input(low, layers, room=True)
     high = np.ascontiguousarray(high, low.dtype)
     margin = sum(w.shape[2] - 1 for w, _ in layers)
@@ -180,51 +229,41 @@ def loss_and_gradients(low, high, layers):
     if high.shape != wanted:
         raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
 
-    maps = [to_lanes(low)]
+    # The gradient of the picture itself is not asked for, so map 1's needs no border.
+    borders = [0, 0] + [w.shape[2] - 1 for w, _ in layers[1:]]
+    x = to_lanes(low)
+    maps = [_memory.array(0, x.shape, x.dtype)]
+    maps[0][...] = x
+    blocks, _, height, width, lanes = maps[0].shape
     for k, (w, b) in enumerate(layers):
-        x, (o, _, f, _) = maps[-1], w.shape
-        out = _empty_lanes(x, o, f)
+        o, _, f, _ = w.shape
+        height, width = height - f + 1, width - f + 1
+        shape = (blocks, o, height, width, lanes)
+        maps.append(_memory.bordered(k + 1, shape, borders[k + 1], low.dtype))
         then = RELU if k < len(layers) - 1 else LINEAR
-        _convolve_lanes(x, pack_weights(w), b, f, then, out, out, 0)
-        maps.append(out)
+        _convolve_lanes(
+            maps[k], borders[k], pack_weights(w), b, f, then, maps[k + 1], borders[k + 1]
+        )
 
-    border = layers[-1][0].shape[2] - 1
-    dout = _bordered(maps[-1], border)
-    loss = _squared_error(maps[-1], high, dout, border)
-
+    loss = _squared_error(maps[-1], borders[-1], high)
     gradients = []
     for k in reversed(range(len(layers))):
-        w, b = layers[k]
-        gradients.append(weight_gradients(dout, border, maps[k], w))
+        w, _ = layers[k]
+        gradients.append(weight_gradients(maps[k + 1], borders[k + 1], maps[k], borders[k], w))
         if k > 0:
-            # The gradient of the picture itself is not asked for, so layer 1's needs no border.
-            border_before = layers[k - 1][0].shape[2] - 1 if k > 1 else 0
-            before = _bordered(maps[k], border_before)
-            input_gradient(dout, w, GATE, maps[k], before, border_before)
-            dout, border = before, border_before
+            input_gradient(maps[k + 1], w, GATE, maps[k], borders[k])
     return loss, gradients[::-1]
 
 
-def _empty_lanes(x, channels, f):
-    blocks, _, height, width, lanes = x.shape
-    return np.empty((blocks, channels, height - f + 1, width - f + 1, lanes), x.dtype)
-
-
-def _bordered(x, border):
-    """Room for the gradient of `x`, in a border of zeros."""
-    blocks, channels, height, width, lanes = x.shape
-    return np.zeros((blocks, channels, height + 2 * border, width + 2 * border, lanes), x.dtype)
-
-
-def weight_gradients(dout, border, x, w):
+def weight_gradients(dout, border, x, x_border, w):
     """dw and db, of the shapes and dtype of w and b, from arrays in lanes."""
     dw, db = np.empty((w.shape[0], w[0].size)), np.empty(w.shape[0])
-    _sum_gradients(dout, border, x, w.shape[2], dw, db)
+    _sum_gradients(dout, border, x, x_border, w.shape[2], dw, db)
     return dw.reshape(w.shape).astype(w.dtype), db.astype(w.dtype)
 
 
-def input_gradient(dout, w, then, gate, dx, border):
-    """The full convolution of dout with w turned by 180 degrees, O and C exchanged."""
+def input_gradient(dout, w, then, dx, border):
+    """The full convolution of dout with w turned by 180 degrees, O and C exchanged, into dx."""
     turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
     zero = np.zeros(w.shape[1], w.dtype)
-    _convolve_lanes(dout, pack_weights(turned), zero, w.shape[2], then, gate, dx, border)
+    _convolve_lanes(dout, 0, pack_weights(turned), zero, w.shape[2], then, dx, border)

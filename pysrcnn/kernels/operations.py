@@ -26,11 +26,12 @@ def conv2d_backward(dout, x, w):
     if dout.shape != wanted:
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
     border = f - 1
-    lanes = to_lanes(np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border))))
-    xs = to_lanes(x)
+    padded = np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border)))
+    lanes = np.ascontiguousarray(to_lanes(padded))
+    xs = np.ascontiguousarray(to_lanes(x))
     dx = np.empty_like(xs)
-    input_gradient(lanes, w, LINEAR, dx, dx, 0)
-    return from_lanes(dx, n), *weight_gradients(lanes, border, xs, w)
+    input_gradient(lanes, w, LINEAR, dx, 0)
+    return from_lanes(dx, n), *weight_gradients(lanes, border, xs, 0, w)
 
 
 @compiled(parallel=True)
