@@ -2,7 +2,8 @@
 
 With a luminance network, colour goes the way of the paper: Y through bicubic interpolation and
 the network, Cb and Cr through bicubic interpolation alone. An RGB network takes all three. Alpha
-is always bicubic.
+is always bicubic. A grey picture gives what the same picture gives in colour: its levels are
+brought to the range of Y, 16..235 of 255, which is what such networks have seen.
 
 The result is made band by band, from top to bottom, so that memory beside the picture and the
 result does not grow with them. A band is computed from as many rows around it as it depends on,
@@ -100,8 +101,9 @@ def _enlarge(picture: np.ndarray, scale: int, network: SRCNN, peak: int) -> np.n
 def _conversions(channels: int, c: int) -> tuple:
     """(matrix, offset) from pixels to planes, those the network takes first; and back."""
     if channels == 1:
-        forth = np.ones((c, 1)), np.zeros(c)
-        back = np.full((1, c), 1 / c), np.zeros(1)
+        black, span = (16 / 255, 219 / 255) if c == 1 else (0, 1)
+        forth = np.full((c, 1), span), np.full(c, black)
+        back = np.full((1, c), 1 / c / span), np.full(1, -black / span)
     else:  # colour, and alpha where there is some, which is left as it is
         forth, back = ((np.eye(channels), np.zeros(channels)) for _ in range(2))
         if c == 1:

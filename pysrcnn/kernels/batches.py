@@ -13,13 +13,11 @@ border of zeros from the start, and a step touches no more memory than the maps 
 Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L samples.
 """
 
-import math
-import threading
-
 import numpy as np
 from numba import literally, prange
 
 from .inputs import network_input
+from .memory import Memory
 from .tile import (
     COLUMNS,
     GATE,
@@ -184,37 +182,7 @@ def _squared_error(out, border, high):
     return errors.sum() / high.size
 
 
-class _Memory(threading.local):
-    """Arrays that one step of training after the other works in.
-
-    The system hands new memory out page by page, at the first touch, and takes it back with much
-    ado: in new arrays a step took twice as long.
-    """
-
-    def __init__(self):
-        self.pieces = {}
-
-    def array(self, name, shape, dtype):
-        """An array that starts on a boundary of vectors; what it holds is left from before."""
-        size = math.prod(shape) * dtype.itemsize
-        piece = self.pieces.get(name)
-        if piece is None or piece.size < size + VECTOR_BYTES:
-            piece = self.pieces[name] = np.empty(size + VECTOR_BYTES, np.uint8)
-        begin = -piece.ctypes.data % VECTOR_BYTES
-        return piece[begin : begin + size].view(dtype).reshape(shape)
-
-    def bordered(self, name, shape, border, dtype):
-        """An array (B, C, H + 2 border, W + 2 border, L) whose border is zero."""
-        blocks, channels, height, width, lanes = shape
-        shape = (blocks, channels, height + 2 * border, width + 2 * border, lanes)
-        x = self.array(name, shape, dtype)
-        if border:
-            x[:, :, :border] = x[:, :, -border:] = 0
-            x[:, :, :, :border] = x[:, :, :, -border:] = 0
-        return x
-
-
-_memory = _Memory()
+_memory = Memory()
 
 
 def loss_and_gradients(low, high, layers):

@@ -18,14 +18,15 @@ sums"), then their sum, each taken from the row it belongs to.
 Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 """
 
+import itertools
 from collections import namedtuple
 
-import numba
 import numpy as np
-from numba import prange
 
 from . import winograd
 from .inputs import network_input
+from .memory import aligned
+from .threads import share
 from .tile import LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
@@ -281,7 +282,7 @@ def _fold_row(ring, stack, out, bias, r, height):
                 pixels[t] = total[t]
 
 
-@compiled(inner=True)
+@compiled()
 def _strip(x, out, bias, stack, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
@@ -325,24 +326,6 @@ def _strip(x, out, bias, stack, rows, columns, offset, ring):
             _fold_row(ring, stack, row, bias, i, height)
 
 
-@compiled(parallel=True)
-def _pictures(x, out, bias, stack, columns, offset, threads):
-    """The network on every picture of a batch, strip by strip; the strips share nothing."""
-    n, _, height, width = out.shape
-    strips = (width + columns - 1) // columns
-    bands = (height + BAND - 1) // BAND
-    for thread in prange(threads):
-        # On a boundary of vectors, so that no vector lies across two lines of the cache.
-        scratch = np.zeros(stack.size + VECTOR_BYTES // x.itemsize, x.dtype)
-        ring = scratch[(-int(scratch.ctypes.data)) % VECTOR_BYTES // x.itemsize :]
-        for task in range(thread, n * bands * strips, threads):
-            sample, band, strip = task // (strips * bands), task // strips % bands, task % strips
-            top, left = band * BAND, strip * columns
-            bottom, right = min(top + BAND, height), min(left + columns, width)
-            rows, cols = (offset + top, offset + bottom), (offset + left, offset + right)
-            _strip(x[sample], out[sample], bias, stack, rows, cols, offset, ring)
-
-
 def forward(x, layers, padding):
     """See `reference.forward`. Middle layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
 
@@ -362,7 +345,18 @@ def _forward(x, layers, padding, phases):
     margin = 0 if padding == "replicate" else sum(w.shape[2] // 2 for w, _ in layers)
     n, _, height, width = x.shape
     out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)
+    bias = layers[-1][1]
     columns = _columns(layers, phases, out.shape[3])
     stack = _stack(layers, phases, columns)
-    _pictures(x, out, layers[-1][1], stack, columns, margin, numba.get_num_threads())
+
+    def work(tasks):
+        ring = aligned((stack.size,), x.dtype)
+        ring[:] = 0  # what a tile reads beyond a row must be a number
+        for sample, top, left in tasks:
+            bottom, right = min(top + BAND, out.shape[2]), min(left + columns, out.shape[3])
+            rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
+            _strip(x[sample], out[sample], bias, stack, rows, cols, margin, ring)
+
+    tops, lefts = range(0, out.shape[2], BAND), range(0, out.shape[3], columns)
+    share(itertools.product(range(n), tops, lefts), work)
     return out

@@ -4,21 +4,34 @@ Axes: C channels, H x W pixels of the small picture, H' x W' of the large one, T
 """
 
 import numpy as np
-from numba import prange
 
+from .threads import share
 from .tile import compiled
 
+ROWS = 64  # rows of the result a task
 
-@compiled(parallel=True)
+
 def resize_planes(x, rows, row_weights, columns, column_weights):
     """Resize x (C, H, W) to (C, H', W'): first along H, then along W, as `pysrcnn.imresize`.
 
     rows, row_weights (H', T): which rows of x make each row of the result, and with what weights;
     columns, column_weights (T, W') likewise.
     """
+    out = np.empty((x.shape[0], rows.shape[0], columns.shape[1]), x.dtype)
+
+    def work(tasks):
+        for i in tasks:
+            end = min(i + ROWS, out.shape[1])
+            _resize_rows(x, rows, row_weights, columns, column_weights, out, i, end)
+
+    share(range(0, out.shape[1], ROWS), work)
+    return out
+
+
+@compiled()
+def _resize_rows(x, rows, row_weights, columns, column_weights, out, first, end):
     channels, _, width = x.shape
-    out = np.empty((channels, rows.shape[0], columns.shape[1]), x.dtype)
-    for i in prange(rows.shape[0]):
+    for i in range(first, end):
         line = np.empty(width, x.dtype)
         for c in range(channels):
             line[:] = 0
@@ -31,17 +44,25 @@ def resize_planes(x, rows, row_weights, columns, column_weights):
             for t in range(columns.shape[0]):
                 for j in range(to.size):
                     to[j] += column_weights[t, j] * line[columns[t, j]]
-    return out
 
 
-@compiled(parallel=True)
 def planes_to_pixels(planes, matrix, offset, peak, out):
     """out (H, W, D) = matrix (D, C) planes (C, H, W) + offset (D,), clipped to 0..1, times peak.
 
     Integers are rounded, halves up.
     """
+
+    def work(tasks):
+        for i in tasks:
+            _rows_to_pixels(planes, matrix, offset, peak, out, i, min(i + ROWS, len(out)))
+
+    share(range(0, out.shape[0], ROWS), work)
+
+
+@compiled()
+def _rows_to_pixels(planes, matrix, offset, peak, out, first, end):
     half = 0.5 if peak > 1 else 0.0
-    for i in prange(out.shape[0]):
+    for i in range(first, end):
         line = np.empty(out.shape[1], planes.dtype)
         for d in range(out.shape[2]):
             line[:] = offset[d]
