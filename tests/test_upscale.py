@@ -164,9 +164,10 @@ def test_the_picture_goes_to_the_network_enlarged_and_in_0_to_1():
         upscale(np.full((5, 4), PEAK[kind], kind), 3, network)
         shape, dtype, smallest, largest, padding = seen.pop()
         assert (shape, dtype, padding) == ((1, 1, 15, 12), np.float32, "replicate")
-        assert smallest == pytest.approx(1, abs=GREY) and largest == pytest.approx(1, abs=GREY)
+        white = pytest.approx(235 / 255, abs=GREY)  # that of Y
+        assert smallest == white and largest == white
     upscale(np.full((5, 4, 3), 255, np.uint8), 2, network)
-    assert seen.pop()[3] == pytest.approx(235 / 255, abs=GREY)  # white has Y = 235
+    assert seen.pop()[3] == white
     assert not seen
 
 
