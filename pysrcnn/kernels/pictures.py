@@ -27,7 +27,7 @@ from . import winograd
 from .inputs import network_input
 from .memory import aligned
 from .threads import share
-from .tile import LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
+from .tile import COLUMNS, LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
     "_Stack",
@@ -47,9 +47,9 @@ likewise for the transformed rows of map k; start_products: of A's input. size: 
 """
 
 BAND = 128  # rows of output a task; each makes a few rows of the first maps anew
-# Columns of the first feature map a strip, for 1 or 4 phases: whole tiles of 3 vectors of 16. Wider
-# strips repeat fewer columns, but what they keep of all maps has to fit into the second cache.
-WIDE = {1: 288, 4: 192}
+# At most so many columns of the first feature map a strip, for 1 or 4 phases. Wider strips repeat
+# fewer columns, but what they keep of all maps has to fit into the second cache.
+WIDE = {1: 576, 4: 192}
 
 
 def _is_fast(layers, k):
@@ -64,11 +64,23 @@ def _is_fast(layers, k):
 
 
 def _columns(layers, phases, width):
-    """Columns of output a strip: about as many as WIDE allows, all strips alike."""
-    sizes = [w.shape[2] for w, _ in layers]
-    most = max(WIDE[phases] - sum(f - 1 for f in sizes[1:]), 32)
-    strips = -(-width // most)
-    return -(-width // strips)
+    """Columns of output a strip: at most what WIDE allows, and such that tiles are used well.
+
+    Strips repeat the columns between them, which is taken to cost as much as a vector a row; and
+    the vectors of a row that fill no tile of COLUMNS vectors are done one by one, which takes half
+    as long again. The width is chosen by what the first feature map costs, where the most work is.
+    """
+    margin = sum(w.shape[2] - 1 for w, _ in layers[1:])
+    group = phases * VECTOR_BYTES // layers[0][0].itemsize
+
+    def cost(columns):
+        vectors = -(-(columns + margin) // group)
+        return vectors + 0.5 * (vectors % COLUMNS) + 1 if columns else 0
+
+    most = min(max(WIDE[phases] - margin, 32), width)
+    widths = [most, *(v * group - margin for v in range(1, WIDE[phases] // group + 1))]
+    fitting = [columns for columns in widths if min(32, most) <= columns <= most]
+    return min(fitting, key=lambda c: width // c * cost(c) + cost(width % c))
 
 
 def _stack(layers, phases, columns):
@@ -215,9 +227,14 @@ def _layer_row(ring, at, stack, k, r, height, vectors, then):
 
 
 @compiled(inner=True)
-def _transform_row(ring, at, stack, m, r, vectors):
-    """B: the row of map m at `at` becomes row r of its transformed rows."""
+def _transform_row(ring, at, stack, m, r, columns, vectors):
+    """B: the row of map m at `at`, so many columns wide, becomes row r of its transformed rows."""
     n, plane, phases = stack.points[m], stack.plane_points[m], stack.phases
+    # The last four outputs are computed together, wanted or not, and so the last one wanted depends
+    # on the pixels beyond the row; by rounding alone, but the same task must give the same bits.
+    for c in range(stack.channels[m]):
+        for j in range(columns, columns + phases - 1):
+            ring[at + (c * phases + j % phases) * stack.plane[m] + j // phases] = 0
     patch = np.empty(n, np.int64)
     for i in range(n):
         patch[i] = i % phases * stack.plane[m] + i // phases
@@ -283,11 +300,12 @@ def _fold_row(ring, stack, out, bias, r, height):
 
 
 @compiled()
-def _strip(x, out, bias, stack, rows, columns, offset, ring):
+def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
     out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset).
     bias: of the last layer. ring: scratch of `stack.size` elements.
+    transforms: True, or None if no layer has one, and then nothing of them is compiled.
     """
     _, height, width = x.shape
     (top, bottom), (left, right) = rows, columns
@@ -312,15 +330,16 @@ def _strip(x, out, bias, stack, rows, columns, offset, ring):
             at = stack.start[k] + r % stack.slots[k] * slot
             if k == 0:
                 _fill_row(ring, at, x, r, stack, first, wide)
-            elif stack.points[k - 1] > 0:
-                _layer_row_by_points(ring, at, stack, k, r, height, vectors)
-            else:
+            elif stack.points[k - 1] == 0:
                 then = RELU if k < layers else LINEAR
                 _layer_row(ring, at, stack, k, r, height, vectors, then)
+            elif transforms is not None:
+                _layer_row_by_points(ring, at, stack, k, r, height, vectors)
             _repeat_edges(ring, at, stack.channels[k], phases, stack.plane[k], first, wide, width)
-            if k < layers and stack.points[k] > 0:
-                next_vectors = stack.plane_points[k] // lanes
-                _transform_row(ring, at, stack, k, r, next_vectors)
+            if transforms is not None:
+                if k < layers and stack.points[k] > 0:
+                    next_vectors = stack.plane_points[k] // lanes
+                    _transform_row(ring, at, stack, k, r, wide, next_vectors)
         if i >= top:
             row = out[:, i - offset, left - offset : right - offset]
             _fold_row(ring, stack, row, bias, i, height)
@@ -348,6 +367,7 @@ def _forward(x, layers, padding, phases):
     bias = layers[-1][1]
     columns = _columns(layers, phases, out.shape[3])
     stack = _stack(layers, phases, columns)
+    transforms = True if stack.points.any() else None
 
     def work(tasks):
         ring = aligned((stack.size,), x.dtype)
@@ -355,7 +375,7 @@ def _forward(x, layers, padding, phases):
         for sample, top, left in tasks:
             bottom, right = min(top + BAND, out.shape[2]), min(left + columns, out.shape[3])
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
-            _strip(x[sample], out[sample], bias, stack, rows, cols, margin, ring)
+            _strip(x[sample], out[sample], bias, stack, transforms, rows, cols, margin, ring)
 
     tops, lefts = range(0, out.shape[2], BAND), range(0, out.shape[3], columns)
     share(itertools.product(range(n), tops, lefts), work)
