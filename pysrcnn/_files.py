@@ -8,6 +8,10 @@ from pathlib import Path
 
 __all__ = ["written_whole"]
 
+_mask = os.umask(0)  # can only be read by setting it, which is best done before there are threads
+os.umask(_mask)
+_USUAL_RIGHTS = 0o666 & ~_mask
+
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
@@ -37,10 +41,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        # mkstemp makes files that only their owner can read; give them the usual rights instead.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        # mkstemp makes files that only their owner can read.
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else _USUAL_RIGHTS)
         yield temporary
         os.replace(temporary, path)
     finally:

@@ -27,7 +27,7 @@ from ._version import __version__
 from .data import read_pairs
 from .evaluate import Score, average, evaluate, mean_psnr
 from .model import SRCNN, load, shipped
-from .pictures import list_pictures, read_picture, write_picture
+from .pictures import check_output, list_pictures, read_picture, write_picture
 from .train import RECIPES, Recipe, Training
 from .upscale import upscale
 
@@ -197,6 +197,7 @@ def enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
     picture = read_picture(path)
     if output.exists() and output.samefile(path):
         raise ValueError(f"{output} is the picture itself: give the result another name")
+    check_output(output, picture)
     began = time.perf_counter()
     enlarged = upscale(picture, scale, network)
     seconds = time.perf_counter() - began
@@ -233,6 +234,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             "folder": options.folder.name,
             "scale": options.scale,
             "model": Path(options.model).name,
+            "version": __version__,
             "pictures": [_row(s) for s in scores],
             "average": _row(mean),
         }
@@ -293,12 +295,16 @@ def _train(options: argparse.Namespace) -> int:
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
 
+    if not options.output.parent.is_dir():
+        raise FileNotFoundError(f"the folder {options.output.parent} does not exist: create it")
+    if options.score:
+        list_pictures(options.score)  # or raise, before hours of training and not after
     pictures = list_pictures(options.folder)
     if options.validation:
         watched = list_pictures(options.validation)
     else:
         watched = pictures[::20]
-        pictures = [p for p in pictures if p not in watched] or pictures
+        pictures = sorted(set(pictures) - set(watched)) or pictures
     pairs = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
     validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
     start = load(options.start) if options.start else None
@@ -316,6 +322,8 @@ def _train(options: argparse.Namespace) -> int:
     network.card["data"] = f"{options.folder.resolve().name}, {len(pairs)} pictures"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}
+    network.save(options.output)
+    checkpoint.unlink(missing_ok=True)
     if options.score:
         mean = average(list(evaluate(options.score, network, scale)))
         network.card["scores"][options.score.resolve().name] = {
@@ -323,8 +331,7 @@ def _train(options: argparse.Namespace) -> int:
             "SSIM": round(mean.ssim, 5),
         }
         _print_score(mean)
-    network.save(options.output)
-    checkpoint.unlink(missing_ok=True)
+        network.save(options.output)
     print(f"{options.output}: {network!r}")
     return 0
 
@@ -380,8 +387,9 @@ def _ctrl_c_awaited() -> Iterator[threading.Event]:
 
 def _warmup(options: argparse.Namespace) -> int:
     began = time.perf_counter()
-    for picture in (np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8))):
-        upscale(picture, 2, SRCNN())
+    for network in (SRCNN(), SRCNN(f2=5)):  # with and without layers that are transformed
+        for dtype in (np.uint8, np.uint16, np.float32, np.float64):
+            upscale(np.zeros((8, 8), dtype), 2, network)
     rng = np.random.default_rng(0)
     SRCNN().loss_and_gradients(rng.random((1, 1, 33, 33)), rng.random((1, 1, 21, 21)))
     print(f"compiled for {kernels.VECTORS} vectors in {time.perf_counter() - began:.1f} s")

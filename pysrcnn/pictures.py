@@ -8,7 +8,7 @@ import numpy as np
 
 from ._files import written_whole
 
-__all__ = ["check_picture", "list_pictures", "read_picture", "write_picture"]
+__all__ = ["check_output", "check_picture", "list_pictures", "read_picture", "write_picture"]
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _DEEP = (".png", ".tif", ".tiff")  # can hold 16-bit grey
@@ -115,21 +115,26 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     import imageio.v3 as imageio
 
     path = Path(path)
+    check_output(path, picture)
     suffix = path.suffix.lower()
-    problem = _misfit(suffix, picture)
-    if problem:
-        raise ValueError(f"cannot write {path}: {problem}")
     options = {}
     if suffix == ".png":
         # zlib's level 3 writes photographs twice as quickly as 6 and some 5% larger.
         options = {"compress_level": 3}
     elif suffix in (".jpg", ".jpeg"):
-        options = {"quality": 95}
+        options = {"quality": 95, "subsampling": 0}
     with written_whole(path) as temporary:
         try:
             imageio.imwrite(temporary, picture, plugin="pillow", **options)
         except Exception as error:
             raise ValueError(f"cannot write {path}: {error}") from None
+
+
+def check_output(path: Path, picture: np.ndarray) -> None:
+    """Raise the ValueError of `write_picture` for a picture of this dtype and these channels."""
+    problem = _misfit(path.suffix.lower(), picture)
+    if problem:
+        raise ValueError(f"cannot write {path}: {problem}")
 
 
 def _misfit(suffix: str, picture: np.ndarray) -> str | None:

@@ -3,7 +3,7 @@
 This file is the definition of what the package computes. It imports NumPy and nothing else, and
 refuses to be clever: every convolution is an im2col and a matrix product, every ``f`` is followed
 directly by its ``f_backward``, and the network itself stands at the end in a dozen lines.
-``kernels.py`` has the same functions, compiled; the tests hold the two together.
+``kernels/`` has the same functions, compiled; the tests hold the two together.
 
 Equations are those of Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional
 Networks", TPAMI 38(2), 2016. "Convolution" means cross-correlation throughout, as in the paper's

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Recipe:
     last_learning_rate : of the last layer's weights, and of all biases
     paper_loss : bool
         Whether the learning rates are for the paper's normalisation of the loss, or for ours.
-    warmup : steps over which the learning rates rise, quadratically
+    warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
     cosine : bool
         Whether they then fall to zero along a cosine, or stay.
     steps, batch : how many steps, and samples a step
@@ -101,8 +102,9 @@ class Recipe:
     def factor(self, step: int) -> float:
         """What all learning rates are multiplied by at a step, counted from 0: the schedule."""
         factor = 1.0
-        if step < self.warmup:
-            factor = ((step + 1) / self.warmup) ** 2
+        warmup = min(self.warmup, self.steps // 10)
+        if step < warmup:
+            factor = ((step + 1) / warmup) ** 2
         if self.cosine:
             factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return factor
@@ -122,7 +124,7 @@ RECIPES = {
         paper_loss=True,
         warmup=0,
         cosine=False,
-        steps=1_000_000,
+        steps=6_250_000,  # 8e8 samples
         batch=128,
         size=33,
         stride=14,
@@ -138,6 +140,14 @@ class Progress:
     step: int
     loss: float
     seconds: float
+
+
+def _checksum(pairs: list) -> str:
+    """A short text that tells one set of training pictures from another."""
+    checksum = 0
+    for _, high in pairs:
+        checksum = zlib.crc32(np.ascontiguousarray(high), checksum)
+    return f"{len(pairs)}, checksum {checksum:08x}"
 
 
 class Training:
@@ -169,6 +179,7 @@ class Training:
         scale: int | None = None,
     ):
         self.recipe, self.scale = recipe, scale
+        self.data = _checksum(pairs)
         self.network = SRCNN.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )
@@ -250,7 +261,7 @@ class Training:
         """Write a checkpoint, whole or not at all."""
         arrays = self._arrays()
         state = {
-            "recipe": {**self.recipe.as_dict(), "scale": self.scale},
+            "recipe": self._identity(),
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -269,7 +280,7 @@ class Training:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
-        ours = {**self.recipe.as_dict(), "scale": self.scale}
+        ours = self._identity()
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -298,6 +309,10 @@ class Training:
             {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
         )
         self.step, self.seconds = step, float(seconds)
+
+    def _identity(self) -> dict:
+        """What a checkpoint must agree in, to be gone on from."""
+        return {**self.recipe.as_dict(), "scale": self.scale, "pictures": self.data}
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays that change in training, as a checkpoint names them."""

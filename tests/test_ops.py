@@ -270,26 +270,57 @@ def test_kernels_are_reference_on_batches(sizes, filters, c, dtype):
                 assert equal_to_rounding(a / size, b / size, terms), (n, extra)
 
 
-@pytest.mark.skipif(not JIT, reason="without compiled code there are no threads")
-def test_the_same_bits_for_any_number_of_threads():
-    layers = random_layers((9, 5, 5), (64, 32), 1, np.float32)
-    rng = np.random.default_rng(12)
-    x = rng.random((1, 1, 300, 600)).astype(np.float32)
-    low, high = rng.random((20, 1, 33, 33)), rng.random((20, 1, 17, 17))
-    low, high = low.astype(np.float32), high.astype(np.float32)
+def for_all_numbers_of_threads(compute):
+    """What `compute` gives with 1, 2, ... threads: a list of lists of arrays."""
     threads = numba.get_num_threads()
     results = []
     try:
         for number in range(1, numba.config.NUMBA_NUM_THREADS + 1):
             numba.set_num_threads(number)
-            out = kernels.forward(x, layers, "replicate")
-            loss, gradients = kernels.loss_and_gradients(low, high, layers)
-            flat = [array for layer in gradients for array in layer]
-            results.append([out, np.array(loss), *flat])
+            results.append(compute())
     finally:
         numba.set_num_threads(threads)
-    for other in results[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+    return results
+
+
+@pytest.mark.skipif(not JIT, reason="without compiled code there are no threads")
+@pytest.mark.parametrize("sizes", [(9, 1, 5), (9, 5, 3), (9, 3, 3, 3), (9, 5, 1)])
+@pytest.mark.parametrize("width", [601, 602, 747])
+def test_pictures_have_the_same_bits_for_any_number_of_threads(sizes, width):
+    layers = random_layers(sizes, (64, 32, 16)[: len(sizes) - 1], 1, np.float32)
+    x = np.random.default_rng(12).random((1, 1, 300, width)).astype(np.float32)
+    first, *others = for_all_numbers_of_threads(lambda: kernels.forward(x, layers, "replicate"))
+    assert all(np.array_equal(first, other) for other in others)
+    assert np.array_equal(first, kernels.forward(x, layers, "replicate"))
+
+
+@pytest.mark.skipif(not JIT, reason="without compiled code there are no threads")
+def test_gradients_have_the_same_bits_for_any_number_of_threads():
+    layers = random_layers((9, 5, 5), (64, 32), 1, np.float32)
+    rng = np.random.default_rng(12)
+    low, high = rng.random((20, 1, 33, 33)), rng.random((20, 1, 17, 17))
+    low, high = low.astype(np.float32), high.astype(np.float32)
+
+    def flat():
+        loss, gradients = kernels.loss_and_gradients(low, high, layers)
+        return [np.array(loss), *(array for layer in gradients for array in layer)]
+
+    first, *others = for_all_numbers_of_threads(flat)
+    for other in others:
+        assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.skipif(not JIT, reason="without compiled code there are no strips")
+def test_what_is_not_a_number_stays_where_it_is():
+    """A NaN reaches as far as the network sees, not into the next strip or picture."""
+    layers = random_layers((9, 5, 3), (64, 32), 1, np.float32)
+    x = np.random.default_rng(13).random((2, 1, 60, 601)).astype(np.float32)
+    x[0, 0, 30, 300] = np.nan
+    fast = np.isnan(kernels.forward(x, layers, "replicate"))
+    direct = np.isnan(kernels.direct.forward(x, layers, "replicate"))
+    assert fast[direct].all() and not fast[1].any()
+    # A transform computes four columns together.
+    assert fast.sum(axis=3).max() <= direct.sum(axis=3).max() + 8
 
 
 @pytest.mark.skipif(not JIT, reason="a matter of how compiled code divides the picture")
@@ -319,6 +350,9 @@ def test_nan_is_never_hidden(ops):
 # ----------------------------------------------------- compiled code refuses what it cannot address
 
 
+PIXELS = np.ones((1, 2, 5, 5))
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -334,6 +368,25 @@ def test_kernels_check_shapes(change, words):
     arguments = [rng.random(s) for s in ((1, 2, 5, 5), (4, 2, 3, 3), (4,))]
     with pytest.raises(ValueError, match=words):
         kernels.conv2d(*change(*arguments))
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("im2col", (PIXELS, 6)),
+        ("im2col", (PIXELS, 0)),
+        ("im2col", (PIXELS[0], 3)),
+        ("col2im", (np.ones((1, 18, 8)), (1, 2, 5, 5), 3)),
+        ("relu_backward", (PIXELS, PIXELS[:, :1])),
+        ("mse", (PIXELS, PIXELS[:, :, :1])),
+        ("mse_backward", (PIXELS, PIXELS[:, :, :1])),
+        ("pad_replicate", (PIXELS, -1)),
+        ("pad_replicate_backward", (PIXELS, 3)),
+    ],
+)
+def test_single_operations_check_shapes(name, arguments):
+    with pytest.raises(ValueError, match="wanted|do not fit|nothing is left"):
+        getattr(kernels, name)(*arguments)
 
 
 def test_kernels_check_dtypes():

@@ -439,8 +439,10 @@ def test_the_schedule():
     factors = [falling.factor(step) for step in (0, 25, 50, 75)]
     assert factors == pytest.approx([1, (2 + 2**0.5) / 4, 0.5, (2 - 2**0.5) / 4], rel=1e-12)
     assert 0 < falling.factor(99) < 3e-4
-    both = replace(TINY, warmup=50, cosine=True, steps=100)
-    assert both.factor(24) == pytest.approx(0.25 * 0.5 * (1 + math.cos(math.pi * 0.24)))
+    short = replace(TINY, warmup=1000, cosine=False, steps=300)  # at most a tenth of all steps
+    assert short.factor(0) == pytest.approx(1 / 900) and short.factor(29) == 1
+    both = replace(TINY, warmup=50, cosine=True, steps=500)
+    assert both.factor(24) == pytest.approx(0.25 * 0.5 * (1 + math.cos(math.pi * 0.048)))
 
 
 def test_the_schedule_reaches_the_optimiser(monkeypatch):

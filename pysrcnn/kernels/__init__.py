@@ -4,8 +4,8 @@ In reading order: `tile` has the one idea that makes it fast, a block of the res
 registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
 picture with it, helped by `winograd`; `batches` computes loss and gradients for training;
 `operations` are the single steps; `planes` is what surrounds the network when a picture is
-enlarged; `memory` and `threads` are what they stand on. All compiled code of the package is in this
-folder; it imports no other module of ours.
+enlarged; `inputs`, `memory` and `threads` are what they stand on. All compiled code of the package
+is in this folder; it imports no other module of ours.
 """
 
 from .batches import loss_and_gradients

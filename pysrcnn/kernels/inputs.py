@@ -14,7 +14,21 @@ def contiguous(*arrays):
     dtype = np.result_type(*arrays)
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"the kernels compute in float32 or float64, not in {dtype}")
-    return [np.ascontiguousarray(array, dtype) for array in arrays]
+    # Numba would compile everything again for arrays that may not be written to.
+    arrays = [np.ascontiguousarray(array, dtype) for array in arrays]
+    return [array if array.flags.writeable else array.copy() for array in arrays]
+
+
+def same_shape(name, a, other, b):
+    """Raise a ValueError unless a and b, of these names, have one shape."""
+    if a.shape != b.shape:
+        raise ValueError(f"{name} has the shape {a.shape} and {other} {b.shape}, wanted the same")
+
+
+def window_fits(shape, f):
+    """Raise a ValueError unless windows of f x f fit into pictures of a shape (N, C, H, W)."""
+    if len(shape) != 4 or not 1 <= f <= min(shape[2:]):
+        raise ValueError(f"windows of {f} x {f} do not fit into pictures (N, C, H, W) of {shape}")
 
 
 def network_input(x, layers, room):

@@ -1,13 +1,14 @@
 """The single operations of `reference`, compiled: convolutions on the register tile, plain loops.
 
-Arguments and results are those of the functions of the same names in `reference`.
+Arguments and results are those of the functions of the same names in `reference`; what compiled
+code could not address is refused with a ValueError.
 """
 
 import numpy as np
 from numba import prange
 
 from .batches import from_lanes, input_gradient, to_lanes, weight_gradients
-from .inputs import contiguous, network_input
+from .inputs import contiguous, network_input, same_shape, window_fits
 from .pictures import forward
 from .tile import LINEAR, compiled
 
@@ -34,9 +35,14 @@ def conv2d_backward(dout, x, w):
     return from_lanes(dx, n), *weight_gradients(lanes, border, xs, 0, w)
 
 
-@compiled(parallel=True)
 def im2col(x, f):
     """See `reference.im2col`."""
+    window_fits(x.shape, f)
+    return _im2col(x, f)
+
+
+@compiled(parallel=True)
+def _im2col(x, f):
     n, channels, height, width = x.shape
     rows, columns = height - f + 1, width - f + 1
     cols = np.empty((n, channels * f * f, rows * columns), x.dtype)
@@ -51,9 +57,18 @@ def im2col(x, f):
     return cols
 
 
-@compiled(parallel=True)
 def col2im(cols, shape, f):
     """See `reference.col2im`."""
+    n, channels, height, width = shape
+    window_fits(shape, f)
+    wanted = (n, channels * f * f, (height - f + 1) * (width - f + 1))
+    if cols.shape != wanted:
+        raise ValueError(f"cols has the shape {cols.shape}, wanted {wanted}")
+    return _col2im(cols, shape, f)
+
+
+@compiled(parallel=True)
+def _col2im(cols, shape, f):
     n, channels, height, width = shape
     rows, columns = height - f + 1, width - f + 1
     x = np.zeros((n, channels, height, width), cols.dtype)
@@ -78,9 +93,14 @@ def relu(x):
     return out
 
 
-@compiled(parallel=True)
 def relu_backward(dout, x):
     """See `reference.relu_backward`."""
+    same_shape("dout", dout, "x", x)
+    return _relu_backward(dout, x)
+
+
+@compiled(parallel=True)
+def _relu_backward(dout, x):
     dx = np.empty(dout.shape, dout.dtype)
     flat, gate = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(x).reshape(-1)
     flat_out = dx.reshape(-1)
@@ -89,9 +109,14 @@ def relu_backward(dout, x):
     return dx
 
 
-@compiled(parallel=True)
 def mse(prediction, target):
     """See `reference.mse`."""
+    same_shape("prediction", prediction, "target", target)
+    return _mse(prediction, target)
+
+
+@compiled(parallel=True)
+def _mse(prediction, target):
     rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
     targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
     errors = np.zeros(rows.shape[0])
@@ -102,9 +127,14 @@ def mse(prediction, target):
     return errors.sum() / prediction.size
 
 
-@compiled(parallel=True)
 def mse_backward(prediction, target):
     """See `reference.mse_backward`."""
+    same_shape("prediction", prediction, "target", target)
+    return _mse_backward(prediction, target)
+
+
+@compiled(parallel=True)
+def _mse_backward(prediction, target):
     out = np.empty(prediction.shape, prediction.dtype)
     a, b = np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(target).reshape(-1)
     flat_out = out.reshape(-1)
@@ -114,9 +144,15 @@ def mse_backward(prediction, target):
     return out
 
 
-@compiled(parallel=True)
 def pad_replicate(x, p):
     """See `reference.pad_replicate`."""
+    if p < 0:
+        raise ValueError(f"p is {p}, wanted 0 or more")
+    return _pad_replicate(x, p)
+
+
+@compiled(parallel=True)
+def _pad_replicate(x, p):
     n, channels, height, width = x.shape
     out = np.empty((n, channels, height + 2 * p, width + 2 * p), x.dtype)
     for task in prange(n * channels):
@@ -128,9 +164,15 @@ def pad_replicate(x, p):
     return out
 
 
-@compiled(parallel=True)
 def pad_replicate_backward(dout, p):
     """See `reference.pad_replicate_backward`."""
+    if not 0 <= 2 * p < min(dout.shape[2:]):
+        raise ValueError(f"p is {p} and dout {dout.shape}: nothing is left inside the padding")
+    return _pad_replicate_backward(dout, p)
+
+
+@compiled(parallel=True)
+def _pad_replicate_backward(dout, p):
     n, channels, height, width = (
         dout.shape[0],
         dout.shape[1],

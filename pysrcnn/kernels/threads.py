@@ -1,7 +1,7 @@
 """Tasks shared out among threads, where each is long enough (milliseconds) to be handed out here.
 
 Compiled code runs without Python's lock, so Python's own threads do; Numba's parallel loops, which
-`batches` uses for its many short steps, would take four times as long to compile.
+`batches` and `operations` use for many short steps, would take four times as long to compile.
 """
 
 from collections import deque

@@ -19,10 +19,12 @@ are flat: element `at`, counted from the first.
 Axes: L lanes, the numbers of a vector; O filters.
 """
 
+import functools
 import hashlib
 import inspect
 import os
 import platform
+import threading
 from pathlib import Path
 
 import llvmlite.binding
@@ -74,6 +76,8 @@ def compiled(inner=False, parallel=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    `parallel` ones run one at a time, whichever threads call them: not every threading layer of
+    Numba survives more.
     """
 
     def decorate(function):
@@ -82,12 +86,29 @@ def compiled(inner=False, parallel=False):
         try:
             kernel = numba.njit(cache=True, **settings)(function)
         except RuntimeError:  # no folder for the cache is writable: compile anew in each process
-            return numba.njit(**settings)(function)
-        if not numba.config.DISABLE_JIT:
+            kernel = numba.njit(**settings)(function)
+            return _one_at_a_time(kernel) if parallel else kernel
+        if numba.config.DISABLE_JIT:
+            return kernel
+        try:
             kernel._cache._cache_file._source_stamp = _STAMP
-        return kernel
+        except AttributeError:  # a Numba that keeps it elsewhere: rather no cache than a stale one
+            kernel = numba.njit(**settings)(function)
+        return _one_at_a_time(kernel) if parallel else kernel
 
     return decorate
+
+
+_running = threading.RLock()
+
+
+def _one_at_a_time(kernel):
+    @functools.wraps(kernel.py_func)
+    def call(*arguments):
+        with _running:
+            return kernel(*arguments)
+
+    return call
 
 
 @intrinsic
