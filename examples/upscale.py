@@ -15,6 +15,11 @@ from pysrcnn.pictures import read_picture, write_picture
 SAMPLE = Path(__file__).with_name("sample.png")
 
 
+def say(note: str) -> None:
+    """Tell the person waiting, and not the program that reads the output."""
+    print(note, file=sys.stderr)
+
+
 def main() -> int:
     """Read, enlarge, write, report."""
     parser = argparse.ArgumentParser(description="Enlarge a photograph with SRCNN.")
@@ -24,7 +29,7 @@ def main() -> int:
     output = options.picture.with_name(f"{options.picture.stem}_x{options.scale}.png")
     try:
         picture = read_picture(options.picture)
-        with pysrcnn.kernels.announce_compilation(print):  # only the first run on a machine
+        with pysrcnn.kernels.announce_compilation(say):  # only in the first run on a machine
             enlarged = pysrcnn.upscale(picture, options.scale)
         write_picture(output, enlarged)
     except (ValueError, TypeError, OSError) as error:

@@ -6,11 +6,27 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["written_whole"]
+__all__ = ["check_place", "written_whole"]
 
 _mask = os.umask(0)  # can only be read by setting it, which is best done before there are threads
 os.umask(_mask)
 _USUAL_RIGHTS = 0o666 & ~_mask
+
+
+def check_place(path: str | os.PathLike) -> None:
+    """Raise the error of `written_whole` where a file could not be, before the work is done.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, IsADirectoryError
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
+    if not path.parent.exists():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"{path.parent} is a file, not a folder to write {path.name} to")
 
 
 @contextlib.contextmanager
@@ -26,13 +42,10 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         With a sentence, if `path` cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
+    check_place(path)
     try:
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
         )
     except OSError as error:
         raise type(error)(

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from . import kernels
-from ._files import written_whole
+from ._files import check_place, written_whole
 from ._version import __version__
 from .data import read_pairs
 from .evaluate import Score, average, evaluate, mean_psnr
@@ -39,11 +39,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if getattr(options, "threads", None) is not None:
-            numba.set_num_threads(options.threads)  # says itself what is out of range
+            most = numba.config.NUMBA_NUM_THREADS
+            if not 1 <= options.threads <= most:
+                raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
+            numba.set_num_threads(options.threads)
         with kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)):
             return options.run(options)
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, FloatingPointError, MemoryError) as e:
         return _complain(e, 1)
     except KeyboardInterrupt:
@@ -90,23 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
     _add_scale(command, required=True)
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="to write"
+    )
     command.add_argument("--recipe", choices=RECIPES, default="modern", help="(default: modern)")
     command.add_argument("--network", type=_sizes, metavar="9-1-5", help="filter sizes")
     command.add_argument("--filters", type=_sizes, metavar="64-32", help="numbers of filters")
     command.add_argument("--channels", type=int, choices=(1, 3), help="1: luminance, 3: RGB")
-    command.add_argument("--steps", type=int)
+    command.add_argument("--steps", type=int, help="how many, a batch each")
     command.add_argument("--batch", type=int, help="sub-images a step")
     command.add_argument("--size", type=int, help="side of the sub-images in pixels")
     command.add_argument(
         "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
     )
-    command.add_argument("--optimizer", choices=("adam", "sgd"))
+    command.add_argument("--optimizer", choices=("adam", "sgd"), help="sgd: with momentum 0.9")
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
         help="of all layers but the last; the last layer and the biases keep their ratio to it",
     )  # fmt: skip
-    command.add_argument("--seed", type=int)
+    command.add_argument("--seed", type=int, help="of first weights and of samples")
     command.add_argument(
         "--start", type=Path, metavar="WEIGHTS", help="weights to start from, of any scale"
     )
@@ -172,6 +180,9 @@ def _upscale(options: argparse.Namespace) -> int:
     twice = {str(o) for o in outputs if outputs.count(o) > 1}
     if twice:
         raise ValueError(f"several pictures would become {twice.pop()}: enlarge them one at a time")
+    for output in outputs:
+        if output.exists() and any(p.exists() and output.samefile(p) for p in options.pictures):
+            raise ValueError(f"{output} is one of the pictures: give the result another name")
     network = load(options.model, options.scale)
     code = 0
     for path, output in zip(options.pictures, outputs, strict=True):
@@ -198,6 +209,7 @@ def enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
     if output.exists() and output.samefile(path):
         raise ValueError(f"{output} is the picture itself: give the result another name")
     check_output(output, picture)
+    check_place(output)
     began = time.perf_counter()
     enlarged = upscale(picture, scale, network)
     seconds = time.perf_counter() - began
@@ -217,6 +229,8 @@ _TITLE = "{:<20} {:>19}   {:>19}"
 def _evaluate(options: argparse.Namespace) -> int:
     if options.json and options.json.suffix.lower() != ".json":
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
+    if options.json:
+        check_place(options.json)
     network = load(options.model, options.scale)
     scores = []
     for score in evaluate(options.folder, network, options.scale):
@@ -295,8 +309,7 @@ def _train(options: argparse.Namespace) -> int:
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
 
-    if not options.output.parent.is_dir():
-        raise FileNotFoundError(f"the folder {options.output.parent} does not exist: create it")
+    check_place(options.output)
     if options.score:
         list_pictures(options.score)  # or raise, before hours of training and not after
     pictures = list_pictures(options.folder)

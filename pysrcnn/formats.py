@@ -69,8 +69,8 @@ def _read_npz(path: Path) -> tuple[Arrays, dict]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
             card = json.loads(str(arrays.pop("card", "{}")))
-    except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
-        raise ValueError(f"{path} is damaged or not an .npz file of weights ({error})") from None
+    except Exception:  # zipfile, zlib, NumPy and JSON each raise their own
+        raise ValueError(f"{path} is damaged or not an .npz file of weights") from None
     if not isinstance(card, dict):
         raise ValueError(f"{path} is damaged: its card is not a JSON object")
     return arrays, card

@@ -48,15 +48,16 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
             with imageio.imopen(content, "r", plugin="pillow") as file:
                 about = file.metadata(index=0)
                 mode = about.get("mode")
-                if mode == "P" and "transparency" in about:
+                if mode in ("P", "L", "RGB") and "transparency" in about:
                     mode = "RGBA"
-                wanted = mode if mode == "RGBA" else "RGB" if mode == "CMYK" else None
+                known = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+                wanted = known.get(mode)
                 picture = file.read(index=0, mode=wanted, rotate=True)  # upright, as EXIF says
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "decompression bomb" in reason:
-            raise ValueError(f"{path} is too large to read: {reason}") from None
-        if len(reason) > 100 or "cannot identify" in reason or "can not" in reason:
+        if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
+            raise ValueError(f"{path} claims more pixels than are read, 179 million") from None
+        if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
             reason = "its format was not recognised"
         raise ValueError(f"{path} is damaged or not a picture: {reason}") from None
     return _usual(picture, path)
@@ -144,7 +145,7 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     deep = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}.get(picture.dtype, ())
     if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep):
         kind = "colour" if picture.ndim == 3 else "grey"
-        other = ", or write a .tif file" if picture.ndim == 2 and deep else ""
+        other = f", or write a {' or '.join(deep[:2])} file" if picture.ndim == 2 and deep else ""
         return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
     if picture.ndim == 3 and picture.shape[2] == 4 and suffix in _OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"

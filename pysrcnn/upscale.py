@@ -53,6 +53,8 @@ def upscale(
         If `model` is neither the name of shipped weights nor a file.
     """
     picture = np.asarray(picture)
+    if not picture.dtype.isnative:  # big-endian, as in FITS files
+        picture = picture.astype(picture.dtype.newbyteorder("="))
     check_picture(picture)
     if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
         raise ValueError(f"scale is a positive integer, got {scale!r}")

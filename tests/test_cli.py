@@ -159,6 +159,15 @@ def test_two_pictures_do_not_become_one(folder):
     assert code == 2 or len(results) == 2
 
 
+def test_a_result_does_not_overwrite_another_picture(folder, capsys):
+    write_picture("a.png", picture_of(10, 12))
+    write_picture("a_x3.png", picture_of(6, 8))
+    before = Path("a_x3.png").read_bytes()
+    assert run("upscale", "a.png", "a_x3.png") == 2
+    assert "a_x3.png is one of the pictures" in capsys.readouterr().err
+    assert names(folder) == ["a.png", "a_x3.png"] and Path("a_x3.png").read_bytes() == before
+
+
 @pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3), (9, 8, 4)])
 def test_the_kind_of_picture_is_kept(folder, shape):
     write_picture("a.png", picture_of(*shape))
@@ -486,9 +495,12 @@ BAD = [
     # outputs
     (
         "upscale good.png -o good.png",
-        "good.png is the picture itself: give the result another name",
+        "good.png is one of the pictures: give the result another name",
     ),
-    ("upscale good.png -o ./empty/../good.png", "is the picture itself"),
+    ("upscale good.png -o ./empty/../good.png", "is one of the pictures"),
+    ("upscale good.png -o text.png/a.png", "text.png is a file, not a folder to write a.png to"),
+    ("train pictures -s 2 -o folder.npz", "folder.npz is a folder"),
+    ("train pictures -s 2 -o a.npz --score empty", "no pictures in empty"),
     ("upscale good.png -o none/a.png", "the folder none does not exist: create it first"),
     ("upscale good.png -o a.gif", "cannot write a.gif: the name must end in one of .bmp"),
     ("upscale good.png -o a", "cannot write a: the name must end in one of .bmp"),
@@ -497,7 +509,7 @@ BAD = [
         "upscale good.png alpha.png -o a.png",
         "several pictures need a folder to go to; a.png is not",
     ),
-    ("upscale good.png --threads 0", "number of threads must be between 1 and"),
+    ("upscale good.png --threads 0", "--threads is 0, wanted 1 to"),
     # evaluate
     ("evaluate none", "no folder none: check the name"),
     ("evaluate good.png", "good.png is a file: give a folder of pictures"),
@@ -605,7 +617,7 @@ def test_the_picture_is_not_overwritten_through_a_link(bad, capsys):
     before = Path("good.png").read_bytes()
     for output in ("link.png", "twin.png"):
         assert run("upscale", "good.png", "-o", output) == 2
-        assert f"{output} is the picture itself" in capsys.readouterr().err
+        assert f"{output} is one of the pictures" in capsys.readouterr().err
     assert run("upscale", "link.png", "-o", "good.png") == 2
     assert Path("good.png").read_bytes() == before
 

@@ -1,5 +1,8 @@
 """Picture files of every kind that a user may have, good and bad, made on the spot with Pillow."""
 
+import struct
+import zlib
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -122,6 +125,34 @@ def test_of_several_pictures_the_first_is_taken(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     saved(path, RGB, save_all=True, append_images=[Image.fromarray(255 - RGB)], **options)
     assert exactly(read_picture(path), RGB)
+
+
+@pytest.mark.parametrize("picture", [GREY, RGB], ids=["grey", "RGB"])
+def test_a_transparent_colour_is_transparency(tmp_path, picture):
+    key = tuple(picture[0, 0].tolist()) if picture.ndim == 3 else int(picture[0, 0])
+    got = read_picture(saved(tmp_path / "a.png", picture, transparency=key))
+    assert got.shape == (*picture.shape[:2], 4)
+    assert got[0, 0, 3] == 0 and (got[:, :, 3] == 255).any()
+
+
+def test_a_picture_of_other_colours_becomes_rgb(tmp_path):
+    Image.fromarray(SMOOTH_RGB).convert("YCbCr").save(tmp_path / "a.tif")
+    got = read_picture(tmp_path / "a.tif").astype(int)
+    assert np.abs(got - SMOOTH_RGB).max() <= 3
+
+
+def test_a_picture_that_claims_to_be_huge(tmp_path):
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    content += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match="claims more pixels than are read"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_the_content_says_the_format_not_the_name(tmp_path):
