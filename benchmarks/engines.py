@@ -8,18 +8,9 @@ imported where they are used, so that a benchmark can do without any of them.
 import functools
 import importlib.util
 import io
-import os
 from collections.abc import Callable
 
 import numpy as np
-
-# Threads that wait for work either spin or sleep. Within one engine, spinning is quicker by
-# microseconds; with several engines in one process, the spinning threads of one take the cores
-# from the next (and PyTorch shares Numba's OpenMP library: what holds for one holds for both).
-# Set before any OpenMP library loads, hence here; whoever sets them in the shell has their way:
-# `GOMP_SPINCOUNT=300000` brings back what GNU's library does on its own.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
 Layers = list[tuple[np.ndarray, np.ndarray]]

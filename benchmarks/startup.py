@@ -34,10 +34,8 @@ class Job:
 
     def __init__(self, command: list, cache: Path, threads: int, first: bool = False):
         self.command, self.cache, self.first = [sys.executable, *map(str, command)], cache, first
-        # None of the settings of threads that `engines` makes for its own process.
-        ours = ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")
         self.environment = {
-            **{k: v for k, v in os.environ.items() if k not in ours},
+            **os.environ,
             "PYTHONPATH": str(harness.ROOT),  # this checkout, whatever else is installed
             "NUMBA_CACHE_DIR": str(cache),
             "NUMBA_NUM_THREADS": str(threads),
