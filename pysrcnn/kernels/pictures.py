@@ -49,7 +49,7 @@ likewise for the transformed rows of map k; start_products: of A's input. size: 
 BAND = 128  # rows of output a task; each makes a few rows of the first maps anew
 # At most so many columns of the first feature map a strip, for 1 or 4 phases. Wider strips repeat
 # fewer columns, but what they keep of all maps has to fit into the second cache.
-WIDE = {1: 1152, 4: 384}
+WIDE = {1: 1152, 4: 576}
 
 
 def _is_fast(layers, k):
