@@ -159,15 +159,15 @@ def _sum_gradients(dout, border, x, x_border, f, dw, db):
 
 
 @compiled(parallel=True)
-def _squared_error(out, border, high):
-    """The mean squared error of a batch in lanes against `high` (N, C, H, W).
+def _squared_error(out, border, high, size):
+    """The squared error of a batch in lanes against `high` (N, C, H, W), divided by `size`.
 
     out (B, C, H + 2 border, W + 2 border, L) becomes the gradient with respect to it.
     """
     n, channels, height, width = high.shape
     blocks, _, _, _, lanes = out.shape
     errors = np.zeros(blocks * height)
-    scale = out.dtype.type(2 / high.size)
+    scale = out.dtype.type(2 / size)
     for task in prange(blocks * height):
         block, i = task // height, task % height
         samples = min(lanes, n - block * lanes)
@@ -179,7 +179,7 @@ def _squared_error(out, border, high):
                     pixel[lane] = e * scale
                     errors[task] += e * e
                 pixel[samples:] = 0
-    return errors.sum() / high.size
+    return errors.sum() / size
 
 
 _memory = Memory()
@@ -197,6 +197,25 @@ def loss_and_gradients(low, high, layers):
     if high.shape != wanted:
         raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
 
+    # A part of the batch after the other, so that its feature maps stay in the cache.
+    together = TOGETHER * (VECTOR_BYTES // low.itemsize)
+    loss = 0.0
+    totals = [(np.zeros(w.shape), np.zeros(b.shape)) for w, b in layers]
+    for i in range(0, len(low), together):
+        part = slice(i, i + together)
+        error, gradients = _part_of_a_batch(low[part], high[part], layers, high.size)
+        loss += error
+        for total, gradient in zip(totals, gradients, strict=True):
+            for a, b in zip(total, gradient, strict=True):
+                a += b
+    return loss, [tuple(a.astype(low.dtype) for a in total) for total in totals]
+
+
+TOGETHER = 2  # vectors of samples
+
+
+def _part_of_a_batch(low, high, layers, size):
+    """What some samples add to the loss, a mean over `size` elements, and to the gradients."""
     # The gradient of the picture itself is not asked for, so map 1's needs no border.
     borders = [0, 0] + [w.shape[2] - 1 for w, _ in layers[1:]]
     x = to_lanes(low)
@@ -213,21 +232,21 @@ def loss_and_gradients(low, high, layers):
             maps[k], borders[k], pack_weights(w), b, f, then, maps[k + 1], borders[k + 1]
         )
 
-    loss = _squared_error(maps[-1], borders[-1], high)
+    error = _squared_error(maps[-1], borders[-1], high, size)
     gradients = []
     for k in reversed(range(len(layers))):
         w, _ = layers[k]
         gradients.append(weight_gradients(maps[k + 1], borders[k + 1], maps[k], borders[k], w))
         if k > 0:
             input_gradient(maps[k + 1], w, GATE, maps[k], borders[k])
-    return loss, gradients[::-1]
+    return error, gradients[::-1]
 
 
 def weight_gradients(dout, border, x, x_border, w):
-    """dw and db, of the shapes and dtype of w and b, from arrays in lanes."""
+    """dw and db, of the shapes of w and b and of float64, from arrays in lanes."""
     dw, db = np.empty((w.shape[0], w[0].size)), np.empty(w.shape[0])
     _sum_gradients(dout, border, x, x_border, w.shape[2], dw, db)
-    return dw.reshape(w.shape).astype(w.dtype), db.astype(w.dtype)
+    return dw.reshape(w.shape), db
 
 
 def input_gradient(dout, w, then, dx, border):

@@ -32,7 +32,8 @@ def conv2d_backward(dout, x, w):
     xs = np.ascontiguousarray(to_lanes(x))
     dx = np.empty_like(xs)
     input_gradient(lanes, w, LINEAR, dx, 0)
-    return from_lanes(dx, n), *weight_gradients(lanes, border, xs, 0, w)
+    dw, db = weight_gradients(lanes, border, xs, 0, w)
+    return from_lanes(dx, n), dw.astype(w.dtype), db.astype(w.dtype)
 
 
 def im2col(x, f):
