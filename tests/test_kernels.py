@@ -173,6 +173,23 @@ print(pysrcnn.kernels.relu(x).sum())
     assert out == "20.0"
 
 
+def test_the_kernels_run_as_plain_python_too(tmp_path):
+    """With NUMBA_DISABLE_JIT, to step through them: each tile is a NumPy array then."""
+    code = """
+import numpy as np
+from test_ops import equal_to_rounding, random_layers
+from pysrcnn import kernels, reference
+layers = random_layers((3, 3, 3), (9, 8), 1, np.float32)
+x = np.random.default_rng(0).random((1, 1, 9, 20)).astype(np.float32)
+ours, want = (m.forward(x, layers, "replicate") for m in (kernels, reference))
+print(equal_to_rounding(ours, want, 100))
+high = x[:, :, 3:-3, 3:-3]
+ours, want = (m.loss_and_gradients(x, high, layers)[0] for m in (kernels, reference))
+print(abs(ours - want) < 1e-5 * want)
+"""
+    assert run(code, tmp_path, NUMBA_DISABLE_JIT="1") == "True\nTrue"
+
+
 @compiled_only
 def test_several_threads_may_train_and_enlarge_at_once(tmp_path):
     """Numba's own threading layer, which is there where no other is, ends the process if they do

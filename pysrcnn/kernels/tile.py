@@ -83,16 +83,14 @@ def compiled(inner=False, parallel=False):
     def decorate(function):
         settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
         settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
+        if numba.config.DISABLE_JIT:
+            return function
         try:
             kernel = numba.njit(cache=True, **settings)(function)
-        except RuntimeError:  # no folder for the cache is writable: compile anew in each process
-            kernel = numba.njit(**settings)(function)
-            return _one_at_a_time(kernel) if parallel else kernel
-        if numba.config.DISABLE_JIT:
-            return kernel
-        try:
             kernel._cache._cache_file._source_stamp = _STAMP
-        except AttributeError:  # a Numba that keeps it elsewhere: rather no cache than a stale one
+        except (RuntimeError, AttributeError):
+            # No folder for the cache is writable, or this Numba keeps its stamp elsewhere, and a
+            # cache would go stale: compile anew in each process.
             kernel = numba.njit(**settings)(function)
         return _one_at_a_time(kernel) if parallel else kernel
 
@@ -124,6 +122,12 @@ def kept_apart(typing_context):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+if numba.config.DISABLE_JIT:  # there is nothing to copy
+
+    def kept_apart():  # noqa: F811
+        """Nothing."""
 
 
 class announce_compilation(event.Listener):
