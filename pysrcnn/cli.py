@@ -31,7 +31,7 @@ from .pictures import check_output, list_pictures, read_picture, write_picture
 from .train import RECIPES, Recipe, Training
 from .upscale import upscale
 
-__all__ = ["enlarge_file", "main"]
+__all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -187,7 +187,7 @@ def _upscale(options: argparse.Namespace) -> int:
     code = 0
     for path, output in zip(options.pictures, outputs, strict=True):
         try:
-            print(enlarge_file(path, output, options.scale, network), flush=True)
+            print(_enlarge_file(path, output, options.scale, network), flush=True)
         except (ValueError, TypeError, OSError, MemoryError) as error:
             if len(options.pictures) == 1:
                 raise
@@ -203,11 +203,9 @@ def _output_for(path: Path, output: Path | None, scale: int) -> Path:
     return output / name if output.is_dir() else output
 
 
-def enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
+def _enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
     """Enlarge one picture file; return a sentence: what was written, and how big it is."""
     picture = read_picture(path)
-    if output.exists() and output.samefile(path):
-        raise ValueError(f"{output} is the picture itself: give the result another name")
     check_output(output, picture)
     check_place(output)
     began = time.perf_counter()

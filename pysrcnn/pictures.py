@@ -11,6 +11,7 @@ from ._files import written_whole
 __all__ = ["check_output", "check_picture", "list_pictures", "read_picture", "write_picture"]
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 _DEEP = (".png", ".tif", ".tiff")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 _OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
@@ -50,9 +51,9 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
                 mode = about.get("mode")
                 if mode in ("P", "L", "RGB") and "transparency" in about:
                     mode = "RGBA"
-                known = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
-                wanted = known.get(mode)
-                picture = file.read(index=0, mode=wanted, rotate=True)  # upright, as EXIF says
+                picture = file.read(  # upright, as EXIF says
+                    index=0, mode=_READ_AS.get(mode), rotate=True
+                )
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
@@ -120,7 +121,7 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     suffix = path.suffix.lower()
     options = {}
     if suffix == ".png":
-        # zlib's level 3 writes photographs twice as quickly as 6 and some 5% larger.
+        # zlib's level 3 takes a third of the time of 6, for photographs some 7% larger.
         options = {"compress_level": 3}
     elif suffix in (".jpg", ".jpeg"):
         options = {"quality": 95, "subsampling": 0}

@@ -182,6 +182,9 @@ def _squared_error(out, border, high, size):
     return errors.sum() / size
 
 
+TOGETHER = (
+    2  # vectors of samples that are worked on at a time, so that their maps stay in the cache
+)
 _memory = Memory()
 
 
@@ -197,7 +200,6 @@ def loss_and_gradients(low, high, layers):
     if high.shape != wanted:
         raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
 
-    # A part of the batch after the other, so that its feature maps stay in the cache.
     together = TOGETHER * (VECTOR_BYTES // low.itemsize)
     loss = 0.0
     totals = [(np.zeros(w.shape), np.zeros(b.shape)) for w, b in layers]
@@ -209,9 +211,6 @@ def loss_and_gradients(low, high, layers):
             for a, b in zip(total, gradient, strict=True):
                 a += b
     return loss, [tuple(a.astype(low.dtype) for a in total) for total in totals]
-
-
-TOGETHER = 2  # vectors of samples
 
 
 def _part_of_a_batch(low, high, layers, size):

@@ -8,7 +8,7 @@ import numpy as np
 from .threads import share
 from .tile import compiled
 
-ROWS = 64  # rows of the result a task
+TASK = 64  # rows of the result that a thread does at a time
 
 
 def resize_planes(x, rows, row_weights, columns, column_weights):
@@ -21,10 +21,10 @@ def resize_planes(x, rows, row_weights, columns, column_weights):
 
     def work(tasks):
         for i in tasks:
-            end = min(i + ROWS, out.shape[1])
+            end = min(i + TASK, out.shape[1])
             _resize_rows(x, rows, row_weights, columns, column_weights, out, i, end)
 
-    share(range(0, out.shape[1], ROWS), work)
+    share(range(0, out.shape[1], TASK), work)
     return out
 
 
@@ -54,9 +54,9 @@ def planes_to_pixels(planes, matrix, offset, peak, out):
 
     def work(tasks):
         for i in tasks:
-            _rows_to_pixels(planes, matrix, offset, peak, out, i, min(i + ROWS, len(out)))
+            _rows_to_pixels(planes, matrix, offset, peak, out, i, min(i + TASK, len(out)))
 
-    share(range(0, out.shape[0], ROWS), work)
+    share(range(0, out.shape[0], TASK), work)
 
 
 @compiled()
