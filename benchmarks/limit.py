@@ -54,7 +54,7 @@ def _loop(numbers, rounds, threads, out):
         for _ in range(rounds):
             tile = _multiply_add(tile, numbers[ROWS], numbers[ROWS + 1])
         # Stored, so that the loop is not optimised away.
-        tile_store(tile, out, thread * ROWS * COLUMNS * LANES, COLUMNS * LANES)
+        tile_store(tile, out, thread * ROWS * COLUMNS * LANES, COLUMNS * LANES, 1)
 
 
 def multiply_add_limit(threads: int, seconds: float = 0.3) -> float:

@@ -103,6 +103,28 @@ def test_winograd_and_direct_sum(sizes):
     assert not np.array_equal(fast, direct)  # or the transform was not used at all
 
 
+@pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 3, 5), (5, 3, 5, 1)])
+@pytest.mark.parametrize("side", [0, 3, 4, 8])  # of the output beyond one pixel: 3 makes a tile
+def test_winograd_gradients(sizes, side):
+    """By either way of computing; also where the tiles of a row do not fit, or there is no room."""
+    filters = (16, 8, 9)[: len(sizes) - 1]
+    layers = random_layers(sizes, filters, 1, np.float32)
+    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    rng = np.random.default_rng(4)
+    height, width = (sum(f - 1 for f in sizes) + 1 + n for n in (2, side))
+    low = rng.random((2, 1, height, width)).astype(np.float32)
+    high = rng.random((2, 1, 3, side + 1)).astype(np.float32)
+    want = reference.loss_and_gradients(low, high, exact)
+    fast, direct = (m.loss_and_gradients(low, high, layers) for m in (kernels, kernels.direct))
+    for loss, gradients in (fast, direct):
+        assert abs(loss - want[0]) < 1e-6 * want[0]
+        for ours, theirs in zip(gradients, want[1], strict=True):
+            for a, b in zip(ours, theirs, strict=True):
+                assert np.abs(a - b).max() < 2e-6 * np.abs(b).max()
+    # Or the transform was not used at all.
+    assert np.array_equal(fast[1][1][0], direct[1][1][0]) == (side < winograd.OUTPUTS - 1)
+
+
 def test_direct_has_the_names_of_kernels():
     assert kernels.direct.__all__ == kernels.__all__
 

@@ -7,7 +7,7 @@ code could not address is refused with a ValueError.
 import numpy as np
 from numba import prange
 
-from .batches import from_lanes, input_gradient, to_lanes, weight_gradients
+from . import lanes
 from .inputs import contiguous, network_input, same_shape, window_fits
 from .pictures import forward
 from .tile import LINEAR, compiled
@@ -28,12 +28,11 @@ def conv2d_backward(dout, x, w):
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
     border = f - 1
     padded = np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border)))
-    lanes = np.ascontiguousarray(to_lanes(padded))
-    xs = np.ascontiguousarray(to_lanes(x))
+    douts, xs = (np.ascontiguousarray(lanes.to_lanes(array)) for array in (padded, x))
     dx = np.empty_like(xs)
-    input_gradient(lanes, w, LINEAR, dx, 0)
-    dw, db = weight_gradients(lanes, border, xs, 0, w)
-    return from_lanes(dx, n), dw.astype(w.dtype), db.astype(w.dtype)
+    lanes.gradient_of_input(douts, w, LINEAR, dx, 0)
+    dw, db = lanes.gradients(douts, border, xs, 0, w)
+    return lanes.from_lanes(dx, n), dw.astype(w.dtype), db.astype(w.dtype)
 
 
 def im2col(x, f):

@@ -52,17 +52,6 @@ BAND = 128  # rows of output a task; each makes a few rows of the first maps ane
 WIDE = {1: 1152, 4: 576}
 
 
-def _is_fast(layers, k):
-    """Whether layer k (from 0) is worth a transform: many channels in and out."""
-    w = layers[k][0]
-    return (
-        w.dtype == np.float32  # float64 is for checking gradients, by the plain sum
-        and 0 < k < len(layers) - 1
-        and w.shape[2] in winograd.TAPS
-        and min(w.shape[:2]) >= ROWS
-    )
-
-
 def _columns(layers, phases, width):
     """Columns of output a strip: at most what WIDE allows, and such that tiles are used well.
 
@@ -98,7 +87,7 @@ def _stack(layers, phases, columns):
             weights.append(pack_weights(w.transpose(0, 2, 1, 3).reshape(c * f, n * f)))
             bias.append(np.zeros(c * f))
             points.append(0)
-        elif phases > 1 and _is_fast(layers, k):
+        elif phases > 1 and winograd.pays(layers, k):
             a, g, b_matrix = winograd.matrices(w.shape[2])
             transformed = np.einsum("iv,ocuv->iocu", g, w.astype(np.float64))
             weights.append(np.concatenate([pack_weights(t) for t in transformed]))
@@ -350,7 +339,7 @@ def forward(x, layers, padding):
 
     In float32 every pixel is within some 1e-6 of the direct sum, `direct.forward`.
     """
-    fast = any(_is_fast(layers, k) for k in range(len(layers)))
+    fast = any(winograd.pays(layers, k) for k in range(len(layers)))
     return _forward(x, layers, padding, winograd.OUTPUTS if fast else 1)
 
 

@@ -9,7 +9,7 @@ memory, is then the limit, and there are enough sums that none is waited for.
 
 The sum runs over the rows of the im2col matrix without ever building it: `patch[k]` says how far
 from the first pixel of a patch its k-th entry lies in memory, and that is all im2col does. So the
-same loop, `_tiles`, serves every convolution, whatever its input looks like in memory.
+same loop, `tiles`, serves every convolution, whatever its input looks like in memory.
 
 Every operation on a tile is defined twice, side by side: in NumPy, which says what it does and
 runs when NUMBA_DISABLE_JIT is set, and as the LLVM instructions that do it in registers. A tile is
@@ -180,10 +180,10 @@ class _Emitter:
         self.vector = tile.vector
         self.align = tile.dtype.bitwidth // 8
         self.rows, self.columns, self.lanes = tile.rows, tile.columns, tile.vector.count
-        self.arguments = [  # arrays as pointers to their first element, all else as it is
+        self.arguments = [  # arrays as pointers to their first element, literals as Python's ints
             context.make_array(kind)(context, builder, value).data
             if isinstance(kind, types.Array)
-            else value
+            else getattr(kind, "literal_value", value)
             for kind, value in zip(signature.args, arguments, strict=True)
         ]
 
@@ -199,6 +199,8 @@ class _Emitter:
         return self.builder.gep(array, [at])
 
     def times(self, factor, value):
+        if isinstance(value, int):
+            return factor * value
         return self.builder.mul(ir.Constant(ir.IntType(64), factor), value)
 
     def load(self, array, *offsets):
@@ -291,8 +293,8 @@ def tile_zero(like, rows, columns):
     return np.zeros((rows, columns, VECTOR_BYTES // like.itemsize), like.dtype)
 
 
-def _emit_correlate(e, acc, x, at, w, k):
-    pixels = [e.load(x, at, p * e.lanes) for p in range(e.columns)]
+def _emit_correlate(e, acc, x, at, step, w, k):
+    pixels = [e.load(x, at, p * step * e.lanes) for p in range(e.columns)]
     weights = [e.broadcast(w, k, r) for r in range(e.rows)]
     return e.tile(
         [e.multiply_add(weights[r], pixels[p], e.get(acc, r, p)) for r, p in e.positions()]
@@ -300,10 +302,10 @@ def _emit_correlate(e, acc, x, at, w, k):
 
 
 @_in_registers(_emit_correlate)
-def tile_correlate(acc, x, at, w, k):
-    """One entry of the patch, for the output: acc[r, p] += w[k + r] x[at + p L : ... + L]."""
+def tile_correlate(acc, x, at, step, w, k):
+    """One entry of the patch, for the output: acc[r, p] += w[k + r] x[at + p step L : ... + L]."""
     rows, columns, lanes = acc.shape
-    return acc + w[k : k + rows, None, None] * _vectors(x, at, columns, lanes)
+    return acc + w[k : k + rows, None, None] * _vectors(x, at, columns, step * lanes)
 
 
 def _emit_outer(e, acc, d, at, stride, x, start, patch, k):
@@ -341,34 +343,36 @@ def tile_relu(acc):
     return np.maximum(acc, 0)
 
 
-def _emit_gate(e, acc, x, at, stride):
+def _emit_gate(e, acc, x, at, stride, step):
+    gates = [e.load(x, at, e.times(r, stride), p * step * e.lanes) for r, p in e.positions()]
     return e.tile(
         [
-            _emit_gate_vector(e, e.load(x, at, e.times(r, stride), p * e.lanes), e.get(acc, r, p))
-            for r, p in e.positions()
+            _emit_gate_vector(e, gate, e.get(acc, r, p))
+            for gate, (r, p) in zip(gates, e.positions(), strict=True)
         ]
     )
 
 
 @_in_registers(_emit_gate)
-def tile_gate(acc, x, at, stride):
-    """acc where x > 0, else 0: the backward of ReLU."""
+def tile_gate(acc, x, at, stride, step):
+    """acc[r, p] where x[at + r stride + p step L : ... + L] > 0, else 0: the backward of ReLU."""
     rows, columns, lanes = acc.shape
-    gates = [_vectors(x, at + r * stride, columns, lanes) for r in range(rows)]
+    gates = [_vectors(x, at + r * stride, columns, step * lanes) for r in range(rows)]
     return np.where(np.stack(gates) <= 0, 0, acc).astype(acc.dtype)
 
 
-def _emit_store(e, acc, out, at, stride):
+def _emit_store(e, acc, out, at, stride, step):
     for r, p in e.positions():
-        e.store(e.get(acc, r, p), out, at, e.times(r, stride), p * e.lanes)
+        e.store(e.get(acc, r, p), out, at, e.times(r, stride), p * step * e.lanes)
 
 
 @_in_registers(_emit_store)
-def tile_store(acc, out, at, stride):
-    """out[at + r stride + p L : ... + L] = acc[r, p]."""
+def tile_store(acc, out, at, stride, step):
+    """out[at + r stride + p step L : ... + L] = acc[r, p]."""
     rows, columns, lanes = acc.shape
     for r in range(rows):
-        out.reshape(-1)[at + r * stride :][: columns * lanes] = acc[r].reshape(-1)
+        for p in range(columns):
+            out.reshape(-1)[at + r * stride + p * step * lanes :][:lanes] = acc[r, p]
 
 
 def _emit_add(e, acc, out, at, stride):
@@ -393,24 +397,30 @@ LINEAR, RELU, GATE = np.int64(0), np.int64(1), np.int64(2)
 
 
 @compiled(inner=True)
-def _tiles(rows, columns, x, at, patch, w, b, then, gate, out, filters, vectors):
-    """All tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
+def tiles(rows, columns, step, out_step, x, at, patch, w, b, then, gate, out, filters, vectors):
+    """All tiles of one shape in a row; `filters` and `vectors` are (first, end).
+
+    step, out_step: from one vector to the next, in vectors, in x and in `gate` and `out`. All else
+    is as for `convolve_row`.
+    """
     rows, columns = literally(rows), literally(columns)
+    step, out_step = literally(step), literally(out_step)
     lanes = VECTOR_BYTES // x.itemsize
     gates, gate_at, gate_stride = gate
     outs, out_at, out_stride = out
     for v in range(vectors[0], vectors[1], columns):
         for o in range(filters[0], filters[1], rows):
             acc = tile_start(b, o, rows, columns)
-            start = at + v * lanes
+            start = at + v * step * lanes
             weight = o * patch.size
             for k in range(patch.size):
-                acc = tile_correlate(acc, x, start + patch[k], w, weight + k * rows)
+                acc = tile_correlate(acc, x, start + patch[k], step, w, weight + k * rows)
+            to = v * out_step * lanes
             if then == RELU:
                 acc = tile_relu(acc)
             elif then == GATE:
-                acc = tile_gate(acc, gates, gate_at + o * gate_stride + v * lanes, gate_stride)
-            tile_store(acc, outs, out_at + o * out_stride + v * lanes, out_stride)
+                acc = tile_gate(acc, gates, gate_at + o * gate_stride + to, gate_stride, out_step)
+            tile_store(acc, outs, out_at + o * out_stride + to, out_stride, out_step)
 
 
 @compiled(inner=True)
@@ -427,14 +437,14 @@ def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     few = full + (b.size - full) // FEW * FEW
     many, some, rest = (0, full), (full, few), (few, b.size)
     split = vectors // COLUMNS * COLUMNS
-    _tiles(ROWS, COLUMNS, x, at, patch, w, b, then, gate, out, many, (0, split))
-    _tiles(ROWS, 1, x, at, patch, w, b, then, gate, out, many, (split, vectors))
+    tiles(ROWS, COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, many, (0, split))
+    tiles(ROWS, 1, 1, 1, x, at, patch, w, b, then, gate, out, many, (split, vectors))
     split = vectors // FEW_COLUMNS * FEW_COLUMNS
-    _tiles(FEW, FEW_COLUMNS, x, at, patch, w, b, then, gate, out, some, (0, split))
-    _tiles(FEW, 1, x, at, patch, w, b, then, gate, out, some, (split, vectors))
+    tiles(FEW, FEW_COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, some, (0, split))
+    tiles(FEW, 1, 1, 1, x, at, patch, w, b, then, gate, out, some, (split, vectors))
     split = vectors // NARROW * NARROW
-    _tiles(ONE, NARROW, x, at, patch, w, b, then, gate, out, rest, (0, split))
-    _tiles(ONE, 1, x, at, patch, w, b, then, gate, out, rest, (split, vectors))
+    tiles(ONE, NARROW, 1, 1, x, at, patch, w, b, then, gate, out, rest, (0, split))
+    tiles(ONE, 1, 1, 1, x, at, patch, w, b, then, gate, out, rest, (split, vectors))
 
 
 def pack_weights(w):
@@ -446,7 +456,19 @@ def pack_weights(w):
     w = w.reshape(w.shape[0], -1)
     full = w.shape[0] // ROWS * ROWS
     few = full + (w.shape[0] - full) // FEW * FEW
-    groups = [w[o : o + ROWS] for o in range(0, full, ROWS)]
-    groups += [w[o : o + FEW] for o in range(full, few, FEW)]
-    groups += [w[o : o + ONE] for o in range(few, w.shape[0])]
-    return np.concatenate([group.T.reshape(-1) for group in groups])
+    parts = (w[:full], ROWS), (w[full:few], FEW), (w[few:], ONE)
+    return np.concatenate(
+        [part.reshape(-1, rows, w.shape[1]).transpose(0, 2, 1).reshape(-1) for part, rows in parts]
+    )
+
+
+@compiled(inner=True)
+def packed_at(o, filters, size):
+    """Where `pack_weights` puts filter o of so many: its first of `size` entries, and the step."""
+    full = filters // ROWS * ROWS
+    few = full + (filters - full) // FEW * FEW
+    if o < full:
+        return o // ROWS * ROWS * size + o % ROWS, ROWS
+    if o < few:
+        return (o - (o - full) % FEW) * size + (o - full) % FEW, FEW
+    return o * size, ONE

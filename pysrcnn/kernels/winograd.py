@@ -11,12 +11,16 @@ are nearly all there is, so a filter of 5 taps costs 8/20 of the direct sum, one
 
 Sources: A. L. Toom 1963, S. A. Cook 1966 (the interpolation); S. Winograd, "Arithmetic complexity
 of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks",
-2016 (its use here). This file computes the matrices, exactly, in fractions; `pictures` uses them.
+2016 (its use here). This file computes the matrices, exactly, in fractions; `pictures` and
+`lanes_winograd` use them.
 """
 
+import functools
 from fractions import Fraction
 
 import numpy as np
+
+from .tile import ROWS
 
 OUTPUTS = 4
 # Where polynomials are evaluated, infinity being always one more. Small numbers and their inverses
@@ -25,9 +29,22 @@ _POINTS = {
     3: [0, 1, -1, 2, -2],
     5: [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)],
 }
+AT_ONE = 1  # which of them is 1
 TAPS = tuple(_POINTS)  # filter sizes for which there is a transform
 
 
+def pays(layers, k):
+    """Whether layer k (from 0) is worth a transform: a middle layer of many channels in and out."""
+    w = layers[k][0]
+    return (
+        w.dtype == np.float32  # float64 is for checking gradients, by the plain sum
+        and 0 < k < len(layers) - 1
+        and w.shape[2] in TAPS
+        and min(w.shape[:2]) >= ROWS
+    )
+
+
+@functools.cache
 def matrices(taps):
     """A (4, n), G (n, taps), B (n, n) of F(4, taps), float64.
 
