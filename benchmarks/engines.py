@@ -40,9 +40,9 @@ def pictures(layers: Layers, shape: tuple, threads: int) -> dict[str, tuple[Call
         if "onnxruntime" in have:
             engines["ONNX Runtime"] = _onnxruntime(model, threads), True
         if "openvino" in have:
-            engines["OpenVINO, float32 forced"] = _openvino(model, threads, "f32")[0], True
+            engines["OpenVINO, float32"] = _openvino(model, threads, "f32")[0], True
             run, precision = _openvino(model, threads, None)
-            engines[f"OpenVINO, its default: {precision}"] = run, precision == "f32"
+            engines[f"OpenVINO, {precision} (default)"] = run, precision == "f32"
     return engines
 
 

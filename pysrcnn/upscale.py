@@ -15,7 +15,7 @@ import os
 import numpy as np
 
 from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
-from .kernels import planes_to_pixels, resize_planes
+from .kernels import pixels_to_planes, planes_to_pixels, resize_planes
 from .model import SRCNN, load
 from .pictures import check_picture
 from .resize import taps
@@ -87,10 +87,7 @@ def _enlarge(picture: np.ndarray, scale: int, network: SRCNN, peak: int) -> np.n
         above, below = max(0, top - network.margin), min(len(result), bottom + network.margin)
         used = rows[above:below]
         first, end = used.min(), used.max() + 1
-        source = pixels[first:end].astype(np.float32) / np.float32(peak)
-        planes = np.empty((len(shift), *source.shape[:2]), np.float32)
-        for plane, weights, offset in zip(planes, to_planes, shift, strict=True):
-            np.add(sum(w * source[:, :, d] for d, w in enumerate(weights)), offset, out=plane)
+        planes = pixels_to_planes(pixels[first:end], to_planes, shift, peak)
         planes = resize_planes(
             planes, used - first, row_weights[above:below], columns, column_weights
         )

@@ -2,10 +2,11 @@
 
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
-picture with it, helped by `winograd`; `batches` computes loss and gradients for training;
-`operations` are the single steps; `planes` is what surrounds the network when a picture is
-enlarged; `inputs`, `memory` and `threads` are what they stand on. All compiled code of the package
-is in this folder; it imports no other module of ours.
+picture with it, helped by `winograd`; `batches` computes loss and gradients for training, with
+`lanes` or, in fewer multiplications, `lanes_winograd`; `operations` are the single steps; `planes`
+is what surrounds the network when a picture is enlarged; `inputs`, `memory` and `threads` are what
+they stand on. All compiled code of the package is in this folder; it imports no other module of
+ours.
 """
 
 from .batches import loss_and_gradients
@@ -22,6 +23,7 @@ from .operations import (
     relu_backward,
 )
 from .pictures import forward
+from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
 from .tile import COLUMNS as COLUMNS

@@ -102,7 +102,7 @@ def _part_of_a_batch(low, high, layers, fast, size):
         if fast[k]:
             name = f"points of {k}"
             points[k] = lanes_winograd.input_points(maps[k], borders[k], f, _memory, name)
-            lanes_winograd.convolve(points[k], w, b, then, maps[k + 1], borders[k + 1])
+            lanes_winograd.convolve(points[k], 0, w, b, then, maps[k + 1], borders[k + 1])
         else:
             lanes.convolve(maps[k], borders[k], w, b, then, maps[k + 1], borders[k + 1])
 

@@ -64,8 +64,8 @@ def position(x, block, channel, i, j):
 
 @compiled(inner=True)
 def parts_of(filters):
-    """Into how many parts filters are divided, so that an odd number of rows suits two threads."""
-    return 2 if filters % (2 * ROWS) == 0 else 1
+    """Into how many parts filters are divided: a group of tiles each, if they all are of ROWS."""
+    return filters // ROWS if filters % ROWS == 0 else 1
 
 
 @compiled(parallel=True)

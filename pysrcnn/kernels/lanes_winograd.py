@@ -18,7 +18,7 @@ import numpy as np
 from numba import prange
 
 from .lanes import parts_of, position, sum_products, tasks_of, turned
-from .tile import COLUMNS, LINEAR, compiled, convolve_row, packed_at, tiles
+from .tile import COLUMNS, LINEAR, ROWS, compiled, convolve_row, packed_at, tiles
 from .winograd import AT_ONE, OUTPUTS, matrices
 
 GROUP = (0, OUTPUTS)  # the rows of the tiles that apply a matrix
@@ -62,19 +62,20 @@ def _to_points(x, border, matrix, last, out):
 
 @compiled(inner=True)
 def _patch(x, f):
-    """Where channels x filter rows of a patch lie, from the first point of its first tile on."""
+    """Where filter rows x channels of a patch lie, from the first point of its first tile on."""
     _, channels, height, _, _, _ = x.shape
-    patch = np.empty(channels * f, np.int64)
-    for c in range(channels):
-        for u in range(f):
-            patch[c * f + u] = (c * height + u) * x[0, 0, 0].size
+    patch = np.empty(f * channels, np.int64)
+    for u in range(f):
+        for c in range(channels):
+            patch[u * channels + c] = (c * height + u) * x[0, 0, 0].size
     return patch
 
 
 @compiled(parallel=True)
-def _convolve(x, w, a, g, b, then, out, border):
+def _convolve(x, zeros, w, a, g, b, then, out, border):
     """Products of the points x (B, C, H, n, T, L), then A, bias, `then`; into `out` in its border.
 
+    zeros: how many rows of x above and below are known to be 0, at most f - 1.
     w (O, C, f, f), a (4, n), g (n, f), b (O, 4) each bias repeated, out (B, O, ..., L).
     """
     blocks, channels, height, n, count, lanes = x.shape
@@ -88,7 +89,7 @@ def _convolve(x, w, a, g, b, then, out, border):
                     total = 0.0
                     for v in range(f):
                         total += g[p, v] * w[o, c, u, v]
-                    transformed[p, first + (c * f + u) * step] = total
+                    transformed[p, first + (u * channels + c) * step] = total
     rows, columns = height - f + 1, out.shape[3] - 2 * border
     patch, points = _patch(x, f), np.arange(n) * plane
     packed, single = a.T.copy().reshape(-1), a.reshape(-1)
@@ -98,12 +99,17 @@ def _convolve(x, w, a, g, b, then, out, border):
     for task in prange(blocks * rows * parts):
         row, first = task // parts, task % parts * filters
         block, i = row // rows, row % rows
+        entries, weight = patch, first * patch.size
+        if filters == ROWS:  # then the weights for some rows of the patch lie together
+            begin = max(0, zeros - i) * channels
+            entries = patch[begin : min(f, height - zeros - i) * channels]
+            weight += begin * ROWS
         products = np.empty(filters * n * plane, x.dtype)
         for p in range(n):
             at = ((block * channels * height + i) * n + p) * plane
-            some = transformed[p, first * patch.size :]
             to = (products, p * plane, n * plane)
-            convolve_row(x, at, patch, some, zero, LINEAR, to, to, count)
+            some = transformed[p, weight:]
+            convolve_row(x, at, entries, some, zero, LINEAR, to, to, count)
         for o in range(filters):
             source = (products, o * n * plane)
             at = position(out, block, first + o, i + border, border)
@@ -133,7 +139,7 @@ def _row_from_points(source, points, packed, single, b, then, out, columns):
 
 @compiled(parallel=True)
 def _gradients(dout, x, g, dw, db):
-    """G' times the sums over samples and tiles of (A' dy) . (B d): dw (O, C*f, f), float64.
+    """G' times the sums over samples and tiles of (A' dy) . (B d): dw (O, f*C, f), float64.
 
     And db (O,): where polynomials are evaluated at 1, A' dy is the sum of a tile.
 
@@ -185,11 +191,14 @@ def input_points(x, border, f, memory, name):
     return _points(x, border, b, b, memory, name)
 
 
-def convolve(points, w, b, then, out, border):
-    """w * x + b into `out`, then what `tile.convolve_row` says, from the input's points."""
+def convolve(points, zeros, w, b, then, out, border):
+    """w * x + b into `out`, then what `tile.convolve_row` says, from the input's points.
+
+    zeros: how many rows above and below are known to be 0, at most f - 1.
+    """
     a, g, _ = matrices(w.shape[2])
     repeated = np.repeat(b[:, None], OUTPUTS, 1)
-    _convolve(points, w, a.astype(w.dtype), g, repeated, then, out, border)
+    _convolve(points, zeros, w, a.astype(w.dtype), g, repeated, then, out, border)
 
 
 def gradients(dout, border, points, w, memory):
@@ -201,12 +210,12 @@ def gradients(dout, border, points, w, memory):
     rest = (dout.shape[3] - 2 * border) % OUTPUTS
     last = a * (np.arange(OUTPUTS) >= OUTPUTS - rest)[:, None]
     d = _points(dout, border, a.T, last.T, memory, "dout")
-    dw, db = np.empty((o, c * f, f)), np.empty(o)
+    dw, db = np.empty((o, f * c, f)), np.empty(o)
     _gradients(d, points, g, dw, db)
-    return dw.reshape(w.shape), db
+    return dw.reshape(o, f, c, f).transpose(0, 2, 1, 3), db
 
 
 def gradient_of_input(dout, w, then, dx, border, memory):
     """The full convolution of dout with w turned, into dx; dout has a border of f - 1 zeros."""
     points = input_points(dout, 0, w.shape[2], memory, "bordered")
-    convolve(points, turned(w), np.zeros(w.shape[1], w.dtype), then, dx, border)
+    convolve(points, w.shape[2] - 1, turned(w), np.zeros(w.shape[1], w.dtype), then, dx, border)

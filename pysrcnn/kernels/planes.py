@@ -1,4 +1,4 @@
-"""What surrounds the network: bicubic enlargement of planes, and planes back to pixels.
+"""What surrounds the network: pixels to planes, their bicubic enlargement, and planes to pixels.
 
 Axes: C channels, H x W pixels of the small picture, H' x W' of the large one, T taps.
 """
@@ -9,6 +9,21 @@ from .threads import share
 from .tile import compiled
 
 TASK = 64  # rows of the result that a thread does at a time
+
+
+def pixels_to_planes(pixels, matrix, offset, peak):
+    """planes (C, H, W) = matrix (C, D) pixels (H, W, D) / peak + offset (C,), in float32."""
+    planes = np.empty((len(offset), *pixels.shape[:2]), np.float32)
+
+    def work(tasks):
+        for i in tasks:
+            some = pixels[i : i + TASK].astype(np.float32) / np.float32(peak)
+            for plane, weights, shift in zip(planes, matrix, offset, strict=True):
+                total = sum(w * some[:, :, d] for d, w in enumerate(weights))
+                np.add(total, shift, out=plane[i : i + TASK])
+
+    share(range(0, len(pixels), TASK), work)
+    return planes
 
 
 def resize_planes(x, rows, row_weights, columns, column_weights):
