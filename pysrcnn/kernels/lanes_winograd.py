@@ -8,8 +8,9 @@ gradients of a loss with respect to what they are made of, are
     dd : as y, from dy in a border of zeros and from g turned
 
 and each takes 8 products in place of 20 where f is 5. The n numbers B d or A' dy of all tiles, four
-outputs each, are arrays of "points" (B, C, H, n, T, L). If the T tiles of a row do not fit into it
-exactly, the last one ends where the row ends and lies over a part of the one before it.
+outputs each, are arrays of "points" (B, H, n, C, T, L): what is summed over lies together. If the
+T tiles of a row do not fit into it exactly, the last one ends where the row ends and lies over a
+part of the one before it.
 
 Axes: B blocks of L samples (the lanes), C channels, O filters, H x W pixels, n points, T tiles.
 """
@@ -27,12 +28,13 @@ GROUP = (0, OUTPUTS)  # the rows of the tiles that apply a matrix
 @compiled(inner=True)
 def _row_to_points(x, at, patch, matrix, zero, out, out_at, count):
     """`count` tiles of one row of one channel, from the pixels at `at` on."""
-    plane = out.shape[4] * out.shape[5]
+    _, _, n, channels, tiles_a_row, lanes = out.shape
+    step = channels * tiles_a_row * lanes
     split = count // COLUMNS * COLUMNS
     whole, rest = (0, split), (split, count)
     for half in range(2):
         w = matrix[half * OUTPUTS * patch.size :]
-        to = (out, out_at + half * (out.shape[3] - OUTPUTS) * plane, plane)
+        to = (out, out_at + half * (n - OUTPUTS) * step, step)
         tiles(OUTPUTS, COLUMNS, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, to, GROUP, whole)
         tiles(OUTPUTS, 1, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, to, GROUP, rest)
 
@@ -41,10 +43,10 @@ def _row_to_points(x, at, patch, matrix, zero, out, out_at, count):
 def _to_points(x, border, matrix, last, out):
     """Apply a matrix (n, m) to every tile, m pixels, of the rows of x inside its border.
 
-    x (B, C, H + 2 border, W + 2 border, L), out (B, C, H, n, T, L).
+    x (B, C, H + 2 border, W + 2 border, L), out (B, H, n, C, T, L).
     matrix, last: packed by `_halves`; `last` is for a tile that lies over another.
     """
-    blocks, channels, rows, _, count, lanes = out.shape
+    blocks, rows, n, channels, count, lanes = out.shape
     size = matrix.size // (2 * OUTPUTS)
     columns = x.shape[3] - 2 * border
     whole = (columns - size) // OUTPUTS + 1
@@ -53,33 +55,23 @@ def _to_points(x, border, matrix, last, out):
         block, i = task // rows, task % rows
         for c in range(channels):
             at = position(x, block, c, i + border, border)
-            to = ((block * channels + c) * rows + i) * out[0, 0, 0].size
+            to = (task * n * channels + c) * count * lanes
             _row_to_points(x, at, patch, matrix, zero, out, to, whole)
             if whole < count:
                 at += (columns - size) * lanes
                 _row_to_points(x, at, patch, last, zero, out, to + whole * lanes, 1)
 
 
-@compiled(inner=True)
-def _patch(x, f):
-    """Where filter rows x channels of a patch lie, from the first point of its first tile on."""
-    _, channels, height, _, _, _ = x.shape
-    patch = np.empty(f * channels, np.int64)
-    for u in range(f):
-        for c in range(channels):
-            patch[u * channels + c] = (c * height + u) * x[0, 0, 0].size
-    return patch
-
-
 @compiled(parallel=True)
 def _convolve(x, zeros, w, a, g, b, then, out, border):
-    """Products of the points x (B, C, H, n, T, L), then A, bias, `then`; into `out` in its border.
+    """Products of the points x (B, H, n, C, T, L), then A, bias, `then`; into `out` in its border.
 
     zeros: how many rows of x above and below are known to be 0, at most f - 1.
     w (O, C, f, f), a (4, n), g (n, f), b (O, 4) each bias repeated, out (B, O, ..., L).
     """
-    blocks, channels, height, n, count, lanes = x.shape
+    blocks, height, n, channels, count, lanes = x.shape
     f, plane = w.shape[2], count * lanes
+    line = n * channels * plane
     transformed = np.empty((n, w.size // f), w.dtype)
     for o in prange(w.shape[0]):
         first, step = packed_at(o, w.shape[0], channels * f)
@@ -91,7 +83,11 @@ def _convolve(x, zeros, w, a, g, b, then, out, border):
                         total += g[p, v] * w[o, c, u, v]
                     transformed[p, first + (u * channels + c) * step] = total
     rows, columns = height - f + 1, out.shape[3] - 2 * border
-    patch, points = _patch(x, f), np.arange(n) * plane
+    patch = np.empty(f * channels, np.int64)
+    for u in range(f):
+        for c in range(channels):
+            patch[u * channels + c] = u * line + c * plane
+    points = np.arange(n) * plane
     packed, single = a.T.copy().reshape(-1), a.reshape(-1)
     parts = parts_of(b.shape[0])
     filters = b.shape[0] // parts
@@ -106,7 +102,7 @@ def _convolve(x, zeros, w, a, g, b, then, out, border):
             weight += begin * ROWS
         products = np.empty(filters * n * plane, x.dtype)
         for p in range(n):
-            at = ((block * channels * height + i) * n + p) * plane
+            at = (block * height + i) * line + p * channels * plane
             to = (products, p * plane, n * plane)
             some = transformed[p, weight:]
             convolve_row(x, at, entries, some, zero, LINEAR, to, to, count)
@@ -139,25 +135,28 @@ def _row_from_points(source, points, packed, single, b, then, out, columns):
 
 @compiled(parallel=True)
 def _gradients(dout, x, g, dw, db):
-    """G' times the sums over samples and tiles of (A' dy) . (B d): dw (O, f*C, f), float64.
+    """G' times the sums over samples and tiles of (A' dy) . (B d): dw (O, C*f, f), float64.
 
     And db (O,): where polynomials are evaluated at 1, A' dy is the sum of a tile.
 
-    dout (B, O, H - f + 1, n, T, L) and x (B, C, H, n, T, L) are points, g is (n, f).
+    dout (B, H - f + 1, n, O, T, L) and x (B, H, n, C, T, L) are points, g is (n, f).
     """
-    blocks, channels, height, n, count, lanes = x.shape
+    blocks, height, n, channels, count, lanes = x.shape
     f = g.shape[1]
-    filters, lines = dout.shape[1], dout.shape[2]
+    lines, filters = dout.shape[1], dout.shape[3]
     plane = count * lanes
-    line = n * plane
-    patch = _patch(x, f)
+    line, d_line = n * channels * plane, n * filters * plane
+    patch = np.empty(channels * f, np.int64)  # the rows of a channel follow each other: they share
+    for c in range(channels):
+        for u in range(f):
+            patch[c * f + u] = u * line + c * plane
     sums = np.empty((n, filters, channels * f))
     each = tasks_of(sums[0])
     for task in prange(n * each):
         p = task // each
         sum_of_tiles = db if p == AT_ONE else np.empty(filters)
-        ds = (dout, p * plane, lines * line, line, filters * lines * line)
-        xs = (x, p * plane, line, channels * height * line)
+        ds = (dout, p * filters * plane, plane, d_line, lines * d_line)
+        xs = (x, p * channels * plane, line, height * line)
         sum_products(task % each, ds, xs, patch, blocks, lines, count, sums[p], sum_of_tiles)
     for o in prange(filters):
         for k in range(channels * f):
@@ -179,7 +178,7 @@ def _points(x, border, matrix, last, memory, name):
     n, size = matrix.shape
     blocks, channels, height, width, lanes = x.shape
     count = -(-(width - 2 * border - size) // OUTPUTS) + 1
-    shape = (blocks, channels, height - 2 * border, n, count, lanes)
+    shape = (blocks, height - 2 * border, n, channels, count, lanes)
     out = memory.array(name, shape, x.dtype)
     _to_points(x, border, _halves(matrix, x.dtype), _halves(last, x.dtype), out)
     return out
@@ -210,9 +209,9 @@ def gradients(dout, border, points, w, memory):
     rest = (dout.shape[3] - 2 * border) % OUTPUTS
     last = a * (np.arange(OUTPUTS) >= OUTPUTS - rest)[:, None]
     d = _points(dout, border, a.T, last.T, memory, "dout")
-    dw, db = np.empty((o, f * c, f)), np.empty(o)
+    dw, db = np.empty((o, c * f, f)), np.empty(o)
     _gradients(d, points, g, dw, db)
-    return dw.reshape(o, f, c, f).transpose(0, 2, 1, 3), db
+    return dw.reshape(w.shape), db
 
 
 def gradient_of_input(dout, w, then, dx, border, memory):
