@@ -20,9 +20,10 @@ from .tile import GATE, LINEAR, RELU, VECTOR_BYTES, compiled
 
 @compiled(parallel=True)
 def _squared_error(out, border, high, size):
-    """The squared error of a batch in lanes against `high` (N, C, H, W), divided by `size`.
+    """The squared error of a batch in lanes against `high` (N, C, H, W), row by row, float64.
 
-    out (B, C, H + 2 border, W + 2 border, L) becomes the gradient with respect to it.
+    It is not summed here, where threads would share the sum and so decide on its rounding.
+    out (B, C, H + 2 border, W + 2 border, L) becomes the gradient of the mean over `size` elements.
     """
     n, channels, height, width = high.shape
     blocks, _, _, _, lanes = out.shape
@@ -39,7 +40,7 @@ def _squared_error(out, border, high, size):
                     pixel[lane] = e * scale
                     errors[task] += e * e
                 pixel[samples:] = 0
-    return errors.sum() / size
+    return errors
 
 
 # Vectors of samples that are worked on at a time, so that their maps stay in the cache.
@@ -106,7 +107,7 @@ def _part_of_a_batch(low, high, layers, fast, size):
         else:
             lanes.convolve(maps[k], borders[k], w, b, then, maps[k + 1], borders[k + 1])
 
-    error = _squared_error(maps[-1], borders[-1], high, size)
+    error = _squared_error(maps[-1], borders[-1], high, size).sum() / size
     gradients = []
     for k in reversed(range(len(layers))):
         w, _ = layers[k]
