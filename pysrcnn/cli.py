@@ -4,18 +4,15 @@ Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on 
 """
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
+import itertools
 import json
 import math
 import os
 import platform
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -25,13 +22,17 @@ from . import kernels
 from ._files import check_place, written_whole
 from ._version import __version__
 from .data import read_pairs
-from .evaluate import Score, average, evaluate, mean_psnr
+from .evaluate import Score, average, evaluate
 from .model import SRCNN, load, shipped
 from .pictures import check_output, list_pictures, read_picture, write_picture
+from .runs import run
+from .stream import Stream
 from .train import RECIPES, Recipe, Training
 from .upscale import upscale
 
 __all__ = ["main"]
+
+IN_MEMORY = 1000  # more training pictures than these are streamed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,7 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.set_defaults(run=_train)
     _add_threads(command)
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
+    command.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER",
+        help="training pictures, also those in folders below",
+    )  # fmt: skip
     _add_scale(command, required=True)
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="to write"
@@ -120,11 +124,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
-        help="pictures to watch PSNR on (default: every 20th training picture, held back)",
+        help="pictures to watch PSNR on (default: every 20th training picture, at most 20, "
+        "held back)",
+    )  # fmt: skip
+    command.add_argument(
+        "--stream", action="store_true",
+        help=f"read pictures while training, not all at the start (the default for more than "
+        f"{IN_MEMORY})",
     )  # fmt: skip
     command.add_argument(
         "--every", type=int, default=2000, metavar="STEPS",
-        help="how often to validate and write a checkpoint (default: 2000)",
+        help="how often to validate, log (OUT with .log) and write a checkpoint (default: 2000)",
     )  # fmt: skip
     command.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint, OUT with .checkpoint"
@@ -310,27 +320,38 @@ def _train(options: argparse.Namespace) -> int:
     check_place(options.output)
     if options.score:
         list_pictures(options.score)  # or raise, before hours of training and not after
-    pictures = list_pictures(options.folder)
+    pictures = [path for folder in options.folders for path in list_pictures(folder, below=True)]
     if options.validation:
         watched = list_pictures(options.validation)
     else:
-        watched = pictures[::20]
-        pictures = sorted(set(pictures) - set(watched)) or pictures
-    pairs = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
+        watched = pictures[:: max(20, len(pictures) // 20)]
+        held_back = set(watched)
+        pictures = [path for path in pictures if path not in held_back] or pictures
+    stream = None
+    if options.stream or len(pictures) > IN_MEMORY:
+        stream = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
+        watched = [path for path in watched if options.validation or _is_readable(path)]
+    data = stream or read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
     validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
     start = load(options.start) if options.start else None
-    training = Training(recipe, pairs, start, scale)
+    training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
     print(
-        f"{training.network.name} x{scale}: {len(pairs)} pictures, {recipe.steps} steps of "
+        f"{training.network.name} x{scale}: {len(data)} pictures, {recipe.steps} steps of "
         f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures",
         flush=True,
     )
-    _run(training, validation, scale, checkpoint, options.every)
+    try:
+        run(training, validation, checkpoint, options.output.with_suffix(".log"), options.every)
+    finally:
+        if stream:
+            stream.close()
+            _print_skipped(stream)
 
     network = training.result()
-    network.card["data"] = f"{options.folder.resolve().name}, {len(pairs)} pictures"
+    names = " + ".join(folder.resolve().name for folder in options.folders)
+    network.card["data"] = f"{names}, {len(data)} pictures"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}
     network.save(options.output)
@@ -347,50 +368,21 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(training: Training, validation: list, scale: int, checkpoint: Path, every: int) -> None:
-    """All steps, with a line and a checkpoint every so many; a checkpoint also when stopped."""
-    losses = []
-    steps = training.recipe.steps
-    begun, first = time.perf_counter(), training.step
-    with _ctrl_c_awaited() as stop:
-        for progress in training.run():
-            losses.append(progress.loss)
-            if progress.step % every == 0 or progress.step == steps:
-                decibels = mean_psnr(training.result(), validation, scale)
-                training.save(checkpoint)
-                speed = (progress.step - first) / (time.perf_counter() - begun)
-                left = (steps - progress.step) / speed / 60
-                print(
-                    f"step {progress.step:>7}/{steps}  loss {np.mean(losses):.6f}  "
-                    f"PSNR {decibels:.3f}  {speed * training.recipe.batch:.0f} samples/s  "
-                    f"{left:.1f} min left",
-                    flush=True,
-                )
-                losses.clear()
-            if stop.is_set():
-                training.save(checkpoint)
-                print(f"stopped at step {training.step}: go on with --resume", file=sys.stderr)
-                raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _ctrl_c_awaited() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a step is never cut in two; a second Ctrl-C interrupts."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # signals are the main thread's
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def handle(number, frame):
-        event.set()
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, handle)
+def _is_readable(path: Path) -> bool:
     try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, usual)
+        return min(read_picture(path).shape[:2]) >= 16
+    except (ValueError, OSError):
+        return False
+
+
+def _print_skipped(stream: Stream) -> None:
+    count, named = len(stream.skipped), 20
+    if count:
+        print(f"pictures that could not be used and were skipped: {count}", file=sys.stderr)
+    for path, reason in itertools.islice(stream.skipped.items(), named):
+        print(f"  {path}: {reason.removeprefix(path).strip(' :')}", file=sys.stderr)
+    if count > named:
+        print(f"  and {count - named} more", file=sys.stderr)
 
 
 # -------------------------------------------------------------------------------- warmup and info
@@ -402,7 +394,9 @@ def _warmup(options: argparse.Namespace) -> int:
         for dtype in (np.uint8, np.uint16, np.float32, np.float64):
             upscale(np.zeros((8, 8), dtype), 2, network)
     rng = np.random.default_rng(0)
-    SRCNN().loss_and_gradients(rng.random((1, 1, 33, 33)), rng.random((1, 1, 21, 21)))
+    for network in (SRCNN(), SRCNN(f2=5)):
+        inner = 33 - 2 * network.margin
+        network.loss_and_gradients(rng.random((1, 1, 33, 33)), rng.random((1, 1, inner, inner)))
     print(f"compiled for {kernels.VECTORS} vectors in {time.perf_counter() - began:.1f} s")
     return 0
 

@@ -85,10 +85,10 @@ def average(scores: list[Score]) -> Score:
     return Score("average", **means)
 
 
-def mean_psnr(network: SRCNN, pairs: list[Pair], scale: int) -> float:
-    """Average PSNR of the network alone, for watching it train."""
+def mean_psnr(network: SRCNN | None, pairs: list[Pair], scale: int) -> float:
+    """Average PSNR of the network alone, for watching it train; of `low` itself without one."""
     values = []
     for low, high in pairs:
-        ours = _levels(network.forward(low[None])[0])
+        ours = _levels(network.forward(low[None])[0] if network else low)
         values.append(psnr(ours, _levels(high), shave=scale))
     return float(np.mean(values))

@@ -153,8 +153,8 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     return None
 
 
-def list_pictures(folder: str | os.PathLike) -> list[Path]:
-    """The picture files in a folder, by name; not those in folders below it.
+def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
+    """The picture files in a folder, by name; also those in folders below it, if asked for.
 
     Raises
     ------
@@ -167,7 +167,8 @@ def list_pictures(folder: str | os.PathLike) -> list[Path]:
         raise FileNotFoundError(f"no folder {folder}: check the name")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = folder.rglob("*") if below else folder.iterdir()
+    paths = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
     if not paths:
         known = ", ".join(sorted(SUFFIXES))
         raise ValueError(f"no pictures in {folder}: looked for {known}")

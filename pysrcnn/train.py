@@ -10,6 +10,7 @@ and 1e-5 are therefore 2.2e-2 and 2.2e-3 here. `Recipe.rates` does that conversi
 """
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -25,6 +26,7 @@ from ._files import written_whole
 from .data import RandomCrops, SubImages
 from .model import SRCNN
 from .optim import SGD, Adam
+from .stream import Stream
 
 __all__ = ["RECIPES", "Progress", "Recipe", "Training"]
 
@@ -135,7 +137,10 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is after a step: its number, counted from 1, its loss, seconds so far."""
+    """Where training is after a step.
+
+    step: its number, counted from 1; loss: of its batch; seconds: of all steps so far.
+    """
 
     step: int
     loss: float
@@ -156,16 +161,16 @@ class Training:
     Parameters
     ----------
     recipe : Recipe
-    pairs : list of (low, high)
-        The training pictures, as `data.read_pairs` returns them.
+    pictures : list of (low, high), or Stream
+        The training pictures, as `data.read_pairs` returns them, or read while training.
     start : SRCNN, optional
         A network to go on from, instead of the recipe's random weights.
     scale : int, optional
-        The factor of enlargement that `pairs` are made for, which the result is to know.
+        The factor of enlargement that the pictures are made for, which the result is to know.
 
     Examples
     --------
-    >>> training = Training(recipe, pairs, scale=3)               # doctest: +SKIP
+    >>> training = Training(recipe, pictures, scale=3)             # doctest: +SKIP
     >>> for progress in training.run():                           # doctest: +SKIP
     ...     print(progress.step, progress.loss)
     >>> training.result().save("weights.npz")                     # doctest: +SKIP
@@ -174,22 +179,27 @@ class Training:
     def __init__(
         self,
         recipe: Recipe,
-        pairs: list,
+        pictures: list | Stream,
         start: SRCNN | None = None,
         scale: int | None = None,
     ):
         self.recipe, self.scale = recipe, scale
-        self.data = _checksum(pairs)
         self.network = SRCNN.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )
         if start is not None:
             self._take(start)
-        margin = self.network.margin
-        if recipe.stride is None:
-            self.samples = RandomCrops(pairs, recipe.size, margin, recipe.seed)
+        take = functools.partial(RandomCrops, size=recipe.size)
+        if recipe.stride is not None:
+            take = functools.partial(SubImages, size=recipe.size, stride=recipe.stride)
+        take = functools.partial(take, margin=self.network.margin, seed=recipe.seed)
+        self._stream = pictures if isinstance(pictures, Stream) else None
+        if self._stream:
+            self.data = pictures.identity
+            self.batch = functools.partial(pictures.batch, sampler=take)
         else:
-            self.samples = SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
+            self.data = _checksum(pictures)
+            self.batch = take(pictures).batch
         optimizer = _OPTIMIZERS[recipe.optimizer]
         self.optimizer = optimizer(self.network.parameters, recipe.rates())
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
@@ -215,7 +225,7 @@ class Training:
         recipe = self.recipe
         while self.step < recipe.steps:
             began = time.perf_counter()
-            low, high = self.samples.batch(self.step, recipe.batch)
+            low, high = self.batch(self.step, recipe.batch)
             loss, gradients = self.network.loss_and_gradients(low, high)
             factor = recipe.factor(self.step)
             if not math.isfinite(loss):
@@ -247,6 +257,11 @@ class Training:
                 self.average[name][...] = parameter
             else:
                 self.average[name] += (1 - decay) * (parameter - self.average[name])
+
+    @property
+    def waited(self) -> float:
+        """Seconds that steps have waited for pictures, where these are streamed."""
+        return self._stream.waited if self._stream else 0.0
 
     def result(self) -> SRCNN:
         """A network with the averaged weights (with the latest ones, if nothing is averaged)."""

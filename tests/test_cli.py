@@ -18,10 +18,12 @@ import pytest
 import pysrcnn
 import pysrcnn.cli
 import pysrcnn.model
+import pysrcnn.runs
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
 from pysrcnn.optim import SGD, Adam
 from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.runs import read_log
 from pysrcnn.train import Training
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
@@ -291,7 +293,11 @@ def test_training_gives_weights(folder, pictures, capsys):
     assert [line.split()[:2] for line in out[1:-1]] == [["step", f"{k}/6"] for k in (2, 4, 6)]
     assert all("PSNR" in line and len(line) <= 80 for line in out[1:-1])
     assert out[-1].startswith("mine.npz: <SRCNN 3-1-3, filters=(9, 8), c=1, float32, scale=2>")
-    assert names(folder) == ["mine.npz", *[n for n in names(folder) if n.startswith("pictures")]]
+    assert names(folder) == [
+        "mine.log",
+        "mine.npz",
+        *[n for n in names(folder) if n.startswith("pictures")],
+    ]
 
     network = load("mine.npz")
     assert (network.name, network.scale, network.filters) == ("3-1-3", 2, (9, 8))
@@ -342,7 +348,7 @@ def interrupted_once(function, call):
 
 
 INTERRUPTIONS = {
-    "while validating": (pysrcnn.cli, "mean_psnr", 2),
+    "while validating": (pysrcnn.runs, "mean_psnr", 3),
     "while computing gradients": (SRCNN, "loss_and_gradients", 4),
     "when the parameters have moved": (None, "step", 4),
     "while averaging": (Training, "_update_average", 4),
@@ -369,6 +375,26 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert "parts.checkpoint exists: go on from it with --resume" in capsys.readouterr().err
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more, "--resume") == 0
     assert not Path("parts.checkpoint").exists()
+    logs = [read_log(name)[1] for name in ("whole.log", "parts.log")]
+    assert [[line["psnr"] for line in log] for log in logs] == [
+        [line["psnr"] for line in logs[0]]
+    ] * 2
+    whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsys, monkeypatch):
+    Path("more").mkdir()
+    Path("more/broken.png").write_bytes(b"no picture")
+    train = ("train", pictures, "more", "-s", "2", *TINY, "--stream", "--validation", pictures)
+    assert run(*train, "-o", "whole.npz") == 0
+    err = capsys.readouterr().err
+    assert "pictures that could not be used and were skipped: 1\n" in err
+    assert "more/broken.png: is damaged or not a picture" in err
+    with monkeypatch.context() as patch:
+        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
+        assert run(*train, "-o", "parts.npz") == 130
+    assert run(*train, "-o", "parts.npz", "--resume") == 0
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
@@ -376,7 +402,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
     train = ("train", pictures, "-o", "mine.npz", *TINY)
     with monkeypatch.context() as patch:
-        patch.setattr(pysrcnn.cli, "mean_psnr", interrupted_once(pysrcnn.cli.mean_psnr, 2))
+        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
         assert run(*train, "-s", "2") == 130
     before = Path("mine.checkpoint").read_bytes()
     capsys.readouterr()

@@ -1,0 +1,211 @@
+"""A run of training as its user meets it: progress, a log file, checkpoints, Ctrl-C.
+
+The log is a file of JSON lines: the first says what was trained on what, each later one where
+training stood. `read_log` reads it back, for plots.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ._files import written_whole
+from .data import Pair
+from .evaluate import mean_psnr
+from .train import Progress, Training
+
+__all__ = ["read_log", "run"]
+
+
+def run(
+    training: Training, validation: list[Pair], checkpoint: Path, log: Path, every: int
+) -> None:
+    """Do all steps that remain; every so many, and when stopped, write a checkpoint and the log.
+
+    Parameters
+    ----------
+    training : Training
+        As loaded from its checkpoint, if it goes on from one; then the log goes on too.
+    validation : list of (low, high)
+        Pictures that PSNR is measured on, as `data.read_pairs` returns them.
+    checkpoint, log : path
+    every : int
+        Steps.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the step during which Ctrl-C was pressed, with all of it saved.
+    """
+    recipe = training.recipe
+    if training.step > 0 and log.is_file():
+        head, lines = read_log(log)
+        lines = [line for line in lines if line["step"] <= training.step]
+    else:
+        head, lines = _head(training, validation), []
+    _write_log(log, head, lines)
+
+    losses = []
+    begun, first, waited = time.perf_counter(), training.step, training.waited
+    with _ctrl_c_awaited() as stop, _reporter(training) as report:
+        for progress in training.run():
+            losses.append(progress.loss)
+            if progress.step % every == 0 or progress.step == recipe.steps:
+                decibels = mean_psnr(training.result(), validation, training.scale)
+                training.save(checkpoint)
+                elapsed = time.perf_counter() - begun
+                line = {
+                    "step": progress.step,
+                    "samples": progress.step * recipe.batch,
+                    "loss": round(float(np.mean(losses)), 9),
+                    "psnr": round(decibels, 4),
+                    "seconds": round(progress.seconds, 1),
+                    "samples_per_second": round(
+                        (progress.step - first) * recipe.batch / elapsed, 1
+                    ),
+                    "waiting": round((training.waited - waited) / elapsed, 4),
+                }
+                _append(log, line)
+                report(progress, line)
+                losses.clear()
+            else:
+                report(progress, None)
+            if stop.is_set():
+                training.save(checkpoint)
+                break
+    if stop.is_set():
+        print(f"\nstopped at step {training.step}: go on with --resume", file=sys.stderr)
+        raise KeyboardInterrupt
+
+
+# ----------------------------------------------------------------------------------------- the log
+
+
+def _head(training: Training, validation: list[Pair]) -> dict:
+    return {
+        "network": training.network.name,
+        "scale": training.scale,
+        "pictures": training.data,
+        "recipe": training.recipe.as_dict(),
+        "validation": len(validation),
+        "bicubic_psnr": round(mean_psnr(None, validation, training.scale), 4),
+    }
+
+
+def _write_log(log: Path, head: dict, lines: list[dict]) -> None:
+    with written_whole(log) as temporary:
+        text = "".join(json.dumps(line) + "\n" for line in [head, *lines])
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _append(log: Path, line: dict) -> None:
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
+    """The first line of a log, and the others: step, samples, loss, psnr (dB), seconds, ...
+
+    A last line that was cut short, as when the machine stopped, is left out.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If it is no log of training.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no log {path}: check the name")
+    objects = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            objects.append(json.loads(text))
+        except ValueError:
+            break
+    head, *lines = objects or [None]
+    wanted = {"step", "samples", "loss", "psnr"}
+    if not isinstance(head, dict) or "recipe" not in head:
+        raise ValueError(f"{path} is not a log of training: its first line names no recipe")
+    if not all(isinstance(line, dict) and wanted <= line.keys() for line in lines):
+        raise ValueError(f"{path} is not a log of training: a line lacks one of {sorted(wanted)}")
+    return head, lines
+
+
+# ---------------------------------------------------------------------------------------- progress
+
+
+@contextlib.contextmanager
+def _reporter(training: Training) -> Iterator:
+    """report(progress, line of the log or None): a line that updates (tqdm), or plain lines."""
+    try:
+        if not sys.stderr.isatty():
+            raise ImportError
+        from tqdm import tqdm
+    except ImportError:
+        yield _plain(training)
+        return
+    recipe = training.recipe
+    with tqdm(
+        total=recipe.steps * recipe.batch,
+        initial=training.step * recipe.batch,
+        unit="",
+        unit_scale=True,
+        bar_format="{desc}{bar} {n_fmt}/{total_fmt} samples, {rate_fmt}, {remaining} left",
+        dynamic_ncols=True,
+        smoothing=0.05,
+    ) as bar:
+        known = ""
+
+        def report(progress: Progress, line: dict | None) -> None:
+            nonlocal known
+            if line:
+                known = f", loss {line['loss']:.6f}, {line['psnr']:.2f} dB"
+            bar.set_description_str(f"step {progress.step}{known} ", refresh=False)
+            bar.update(recipe.batch)
+
+        yield report
+
+
+def _plain(training: Training):
+    def report(progress: Progress, line: dict | None) -> None:
+        if line is None:
+            return
+        recipe = training.recipe
+        left = (recipe.steps * recipe.batch - line["samples"]) / line["samples_per_second"] / 60
+        waiting = f"  waiting {line['waiting']:.1%}" if training.waited else ""
+        print(
+            f"step {line['step']:>7}/{recipe.steps}  loss {line['loss']:.6f}  "
+            f"PSNR {line['psnr']:.3f}  {line['samples_per_second']:.0f} samples/s  "
+            f"{left:.1f} min left{waiting}",
+            flush=True,
+        )
+
+    return report
+
+
+@contextlib.contextmanager
+def _ctrl_c_awaited() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that a step is never cut in two; a second Ctrl-C interrupts."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # signals are the main thread's
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def handle(number, frame):
+        event.set()
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -1,0 +1,156 @@
+"""Training pictures that do not fit into memory: read while the network trains, a part at a time.
+
+All pictures are gone through in a random order, a new one in each epoch. A part of them serves for
+as many batches as its pictures give sub-images, while another process reads the next part. Which
+pictures a part has, and what is taken from them, follows from the seed and the number of the step
+alone; so training that was interrupted goes on with just the batches it would have had.
+
+A script that uses this needs ``if __name__ == "__main__":`` around what it does, as the other
+process imports it.
+"""
+
+import functools
+import multiprocessing
+import os
+import signal
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from .data import Pair, pair
+from .pictures import read_picture
+
+__all__ = ["Stream"]
+
+PART = 64  # pictures
+TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
+LARGEST = 512  # rows and columns of a picture that are used; of a larger one, a random region
+
+
+class Stream:
+    """A folder's pictures as training data, read in the background.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+    scale : int
+    c : int
+        1 for luma, 3 for RGB.
+    smallest : int
+        Fewest rows and columns of a picture that is used.
+    seed : int
+
+    Attributes
+    ----------
+    skipped : dict of str
+        File -> why it could not be used.
+    waited : float
+        Seconds that `batch` has waited for pictures.
+
+    Raises
+    ------
+    ValueError
+        From `batch`, if no picture of a part can be used.
+    """
+
+    def __init__(
+        self, paths: Sequence[str | os.PathLike], scale: int, c: int, smallest: int, seed: int
+    ):
+        self.paths = [os.fspath(path) for path in paths]
+        if not self.paths:
+            raise ValueError("no training pictures")
+        self.seed = seed
+        self.skipped: dict[str, str] = {}
+        self.waited = 0.0
+        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest)
+        self._pool: ProcessPoolExecutor | None = None
+        self._coming: dict[int, list[tuple[str, Future]]] = {}
+        self._part, self._samples = -1, None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def identity(self) -> str:
+        """A short text that tells one list of pictures from another, by names and sizes."""
+        checksum = 0
+        for path in self.paths:
+            about = f"{os.path.basename(path)} {os.path.getsize(path)}\n"
+            checksum = zlib.crc32(about.encode(), checksum)
+        return f"{len(self)} streamed, checksum {checksum:08x}"
+
+    def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], "object"]) -> Pair:
+        """(low, high) of a step, taken by ``sampler(pairs).batch`` from the part it belongs to."""
+        part = step * size // (PART * TAKEN)
+        if part != self._part:
+            self._samples = None  # lets go of its memory
+            self._samples = sampler(self._pairs(part))
+            self._part = part
+        return self._samples.batch(step, size)
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool, self._coming = None, {}
+
+    def _pairs(self, part: int) -> list[Pair]:
+        for wanted in (part, part + 1):
+            if wanted not in self._coming:
+                self._coming[wanted] = list(self._request(wanted))
+        pairs = []
+        began = time.perf_counter()
+        for path, future in self._coming.pop(part):
+            try:
+                result = future.result()
+            except BrokenProcessPool:
+                raise OSError(
+                    "the process that reads pictures was stopped: go on with --resume"
+                ) from None
+            if isinstance(result, str):
+                self.skipped[path] = result
+            else:
+                pairs.append(result)
+        self.waited += time.perf_counter() - began
+        self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
+        if not pairs:
+            raise ValueError(f"none of {PART} training pictures in a row can be used: {result}")
+        return pairs
+
+    def _request(self, part: int) -> Iterator[tuple[str, Future]]:
+        if self._pool is None:
+            # A process, because reading would stop the steps for Python's lock; a new one, because
+            # one that is forked off a process with OpenMP threads can hang. Ctrl-C is not for it.
+            self._pool = ProcessPoolExecutor(
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=signal.signal,
+                initargs=(signal.SIGINT, signal.SIG_IGN),
+            )
+        for position in range(part * PART, (part + 1) * PART):
+            epoch, place = divmod(position, len(self.paths))
+            path = self.paths[_order(self.seed, epoch, len(self.paths))[place]]
+            yield path, self._pool.submit(self._read, path, seed=(self.seed, position))
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def _read(path: str, scale: int, c: int, smallest: int, seed: tuple[int, int]) -> Pair | str:
+    """The pair of a picture, or of a region of it; or why there is none."""
+    try:
+        picture = read_picture(path)
+        height, width = (side - side % scale for side in picture.shape[:2])
+        if min(height, width) < smallest:
+            return f"{width} x {height} pixels, wanted at least {smallest} x {smallest}"
+        rng = np.random.default_rng(seed)
+        i, j = (rng.integers(max(side - LARGEST, 0) + 1) for side in (height, width))
+        return pair(picture[i : i + LARGEST, j : j + LARGEST], scale, c)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        return str(error) or type(error).__name__

@@ -1,0 +1,107 @@
+"""Streaming: the batches it gives, what it skips, and training that goes on from a checkpoint."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import pysrcnn.stream
+from pysrcnn.data import RandomCrops, SubImages, pair
+from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.runs import read_log
+from pysrcnn.stream import Stream
+
+
+@pytest.fixture
+def paths(tmp_path, monkeypatch):
+    """Seven small pictures, of which three are no good; parts of three pictures, 12 samples."""
+    monkeypatch.setattr(pysrcnn.stream, "PART", 3)
+    monkeypatch.setattr(pysrcnn.stream, "TAKEN", 4)
+    rng = np.random.default_rng(0)
+    for i in range(7):
+        side = 9 if i == 5 else 30 + i
+        write_picture(tmp_path / f"{i}.png", rng.integers(0, 256, (side, 40, 3), np.uint8))
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    (tmp_path / "4.png").write_bytes(b"")
+    return sorted(tmp_path.glob("*.png"))
+
+
+def batches(paths, steps, take=RandomCrops, seed=0):
+    stream = Stream(paths, 2, 1, smallest=20, seed=seed)
+    try:
+        found = [
+            stream.batch(step, 5, lambda pairs: take(pairs, size=20, margin=6, seed=seed))
+            for step in steps
+        ]
+    finally:
+        stream.close()
+    return found, stream
+
+
+def test_a_batch_follows_from_seed_and_step(paths):
+    all_of_them, _ = batches(paths, range(12))
+    later, _ = batches(paths, range(7, 12))
+    others, _ = batches(paths, range(7, 12), seed=1)
+    for (low, high), (same_low, same_high), (other, _) in zip(
+        all_of_them[7:], later, others, strict=True
+    ):
+        assert low.shape == (5, 1, 20, 20) and high.shape == (5, 1, 8, 8)
+        assert np.array_equal(low, same_low) and np.array_equal(high, same_high)
+        assert not np.array_equal(low, other)
+
+
+@pytest.mark.parametrize("take", [RandomCrops, SubImages])
+def test_samples_are_of_the_pictures(paths, take):
+    more = {"stride": 1} if take is SubImages else {}
+    good = [pair(read_picture(paths[i]), 2) for i in (0, 2, 3, 6)]
+    views = [np.lib.stride_tricks.sliding_window_view(low[0], (20, 20)) for low, _ in good]
+    found, _ = batches(paths, [0, 3, 11], lambda pairs, **kw: take(pairs, **kw, **more))
+    for low, _ in found:
+        for sample in low[:, 0]:
+            turned = [np.rot90(s, k) for s in (sample, sample[:, ::-1]) for k in range(4)]
+            assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
+
+
+def test_what_cannot_be_used_is_counted_and_named(paths):
+    _, stream = batches(paths, range(0, 17))  # 85 samples, 8 parts, 24 pictures, 3 epochs
+    assert {os.path.basename(path) for path in stream.skipped} == {"1.png", "4.png", "5.png"}
+    reasons = " ".join(stream.skipped.values())
+    assert "not a picture" in reasons and "is empty" in reasons
+    assert "40 x 8 pixels, wanted at least 20 x 20" in reasons
+    assert stream.waited > 0
+
+
+def test_nothing_can_be_used(paths):
+    with pytest.raises(
+        ValueError, match="none of 3 training pictures in a row can be used: .*1.png"
+    ):
+        batches([paths[1]] * 3, [0])
+    with pytest.raises(ValueError, match="no training pictures"):
+        Stream([], 2, 1, 20, 0)
+
+
+def test_of_a_large_picture_a_region_is_used(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (30, 1300), np.uint8)
+    write_picture(tmp_path / "wide.png", picture)
+    places = set()
+    for seed in range(4):
+        low, high = pysrcnn.stream._read(str(tmp_path / "wide.png"), 2, 1, 20, (seed, 0))
+        assert low.shape == high.shape == (1, 30, 512)
+        row = np.round(high[0, 0] * 255).astype(np.uint8)
+        (place,) = [j for j in range(1300 - 511) if np.array_equal(picture[0, j : j + 512], row)]
+        places.add(place)
+    assert len(places) > 1
+
+
+def test_read_log(tmp_path):
+    log = tmp_path / "a.log"
+    lines = [{"recipe": {}}, {"step": 1, "samples": 4, "loss": 0.5, "psnr": 20.0}]
+    log.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 2, "sam')
+    assert read_log(log) == (lines[0], lines[1:])
+    for text in ("", "1\n", '{"step": 1}\n', '{"recipe": 1}\n{"step": 1}\n', "\xff\n"):
+        log.write_text(text, encoding="latin-1")
+        with pytest.raises(ValueError, match="a.log is not a log of training"):
+            read_log(log)
+    with pytest.raises(FileNotFoundError, match="no log .*b.log"):
+        read_log(tmp_path / "b.log")
