@@ -1,4 +1,4 @@
-"""The command ``pysrcnn``: upscale, evaluate, train, warmup, info.
+"""The command ``pysrcnn``: upscale, evaluate, train, show, warmup, info.
 
 Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from . import kernels
+from . import kernels, plots
 from ._files import check_place, written_whole
 from ._version import __version__
 from .data import read_pairs
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, FloatingPointError, MemoryError) as e:
+    except (OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as e:
         return _complain(e, 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
@@ -142,6 +142,27 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--score", type=Path, metavar="FOLDER",
         help="evaluate on these pictures at the end and put the averages into the card",
+    )  # fmt: skip
+
+    command = commands.add_parser(
+        "show", help="a plot of filters, feature maps, convergence, or before and after"
+    )
+    command.set_defaults(run=_show)
+    _add_threads(command)
+    command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="to plot")
+    command.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE",
+        help="maps, crops: a picture; curve: logs of training",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PLOT", help=".png, .svg or .pdf"
+    )
+    _add_scale(command, default=3)
+    _add_model(command)
+    command.add_argument("--layer", type=int, default=1, help="of maps (default: 1)")
+    command.add_argument(
+        "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
+        help="of crops, in pixels (default: the middle)",
     )  # fmt: skip
 
     command = commands.add_parser(
@@ -383,6 +404,35 @@ def _print_skipped(stream: Stream) -> None:
         print(f"  {path}: {reason.removeprefix(path).strip(' :')}", file=sys.stderr)
     if count > named:
         print(f"  and {count - named} more", file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------------- show
+
+
+def _show(options: argparse.Namespace) -> int:
+    if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
+    check_place(options.output)
+    few, many = {"filters": (0, 0), "curve": (1, 99)}.get(options.what, (1, 1))
+    if not few <= len(options.files) <= many:
+        wanted = {"filters": "no file", "curve": "logs of training"}.get(options.what, "a picture")
+        raise ValueError(f"show {options.what} takes {wanted}, got {len(options.files)} files")
+    if options.what == "curve":
+        figure = plots.curve(options.files)
+    else:
+        network = load(options.model, options.scale)
+        picture = read_picture(options.files[0]) if options.files else None
+        if options.what == "filters":
+            figure = plots.filters(network)
+        elif options.what == "maps":
+            figure = plots.feature_maps(network, picture, options.scale, options.layer)
+        else:
+            region = tuple(options.region) if options.region else None
+            figure = plots.crops(network, picture, options.scale, region)
+    with written_whole(options.output) as temporary:
+        figure.savefig(temporary, format=options.output.suffix[1:].lower())
+    print(options.output)
+    return 0
 
 
 # -------------------------------------------------------------------------------- warmup and info

@@ -202,10 +202,11 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 
 # What each may import, from the top down; a module may import what is further down, never up.
-EXTRAS = {"tqdm"}  # imported where they are used, if they are there
+EXTRAS = {"tqdm", "matplotlib"}  # imported where they are used, if they are there
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"plots"},
     {"runs"},
     {"__init__"},
     {"train", "upscale", "evaluate"},

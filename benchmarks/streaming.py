@@ -1,0 +1,100 @@
+"""Does a folder of any size keep the network busy, in bounded memory? 20,000 pictures, streamed.
+
+The folder is generated: 64 JPEG files of 500 x 375 pixels, linked under as many names as it takes,
+and a few that are damaged. Training runs as `pysrcnn train --stream` does, in a process of its own;
+"waiting" is the part of the time in which the network waited for pictures, "peak" the most memory
+of that process and of the one that reads, together. The recipe is the usual one: 16 crops of 48 x
+48 a step.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from pysrcnn import imresize
+from pysrcnn.pictures import write_picture
+from pysrcnn.runs import read_log
+
+from . import harness
+
+PICTURES = 20_000
+DISTINCT = 64
+DAMAGED = 5
+STEPS = {"9-1-5": 4000, "9-5-5": 1500}
+MIB = 2**20
+
+# Both processes' peaks, each taken by itself, added: no less than they ever had at one time.
+TRAIN = """
+import json, resource, sys
+from pysrcnn.cli import main
+code = main(json.loads(sys.argv[1]))
+who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+print(json.dumps([code, sum(resource.getrusage(w).ru_maxrss for w in who)]))
+"""
+
+
+def generate(folder: Path, count: int) -> None:
+    """`count` picture files in folders of 200, some of them damaged."""
+    rng = np.random.default_rng(0)
+    for k in range(DISTINCT):
+        coarse = imresize(rng.random((40, 53, 3)), shape=(375, 500))  # clouds, a little grainy
+        picture = coarse + rng.normal(0, 0.02, coarse.shape)
+        write_picture(folder / f"{k}.jpg", np.uint8(255 * np.clip(picture, 0, 1)))
+    for k in range(DISTINCT, count):
+        below = folder / f"{k // 200}"
+        below.mkdir(exist_ok=True)
+        if k < DISTINCT + DAMAGED:
+            (below / f"{k}.jpg").write_bytes(b"not a picture")
+        else:
+            os.link(folder / f"{k % DISTINCT}.jpg", below / f"{k}.jpg")
+
+
+def measure(folder: Path, network: str, steps: int, options) -> dict:
+    """One training run: what its log says at the end, and the peak of its memory."""
+    with tempfile.TemporaryDirectory() as place:
+        weights = Path(place) / "weights.npz"
+        arguments = ["train", folder, "-s", 3, "-o", weights, "--network", network, "--stream"]
+        arguments += ["--steps", steps, "--every", steps // 2, "--threads", options.threads]
+        command = [sys.executable, "-c", TRAIN, json.dumps([str(a) for a in arguments])]
+        done = subprocess.run(command, cwd=harness.ROOT, capture_output=True, text=True, check=True)
+        code, peak = json.loads(done.stdout.splitlines()[-1])
+        if code != 0:
+            raise RuntimeError(done.stderr)
+        head, lines = read_log(weights.with_suffix(".log"))
+    return {"network": network, "pictures": head["pictures"], **lines[-1], "peak": peak * 1024}
+
+
+def main() -> None:
+    options = harness.parse(__doc__.splitlines()[0], "streaming")
+    about = harness.machine(options.threads)
+    count = 1500 if options.quick else PICTURES
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder), count)
+        lines = [
+            measure(Path(folder), network, 100 if options.quick else steps, options)
+            for network, steps in STEPS.items()
+        ]
+    print(f"\n{count} pictures, streamed")
+    harness.print_table(
+        ("network", "steps", "samples/s", "waiting", "peak MiB"),
+        [
+            (
+                line["network"],
+                str(line["step"]),
+                f"{line['samples_per_second']:.0f}",
+                f"{line['waiting']:.1%}",
+                f"{line['peak'] / MIB:.0f}",
+            )
+            for line in lines
+        ],
+    )
+    harness.write(options, machine=about, pictures=count, lines=lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What a network learned, to look at: filters, feature maps, convergence, before and after.
+
+Each function returns a matplotlib Figure, to be shown or saved by whoever calls it. matplotlib is
+not needed for anything else: ``pip install "pysrcnn[plot]"`` has it.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .data import modcrop, pair
+from .evaluate import score
+from .model import SRCNN
+from .resize import imresize
+from .runs import read_log
+from .upscale import upscale
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["crops", "curve", "feature_maps", "filters"]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ModuleNotFoundError(
+            'plots need matplotlib: pip install "pysrcnn[plot]"', name="matplotlib"
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "Figure":
+    """Small pictures side by side, eight a row."""
+    across = min(8, len(pictures))
+    down = -(-len(pictures) // across)
+    height, width = pictures[0].shape[:2]
+    figure = _figure(size * across, size * down * height / width + 0.4)
+    figure.suptitle(title, fontsize=10)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture in zip(axes, pictures, strict=False):
+        axis.imshow(picture, **show)
+    return figure
+
+
+def filters(network: SRCNN) -> "Figure":
+    """The filters of the first layer, those of largest variance first (Fig. 5 of the paper).
+
+    Grey is zero, white and black a filter's own largest weight of either sign; RGB is in colour.
+    """
+    w = network.layers[0][0]
+    pictures = []
+    for f in w[np.argsort(-w.reshape(len(w), -1).var(1))]:
+        f = f.transpose(1, 2, 0) if len(f) == 3 else f[0]
+        pictures.append(0.5 + 0.5 * f / (np.abs(f).max() or 1))
+    title = f"{network.name}: the {len(w)} filters of layer 1, by variance"
+    return _tiles(pictures, title, 0.7, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def feature_maps(network: SRCNN, picture: np.ndarray, scale: int, layer: int = 1) -> "Figure":
+    """The feature maps of a layer, of a picture that was shrunk by `scale` and enlarged back.
+
+    Parameters
+    ----------
+    network : SRCNN
+    picture : array (H, W), (H, W, 3) or (H, W, 4)
+    scale : int
+    layer : int
+        From 1 to the number of layers less one. Each map is shown from its own 0 to its largest.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+    """
+    if not 1 <= layer < len(network.layers):
+        raise ValueError(f"layer is {layer}, wanted 1 to {len(network.layers) - 1}")
+    low, _ = pair(picture, scale, network.c)
+    layers = network.layers[:layer]
+    maps = np.maximum(network.ops.forward(low[None].astype(network.dtype), layers, "replicate"), 0)
+    return _tiles(list(maps[0]), f"{network.name}: feature maps of layer {layer}", 1.1, cmap="gray")
+
+
+def curve(
+    logs: Iterable[str | os.PathLike],
+    names: Sequence[str] | None = None,
+    lines: dict[str, float] | None = None,
+) -> "Figure":
+    """PSNR against back-propagated samples (Fig. 1 of the paper), from logs of training.
+
+    Parameters
+    ----------
+    logs : paths
+        As ``pysrcnn train`` writes them.
+    names : of the curves, by default those of the files
+    lines : further levels to draw, {name: PSNR in dB}
+        That of bicubic interpolation is drawn from the first log.
+    """
+    logs = [Path(log) for log in logs]
+    figure = _figure(6, 4)
+    axis = figure.subplots()
+    for log, name in zip(logs, names or [log.stem for log in logs], strict=True):
+        head, points = read_log(log)
+        if log is logs[0] and "bicubic_psnr" in head:
+            lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
+        axis.plot([p["samples"] for p in points], [p["psnr"] for p in points], label=name)
+    for k, (name, level) in enumerate((lines or {}).items()):
+        axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
+    axis.set_xlabel("back-propagated samples")
+    axis.set_ylabel("average PSNR (dB)")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
+def crops(
+    network: SRCNN,
+    picture: np.ndarray,
+    scale: int,
+    region: tuple[int, int, int, int] | None = None,
+) -> "Figure":
+    """A region of a picture: the original, and what bicubic and the network make of it, shrunk.
+
+    Parameters
+    ----------
+    network : SRCNN
+    picture : uint8 array (H, W), (H, W, 3) or (H, W, 4)
+    scale : int
+    region : (x, y, width, height) in pixels, optional
+        By default up to 120 x 120 around the middle. PSNR is that of Y of the whole picture.
+
+    Raises
+    ------
+    ValueError
+        If the region is not inside the picture.
+    """
+    picture = modcrop(picture, scale)
+    height, width = picture.shape[:2]
+    if region is None:
+        w, h = min(width, 120), min(height, 120)
+        region = ((width - w) // 2, (height - h) // 2, w, h)
+    x, y, w, h = region
+    if not (0 <= x < x + w <= width and 0 <= y < y + h <= height):
+        raise ValueError(
+            f"the region {region} is not inside the picture, {width} x {height} pixels"
+        )
+    small = imresize(picture, scale=1 / scale)
+    both = score(network, *pair(picture, scale, network.c), scale)
+    pictures = {
+        "original": picture,
+        f"bicubic, {both.bicubic_psnr:.2f} dB": imresize(small, scale=scale),
+        f"{network.name}, {both.psnr:.2f} dB": upscale(small, scale, network),
+    }
+    figure = _figure(9, 3.2 * max(0.4, h / w) + 0.4)
+    for axis, (name, whole) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
+        axis.imshow(whole[y : y + h, x : x + w], cmap="gray", vmin=0, vmax=255)
+        axis.set_title(name, fontsize=10)
+        axis.set_axis_off()
+    return figure

@@ -1,0 +1,94 @@
+"""Plots: what is in the figures, and the command `pysrcnn show`."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pysrcnn import SRCNN, plots
+from pysrcnn.cli import main
+from pysrcnn.pictures import read_picture, write_picture
+
+pytest.importorskip("matplotlib")
+
+
+def network(c=1):
+    return SRCNN.from_stack((5, 1, 3), (10, 4), c, init="he", seed=0)
+
+
+def images(figure):
+    return [axis.images[0].get_array() for axis in figure.axes if axis.images]
+
+
+@pytest.fixture
+def log(tmp_path):
+    head = {"recipe": {}, "bicubic_psnr": 30.25}
+    points = [{"step": k, "samples": 16 * k, "loss": 0.1, "psnr": 30 + k / 10} for k in (1, 2, 3)]
+    path = tmp_path / "mine.log"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *points)))
+    return path
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_filters(c):
+    net = network(c)
+    w = net.layers[0][0]
+    shown = images(plots.filters(net))
+    assert len(shown) == 10
+    assert {s.shape for s in shown} == {(5, 5) if c == 1 else (5, 5, 3)}
+    variances = w.reshape(10, -1).var(1)
+    strongest = w[np.argmax(variances)].transpose(1, 2, 0).squeeze()
+    assert np.allclose(shown[0], 0.5 + 0.5 * strongest / np.abs(strongest).max())
+
+
+def test_feature_maps():
+    picture = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
+    net = network()
+    first, second = (images(plots.feature_maps(net, picture, 2, layer)) for layer in (1, 2))
+    assert (len(first), len(second)) == (10, 4)
+    assert all(s.shape == (20, 30) and s.min() >= 0 for s in first + second)
+    for layer in (0, 3):
+        with pytest.raises(ValueError, match=f"layer is {layer}, wanted 1 to 2"):
+            plots.feature_maps(net, picture, 2, layer)
+
+
+def test_curve(log):
+    (axis,) = plots.curve([log], ["modern"], {"sparse coding": 31.42}).axes
+    data = {line.get_label(): line.get_xydata() for line in axis.lines}
+    assert data.keys() == {"modern", "bicubic", "sparse coding"}
+    assert np.allclose(data["modern"], [(16, 30.1), (32, 30.2), (48, 30.3)])
+    assert set(data["bicubic"][:, 1]) == {30.25} and set(data["sparse coding"][:, 1]) == {31.42}
+
+
+def test_crops():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 61, 3), np.uint8)
+    original, bicubic, ours = images(plots.crops(network(), picture, 2, (10, 5, 20, 30)))
+    assert np.array_equal(original, picture[5:35, 10:30])
+    assert bicubic.shape == ours.shape == original.shape
+    assert not np.array_equal(bicubic, ours)
+    with pytest.raises(
+        ValueError, match=r"region \(50, 0, 11, 5\) is not inside .* 60 x 40 pixels"
+    ):
+        plots.crops(network(), picture, 2, (50, 0, 11, 5))
+
+
+def test_the_command(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_picture("a.png", np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
+    for k, arguments in enumerate(
+        (["filters"], ["maps", "a.png", "--layer", "2"], ["crops", "a.png"], ["curve", "mine.log"])
+    ):
+        assert main(["show", *arguments, "-o", f"{k}.png"]) == 0
+        assert min(read_picture(f"{k}.png").shape[:2]) > 100
+    assert main(["show", "filters", "-o", "a.svg"]) == 0
+    assert b"<svg" in (tmp_path / "a.svg").read_bytes()
+    capsys.readouterr()
+    for arguments, words in (
+        (["filters", "a.png", "-o", "b.png"], "show filters takes no file, got 1 files"),
+        (["maps", "-o", "b.png"], "show maps takes a picture, got 0 files"),
+        (["curve", "a.png", "-o", "b.png"], "a.png is not a log of training"),
+        (["filters", "-o", "b.gif"], "b.gif does not end in .png, .svg or .pdf"),
+    ):
+        assert main(["show", *arguments]) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "b.png").exists()
