@@ -95,7 +95,7 @@ def write(options: argparse.Namespace, **content) -> None:
     with written_whole(options.output) as temporary:
         text = json.dumps({"options": settings, **content}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
-    print(f"\n{options.output}")
+    print(f"\n{os.path.relpath(options.output)}")
 
 
 # ------------------------------------------------------------------------------------ the machine
