@@ -95,7 +95,8 @@ def write(options: argparse.Namespace, **content) -> None:
     with written_whole(options.output) as temporary:
         text = json.dumps({"options": settings, **content}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
-    print(f"\n{os.path.relpath(options.output)}")
+    inside = options.output.is_relative_to(ROOT)
+    print(f"\n{options.output.relative_to(ROOT) if inside else options.output}")
 
 
 # ------------------------------------------------------------------------------------ the machine
