@@ -341,26 +341,30 @@ def _train(options: argparse.Namespace) -> int:
     check_place(options.output)
     if options.score:
         list_pictures(options.score)  # or raise, before hours of training and not after
-    pictures = [path for folder in options.folders for path in list_pictures(folder, below=True)]
-    if options.validation:
-        watched = list_pictures(options.validation)
-    else:
-        watched = pictures[:: max(20, len(pictures) // 20)]
-        held_back = set(watched)
-        pictures = [path for path in pictures if path not in held_back] or pictures
+    pictures, watched = _split(options.folders, options.validation)
     stream = None
     if options.stream or len(pictures) > IN_MEMORY:
-        stream = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
-        watched = [path for path in watched if options.validation or _is_readable(path)]
-    data = stream or read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
-    validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
+        stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
+    else:
+        data = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
+    if stream and not options.validation:  # whose bad pictures nobody has chosen
+        validation = stream.read(watched)
+        if not validation:
+            reason = next(iter(stream.skipped.values()))
+            raise ValueError(
+                f"none of the {len(watched)} pictures held back can be used ({reason}): give "
+                f"others to watch PSNR on with --validation"
+            )
+    else:
+        validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
     start = load(options.start) if options.start else None
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
     print(
         f"{training.network.name} x{scale}: {len(data)} pictures, {recipe.steps} steps of "
-        f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures",
+        f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures"
+        f"{', which it trains on' if set(watched) & set(pictures) else ''}",
         flush=True,
     )
     try:
@@ -389,11 +393,25 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_readable(path: Path) -> bool:
-    try:
-        return min(read_picture(path).shape[:2]) >= 16
-    except (ValueError, OSError):
-        return False
+def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], list[Path]]:
+    """The pictures to train on, each once, and those to watch PSNR on, which it does not train on
+    unless there are no others."""
+
+    def found(folder: Path, below: bool) -> dict[Path, Path]:
+        paths = list_pictures(folder, below)
+        return {folder.resolve() / path.relative_to(folder): path for path in paths}
+
+    pictures = {}
+    for folder in folders:
+        pictures |= found(folder, below=True)
+    if validation:
+        watched = found(validation, below=False)
+    else:
+        watched = dict(
+            itertools.islice(pictures.items(), 0, None, max(20, -(-len(pictures) // 20)))
+        )
+    rest = [path for place, path in pictures.items() if place not in watched]
+    return rest or list(pictures.values()), list(watched.values())
 
 
 def _print_skipped(stream: Stream) -> None:

@@ -16,7 +16,7 @@ from .color import rgb_to_luma
 from .pictures import list_pictures, read_picture
 from .resize import imresize
 
-__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "pair", "read_pairs"]
+__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "pair", "read_pairs", "unit"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -33,12 +33,12 @@ def luma(picture: np.ndarray) -> np.ndarray:
     -------
     y : float64 array (H, W), multiples of 1/255
     """
-    picture = _unit(picture)
+    picture = unit(picture)
     y = picture if picture.ndim == 2 else rgb_to_luma(picture[:, :, :3])
     return np.floor(y * 255 + 0.5) / 255
 
 
-def _unit(picture: np.ndarray) -> np.ndarray:
+def unit(picture: np.ndarray) -> np.ndarray:
     """float64, and integers divided by their largest value."""
     if picture.dtype.kind == "u":
         return picture / np.iinfo(picture.dtype).max
@@ -65,8 +65,8 @@ def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
     if c == 1:
         high = luma(picture)
     else:
-        unit = _unit(picture)
-        high = unit[:, :, :3] if unit.ndim == 3 else np.repeat(unit[:, :, None], 3, axis=2)
+        picture = unit(picture)
+        high = picture[:, :, :3] if picture.ndim == 3 else np.dstack([picture] * 3)
     high = modcrop(high, scale)
     low = degrade(high, scale)
     low, high = (x.reshape(*x.shape[:2], c).transpose(2, 0, 1) for x in (low, high))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import modcrop, pair
-from .evaluate import score
+from .data import modcrop, pair, unit
+from .evaluate import mean_psnr
 from .model import SRCNN
 from .resize import imresize
 from .runs import read_log
@@ -84,7 +84,8 @@ def feature_maps(network: SRCNN, picture: np.ndarray, scale: int, layer: int = 1
     low, _ = pair(picture, scale, network.c)
     layers = network.layers[:layer]
     maps = np.maximum(network.ops.forward(low[None].astype(network.dtype), layers, "replicate"), 0)
-    return _tiles(list(maps[0]), f"{network.name}: feature maps of layer {layer}", 1.1, cmap="gray")
+    title = f"{network.name}: feature maps of layer {layer}"
+    return _tiles(list(maps[0]), title, 1.1, cmap="gray", vmin=0)
 
 
 def curve(
@@ -109,7 +110,11 @@ def curve(
         head, points = read_log(log)
         if log is logs[0] and "bicubic_psnr" in head:
             lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
-        axis.plot([p["samples"] for p in points], [p["psnr"] for p in points], label=name)
+        if not points:
+            raise ValueError(f"{log} has no line yet but the first: wait for the training")
+        marker = "." if len(points) == 1 else ""
+        x, y = ([point[what] for point in points] for what in ("samples", "psnr"))
+        axis.plot(x, y, marker=marker, label=name)
     for k, (name, level) in enumerate((lines or {}).items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
     axis.set_xlabel("back-propagated samples")
@@ -130,7 +135,7 @@ def crops(
     Parameters
     ----------
     network : SRCNN
-    picture : uint8 array (H, W), (H, W, 3) or (H, W, 4)
+    picture : array (H, W), (H, W, 3) or (H, W, 4), as `read_picture` returns it
     scale : int
     region : (x, y, width, height) in pixels, optional
         By default up to 120 x 120 around the middle. PSNR is that of Y of the whole picture.
@@ -151,15 +156,17 @@ def crops(
             f"the region {region} is not inside the picture, {width} x {height} pixels"
         )
     small = imresize(picture, scale=1 / scale)
-    both = score(network, *pair(picture, scale, network.c), scale)
+    pairs = [pair(picture, scale, network.c)]
+    bicubic, ours = (mean_psnr(which, pairs, scale) for which in (None, network))
     pictures = {
         "original": picture,
-        f"bicubic, {both.bicubic_psnr:.2f} dB": imresize(small, scale=scale),
-        f"{network.name}, {both.psnr:.2f} dB": upscale(small, scale, network),
+        f"bicubic, {bicubic:.2f} dB": imresize(small, scale=scale),
+        f"{network.name}, {ours:.2f} dB": upscale(small, scale, network),
     }
     figure = _figure(9, 3.2 * max(0.4, h / w) + 0.4)
     for axis, (name, whole) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
-        axis.imshow(whole[y : y + h, x : x + w], cmap="gray", vmin=0, vmax=255)
+        part = np.clip(unit(whole[y : y + h, x : x + w]), 0, 1)
+        axis.imshow(part, cmap="gray", vmin=0, vmax=1)
         axis.set_title(name, fontsize=10)
         axis.set_axis_off()
     return figure

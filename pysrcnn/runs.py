@@ -2,6 +2,13 @@
 
 The log is a file of JSON lines: the first says what was trained on what, each later one where
 training stood. `read_log` reads it back, for plots.
+
+    step, samples        done so far
+    loss                 average over the steps since the line before, or since it went on
+    psnr                 of the averaged weights on the validation pictures, in dB
+    seconds              all steps so far have taken, without validation
+    samples_per_second   since training was begun or went on, with validation
+    waiting              part of that time in which the network waited for pictures
 """
 
 import contextlib
@@ -27,7 +34,7 @@ __all__ = ["read_log", "run"]
 def run(
     training: Training, validation: list[Pair], checkpoint: Path, log: Path, every: int
 ) -> None:
-    """Do all steps that remain; every so many, and when stopped, write a checkpoint and the log.
+    """Do all steps that remain; every so many, write a checkpoint and a line of the log.
 
     Parameters
     ----------
@@ -42,19 +49,28 @@ def run(
     Raises
     ------
     KeyboardInterrupt
-        After the step during which Ctrl-C was pressed, with all of it saved.
+        After the step during which Ctrl-C was pressed, with a checkpoint of it.
+    ValueError
+        If the log to go on with is damaged or of another training.
+    FloatingPointError, OSError, ValueError
+        As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
     """
     recipe = training.recipe
+    head, lines = _head(training, validation), []
     if training.step > 0 and log.is_file():
-        head, lines = read_log(log)
+        known, lines = read_log(log)
         lines = [line for line in lines if line["step"] <= training.step]
-    else:
-        head, lines = _head(training, validation), []
+        differing = [name for name in head if head[name] != known.get(name)]
+        if differing:
+            raise ValueError(
+                f"{log} is of another training, in its {', '.join(differing)}: "
+                f"give the same pictures as before, or remove the log to begin a new one"
+            )
     _write_log(log, head, lines)
 
     losses = []
     begun, first, waited = time.perf_counter(), training.step, training.waited
-    with _ctrl_c_awaited() as stop, _reporter(training) as report:
+    with _ctrl_c_awaited() as stop, _reporter(training) as report, _saved(training, checkpoint):
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
@@ -67,8 +83,8 @@ def run(
                     "loss": round(float(np.mean(losses)), 9),
                     "psnr": round(decibels, 4),
                     "seconds": round(progress.seconds, 1),
-                    "samples_per_second": round(
-                        (progress.step - first) * recipe.batch / elapsed, 1
+                    "samples_per_second": float(
+                        f"{(progress.step - first) * recipe.batch / elapsed:.5g}"
                     ),
                     "waiting": round((training.waited - waited) / elapsed, 4),
                 }
@@ -189,6 +205,17 @@ def _plain(training: Training):
         )
 
     return report
+
+
+@contextlib.contextmanager
+def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
+    """What was done is saved if pictures cannot be read; another try may go on with it."""
+    try:
+        yield
+    except (OSError, ValueError):
+        if training.step > 0:
+            training.save(checkpoint)
+        raise
 
 
 @contextlib.contextmanager

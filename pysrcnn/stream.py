@@ -9,13 +9,14 @@ A script that uses this needs ``if __name__ == "__main__":`` around what it does
 process imports it.
 """
 
+import contextlib
 import functools
 import multiprocessing
 import os
 import signal
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -53,8 +54,10 @@ class Stream:
 
     Raises
     ------
+    OSError
+        From `batch`, if the reading process was stopped.
     ValueError
-        From `batch`, if no picture of a part can be used.
+        From `batch`, if no picture can be used.
     """
 
     def __init__(
@@ -98,43 +101,72 @@ class Stream:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._coming = None, {}
 
+    def read(self, paths: Sequence[str | os.PathLike]) -> list[Pair]:
+        """The pairs of these pictures, read at once, by the same rules as those to train on."""
+        read = [self._read(os.fspath(path), seed=(self.seed, k)) for k, path in enumerate(paths)]
+        return self._usable(zip(map(os.fspath, paths), read, strict=True))
+
     def _pairs(self, part: int) -> list[Pair]:
-        for wanted in (part, part + 1):
-            if wanted not in self._coming:
-                self._coming[wanted] = list(self._request(wanted))
-        pairs = []
         began = time.perf_counter()
-        for path, future in self._coming.pop(part):
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                raise OSError(
-                    "the process that reads pictures was stopped: go on with --resume"
-                ) from None
-            if isinstance(result, str):
-                self.skipped[path] = result
-            else:
-                pairs.append(result)
+        try:
+            for wanted in (part, part + 1):
+                if wanted not in self._coming:
+                    self._coming[wanted] = list(self._request(wanted))
+            pairs = self._results(self._coming.pop(part))
+            # If nothing in it can be used, it makes do with pictures of the parts after it.
+            for other in range(part + 1, part + 2 + len(self.paths) // PART):
+                pairs = pairs or self._results(self._request(other))
+        except BrokenProcessPool:
+            raise OSError(
+                "the process that reads pictures was stopped: go on with --resume"
+            ) from None
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:
-            raise ValueError(f"none of {PART} training pictures in a row can be used: {result}")
+            path, reason = next(iter(self.skipped.items()))
+            raise ValueError(
+                f"none of {len(self)} training pictures can be used: "
+                f"{path}: {reason.removeprefix(path).strip(' :')}"
+            )
         return pairs
 
     def _request(self, part: int) -> Iterator[tuple[str, Future]]:
         if self._pool is None:
             # A process, because reading would stop the steps for Python's lock; a new one, because
-            # one that is forked off a process with OpenMP threads can hang. Ctrl-C is not for it.
-            self._pool = ProcessPoolExecutor(
-                1,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=signal.signal,
-                initargs=(signal.SIGINT, signal.SIG_IGN),
-            )
+            # one that is forked off a process with OpenMP threads can hang.
+            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            with _no_ctrl_c():
+                self._pool.submit(signal.signal, signal.SIGINT, signal.SIG_IGN)
         for position in range(part * PART, (part + 1) * PART):
             epoch, place = divmod(position, len(self.paths))
             path = self.paths[_order(self.seed, epoch, len(self.paths))[place]]
             yield path, self._pool.submit(self._read, path, seed=(self.seed, position))
+
+    def _results(self, requests: Iterable[tuple[str, Future]]) -> list[Pair]:
+        requests = list(requests)  # all of them are asked for before any is awaited
+        return self._usable((path, future.result()) for path, future in requests)
+
+    def _usable(self, results: Iterable[tuple[str, Pair | str]]) -> list[Pair]:
+        pairs = []
+        for path, result in results:
+            if isinstance(result, str):
+                self.skipped[path] = result
+            else:
+                pairs.append(result)
+        return pairs
+
+
+@contextlib.contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """What is started in here never hears of Ctrl-C, which is for the process that trains."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 @functools.lru_cache(maxsize=2)
@@ -150,7 +182,8 @@ def _read(path: str, scale: int, c: int, smallest: int, seed: tuple[int, int]) -
         if min(height, width) < smallest:
             return f"{width} x {height} pixels, wanted at least {smallest} x {smallest}"
         rng = np.random.default_rng(seed)
-        i, j = (rng.integers(max(side - LARGEST, 0) + 1) for side in (height, width))
-        return pair(picture[i : i + LARGEST, j : j + LARGEST], scale, c)
+        largest = max(LARGEST, smallest + scale - 1)  # `smallest` remain after `modcrop`
+        i, j = (rng.integers(max(side - largest, 0) + 1) for side in (height, width))
+        return pair(picture[i : i + largest, j : j + largest], scale, c)
     except (ValueError, TypeError, OSError, MemoryError) as error:
         return str(error) or type(error).__name__

@@ -187,8 +187,7 @@ class Training:
         self.network = SRCNN.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )
-        if start is not None:
-            self._take(start)
+        self.start = self._take(start) if start else None
         take = functools.partial(RandomCrops, size=recipe.size)
         if recipe.stride is not None:
             take = functools.partial(SubImages, size=recipe.size, stride=recipe.stride)
@@ -206,12 +205,16 @@ class Training:
         self.step = 0
         self.seconds = 0.0
 
-    def _take(self, start: SRCNN) -> None:
+    def _take(self, start: SRCNN) -> str:
+        """Take the weights over; a short text that tells them from others."""
+        checksum = 0
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
             if given is None or given.shape != parameter.shape:
                 raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
             parameter[...] = given
+            checksum = zlib.crc32(np.ascontiguousarray(parameter), checksum)
+        return f"checksum {checksum:08x}"
 
     def run(self) -> Iterator[Progress]:
         """Do the remaining steps, one at each turn of the loop.
@@ -327,7 +330,8 @@ class Training:
 
     def _identity(self) -> dict:
         """What a checkpoint must agree in, to be gone on from."""
-        return {**self.recipe.as_dict(), "scale": self.scale, "pictures": self.data}
+        given = {"scale": self.scale, "pictures": self.data, "start": self.start}
+        return {**self.recipe.as_dict(), **given}
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All arrays that change in training, as a checkpoint names them."""

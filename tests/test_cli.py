@@ -19,11 +19,12 @@ import pysrcnn
 import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
-from pysrcnn import SRCNN, load
+from pysrcnn import SRCNN, cli, load
 from pysrcnn.cli import main
 from pysrcnn.optim import SGD, Adam
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.runs import read_log
+from pysrcnn.stream import Stream
 from pysrcnn.train import Training
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
@@ -386,7 +387,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
 def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsys, monkeypatch):
     Path("more").mkdir()
     Path("more/broken.png").write_bytes(b"no picture")
-    train = ("train", pictures, "more", "-s", "2", *TINY, "--stream", "--validation", pictures)
+    train = ("train", pictures, "more", "-s", "2", *TINY, "--stream")
     assert run(*train, "-o", "whole.npz") == 0
     err = capsys.readouterr().err
     assert "pictures that could not be used and were skipped: 1\n" in err
@@ -399,6 +400,58 @@ def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsy
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
+def test_a_streamed_training_goes_on_when_its_reader_was_stopped(
+    folder, pictures, capsys, monkeypatch
+):
+    train = ("train", pictures, "-s", "2", *TINY, "--stream")
+    assert run(*train, "-o", "whole.npz") == 0
+    capsys.readouterr()
+
+    def stopped(self, step, size, sampler):
+        if step == 5:
+            raise OSError("the process that reads pictures was stopped")
+        return batch(self, step, size, sampler)
+
+    batch = Stream.batch
+    with monkeypatch.context() as patch:
+        patch.setattr(Stream, "batch", stopped)
+        assert run(*train, "-o", "parts.npz") == 1
+    assert capsys.readouterr().err == "pysrcnn: the process that reads pictures was stopped\n"
+    with np.load("parts.checkpoint") as file:
+        assert json.loads(str(file["state"]))["step"] == 5
+    assert run(*train, "-o", "parts.npz", "--resume") == 0
+    whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_bad_pictures_are_not_validated_on(folder, capsys):
+    Path("more").mkdir()
+    for k in range(22):
+        write_picture(f"more/{k:02}.png", picture_of(30, 40, 3))
+    Path("more/00.png").write_bytes(b"no picture")  # the 1st and the 21st are held back
+    assert run("train", "more", "-s", "2", "-o", "a.npz", *TINY, "--stream") == 0
+    out, err = capsys.readouterr()
+    assert "20 pictures, 6 steps" in out and "PSNR on 1 pictures" in out
+    assert "skipped: 1\n" in err and "more/00.png" in err
+    Path("more/20.png").write_bytes(b"")
+    assert run("train", "more", "-s", "2", "-o", "b.npz", *TINY, "--stream") == 2
+    assert "none of the 2 pictures held back can be used (more/00.png" in capsys.readouterr().err
+
+
+def test_pictures_are_trained_on_once_or_watched(folder):
+    for count, watched in ((1, 1), (20, 1), (21, 2), (390, 20), (401, 20), (1000, 20)):
+        place = Path(f"{count}")
+        (place / "below").mkdir(parents=True)
+        for k in range(count):
+            (place / "below" / f"{k}.png").touch()
+        pictures, held_back = cli._split([place, place / "below"], None)
+        assert len(held_back) == watched and len(pictures) == max(1, count - watched)
+        assert not set(pictures) & set(held_back) or count == 1
+    (Path("20") / "other.png").touch()
+    pictures, watched = cli._split([Path("20")], folder / "20" / "below")
+    assert pictures == [Path("20/other.png")] and len(watched) == 20
+
+
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
     train = ("train", pictures, "-o", "mine.npz", *TINY)
     with monkeypatch.context() as patch:
@@ -409,8 +462,27 @@ def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypa
     assert run(*train, "-s", "2", "--resume", "--batch", "5") == 2
     assert "was made with another recipe: batch 4, now 5" in capsys.readouterr().err
     assert run(*train, "-s", "3", "--resume") == 2  # half of the steps at x2, half at x3
+    start = folder.parent / "weights" / "9-1-5_x3.npz"
+    assert run(*train, "-s", "2", "--resume", "--start", start) == 2
     assert Path("mine.checkpoint").read_bytes() == before
     assert not Path("mine.npz").exists()
+
+
+def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypatch):
+    for name, seed in (("some", 1), ("others", 2)):
+        Path(name).mkdir()
+        write_picture(f"{name}/a.png", picture_of(20, 30, 3, seed=seed))
+    train = ("train", pictures, "-o", "mine.npz", *TINY, "-s", "2", "--validation")
+    with monkeypatch.context() as patch:
+        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
+        assert run(*train, "some") == 130
+    capsys.readouterr()
+    log = Path("mine.log").read_bytes()
+    assert run(*train, "others", "--resume") == 2
+    err = capsys.readouterr().err
+    assert "mine.log is of another training, in its bicubic_psnr: give the same pictures" in err
+    assert Path("mine.log").read_bytes() == log
+    assert run(*train, "some", "--resume") == 0
 
 
 def test_a_damaged_checkpoint(folder, pictures, capsys):

@@ -47,6 +47,8 @@ def test_feature_maps():
     first, second = (images(plots.feature_maps(net, picture, 2, layer)) for layer in (1, 2))
     assert (len(first), len(second)) == (10, 4)
     assert all(s.shape == (20, 30) and s.min() >= 0 for s in first + second)
+    figure = plots.feature_maps(net, picture, 2)
+    assert {axis.images[0].norm.vmin for axis in figure.axes if axis.images} == {0}
     for layer in (0, 3):
         with pytest.raises(ValueError, match=f"layer is {layer}, wanted 1 to 2"):
             plots.feature_maps(net, picture, 2, layer)
@@ -60,10 +62,33 @@ def test_curve(log):
     assert set(data["bicubic"][:, 1]) == {30.25} and set(data["sparse coding"][:, 1]) == {31.42}
 
 
+def test_a_curve_of_one_point_and_of_none(log):
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:2]))
+    (axis,) = plots.curve([log]).axes
+    assert axis.lines[0].get_marker() == "."
+    log.write_text(lines[0])
+    with pytest.raises(ValueError, match="mine.log has no line yet"):
+        plots.curve([log])
+
+
+@pytest.mark.parametrize("kind", ["uint16", "grey uint16", "float"])
+def test_crops_of_other_pictures(kind):
+    picture = np.random.default_rng(0).random((40, 60, 3))
+    if "grey" in kind:
+        picture = picture[:, :, 0]
+    if "uint16" in kind:
+        picture = np.uint16(65535 * picture)
+    original, bicubic, ours = images(plots.crops(network(), picture, 2))
+    for shown in (original, bicubic):
+        assert 0 <= shown.min() < 0.3 and 0.7 < shown.max() <= 1
+    assert 0 <= ours.min() <= ours.max() <= 1
+
+
 def test_crops():
     picture = np.random.default_rng(0).integers(0, 256, (40, 61, 3), np.uint8)
     original, bicubic, ours = images(plots.crops(network(), picture, 2, (10, 5, 20, 30)))
-    assert np.array_equal(original, picture[5:35, 10:30])
+    assert np.allclose(original, picture[5:35, 10:30] / 255)
     assert bicubic.shape == ours.shape == original.shape
     assert not np.array_equal(bicubic, ours)
     with pytest.raises(

@@ -1,7 +1,9 @@
 """Streaming: the batches it gives, what it skips, and training that goes on from a checkpoint."""
 
+import functools
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -74,11 +76,56 @@ def test_what_cannot_be_used_is_counted_and_named(paths):
 
 def test_nothing_can_be_used(paths):
     with pytest.raises(
-        ValueError, match="none of 3 training pictures in a row can be used: .*1.png"
+        ValueError, match="none of 3 training pictures can be used: .*1.png: is damaged"
     ):
         batches([paths[1]] * 3, [0])
     with pytest.raises(ValueError, match="no training pictures"):
         Stream([], 2, 1, 20, 0)
+
+
+def test_a_part_without_usable_pictures_uses_those_of_others(paths):
+    mostly_bad = [paths[1], paths[4], paths[5]] * 3 + [paths[0]]
+    found, stream = batches(mostly_bad, range(0, 24, 3))
+    assert len(found) == 8 and len(stream.skipped) == 3
+    again, _ = batches(mostly_bad, [9])
+    assert np.array_equal(found[3][0], again[0][0])
+
+
+def test_reading_at_once_follows_the_same_rules(paths):
+    stream = Stream(paths, 2, 1, smallest=20, seed=0)
+    pairs = stream.read(paths)
+    assert [low.shape for low, _ in pairs] == [(1, side, 40) for side in (30, 32, 32, 36)]
+    assert len(stream.skipped) == 3
+
+
+def test_the_reading_process_is_stopped(paths):
+    take = functools.partial(RandomCrops, size=20, margin=6, seed=0)
+    stream = Stream(paths, 2, 1, smallest=20, seed=0)
+    stream.batch(0, 5, take)
+    (reader,) = stream._pool._processes.values()
+    os.kill(reader.pid, signal.SIGTERM)
+    reader.join()
+    with pytest.raises(OSError, match="process that reads pictures was stopped: go on with --res"):
+        for step in range(1, 10):
+            stream.batch(step, 5, take)
+    stream.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="as on Windows")
+def test_the_reading_process_does_not_hear_ctrl_c(paths):
+    stream = Stream(paths, 2, 1, smallest=20, seed=0)
+    stream._pairs(0)
+    (reader,) = stream._pool._processes.values()
+    os.kill(reader.pid, signal.SIGINT)
+    assert stream._pairs(1) and reader.is_alive()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    stream.close()
+
+
+def test_sub_images_larger_than_the_regions(tmp_path):
+    write_picture(tmp_path / "a.png", np.zeros((700, 601), np.uint8))
+    low, _ = pysrcnn.stream._read(str(tmp_path / "a.png"), 3, 1, 512, (0, 0))
+    assert low.shape == (1, 513, 513)
 
 
 def test_of_a_large_picture_a_region_is_used(tmp_path):
