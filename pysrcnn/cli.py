@@ -27,7 +27,7 @@ from .model import SRCNN, load, shipped
 from .pictures import check_output, list_pictures, read_picture, write_picture
 from .runs import run
 from .stream import Stream
-from .train import RECIPES, Recipe, Training
+from .train import RATES, RECIPES, Recipe, Training
 from .upscale import upscale
 
 __all__ = ["main"]
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
     )
-    command.add_argument("--optimizer", choices=("adam", "sgd"), help="sgd: with momentum 0.9")
+    command.add_argument("--optimizer", choices=RATES, help="sgd: with momentum 0.9")
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
         help="of all layers but the last; the last layer and the biases keep their ratio to it",
@@ -321,6 +321,10 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     changes = {name: value for name, value in given.items() if value is not None}
     if options.stride is not None:
         changes["stride"] = options.stride or None
+    if options.optimizer not in (None, recipe.optimizer):
+        rate, last = RATES[options.optimizer]
+        changes |= {"learning_rate": rate, "last_learning_rate": last, "paper_loss": False}
+        recipe = dataclasses.replace(recipe, **changes)
     if options.learning_rate is not None:
         ratio = recipe.last_learning_rate / recipe.learning_rate
         changes["learning_rate"] = options.learning_rate

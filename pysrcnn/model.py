@@ -142,8 +142,10 @@ class SRCNN:
             "he": from N(0, 2 / (C f f)), which keeps the size of the values through layers with
             ReLU (He et al., 2015).
             "identity": He, but the first filter of each layer (for RGB: the first three) hands the
-            picture on unchanged, and the last layer's other weights are a fiftieth of He's: the
-            untrained network returns nearly its input, the bicubic picture, and learns the rest.
+            picture on unchanged, the other filters of all layers but the last have a mean of zero,
+            so that brightness alone does not silence them, and the last layer's other weights are
+            a fiftieth of He's: the untrained network returns nearly its input, the bicubic
+            picture, and learns the rest.
         seed : int
         """
         rng = np.random.default_rng(seed)
@@ -164,11 +166,14 @@ class SRCNN:
                     w[:, : self.c] = 0  # no other filter reads the picture on its way
                 if k == len(self.sizes):
                     w *= 0.02
+                else:
+                    w[: self.c] = 0
+                    others = w[self.c :, self.c if k > 1 else 0 :]
+                    if others.size:
+                        others -= others.mean(axis=(1, 2, 3), keepdims=True)
                 for c in range(self.c):
                     w[c, : self.c] = 0
                     w[c, c, f // 2, f // 2] = 1
-                    if k < len(self.sizes):
-                        w[c, self.c :] = 0
 
     @property
     def name(self) -> str:

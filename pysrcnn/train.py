@@ -25,13 +25,16 @@ import numpy as np
 from ._files import written_whole
 from .data import RandomCrops, SubImages
 from .model import SRCNN
-from .optim import SGD, Adam
+from .optim import SGD, Adam, Muon
 from .stream import Stream
 
-__all__ = ["RECIPES", "Progress", "Recipe", "Training"]
+__all__ = ["RATES", "RECIPES", "Progress", "Recipe", "Training"]
 
 
-_OPTIMIZERS = {"sgd": SGD, "adam": Adam}
+_OPTIMIZERS = {"sgd": SGD, "adam": Adam, "muon": Muon}
+
+# (learning_rate, last_learning_rate) that suit each, for the loss of this package
+RATES = {"sgd": (2.2e-2, 2.2e-3), "adam": (1e-3, 1e-3), "muon": (1e-2, 1e-3)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,12 @@ class Recipe:
     ----------
     sizes, filters, c : the network, see `SRCNN.from_stack`
     init : how the weights start, see `SRCNN.initialise`
-    optimizer : "sgd" (momentum 0.9) or "adam"
+    centred : bool
+        Whether the filters of layer 1, but the first c, which "identity" has hand the picture on,
+        are kept at a mean of zero. The input is nearly constant over a filter, and its mean is
+        most of it: a filter whose mean drifts answers to brightness, and soon always or never. Of
+        the 64 filters of a 9-5-5 trained without this, 43 were silent in the end.
+    optimizer : "sgd" (momentum 0.9), "adam" or "muon"
     learning_rate : of the weights of all layers but the last
     last_learning_rate : of the last layer's weights, and of all biases
     paper_loss : bool
@@ -61,9 +69,10 @@ class Recipe:
     filters: tuple[int, ...] = (64, 32)
     c: int = 1
     init: str = "identity"
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    last_learning_rate: float = 1e-3
+    centred: bool = True
+    optimizer: str = "muon"
+    learning_rate: float = RATES["muon"][0]
+    last_learning_rate: float = RATES["muon"][1]
     paper_loss: bool = False
     warmup: int = 1000
     cosine: bool = True
@@ -88,7 +97,8 @@ class Recipe:
         if not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
         if self.optimizer not in _OPTIMIZERS:
-            raise ValueError(f'optimizer is "sgd" or "adam", got {self.optimizer!r}')
+            known = ", ".join(_OPTIMIZERS)
+            raise ValueError(f"optimizer is one of {known}, got {self.optimizer!r}")
 
     def rates(self) -> dict[str, float]:
         """The learning rate of each parameter, for the loss of this package."""
@@ -120,6 +130,7 @@ RECIPES = {
     "modern": Recipe(),
     "paper": Recipe(
         init="paper",
+        centred=False,
         optimizer="sgd",
         learning_rate=1e-4,
         last_learning_rate=1e-5,
@@ -237,6 +248,9 @@ class Training:
             before = {name: p.copy() for name, p in parameters.items()}
             with np.errstate(over="ignore", invalid="ignore"):  # reported below, in a sentence
                 self.optimizer.step(gradients, factor)
+            if recipe.centred:
+                others = parameters["W1"][recipe.c :]
+                others -= others.mean(axis=(1, 2, 3), keepdims=True)
             if not all(np.isfinite(p).all() for p in parameters.values()):
                 for name, parameter in parameters.items():
                     parameter[...] = before[name]

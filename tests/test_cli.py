@@ -21,7 +21,7 @@ import pysrcnn.model
 import pysrcnn.runs
 from pysrcnn import SRCNN, cli, load
 from pysrcnn.cli import main
-from pysrcnn.optim import SGD, Adam
+from pysrcnn.optim import SGD, Muon
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.runs import read_log
 from pysrcnn.stream import Stream
@@ -290,7 +290,7 @@ TINY += ("--network", "3-1-3", "--filters", "9-8")
 def test_training_gives_weights(folder, pictures, capsys):
     assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--seed", "3") == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("3-1-3 x2: 2 pictures, 6 steps of 4 sub-images, adam; PSNR on 1 pic")
+    assert out[0].startswith("3-1-3 x2: 2 pictures, 6 steps of 4 sub-images, muon; PSNR on 1 pic")
     assert [line.split()[:2] for line in out[1:-1]] == [["step", f"{k}/6"] for k in (2, 4, 6)]
     assert all("PSNR" in line and len(line) <= 80 for line in out[1:-1])
     assert out[-1].startswith("mine.npz: <SRCNN 3-1-3, filters=(9, 8), c=1, float32, scale=2>")
@@ -365,7 +365,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     owner, name, call = INTERRUPTIONS[moment]
     with monkeypatch.context() as patch:
         if owner is None:
-            owner = SGD if "sgd" in more else Adam
+            owner = SGD if "sgd" in more else Muon
         patch.setattr(owner, name, interrupted_once(getattr(owner, name), call))
         assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more) == 130
     err = capsys.readouterr().err

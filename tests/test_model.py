@@ -182,6 +182,13 @@ def test_identity_hands_the_picture_on(sizes, filters, c):
     assert np.abs(network.forward(x) - x).max() < 1e-6  # ... but for the small last weights
 
 
+def test_identity_has_no_filters_that_answer_to_brightness():
+    network = SRCNN.from_stack((5, 3, 1, 3), (8, 5, 4), 3, init="identity", seed=4)
+    for k, first in ((1, 0), (2, 3), (3, 3)):
+        others = network.parameters[f"W{k}"][3:, first:]
+        assert np.abs(others.mean(axis=(1, 2, 3))).max() < 1e-7 and np.abs(others).min() > 0
+
+
 def test_identity_is_near_the_bicubic_picture_for_the_network_of_the_paper():
     network = SRCNN(init="identity", ops=reference)
     x = np.random.default_rng(6).random((1, 1, 40, 40), np.float32)

@@ -1,4 +1,5 @@
-"""SGD against Eq. 5 of the paper, Adam against Algorithm 1 of its paper, both written out here."""
+"""SGD against Eq. 5 of the paper, Adam against Algorithm 1 of its paper, Muon against the singular
+value decomposition, each written out here."""
 
 import math
 import re
@@ -6,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from pysrcnn.optim import SGD, Adam
+from pysrcnn.optim import SGD, Adam, Muon, orthogonalised
 
 SHAPES = {"W1": (3, 2, 3, 3), "B1": (3,), "W2": (1, 3, 1, 1), "B2": (1,)}
 RATES = {"W1": 0.1, "B1": 0.01, "W2": 0.03, "B2": 0.5}
 FACTORS = [1.0, 0.5, 2.0, 0.0, 1.0, 0.25]
-BOTH = pytest.mark.parametrize("make", [SGD, Adam], ids=["sgd", "adam"])
+ALL = pytest.mark.parametrize("make", [SGD, Adam, Muon], ids=["sgd", "adam", "muon"])
 
 
 def start(dtype=np.float64):
@@ -111,7 +112,51 @@ def test_the_first_step_of_adam_is_the_learning_rate_whatever_the_gradient():
         assert np.allclose(moved, -RATES[name] * np.sign(gradient), rtol=1e-2)
 
 
-@BOTH
+def made_equal(matrix):
+    """U f(S) V^T, where f brings singular values, relative to their norm, near to 1."""
+    u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    s = s / np.linalg.norm(s)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s) @ v
+
+
+@pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5), (1, 7), (7, 1)])
+def test_orthogonalised(shape):
+    rng = np.random.default_rng(3)
+    matrix = rng.standard_normal(shape) * 10.0 ** rng.integers(-2, 1, shape)
+    ours = orthogonalised(matrix)
+    assert np.allclose(ours, made_equal(matrix), atol=1e-12)
+    sizes = np.linalg.svd(ours, compute_uv=False)
+    sizes = sizes[np.linalg.svd(matrix, compute_uv=False) > np.linalg.norm(matrix) / 500]
+    assert 0.65 < sizes.min() and sizes.max() < 1.25
+    assert np.allclose(orthogonalised(1000 * matrix), ours, atol=1e-12)
+    assert not orthogonalised(np.zeros(shape, np.float32)).any()
+
+
+@pytest.mark.parametrize("momentum", [0.95, 0.5])
+def test_muon_moves_all_directions_by_the_same(momentum):
+    ours = run(Muon(start(), RATES, momentum), FACTORS)
+    wanted = hand_written_adam(0.9, 0.999, 1e-8, FACTORS)  # of biases and of the last layer
+    w, mean = start()["W1"].reshape(3, 18), np.zeros((3, 18))
+    for step, factor in enumerate(FACTORS):
+        g = gradients(step)["W1"].reshape(3, 18)
+        mean = momentum * mean + (1 - momentum) * g
+        ahead = momentum * mean + (1 - momentum) * g
+        w = w - factor * RATES["W1"] * made_equal(ahead)
+    wanted["W1"] = w.reshape(3, 2, 3, 3)
+    assert equal(ours, wanted, 1e-12)
+
+
+def test_the_step_of_muon_where_filters_outnumber_their_weights():
+    w = np.zeros((12, 3, 1, 1))
+    parameters = {"W1": w, "B1": np.zeros(12), "W2": np.zeros((1, 12, 1, 1)), "B2": np.zeros(1)}
+    g = {n: np.random.default_rng(4).standard_normal(p.shape) for n, p in parameters.items()}
+    Muon(parameters, 0.1).step(g)
+    assert np.allclose(w[:, :, 0, 0], -0.1 * 2 * made_equal(g["W1"][:, :, 0, 0]), atol=1e-12)
+
+
+@ALL
 def test_float32_stays_float32_and_near_float64(make):
     ours = run(make(start(np.float32), RATES), FACTORS, dtype=np.float32)
     wanted = run(make(start(), RATES), FACTORS)
@@ -119,7 +164,7 @@ def test_float32_stays_float32_and_near_float64(make):
     assert equal(ours, wanted, 1e-5)
 
 
-@BOTH
+@ALL
 def test_parameters_move_in_place_and_gradients_stay(make):
     parameters = start()
     arrays = dict(parameters)
@@ -133,7 +178,7 @@ def test_parameters_move_in_place_and_gradients_stay(make):
         assert np.array_equal(given[name], copies[name])
 
 
-@BOTH
+@ALL
 def test_a_factor_of_zero_and_zero_gradients_move_nothing(make):
     optimizer = make(start(), RATES)
     optimizer.step(gradients(0), 0.0)
@@ -141,7 +186,7 @@ def test_a_factor_of_zero_and_zero_gradients_move_nothing(make):
     assert all(np.array_equal(p, start()[n]) for n, p in optimizer.parameters.items())
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_going_on_from_a_state_is_never_having_stopped(make, dtype):
     whole = run(make(start(dtype), RATES), FACTORS, dtype=dtype)
@@ -158,22 +203,23 @@ def test_going_on_from_a_state_is_never_having_stopped(make, dtype):
         assert np.array_equal(array, state[name])
 
 
-@BOTH
+@ALL
 def test_a_state_is_flat_arrays_and_complete(make):
     optimizer = make(start(), RATES)
     run(optimizer, FACTORS)
     state = optimizer.state()
-    memories = {SGD: ["velocity"], Adam: ["mean", "square"]}[make]
+    memories = ["velocity"] if make is SGD else ["mean", "square"]
     assert state.keys() == {"steps", *(f"{m}.{n}" for m in memories for n in SHAPES)}
     assert all(isinstance(array, np.ndarray) for array in state.values())
     assert state["steps"] == len(FACTORS)
     for memory in memories:
         for name, shape in SHAPES.items():
             assert state[f"{memory}.{name}"].shape == shape
-            assert state[f"{memory}.{name}"].any()
+            unused = make is Muon and f"{memory}.{name}" == "square.W1"
+            assert state[f"{memory}.{name}"].any() != unused
 
 
-@BOTH
+@ALL
 def test_a_state_that_does_not_fit_is_refused(make):
     optimizer = make(start(), RATES)
     run(optimizer, FACTORS)
@@ -187,7 +233,7 @@ def test_a_state_that_does_not_fit_is_refused(make):
         make(start(), RATES).load_state({**state, memory: np.zeros((1, 1, 1, 1))})
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("names", [["W1", "B1", "W2"], [*SHAPES, "W3"], []])
 def test_rates_are_for_just_the_parameters(make, names):
     words = f"learning rates are given for {sorted(names)}, the parameters are"

@@ -22,12 +22,16 @@ TINY = Recipe(
     steps=40,
     batch=4,
     size=13,
+    optimizer="adam",
     learning_rate=2e-3,
     last_learning_rate=1e-3,
     average=0.9,
 )
-SGD = replace(TINY, optimizer="sgd", learning_rate=0.02, last_learning_rate=0.002, init="he")
-OPTIMIZERS = pytest.mark.parametrize("recipe", [SGD, TINY], ids=["sgd", "adam"])
+MUON = replace(TINY, optimizer="muon", learning_rate=2e-2)
+SGD = replace(
+    TINY, optimizer="sgd", centred=False, learning_rate=0.02, last_learning_rate=0.002, init="he"
+)
+OPTIMIZERS = pytest.mark.parametrize("recipe", [SGD, TINY, MUON], ids=["sgd", "adam", "muon"])
 STRIDES = pytest.mark.parametrize("stride", [None, 5], ids=["crops", "grid"])
 
 
@@ -117,8 +121,8 @@ def test_the_loss_goes_down(stride, c):
 
 @pytest.mark.parametrize(
     "recipe, rates, left",
-    [(SGD, (0.05, 0.01), 0.3), (TINY, (0.01, 0.01), 0.02)],
-    ids=["sgd", "adam"],
+    [(SGD, (0.05, 0.01), 0.3), (TINY, (0.01, 0.01), 0.02), (MUON, (0.02, 0.01), 0.02)],
+    ids=["sgd", "adam", "muon"],
 )
 def test_one_patch_is_learnt_by_heart(recipe, rates, left):
     low, high = PAIRS[0]
@@ -136,6 +140,22 @@ def test_one_patch_is_learnt_by_heart(recipe, rates, left):
     assert all(np.array_equal(low, patch[0][0]) for low in training.batch(0, 9)[0])
     losses = run(training)
     assert np.mean(losses[-10:]) < left * losses[0]
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_centred_filters_keep_a_mean_of_zero(c):
+    def means(recipe):
+        training = Training(replace(recipe, c=c, learning_rate=0.05), pairs_of(c))
+        run(training)
+        return [
+            np.abs(w["W1"].mean(axis=(1, 2, 3)))
+            for w in (training.network.parameters, training.average)
+        ]
+
+    for mean in means(MUON):
+        assert mean[:c].min() > 1e-4 and mean[c:].max() < 1e-7
+    for mean in means(replace(MUON, centred=False)):
+        assert mean.min() > 1e-6 and mean[c:].max() > 1e-3
 
 
 # ------------------------------------------------------------------------------ to the same weights
@@ -489,7 +509,7 @@ def test_the_result_is_a_copy_with_a_card(tmp_path):
 
 
 def test_recipes_are_json_and_back():
-    for recipe in (*RECIPES.values(), TINY, SGD):
+    for recipe in (*RECIPES.values(), TINY, MUON, SGD):
         card = json.loads(json.dumps(recipe.as_dict()))
         assert card == recipe.as_dict()
         again = Recipe(**{n: tuple(v) if isinstance(v, list) else v for n, v in card.items()})
@@ -497,7 +517,7 @@ def test_recipes_are_json_and_back():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match='optimizer is "sgd" or "adam", got \'lbfgs\''):
+    with pytest.raises(ValueError, match="optimizer is one of sgd, adam, muon, got 'lbfgs'"):
         Training(replace(TINY, optimizer="lbfgs"), PAIRS)
     with pytest.raises(ValueError, match="smaller than a sub-image of 60 x 60"):
         Training(replace(TINY, size=60), PAIRS)
