@@ -117,6 +117,8 @@ def curve(
         axis.plot(x, y, marker=marker, label=name)
     for k, (name, level) in enumerate((lines or {}).items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
+    if lines:  # what lies far below bicubic would press the rest together
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], min(lines.values()) - 1))
     axis.set_xlabel("back-propagated samples")
     axis.set_ylabel("average PSNR (dB)")
     axis.grid(alpha=0.3)

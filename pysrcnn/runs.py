@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +26,19 @@ import numpy as np
 from ._files import written_whole
 from .data import Pair
 from .evaluate import mean_psnr
+from .model import SRCNN
 from .train import Progress, Training
 
 __all__ = ["read_log", "run"]
 
 
 def run(
-    training: Training, validation: list[Pair], checkpoint: Path, log: Path, every: int
+    training: Training,
+    validation: list[Pair],
+    checkpoint: Path,
+    log: Path,
+    every: int,
+    measure: Callable[[SRCNN | None, list[Pair], int], float] | None = None,
 ) -> None:
     """Do all steps that remain; every so many, write a checkpoint and a line of the log.
 
@@ -45,6 +51,8 @@ def run(
     checkpoint, log : path
     every : int
         Steps.
+    measure : function of (network or None for bicubic, validation, scale), optional
+        What is logged as PSNR; by default `mean_psnr`.
 
     Raises
     ------
@@ -56,7 +64,8 @@ def run(
         As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
     """
     recipe = training.recipe
-    head, lines = _head(training, validation), []
+    measure = measure or mean_psnr
+    head, lines = _head(training, validation, measure), []
     if training.step > 0 and log.is_file():
         known, lines = read_log(log)
         lines = [line for line in lines if line["step"] <= training.step]
@@ -74,7 +83,7 @@ def run(
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
-                decibels = mean_psnr(training.result(), validation, training.scale)
+                decibels = measure(training.result(), validation, training.scale)
                 training.save(checkpoint)
                 elapsed = time.perf_counter() - begun
                 line = {
@@ -104,14 +113,14 @@ def run(
 # ----------------------------------------------------------------------------------------- the log
 
 
-def _head(training: Training, validation: list[Pair]) -> dict:
+def _head(training: Training, validation: list[Pair], measure: Callable) -> dict:
     return {
         "network": training.network.name,
         "scale": training.scale,
         "pictures": training.data,
         "recipe": training.recipe.as_dict(),
         "validation": len(validation),
-        "bicubic_psnr": round(mean_psnr(None, validation, training.scale), 4),
+        "bicubic_psnr": round(measure(None, validation, training.scale), 4),
     }
 
 

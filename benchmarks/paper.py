@@ -1,0 +1,357 @@
+"""The experiments of the paper, run again: python -m benchmarks.paper EXPERIMENT --data FOLDER
+
+Each entry of an experiment is trained with the same number of steps, by the modern recipe unless
+its name says otherwise, and scored on Set5 at x3 at the end; nothing is chosen by that score. It
+writes a table (also printed), JSON, the logs of training and a plot of them to
+benchmarks/results/paper. --quick takes minutes and shows that all runs, not how good it gets.
+
+Training that was interrupted goes on where it was, when the command is given again.
+`python -m benchmarks.paper_page` makes docs/paper.md of the results.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from pysrcnn import SRCNN, load, plots
+from pysrcnn._files import written_whole
+from pysrcnn.color import rgb_to_ycbcr
+from pysrcnn.data import Pair, pair, read_pairs, unit
+from pysrcnn.evaluate import average, evaluate
+from pysrcnn.metrics import psnr
+from pysrcnn.model import shipped
+from pysrcnn.pictures import list_pictures, read_picture
+from pysrcnn.runs import read_log, run
+from pysrcnn.train import RECIPES, Recipe, Training
+
+from . import harness
+
+SCALE = 3
+STEPS, QUICK = 20_000, 300  # of each entry
+SAMPLES_OF_PAPER = 4_000_000  # of the paper's recipe in `convergence`; its authors took 8e8
+LARGE = ("T91", "BSDS200", "General100")
+MODERN, PAPER = RECIPES["modern"], RECIPES["paper"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a table.
+
+    Attributes
+    ----------
+    name : of the line, and of the files
+    recipe : its number of steps is set by the experiment
+    folders : of the training pictures
+    colour : "Y", "RGB" or "YCbCr", what the network is given
+    before : channels that the loss is restricted to in the first half of the steps
+    samples : back-propagated samples, if another number than steps times batch
+    """
+
+    name: str
+    recipe: Recipe
+    folders: tuple[str, ...] = LARGE
+    colour: str = "Y"
+    before: tuple[int, ...] = ()
+    samples: int | None = None
+
+
+def _network(sizes: str, *filters: int, recipe: Recipe = MODERN, **changes) -> Recipe:
+    sizes = tuple(int(f) for f in sizes.split("-"))
+    return dataclasses.replace(
+        recipe, sizes=sizes, filters=filters or (64, 32, 16)[: len(sizes) - 1], **changes
+    )
+
+
+def _depth() -> list[Entry]:
+    he = {"init": "he", "paper_loss": False, "learning_rate": 1e-2, "last_learning_rate": 1e-3}
+    entries = []
+    for sizes in ("9-1-5", "9-1-1-5", "9-3-1-5", "9-3-3-5"):
+        entries += [
+            Entry(f"{sizes} paper", _network(sizes, recipe=PAPER)),
+            Entry(f"{sizes} He", _network(sizes, recipe=PAPER, **he)),
+            Entry(sizes, _network(sizes)),
+        ]
+    return entries
+
+
+EXPERIMENTS = {
+    "filters": [
+        Entry(f"{n1}-{n2}", _network("9-1-5", n1, n2)) for n1, n2 in ((128, 64), (64, 32), (32, 16))
+    ],
+    "sizes": [Entry(sizes, _network(sizes)) for sizes in ("9-1-5", "9-3-5", "9-5-5", "11-1-7")],
+    "depth": _depth(),
+    "data": [
+        Entry("T91", MODERN, ("T91",)),
+        Entry("T91 + BSDS200 + General100", MODERN, LARGE),
+    ],
+    "colour": [
+        Entry("Y only", MODERN, ("T91",)),
+        Entry("YCbCr", _network("9-1-5", c=3), ("T91",), "YCbCr"),
+        Entry("Y pre-train", _network("9-1-5", c=3), ("T91",), "YCbCr", (0,)),
+        Entry("CbCr pre-train", _network("9-1-5", c=3), ("T91",), "YCbCr", (1, 2)),
+        Entry("RGB", _network("9-1-5", c=3), ("T91",), "RGB"),
+    ],
+    "convergence": [
+        Entry("paper", PAPER, ("T91",), samples=SAMPLES_OF_PAPER),
+        Entry("modern", MODERN, ("T91",)),
+    ],
+}
+
+
+# ---------------------------------------------------------------------------------------- pictures
+
+
+def _pairs(paths: list[Path], colour: str, smallest: int = 1) -> list[Pair]:
+    if colour != "YCbCr":
+        return read_pairs(paths, SCALE, 1 if colour == "Y" else 3, smallest)
+    return [pair(_ycbcr(read_picture(path)), SCALE, 3) for path in paths]
+
+
+def _ycbcr(picture: np.ndarray) -> np.ndarray:
+    """float64 (H, W, 3) in 0..1, rounded to the levels of uint8."""
+    rgb = unit(picture)
+    rgb = np.dstack([rgb] * 3) if rgb.ndim == 2 else rgb[:, :, :3]
+    return np.floor(rgb_to_ycbcr(rgb) * 255 + 0.5) / 255
+
+
+def _training_paths(data: Path, entry: Entry) -> list[Path]:
+    paths = [path for folder in entry.folders for path in list_pictures(data / folder)]
+    large = []
+    for path in paths:
+        if min(read_picture(path).shape[:2]) - SCALE + 1 >= entry.recipe.size:
+            large.append(path)
+    return large
+
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[SRCNN, Path]:
+    """The trained network and its log; of a training that was done before, what it gave."""
+    batch = entry.recipe.batch
+    steps = options.steps
+    if entry.samples and not options.quick:
+        steps = entry.samples // batch
+    elif batch != MODERN.batch:
+        steps = steps * MODERN.batch // batch  # as many samples
+    place = options.work / name / entry.name.replace(" ", "_")
+    place.mkdir(parents=True, exist_ok=True)
+    log = options.output / name / f"{entry.name.replace(' ', '_')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+
+    pairs = _pairs(_training_paths(options.data, entry), entry.colour)
+    tests = _pairs(list_pictures(options.data / "Set5"), entry.colour)
+    start = None
+    if entry.before:
+        recipe = dataclasses.replace(entry.recipe, steps=steps // 2)
+        first = Training(recipe, pairs, scale=SCALE)
+        first.batch = functools.partial(_only, first, first.batch, entry.before)
+        start = _finish(first, tests, place / "first", place / "first.log", entry)
+        steps -= steps // 2
+    recipe = dataclasses.replace(entry.recipe, steps=steps)
+    training = Training(recipe, pairs, start, SCALE)
+    return _finish(training, tests, place / "network", log, entry), log
+
+
+def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry: Entry) -> SRCNN:
+    weights, checkpoint = place.with_suffix(".npz"), place.with_suffix(".checkpoint")
+    identity = [training.recipe.as_dict(), training.data, training.start]
+    if weights.is_file() and log.is_file():
+        network = load(weights, SCALE)
+        if network.card.get("identity") == identity:
+            return network
+    if checkpoint.is_file():
+        training.load(checkpoint)
+    measure = _first_channel if entry.colour == "YCbCr" else None
+    run(training, tests, checkpoint, log, max(100, training.recipe.steps // 40), measure)
+    network = training.result()
+    network.card["identity"] = identity
+    network.save(weights)
+    checkpoint.unlink()
+    return network
+
+
+def _only(
+    training: Training, batch: Callable, channels: tuple[int, ...], step: int, size: int
+) -> Pair:
+    """A batch whose loss is that of some channels: of the others, what comes out is wanted."""
+    low, high = batch(step, size)
+    network = training.network
+    target = network.ops.forward(low, network.layers, "valid")
+    target[:, channels] = high[:, channels]
+    return low, target
+
+
+# ------------------------------------------------------------------------------------------ scores
+
+
+def _levels(x: np.ndarray) -> np.ndarray:
+    return np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
+
+
+def _first_channel(network: SRCNN | None, pairs: list[Pair], scale: int) -> float:
+    values = []
+    for low, high in pairs:
+        ours = network.forward(low[None])[0] if network else low
+        values.append(psnr(_levels(ours[0]), _levels(high[0]), shave=scale))
+    return float(np.mean(values))
+
+
+def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict[str, float]:
+    """PSNR of Y, Cb, Cr and of the three together, averages over pictures; None for bicubic.
+
+    The three together are what the paper's column "RGB" has: only so does its bicubic line, 34.57
+    on Set5, come out (in RGB it is 28.63).
+    """
+    rows = []
+    for path in paths:
+        ((low, high),) = _pairs([path], "YCbCr")
+        truth, ours = _levels(high), low
+        if network and network.c == 1:
+            ours = np.concatenate([network.forward(low[None, :1])[0], low[1:]])
+        elif network and colour == "YCbCr":
+            ours = network.forward(low[None])[0]
+        elif network:
+            ((low, _),) = _pairs([path], "RGB")
+            rgb = np.clip(network.forward(low[None])[0], 0, 1).transpose(1, 2, 0)
+            ours = rgb_to_ycbcr(rgb.astype(np.float64)).transpose(2, 0, 1)
+        ours = _levels(ours)
+        each = [psnr(ours[k], truth[k], shave=SCALE) for k in range(3)]
+        inner = np.s_[SCALE:-SCALE, SCALE:-SCALE]
+        together = psnr(
+            np.concatenate([x[inner] for x in ours]), np.concatenate([x[inner] for x in truth])
+        )
+        rows.append([*each, together])
+    means = np.mean(rows, axis=0).round(3)
+    return dict(zip(("Y", "Cb", "Cr", "RGB"), map(float, means), strict=True))
+
+
+def score(network: SRCNN, entry: Entry, data: Path) -> dict[str, float]:
+    """PSNR on Set5, of the colours too where the network has them or is compared with such."""
+    if entry in EXPERIMENTS["colour"]:
+        return colour_scores(network, entry.colour, list_pictures(data / "Set5"))
+    return {"Y": round(average(list(evaluate(data / "Set5", network, SCALE))).psnr, 3)}
+
+
+# ------------------------------------------------------------------------------------- the command
+
+
+def experiment(name: str, options: argparse.Namespace) -> None:
+    """Train and score all entries; write table, JSON, logs and plot."""
+    about = harness.machine(options.threads)
+    lines, logs = [], {}
+    for entry in EXPERIMENTS[name]:
+        print(f"\n{name}: {entry.name}", flush=True)
+        network, logs[entry.name] = train(name, entry, options)
+        lines.append(
+            {
+                "name": entry.name,
+                "network": network.name,
+                "filters": list(network.filters),
+                "weights": sum(w.size for w, _ in network.layers),
+                "pictures": " + ".join(entry.folders),
+                "samples": read_log(logs[entry.name])[1][-1]["samples"]
+                * (2 if entry.before else 1),
+                "minutes": network.card["minutes"],
+                "psnr": score(network, entry, options.data),
+                "recipe": network.card["recipe"],
+                "log": str(logs[entry.name].relative_to(options.output)),
+            }
+        )
+    if name == "colour":
+        bicubic = colour_scores(None, "YCbCr", list_pictures(options.data / "Set5"))
+        lines.insert(0, {"name": "bicubic", "psnr": bicubic})
+    print()
+    columns = list(lines[-1]["psnr"])
+    harness.print_table(
+        ("", *(f"{column} dB" for column in columns), "samples", "minutes"),
+        [
+            (
+                line["name"],
+                *(f"{line['psnr'][column]:.2f}" for column in columns),
+                str(line.get("samples", "")),
+                str(line.get("minutes", "")),
+            )
+            for line in lines
+        ],
+    )
+    _write(
+        options.output / f"{name}.json", {"machine": about, "quick": options.quick, "lines": lines}
+    )
+    plot(name, options.output)
+
+
+def plot(name: str, results: Path) -> None:
+    """The curves of an experiment, from its JSON and logs."""
+    lines = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))["lines"]
+    logs = {line["name"]: results / line["log"] for line in lines if "log" in line}
+    levels = {"sparse coding (Yang et al.)": 31.42} if name == "convergence" else None
+    picture = results / f"{name}.png"
+    with written_whole(picture) as temporary:
+        plots.curve(logs.values(), list(logs), levels).savefig(temporary, format="png")
+    print(picture)
+
+
+def networks(options: argparse.Namespace) -> None:
+    """Score all shipped weights on Set5, picture by picture."""
+    lines = []
+    for (name, scale), path in sorted(shipped().items()):
+        network = load(path, scale)
+        scores = list(evaluate(options.data / "Set5", network, scale))
+        rows = [dataclasses.asdict(s) for s in (*scores, average(scores))]
+        lines.append({"network": name, "scale": scale, "card": network.card, "scores": rows})
+        print(f"{name} x{scale}  {rows[-1]['psnr']:.2f} dB")
+    _write(options.output / "networks.json", {"set": "Set5", "lines": lines})
+
+
+def _write(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("experiment", choices=[*EXPERIMENTS, "networks", "all"])
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER",
+        help="has the folders T91, BSDS200, General100 and Set5",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, help=f"of each entry (default: {STEPS})")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} steps")
+    parser.add_argument("--threads", type=int, default=numba.config.NUMBA_NUM_THREADS)
+    parser.add_argument(
+        "--work", type=Path, default=harness.ROOT / "build" / "paper", metavar="FOLDER",
+        help="checkpoints and trained networks",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER",
+        help="results (default: benchmarks/results/paper; with --quick, below --work)",
+    )  # fmt: skip
+    options = parser.parse_args()
+    options.steps = options.steps or (QUICK if options.quick else STEPS)
+    if options.quick:
+        options.work = options.work / "quick"
+    options.output = options.output or (
+        options.work / "results" if options.quick else harness.RESULTS / "paper"
+    )
+    numba.set_num_threads(options.threads)
+    for name in [*EXPERIMENTS, "networks"] if options.experiment == "all" else [options.experiment]:
+        if name == "networks":
+            networks(options)
+        else:
+            experiment(name, options)
+
+
+if __name__ == "__main__":
+    main()
