@@ -45,11 +45,11 @@ class Recipe:
     ----------
     sizes, filters, c : the network, see `SRCNN.from_stack`
     init : how the weights start, see `SRCNN.initialise`
-    centred : bool
-        Whether the filters of layer 1, but the first c, which "identity" has hand the picture on,
-        are kept at a mean of zero. The input is nearly constant over a filter, and its mean is
-        most of it: a filter whose mean drifts answers to brightness, and soon always or never. Of
-        the 64 filters of a 9-5-5 trained without this, 43 were silent in the end.
+    keep_means : bool
+        Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
+        it is zero, but for the filters that hand the picture on. The input is nearly constant over
+        a filter, and its mean is most of it: a filter whose mean drifts answers to brightness, and
+        soon always or never. Of the 64 filters of a 9-5-5 trained without this, 43 were silent.
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
     learning_rate : of the weights of all layers but the last
     last_learning_rate : of the last layer's weights, and of all biases
@@ -69,7 +69,7 @@ class Recipe:
     filters: tuple[int, ...] = (64, 32)
     c: int = 1
     init: str = "identity"
-    centred: bool = True
+    keep_means: bool = True
     optimizer: str = "muon"
     learning_rate: float = RATES["muon"][0]
     last_learning_rate: float = RATES["muon"][1]
@@ -130,7 +130,7 @@ RECIPES = {
     "modern": Recipe(),
     "paper": Recipe(
         init="paper",
-        centred=False,
+        keep_means=False,
         optimizer="sgd",
         learning_rate=1e-4,
         last_learning_rate=1e-5,
@@ -156,6 +156,11 @@ class Progress:
     step: int
     loss: float
     seconds: float
+
+
+def _means(w: np.ndarray) -> np.ndarray:
+    """The mean of each filter."""
+    return w.mean(axis=(1, 2, 3), keepdims=True)
 
 
 def _checksum(pairs: list) -> str:
@@ -199,6 +204,7 @@ class Training:
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )
         self.start = self._take(start) if start else None
+        self._means = _means(self.network.parameters["W1"])
         take = functools.partial(RandomCrops, size=recipe.size)
         if recipe.stride is not None:
             take = functools.partial(SubImages, size=recipe.size, stride=recipe.stride)
@@ -248,9 +254,8 @@ class Training:
             before = {name: p.copy() for name, p in parameters.items()}
             with np.errstate(over="ignore", invalid="ignore"):  # reported below, in a sentence
                 self.optimizer.step(gradients, factor)
-            if recipe.centred:
-                others = parameters["W1"][recipe.c :]
-                others -= others.mean(axis=(1, 2, 3), keepdims=True)
+            if recipe.keep_means:
+                parameters["W1"] += self._means - _means(parameters["W1"])
             if not all(np.isfinite(p).all() for p in parameters.values()):
                 for name, parameter in parameters.items():
                     parameter[...] = before[name]

@@ -29,7 +29,7 @@ TINY = Recipe(
 )
 MUON = replace(TINY, optimizer="muon", learning_rate=2e-2)
 SGD = replace(
-    TINY, optimizer="sgd", centred=False, learning_rate=0.02, last_learning_rate=0.002, init="he"
+    TINY, optimizer="sgd", keep_means=False, learning_rate=0.02, last_learning_rate=0.002, init="he"
 )
 OPTIMIZERS = pytest.mark.parametrize("recipe", [SGD, TINY, MUON], ids=["sgd", "adam", "muon"])
 STRIDES = pytest.mark.parametrize("stride", [None, 5], ids=["crops", "grid"])
@@ -143,19 +143,20 @@ def test_one_patch_is_learnt_by_heart(recipe, rates, left):
 
 
 @pytest.mark.parametrize("c", [1, 3])
-def test_centred_filters_keep_a_mean_of_zero(c):
-    def means(recipe):
+def test_filters_keep_their_means(c):
+    def moved(recipe):
         training = Training(replace(recipe, c=c, learning_rate=0.05), pairs_of(c))
+        before = training.network.parameters["W1"].mean(axis=(1, 2, 3))
         run(training)
-        return [
-            np.abs(w["W1"].mean(axis=(1, 2, 3)))
-            for w in (training.network.parameters, training.average)
+        after = [
+            w["W1"].mean(axis=(1, 2, 3)) for w in (training.network.parameters, training.average)
         ]
+        return before, np.abs(np.subtract(after, before))
 
-    for mean in means(MUON):
-        assert mean[:c].min() > 1e-4 and mean[c:].max() < 1e-7
-    for mean in means(replace(MUON, centred=False)):
-        assert mean.min() > 1e-6 and mean[c:].max() > 1e-3
+    before, by = moved(MUON)
+    assert np.abs(before[c:]).max() < 1e-7 and before[:c] == pytest.approx(1 / (c * 25))
+    assert by.max() < 1e-6
+    assert moved(replace(MUON, keep_means=False))[1].max() > 1e-3
 
 
 # ------------------------------------------------------------------------------ to the same weights
