@@ -313,10 +313,13 @@ class SRCNN:
 
 
 def shipped() -> dict[tuple[str, int], Path]:
-    """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale."""
+    """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale.
+
+    Those of networks for RGB are called "9-1-5-rgb".
+    """
     found = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
-        if match := re.fullmatch(r"([\d-]+)_x(\d+)\.npz", path.name):
+        if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?)_x(\d+)\.npz", path.name):
             found[match[1], int(match[2])] = path
     return found
 

@@ -500,6 +500,10 @@ def test_weights_by_name(weights):
     wanted = SRCNN(9, 4, 1, 3, 5, init="he", seed=1).parameters
     assert same_bits(network.parameters, wanted)
     assert load("9-5-5", scale=3).name == "9-5-5"
+    colour = SRCNN(9, 4, 1, 3, 5, c=3, init="he")
+    colour.scale = 3
+    colour.save(weights / "9-1-5-rgb_x3.npz")
+    assert load("9-1-5-rgb", 3).c == 3 and load("9-1-5", 3).c == 1
     assert load("9-1-5", 2).scale == 2
 
 
@@ -553,11 +557,12 @@ def test_shipped_weights_have_cards():
     assert {("9-1-5", 2), ("9-1-5", 3), ("9-1-5", 4)} <= have.keys()
     for (name, scale), path in have.items():
         network = load(name, scale)
-        assert (network.name, network.scale) == (name, scale), path.name
+        assert (network.name, network.scale) == (name.removesuffix("-rgb"), scale), path.name
+        assert network.c == (3 if name.endswith("-rgb") else 1)
         missing = {"network", "scale", "data", "recipe", "scores", "version"} - network.card.keys()
         assert not missing, f"{path.name} has no {sorted(missing)}"
         assert all(network.card[key] for key in ("data", "recipe", "scores", "version"))
-        assert (network.card["network"], network.card["scale"]) == (name, scale)
+        assert (network.card["network"], network.card["scale"]) == (network.name, scale)
         parameters, _ = read_weights(path)
         for parameter in parameters.values():
             assert parameter.dtype == np.float32 and np.isfinite(parameter).all()
