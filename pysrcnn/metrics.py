@@ -1,4 +1,4 @@
-"""PSNR and SSIM, and the protocol under which the paper's numbers are computed.
+"""PSNR, SSIM, MS-SSIM and WPSNR, and the protocol under which the paper's numbers are computed.
 
 The same picture scores a decibel more or less depending on what surrounds the formula. For scale s
 the numbers of the paper (and of its successors) come from:
@@ -23,12 +23,19 @@ import operator
 
 import numpy as np
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["ms_ssim", "psnr", "ssim", "wpsnr"]
 
 # The window of Wang et al. 2004: 11 samples of a Gaussian with sigma 1.5, summing to 1. The 11 x 11
 # window is its outer product with itself, so it is applied along rows, then along columns.
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW /= _WINDOW.sum()
+
+# Wang et al. 2003: what the five scales weigh, from fine to coarse
+_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+# The low-pass filter of the 9/7 wavelets of Cohen, Daubechies and Feauveau, from its middle
+_HALF = (0.602949018236, 0.266864118443, -0.078223266529, -0.016864118443, 0.026748757411)
+_LOWPASS = np.array(_HALF[:0:-1] + _HALF)
 
 
 def psnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> float:
@@ -104,21 +111,149 @@ def ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> f
             "11 x 11, the size of its window; use a larger picture or psnr."
         )
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    mean_a, mean_b = _blur(a), _blur(b)
-    var_a = _blur(a * a) - mean_a * mean_a
-    var_b = _blur(b * b) - mean_b * mean_b
-    cov = _blur(a * b) - mean_a * mean_b
+    mean_a, mean_b, var_a, var_b, cov = _moments(a, b)
     luminance = (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
     contrast_structure = (2 * cov + c2) / (var_a + var_b + c2)
     return float(np.mean(luminance * contrast_structure))
 
 
+def ms_ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> float:
+    """Multi-scale structural similarity: SSIM's factors at five scales, multiplied.
+
+    With l, c, s the means over all windows of luminance, contrast and structure, and pictures
+    shrunk by two from each scale to the next::
+
+        MS-SSIM = l_5^w_5 * product over scales k = 1..5 of (c_k s_k)^w_k
+
+    Parameters
+    ----------
+    a, b : arrays (H, W) or (H, W, C) of equal shape, integers or floating point, 0..`peak`
+    shave : int
+        Pixels to leave out on each side; the paper's protocol takes the scale.
+    peak : float
+        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
+
+    Returns
+    -------
+    ms_ssim : float, at most 1; 1 if `a` and `b` are equal
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ssim` does; 161 x 161 pixels are the fewest.
+
+    Notes
+    -----
+    Source: Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-scale structural similarity for image
+    quality assessment", Asilomar Conference 2003, Eq. 7. The paper leaves open how to shrink and
+    what to average first. As here, with the low-pass of the 9/7 wavelets and each factor averaged
+    by itself, bicubic interpolation has 0.9915, 0.9754 and 0.9516 on Set5 at x2, x3 and x4, as in
+    the tables of the SRCNN paper; averages of 2 x 2 pixels give 0.9898, 0.9780 and 0.9579.
+    """
+    a, b = _prepare("ms_ssim", a, b, shave, peak)
+    fewest = (len(_WINDOW) - 1) * 2 ** (len(_SCALES) - 1) + 1
+    if min(a.shape[:2]) < fewest:
+        raise ValueError(
+            f"ms_ssim got {a.shape[0]} x {a.shape[1]} pixels (after shaving {shave}), wanted at "
+            f"least {fewest} x {fewest} for its five scales; use a larger picture or ssim."
+        )
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    result = 1.0
+    for k, weight in enumerate(_SCALES, 1):
+        mean_a, mean_b, var_a, var_b, cov = _moments(a, b)
+        deviations = np.sqrt(np.maximum(var_a, 0) * np.maximum(var_b, 0))
+        contrast = np.mean((2 * deviations + c2) / (var_a + var_b + c2))
+        structure = np.mean((cov + c2 / 2) / (deviations + c2 / 2))
+        result *= contrast**weight * max(structure, 0) ** weight
+        if k == len(_SCALES):
+            sums = mean_a * mean_a + mean_b * mean_b
+            result *= np.mean((2 * mean_a * mean_b + c1) / (sums + c1)) ** weight
+        a, b = _halved(a), _halved(b)
+    return float(result)
+
+
+def wpsnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> float:
+    """PSNR of the error as the eye sees it: filtered by its contrast sensitivity.
+
+    Parameters
+    ----------
+    a, b : arrays (H, W) of equal shape, integers or floating point, 0..`peak`
+    shave : int
+        Pixels to leave out on each side; the paper's protocol takes the scale.
+    peak : float
+        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
+
+    Returns
+    -------
+    wpsnr : float, in dB
+        Infinite if `a` and `b` are equal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `psnr` does, and if there are channels.
+
+    Notes
+    -----
+    The filter is made by sampling a contrast sensitivity at 41 x 41 frequencies. With w the
+    frequency in radians per pixel, of 60 pixels per degree, and t its direction::
+
+        S(w) = 1.5 exp(-2 w^2) - exp(-4 w^2)
+        O(w, t) = (1 + e cos(2t)^4) / (1 + e),  e = exp(8 (w - 2 pi 11.13 / 60))
+
+    S falls with frequency, O with frequency off the axes. Source: M. Miyahara, K. Kotani,
+    V. R. Algazi, "Objective picture quality scale (PQS) for image coding", IEEE Trans.
+    Communications 46(9), 1998. On Set5 bicubic interpolation has 50.06, 41.65 and 37.21 dB at x2,
+    x3 and x4, as in the tables of the SRCNN paper.
+    """
+    a, b = _prepare("wpsnr", a, b, shave, peak)
+    if a.ndim != 2:
+        raise ValueError(f"wpsnr got shape {a.shape}, wanted (H, W): take luma, or each channel.")
+    weights = _contrast_sensitivity()
+    shape = [side + len(weights) - 1 for side in a.shape]  # room, or the ends would meet
+    spectrum = np.fft.rfft2((a - b) / peak, shape) * np.fft.rfft2(weights, shape)
+    inner = tuple(slice(len(weights) // 2, len(weights) // 2 + side) for side in a.shape)
+    mse = np.mean(np.fft.irfft2(spectrum, shape)[inner] ** 2)
+    return math.inf if np.array_equal(a, b) else float(-10 * np.log10(mse))
+
+
+def _contrast_sensitivity() -> np.ndarray:
+    """The filter (41, 41) of `wpsnr`; point-symmetric, so convolution is correlation."""
+    cycles = np.arange(-20, 21)
+    u, v = np.meshgrid(cycles, cycles, indexing="ij")
+    w = 2 * np.pi * np.hypot(u, v) / 60
+    sensitivity = 1.5 * np.exp(-2 * w**2) - np.exp(-4 * w**2)
+    e = np.exp(8 * (w - 2 * np.pi * 11.13 / 60))
+    sensitivity *= (1 + e * np.cos(2 * np.arctan2(v, u)) ** 4) / (1 + e)
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(sensitivity)).real)
+
+
+def _moments(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Means of a and b, their variances, and their covariance, under the window."""
+    mean_a, mean_b = _blur(a), _blur(b)
+    var_a = _blur(a * a) - mean_a * mean_a
+    var_b = _blur(b * b) - mean_b * mean_b
+    return mean_a, mean_b, var_a, var_b, _blur(a * b) - mean_a * mean_b
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Every other pixel of each axis, after the low-pass; mirrored at the edges."""
+    margin = len(_LOWPASS) // 2
+    edges = [(margin, margin)] * 2 + [(0, 0)] * (x.ndim - 2)
+    return _filtered(np.pad(x, edges, mode="reflect"), _LOWPASS)[::2, ::2]
+
+
 def _blur(x: np.ndarray) -> np.ndarray:
     """Weighted means of `x` (H, W, ...) under the window, valid part: (H - 10, W - 10, ...)."""
+    return _filtered(x, _WINDOW)
+
+
+def _filtered(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`x` (H, W, ...) correlated with the weights along rows and columns, valid part."""
     for axis in (0, 1):
         rows = np.moveaxis(x, axis, 0)
-        valid = len(rows) - len(_WINDOW) + 1
-        total = sum(weight * rows[k : k + valid] for k, weight in enumerate(_WINDOW))
+        valid = len(rows) - len(weights) + 1
+        total = sum(weight * rows[k : k + valid] for k, weight in enumerate(weights))
         x = np.moveaxis(total, 0, axis)
     return x
 

@@ -7,7 +7,7 @@ not copies) that a checkpoint can store and `load_state` takes back.
 
 import numpy as np
 
-__all__ = ["SGD", "Adam", "Muon"]
+__all__ = ["SGD", "Adam", "Muon", "orthogonalised"]
 
 Arrays = dict[str, np.ndarray]
 

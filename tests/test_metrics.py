@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pysrcnn.color import rgb_to_luma, rgb_to_ycbcr_full
-from pysrcnn.metrics import psnr, ssim
+from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
 from pysrcnn.resize import imresize
 
 
@@ -34,21 +34,28 @@ def set5_bicubic(folder, scale, luma=rgb_to_luma, shave=None):
         low = imresize(high, 1 / scale)
         out = np.round(np.clip(imresize(low, scale), 0, 255))
         border = scale if shave is None else shave
-        scores.append((psnr(out, high, border), ssim(out, high, border)))
+        scores.append([metric(out, high, border) for metric in (psnr, ssim, ms_ssim, wpsnr)])
     return np.mean(scores, axis=0)
 
 
 @pytest.mark.parametrize(
-    "scale, decibels, similarity", [(2, 33.661, 0.9299), (3, 30.392, 0.8682), (4, 28.421, 0.8104)]
+    "scale, decibels, similarity, multiscale, weighted",
+    [
+        (2, 33.661, 0.9299, 0.9915, 50.06),
+        (3, 30.392, 0.8682, 0.9754, 41.65),
+        (4, 28.421, 0.8104, 0.9516, 37.21),
+    ],
 )
-def test_bicubic_on_set5(data_folder, scale, decibels, similarity):
-    p, s = set5_bicubic(data_folder("Set5"), scale)
+def test_bicubic_on_set5(data_folder, scale, decibels, similarity, multiscale, weighted):
+    p, s, m, w = set5_bicubic(data_folder("Set5"), scale)
     assert abs(p - decibels) < 0.0006
     assert abs(s - similarity) < 0.00006
+    assert abs(m - multiscale) < 0.00006
+    assert abs(w - weighted) < 0.006
 
 
 def test_full_range_luma_costs_more_than_a_decibel(data_folder):
-    p, _ = set5_bicubic(data_folder("Set5"), 3, luma=lambda rgb: rgb_to_ycbcr_full(rgb)[..., 0])
+    p, *_ = set5_bicubic(data_folder("Set5"), 3, luma=lambda rgb: rgb_to_ycbcr_full(rgb)[..., 0])
     assert abs(p - 29.08) < 0.006
 
 
@@ -210,3 +217,57 @@ def test_ssim_needs_room_for_its_window():
     assert ssim(a, a, shave=1) == 1
     with pytest.raises(ValueError, match=r"9 x 9 pixels \(after shaving 2\)"):
         ssim(a, a, shave=2)
+
+
+# -------------------------------------------------------------------------------- MS-SSIM and WPSNR
+
+
+@pytest.mark.parametrize("shape", [(161, 170), (161, 170, 3)])
+def test_ms_ssim_from_worst_to_best(shape):
+    a, b = noisy_pair(shape)
+    noisier, _ = noisy_pair(shape, seed=2)
+    assert ms_ssim(a, a) == pytest.approx(1, abs=1e-12)
+    assert 0 <= ms_ssim(a, noisier) < ms_ssim(a, b) < 1
+    assert ms_ssim(a, b) == pytest.approx(ms_ssim(b, a), abs=1e-12)
+    assert ms_ssim(a / 255, b / 255, peak=1.0) == pytest.approx(ms_ssim(a, b), abs=1e-12)
+    if len(shape) == 2:
+        assert ms_ssim(np.pad(a, 4), np.pad(b, 4), shave=4) == ms_ssim(a, b)
+    with pytest.raises(ValueError, match="160 x 170 pixels .* at least 161 x 161"):
+        ms_ssim(a[1:], b[1:])
+
+
+def test_ms_ssim_of_contrast_alone():
+    """Of a picture and a fainter one about the same mean: structure 1, luminance nearly 1."""
+    a, _ = noisy_pair((200, 200))
+    a = a - a.mean()
+    faint = ms_ssim(128 + a / 4, 128 + a / 8)
+    assert faint < ms_ssim(128 + a / 4, 128 + a / 5) < 1
+    assert ms_ssim(128 + a / 4, 128 - a / 4) == 0  # the structure is the opposite
+
+
+def test_wpsnr_hears_low_frequencies_loudest():
+    y, x = np.mgrid[:120, :120]
+
+    def score(cycles_x, cycles_y):
+        wave = np.sin(2 * np.pi * (cycles_x * x + cycles_y * y) / 60)
+        return wpsnr(128 + 10 * wave, np.full(x.shape, 128.0), shave=0)
+
+    # By the formula: a wave of frequency w has its power multiplied by the sensitivity squared.
+    w = 2 * np.pi * 5 / 60
+    sensitivity = 1.5 * np.exp(-2 * w**2) - np.exp(-4 * w**2)
+    e = np.exp(8 * (w - 2 * np.pi * 11.13 / 60))
+    expected = -10 * np.log10((10 / 255) ** 2 / 2) - 20 * np.log10(sensitivity)
+    assert score(5, 0) == pytest.approx(expected, abs=0.5)  # edges see a part of the wave
+    assert e < 0.05
+    assert score(15, 0) > score(5, 0) + 10
+    assert score(9, 9) > score(13, 0)  # much the same frequency, off the axes
+
+
+def test_wpsnr_of_equal_pictures_and_of_channels():
+    a, b = noisy_pair((30, 40))
+    assert wpsnr(a, a) == math.inf
+    assert wpsnr(a, b) == pytest.approx(wpsnr(b, a))
+    assert wpsnr(a / 255, b / 255, peak=1) == pytest.approx(wpsnr(a, b))
+    assert wpsnr(np.pad(a, 3), np.pad(b, 3), shave=3) == pytest.approx(wpsnr(a, b))
+    with pytest.raises(ValueError, match=r"wpsnr got shape \(30, 40, 3\)"):
+        wpsnr(np.dstack([a] * 3), np.dstack([b] * 3))
