@@ -24,8 +24,8 @@ from pysrcnn import SRCNN, load, plots
 from pysrcnn._files import written_whole
 from pysrcnn.color import rgb_to_ycbcr
 from pysrcnn.data import Pair, pair, read_pairs, unit
-from pysrcnn.evaluate import average, evaluate
-from pysrcnn.metrics import psnr
+from pysrcnn.evaluate import average, evaluate, levels
+from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
 from pysrcnn.model import shipped
 from pysrcnn.pictures import list_pictures, read_picture
 from pysrcnn.runs import read_log, run
@@ -37,6 +37,7 @@ SCALE = 3
 STEPS, QUICK = 20_000, 300  # of each entry
 SAMPLES_OF_PAPER = 4_000_000  # of the paper's recipe in `convergence`; its authors took 8e8
 LARGE = ("T91", "BSDS200", "General100")
+METRICS = (psnr, ssim, ms_ssim, wpsnr)
 MODERN, PAPER = RECIPES["modern"], RECIPES["paper"]
 
 
@@ -81,7 +82,20 @@ def _depth() -> list[Entry]:
     return entries
 
 
+def _recipes() -> list[Entry]:
+    """From a recipe that anyone would try first to the modern one, a change at a time."""
+    adam = {"optimizer": "adam", "learning_rate": 1e-3, "keep_means": False}
+    return [
+        Entry("He, Adam", _network("9-5-5", **adam, init="he")),
+        Entry("identity, Adam", _network("9-5-5", **adam)),
+        Entry("identity, Adam, kept means", _network("9-5-5", **{**adam, "keep_means": True})),
+        Entry("identity, Muon", _network("9-5-5", keep_means=False)),
+        Entry("identity, Muon, kept means", _network("9-5-5")),
+    ]
+
+
 EXPERIMENTS = {
+    "recipe": _recipes(),
     "filters": [
         Entry(f"{n1}-{n2}", _network("9-1-5", n1, n2)) for n1, n2 in ((128, 64), (64, 32), (32, 16))
     ],
@@ -136,7 +150,7 @@ def _training_paths(data: Path, entry: Entry) -> list[Path]:
 def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[SRCNN, Path]:
     """The trained network and its log; of a training that was done before, what it gave."""
     batch = entry.recipe.batch
-    steps = options.steps
+    steps = options.steps // (4 if name == "recipe" else 1)  # 9-5-5 takes longest
     if entry.samples and not options.quick:
         steps = entry.samples // batch
     elif batch != MODERN.batch:
@@ -285,15 +299,14 @@ def experiment(name: str, options: argparse.Namespace) -> None:
     _write(
         options.output / f"{name}.json", {"machine": about, "quick": options.quick, "lines": lines}
     )
-    plot(name, options.output)
+    plot(name, options.output, options.output / f"{name}.png")
 
 
-def plot(name: str, results: Path) -> None:
+def plot(name: str, results: Path, picture: Path) -> None:
     """The curves of an experiment, from its JSON and logs."""
     lines = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))["lines"]
     logs = {line["name"]: results / line["log"] for line in lines if "log" in line}
     levels = {"sparse coding (Yang et al.)": 31.42} if name == "convergence" else None
-    picture = results / f"{name}.png"
     with written_whole(picture) as temporary:
         plots.curve(logs.values(), list(logs), levels).savefig(temporary, format="png")
     print(picture)
@@ -304,10 +317,23 @@ def networks(options: argparse.Namespace) -> None:
     lines = []
     for (name, scale), path in sorted(shipped().items()):
         network = load(path, scale)
-        scores = list(evaluate(options.data / "Set5", network, scale))
-        rows = [dataclasses.asdict(s) for s in (*scores, average(scores))]
+        rows = {}
+        for picture in list_pictures(options.data / "Set5"):
+            low, high = pair(read_picture(picture), scale, network.c)
+            results = {"bicubic": low, "network": network.forward(low[None])[0]}
+            rows[picture.stem] = {
+                which: {m.__name__: m(levels(x), levels(high), scale) for m in METRICS}
+                for which, x in results.items()
+            }
+        rows["average"] = {
+            which: {
+                m.__name__: float(np.mean([row[which][m.__name__] for row in rows.values()]))
+                for m in METRICS
+            }
+            for which in ("bicubic", "network")
+        }
         lines.append({"network": name, "scale": scale, "card": network.card, "scores": rows})
-        print(f"{name} x{scale}  {rows[-1]['psnr']:.2f} dB")
+        print(f"{name} x{scale}  {rows['average']['network']['psnr']:.2f} dB")
     _write(options.output / "networks.json", {"set": "Set5", "lines": lines})
 
 

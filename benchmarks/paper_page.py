@@ -4,6 +4,7 @@ Every number and plot on the page comes from benchmarks/results/paper. The words
 paper_page.md, the paper's own numbers here.
 """
 
+import argparse
 import json
 import string
 from pathlib import Path
@@ -13,7 +14,6 @@ from pysrcnn._files import written_whole
 from . import harness, paper
 
 RESULTS = harness.RESULTS / "paper"
-PAGE = harness.ROOT / "docs" / "paper.md"
 
 # PSNR of Y on Set5 in dB as the paper has it: its Tables 2 to 4 and Figures 7 to 9, and for T91 its
 # released weights under its own protocol
@@ -46,25 +46,37 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def networks() -> str:
-    """The shipped networks beside the paper's."""
-    rows = []
+def networks() -> tuple[str, str]:
+    """Two tables: the shipped networks beside the paper's; the other metrics of its tables."""
+    rows, others, scales = [], [], set()
     for line in json.loads((RESULTS / "networks.json").read_text(encoding="utf-8"))["lines"]:
-        mean, card, colours = line["scores"][-1], line["card"], line["card"]["recipe"]["c"]
-        its = ITS_NETWORKS.get((line["network"], line["scale"]), "") if colours == 1 else ""
+        name, scale, card = line["network"], line["scale"], line["card"]
+        mean = line["scores"]["average"]
+        bicubic, ours = mean["bicubic"], mean["network"]
         rows.append(
             [
-                line["network"] + (" RGB" if colours == 3 else ""),
-                f"x{line['scale']}",
-                f"{mean['bicubic_psnr']:.2f} {mean['bicubic_ssim']:.4f}",
-                its,
-                f"**{mean['psnr']:.2f}** {mean['ssim']:.4f}",
+                name,
+                f"×{scale}",
+                f"{bicubic['psnr']:.2f}",
+                ITS_NETWORKS.get((name, scale), ""),
+                f"**{ours['psnr']:.2f}**",
                 card["data"],
                 f"{card['minutes']:.0f}",
             ]
         )
+        for who, scores in (("bicubic", bicubic), (name, ours)):
+            if who != "bicubic" or scale not in scales:
+                others.append([f"×{scale}", who, *_metrics(scores)])
+        scales.add(scale)
     columns = ["network", "", "bicubic", "the paper", "ours", "trained on", "minutes"]
-    return _table(columns, rows)
+    others.sort(key=lambda row: row[0])
+    names = ["", "", "PSNR", "SSIM", "MS-SSIM", "WPSNR"]
+    return _table(columns, rows), _table(names, others)
+
+
+def _metrics(scores: dict[str, float]) -> list[str]:
+    digits = {"psnr": 2, "ssim": 4, "ms_ssim": 4, "wpsnr": 2}
+    return [f"{scores[name]:.{places}f}" for name, places in digits.items()]
 
 
 def experiment(name: str) -> str:
@@ -84,20 +96,28 @@ def experiment(name: str) -> str:
         rows.append(row)
     scores = [f"{column}, dB" for column in content["lines"][-1]["psnr"]]
     table = _table(["", "weights", *scores, "samples", "minutes"], rows)
-    paper.plot(name, RESULTS)
-    return f"{table}\n\n![PSNR against samples](../benchmarks/results/paper/{name}.png)"
+    return f"{table}\n\n![PSNR against samples](paper_{name}.png)"
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper_page", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--output", type=Path, default=harness.ROOT / "docs", metavar="FOLDER")
+    folder = parser.parse_args().output
+    folder.mkdir(exist_ok=True)
     template = string.Template(
         (Path(__file__).parent / "paper_page.md").read_text(encoding="utf-8")
     )
+    first, second = networks()
     parts = {name: experiment(name) for name in paper.EXPERIMENTS}
-    PAGE.parent.mkdir(exist_ok=True)
-    with written_whole(PAGE) as temporary:
-        text = template.substitute(parts, networks=networks())
+    with written_whole(folder / "paper.md") as temporary:
+        text = string.Template(words).substitute(parts, networks=first, metrics=second)
         temporary.write_text(text, encoding="utf-8")
-    print(PAGE)
+    print(folder / "paper.md")
+    for name in paper.EXPERIMENTS:
+        if (RESULTS / f"{name}.json").is_file():
+            paper.plot(name, RESULTS, folder / f"paper_{name}.png")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from .metrics import psnr, ssim
 from .model import SRCNN
 from .pictures import list_pictures, read_picture
 
-__all__ = ["Score", "average", "evaluate", "mean_psnr", "score"]
+__all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Score:
     ssim: float
 
 
-def _levels(x: np.ndarray) -> np.ndarray:
-    """Y of (c, H, W), clipped and rounded to the levels 0..255 of a uint8 picture."""
+def levels(x: np.ndarray) -> np.ndarray:
+    """Y of luma or RGB (c, H, W) in 0..1, clipped and rounded to the levels 0..255 of uint8."""
     x = np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
     if x.shape[0] == 3:
         x = np.floor(rgb_to_luma(x.transpose(1, 2, 0) / 255) * 255 + 0.5)[None]
@@ -42,8 +42,8 @@ def _levels(x: np.ndarray) -> np.ndarray:
 
 def score(network: SRCNN, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
     """Compare the network's picture of `low` with `high`, both (c, H, W) as `data.pair` gives."""
-    truth, bicubic = _levels(high), _levels(low)
-    ours = _levels(network.forward(low[None])[0])
+    truth, bicubic = levels(high), levels(low)
+    ours = levels(network.forward(low[None])[0])
     return Score(
         name,
         psnr(bicubic, truth, shave=scale),
@@ -89,6 +89,6 @@ def mean_psnr(network: SRCNN | None, pairs: list[Pair], scale: int) -> float:
     """Average PSNR of the network alone, for watching it train; of `low` itself without one."""
     values = []
     for low, high in pairs:
-        ours = _levels(network.forward(low[None])[0] if network else low)
-        values.append(psnr(ours, _levels(high), shave=scale))
+        ours = levels(network.forward(low[None])[0] if network else low)
+        values.append(psnr(ours, levels(high), shave=scale))
     return float(np.mean(values))

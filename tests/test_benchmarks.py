@@ -1,0 +1,70 @@
+"""The experiments of the paper run, on noise, and the page is made of their results."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pysrcnn.pictures import write_picture
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(name, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("T91", "BSDS200", "General100", "Set5"):
+        (folder / name).mkdir()
+        noise = rng.integers(0, 256, (180, 171, 3), np.uint8)
+        write_picture(folder / name / f"{name}.png", noise)
+    write_picture(folder / "T91" / "small.png", noise[:40])  # is left out
+    return folder
+
+
+def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
+    run = ("colour", "--quick", "--steps", 4, "--data", data, "--work", tmp_path)
+    out = command("paper", *run)
+    results = tmp_path / "quick" / "results" / "colour.json"
+    first = json.loads(results.read_text())
+    assert [line["name"] for line in first["lines"]] == [
+        "bicubic", "Y only", "YCbCr", "Y pre-train", "CbCr pre-train", "RGB",
+    ]  # fmt: skip
+    for line in first["lines"]:
+        assert line["psnr"].keys() == {"Y", "Cb", "Cr", "RGB"}
+        assert line.get("samples", 64) == 64
+        assert f"{line['psnr']['Y']:.2f}" in out
+    bicubic, y_only = (line["psnr"] for line in first["lines"][:2])
+    assert bicubic["Cb"] == y_only["Cb"] and bicubic["Y"] != y_only["Y"]
+    (tmp_path / "quick" / "colour" / "RGB" / "network.npz").unlink()
+    again = command("paper", *run)
+    assert again.count("step       4/4") == 1  # only what was missing is trained again
+    second = json.loads(results.read_text())
+    assert [line["psnr"] for line in second["lines"]] == [line["psnr"] for line in first["lines"]]
+    assert results.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+
+
+def test_the_page_has_the_numbers_of_its_results(tmp_path):
+    page = ROOT / "docs" / "paper.md"
+    committed = page.read_text(encoding="utf-8")
+    networks = json.loads((ROOT / "benchmarks/results/paper/networks.json").read_text())
+    for line in networks["lines"]:
+        assert f"**{line['scores']['average']['network']['psnr']:.2f}**" in committed
+    command("paper_page", "--output", tmp_path)
+    assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
