@@ -106,9 +106,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=harness.ROOT / "docs", metavar="FOLDER")
     folder = parser.parse_args().output
     folder.mkdir(exist_ok=True)
-    template = string.Template(
-        (Path(__file__).parent / "paper_page.md").read_text(encoding="utf-8")
-    )
+    words = (Path(__file__).parent / "paper_page.md").read_text(encoding="utf-8")
     first, second = networks()
     parts = {name: experiment(name) for name in paper.EXPERIMENTS}
     with written_whole(folder / "paper.md") as temporary:
