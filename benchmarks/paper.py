@@ -1,26 +1,26 @@
 """The experiments of the paper, run again: python -m benchmarks.paper EXPERIMENT --data FOLDER
 
-Each entry of an experiment is trained with the same number of steps, by the modern recipe unless
-its name says otherwise, and scored on Set5 at x3 at the end; nothing is chosen by that score. It
-writes a table (also printed), JSON, the logs of training and a plot of them to
-benchmarks/results/paper. --quick takes minutes and shows that all runs, not how good it gets.
+Each entry of an experiment is trained with the same number of samples (but in `convergence`, where
+the paper's recipe has more), by the modern recipe unless its name says otherwise, and scored on
+Set5 at x3 at the end; nothing is chosen by that score. It writes a table (also printed), JSON, the
+logs of training and a plot of them to benchmarks/results/paper. --quick takes minutes and shows
+that all runs, not how good it gets.
 
-Training that was interrupted goes on where it was, when the command is given again.
+Training that was interrupted goes on where it was when the command is given again, and what is
+finished is not trained again. After a change to the package, remove the folder --work.
 `python -m benchmarks.paper_page` makes docs/paper.md of the results.
 """
 
 import argparse
 import dataclasses
-import functools
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numba
 import numpy as np
 
-from pysrcnn import SRCNN, load, plots
+from pysrcnn import SRCNN, __version__, load, plots
 from pysrcnn._files import written_whole
 from pysrcnn.color import rgb_to_ycbcr
 from pysrcnn.data import Pair, pair, read_pairs, unit
@@ -137,11 +137,9 @@ def _ycbcr(picture: np.ndarray) -> np.ndarray:
 
 def _training_paths(data: Path, entry: Entry) -> list[Path]:
     paths = [path for folder in entry.folders for path in list_pictures(data / folder)]
-    large = []
-    for path in paths:
-        if min(read_picture(path).shape[:2]) - SCALE + 1 >= entry.recipe.size:
-            large.append(path)
-    return large
+    sides = [min(read_picture(path).shape[:2]) for path in paths]
+    size = entry.recipe.size
+    return [p for p, side in zip(paths, sides, strict=True) if side - side % SCALE >= size]
 
 
 # ---------------------------------------------------------------------------------------- training
@@ -151,7 +149,7 @@ def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[SRCNN, 
     """The trained network and its log; of a training that was done before, what it gave."""
     batch = entry.recipe.batch
     steps = options.steps // (4 if name == "recipe" else 1)  # 9-5-5 takes longest
-    if entry.samples and not options.quick:
+    if entry.samples and steps == STEPS:
         steps = entry.samples // batch
     elif batch != MODERN.batch:
         steps = steps * MODERN.batch // batch  # as many samples
@@ -164,22 +162,26 @@ def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[SRCNN, 
     tests = _pairs(list_pictures(options.data / "Set5"), entry.colour)
     start = None
     if entry.before:
-        recipe = dataclasses.replace(entry.recipe, steps=steps // 2)
-        first = Training(recipe, pairs, scale=SCALE)
-        first.batch = functools.partial(_only, first, first.batch, entry.before)
+        steps //= 2
+        first = Training(dataclasses.replace(entry.recipe, steps=steps), pairs, scale=SCALE)
+        restrict_loss(first.network, entry.before)
         start = _finish(first, tests, place / "first", place / "first.log", entry)
-        steps -= steps // 2
     recipe = dataclasses.replace(entry.recipe, steps=steps)
     training = Training(recipe, pairs, start, SCALE)
-    return _finish(training, tests, place / "network", log, entry), log
+    network = _finish(training, tests, place / "network", log, entry)
+    network.card["pictures"] = len(pairs)
+    if start is not None:
+        network.card["minutes"] = round(network.card["minutes"] + start.card["minutes"], 1)
+    return network, log
 
 
 def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry: Entry) -> SRCNN:
     weights, checkpoint = place.with_suffix(".npz"), place.with_suffix(".checkpoint")
-    identity = [training.recipe.as_dict(), training.data, training.start]
+    about = [training.recipe.as_dict(), training.data, training.start]
+    identity = [*about, entry.colour, list(entry.before), __version__]
     if weights.is_file() and log.is_file():
-        network = load(weights, SCALE)
-        if network.card.get("identity") == identity:
+        network, head = load(weights, SCALE), read_log(log)[0]
+        if network.card.get("identity") == identity and head["recipe"] == about[0]:
             return network
     if checkpoint.is_file():
         training.load(checkpoint)
@@ -188,25 +190,32 @@ def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry
     network = training.result()
     network.card["identity"] = identity
     network.save(weights)
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
     return network
 
 
-def _only(
-    training: Training, batch: Callable, channels: tuple[int, ...], step: int, size: int
-) -> Pair:
-    """A batch whose loss is that of some channels: of the others, what comes out is wanted."""
-    low, high = batch(step, size)
-    network = training.network
-    target = network.ops.forward(low, network.layers, "valid")
-    target[:, channels] = high[:, channels]
-    return low, target
+def restrict_loss(network: SRCNN, channels: tuple[int, ...]) -> None:
+    """Let the loss of a network be that of some channels; the others' last weights stay."""
+    whole = network.loss_and_gradients
+    others = [k for k in range(network.c) if k not in channels]
+
+    def restricted(low, high):
+        target = network.ops.forward(low, network.layers, "valid")
+        target[:, channels] = high[:, channels]  # elsewhere, what comes out is wanted
+        loss, gradients = whole(low, target)
+        for name in list(gradients)[
+            -2:
+        ]:  # there, all but 0: forward and gradients round differently
+            gradients[name][others] = 0
+        return loss, gradients
+
+    network.loss_and_gradients = restricted
 
 
 # ------------------------------------------------------------------------------------------ scores
 
 
-def _levels(x: np.ndarray) -> np.ndarray:
+def _rounded(x: np.ndarray) -> np.ndarray:
     return np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
 
 
@@ -214,7 +223,7 @@ def _first_channel(network: SRCNN | None, pairs: list[Pair], scale: int) -> floa
     values = []
     for low, high in pairs:
         ours = network.forward(low[None])[0] if network else low
-        values.append(psnr(_levels(ours[0]), _levels(high[0]), shave=scale))
+        values.append(psnr(_rounded(ours[0]), _rounded(high[0]), shave=scale))
     return float(np.mean(values))
 
 
@@ -227,7 +236,7 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
     rows = []
     for path in paths:
         ((low, high),) = _pairs([path], "YCbCr")
-        truth, ours = _levels(high), low
+        truth, ours = _rounded(high), low
         if network and network.c == 1:
             ours = np.concatenate([network.forward(low[None, :1])[0], low[1:]])
         elif network and colour == "YCbCr":
@@ -236,7 +245,7 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
             ((low, _),) = _pairs([path], "RGB")
             rgb = np.clip(network.forward(low[None])[0], 0, 1).transpose(1, 2, 0)
             ours = rgb_to_ycbcr(rgb.astype(np.float64)).transpose(2, 0, 1)
-        ours = _levels(ours)
+        ours = _rounded(ours)
         each = [psnr(ours[k], truth[k], shave=SCALE) for k in range(3)]
         inner = np.s_[SCALE:-SCALE, SCALE:-SCALE]
         together = psnr(
@@ -245,6 +254,16 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
         rows.append([*each, together])
     means = np.mean(rows, axis=0).round(3)
     return dict(zip(("Y", "Cb", "Cr", "RGB"), map(float, means), strict=True))
+
+
+def silent(network: SRCNN, data: Path) -> int:
+    """How many filters of layer 1 answer to less than one pixel in 500 of Set5."""
+    pairs = _pairs(list_pictures(data / "Set5"), "Y" if network.c == 1 else "RGB")
+    answers, pixels = 0, 0
+    for low, _ in pairs:
+        maps = network.ops.forward(low[None], network.layers[:1], "replicate")[0]
+        answers, pixels = answers + (maps > 0).sum((1, 2)), pixels + maps[0].size
+    return int(np.sum(answers < pixels / 500))
 
 
 def score(network: SRCNN, entry: Entry, data: Path) -> dict[str, float]:
@@ -270,13 +289,14 @@ def experiment(name: str, options: argparse.Namespace) -> None:
                 "network": network.name,
                 "filters": list(network.filters),
                 "weights": sum(w.size for w, _ in network.layers),
-                "pictures": " + ".join(entry.folders),
+                "pictures": network.card["pictures"],
                 "samples": read_log(logs[entry.name])[1][-1]["samples"]
                 * (2 if entry.before else 1),
                 "minutes": network.card["minutes"],
                 "psnr": score(network, entry, options.data),
+                "silent": silent(network, options.data),
                 "recipe": network.card["recipe"],
-                "log": str(logs[entry.name].relative_to(options.output)),
+                "log": logs[entry.name].relative_to(options.output).as_posix(),
             }
         )
     if name == "colour":
@@ -365,6 +385,8 @@ def main() -> None:
         help="results (default: benchmarks/results/paper; with --quick, below --work)",
     )  # fmt: skip
     options = parser.parse_args()
+    if not 1 <= options.threads <= numba.config.NUMBA_NUM_THREADS:
+        parser.error(f"--threads {options.threads}: wanted 1 to {numba.config.NUMBA_NUM_THREADS}")
     options.steps = options.steps or (QUICK if options.quick else STEPS)
     if options.quick:
         options.work = options.work / "quick"

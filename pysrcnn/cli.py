@@ -113,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
     )
-    command.add_argument("--optimizer", choices=RATES, help="sgd: with momentum 0.9")
+    command.add_argument("--optimizer", choices=RATES,
+        help="sgd: with momentum 0.9; another than the recipe's brings learning rates that suit it",
+    )  # fmt: skip
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
         help="of all layers but the last; the last layer and the biases keep their ratio to it",
@@ -124,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
-        help="pictures to watch PSNR on (default: every 20th training picture, at most 20, "
-        "held back)",
+        help="pictures to watch PSNR on, and not to train on (default: every 20th training "
+        "picture, at most 20)",
     )  # fmt: skip
     command.add_argument(
         "--stream", action="store_true",
@@ -345,7 +347,7 @@ def _train(options: argparse.Namespace) -> int:
     check_place(options.output)
     if options.score:
         list_pictures(options.score)  # or raise, before hours of training and not after
-    pictures, watched = _split(options.folders, options.validation)
+    pictures, watched, same = _split(options.folders, options.validation)
     stream = None
     if options.stream or len(pictures) > IN_MEMORY:
         stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
@@ -368,7 +370,7 @@ def _train(options: argparse.Namespace) -> int:
     print(
         f"{training.network.name} x{scale}: {len(data)} pictures, {recipe.steps} steps of "
         f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures"
-        f"{', which it trains on' if set(watched) & set(pictures) else ''}",
+        f"{', which it trains on' if same else ''}",
         flush=True,
     )
     try:
@@ -397,9 +399,11 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], list[Path]]:
-    """The pictures to train on, each once, and those to watch PSNR on, which it does not train on
-    unless there are no others."""
+def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], list[Path], bool]:
+    """The pictures to train on, each once; those to watch PSNR on; whether it trains on these.
+
+    It does so only where there are no others.
+    """
 
     def found(folder: Path, below: bool) -> dict[Path, Path]:
         paths = list_pictures(folder, below)
@@ -415,7 +419,7 @@ def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], li
             itertools.islice(pictures.items(), 0, None, max(20, -(-len(pictures) // 20)))
         )
     rest = [path for place, path in pictures.items() if place not in watched]
-    return rest or list(pictures.values()), list(watched.values())
+    return rest or list(pictures.values()), list(watched.values()), not rest
 
 
 def _print_skipped(stream: Stream) -> None:

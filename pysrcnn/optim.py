@@ -137,15 +137,14 @@ class Muon(Adam):
     """Muon (Jordan et al., 2024) for the weights of all layers but the last, Adam for the rest.
 
     Adam gives every weight a step of the same size. Muon gives every *direction* one: the running
-    mean of the gradient, as a matrix with a filter in each row, is replaced by the nearest matrix
-    whose singular values are all equal. Directions in which the gradient is small, and which only
-    matter once the others are right, are then learned at the same pace.
+    mean of the gradient, as a matrix with a filter in each row, is replaced by one with the same
+    singular vectors, whose singular values are nearly equal. Directions in which the gradient is
+    small, and which only matter once the others are right, are then learned at the same pace.
 
     Parameters
     ----------
     parameters : dict of arrays, moved in place
-        Those with names in W and more than one dimension are weights, the last of them the last
-        layer's.
+        Those of more than one dimension are weights, the last of them the last layer's.
     learning_rate : float or dict of float
         Of the orthogonalised steps about ten times what suits Adam.
     momentum : float

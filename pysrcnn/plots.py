@@ -106,6 +106,7 @@ def curve(
     logs = [Path(log) for log in logs]
     figure = _figure(6, 4)
     axis = figure.subplots()
+    ends = []
     for log, name in zip(logs, names or [log.stem for log in logs], strict=True):
         head, points = read_log(log)
         if log is logs[0] and "bicubic_psnr" in head:
@@ -115,10 +116,12 @@ def curve(
         marker = "." if len(points) == 1 else ""
         x, y = ([point[what] for point in points] for what in ("samples", "psnr"))
         axis.plot(x, y, marker=marker, label=name)
+        ends.append(y[-1])
     for k, (name, level) in enumerate((lines or {}).items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
-    if lines:  # what lies far below bicubic would press the rest together
-        axis.set_ylim(bottom=max(axis.get_ylim()[0], min(lines.values()) - 1))
+    if lines:  # a beginning far below would press the rest together
+        lowest = min(*lines.values(), *ends) - 1
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest))
     axis.set_xlabel("back-propagated samples")
     axis.set_ylabel("average PSNR (dB)")
     axis.grid(alpha=0.3)

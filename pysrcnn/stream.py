@@ -82,8 +82,8 @@ class Stream:
         """A short text that tells one list of pictures from another, by names and sizes."""
         checksum = 0
         for path in self.paths:
-            about = f"{os.path.basename(path)} {os.path.getsize(path)}\n"
-            checksum = zlib.crc32(about.encode(), checksum)
+            checksum = zlib.crc32(os.fsencode(os.path.basename(path)), checksum)
+            checksum = zlib.crc32(f" {os.path.getsize(path)}\n".encode(), checksum)
         return f"{len(self)} streamed, checksum {checksum:08x}"
 
     def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], "object"]) -> Pair:
@@ -113,8 +113,9 @@ class Stream:
                 if wanted not in self._coming:
                     self._coming[wanted] = list(self._request(wanted))
             pairs = self._results(self._coming.pop(part))
-            # If nothing in it can be used, it makes do with pictures of the parts after it.
-            for other in range(part + 1, part + 2 + len(self.paths) // PART):
+            # If nothing in it can be used, it makes do with those after it, for two epochs: so many
+            # positions have each picture in them, wherever they begin.
+            for other in range(part + 1, part + 2 + 2 * len(self.paths) // PART):
                 pairs = pairs or self._results(self._request(other))
         except BrokenProcessPool:
             raise OSError(
@@ -123,7 +124,8 @@ class Stream:
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:
-            path, reason = next(iter(self.skipped.items()))
+            path = next(path for path in self.paths if path in self.skipped)
+            reason = self.skipped[path]
             raise ValueError(
                 f"none of {len(self)} training pictures can be used: "
                 f"{path}: {reason.removeprefix(path).strip(' :')}"

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pysrcnn import SRCNN, load
+from pysrcnn.model import shipped
 from pysrcnn.pictures import write_picture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +41,7 @@ def data(tmp_path_factory):
 
 
 def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
+    pytest.importorskip("matplotlib")
     run = ("colour", "--quick", "--steps", 4, "--data", data, "--work", tmp_path)
     out = command("paper", *run)
     results = tmp_path / "quick" / "results" / "colour.json"
@@ -61,10 +64,26 @@ def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
 
 
 def test_the_page_has_the_numbers_of_its_results(tmp_path):
+    pytest.importorskip("matplotlib")
     page = ROOT / "docs" / "paper.md"
     committed = page.read_text(encoding="utf-8")
     networks = json.loads((ROOT / "benchmarks/results/paper/networks.json").read_text())
-    for line in networks["lines"]:
-        assert f"**{line['scores']['average']['network']['psnr']:.2f}**" in committed
+    known = {(line["network"], line["scale"]): line["card"] for line in networks["lines"]}
+    assert known == {which: load(path).card for which, path in shipped().items()}
     command("paper_page", "--output", tmp_path)
     assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
+
+
+def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.paper import restrict_loss
+
+    rng = np.random.default_rng(1)
+    low, high = rng.random((2, 3, 13, 13), np.float32), rng.random((2, 3, 7, 7), np.float32)
+    network = SRCNN(5, 9, 1, 8, 3, c=3, init="he", seed=2)
+    restrict_loss(network, (0,))
+    loss, gradients = network.loss_and_gradients(low, high)
+    out = network.ops.forward(low, network.layers, "valid")
+    assert loss == pytest.approx(np.mean((out[:, 0] - high[:, 0]) ** 2) / 3, rel=1e-5)
+    assert not gradients["W3"][1:].any() and not gradients["B3"][1:].any()
+    assert gradients["B3"][0] == pytest.approx(2 * np.mean(out[:, 0] - high[:, 0]) / 3, rel=1e-4)

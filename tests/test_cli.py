@@ -432,10 +432,11 @@ def test_bad_pictures_are_not_validated_on(folder, capsys):
     assert run("train", "more", "-s", "2", "-o", "a.npz", *TINY, "--stream") == 0
     out, err = capsys.readouterr()
     assert "20 pictures, 6 steps" in out and "PSNR on 1 pictures" in out
-    assert "skipped: 1\n" in err and "more/00.png" in err
+    assert "skipped: 1\n" in err and str(Path("more/00.png")) in err
     Path("more/20.png").write_bytes(b"")
     assert run("train", "more", "-s", "2", "-o", "b.npz", *TINY, "--stream") == 2
-    assert "none of the 2 pictures held back can be used (more/00.png" in capsys.readouterr().err
+    words = f"none of the 2 pictures held back can be used ({Path('more/00.png')}"
+    assert words in capsys.readouterr().err
 
 
 def test_pictures_are_trained_on_once_or_watched(folder):
@@ -444,12 +445,36 @@ def test_pictures_are_trained_on_once_or_watched(folder):
         (place / "below").mkdir(parents=True)
         for k in range(count):
             (place / "below" / f"{k}.png").touch()
-        pictures, held_back = cli._split([place, place / "below"], None)
+        pictures, held_back, same = cli._split([place, place / "below"], None)
         assert len(held_back) == watched and len(pictures) == max(1, count - watched)
         assert not set(pictures) & set(held_back) or count == 1
+        assert same == (count == 1)
     (Path("20") / "other.png").touch()
-    pictures, watched = cli._split([Path("20")], folder / "20" / "below")
-    assert pictures == [Path("20/other.png")] and len(watched) == 20
+    pictures, watched, same = cli._split([Path("20")], folder / "20" / "below")
+    assert pictures == [Path("20/other.png")] and len(watched) == 20 and not same
+    assert cli._split([Path("20/below")], folder / "20" / "below")[2]
+
+
+def test_another_optimizer_brings_its_own_rates(folder, pictures):
+    def recipe(*more):
+        options = cli._parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
+        recipe = cli._recipe(options)
+        return recipe.learning_rate, recipe.last_learning_rate, recipe.paper_loss
+
+    assert recipe() == (1e-2, 1e-3, False) and recipe("--recipe", "paper") == (1e-4, 1e-5, True)
+    assert recipe("--optimizer", "adam") == (1e-3, 1e-3, False)
+    assert recipe("--recipe", "paper", "--optimizer", "muon") == (1e-2, 1e-3, False)
+    assert recipe("--optimizer", "muon", "--learning-rate", "0.02") == (0.02, 0.002, False)
+    assert recipe("--optimizer", "sgd", "--learning-rate", "0.1") == (
+        0.1,
+        pytest.approx(0.01),
+        False,
+    )
+    assert recipe("--recipe", "paper", "--learning-rate", "1e-3") == (
+        1e-3,
+        pytest.approx(1e-4),
+        True,
+    )
 
 
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
@@ -480,7 +505,9 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
     log = Path("mine.log").read_bytes()
     assert run(*train, "others", "--resume") == 2
     err = capsys.readouterr().err
-    assert "mine.log is of another training, in its bicubic_psnr: give the same pictures" in err
+    assert (
+        "mine.log is of another training, in its validation pictures: give the same pictures" in err
+    )
     assert Path("mine.log").read_bytes() == log
     assert run(*train, "some", "--resume") == 0
 

@@ -72,6 +72,15 @@ def test_a_curve_of_one_point_and_of_none(log):
         plots.curve([log])
 
 
+@pytest.mark.parametrize("last, bottom", [(31.0, 29.25), (20.0, 19.0)])
+def test_a_curve_that_begins_low(log, last, bottom):
+    point = {"step": 9, "samples": 9, "loss": 0.1}
+    with open(log, "a") as file:
+        file.write("".join(json.dumps({**point, "psnr": p}) + "\n" for p in (3.0, last)))
+    (axis,) = plots.curve([log]).axes
+    assert axis.get_ylim()[0] == pytest.approx(bottom)
+
+
 @pytest.mark.parametrize("kind", ["uint16", "grey uint16", "float"])
 def test_crops_of_other_pictures(kind):
     picture = np.random.default_rng(0).random((40, 60, 3))
