@@ -7,7 +7,6 @@ how many times as long as it they take, by medians.
 import argparse
 import gc
 import importlib.metadata
-import json
 import math
 import os
 import platform
@@ -20,7 +19,7 @@ import numba
 import numpy as np
 
 from pysrcnn import SRCNN, kernels, load
-from pysrcnn._files import written_whole
+from pysrcnn._files import write_json
 from pysrcnn.model import shipped
 
 from .limit import multiply_add_limit
@@ -92,9 +91,7 @@ def write(options: argparse.Namespace, **content) -> None:
     if options.output is None:
         return
     settings = {k: v for k, v in vars(options).items() if k != "output"}
-    with written_whole(options.output) as temporary:
-        text = json.dumps({"options": settings, **content}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(options.output, {"options": settings, **content})
     inside = options.output.is_relative_to(ROOT)
     print(f"\n{options.output.relative_to(ROOT) if inside else options.output}")
 

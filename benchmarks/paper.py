@@ -1,10 +1,10 @@
 """The experiments of the paper, run again: python -m benchmarks.paper EXPERIMENT --data FOLDER
 
-Each entry of an experiment is trained with the same number of samples (but in `convergence`, where
-the paper's recipe has more), by the modern recipe unless its name says otherwise, and scored on
-Set5 at x3 at the end; nothing is chosen by that score. It writes a table (also printed), JSON, the
-logs of training and a plot of them to benchmarks/results/paper. --quick takes minutes and shows
-that all runs, not how good it gets.
+Each entry of an experiment (`benchmarks.experiments`) is trained with the same number of samples
+(but in `convergence`, where the paper's recipe has more), by the modern recipe unless its name says
+otherwise, and scored on Set5 at x3 at the end; nothing is chosen by that score. It writes a table
+(also printed), JSON, the logs of training and a plot of them to benchmarks/results/paper. --quick
+takes minutes and shows that all runs, not how good it gets.
 
 Training that was interrupted goes on where it was when the command is given again, and what is
 finished is not trained again. After a change to the package, remove the folder --work.
@@ -14,14 +14,13 @@ finished is not trained again. After a change to the package, remove the folder 
 import argparse
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numba
 import numpy as np
 
 from pysrcnn import SRCNN, __version__, load, plots
-from pysrcnn._files import written_whole
+from pysrcnn._files import write_json, written_whole
 from pysrcnn.color import rgb_to_ycbcr
 from pysrcnn.data import Pair, pair, read_pairs, unit
 from pysrcnn.evaluate import average, evaluate, levels
@@ -29,94 +28,14 @@ from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
 from pysrcnn.model import shipped
 from pysrcnn.pictures import list_pictures, read_picture
 from pysrcnn.runs import read_log, run
-from pysrcnn.train import RECIPES, Recipe, Training
+from pysrcnn.train import Training
 
 from . import harness
+from .experiments import EXPERIMENTS, MODERN, Entry
 
 SCALE = 3
 STEPS, QUICK = 20_000, 300  # of each entry
-SAMPLES_OF_PAPER = 4_000_000  # of the paper's recipe in `convergence`; its authors took 8e8
-LARGE = ("T91", "BSDS200", "General100")
 METRICS = (psnr, ssim, ms_ssim, wpsnr)
-MODERN, PAPER = RECIPES["modern"], RECIPES["paper"]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a table.
-
-    Attributes
-    ----------
-    name : of the line, and of the files
-    recipe : its number of steps is set by the experiment
-    folders : of the training pictures
-    colour : "Y", "RGB" or "YCbCr", what the network is given
-    before : channels that the loss is restricted to in the first half of the steps
-    samples : back-propagated samples, if another number than steps times batch
-    """
-
-    name: str
-    recipe: Recipe
-    folders: tuple[str, ...] = LARGE
-    colour: str = "Y"
-    before: tuple[int, ...] = ()
-    samples: int | None = None
-
-
-def _network(sizes: str, *filters: int, recipe: Recipe = MODERN, **changes) -> Recipe:
-    sizes = tuple(int(f) for f in sizes.split("-"))
-    return dataclasses.replace(
-        recipe, sizes=sizes, filters=filters or (64, 32, 16)[: len(sizes) - 1], **changes
-    )
-
-
-def _depth() -> list[Entry]:
-    he = {"init": "he", "paper_loss": False, "learning_rate": 1e-2, "last_learning_rate": 1e-3}
-    entries = []
-    for sizes in ("9-1-5", "9-1-1-5", "9-3-1-5", "9-3-3-5"):
-        entries += [
-            Entry(f"{sizes} paper", _network(sizes, recipe=PAPER)),
-            Entry(f"{sizes} He", _network(sizes, recipe=PAPER, **he)),
-            Entry(sizes, _network(sizes)),
-        ]
-    return entries
-
-
-def _recipes() -> list[Entry]:
-    """From a recipe that anyone would try first to the modern one, a change at a time."""
-    adam = {"optimizer": "adam", "learning_rate": 1e-3, "keep_means": False}
-    return [
-        Entry("He, Adam", _network("9-5-5", **adam, init="he")),
-        Entry("identity, Adam", _network("9-5-5", **adam)),
-        Entry("identity, Adam, kept means", _network("9-5-5", **{**adam, "keep_means": True})),
-        Entry("identity, Muon", _network("9-5-5", keep_means=False)),
-        Entry("identity, Muon, kept means", _network("9-5-5")),
-    ]
-
-
-EXPERIMENTS = {
-    "recipe": _recipes(),
-    "filters": [
-        Entry(f"{n1}-{n2}", _network("9-1-5", n1, n2)) for n1, n2 in ((128, 64), (64, 32), (32, 16))
-    ],
-    "sizes": [Entry(sizes, _network(sizes)) for sizes in ("9-1-5", "9-3-5", "9-5-5", "11-1-7")],
-    "depth": _depth(),
-    "data": [
-        Entry("T91", MODERN, ("T91",)),
-        Entry("T91 + BSDS200 + General100", MODERN, LARGE),
-    ],
-    "colour": [
-        Entry("Y only", MODERN, ("T91",)),
-        Entry("YCbCr", _network("9-1-5", c=3), ("T91",), "YCbCr"),
-        Entry("Y pre-train", _network("9-1-5", c=3), ("T91",), "YCbCr", (0,)),
-        Entry("CbCr pre-train", _network("9-1-5", c=3), ("T91",), "YCbCr", (1, 2)),
-        Entry("RGB", _network("9-1-5", c=3), ("T91",), "RGB"),
-    ],
-    "convergence": [
-        Entry("paper", PAPER, ("T91",), samples=SAMPLES_OF_PAPER),
-        Entry("modern", MODERN, ("T91",)),
-    ],
-}
 
 
 # ---------------------------------------------------------------------------------------- pictures
@@ -147,12 +66,8 @@ def _training_paths(data: Path, entry: Entry) -> list[Path]:
 
 def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[SRCNN, Path]:
     """The trained network and its log; of a training that was done before, what it gave."""
-    batch = entry.recipe.batch
-    steps = options.steps // (4 if name == "recipe" else 1)  # 9-5-5 takes longest
-    if entry.samples and steps == STEPS:
-        steps = entry.samples // batch
-    elif batch != MODERN.batch:
-        steps = steps * MODERN.batch // batch  # as many samples
+    samples = options.steps * MODERN.batch * entry.budget
+    steps = max(2, int(samples // entry.recipe.batch))
     place = options.work / name / entry.name.replace(" ", "_")
     place.mkdir(parents=True, exist_ok=True)
     log = options.output / name / f"{entry.name.replace(' ', '_')}.log"
@@ -203,9 +118,8 @@ def restrict_loss(network: SRCNN, channels: tuple[int, ...]) -> None:
         target = network.ops.forward(low, network.layers, "valid")
         target[:, channels] = high[:, channels]  # elsewhere, what comes out is wanted
         loss, gradients = whole(low, target)
-        for name in list(gradients)[
-            -2:
-        ]:  # there, all but 0: forward and gradients round differently
+        for name in (f"W{len(network.sizes)}", f"B{len(network.sizes)}"):
+            # All but 0 already: `forward` and `loss_and_gradients` round differently.
             gradients[name][others] = 0
         return loss, gradients
 
@@ -215,15 +129,11 @@ def restrict_loss(network: SRCNN, channels: tuple[int, ...]) -> None:
 # ------------------------------------------------------------------------------------------ scores
 
 
-def _rounded(x: np.ndarray) -> np.ndarray:
-    return np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
-
-
 def _first_channel(network: SRCNN | None, pairs: list[Pair], scale: int) -> float:
     values = []
     for low, high in pairs:
         ours = network.forward(low[None])[0] if network else low
-        values.append(psnr(_rounded(ours[0]), _rounded(high[0]), shave=scale))
+        values.append(psnr(levels(ours[:1]), levels(high[:1]), shave=scale))
     return float(np.mean(values))
 
 
@@ -236,7 +146,7 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
     rows = []
     for path in paths:
         ((low, high),) = _pairs([path], "YCbCr")
-        truth, ours = _rounded(high), low
+        ours = low
         if network and network.c == 1:
             ours = np.concatenate([network.forward(low[None, :1])[0], low[1:]])
         elif network and colour == "YCbCr":
@@ -245,7 +155,7 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
             ((low, _),) = _pairs([path], "RGB")
             rgb = np.clip(network.forward(low[None])[0], 0, 1).transpose(1, 2, 0)
             ours = rgb_to_ycbcr(rgb.astype(np.float64)).transpose(2, 0, 1)
-        ours = _rounded(ours)
+        truth, ours = ([levels(plane[None]) for plane in x] for x in (high, ours))
         each = [psnr(ours[k], truth[k], shave=SCALE) for k in range(3)]
         inner = np.s_[SCALE:-SCALE, SCALE:-SCALE]
         together = psnr(
@@ -256,9 +166,9 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
     return dict(zip(("Y", "Cb", "Cr", "RGB"), map(float, means), strict=True))
 
 
-def silent(network: SRCNN, data: Path) -> int:
-    """How many filters of layer 1 answer to less than one pixel in 500 of Set5."""
-    pairs = _pairs(list_pictures(data / "Set5"), "Y" if network.c == 1 else "RGB")
+def silent(network: SRCNN, colour: str, paths: list[Path]) -> int:
+    """How many filters of layer 1 answer to less than one pixel in 500 of these pictures."""
+    pairs = _pairs(paths, colour)
     answers, pixels = 0, 0
     for low, _ in pairs:
         maps = network.ops.forward(low[None], network.layers[:1], "replicate")[0]
@@ -294,7 +204,7 @@ def experiment(name: str, options: argparse.Namespace) -> None:
                 * (2 if entry.before else 1),
                 "minutes": network.card["minutes"],
                 "psnr": score(network, entry, options.data),
-                "silent": silent(network, options.data),
+                "silent": silent(network, entry.colour, list_pictures(options.data / "Set5")),
                 "recipe": network.card["recipe"],
                 "log": logs[entry.name].relative_to(options.output).as_posix(),
             }
@@ -316,9 +226,8 @@ def experiment(name: str, options: argparse.Namespace) -> None:
             for line in lines
         ],
     )
-    _write(
-        options.output / f"{name}.json", {"machine": about, "quick": options.quick, "lines": lines}
-    )
+    content = {"machine": about, "quick": options.quick, "lines": lines}
+    write_json(options.output / f"{name}.json", content)
     plot(name, options.output, options.output / f"{name}.png")
 
 
@@ -354,14 +263,8 @@ def networks(options: argparse.Namespace) -> None:
         }
         lines.append({"network": name, "scale": scale, "card": network.card, "scores": rows})
         print(f"{name} x{scale}  {rows['average']['network']['psnr']:.2f} dB")
-    _write(options.output / "networks.json", {"set": "Set5", "lines": lines})
-
-
-def _write(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_json(options.output / "networks.json", {"set": "Set5", "lines": lines})
 
 
 def main() -> None:

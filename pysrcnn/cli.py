@@ -7,7 +7,6 @@ import argparse
 import dataclasses
 import importlib.metadata
 import itertools
-import json
 import math
 import os
 import platform
@@ -19,7 +18,7 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, written_whole
+from ._files import check_place, write_json, written_whole
 from ._version import __version__
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
@@ -113,7 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
     )
-    command.add_argument("--optimizer", choices=RATES,
+    command.add_argument(
+        "--optimizer", choices=RATES,
         help="sgd: with momentum 0.9; another than the recipe's brings learning rates that suit it",
     )  # fmt: skip
     command.add_argument(
@@ -283,7 +283,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             "pictures": [_row(s) for s in scores],
             "average": _row(mean),
         }
-        _write_json(options.json, table)
+        write_json(options.json, table)
     return 0
 
 
@@ -297,11 +297,6 @@ def _print_score(score: Score) -> None:
     numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
     cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
     print(_ROW.format(score.picture, *cells), flush=True)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------ train
@@ -325,8 +320,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         changes["stride"] = options.stride or None
     if options.optimizer not in (None, recipe.optimizer):
         rate, last = RATES[options.optimizer]
-        changes |= {"learning_rate": rate, "last_learning_rate": last, "paper_loss": False}
-        recipe = dataclasses.replace(recipe, **changes)
+        recipe = dataclasses.replace(
+            recipe, learning_rate=rate, last_learning_rate=last, paper_loss=False
+        )
     if options.learning_rate is not None:
         ratio = recipe.last_learning_rate / recipe.learning_rate
         changes["learning_rate"] = options.learning_rate

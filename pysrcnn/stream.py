@@ -111,12 +111,14 @@ class Stream:
         try:
             for wanted in (part, part + 1):
                 if wanted not in self._coming:
-                    self._coming[wanted] = list(self._request(wanted))
+                    self._coming[wanted] = self._request(wanted)
             pairs = self._results(self._coming.pop(part))
             # If nothing in it can be used, it makes do with those after it, for two epochs: so many
             # positions have each picture in them, wherever they begin.
             for other in range(part + 1, part + 2 + 2 * len(self.paths) // PART):
-                pairs = pairs or self._results(self._request(other))
+                if pairs:
+                    break
+                pairs = self._results(self._request(other))
         except BrokenProcessPool:
             raise OSError(
                 "the process that reads pictures was stopped: go on with --resume"
@@ -132,20 +134,22 @@ class Stream:
             )
         return pairs
 
-    def _request(self, part: int) -> Iterator[tuple[str, Future]]:
+    def _request(self, part: int) -> list[tuple[str, Future]]:
         if self._pool is None:
             # A process, because reading would stop the steps for Python's lock; a new one, because
             # one that is forked off a process with OpenMP threads can hang.
             self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
             with _no_ctrl_c():
                 self._pool.submit(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        requests = []
         for position in range(part * PART, (part + 1) * PART):
             epoch, place = divmod(position, len(self.paths))
             path = self.paths[_order(self.seed, epoch, len(self.paths))[place]]
-            yield path, self._pool.submit(self._read, path, seed=(self.seed, position))
+            future = self._pool.submit(self._read, path, seed=(self.seed, position))
+            requests.append((path, future))
+        return requests
 
-    def _results(self, requests: Iterable[tuple[str, Future]]) -> list[Pair]:
-        requests = list(requests)  # all of them are asked for before any is awaited
+    def _results(self, requests: list[tuple[str, Future]]) -> list[Pair]:
         return self._usable((path, future.result()) for path, future in requests)
 
     def _usable(self, results: Iterable[tuple[str, Pair | str]]) -> list[Pair]:
