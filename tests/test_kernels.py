@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -63,11 +64,21 @@ print(kernels.VECTORS, kernels.VECTOR_BYTES)
 """
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """What COMPARE prints under each width; they compile for long, and so beside each other."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {
+            name: pool.submit(run, COMPARE, tmp_path_factory.mktemp(name), PYSRCNN_VECTORS=name)
+            for name in WIDTHS
+        }
+
+
 @compiled_only
 @pytest.mark.parametrize("name", WIDTHS)
-def test_forced_vector_width(name, tmp_path):
+def test_forced_vector_width(name, compared):
     """Each width gives the right results here: LLVM splits vectors the processor lacks."""
-    assert run(COMPARE, tmp_path, PYSRCNN_VECTORS=name) == f"{name} {WIDTHS[name][0]}"
+    assert compared[name].result() == f"{name} {WIDTHS[name][0]}"
 
 
 def test_unknown_vector_width(tmp_path):
