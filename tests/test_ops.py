@@ -157,9 +157,11 @@ def test_padding_by_nothing(ops):
 
 
 @OPS
-def test_conv2d_gradients(ops):
+@pytest.mark.parametrize("channels, filters", [(3, 10), (9, 1), (8, 3)])
+def test_conv2d_gradients(ops, channels, filters):
     rng = np.random.default_rng(6)
-    arguments = [rng.standard_normal(s) for s in ((2, 3, 9, 8), (10, 3, 5, 5), (10,))]
+    shapes = (2, channels, 9, 8), (filters, channels, 5, 5), (filters,)
+    arguments = [rng.standard_normal(shape) for shape in shapes]
     assert close(
         *projections(ops.conv2d, lambda g, x, w, b: ops.conv2d_backward(g, x, w), arguments)
     )

@@ -15,7 +15,7 @@ from numba import prange
 from . import lanes, lanes_winograd, winograd
 from .inputs import network_input
 from .memory import Memory
-from .tile import GATE, LINEAR, RELU, VECTOR_BYTES, compiled
+from .tile import GATE, LINEAR, RELU, ROWS, VECTOR_BYTES, compiled
 
 
 @compiled(parallel=True)
@@ -104,6 +104,8 @@ def _part_of_a_batch(low, high, layers, fast, size):
             name = f"points of {k}"
             points[k] = lanes_winograd.input_points(maps[k], borders[k], f, _memory, name)
             lanes_winograd.convolve(points[k], 0, w, b, then, maps[k + 1], borders[k + 1])
+        elif then == LINEAR and o < ROWS:
+            lanes.convolve_to_few(maps[k], borders[k], w, b, maps[k + 1], borders[k + 1], _memory)
         else:
             lanes.convolve(maps[k], borders[k], w, b, then, maps[k + 1], borders[k + 1])
 

@@ -14,6 +14,7 @@ from numba import literally, prange
 
 from .tile import (
     COLUMNS,
+    LINEAR,
     NARROW,
     ROWS,
     VECTOR_BYTES,
@@ -44,14 +45,14 @@ def from_lanes(x, n):
 
 
 @compiled(inner=True)
-def _patch(x, f):
-    """Where the patches of a batch in lanes lie: strides of (B, C, H, W, L)."""
+def _patch(x, f, g):
+    """Where the patches f x g of a batch in lanes lie: strides of (B, C, H, W, L)."""
     _, channels, height, width, lanes = x.shape
-    patch = np.empty(channels * f * f, np.int64)
+    patch = np.empty(channels * f * g, np.int64)
     for c in range(channels):
         for u in range(f):
-            for v in range(f):
-                patch[(c * f + u) * f + v] = ((c * height + u) * width + v) * lanes
+            for v in range(g):
+                patch[(c * f + u) * g + v] = ((c * height + u) * width + v) * lanes
     return patch
 
 
@@ -69,15 +70,15 @@ def parts_of(filters):
 
 
 @compiled(parallel=True)
-def _convolve(x, x_border, w, b, f, then, out, out_border):
+def _convolve(x, x_border, w, b, f, g, then, out, out_border):
     """Write w * x + b into `out`, both inside their borders, after ReLU or the gate that `out` is.
 
-    x (B, C, H + 2 x_border, W + 2 x_border, L), w packed, b (O,),
+    x (B, C, H + 2 x_border, W + 2 x_border, L), w of filters f x g packed, b (O,),
     out (B, O, H' + 2 out_border, W' + 2 out_border, L).
     """
     blocks, _, height, width, lanes = x.shape
-    rows, columns = height - 2 * x_border - f + 1, width - 2 * x_border - f + 1
-    patch = _patch(x, f)
+    rows, columns = height - 2 * x_border - f + 1, width - 2 * x_border - g + 1
+    patch = _patch(x, f, g)
     stride = out.shape[2] * out.shape[3] * lanes
     parts = parts_of(b.size)
     filters = b.size // parts
@@ -92,7 +93,34 @@ def _convolve(x, x_border, w, b, f, then, out, out_border):
 
 def convolve(x, x_border, w, b, then, out, out_border):
     """w * x + b into `out`, then what `tile.convolve_row` says; see `_convolve` for the shapes."""
-    _convolve(x, x_border, pack_weights(w), b, w.shape[2], then, out, out_border)
+    _convolve(x, x_border, pack_weights(w), b, *w.shape[2:], then, out, out_border)
+
+
+@compiled(parallel=True)
+def _fold(sums, b, out, border):
+    """Row i of filter o in `out` (B, O, ..., L): b[o] and, for all u, row i + u of sums o f + u."""
+    blocks, filters, height, _, _ = out.shape
+    rows, f = height - 2 * border, sums.shape[1] // filters
+    columns = sums.shape[3]
+    for task in prange(blocks * rows):
+        block, i = task // rows, task % rows
+        for o in range(filters):
+            to = out[block, o, i + border, border : border + columns]
+            to[:] = b[o]
+            for u in range(f):
+                to += sums[block, o * f + u, i + u]
+
+
+def convolve_to_few(x, x_border, w, b, out, out_border, memory):
+    """w * x + b into `out` for few filters, in two halves, because a tile wants several: first
+    their f rows as f filters of a single row each, then the sum of those (as in `pictures`)."""
+    blocks, c, height, width, lanes = x.shape
+    o, _, f, _ = w.shape
+    rows = w.transpose(0, 2, 1, 3).reshape(o * f, c, 1, f)
+    shape = blocks, o * f, height - 2 * x_border, width - 2 * x_border - f + 1, lanes
+    sums = memory.array("sums of rows", shape, x.dtype)
+    convolve(x, x_border, rows, np.zeros(o * f, w.dtype), LINEAR, sums, 0)
+    _fold(sums, b, out, out_border)
 
 
 @compiled(inner=True)
@@ -208,13 +236,23 @@ def _gradients(dout, border, x, x_border, f, dw, db):
     x_line = x.shape[3] * lanes
     xs = (x, position(x, 0, 0, x_border, x_border), x_line, x.shape[1] * x.shape[2] * x_line)
     lines, pixels = height - 2 * border, width - 2 * border
-    patch = _patch(x, f)
+    patch = _patch(x, f, f)
     for task in prange(tasks_of(dw)):
         sum_products(task, ds, xs, patch, blocks, lines, pixels, dw, db)
 
 
 def gradients(dout, border, x, x_border, w):
-    """dw and db, of the shapes of w and its biases and of float64, from arrays in lanes."""
+    """dw and db, of the shapes of w and its biases and of float64, from arrays in lanes.
+
+    A tile wants several filters. Where there are too few, but many channels, and a border of zeros
+    wide enough, the channels of x take the place of the filters and dout that of the input: that
+    gives the same sums, turned.
+    """
+    o, c, f, _ = w.shape
+    if o < ROWS <= c and border >= f - 1:
+        dw, unused = np.empty((c, o * f * f)), np.empty(c)
+        _gradients(x, x_border, dout, border - (f - 1), f, dw, unused)
+        return turned(dw.reshape(c, o, f, f)), dout.sum(axis=(0, 2, 3, 4), dtype=np.float64)
     dw, db = np.empty((w.shape[0], w[0].size)), np.empty(w.shape[0])
     _gradients(dout, border, x, x_border, w.shape[2], dw, db)
     return dw.reshape(w.shape), db

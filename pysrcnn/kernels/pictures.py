@@ -21,18 +21,19 @@ Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 import itertools
 from collections import namedtuple
 
+import numba
 import numpy as np
 
 from . import winograd
 from .inputs import network_input
 from .memory import aligned
 from .threads import share
-from .tile import COLUMNS, LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
+from .tile import LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
     "_Stack",
-    "phases weights at_weights at_forth at_back bias at_bias channels height width margin slots "
-    "points start plane start_points plane_points start_products size",
+    "phases weights at_weights at_forth at_back bias at_bias channels height width margin shift "
+    "slots points start plane start_points plane_points start_products size",
 )
 _Stack.__doc__ = """A network and the memory it works in, as flat arrays, for `_strip`.
 
@@ -40,13 +41,16 @@ phases: pixels 0..phases - 1 of a group lie in planes of their own.
 weights, bias: of all layers; at_*[k]: where those of layer k + 1 begin; for a layer by `winograd`
 also at_forth, where its matrix B begins, and at_back, where A does.
 height, width [k]: of the filters of layer k + 1 (the last: 1, f).
-channels, slots [k]: of map k; margin [k]: its columns on either side of the output's.
+channels, slots [k]: of map k; margin [k]: its columns on either side of the output's; shift [k]:
+how many of them lie before the first that map k + 1 reads.
 points [k]: n of the transform of layer k + 1, or 0 for the direct sum.
 start, plane [k]: where map k's ring begins, and elements a plane; start_points, plane_points [k]
 likewise for the transformed rows of map k; start_products: of A's input. size: of all together.
 """
 
-BAND = 128  # rows of output a task; each makes a few rows of the first maps anew
+# Rows of output a task, which makes a few rows of the first maps anew: at most so many, so that no
+# thread waits long for another, and no fewer if there are threads for more.
+BANDS = 32, 256
 # At most so many columns of the first feature map a strip, for 1 or 4 phases. Wider strips repeat
 # fewer columns, but what they keep of all maps has to fit into the second cache.
 WIDE = {1: 1152, 4: 576}
@@ -55,21 +59,28 @@ WIDE = {1: 1152, 4: 576}
 def _columns(layers, phases, width):
     """Columns of output a strip: at most what WIDE allows, and such that tiles are used well.
 
-    Strips repeat the columns between them, which is taken to cost as much as a vector a row; and
-    the vectors of a row that fill no tile of COLUMNS vectors are done one by one, which takes half
-    as long again. The width is chosen by what the first feature map costs, where the most work is.
+    Strips repeat the columns between them, which is taken to cost as much as a vector a row. The
+    width is chosen by what the first feature map costs, where the most work is.
     """
-    margin = sum(w.shape[2] - 1 for w, _ in layers[1:])
+    margin = 2 * _margins(layers, phases)[1]
     group = phases * VECTOR_BYTES // layers[0][0].itemsize
 
     def cost(columns):
-        vectors = -(-(columns + margin) // group)
-        return vectors + 0.5 * (vectors % COLUMNS) + 1 if columns else 0
+        return -(-(columns + margin) // group) + 1 if columns else 0
 
     most = min(max(WIDE[phases] - margin, 32), width)
     widths = [most, *(v * group - margin for v in range(1, WIDE[phases] // group + 1))]
     fitting = [columns for columns in widths if min(32, most) <= columns <= most]
     return min(fitting, key=lambda c: width // c * cost(c) + cost(width % c))
+
+
+def _margins(layers, phases):
+    """Columns of each map on either side of the output's: what the next layers read, and as many
+    more as make whole groups of phases."""
+    margins = [0]
+    for w, _ in reversed(layers):
+        margins.append(-(-(margins[-1] + w.shape[2] // 2) // phases) * phases)
+    return margins[::-1]
 
 
 def _stack(layers, phases, columns):
@@ -104,7 +115,8 @@ def _stack(layers, phases, columns):
 
     channels = [w.shape[1] for w, _ in layers] + [c * f]
     slots = [1 if n else s for n, s in zip(points, sizes[:-1] + [1], strict=True)] + [f]
-    margin = [sum(s // 2 for s in sizes[k:]) for k in range(count + 1)]
+    margin = _margins(layers, phases)
+    shift = [margin[k] - margin[k + 1] - sizes[k] // 2 for k in range(count)]
 
     def whole(elements):
         return -(-elements // lanes) * lanes
@@ -128,6 +140,7 @@ def _stack(layers, phases, columns):
         height=np.array(sizes[:-1] + [1]),
         width=np.array(sizes),
         margin=np.array(margin),
+        shift=np.array(shift),
         slots=np.array(slots),
         points=np.array(points),
         start=starts[: count + 1],
@@ -147,14 +160,14 @@ _TOGETHER = max(1, ROWS // winograd.OUTPUTS)
 def _direct_patch(stack, m, r, height, phase):
     """Where the patches of row r of map m + 1 lie in the ring of map m, for pixels of a phase."""
     channels, f, g, phases = stack.channels[m], stack.height[m], stack.width[m], stack.phases
-    plane = stack.plane[m]
+    plane, shift = stack.plane[m], stack.shift[m]
     patch = np.empty(channels * f * g, np.int64)
     for u in range(f):
         inside = min(max(r + u - f // 2, 0), height - 1)
         slot = inside % stack.slots[m] * channels * phases * plane
         for c in range(channels):
             for v in range(g):
-                p, t = (phase + v) % phases, (phase + v) // phases
+                p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
                 patch[(c * f + u) * g + v] = slot + (c * phases + p) * plane + t
     return patch
 
@@ -204,15 +217,15 @@ def _copy_column(ring, at, channels, phases, plane, source, to):
 
 
 @compiled(inner=True)
-def _layer_row(ring, at, stack, k, r, height, vectors, then):
-    """Row r of map k from map k - 1, by the direct sum."""
+def _layer_row(ring, at, stack, k, r, height, skip, vectors, then):
+    """Row r of map k from map k - 1, by the direct sum, without its first `skip` groups."""
     m = k - 1
     w = stack.weights[stack.at_weights[m] :]
     b = stack.bias[stack.at_bias[m] :][: stack.channels[k]]
     for phase in range(stack.phases):
         patch = _direct_patch(stack, m, r, height, phase)
-        out = (ring, at + phase * stack.plane[k], stack.phases * stack.plane[k])
-        convolve_row(ring, stack.start[m], patch, w, b, then, out, out, vectors)
+        out = (ring, at + phase * stack.plane[k] + skip, stack.phases * stack.plane[k])
+        convolve_row(ring, stack.start[m] + skip, patch, w, b, then, out, out, vectors)
 
 
 @compiled(inner=True)
@@ -226,7 +239,8 @@ def _transform_row(ring, at, stack, m, r, columns, vectors):
             ring[at + (c * phases + j % phases) * stack.plane[m] + j // phases] = 0
     patch = np.empty(n, np.int64)
     for i in range(n):
-        patch[i] = i % phases * stack.plane[m] + i // phases
+        j = stack.shift[m] + i
+        patch[i] = j % phases * stack.plane[m] + j // phases
     matrix = stack.weights[stack.at_forth[m] :]
     zero = np.zeros(n, ring.dtype)
     slot = r % stack.height[m] * stack.channels[m] * n * plane
@@ -237,8 +251,8 @@ def _transform_row(ring, at, stack, m, r, columns, vectors):
 
 
 @compiled(inner=True)
-def _layer_row_by_points(ring, at, stack, k, r, height, vectors):
-    """Row r of map k from the transformed rows of map k - 1: products, then A, then ReLU."""
+def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
+    """The same from the transformed rows of map k - 1: products, then A, then ReLU."""
     m = k - 1
     n, plane, filters = stack.points[m], stack.plane_points[m], stack.channels[k]
     products = stack.start_products[m]
@@ -248,7 +262,8 @@ def _layer_row_by_points(ring, at, stack, k, r, height, vectors):
         patch = _points_patch(stack, m, r, height, i)
         w = stack.weights[stack.at_weights[m] + i * size :]
         to = (ring, products + i * plane, n * plane)
-        convolve_row(ring, stack.start_points[m], patch, w, zero, LINEAR, to, to, vectors)
+        source = stack.start_points[m] + skip
+        convolve_row(ring, source, patch, w, zero, LINEAR, to, to, vectors)
 
     outputs = stack.phases  # 4 outputs of a filter, one for each phase
     patch = np.empty(_TOGETHER * n, np.int64)
@@ -262,7 +277,7 @@ def _layer_row_by_points(ring, at, stack, k, r, height, vectors):
         g = _TOGETHER if o + _TOGETHER <= filters else 1
         matrix = both if g == _TOGETHER else single
         b = bias[o * outputs : (o + g) * outputs]
-        to = (ring, at + o * outputs * stack.plane[k], stack.plane[k])
+        to = (ring, at + skip + o * outputs * stack.plane[k], stack.plane[k])
         source = products + o * n * plane
         convolve_row(ring, source, patch[: g * n], matrix, b, RELU, to, to, vectors)
         o += g
@@ -314,16 +329,19 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
                 continue
             first = left - stack.margin[k]
             wide = right + stack.margin[k] - first
-            vectors = (wide + phases * lanes - 1) // (phases * lanes)
+            # Nothing is computed outside the picture, as far as groups of phases allow that.
+            skip = max(-first, 0) // phases
+            inside = min(wide, width - first) - skip * phases
+            vectors = (inside + phases * lanes - 1) // (phases * lanes)
             slot = stack.channels[k] * phases * stack.plane[k]
             at = stack.start[k] + r % stack.slots[k] * slot
             if k == 0:
                 _fill_row(ring, at, x, r, stack, first, wide)
             elif stack.points[k - 1] == 0:
                 then = RELU if k < layers else LINEAR
-                _layer_row(ring, at, stack, k, r, height, vectors, then)
+                _layer_row(ring, at, stack, k, r, height, skip, vectors, then)
             elif transforms is not None:
-                _layer_row_by_points(ring, at, stack, k, r, height, vectors)
+                _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors)
             _repeat_edges(ring, at, stack.channels[k], phases, stack.plane[k], first, wide, width)
             if transforms is not None:
                 if k < layers and stack.points[k] > 0:
@@ -362,10 +380,12 @@ def _forward(x, layers, padding, phases):
         ring = aligned((stack.size,), x.dtype)
         ring[:] = 0  # what a tile reads beyond a row must be a number
         for sample, top, left in tasks:
-            bottom, right = min(top + BAND, out.shape[2]), min(left + columns, out.shape[3])
+            bottom, right = min(top + band, out.shape[2]), min(left + columns, out.shape[3])
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
             _strip(x[sample], out[sample], bias, stack, transforms, rows, cols, margin, ring)
 
-    tops, lefts = range(0, out.shape[2], BAND), range(0, out.shape[3], columns)
-    share(itertools.product(range(n), tops, lefts), work)
+    lefts = range(0, out.shape[3], columns)
+    rows_a_thread = -(-n * len(lefts) * out.shape[2] // numba.get_num_threads())
+    band = min(max(rows_a_thread, BANDS[0]), BANDS[1])
+    share(itertools.product(range(n), range(0, out.shape[2], band), lefts), work)
     return out

@@ -436,9 +436,13 @@ def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     full = b.size // ROWS * ROWS
     few = full + (b.size - full) // FEW * FEW
     many, some, rest = (0, full), (full, few), (few, b.size)
-    split = vectors // COLUMNS * COLUMNS
-    tiles(ROWS, COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, many, (0, split))
-    tiles(ROWS, 1, 1, 1, x, at, patch, w, b, then, gate, out, many, (split, vectors))
+    # A tile one vector wide fetches too much for what it does, so what fills no tile of COLUMNS
+    # vectors is done in pairs, for which one tile may have to be given up (COLUMNS is 3).
+    wide = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
+    pairs = wide + (vectors - wide) // 2 * 2
+    tiles(ROWS, COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, many, (0, wide))
+    tiles(ROWS, 2, 1, 1, x, at, patch, w, b, then, gate, out, many, (wide, pairs))
+    tiles(ROWS, 1, 1, 1, x, at, patch, w, b, then, gate, out, many, (pairs, vectors))
     split = vectors // FEW_COLUMNS * FEW_COLUMNS
     tiles(FEW, FEW_COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, some, (0, split))
     tiles(FEW, 1, 1, 1, x, at, patch, w, b, then, gate, out, some, (split, vectors))
