@@ -365,8 +365,9 @@ def _train(options: argparse.Namespace) -> int:
         training.load(checkpoint)
     print(
         f"{training.network.name} x{scale}: {len(data)} pictures, {recipe.steps} steps of "
-        f"{recipe.batch} sub-images, {recipe.optimizer}; PSNR on {len(validation)} pictures"
-        f"{', which it trains on' if same else ''}",
+        f"{recipe.batch} sub-images, {recipe.optimizer}\n"
+        f"pictures that PSNR is measured on: {len(validation)}, "
+        f"{'of those it trains on' if same else 'none of which it trains on'}",
         flush=True,
     )
     try:
@@ -492,7 +493,7 @@ def _info(options: argparse.Namespace) -> int:
     for (name, scale), path in shipped().items():
         card = load(path).card
         scores = ", ".join(f"{k} {v['PSNR']:.2f} dB" for k, v in card.get("scores", {}).items())
-        print(f"  {name} x{scale}   {card.get('data', '')}; {scores}")
+        print(f"  {name + f' x{scale}':<15}{card.get('data', '')}; {scores}")
     return 0
 
 

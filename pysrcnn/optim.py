@@ -157,6 +157,8 @@ class Muon(Adam):
         super().__init__(parameters, learning_rate)
         self.momentum = momentum
         self.orthogonal = [name for name, p in parameters.items() if p.ndim > 1][:-1]
+        for name in self.orthogonal:
+            del self._memory["square"][name]
 
     def _move(self, name: str, gradient: np.ndarray, rate: float) -> None:
         if name not in self.orthogonal:

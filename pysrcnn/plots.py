@@ -168,7 +168,7 @@ def crops(
         f"bicubic, {bicubic:.2f} dB": imresize(small, scale=scale),
         f"{network.name}, {ours:.2f} dB": upscale(small, scale, network),
     }
-    figure = _figure(9, 3.2 * max(0.4, h / w) + 0.4)
+    figure = _figure(9, 2.92 * h / w + 0.32)  # three squares of 2.92 inches, and their titles
     for axis, (name, whole) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
         part = np.clip(unit(whole[y : y + h, x : x + w]), 0, 1)
         axis.imshow(part, cmap="gray", vmin=0, vmax=1)

@@ -290,9 +290,10 @@ TINY += ("--network", "3-1-3", "--filters", "9-8")
 def test_training_gives_weights(folder, pictures, capsys):
     assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--seed", "3") == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("3-1-3 x2: 2 pictures, 6 steps of 4 sub-images, muon; PSNR on 1 pic")
-    assert [line.split()[:2] for line in out[1:-1]] == [["step", f"{k}/6"] for k in (2, 4, 6)]
-    assert all("PSNR" in line and len(line) <= 80 for line in out[1:-1])
+    assert out[0].startswith("3-1-3 x2: 2 pictures, 6 steps of 4 sub-images, muon")
+    assert out[1] == "pictures that PSNR is measured on: 1, none of which it trains on"
+    assert [line.split()[:2] for line in out[2:-1]] == [["step", f"{k}/6"] for k in (2, 4, 6)]
+    assert all("PSNR" in line and len(line) <= 80 for line in out[2:-1])
     assert out[-1].startswith("mine.npz: <SRCNN 3-1-3, filters=(9, 8), c=1, float32, scale=2>")
     assert names(folder) == [
         "mine.log",
@@ -431,7 +432,7 @@ def test_bad_pictures_are_not_validated_on(folder, capsys):
     Path("more/00.png").write_bytes(b"no picture")  # the 1st and the 21st are held back
     assert run("train", "more", "-s", "2", "-o", "a.npz", *TINY, "--stream") == 0
     out, err = capsys.readouterr()
-    assert "20 pictures, 6 steps" in out and "PSNR on 1 pictures" in out
+    assert "20 pictures, 6 steps" in out and "PSNR is measured on: 1," in out
     assert "skipped: 1\n" in err and str(Path("more/00.png")) in err
     Path("more/20.png").write_bytes(b"")
     assert run("train", "more", "-s", "2", "-o", "b.npz", *TINY, "--stream") == 2
@@ -544,7 +545,7 @@ def test_info(folder, capsys):
     for name in ("python", "scipy", "imageio", "numba", "processor", "threads"):
         assert rows[name]
     for scale in (2, 3, 4):
-        assert f"9-1-5 x{scale}   made up; Set5 {30 + scale}.00 dB" in out
+        assert f"  9-1-5 x{scale}       made up; Set5 {30 + scale}.00 dB" in out
 
 
 def test_version(capsys):
