@@ -212,7 +212,7 @@ LAYERS = [
     {"train", "upscale", "evaluate"},
     {"stream"},
     {"model", "data", "optim"},
-    {"formats", "pictures", "metrics"},
+    {"formats", "pictures", "metrics", "compare"},
     {"resize", "color", "kernels", "reference", "_files", "_version"},
 ]
 
