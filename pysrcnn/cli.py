@@ -23,7 +23,8 @@ from ._version import __version__
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .model import SRCNN, load, shipped
-from .pictures import check_output, list_pictures, read_picture, write_picture
+from .picture_files import read_picture_file, write_picture_file
+from .pictures import check_output, list_pictures, read_picture
 from .runs import run
 from .stream import Stream
 from .train import RATES, RECIPES, Recipe, Training
@@ -238,13 +239,19 @@ def _output_for(path: Path, output: Path | None, scale: int) -> Path:
 
 def _enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
     """Enlarge one picture file; return a sentence: what was written, and how big it is."""
-    picture = read_picture(path)
-    check_output(output, picture)
+    file = read_picture_file(path)
+    picture = file.frames[0]
+    for note in file.notes:
+        print(f"{path}: {note}", file=sys.stderr)
+    check_output(output, picture.astype(np.uint8)[:1])
     check_place(output)
     began = time.perf_counter()
-    enlarged = upscale(picture, scale, network)
+    file.frames = [upscale(frame, scale, network) for frame in file.frames]
     seconds = time.perf_counter() - began
-    write_picture(output, enlarged)
+    lost = write_picture_file(output, file)
+    if lost:
+        print(f"{output} is without {', '.join(lost)}", file=sys.stderr)
+    enlarged = file.frames[0]
     return (
         f"{output}: {enlarged.shape[1]} x {enlarged.shape[0]} pixels, from "
         f"{picture.shape[1]} x {picture.shape[0]} by {network.name} x{scale} in {seconds:.2f} s"

@@ -1,20 +1,38 @@
 """Picture files: read, write, list; and what is wrong with one, in a sentence."""
 
+import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ._files import written_whole
 
-__all__ = ["check_output", "check_picture", "list_pictures", "read_picture", "write_picture"]
+__all__ = [
+    "ENCODING",
+    "SUFFIXES",
+    "check_output",
+    "check_picture",
+    "content_of",
+    "list_pictures",
+    "opened",
+    "read_picture",
+    "usual",
+    "write_picture",
+]
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
-_DEEP = (".png", ".tif", ".tiff")  # can hold 16-bit grey
+_DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 _OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+# How Pillow writes each format. zlib's level 3 takes a third of the time of 6, for photographs
+# some 7% larger.
+ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
+ENCODING |= {suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg")}
+ENCODING |= {".webp": {"quality": 95}}
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
@@ -30,8 +48,29 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     ValueError
         If the file is empty, truncated or not a picture.
     """
-    import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
+    with opened(content_of(path), path) as file:
+        about = file.metadata(index=0)
+        mode = about.get("mode")
+        if mode in ("P", "L", "RGB") and "transparency" in about:
+            mode = "RGBA"
+        # Upright, as EXIF says.
+        picture = file.read(index=0, mode=_READ_AS.get(mode), rotate=True)
+    picture = usual(picture)
+    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
+        picture = picture[:, :, [0, 0, 0, 1]]
+    check_picture(picture, str(path))
+    return picture
 
+
+def content_of(path: str | os.PathLike) -> bytes:
+    """The bytes of a picture file.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+    ValueError
+        If the file is empty.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give a picture file")
@@ -43,37 +82,41 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
         raise PermissionError(f"cannot read {path}: {error.strerror}") from None
     if not content:
         raise ValueError(f"{path} is empty: give a picture file")
+    return content
+
+
+@contextlib.contextmanager
+def opened(content: bytes, name: str | os.PathLike) -> Iterator:
+    """imageio's file object for these bytes; whatever goes wrong in the block, in a sentence.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are truncated, damaged or not those of a picture.
+    """
+    import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
+
     try:
         with warnings.catch_warnings():  # of damage that Pillow then raises for, or repairs
             warnings.simplefilter("ignore")
             with imageio.imopen(content, "r", plugin="pillow") as file:
-                about = file.metadata(index=0)
-                mode = about.get("mode")
-                if mode in ("P", "L", "RGB") and "transparency" in about:
-                    mode = "RGBA"
-                picture = file.read(  # upright, as EXIF says
-                    index=0, mode=_READ_AS.get(mode), rotate=True
-                )
+                yield file
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
-            raise ValueError(f"{path} claims more pixels than are read, 179 million") from None
+            raise ValueError(f"{name} claims more pixels than are read, 179 million") from None
         if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
             reason = "its format was not recognised"
-        raise ValueError(f"{path} is damaged or not a picture: {reason}") from None
-    return _usual(picture, path)
+        raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
 
 
-def _usual(picture: np.ndarray, path: Path) -> np.ndarray:
-    """The array of a picture file as (H, W), (H, W, 3) or (H, W, 4), uint8, uint16 or float."""
+def usual(picture: np.ndarray) -> np.ndarray:
+    """The array that Pillow read, black and white and 16 bits as uint8 and uint16 if they fit."""
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
     if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():
         if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
             picture = picture.astype(np.uint16)
-    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
-        picture = picture[:, :, [0, 0, 0, 1]]
-    check_picture(picture, str(path))
     return picture
 
 
@@ -85,16 +128,17 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
     TypeError
         If it is not of uint8, uint16, float32 or float64.
     ValueError
-        If its shape is none of (H, W), (H, W, 3), (H, W, 4), it has no pixels, or some are NaN
-        or infinite.
+        If its shape is none of (H, W), (H, W, 2), (H, W, 3), (H, W, 4), it has no pixels, or some
+        are NaN or infinite.
     """
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
     if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise TypeError(f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64")
-    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (3, 4)):
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
         raise ValueError(
-            f"{name} has the shape {picture.shape}, wanted (H, W), (H, W, 3) or (H, W, 4)"
+            f"{name} has the shape {picture.shape}, wanted (H, W), (H, W, 2), (H, W, 3) or "
+            f"(H, W, 4): grey, grey and alpha, RGB or RGBA"
         )
     if picture.size == 0:
         raise ValueError(f"{name} has no pixels: its shape is {picture.shape}")
@@ -119,15 +163,9 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     path = Path(path)
     check_output(path, picture)
     suffix = path.suffix.lower()
-    options = {}
-    if suffix == ".png":
-        # zlib's level 3 takes a third of the time of 6, for photographs some 7% larger.
-        options = {"compress_level": 3}
-    elif suffix in (".jpg", ".jpeg"):
-        options = {"quality": 95, "subsampling": 0}
     with written_whole(path) as temporary:
         try:
-            imageio.imwrite(temporary, picture, plugin="pillow", **options)
+            imageio.imwrite(temporary, picture, plugin="pillow", **ENCODING.get(suffix, {}))
         except Exception as error:
             raise ValueError(f"cannot write {path}: {error}") from None
 
@@ -148,7 +186,7 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
         kind = "colour" if picture.ndim == 3 else "grey"
         other = f", or write a {' or '.join(deep[:2])} file" if picture.ndim == 2 and deep else ""
         return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
-    if picture.ndim == 3 and picture.shape[2] == 4 and suffix in _OPAQUE:
+    if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in _OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
     return None
 

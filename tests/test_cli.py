@@ -628,8 +628,8 @@ BAD = [
     ("train pictures -s 2 -o folder.npz", "folder.npz is a folder"),
     ("train pictures -s 2 -o a.npz --score empty", "no pictures in empty"),
     ("upscale good.png -o none/a.png", "the folder none does not exist: create it first"),
-    ("upscale good.png -o a.gif", "cannot write a.gif: the name must end in one of .bmp"),
-    ("upscale good.png -o a", "cannot write a: the name must end in one of .bmp"),
+    ("upscale good.png -o a.psd", "cannot write a.psd: the name must end in one of .apng, .bmp"),
+    ("upscale good.png -o a", "cannot write a: the name must end in one of .apng, .bmp"),
     ("upscale alpha.png -o a.jpg", "cannot write a.jpg: JPEG has no transparency; choose .png"),
     (
         "upscale good.png alpha.png -o a.png",
@@ -639,7 +639,7 @@ BAD = [
     # evaluate
     ("evaluate none", "no folder none: check the name"),
     ("evaluate good.png", "good.png is a file: give a folder of pictures"),
-    ("evaluate empty", "no pictures in empty: looked for .bmp"),
+    ("evaluate empty", "no pictures in empty: looked for .apng, .bmp"),
     (
         "evaluate small",
         "tiny.png is 12 x 12 pixels; to compare at scale 3 it takes at least 17 x 17",

@@ -1,0 +1,121 @@
+"""Colour of 16 bits a channel (and floating point), which Pillow has no arrays for.
+
+PNG goes through OpenCV and TIFF through tifffile, the extra `deep`: ``pip install
+"pysrcnn[deep]"``. Without them such files are read by Pillow, as 8 bits, and said to be.
+"""
+
+import importlib.util
+import io
+import os
+
+import numpy as np
+
+__all__ = ["available", "read", "write"]
+
+_LIBRARY = {"png": "cv2", "tiff": "tifffile"}
+_GREY_ALPHA = 4  # PNG's type of colour
+
+
+def available(kind: str) -> bool:
+    """Whether deep colour of "png" or "tiff" files can be read and written here."""
+    return kind in _LIBRARY and importlib.util.find_spec(_LIBRARY[kind]) is not None
+
+
+def read(content: bytes, kind: str) -> np.ndarray | None:
+    """The pixels of a PNG or TIFF file as they are stored, in all their depth.
+
+    Returns
+    -------
+    picture : uint16 or float32 array (H, W, 2), (H, W, 3) or (H, W, 4), or None
+        As stored, not turned by EXIF's orientation. None where the file is of a kind that the
+        library does not read; Pillow may.
+    """
+    try:
+        if kind == "png":
+            return _read_png(content)
+        return _read_tiff(content)
+    except Exception:  # of a library for a file that another one can, or says what is wrong with
+        return None
+
+
+def _read_png(content: bytes) -> np.ndarray | None:
+    import cv2
+
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
+        return None
+    if content[25] == _GREY_ALPHA:
+        return picture[:, :, [0, 3]]
+    return picture[:, :, [2, 1, 0, 3][: picture.shape[2]]]  # OpenCV has blue first
+
+
+def _read_tiff(content: bytes) -> np.ndarray | None:
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[0]
+        if page.photometric.name not in ("RGB", "MINISBLACK"):
+            return None
+        picture = page.asarray()
+        if page.planarconfig.name == "SEPARATE":
+            picture = np.moveaxis(picture, 0, -1)
+    fits = picture.ndim == 3 and 2 <= picture.shape[2] <= 4
+    return picture if fits and picture.dtype in (np.uint16, np.float32) else None
+
+
+def write(
+    path: str | os.PathLike,
+    kind: str,
+    picture: np.ndarray,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+) -> set[str]:
+    """Write deep colour with what the library can write beside it; what it cannot, by name.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the library cannot write it.
+    """
+    if kind == "png":
+        return _write_png(path, picture, icc_profile, exif, dpi)
+    import tifffile
+
+    options = {"iccprofile": icc_profile} if icc_profile else {}
+    if dpi:
+        options |= {"resolution": dpi, "resolutionunit": "INCH"}
+    if picture.shape[2] in (2, 4):
+        options["extrasamples"] = ["UNASSALPHA"]
+    colour = "rgb" if picture.shape[2] > 2 else "minisblack"
+    tifffile.imwrite(
+        path, picture, photometric=colour, planarconfig="contig", metadata=None, **options
+    )
+    return {"exif"} if exif else set()
+
+
+def _write_png(path, picture, icc_profile, exif, dpi) -> set[str]:
+    import cv2
+
+    order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
+    pixels = np.ascontiguousarray(picture[:, :, order])
+    kinds, values, lost = [], [], {"dpi"} if dpi else set()
+    if picture.shape[2] == 2:
+        lost |= {"grey"}
+    if hasattr(cv2, "imencodeWithMetadata"):  # from OpenCV 4.12 on
+        for name, value in (("ICCP", icc_profile), ("EXIF", exif)):
+            if value:
+                kinds.append(getattr(cv2, f"IMAGE_METADATA_{name}"))
+                value = value[6:] if value.startswith(b"Exif\0\0") else value
+                values.append(np.frombuffer(value, np.uint8))
+    else:
+        lost |= {name for name, v in (("icc_profile", icc_profile), ("exif", exif)) if v}
+    if kinds:
+        done, encoded = cv2.imencodeWithMetadata(".png", pixels, kinds, values)
+    else:
+        done, encoded = cv2.imencode(".png", pixels)
+    if not done:
+        raise OSError("OpenCV could not encode it")
+    with open(path, "wb") as file:
+        file.write(encoded)
+    return lost

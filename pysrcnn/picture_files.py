@@ -1,0 +1,361 @@
+"""A picture file with all that comes with its pixels: colour profile, EXIF, resolution, frames.
+
+`read_picture` and `write_picture` of `pictures.py` are for those who want an array. Here a file
+goes in and a file of the same kind can come out: grey stays grey, transparency and 16 bits stay,
+and whatever a format has no place for is named, so that nothing gets lost in silence.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from . import _exif, deep
+from ._files import written_whole
+from .pictures import ENCODING, SUFFIXES, check_output, check_picture, content_of, opened, usual
+
+__all__ = ["PictureFile", "kind_of", "read_picture_file", "write_picture_file"]
+
+_KINDS = {
+    ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
+    ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
+}  # fmt: skip
+_STARTS = {
+    b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff",
+    b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
+}  # fmt: skip
+_ANIMATED = ("gif", "png", "webp")
+_CARRIES = {  # beside pixels
+    "png": {"icc_profile", "exif", "dpi"},
+    "jpeg": {"icc_profile", "exif", "dpi"},
+    "tiff": {"icc_profile", "exif", "dpi"},
+    "webp": {"icc_profile", "exif"},
+    "bmp": {"dpi"},
+    "gif": set(),
+}
+_CALLED = {
+    "icc_profile": "the colour profile",
+    "exif": "EXIF",
+    "dpi": "the resolution in DPI",
+    "grey": "grey as such (it is RGB of equal levels)",
+}
+_EXIF_OF_JPEG = 65533  # bytes that fit
+
+# Pillow's modes as this package reads them; those without an entry as they are.
+_READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+_READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
+_READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
+_FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
+
+# How a stored picture is turned to be upright, by EXIF's orientation.
+_UPRIGHT = {
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: x.swapaxes(0, 1)[::-1],
+}
+
+
+@dataclasses.dataclass
+class PictureFile:
+    """What a picture file holds.
+
+    Attributes
+    ----------
+    frames : list of uint8, uint16 or float arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
+        Upright, as they are seen: an animation's frames are whole pictures, all of one shape.
+    kind : str
+        Of the file that was read: "png", "jpeg", "webp", "tiff", "bmp", "gif", or "".
+    icc_profile, exif : bytes or None
+        As stored; EXIF's orientation and size are corrected when it is written.
+    dpi : pair of floats or None
+        Pixels an inch, along the width and the height.
+    durations : list of floats or None
+        How long each frame of an animation is shown, in milliseconds.
+    plays : int
+        How often an animation is played; 0: without end.
+    notes : list of str
+        What was lost in reading, a sentence each.
+    """
+
+    frames: list[np.ndarray]
+    kind: str = ""
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    durations: list[float] | None = None
+    plays: int = 0
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def kind_of(content: bytes) -> str:
+    """Which format the first bytes of a file are of: "png", "jpeg", ...; "" for another."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "webp"
+    return next((kind for start, kind in _STARTS.items() if content.startswith(start)), "")
+
+
+# ------------------------------------------------------------------------------------------- read
+
+
+def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> PictureFile:
+    """Read a picture or an animation with all that comes with it.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; with `content`, only what errors call it.
+    content : bytes, optional
+        The file's bytes, where they do not come from a file.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+    ValueError
+        If the file is empty, truncated or not a picture.
+    """
+    content = content_of(path) if content is None else content
+    kind = kind_of(content)
+    try:
+        file = _read(content, kind, path)
+    except ValueError:  # floating point colour, for example, is beyond Pillow
+        pixels = deep.read(content, kind) if kind == "tiff" and deep.available(kind) else None
+        if pixels is None:
+            raise
+        file = PictureFile([pixels], kind)
+    for frame in file.frames:
+        check_picture(frame, str(path))
+    return file
+
+
+def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
+    result = PictureFile([], kind)
+    with opened(content, path) as file:
+        count = file.properties(index=...).n_images or 1
+        about = file.metadata(index=0, exclude_applied=False)
+        clear = about.get("transparency")
+        if count > 1 and kind in _ANIMATED:
+            _read_frames(file, about, range(bool(about.get("default_image")), count), result)
+        else:
+            pixels = _deep_pixels(content, kind, about, result.notes)
+            if pixels is None:
+                mode = (_READ_CLEAR_AS if clear is not None else {}).get(about["mode"])
+                pixels = file.read(index=0, mode=mode or _READ_AS.get(about["mode"]), rotate=False)
+                if kind == "tiff":  # Pillow has turned it, and says so by removing the tag
+                    about = file.metadata(index=0, exclude_applied=False)
+                if clear is not None and about["mode"].startswith("I"):
+                    pixels = _with_alpha(usual(pixels), clear)
+            if about["mode"] == "P" and not (about.get("icc_profile") or b"")[16:20] == b"RGB ":
+                (pixels,) = _without_colour([pixels])
+            result.frames = [usual(pixels)]
+            if kind == "tiff" and count > 1:
+                result.notes.append(f"only the first of its {count} pages is taken")
+    turn = _UPRIGHT.get(about.get("Orientation"), lambda x: x)
+    result.frames = [turn(frame) for frame in result.frames]
+    _read_metadata(content, about, result)
+    return result
+
+
+def _read_frames(file, about: dict, indices: range, result: PictureFile) -> None:
+    """The frames of an animation, as composed by Pillow from what each changes."""
+    result.durations = []
+    for k in indices:
+        result.frames.append(file.read(index=k, mode="RGBA", rotate=False))
+        # After reading: in WebP, only a frame that was decoded has a duration.
+        result.durations.append(float(file.metadata(index=k).get("duration", 0)))
+    if all((frame[:, :, 3] == 255).all() for frame in result.frames):
+        result.frames = [frame[:, :, :3] for frame in result.frames]
+    if about["mode"] in ("P", "L", "LA", "1"):
+        result.frames = _without_colour(result.frames)
+    loop = about.get("loop")
+    if result.kind == "gif":  # which counts the repetitions after the first time
+        result.plays = 1 if loop is None else loop + 1 if loop else 0
+    else:
+        result.plays = loop or 0
+
+
+def _without_colour(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Grey, and grey with alpha, instead of RGB and RGBA, if there is nothing else in any frame."""
+    rgb = [frame for frame in frames if frame.ndim == 3 and frame.shape[2] >= 3]
+    if len(rgb) < len(frames) or not all(
+        np.array_equal(x[..., 0], x[..., 1]) and np.array_equal(x[..., 1], x[..., 2]) for x in rgb
+    ):
+        return frames
+    return [x[:, :, 0] if x.shape[2] == 3 else x[:, :, [0, 3]] for x in rgb]
+
+
+def _deep_pixels(content: bytes, kind: str, about: dict, notes: list[str]) -> np.ndarray | None:
+    """Colour of 16 bits a channel, if it is that; a note, if it has to be read as 8."""
+    bits = about.get("BitsPerSample", (8,))
+    if kind == "png":  # a header, the first chunk, says bits and type of colour: 2, 4, 6 are deep
+        is_deep = content[12:16] == b"IHDR" and content[24] == 16 and content[25] in (2, 4, 6)
+    else:
+        is_deep = kind == "tiff" and isinstance(bits, tuple) and len(bits) > 1 and bits[0] == 16
+    if not is_deep:
+        return None
+    pixels = deep.read(content, kind) if deep.available(kind) else None
+    if pixels is None:
+        helps = "" if deep.available(kind) else ' (`pip install "pysrcnn[deep]"` keeps them)'
+        notes.append(f"its 16 bits a channel are read as 8{helps}")
+    elif pixels.shape[2] == 3 and about.get("transparency") is not None:
+        pixels = _with_alpha(pixels, about["transparency"])
+    return pixels
+
+
+def _with_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:
+    """Transparent where the pixels have the colour `clear`."""
+    pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+    seen = (pixels != np.asarray(clear, pixels.dtype)).any(axis=2, keepdims=True)
+    return np.concatenate([pixels, seen * np.asarray(np.iinfo(pixels.dtype).max, pixels.dtype)], 2)
+
+
+def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
+    profile = about.get("icc_profile") or None
+    coloured = result.frames[0].ndim == 3 and result.frames[0].shape[2] >= 3
+    if profile and coloured and profile[16:20] in _FOREIGN:
+        profile = None
+        result.notes.append(
+            f"its {about['mode']} colours became RGB without their profile and may look different"
+        )
+    result.icc_profile = profile
+    result.exif = about.get("exif") or None
+    if result.kind == "tiff":
+        result.exif = _exif.of_tiff(content)
+    x, y = about.get("dpi") or (0, 0)
+    # 1 is what Pillow says for TIFF files that say nothing.
+    result.dpi = (float(x), float(y)) if x > 1 and y > 1 else None
+
+
+# ------------------------------------------------------------------------------------------ write
+
+
+def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
+    """Write a picture or an animation, whole or not at all; the suffix says the format.
+
+    Returns
+    -------
+    losses : list of str
+        What the format has no place for, and so is not in the file: "EXIF", ...
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or has no transparency and the picture has some.
+    OSError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        check_output(path, file.frames[0])
+    kind = _KINDS[suffix]
+    frames, losses = _fitted(file, kind)
+    check_output(path, frames[0].astype(np.uint8) if _is_deep(frames[0]) else frames[0])
+    height, width = frames[0].shape[:2]
+    beside = {"icc_profile": file.icc_profile, "exif": file.exif, "dpi": file.dpi}
+    beside = {name: value for name, value in beside.items() if value}
+    if "exif" in beside:
+        exif = b"Exif\0\0" + beside["exif"].removeprefix(b"Exif\0\0")  # as JPEG has it
+        beside["exif"] = _exif.after_enlarging(exif, width, height)
+    lost = beside.keys() - _CARRIES[kind]
+    if kind == "jpeg" and len(beside.get("exif", b"")) > _EXIF_OF_JPEG:
+        lost |= {"exif"}
+    if kind == "webp" and frames[0].ndim == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
+        lost |= {"icc_profile"}  # WebP has no grey; it becomes RGB
+    beside = {name: value for name, value in beside.items() if name not in lost}
+    with written_whole(path) as temporary:
+        try:
+            if _is_deep(frames[0]):
+                lost |= deep.write(temporary, kind, frames[0], **beside)
+            else:
+                _write(temporary, frames, suffix, kind, beside, file)
+        except (MemoryError, FileNotFoundError):
+            raise
+        except Exception as error:  # of Pillow or whatever else writes
+            raise ValueError(f"cannot write {path}: {error}") from None
+    return [_CALLED[name] for name in _CALLED if name in lost] + losses
+
+
+def _is_deep(frame: np.ndarray) -> bool:
+    """Whether Pillow has no array for it."""
+    return frame.ndim == 3 and frame.dtype != np.uint8
+
+
+def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file: PictureFile):
+    import imageio.v3 as imageio
+
+    options = ENCODING.get(suffix, {}) | beside
+    if len(frames) == 1:
+        imageio.imwrite(path, frames[0], plugin="pillow", **options)
+        return
+    durations, plays = file.durations or [0.0] * len(frames), file.plays
+    options |= {"duration": durations, "loop": plays}
+    if kind == "gif":
+        # In hundredths of a second, rounded so that the whole keeps its length.
+        ends = np.round(np.cumsum(durations) / 10).astype(int) * 10
+        options["duration"] = [int(d) for d in np.diff(ends, prepend=0)]
+        if plays:
+            options["loop"] = plays - 1
+        if plays == 1:
+            del options["loop"]
+        if frames[0].shape[2:] == (4,):  # what is transparent must not show the frame before
+            options["disposal"] = 2
+    with imageio.imopen(path, "w", plugin="pillow") as out:
+        for frame in frames:
+            out.write(frame, is_batch=False, **options)
+
+
+def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
+    """The frames as the format can hold them, and what that loses."""
+    frames, losses = file.frames, []
+    if len(frames) > 1 and kind not in _ANIMATED:
+        losses.append(f"all of its {len(frames)} frames but the first")
+        frames = frames[:1]
+    dtype = _dtype_for(frames, kind)
+    if dtype != frames[0].dtype:
+        if frames[0].dtype != np.float64 or dtype != np.float32:
+            losses.append(f"depth: {frames[0].dtype} became {dtype}")
+        frames = [_converted(frame, dtype) for frame in frames]
+    if kind == "gif":
+        if file.kind != "gif":
+            losses.append("colours beyond 256 a frame")
+        if frames[0].ndim == 3 and frames[0].shape[2] in (2, 4):
+            if any(((x[..., -1] > 0) & (x[..., -1] < 255)).any() for x in file.frames):
+                losses.append("partial transparency")
+            frames = [_all_or_nothing(frame) for frame in frames]
+    return frames, losses
+
+
+def _dtype_for(frames: list[np.ndarray], kind: str) -> np.dtype:
+    """The type nearest to that of the frames which such a file can hold."""
+    given, grey = frames[0].dtype, frames[0].ndim == 2
+    holds = {np.dtype(np.uint8)}
+    if len(frames) == 1 and kind in ("png", "tiff") and (grey or deep.available(kind)):
+        holds.add(np.dtype(np.uint16))
+        if kind == "tiff":
+            holds.add(np.dtype(np.float32))
+    if given in holds:
+        return given
+    order = (np.float32, np.uint16, np.uint8) if given.kind == "f" else (np.uint8,)
+    return next(np.dtype(t) for t in order if np.dtype(t) in holds)
+
+
+def _converted(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Other levels of grey for the same ones: 0..1, 0..255 or 0..65535."""
+    if dtype.kind == "f":
+        return frame.astype(dtype)
+    if frame.dtype == np.uint16:
+        return ((frame.astype(np.uint32) + 128) // 257).astype(dtype)
+    return np.round(np.clip(frame, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def _all_or_nothing(frame: np.ndarray) -> np.ndarray:
+    """RGBA whose pixels are either transparent, and black, or not transparent at all."""
+    frame = frame[:, :, [0, 0, 0, 1]] if frame.shape[2] == 2 else frame.copy()
+    seen = frame[:, :, 3] > 127
+    frame[:, :, 3] = 255
+    return frame * seen[:, :, None]

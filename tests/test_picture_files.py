@@ -1,0 +1,488 @@
+"""Files of every kind that a person has, read, written and read again: what survives, what is said.
+
+The files are made with Pillow, and looked at with Pillow; sizes, modes, depth, profile, EXIF, DPI
+and timing are compared with what was put in.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from pysrcnn import _exif, deep
+from pysrcnn.picture_files import PictureFile, kind_of, read_picture_file, write_picture_file
+
+Image = pytest.importorskip("PIL.Image")
+ImageCms = pytest.importorskip("PIL.ImageCms")
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (7, 9), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (7, 9, 3), dtype=np.uint8)
+RGBA = RNG.integers(0, 256, (7, 9, 4), dtype=np.uint8)
+LA = RGBA[:, :, [0, 3]]
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILES = {space: SRGB[:16] + space + SRGB[20:] for space in (b"RGB ", b"GRAY", b"CMYK")}
+MAKER, TAKEN, WIDE, HIGH = 0x010F, 0x9003, 0xA002, 0xA003
+
+
+def exif_of(orientation=1, size=(9, 7)):
+    exif = Image.Exif()
+    exif[0x0112], exif[MAKER] = orientation, "Maker"
+    exif.get_ifd(0x8769).update({TAKEN: "2020:01:02 03:04:05", WIDE: size[0], HIGH: size[1]})
+    return exif
+
+
+def encoded(picture, form, mode=None, **options):
+    """The bytes of a file with these pixels."""
+    if isinstance(picture, np.ndarray):
+        small = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 2
+        picture = Image.fromarray(picture) if not small else la(picture)
+    if mode:
+        picture = picture.convert(mode)
+    out = io.BytesIO()
+    picture.save(out, form, **options)
+    return out.getvalue()
+
+
+def la(array):
+    return Image.frombytes("LA", array.shape[1::-1], np.ascontiguousarray(array).tobytes())
+
+
+def read(content):
+    return read_picture_file("it", content)
+
+
+def same(frame, wanted):
+    assert frame.dtype == wanted.dtype and frame.shape == wanted.shape
+    return np.array_equal(frame, wanted)
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(samples, bits, colour, *more):
+    """A PNG file of big-endian samples (H, W * channels), which Pillow would not write so."""
+    height = len(samples)
+    width = samples.shape[1] // {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = chunk(b"IHDR", header) + b"".join(more) + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+# ------------------------------------------------------------------------------------------ pixels
+
+FIVE = Image.fromarray(GREY // 52 * 52)  # few enough greys for 4 bits
+
+KINDS = {
+    "PNG 1": (encoded(Image.fromarray(GREY > 99), "PNG"), np.where(GREY > 99, 255, 0)),
+    "TIFF 1": (encoded(Image.fromarray(GREY > 99), "TIFF"), np.where(GREY > 99, 255, 0)),
+    "PNG grey palette 4": (encoded(FIVE.quantize(8), "PNG", bits=4), GREY // 52 * 52),
+    "BMP palette": (encoded(FIVE.convert("P"), "BMP"), GREY // 52 * 52),
+    "PNG L": (encoded(GREY, "PNG"), GREY),
+    "PNG LA": (encoded(LA, "PNG"), LA),
+    "TIFF LA": (encoded(LA, "TIFF"), LA),
+    "PNG RGB": (encoded(RGB, "PNG"), RGB),
+    "PNG RGBA": (encoded(RGBA, "PNG"), RGBA),
+    "BMP RGB": (encoded(RGB, "BMP"), RGB),
+    "TIFF RGBA": (encoded(RGBA, "TIFF"), RGBA),
+    "WebP RGBA": (encoded(RGBA, "WEBP", lossless=True, exact=True), RGBA),
+    "PNG I;16": (encoded(GREY.astype(np.uint16) * 257, "PNG"), GREY.astype(np.uint16) * 257),
+    "TIFF I;16": (encoded(GREY.astype(np.uint16) * 257, "TIFF"), GREY.astype(np.uint16) * 257),
+    "TIFF F": (encoded(GREY.astype(np.float32) / 255, "TIFF"), GREY.astype(np.float32) / 255),
+    "GIF grey": (encoded(GREY, "GIF"), GREY),
+    "grey that is stored as RGB": (
+        encoded(np.stack([GREY] * 3, 2), "PNG"),
+        np.stack([GREY] * 3, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_is_read_as_what_it_is(name):
+    content, wanted = KINDS[name]
+    file = read(content)
+    wanted = wanted.astype(np.uint8) if wanted.dtype == np.int64 else wanted
+    assert same(file.frames[0], wanted)
+    assert (len(file.frames), file.durations, file.notes) == (1, None, [])
+
+
+def test_palettes_of_colours():
+    picture = Image.frombytes("P", (9, 7), np.arange(63, dtype=np.uint8).tobytes())
+    picture.putpalette(RGB.tobytes())
+    assert same(read(encoded(picture, "PNG")).frames[0], RGB)
+    alpha = bytes(range(63))
+    wanted = np.concatenate([RGB, np.arange(63, dtype=np.uint8).reshape(7, 9, 1)], 2)
+    assert same(read(encoded(picture, "PNG", transparency=alpha)).frames[0], wanted)
+    picture.putpalette(np.repeat(GREY.reshape(-1, 1), 3, 1).tobytes())  # of greys, with alpha
+    grey = read(encoded(picture, "PNG", transparency=alpha)).frames[0]
+    assert same(grey, np.stack([GREY, wanted[..., 3]], 2))
+    # With a profile for RGB it has to stay RGB.
+    assert read(encoded(picture, "PNG", icc_profile=SRGB)).frames[0].shape == (7, 9, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_a_transparent_colour_becomes_alpha(mode):
+    array = {"1": np.where(GREY > 99, 255, 0).astype(np.uint8), "L": GREY, "RGB": RGB}[mode]
+    picture = Image.fromarray(GREY > 99) if mode == "1" else Image.fromarray(array)
+    key = array[2, 3].tolist()
+    key = tuple(key) if mode == "RGB" else key
+    frame = read(encoded(picture, "PNG", transparency=key)).frames[0]
+    assert frame.shape == (7, 9, 2 if mode != "RGB" else 4)
+    flat = array.reshape(7, 9, -1)
+    assert np.array_equal(frame[:, :, :-1], flat)
+    assert np.array_equal(frame[:, :, -1] == 0, (flat == flat[2, 3]).all(axis=2))
+
+
+def test_16_bit_grey_with_a_transparent_level():
+    grey = GREY.astype(np.uint16) * 257
+    content = png(grey, 16, 0, chunk(b"tRNS", struct.pack(">H", grey[2, 3])))
+    frame = read(content).frames[0]
+    assert frame.dtype == np.uint16
+    assert np.array_equal(frame[..., 0], grey)
+    assert np.array_equal(frame[..., 1], np.where(grey == grey[2, 3], 0, 65535))
+
+
+def test_inks_become_rgb_without_their_profile():
+    smooth = np.add.outer(np.arange(24) * 4, np.arange(32) * 3).astype(np.uint8)
+    rgb = np.stack([smooth, 255 - smooth, smooth // 2 + 50], 2)
+    inks = np.concatenate([255 - rgb, np.zeros((24, 32, 1), np.uint8)], 2)
+    picture = Image.frombytes("CMYK", (32, 24), inks.tobytes())
+    options = {"quality": 98, "subsampling": 0, "icc_profile": PROFILES[b"CMYK"]}
+    file = read(encoded(picture, "JPEG", **options))
+    assert np.abs(file.frames[0].astype(int) - rgb).max() <= 6
+    assert file.icc_profile is None
+    assert file.notes == [
+        "its CMYK colours became RGB without their profile and may look different"
+    ]
+
+
+def test_pages_of_a_tiff_are_no_animation():
+    pages = [Image.fromarray(GREY), Image.fromarray(RGB[:5])]
+    file = read(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    assert same(file.frames[0], GREY) and file.durations is None
+    assert file.notes == ["only the first of its 2 pages is taken"]
+
+
+def test_formats_are_known_by_their_first_bytes():
+    for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"):
+        assert kind_of(encoded(RGB, form)) == form.lower()
+    assert kind_of(b"text") == kind_of(b"") == ""
+
+
+# ----------------------------------------------------------------------------- orientation, EXIF
+
+TURNED = {
+    1: lambda x: x, 2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1], 4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1), 6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1), 8: lambda x: x.swapaxes(0, 1)[::-1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP", "palette"])
+def test_pictures_are_upright_and_say_so(tmp_path, form, orientation):
+    picture = Image.fromarray(RGB)
+    if form == "palette":
+        picture = picture.quantize(16)
+    options = {"lossless": True} if form == "WEBP" else {}
+    exif = exif_of(orientation).tobytes()
+    content = encoded(picture, "PNG" if form == "palette" else form, exif=exif, **options)
+    wanted = TURNED[orientation](np.asarray(picture.convert("RGB")))
+    file = read(content)
+    assert same(file.frames[0], np.ascontiguousarray(wanted))
+    assert write_picture_file(tmp_path / "a.png", file) == []
+    with Image.open(tmp_path / "a.png") as again:
+        exif = again.getexif()
+        assert exif.get(0x0112, 1) == 1
+        assert exif[MAKER] == "Maker"
+        more = exif.get_ifd(0x8769)
+        assert more[TAKEN] == "2020:01:02 03:04:05"
+        assert (more[WIDE], more[HIGH]) == again.size == wanted.shape[1::-1]
+    assert same(read_picture_file(tmp_path / "a.png").frames[0], np.ascontiguousarray(wanted))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("order", [">", "<"])
+def test_exif_is_changed_in_place_and_damage_left_alone(order):
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, 6, 0)
+    block = (b"MM" if order == ">" else b"II") + struct.pack(order + "HI", 42, 8)
+    block += struct.pack(order + "H", 1) + entry + bytes(4) + b"maker's notes"
+    for start in (b"", b"Exif\0\0"):
+        changed = _exif.after_enlarging(start + block, 5, 5)
+        assert changed == start + block.replace(entry, entry[:8] + struct.pack(order + "HH", 1, 0))
+        for length in range(len(block)):  # truncated anywhere
+            assert len(_exif.after_enlarging(start + block[:length], 5, 5)) == length + len(start)
+    assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
+    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") is None
+
+
+# -------------------------------------------------------------------------------------- round trips
+
+ALL = {"icc_profile": SRGB, "dpi": (300.0, 200.0), "exif": exif_of().tobytes()}
+CARRIED = [
+    ("png", []),
+    ("jpg", []),
+    ("tif", []),
+    ("webp", ["the resolution in DPI"]),
+    ("bmp", ["the colour profile", "EXIF"]),
+    ("gif", ["the colour profile", "EXIF", "the resolution in DPI", "colours beyond 256 a frame"]),
+]
+
+
+@pytest.mark.parametrize("suffix, losses", CARRIED)
+@pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_profile_exif_and_dpi_survive_where_they_can(tmp_path, source, suffix, losses):
+    if source == "WEBP":
+        losses = [x for x in losses if "DPI" not in x]
+    file = read(encoded(RGB, source, **ALL))
+    assert write_picture_file(tmp_path / f"a.{suffix}", file) == losses
+    with Image.open(tmp_path / f"a.{suffix}") as picture:
+        assert picture.size == (9, 7)
+        assert (picture.info.get("icc_profile") == SRGB) == ("the colour profile" not in losses)
+        assert (picture.getexif().get(MAKER) == "Maker") == ("EXIF" not in losses)
+        if "EXIF" not in losses:
+            assert picture.getexif().get_ifd(0x8769)[TAKEN] == "2020:01:02 03:04:05"
+        if suffix not in ("webp", "gif") and source != "WEBP":
+            assert picture.info["dpi"] == pytest.approx((300, 200), abs=0.02)
+
+
+def test_nothing_is_made_up(tmp_path):
+    for source in ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF"):
+        file = read(encoded(RGB, source))
+        assert (file.icc_profile, file.exif) == (None, None), source
+        if source != "BMP":
+            assert file.dpi is None, source
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.parametrize("name", ["PNG L", "PNG LA", "PNG RGB", "PNG RGBA"])
+def test_modes_survive(tmp_path, suffix, name):
+    content, wanted = KINDS[name]
+    assert write_picture_file(tmp_path / f"a.{suffix}", read(content)) == []
+    with Image.open(tmp_path / f"a.{suffix}") as picture:
+        mode = name.split()[1]
+        if suffix == "webp":  # which has no grey
+            mode = {"L": "RGB", "LA": "RGBA"}.get(mode, mode)
+        assert picture.mode == mode
+    if suffix != "webp":
+        assert same(read_picture_file(tmp_path / f"a.{suffix}").frames[0], wanted)
+
+
+@pytest.mark.parametrize("name, suffix, losses", [
+    ("PNG I;16", "png", []),
+    ("TIFF I;16", "tif", []),
+    ("PNG I;16", "jpg", ["depth: uint16 became uint8"]),
+    ("PNG I;16", "webp", ["depth: uint16 became uint8"]),
+    ("TIFF F", "tif", []),
+    ("TIFF F", "png", ["depth: float32 became uint16"]),
+    ("TIFF F", "bmp", ["depth: float32 became uint8"]),
+])  # fmt: skip
+def test_depth_survives_or_is_said_not_to(tmp_path, name, suffix, losses):
+    content, wanted = KINDS[name]
+    assert write_picture_file(tmp_path / f"a.{suffix}", read(content)) == losses
+    again = read_picture_file(tmp_path / f"a.{suffix}").frames[0]
+    if not losses:
+        assert same(again, wanted)
+    elif suffix != "webp":
+        peak = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}[again.dtype]
+        full = 1 if wanted.dtype.kind == "f" else 65535
+        error = np.abs(again / peak - wanted / full).max()
+        assert error <= (0.1 if suffix == "jpg" else 0.51 / peak)
+
+
+def test_a_profile_of_grey_does_not_go_to_rgb(tmp_path):
+    file = read(encoded(GREY, "PNG", icc_profile=PROFILES[b"GRAY"]))
+    assert file.icc_profile == PROFILES[b"GRAY"]
+    assert write_picture_file(tmp_path / "a.png", file) == []
+    assert write_picture_file(tmp_path / "a.webp", file) == ["the colour profile"]
+
+
+def test_exif_too_long_for_jpeg(tmp_path):
+    file = PictureFile([RGB], exif=exif_of().tobytes() + bytes(70000))
+    assert write_picture_file(tmp_path / "a.jpg", file) == ["EXIF"]
+    assert write_picture_file(tmp_path / "a.png", file) == []
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "bmp"])
+@pytest.mark.parametrize("frame", [LA, RGBA, RGBA.astype(np.uint16)])
+def test_transparency_is_refused_not_lost(tmp_path, suffix, frame):
+    with pytest.raises(ValueError, match=r"has no transparency; choose \.png"):
+        write_picture_file(tmp_path / f"a.{suffix}", PictureFile([frame]))
+    assert not list(tmp_path.iterdir())
+
+
+# -------------------------------------------------------------------------------------- animations
+
+FRAMES = [RNG.integers(0, 4, (7, 9, 3), dtype=np.uint8) * 80 for _ in range(4)]
+TIMES = [100, 250, 40, 1000]
+
+
+def animation(form, frames=FRAMES, loop=0, **options):
+    pictures = [Image.fromarray(frame) for frame in frames]
+    more = {"lossless": True} if form == "WEBP" else {}
+    more |= {} if loop is None else {"loop": loop}
+    more |= {"save_all": True, "append_images": pictures[1:], "duration": TIMES, **options}
+    return encoded(pictures[0], form, **more)
+
+
+def timing(path):
+    with Image.open(path) as picture:
+        times = []
+        for k in range(picture.n_frames):
+            picture.seek(k)
+            picture.load()
+            times.append(picture.info["duration"])
+        return times, picture.info.get("loop")
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_animations_keep_frames_and_timing(tmp_path, form, suffix):
+    file = read(animation(form))
+    assert file.durations == TIMES and file.plays == 0
+    assert all(same(a, b) for a, b in zip(file.frames, FRAMES, strict=True))
+    lost = write_picture_file(tmp_path / f"a.{suffix}", file)
+    assert lost == (["colours beyond 256 a frame"] if suffix == "gif" != form.lower() else [])
+    assert timing(tmp_path / f"a.{suffix}") == (TIMES, 0)
+    if suffix != "webp":  # written with loss
+        again = read_picture_file(tmp_path / f"a.{suffix}")
+        assert all(same(a, b) for a, b in zip(again.frames, FRAMES, strict=True))
+
+
+@pytest.mark.parametrize("form, loop, plays", [
+    ("GIF", None, 1), ("GIF", 0, 0), ("GIF", 2, 3), ("PNG", 1, 1), ("PNG", 3, 3), ("WEBP", 3, 3),
+])  # fmt: skip
+def test_animations_are_played_as_often(tmp_path, form, loop, plays):
+    file = read(animation(form, loop=loop))
+    assert file.plays == plays
+    for suffix in ("gif", "png", "webp"):
+        write_picture_file(tmp_path / f"a.{suffix}", file)
+        assert read_picture_file(tmp_path / f"a.{suffix}").plays == plays
+
+
+def test_times_of_a_gif_are_hundredths_that_add_up(tmp_path):
+    file = PictureFile(FRAMES * 3, "png", durations=[33.4] * 12)
+    write_picture_file(tmp_path / "a.gif", file)
+    times, _ = timing(tmp_path / "a.gif")
+    assert set(times) == {30, 40} and sum(times) == 400
+
+
+def test_transparent_frames_do_not_show_the_one_before(tmp_path):
+    frames = []
+    for k in range(3):
+        frame = np.zeros((8, 8, 4), np.uint8)
+        frame[:, 2 * k : 2 * k + 2] = 200, 100, 50, 255
+        frame[3, 2 * k] = 0  # libwebp forgets the transparency around frames without any in them
+        frames.append(frame)
+    for suffix in ("gif", "png", "webp"):
+        file = PictureFile(frames, durations=[50, 60, 70])
+        write_picture_file(tmp_path / f"a.{suffix}", file)
+        again = read_picture_file(tmp_path / f"a.{suffix}")
+        for got, wanted in zip(again.frames, frames, strict=True):
+            assert np.array_equal(got[..., 3], wanted[..., 3]), suffix
+            seen = wanted[..., 3] > 0
+            error = np.abs(got[seen].astype(int) - wanted[seen]).max()
+            assert error <= (12 if suffix == "webp" else 0), suffix
+
+
+@pytest.mark.parametrize("disposal", [1, 2])
+def test_frames_are_as_composed(disposal):
+    """A GIF whose second frame changes a corner: it is read as a whole picture."""
+    first, second = (Image.new("P", (6, 6)) for _ in range(2))
+    for picture in (first, second):
+        picture.putpalette([255, 0, 0, 0, 0, 255])
+    second.paste(1, (0, 0, 2, 2))
+    options = {"save_all": True, "append_images": [second], "duration": 50, "disposal": disposal}
+    file = read(encoded(first, "GIF", **options))
+    assert file.frames[1].shape[:2] == (6, 6)
+    assert tuple(file.frames[1][0, 0, :3]) == (0, 0, 255)
+    assert tuple(file.frames[1][5, 5, :3]) == (255, 0, 0)
+
+
+def test_a_grey_animation_stays_grey(tmp_path):
+    file = read(animation("GIF", [f[..., 0] for f in FRAMES]))
+    assert [f.shape for f in file.frames] == [(7, 9)] * 4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "bmp", "tif"])
+def test_a_still_format_takes_the_first_frame_and_it_is_said(tmp_path, suffix):
+    lost = write_picture_file(tmp_path / f"a.{suffix}", read(animation("GIF")))
+    assert lost == ["all of its 4 frames but the first"]
+    again = read_picture_file(tmp_path / f"a.{suffix}").frames[0]
+    if suffix != "jpg":
+        assert same(again, FRAMES[0])
+
+
+def test_a_gif_says_what_it_cannot_hold(tmp_path):
+    assert write_picture_file(tmp_path / "a.gif", PictureFile([LA])) == [
+        "colours beyond 256 a frame",
+        "partial transparency",
+    ]
+    again = read_picture_file(tmp_path / "a.gif").frames[0]
+    assert np.array_equal(again[..., -1], np.where(LA[..., 1] > 127, 255, 0))
+    seen = LA[..., 1] > 127
+    assert np.abs(again[seen][:, 0].astype(int) - LA[seen][:, 0]).mean() < 8
+
+
+# ------------------------------------------------------------------------------------- deep colour
+
+DEEP = RNG.integers(0, 65536, (7, 9, 4), dtype=np.uint16)
+CHANNELS = {2: (DEEP[..., :3], 2), 4: (DEEP[..., [0, 3]], 4), 6: (DEEP, 6)}
+
+
+@pytest.mark.parametrize("colour", CHANNELS)
+def test_16_bits_a_channel_of_png(tmp_path, colour):
+    pixels, _ = CHANNELS[colour]
+    content = png(
+        pixels.reshape(7, -1), 16, colour, chunk(b"pHYs", struct.pack(">IIB", 11811, 11811, 1))
+    )
+    file = read(content)
+    if deep.available("png"):
+        assert same(file.frames[0], pixels) and file.notes == []
+        file.icc_profile, file.exif = SRGB, exif_of(6).tobytes()
+        lost = ["grey as such (it is RGB of equal levels)"] if colour == 4 else []
+        assert write_picture_file(tmp_path / "a.png", file) == ["the resolution in DPI", *lost]
+        again = read_picture_file(tmp_path / "a.png")
+        assert same(again.frames[0], pixels if not lost else pixels[..., [0, 0, 0, 1]])
+        assert again.icc_profile == SRGB and b"Maker" in again.exif
+    else:
+        assert file.notes == [
+            'its 16 bits a channel are read as 8 (`pip install "pysrcnn[deep]"` keeps them)'
+        ]
+        assert file.frames[0].dtype == np.uint8
+        got = file.frames[0][..., [0, -1]].astype(int)
+        assert np.abs(got - pixels[..., [0, -1]] / 257).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16_bits_a_channel_of_tiff(tmp_path, channels):
+    tifffile = pytest.importorskip("tifffile")
+    pixels = DEEP[..., :channels]
+    file = PictureFile([pixels], "tiff", SRGB, dpi=(300.0, 300.0), exif=exif_of().tobytes())
+    assert write_picture_file(tmp_path / "a.tif", file) == ["EXIF"]
+    again = read_picture_file(tmp_path / "a.tif")
+    assert same(again.frames[0], pixels) and again.notes == []
+    if channels > 2:
+        assert again.icc_profile == SRGB and again.dpi == (300, 300)
+    floats = (pixels / 65535).astype(np.float32)
+    tifffile.imwrite(tmp_path / "f.tif", floats, photometric="rgb" if channels > 2 else None)
+    if channels == 3:
+        file = read_picture_file(tmp_path / "f.tif")
+        assert same(file.frames[0], floats)
+        assert write_picture_file(tmp_path / "g.tif", file) == []
+        assert same(read_picture_file(tmp_path / "g.tif").frames[0], floats)
+
+
+def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(deep, "available", lambda kind: False)
+    file = read(png(DEEP[..., :3].reshape(7, -1), 16, 2))
+    assert "are read as 8" in file.notes[0] and "pysrcnn[deep]" in file.notes[0]
+    assert file.frames[0].dtype == np.uint8
+    lost = write_picture_file(tmp_path / "a.png", PictureFile([DEEP]))
+    assert lost == ["depth: uint16 became uint8"]
+    again = read_picture_file(tmp_path / "a.png").frames[0]
+    assert np.abs(again - DEEP / 257).max() <= 0.51
