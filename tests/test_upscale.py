@@ -15,6 +15,7 @@ import pytest
 from pysrcnn import SRCNN, imresize, load, upscale
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
 from pysrcnn.model import shipped
+from pysrcnn.upscale import spread
 
 JIT = not numba.config.DISABLE_JIT
 EPS32 = float(np.finfo(np.float32).eps)
@@ -76,7 +77,7 @@ def test_comparator_sees_an_error_of_one_percent_and_swapped_axes():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(7, 10), (7, 10, 3), (7, 10, 4)])
+@pytest.mark.parametrize("shape", [(7, 10), (7, 10, 3), (7, 10, 4), (7, 10, 2)])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_kinds_of_pictures(kind, shape, scale):
     picture = picture_of(kind, shape)
@@ -140,6 +141,77 @@ def test_transparency_is_bicubic(kind, c):
     assert result[..., 3].min() >= PEAK[kind] * (1 - 20 * EPS32)
     # Colour does not depend on it.
     assert np.array_equal(result[..., :3], upscale(picture[..., :3], 3, linear(0.2, 0.4, c, 3)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("c", [1, 3])
+def test_grey_with_transparency_is_grey_and_bicubic_transparency(kind, c):
+    picture = picture_of(kind, (8, 11, 2), low=0.1)
+    result = upscale(picture, 3, linear(c=c, scale=3))
+    for channel in range(2):
+        assert_rounded(result[..., channel], bicubic(picture[..., channel], 3), kind, GREY)
+    alone = upscale(np.array(picture[..., 0]), 3, trained_like(c=c))
+    assert np.array_equal(upscale(picture, 3, trained_like(c=c))[..., 0], alone)
+
+
+def disc(kind, size=40):
+    """A red disc, opaque or less at its edge, on green that nobody sees."""
+    y, x = np.mgrid[:size, :size] - size / 2 + 0.5
+    alpha = np.clip(size / 4 - np.hypot(y, x), 0, 1) * PEAK[kind]
+    picture = np.zeros((size, size, 4), kind)
+    picture[..., 0] = np.where(alpha.astype(kind) > 0, PEAK[kind], 0)
+    picture[..., 1] = PEAK[kind] - picture[..., 0]
+    picture[..., 3] = alpha
+    return picture
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_what_is_transparent_does_not_bleed_into_edges(kind, scale):
+    picture = disc(kind)
+    for name in ("9-1-5", "9-5-5"):
+        result = upscale(picture, scale, name).astype(np.float64) / PEAK[kind]
+        seen = result[..., 3] > 0
+        assert 0.15 < seen.mean() < 0.25, "the test tests nothing"
+        assert result[..., 1][seen].max() < 0.02 and result[..., 2][seen].max() < 0.02
+        assert result[..., 0][seen].min() > 0.98
+    grey = np.stack([PEAK[kind] - picture[..., 1], picture[..., 3]], axis=2)
+    result = upscale(grey, scale, "9-1-5").astype(np.float64) / PEAK[kind]
+    assert result[..., 0][result[..., 1] > 0].min() > 0.98
+
+
+def test_without_spreading_the_green_would_bleed():
+    result = upscale(disc(np.uint8)[..., :3], 3, "9-1-5")  # the comparator of the test above
+    alpha = upscale(disc(np.uint8), 3, "9-1-5")[..., 3]
+    assert result[..., 1][alpha > 0].max() > 100
+
+
+def test_spreading_reaches_as_far_as_asked_and_changes_nothing_visible():
+    picture = np.zeros((11, 13, 4), np.uint8)
+    picture[...] = 9, 8, 7, 0
+    picture[5, 6] = 200, 100, 50, 1
+    for reach in (1, 3):
+        result = spread(picture, reach)
+        square = np.zeros((11, 13), bool)
+        square[5 - reach : 6 + reach, 6 - reach : 7 + reach] = True
+        assert (result[square][:, :3] == (200, 100, 50)).all()
+        assert (result[~square][:, :3] == (9, 8, 7)).all()
+        assert np.array_equal(result[..., 3], picture[..., 3])
+    picture[5, 8] = 100, 100, 51, 255
+    assert tuple(spread(picture, 1)[5, 7]) == (150, 100, 51, 0)  # the mean, half rounded up
+    for nothing in (picture[:3, :3], np.full((3, 3, 2), 255, np.uint8)):
+        assert spread(nothing, 5) is nothing
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_bands_leave_no_seams_beside_transparency(monkeypatch, channels):
+    picture = picture_of(np.uint8, (40, 31, channels))
+    picture[..., -1] *= np.random.default_rng(3).random((40, 31)) > 0.97
+    network = trained_like()
+    whole = upscale(picture, 2, network)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 1)
+    banded = upscale(picture, 2, network)
+    assert np.array_equal(banded, whole) or not JIT
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -256,7 +328,9 @@ def test_a_picture_that_may_not_be_written_to():
     assert upscale(picture, 2, trained_like()).shape == (12, 14, 3)
 
 
-@pytest.mark.parametrize("shape", [(23, 9), (23, 9, 3), (23, 9, 4), (1, 20, 3), (20, 1)])
+@pytest.mark.parametrize(
+    "shape", [(23, 9), (23, 9, 3), (23, 9, 4), (23, 9, 2), (1, 20, 3), (20, 1)]
+)
 @pytest.mark.parametrize("c", [1, 3])
 def test_bands_leave_no_seams(monkeypatch, shape, c):
     picture, network = picture_of(np.float32, shape), trained_like(c=c)
@@ -333,7 +407,7 @@ def test_a_scale_is_a_positive_integer(scale):
         (np.zeros((4, 4), np.int64), TypeError, "holds int64, wanted uint8, uint16, float32"),
         (np.zeros((4, 4), bool), TypeError, "holds bool, wanted"),
         (np.zeros((4, 4), complex), TypeError, "holds complex128, wanted"),
-        (np.zeros((4, 4, 2), np.uint8), ValueError, r"shape \(4, 4, 2\), wanted \(H, W\)"),
+        (np.zeros((4, 4, 5), np.uint8), ValueError, r"shape \(4, 4, 5\), wanted \(H, W\)"),
         (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"shape \(1, 4, 4, 3\), wanted \(H, W\)"),
         (np.zeros(4, np.uint8), ValueError, r"shape \(4,\), wanted \(H, W\)"),
         ("photo.png", TypeError, "wanted uint8"),
