@@ -7,6 +7,7 @@ whatever they hide would show at the edges. A grey picture gives what the same p
 colour: its levels are brought to the range of Y, 16..235 of 255, which is what such networks have
 seen.
 
+Factors without weights of their own go through several networks and a resize, as `scales.py` plans.
 The result is made band by band, from top to bottom, so that memory beside the picture and the
 result does not grow with them. A band is computed from as many rows around it as it depends on,
 and so is the same, to the bit, as in a picture done in one piece.
@@ -14,14 +15,16 @@ and so is the same, to the bit, as in a picture done in one piece.
 
 import math
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
 from .kernels import pixels_to_planes, planes_to_pixels, resize_planes
-from .model import SRCNN, load
+from .model import SRCNN
 from .pictures import check_picture
 from .resize import taps
+from .scales import Networks
 
 __all__ = ["spread", "upscale"]
 
@@ -29,7 +32,12 @@ BAND = 2**22  # pixels of the result that are worked on at a time
 
 
 def upscale(
-    picture: np.ndarray, scale: int = 3, model: str | os.PathLike | SRCNN = "9-1-5"
+    picture: np.ndarray,
+    scale: float | None = None,
+    model: str | os.PathLike | SRCNN | Networks = "9-1-5",
+    *,
+    shape: tuple[int | None, int | None] | None = None,
+    report: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Enlarge a picture.
 
@@ -38,14 +46,22 @@ def upscale(
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Grey, grey and alpha, RGB or RGBA: uint8, uint16, or floating point in 0..1. Computed in
         float32.
-    scale : int
-        How many times as wide and high the result is.
-    model : str, path or SRCNN
-        What `load` takes, or a network.
+    scale : float, optional
+        How many times as wide and high the result is: above 1, up to 16; 3 unless given. Where
+        there are no weights for it, the picture goes through those of other scales, several times
+        if need be, and is resized from there (`scales.py` says how).
+    model : str, path, SRCNN or Networks
+        What `load` takes, or a network. One that was trained for a scale of its own can only be
+        used for 2, 3 or 4 if that is this scale or a power of it.
+    shape : pair of ints, optional
+        Instead of `scale`: height and width of the result; one of them may be None, and follows
+        from the aspect ratio.
+    report : function of a float, optional
+        Called now and then with the part of the work that is done, up to 1.
 
     Returns
     -------
-    enlarged : array (scale H, scale W), ... of the same dtype and number of channels
+    enlarged : array (round(scale H), round(scale W)), ... of the same dtype and channels
         Clipped to 0..1 (0..255, 0..65535), integers rounded.
 
     Raises
@@ -60,36 +76,60 @@ def upscale(
     if not picture.dtype.isnative:  # big-endian, as in FITS files
         picture = picture.astype(picture.dtype.newbyteorder("="))
     check_picture(picture)
-    if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
-        raise ValueError(f"scale is a positive integer, got {scale!r}")
-    network = model if isinstance(model, SRCNN) else load(model, scale)
-    if network.scale is not None and network.scale != scale:
-        raise ValueError(f"the network was trained for scale {network.scale}, not {scale}")
+    if scale is not None and shape is not None:
+        raise ValueError("both scale and shape are given: give one of them")
+    networks = model if isinstance(model, Networks) else Networks(model)
+    scale = 3 if scale is None and shape is None else scale
+    plan = networks.plan(picture.shape[:2], scale, shape)
     peak = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
     if peak == 1 and not -0.5 <= picture.min() <= picture.max() <= 1.5:
         raise ValueError(
             f"the picture's values go from {picture.min():.4g} to {picture.max():.4g}: a floating "
             f"point picture is in 0..1, so divide it by its white level first"
         )
-    return _enlarge(picture, int(scale), network, peak)
+    steps, size = [], plan.start
+    for factor in plan.passes:
+        size = size[0] * factor, size[1] * factor
+        steps.append((size, networks.at(factor)))
+    if size != plan.shape:
+        steps.append((plan.shape, None))
+    work, done = sum(math.prod(size) for size, _ in steps), 0
+    for size, network in steps:
+
+        def tell(rows: int, size=size, done=done):
+            if report:
+                report((done + rows * size[1]) / work)
+
+        picture = _resized(picture, size, network, peak, tell)
+        done += math.prod(size)
+    return picture
 
 
-def _enlarge(picture: np.ndarray, scale: int, network: SRCNN, peak: int) -> np.ndarray:
+def _resized(
+    picture: np.ndarray,
+    shape: tuple[int, int],
+    network: SRCNN | None,
+    peak: int,
+    tell: Callable[[int], None],
+) -> np.ndarray:
+    """The picture at another size: bicubic, and through the network, if there is one."""
     pixels = picture if picture.ndim == 3 else picture[:, :, None]
     height, width, channels = pixels.shape
-    (to_planes, shift), (to_pixels, shift_back) = _conversions(channels, network.c)
-    rows, row_weights = taps(height, height * scale, scale)
-    columns, column_weights = (a.T.copy() for a in taps(width, width * scale, scale))
+    c, margin = (network.c, network.margin) if network else (0, 0)
+    (to_planes, shift), (to_pixels, shift_back) = _conversions(channels, c)
+    scales = shape[0] / height, shape[1] / width
+    rows, row_weights = taps(height, shape[0], scales[0])
+    columns, column_weights = (a.T.copy() for a in taps(width, shape[1], scales[1]))
     row_weights, column_weights = row_weights.astype("f4"), column_weights.astype("f4")
-    reach = _reach(network.margin, scale) if channels in (2, 4) else 0
+    reach = _reach(margin, min(scales)) if channels in (2, 4) else 0
 
-    result = np.empty((height * scale, width * scale, channels), picture.dtype)
-    band = max(1, BAND // result.shape[1])
+    result = np.empty((*shape, channels), picture.dtype)
+    band = max(1, BAND // max(shape[1], width))
     for top in range(0, len(result), band):
         bottom = min(top + band, len(result))
         # The band with the rows around it that the network sees, and the rows of the picture
         # that these are interpolated from.
-        above, below = max(0, top - network.margin), min(len(result), bottom + network.margin)
+        above, below = max(0, top - margin), min(len(result), bottom + margin)
         used = rows[above:below]
         first, end = used.min(), used.max() + 1
         source = _spread_band(pixels, first, end, reach) if reach else pixels[first:end]
@@ -97,19 +137,24 @@ def _enlarge(picture: np.ndarray, scale: int, network: SRCNN, peak: int) -> np.n
         planes = resize_planes(
             planes, used - first, row_weights[above:below], columns, column_weights
         )
-        planes[: network.c] = network.forward(planes[None, : network.c])[0]
+        if network:
+            planes[:c] = network.forward(planes[None, :c])[0]
         inside = np.ascontiguousarray(planes[:, top - above : bottom - above])
         planes_to_pixels(inside, to_pixels, shift_back, peak, result[top:bottom])
+        tell(bottom)
     return result.reshape(*result.shape[:2], *picture.shape[2:])
 
 
 def _conversions(channels: int, c: int) -> tuple:
     """(matrix, offset) from pixels to planes, those the network takes first; and back.
 
-    Alpha, where there is some, is the last of both, and left as it is.
+    Alpha, where there is some, is the last of both, and left as it is. Without a network (c = 0),
+    so is everything.
     """
     alpha = channels in (2, 4)
-    if channels - alpha == 1:
+    if c == 0:
+        forth = back = np.eye(channels - alpha), np.zeros(channels - alpha)
+    elif channels - alpha == 1:
         black, span = (16 / 255, 219 / 255) if c == 1 else (0, 1)
         forth = np.full((c, 1), span), np.full(c, black)
         back = np.full((1, c), 1 / c / span), np.full(1, -black / span)
@@ -136,11 +181,12 @@ def _with_alpha(matrix: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.
 def _reach(margin: int, scale: float) -> int:
     """Pixels between a transparent one and the visible ones whose enlargement it has a part in.
 
-    An enlarged pixel can be seen if one of the pixels within 2 of it can: those that its alpha is
-    interpolated from. Its colour comes from what the network sees, `margin` away, which is
-    interpolated from pixels within 2 again. One more, as centres lie between pixels.
+    An enlarged pixel can be seen if one of the pixels within 2 of it can (more, if it is shrunk):
+    those that its alpha is interpolated from. Its colour comes from what the network sees, `margin`
+    away, which is interpolated from pixels within 2 again. One more, as centres lie between pixels.
     """
-    return 2 + math.ceil(margin / scale) + 2 + 1
+    kernel = math.ceil(2 * max(1, 1 / scale))
+    return kernel + math.ceil(margin / scale) + kernel + 1
 
 
 def _spread_band(pixels: np.ndarray, first: int, end: int, reach: int) -> np.ndarray:

@@ -211,7 +211,7 @@ LAYERS = [
     {"runs"},
     {"__init__"},
     {"train", "upscale", "evaluate"},
-    {"stream"},
+    {"stream", "scales"},
     {"model", "data", "optim", "picture_files"},
     {"formats", "pictures", "metrics", "compare"},
     {"resize", "color", "kernels", "reference", "deep", "_exif", "_files", "_version"},

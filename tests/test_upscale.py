@@ -15,6 +15,7 @@ import pytest
 from pysrcnn import SRCNN, imresize, load, upscale
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
 from pysrcnn.model import shipped
+from pysrcnn.scales import Networks
 from pysrcnn.upscale import spread
 
 JIT = not numba.config.DISABLE_JIT
@@ -383,6 +384,95 @@ def test_no_such_weights(tmp_path):
         upscale(picture, 3, tmp_path / "none.npz")
 
 
+# --------------------------------------------------------------------------------- other factors
+
+PASSES = {
+    1.1: (2,), 1.5: (2,), 2: (2,), 2.5: (3,), 3: (3,), 3.01: (4,), 4: (4,), 4.5: (3, 2),
+    5: (3, 2), 6: (3, 2), 7: (4, 2), 8: (4, 2), 9: (3, 3), 10: (4, 3), 12: (4, 3), 13: (4, 4),
+    16: (4, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", PASSES)
+def test_how_factors_are_reached(factor):
+    plan = Networks("9-1-5").plan((100, 33), factor)
+    assert plan.passes == PASSES[factor]
+    assert plan.shape == (round(100 * factor), int(33 * factor + 0.5))
+
+
+@pytest.mark.parametrize("own, factor, passes", [
+    (2, 2.5, (2, 2)), (2, 4, (2, 2)), (2, 16, (2, 2, 2, 2)), (3, 5, (3, 3)), (3, 1.5, (3,)),
+    (3, 16, (3, 3, 3)), (4, 3.5, (4,)), (4, 16, (4, 4)), (1, 1, (1,)),
+])  # fmt: skip
+def test_a_network_is_repeated_at_its_own_scale(own, factor, passes):
+    assert Networks(linear(scale=own)).plan((10, 10), factor).passes == passes
+
+
+@pytest.mark.parametrize("own, factor", [(2, 3), (3, 2), (3, 4), (4, 2), (4, 3), (1, 2), (1, 5)])
+def test_weights_are_not_used_at_another_scale(own, factor):
+    with pytest.raises(ValueError, match=f"was trained for scale {own}, not {factor}: weights"):
+        upscale(np.zeros((4, 4), np.uint8), factor, linear(scale=own))
+    with pytest.raises(ValueError, match="no 9-3-5 weights for scale 2: there are 3"):
+        upscale(np.zeros((4, 4), np.uint8), 2, "9-3-5")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 2), (9, 8, 3), (9, 8, 4)])
+def test_any_factor_is_passes_and_an_exact_resize(kind, shape):
+    picture = picture_of(kind, shape, low=0.3, high=0.7)
+    network = trained_like()
+    network.scale = 2
+    once = upscale(picture, 2, network)
+    assert np.array_equal(upscale(picture, 4, network), upscale(once, 2, network))
+    result = upscale(picture, 1.7, network)
+    wanted = imresize(once.astype(np.float64) / PEAK[kind], shape=(15, 14))
+    assert_rounded(result, wanted, kind, COLOUR)
+
+
+def test_sizes_in_pixels():
+    picture = picture_of(np.uint8, (20, 30, 3))
+    assert upscale(picture, shape=(None, 100), model="9-1-5").shape == (67, 100, 3)
+    assert upscale(picture, shape=(50, None), model="9-1-5").shape == (50, 75, 3)
+    assert upscale(picture, shape=(10, 90), model="9-1-5").shape == (10, 90, 3)
+    plan = Networks("9-1-5").plan((20, 30), shape=(60, None))
+    assert str(plan) == "x3" and plan.shape == (60, 90)
+    plan = Networks("9-1-5").plan((20, 30), shape=(100, 150))
+    assert str(plan) == "x3, x2, resized from 180 x 120"
+    for shape in ((20, None), (5, 5), (None, 481)):
+        with pytest.raises(ValueError, match="is no enlargement by more than 1 and up to 16"):
+            upscale(picture, shape=shape)
+    for shape in ((None, None), (0, 50), (2.5, 50), (50,), 50, "ab"):
+        with pytest.raises(ValueError, match="shape is a pair of positive ints"):
+            upscale(picture, shape=shape)
+    with pytest.raises(ValueError, match="both scale and shape are given"):
+        upscale(picture, 2, shape=(40, 60))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_bands_leave_no_seams_in_a_resize(monkeypatch, channels):
+    picture = picture_of(np.uint8, (23, 19, channels))
+    picture[..., -1] *= np.random.default_rng(3).random((23, 19)) > 0.8
+    network = trained_like()
+    network.scale = 2
+    whole = upscale(picture, 2.9, network)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 1)
+    assert np.array_equal(upscale(picture, 2.9, network), whole) or not JIT
+
+
+def test_progress_is_reported(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 200)
+    parts = []
+    upscale(picture_of(np.uint8, (9, 8, 3)), 5, "9-1-5", report=parts.append)
+    assert len(parts) > 10 and parts == sorted(parts) and parts[-1] == 1 and parts[0] > 0
+
+
+@pytest.mark.parametrize("scale", [1.3, 2.7, 6])
+def test_nothing_transparent_bleeds_at_other_factors(scale):
+    result = upscale(disc(np.uint8), scale).astype(int)
+    seen = result[..., 3] > 0
+    assert result[..., 1][seen].max() < 6 and result[..., 0][seen].min() > 249
+
+
 # ------------------------------------------------------------------------------------------ errors
 
 
@@ -391,10 +481,20 @@ def test_the_scale_must_be_that_of_the_network():
         upscale(np.zeros((4, 4), np.uint8), 2, linear(scale=3))
 
 
-@pytest.mark.parametrize("scale", [0, -2, 1.5, 2.0, "2", None, True, (2, 2)])
-def test_a_scale_is_a_positive_integer(scale):
-    with pytest.raises(ValueError, match="scale is a positive integer, got "):
-        upscale(np.zeros((4, 4), np.uint8), scale, linear())
+@pytest.mark.parametrize(
+    "scale", [0, -2, 0.5, 1.0000001 - 1, 17.5, np.nan, np.inf, "2", True, (2, 2)]
+)
+def test_a_scale_is_a_number(scale):
+    for model in (linear(), linear(scale=2), "9-1-5"):
+        with pytest.raises(ValueError, match="scale is a number above 1, up to 16; got "):
+            upscale(np.zeros((4, 4), np.uint8), scale, model)
+
+
+def test_a_network_without_a_scale_enlarges_by_whole_numbers():
+    assert upscale(np.zeros((4, 4), np.uint8), 20.0, linear()).shape == (80, 80)
+    for wanted in ({"scale": 1.5}, {"shape": (6, None)}):
+        with pytest.raises(ValueError, match="does not say what scale it was trained for"):
+            upscale(np.zeros((4, 4), np.uint8), model=linear(), **wanted)
 
 
 @pytest.mark.parametrize(

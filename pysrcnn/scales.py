@@ -1,0 +1,180 @@
+"""How a picture gets to a size that no network was trained for: passes of networks, then a resize.
+
+A network is only ever used at the scale it was trained for. Any other factor takes passes whose
+product is at least that factor, the smallest product first and then the fewest passes, and an
+antialiased bicubic resize down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is
+x4, x3 and a resize.
+"""
+
+import itertools
+import math
+import numbers
+import operator
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from .model import SRCNN, load, shipped
+
+__all__ = ["LARGEST", "Networks", "Plan"]
+
+LARGEST = 16  # the largest factor of enlargement
+_OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
+
+
+class Plan(NamedTuple):
+    """What is done to a picture of a certain size.
+
+    Attributes
+    ----------
+    start : pair of ints
+        Its height and width.
+    passes : tuple of ints
+        The scales of the networks it goes through, in this order.
+    shape : pair of ints
+        Height and width of the result.
+    """
+
+    start: tuple[int, int]
+    passes: tuple[int, ...]
+    shape: tuple[int, int]
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """Height and width after the passes, before the resize."""
+        product = math.prod(self.passes)
+        return self.start[0] * product, self.start[1] * product
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"x{scale}" for scale in self.passes)
+        height, width = self.largest
+        return steps if self.largest == self.shape else f"{steps}, resized from {width} x {height}"
+
+
+class Networks:
+    """A model at each scale there are weights for, loaded when they are needed.
+
+    Parameters
+    ----------
+    model : str, path or SRCNN
+        What `load` takes, or a network.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Of `load`, for a file.
+    """
+
+    def __init__(self, model: str | os.PathLike | SRCNN):
+        self._model, self._loaded = model, {}
+        self._scales = None  # of a network that does not say which it was trained for
+        if isinstance(model, SRCNN):
+            self._called, self._only = "the network", model
+        else:
+            self._called, self._only = os.fspath(model), None
+            self._scales = sorted(s for name, s in shipped() if name == self._called)
+            if not self._scales:
+                self._only = load(model)
+        if self._only is not None:
+            self._scales = None if self._only.scale is None else [self._only.scale]
+
+    def at(self, scale: int) -> SRCNN:
+        """The network that enlarges by a scale of a plan."""
+        if self._only is not None:
+            return self._only
+        if scale not in self._loaded:
+            self._loaded[scale] = load(self._model, scale)
+        return self._loaded[scale]
+
+    def plan(
+        self,
+        start: tuple[int, int],
+        scale: float | None = None,
+        shape: tuple[int | None, int | None] | None = None,
+    ) -> Plan:
+        """How to enlarge a picture of this height and width.
+
+        Parameters
+        ----------
+        start : pair of ints
+        scale : float, optional
+            Above 1, up to 16. The result has round(scale * size) pixels a side.
+        shape : pair of ints, optional
+            Instead: height and width of the result; if one is None, the aspect ratio is kept.
+
+        Raises
+        ------
+        ValueError
+            If the scale is none, nothing would be enlarged, or there are no weights for it.
+        """
+        start = int(start[0]), int(start[1])
+        if shape is None:
+            factor = self._factor(scale)
+            shape = tuple(_rounded(factor * n) for n in start)
+        else:
+            shape = _whole_shape(start, shape)
+            factor = max(m / n for m, n in zip(shape, start, strict=True))
+            if not 1 < factor <= LARGEST:
+                raise ValueError(
+                    f"from {start[1]} x {start[0]} to {shape[1]} x {shape[0]} pixels is no "
+                    f"enlargement by more than 1 and up to {LARGEST} times"
+                )
+        return Plan(start, self._passes(factor), shape)
+
+    def _factor(self, scale: float) -> float:
+        usual = isinstance(scale, numbers.Real) and not isinstance(scale, (bool, np.bool_))
+        if usual and scale == scale // 1 and scale >= 1:
+            scale = int(scale)
+            if self._scales is None or scale in self._scales:
+                return scale
+        if not usual or not 1 < scale <= LARGEST:
+            raise ValueError(f"scale is a number above 1, up to {LARGEST}; got {scale!r}")
+        return scale
+
+    def _passes(self, factor: float) -> tuple[int, ...]:
+        if self._scales is None:
+            if factor != int(factor):
+                raise ValueError(
+                    f"{self._called} does not say what scale it was trained for, so it can only "
+                    f"enlarge by that, a whole number, and not by {factor:.6g}"
+                )
+            return (int(factor),)
+        if factor in self._scales:
+            return (int(factor),)
+        useful = sorted((s for s in self._scales if s > 1), reverse=True)
+        most = math.ceil(math.log2(LARGEST))
+        found = [
+            passes
+            for count in range(1, most + 1)
+            for passes in itertools.combinations_with_replacement(useful, count)
+            if math.prod(passes) >= factor
+        ]
+        best = min(found, key=lambda passes: (math.prod(passes), len(passes)), default=())
+        if math.prod(best) != factor and factor in _OF_THEIR_OWN or not best:
+            if self._only is None:
+                load(self._model, int(factor))  # which says what scales there are
+            raise ValueError(
+                f"{self._called} was trained for scale {self._scales[0]}, not {factor:.6g}: "
+                f"weights are of use only at their own scale"
+            )
+        return best
+
+
+def _rounded(size: float) -> int:
+    return max(1, math.floor(size + 0.5))
+
+
+def _whole_shape(start: tuple[int, int], shape: tuple) -> tuple[int, int]:
+    """`shape` with the side that is None from the other one and the aspect ratio."""
+    try:
+        height, width = (None if n is None else operator.index(n) for n in shape)
+    except (TypeError, ValueError):
+        height = width = None
+    if (height, width) == (None, None) or min(n for n in (height, width) if n is not None) < 1:
+        raise ValueError(f"shape is a pair of positive ints, height and width; got {shape!r}")
+    if height is None:
+        height = _rounded(start[0] * width / start[1])
+    if width is None:
+        width = _rounded(start[1] * height / start[0])
+    return height, width
