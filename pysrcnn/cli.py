@@ -20,12 +20,13 @@ import numpy as np
 from . import kernels, plots
 from ._files import check_place, write_json, written_whole
 from ._version import __version__
+from .batch import Size, enlarge_files, find_jobs
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .model import SRCNN, load, shipped
-from .picture_files import read_picture_file, write_picture_file
-from .pictures import check_output, list_pictures, read_picture
+from .pictures import SUFFIXES, list_pictures, read_picture
 from .runs import run
+from .scales import LARGEST, Networks
 from .stream import Stream
 from .train import RATES, RECIPES, Recipe, Training
 from .upscale import upscale
@@ -72,13 +73,47 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("upscale", help="enlarge pictures")
     command.set_defaults(run=_upscale)
     _add_threads(command)
-    command.add_argument("pictures", nargs="+", type=Path, metavar="IN", help="picture files")
     command.add_argument(
-        "-o", "--output", type=Path, metavar="OUT",
-        help="the file to write; with several pictures, a folder (default: IN_x3.png beside IN)",
+        "pictures", nargs="+", metavar="IN",
+        help="picture files, folders, patterns such as '*.jpg', or - for standard input",
     )  # fmt: skip
-    _add_scale(command, default=3)
+    command.add_argument(
+        "-o", "--output", metavar="OUT",
+        help="the file to write; with several pictures, a folder; - for standard output (default: "
+        "IN_x3.png beside IN)",
+    )  # fmt: skip
+    command.add_argument(
+        "-s", "--scale", type=_factor,
+        help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3); 2, 3 and 4 have "
+        f"weights of their own, others go through these and an exact resize",
+    )  # fmt: skip
+    command.add_argument(
+        "--width", type=_pixels, metavar="W", help="of the result in pixels, instead of a factor"
+    )
+    command.add_argument(
+        "--height", type=_pixels, metavar="H",
+        help="likewise; with only one of the two, the aspect ratio is kept",
+    )  # fmt: skip
     _add_model(command)
+    command.add_argument(
+        "-r", "--recursive", action="store_true", help="of folders, also the folders in them"
+    )
+    command.add_argument(
+        "--suffix", metavar="TEXT", help="after the name of a result (default: _x3, by the factor)"
+    )
+    command.add_argument(
+        "--format", choices=sorted(s[1:] for s in SUFFIXES),
+        help="of results (default: png; of animations, their own)",
+    )  # fmt: skip
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--skip", action="store_true", help="leave out pictures whose results are there already"
+    )
+    existing.add_argument(
+        "--overwrite", action="store_true",
+        help="replace results that are there already (the default; pictures that are given are "
+        "never overwritten)",
+    )  # fmt: skip
 
     command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
     command.set_defaults(run=_evaluate)
@@ -199,6 +234,19 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 1 < value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not above 1 and up to {LARGEST}")
+    return int(value) if value == int(value) else value
+
+
+def _pixels(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
+    return int(text)
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     """ "9-1-5" -> (9, 1, 5)."""
     return tuple(int(part) for part in text.split("-"))
@@ -208,54 +256,27 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _upscale(options: argparse.Namespace) -> int:
-    if len(options.pictures) > 1 and options.output and not options.output.is_dir():
-        raise ValueError(f"several pictures need a folder to go to; {options.output} is not one")
-    outputs = [_output_for(path, options.output, options.scale) for path in options.pictures]
-    twice = {str(o) for o in outputs if outputs.count(o) > 1}
-    if twice:
-        raise ValueError(f"several pictures would become {twice.pop()}: enlarge them one at a time")
-    for output in outputs:
-        if output.exists() and any(p.exists() and output.samefile(p) for p in options.pictures):
-            raise ValueError(f"{output} is one of the pictures: give the result another name")
-    network = load(options.model, options.scale)
-    code = 0
-    for path, output in zip(options.pictures, outputs, strict=True):
-        try:
-            print(_enlarge_file(path, output, options.scale, network), flush=True)
-        except (ValueError, TypeError, OSError, MemoryError) as error:
-            if len(options.pictures) == 1:
-                raise
-            code = max(code, _complain(error, 2))
-    return code
-
-
-def _output_for(path: Path, output: Path | None, scale: int) -> Path:
-    """Where the result goes: `output` is a file, a folder, or None for beside the picture."""
-    name = f"{path.stem}_x{scale}.png"
-    if output is None:
-        return path.with_name(name)
-    return output / name if output.is_dir() else output
-
-
-def _enlarge_file(path: Path, output: Path, scale: int, network: SRCNN) -> str:
-    """Enlarge one picture file; return a sentence: what was written, and how big it is."""
-    file = read_picture_file(path)
-    picture = file.frames[0]
-    for note in file.notes:
-        print(f"{path}: {note}", file=sys.stderr)
-    check_output(output, picture.astype(np.uint8)[:1])
-    check_place(output)
-    began = time.perf_counter()
-    file.frames = [upscale(frame, scale, network) for frame in file.frames]
-    seconds = time.perf_counter() - began
-    lost = write_picture_file(output, file)
-    if lost:
-        print(f"{output} is without {', '.join(lost)}", file=sys.stderr)
-    enlarged = file.frames[0]
-    return (
-        f"{output}: {enlarged.shape[1]} x {enlarged.shape[0]} pixels, from "
-        f"{picture.shape[1]} x {picture.shape[0]} by {network.name} x{scale} in {seconds:.2f} s"
-    )
+    size = Size(options.scale, options.height, options.width)
+    if size == Size():
+        size = Size(3)
+    elif size.scale and size != Size(size.scale):
+        raise ValueError("--scale with --width or --height: give one or the other")
+    suffix = str(size) if options.suffix is None else options.suffix
+    if {"/", "\\"} & set(suffix):
+        raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
+    networks = Networks(options.model)
+    if size.scale:  # or raise, before any picture is read
+        networks.at(networks.plan((1, 1), size.scale).passes[0])
+    jobs = find_jobs(
+        options.pictures, options.output,
+        suffix=suffix, form=options.format, below=options.recursive,
+    )  # fmt: skip
+    enlarged, skipped, failed = enlarge_files(jobs, networks, size, skip=options.skip)
+    if len(jobs) != 1 or skipped:
+        parts = [f"{enlarged} enlarged"]
+        parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
+        print(", ".join(parts), file=sys.stderr)
+    return 2 if failed else 0
 
 
 # --------------------------------------------------------------------------------------- evaluate

@@ -13,9 +13,16 @@ import numpy as np
 
 from . import _exif, deep
 from ._files import written_whole
-from .pictures import ENCODING, SUFFIXES, check_output, check_picture, content_of, opened, usual
+from .pictures import ENCODING, check_output, check_picture, content_of, opened, usual
 
-__all__ = ["PictureFile", "kind_of", "read_picture_file", "write_picture_file"]
+__all__ = [
+    "PictureFile",
+    "fit_to",
+    "is_animated",
+    "kind_of",
+    "read_picture_file",
+    "write_picture_file",
+]
 
 _KINDS = {
     ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
@@ -97,6 +104,16 @@ def kind_of(content: bytes) -> str:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "webp"
     return next((kind for start, kind in _STARTS.items() if content.startswith(start)), "")
+
+
+def is_animated(path: str | os.PathLike) -> bool:
+    """Whether a file holds an animation; not if it cannot be read."""
+    try:
+        content = content_of(path)
+        with opened(content, path) as file:
+            return kind_of(content) in _ANIMATED and file.properties(index=...).n_images > 1
+    except (ValueError, OSError):
+        return False
 
 
 # ------------------------------------------------------------------------------------------- read
@@ -233,6 +250,26 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
 # ------------------------------------------------------------------------------------------ write
 
 
+def fit_to(path: str | os.PathLike, file: PictureFile) -> None:
+    """Raise what `write_picture_file` would, before there is any work in the pixels.
+
+    An animation is cut to its first frame, with a note, if the format holds no more.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or has no transparency and the picture has some.
+    """
+    path = Path(path)
+    check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
+    count = len(file.frames)
+    if count > 1 and _KINDS[path.suffix.lower()] not in _ANIMATED:
+        file.frames, file.durations = file.frames[:1], None
+        file.notes.append(
+            f"only the first of its {count} frames is taken, as {path.name} holds one"
+        )
+
+
 def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     """Write a picture or an animation, whole or not at all; the suffix says the format.
 
@@ -250,11 +287,9 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        check_output(path, file.frames[0])
+    check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
     kind = _KINDS[suffix]
     frames, losses = _fitted(file, kind)
-    check_output(path, frames[0].astype(np.uint8) if _is_deep(frames[0]) else frames[0])
     height, width = frames[0].shape[:2]
     beside = {"icc_profile": file.icc_profile, "exif": file.exif, "dpi": file.dpi}
     beside = {name: value for name, value in beside.items() if value}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import pysrcnn
+import pysrcnn.batch
 import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
@@ -147,7 +148,7 @@ def test_several_pictures_one_of_them_bad(folder, capsys):
     out, err = capsys.readouterr()
     assert [line.split(":")[0] for line in out.splitlines()] == ["a_x2.png", "c_x2.png"]
     complaints = [line for line in err.splitlines() if not line.startswith("compiling")]
-    assert len(complaints) == 2
+    assert len(complaints) == 3 and complaints[2] == "2 enlarged, 2 failed"
     assert complaints[0].startswith("pysrcnn: b.png is damaged or not a picture")
     assert complaints[1].startswith("pysrcnn: no file none.png")
     assert names(folder) == ["a.png", "a_x2.png", "b.png", "c.png", "c_x2.png"]
@@ -600,7 +601,8 @@ BAD = [
     ("upscale text.png", "text.png is damaged or not a picture: its format was not recognised"),
     ("upscale half-good.png", "half-good.png is damaged or not a picture: "),
     ("upscale half-photo.jpg", "half-photo.jpg is damaged or not a picture: "),
-    ("upscale pictures", "pictures is a folder: give a picture file"),
+    ("upscale empty", "no pictures in empty: looked for .apng, .bmp"),
+    ("upscale none/*.png", "no file matches none/*.png: check the pattern"),
     ("upscale x3.npz", "x3.npz is damaged or not a picture"),
     # weights
     (
@@ -702,7 +704,12 @@ def test_bad_input_is_one_line(bad, capsys, command, words):
         "",
         "enlarge a.png",
         "upscale",
-        "upscale a.png -s 5",
+        "upscale a.png -s 17",
+        "upscale a.png -s 1",
+        "upscale a.png -s nan",
+        "upscale a.png --width 0",
+        "upscale a.png --format psd",
+        "upscale a.png --skip --overwrite",
         "upscale a.png -s two",
         "upscale a.png --threads few",
         "upscale a.png --nonsense",
@@ -771,10 +778,10 @@ def test_a_folder_that_may_not_be_written_to(bad, capsys, monkeypatch, command, 
 
 
 def test_no_memory(bad, capsys, monkeypatch):
-    def too_large(*arguments):
+    def too_large(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(pysrcnn.cli, "upscale", too_large)
+    monkeypatch.setattr(pysrcnn.batch, "upscale", too_large)
     assert run("upscale", "good.png") == 1
     assert capsys.readouterr().err.startswith("pysrcnn: ")
 
@@ -814,6 +821,7 @@ def test_other_programs_warnings_are_not_printed(bad):
     done = process("-m", "pysrcnn", "upscale", *bad_files, "-m", "x3.npz", cwd=bad)
     assert done.returncode == 2
     lines = done.stderr.splitlines()
+    assert lines.pop() == "0 enlarged, 3 failed"
     assert [line.split(" is ")[0] for line in lines] == [f"pysrcnn: {n}" for n in bad_files]
 
 

@@ -208,7 +208,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"plots"},
-    {"runs"},
+    {"runs", "batch"},
     {"__init__"},
     {"train", "upscale", "evaluate"},
     {"stream", "scales"},
