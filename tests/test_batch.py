@@ -1,0 +1,291 @@
+"""Many pictures: folders, patterns, names of results, what is skipped, what is said; and pipes."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pysrcnn
+from pysrcnn import SRCNN, batch, picture_files
+from pysrcnn.batch import Size, find_jobs
+from pysrcnn.cli import main
+from pysrcnn.picture_files import PictureFile, read_picture_file, write_picture_file
+from pysrcnn.pictures import read_picture, write_picture
+
+RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
+FRAMES = [np.roll(RGB, k, axis=1) // 64 * 64 for k in range(3)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty current folder, in which small weights called 9-1-5 are shipped."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for scale in (2, 3, 4):
+        network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=scale)
+        network.scale = scale
+        network.save(weights / f"9-1-5_x{scale}.npz")
+    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", weights)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def make(*names, picture=RGB):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(name, picture)
+
+
+def run(*arguments):
+    return main(["upscale", *map(os.fspath, arguments)])
+
+
+def names(folder="."):
+    return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
+
+
+def said(capsys):
+    out, err = capsys.readouterr()
+    return out.splitlines(), [x for x in err.splitlines() if not x.startswith("compiling")]
+
+
+# ------------------------------------------------------------------------------ which, and where to
+
+
+def test_a_folder(folder, capsys):
+    make("in/a.png", "in/b.bmp", "in/sub/c.png")
+    Path("in/notes.txt").write_text("none")
+    assert run("in", "-o", "out", "-s", "2") == 0
+    assert names("out") == ["a_x2.png", "b_x2.png"]
+    out, err = said(capsys)
+    assert len(out) == 2 and err == ["2 enlarged"]
+    assert run("in", "-r", "-o", "deep/er", "-s", "2") == 0
+    assert names("deep/er") == ["a_x2.png", "b_x2.png", "sub/c_x2.png"]
+    assert np.array_equal(read_picture("deep/er/sub/c_x2.png"), pysrcnn.upscale(RGB, 2, "9-1-5"))
+
+
+def test_what_an_earlier_run_left_is_not_enlarged_again(folder, capsys):
+    make("in/a.png", "in/b.png")
+    for _ in range(2):
+        assert run("in") == 0
+        assert names("in") == ["a.png", "a_x3.png", "b.png", "b_x3.png"]
+        assert said(capsys)[1] == ["2 enlarged"]
+
+
+def test_patterns(folder, capsys):
+    make("a1.png", "a2.png", "b.png", "sub/a3.png", "[x]*.png")
+    assert run("a*.png", "-o", "out") == 0
+    assert names("out") == ["a1_x3.png", "a2_x3.png"]
+    assert run("**/a?.png", "-o", "all") == 0
+    assert names("all") == ["a1_x3.png", "a2_x3.png", "a3_x3.png"]
+    assert run("[x]*.png", "-o", "one.png") == 0  # the name of a file, and of no other
+    assert run("c*.png") == 2
+    assert said(capsys)[1][-1] == "pysrcnn: no file matches c*.png: check the pattern"
+
+
+def test_names_of_results(folder):
+    make("a.png")
+    assert run("a.png", "--suffix=-big", "--format", "webp") == 0
+    assert run("a.png", "-s", "2.5") == 0
+    assert run("a.png", "--width", "25") == 0
+    assert run("a.png", "--height", "20") == 0
+    assert run("a.png", "--width", "20", "--height", "30", "--format", "tif") == 0
+    assert run("a.png", "-o", "new/") == 0
+    assert names() == [
+        "a-big.webp", "a.png", "a_20h.png", "a_20x30.tif", "a_25w.png", "a_x2.5.png",
+        "new/a_x3.png",
+    ]  # fmt: skip
+    sizes = {n: read_picture(n).shape[:2] for n in names() if n != "a.png"}
+    assert sizes == {
+        "a-big.webp": (24, 30), "a_20h.png": (20, 25), "a_20x30.tif": (30, 20),
+        "a_25w.png": (20, 25), "a_x2.5.png": (20, 25), "new/a_x3.png": (24, 30),
+    }  # fmt: skip
+
+
+def test_pictures_of_one_name_keep_apart(folder):
+    make("in/a.png", "in/a.bmp", "in/b.png")
+    assert run("in", "-o", "out") == 0
+    assert names("out") == ["a_bmp_x3.png", "a_png_x3.png", "b_x3.png"]
+    make("other/a.png")
+    with pytest.raises(ValueError, match="several pictures would become .*a_png_x3.png"):
+        find_jobs(["in/a.png", "other/a.png"], "out")
+
+
+def test_the_size_as_a_part_of_names():
+    sizes = [Size(3), Size(2.5), Size(None, None, 99), Size(None, 99), Size(None, 9, 8)]
+    assert [str(s) for s in sizes] == ["_x3", "_x2.5", "_99w", "_99h", "_8x9"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ("a.png -s 2 --width 40", "--scale with --width or --height: give one or the other"),
+    ("a.png --suffix a/b", "--suffix is a/b, wanted a part of a file's name"),
+    ("a.png -o b.png --format webp", "b.png does not end in .webp: give one name or --format"),
+    ("a.png b.png -o -", "standard output takes one picture"),
+    ("a.png --width 5", "from 10 x 8 to 5 x 4 pixels is no enlargement by more than 1"),
+    ("a.png --suffix=", "a.png is one of the pictures: give the result another name"),
+])  # fmt: skip
+def test_bad_usage_is_one_line(folder, capsys, arguments, words):
+    make("a.png", "b.png")
+    assert run(*arguments.split()) == 2
+    out, err = said(capsys)
+    assert out == [] and len(err) == 1 and words in err[0]
+    assert names() == ["a.png", "b.png"]
+
+
+# ----------------------------------------------------------------------- what is done, what is said
+
+
+@pytest.mark.parametrize("scale, done", [
+    ("3", "x3"), ("2.5", "x3, resized from 30 x 24"), ("6", "x3, x2"),
+    ("5", "x3, x2, resized from 60 x 48"),
+])  # fmt: skip
+def test_what_was_done_is_printed(folder, capsys, scale, done):
+    make("a.png")
+    assert run("a.png", "-s", scale) == 0
+    (line,) = said(capsys)[0]
+    assert f", from 10 x 8 by 3-1-3 {done} in " in line
+
+
+def test_one_bad_file_does_not_stop_the_rest(folder, capsys):
+    make("in/a.png", "in/c.png", "in/d.png")
+    Path("in/b.png").write_text("none")
+    make("out/a_x3.png", picture=RGB[:1])
+    assert run("in", "-o", "out", "--skip") == 2
+    out, err = said(capsys)
+    assert [line.split(":")[0] for line in out] == [
+        os.path.join("out", f"{n}_x3.png") for n in "cd"
+    ]
+    assert err[0].startswith(f"pysrcnn: {os.path.join('in', 'b.png')} is damaged or not a picture")
+    assert err[1:] == ["2 enlarged, 1 skipped, 1 failed"]
+    assert read_picture("out/a_x3.png").shape == (1, 10, 3)
+    assert run("in", "-o", "out") == 2  # replaced unless told otherwise
+    assert read_picture("out/a_x3.png").shape == (24, 30, 3)
+    capsys.readouterr()
+    assert run("in/a.png", "-o", "out", "--skip") == 0
+    assert said(capsys) == ([], ["0 enlarged, 1 skipped"])
+
+
+def test_a_result_that_cannot_be_written_does_not_stop_the_rest(folder, capsys):
+    make("a.png", "b.png", "c.png")
+    Path("b_x3.png").mkdir()
+    assert run("a.png", "b.png", "c.png") == 2
+    out, err = said(capsys)
+    assert [line.split(":")[0] for line in out] == ["a_x3.png", "c_x3.png"]
+    assert err == [
+        "pysrcnn: b_x3.png is a folder: give the name of a file to write",
+        "2 enlarged, 1 failed",
+    ]
+
+
+def test_what_gets_lost_is_said(folder, capsys):
+    write_picture_file("a.png", PictureFile([RGB], dpi=(300, 300), exif=None))
+    assert run("a.png", "--format", "webp") == 0
+    assert said(capsys)[1] == ["a_x3.webp is without the resolution in DPI"]
+
+
+def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypatch):
+    """Each computation waits until the next picture has been read, or nothing would end."""
+    make(*(f"in/{k}.png" for k in range(4)))
+    read_now, threads = threading.Event(), set()
+    reads = []
+
+    def reading(path, content=None):
+        threads.add(("read", threading.get_ident()))
+        file = read_picture_file(path, content)
+        reads.append(path)
+        read_now.set()
+        return file
+
+    def writing(path, file):
+        threads.add(("write", threading.get_ident()))
+        return write_picture_file(path, file)
+
+    computed = []
+
+    def computing(*arguments, **options):
+        computed.append(1)
+        while len(reads) < min(4, len(computed) + 1):
+            assert read_now.wait(10), "the next picture is not read"
+            read_now.clear()
+        assert len(reads) <= len(computed) + 1, "more than the next one has been read"
+        return pysrcnn.upscale(*arguments, **options)
+
+    monkeypatch.setattr(batch, "read_picture_file", reading)
+    monkeypatch.setattr(batch, "write_picture_file", writing)
+    monkeypatch.setattr(batch, "upscale", computing)
+    assert run("in", "-o", "out") == 0
+    assert len(names("out")) == 4
+    assert len(threads) == 2 and threading.get_ident() not in {t for _, t in threads}
+
+
+def test_a_bar_over_files(folder, monkeypatch, capsys):
+    pytest.importorskip("tqdm")
+    make("a.png", "b.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with batch._progress(2) as (say, report):
+        for part in (0.25, 1.5, 2):
+            report(part)
+        say("a line", sys.stdout)
+    assert capsys.readouterr().out == "a line\n"
+
+
+# -------------------------------------------------------------------------------------- animations
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_animations_are_enlarged_frame_by_frame(folder, capsys, suffix):
+    file = PictureFile(FRAMES, durations=[100, 250, 40], plays=3)
+    write_picture_file(f"a.{suffix}", file)
+    assert run(f"a.{suffix}", "-s", "2") == 0
+    again = read_picture_file(f"a_x2.{suffix}")
+    assert again.durations == [100, 250, 40] and again.plays == 3
+    assert [frame.shape for frame in again.frames] == [(16, 20, 3)] * 3
+    assert ", 3 frames in " in said(capsys)[0][0]
+    if suffix == "png":
+        for got, frame in zip(again.frames, FRAMES, strict=True):
+            assert np.array_equal(got, pysrcnn.upscale(frame, 2, "9-1-5"))
+
+
+def test_the_first_frame_of_an_animation_to_a_still_format(folder, capsys, monkeypatch):
+    write_picture_file("a.gif", PictureFile(FRAMES, durations=[50] * 3))
+    write_picture("b.gif", FRAMES[0])
+    assert run("a.gif", "-s", "2", "-o", "a.jpg") == 0
+    out, err = said(capsys)
+    assert err == ["a.gif: only the first of its 3 frames is taken, as a.jpg holds one"]
+    assert "frames" not in out[0]
+    assert run("b.gif") == 0  # which does not move
+    assert Path("b_x3.png").exists()
+    assert picture_files.is_animated("a.gif") and not picture_files.is_animated("b.gif")
+
+
+# ------------------------------------------------------------------------------------------- pipes
+
+
+def test_standard_input_and_output(tmp_path):
+    write_picture(tmp_path / "a.png", RGB)
+    network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=2)
+    network.scale = 2
+    network.save(tmp_path / "mine.npz")
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    command = [sys.executable, "-m", "pysrcnn", "upscale", "-", "-s", "2", "-m", "mine.npz"]
+
+    def pipe(content, *more):
+        return subprocess.run(
+            [*command, *more], input=content, capture_output=True, cwd=tmp_path, timeout=100,
+            env={**os.environ, "PYTHONPATH": root},
+        )  # fmt: skip
+
+    done = pipe((tmp_path / "a.png").read_bytes(), "--format", "tif")
+    assert done.returncode == 0, done.stderr
+    (frame,) = read_picture_file("the output", done.stdout).frames
+    assert np.array_equal(frame, pysrcnn.upscale(RGB, 2, network))
+    assert b"standard output: 20 x 16 pixels, from 10 x 8" in done.stderr
+    done = pipe(b"")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"pysrcnn: standard input is empty: send a picture file\n"
+    assert names(tmp_path) == ["a.png", "mine.npz"]
