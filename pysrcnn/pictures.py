@@ -117,7 +117,7 @@ def usual(picture: np.ndarray) -> np.ndarray:
     if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():
         if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
             picture = picture.astype(np.uint16)
-    return picture
+    return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
 
 
 def check_picture(picture: np.ndarray, name: str = "the picture") -> None:

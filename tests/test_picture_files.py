@@ -146,6 +146,11 @@ def test_16_bit_grey_with_a_transparent_level():
     assert np.array_equal(frame[..., 1], np.where(grey == grey[2, 3], 0, 65535))
 
 
+def test_big_endian_grey_of_16_bits():
+    big = Image.frombytes("I;16B", (9, 7), (GREY.astype(">u2") * 257).tobytes())
+    assert same(read(encoded(big, "TIFF")).frames[0], GREY.astype(np.uint16) * 257)
+
+
 def test_inks_become_rgb_without_their_profile():
     smooth = np.add.outer(np.arange(24) * 4, np.arange(32) * 3).astype(np.uint8)
     rgb = np.stack([smooth, 255 - smooth, smooth // 2 + 50], 2)
