@@ -15,6 +15,7 @@ __all__ = [
     "SUFFIXES",
     "check_output",
     "check_picture",
+    "check_range",
     "content_of",
     "list_pictures",
     "opened",
@@ -144,6 +145,15 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
         raise ValueError(f"{name} has no pixels: its shape is {picture.shape}")
     if picture.dtype.kind == "f" and not np.isfinite(picture).all():
         raise ValueError(f"{name} has NaN or infinite pixels: replace them first")
+
+
+def check_range(picture: np.ndarray) -> None:
+    """Raise a ValueError if a picture of floating point is not in 0..1, or nearly."""
+    if picture.dtype.kind == "f" and not -0.5 <= picture.min() <= picture.max() <= 1.5:
+        raise ValueError(
+            f"the picture's values go from {picture.min():.4g} to {picture.max():.4g}: a floating "
+            f"point picture is in 0..1, so divide it by its white level first"
+        )
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:

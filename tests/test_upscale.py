@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from pysrcnn import SRCNN, imresize, load, upscale
+from pysrcnn.alpha import spread
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
 from pysrcnn.model import shipped
 from pysrcnn.scales import Networks
-from pysrcnn.upscale import spread
 
 JIT = not numba.config.DISABLE_JIT
 EPS32 = float(np.finfo(np.float32).eps)
