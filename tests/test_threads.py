@@ -1,0 +1,151 @@
+"""Enlarging from several threads and processes at once, forked and spawned, and in a web server.
+
+Each case runs in a process of its own, as what it does to threads cannot be undone.
+"""
+
+import multiprocessing
+
+import numba
+import pytest
+import test_kernels
+from test_kernels import compiled_only
+
+pytestmark = compiled_only
+
+START = """
+import multiprocessing, sys
+from concurrent.futures import ThreadPoolExecutor, ProcessPoolExecutor
+import numba, numpy as np, pysrcnn
+from pysrcnn import SRCNN
+rng = np.random.default_rng(0)
+pictures = [rng.integers(0, 256, (40 + k, 50, 3), np.uint8) for k in range(6)]
+
+def work(k):
+    return pysrcnn.upscale(pictures[k % 6], 3, "9-5-5").tobytes()
+
+def train():
+    low, high = rng.random((4, 1, 20, 20), np.float32), rng.random((4, 1, 16, 16), np.float32)
+    SRCNN(3, 8, 1, 8, 3, 1).loss_and_gradients(low, high)
+"""
+LAYERS = ["workqueue", "omp", "tbb"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """`test_kernels.run`, whose processes share what is compiled."""
+    cache = tmp_path_factory.mktemp("compiled")
+
+    def run(code, folder, **environment):
+        return test_kernels.run(code, folder, NUMBA_CACHE_DIR=str(cache), **environment)
+
+    return run
+
+
+def test_threads(run, tmp_path, layer):
+    code = """
+want = [work(k) for k in range(6)]
+with ThreadPoolExecutor(8) as pool:
+    print(list(pool.map(work, range(48))) == want * 8)
+"""
+    assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request, run, tmp_path):
+    code = """
+import numba
+@numba.njit(parallel=True)
+def f(x):
+    for i in numba.prange(x.size):
+        x[i] = i
+import numpy as np
+try:
+    f(np.zeros(9))
+    print("there")
+except ValueError:
+    print("missing")
+"""
+    if run(code, tmp_path, NUMBA_THREADING_LAYER=request.param) == "missing":
+        pytest.skip(f"Numba has no {request.param} here")
+    return request.param
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("how", multiprocessing.get_all_start_methods())
+def test_processes(run, tmp_path, layer, how, trained):
+    """Also where the first process has enlarged, or trained, before it forks."""
+    code = f"""
+if __name__ == "__main__":
+    want = [work(k) for k in range(6)]
+    if {trained}:
+        train()
+    context = multiprocessing.get_context({how!r})
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        print(list(pool.map(work, range(6))) == want and want == [work(k) for k in range(6)])
+"""
+    script = tmp_path / "script.py"
+    script.write_text(START + code)
+    code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    if how != "fork":  # whose processes read the script again
+        code = (
+            f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}], check=True)"
+        )
+    assert run(code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
+
+
+def test_in_a_web_server(run, tmp_path):
+    code = """
+import http.server, threading, urllib.request
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        content = work(int(self.path[1:]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(content)
+    def log_message(self, *_):
+        pass
+want = [work(k) for k in range(6)]
+with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    def ask(k):
+        return urllib.request.urlopen(address + str(k), timeout=60).read()
+    with ThreadPoolExecutor(6) as pool:
+        print(list(pool.map(ask, range(24))) == want * 4)
+    server.shutdown()
+"""
+    assert run(START + code, tmp_path, NO_PROXY="127.0.0.1") == "True"
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is a single thread")
+def test_caps_on_threads_are_honoured_and_kept(run, tmp_path):
+    code = """
+import threading
+most = []
+usual = SRCNN.forward
+def counting(self, x, padding="replicate"):
+    most.append(threading.active_count())
+    stop = threading.Event()
+    def watch():
+        while not stop.wait(0.0005):
+            most.append(threading.active_count() - 1)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        return usual(self, x, padding)
+    finally:
+        stop.set()
+        watcher.join()
+SRCNN.forward = counting
+large = rng.integers(0, 256, (300, 300), np.uint8)
+pysrcnn.upscale(large, 3, "9-5-5")
+numba.set_num_threads(1)
+most.clear()
+pysrcnn.upscale(large, 3, "9-5-5")
+one = max(most)
+numba.set_num_threads(2)
+most.clear()
+pysrcnn.upscale(large, 3, "9-5-5")
+print(one, max(most), numba.get_num_threads())
+"""
+    assert run(START + code, tmp_path) == "1 2 2"
