@@ -1,4 +1,4 @@
-"""The command ``pysrcnn``: upscale, evaluate, train, show, warmup, info.
+"""The command ``pysrcnn``: upscale, evaluate, train, show, convert, warmup, info.
 
 Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
 """
@@ -23,6 +23,7 @@ from ._version import __version__
 from .batch import Size, enlarge_files, find_jobs
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
+from .formats import READABLE, WRITABLE
 from .model import SRCNN, load, shipped
 from .pictures import SUFFIXES, list_pictures, read_picture
 from .runs import run
@@ -203,6 +204,22 @@ def _parser() -> argparse.ArgumentParser:
         help="of crops, in pixels (default: the middle)",
     )  # fmt: skip
 
+    command = commands.add_parser("convert", help="weights from one kind of file to another")
+    command.set_defaults(run=_convert)
+    command.add_argument(
+        "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
+    )
+    command.add_argument(
+        "output", type=Path, metavar="OUT", help=f"the file to write: {' '.join(WRITABLE)}"
+    )
+    command.add_argument(
+        "-s",
+        "--scale",
+        type=int,
+        choices=(2, 3, 4),
+        help="of weights that do not say it themselves",
+    )
+
     command = commands.add_parser(
         "warmup", help="compile everything now, so that no later run has to"
     )
@@ -230,7 +247,8 @@ def _add_threads(command: argparse.ArgumentParser) -> None:
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-m", "--model", default="9-1-5",
-        help="shipped weights by name, or a .npz or .mat file (default: 9-1-5)",
+        help="shipped weights by name, or a file: .npz, .mat, .pth, .safetensors, .h5, .keras, "
+        ".onnx (default: 9-1-5)",
     )  # fmt: skip
 
 
@@ -483,6 +501,16 @@ def _show(options: argparse.Namespace) -> int:
     with written_whole(options.output) as temporary:
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
     print(options.output)
+    return 0
+
+
+# ---------------------------------------------------------------------------------------- convert
+
+
+def _convert(options: argparse.Namespace) -> int:
+    network = load(options.model, options.scale)
+    network.save(options.output)
+    print(f"{options.output}: {network!r}")
     return 0
 
 

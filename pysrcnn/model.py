@@ -15,7 +15,7 @@ import numpy as np
 
 from . import kernels
 from ._version import __version__
-from .formats import read_weights, write_npz
+from .formats import read_weights, write_weights
 
 __all__ = ["SRCNN", "load", "shipped"]
 
@@ -300,7 +300,13 @@ class SRCNN:
             )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the parameters and the card to an .npz file, whole or not at all."""
+        """Write the parameters and the card to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz, or in .safetensors, .onnx or .mat (see `pysrcnn.formats`).
+        """
         card = {
             **self.card,
             "network": self.name,
@@ -309,7 +315,7 @@ class SRCNN:
             "scale": self.scale,
             "version": __version__,
         }
-        write_npz(path, self.parameters, card)
+        write_weights(path, self.parameters, card)
 
 
 def shipped() -> dict[tuple[str, int], Path]:
@@ -332,11 +338,12 @@ def load(
     Parameters
     ----------
     name_or_path : str or path
-        A name such as "9-1-5"; or an .npz file that `SRCNN.save` wrote, or a .mat file of the
-        paper's authors.
+        A name such as "9-1-5"; or an .npz file that `SRCNN.save` wrote, a .mat file of the
+        paper's authors, or a file of PyTorch (.pt, .pth), .safetensors, Keras (.h5, .hdf5, .keras)
+        or .onnx, see `pysrcnn.formats.read_weights`.
     scale : int, optional
         The factor of enlargement. Needed with a name; with a file that says its own scale, it
-        must be the same; with a .mat file, which does not say, it is what you say it is.
+        must be the same; with one that does not say, it is what you say it is.
 
     Returns
     -------
@@ -347,6 +354,8 @@ def load(
     ------
     FileNotFoundError
         If there is neither a file nor shipped weights of that name.
+    ModuleNotFoundError
+        If reading a Keras file or an .onnx file needs a package that is not installed.
     ValueError
         If there are no weights for that scale, the file's scale is another one, or the file is
         damaged.

@@ -366,7 +366,7 @@ def test_other_layouts_of_the_same_numbers(tmp_path, parameters, order):
 # --------------------------------------------------------------------------------- names of files
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.h5", "weights.npy"])
+@pytest.mark.parametrize("name", ["weights.pkl", "weights.txt", "weights.npy"])
 def test_unknown_suffixes(tmp_path, name, parameters):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ValueError, match=f"{name} is neither .npz nor .mat"):

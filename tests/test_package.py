@@ -160,7 +160,7 @@ def test_the_version_from_the_command():
 def imports(path):
     """The modules that a file imports, anywhere in it: "numpy", ".color", "pysrcnn.x" as ".x"."""
     found = set()
-    level = len(path.relative_to(PACKAGE).parts) - 1  # of folders below the package
+    folders = path.relative_to(PACKAGE).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -168,15 +168,19 @@ def imports(path):
             if node.level == 0:
                 found.add(node.module)
             else:
-                dots = "." * (node.level - level) if node.level > level else "kernels."
+                above = node.level > len(folders)
+                dots = "." * (node.level - len(folders)) if above else f"{folders[0]}."
                 names = [node.module] if node.module else [alias.name for alias in node.names]
                 found |= {f"{dots}{name}" for name in names}
     return {re.sub(r"^pysrcnn\.", ".", name) for name in found}
 
 
+OWN = (".", "formats.", "kernels.")
+
+
 def outside(names):
     """The packages among them that are neither ours nor Python's."""
-    tops = {name.split(".")[0] for name in names if not name.startswith((".", "kernels."))}
+    tops = {name.split(".")[0] for name in names if not name.startswith(OWN)}
     return tops - set(sys.stdlib_module_names)
 
 
@@ -194,6 +198,12 @@ def test_kernels_import_nothing_of_ours_from_outside(path):
     assert outside(imports(path)) <= {"numpy", "numba", "llvmlite"}
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "formats").glob("*.py")), ids=lambda p: p.stem)
+def test_formats_import_little(path):
+    assert ours(imports(path)) <= {"._files"}
+    assert outside(imports(path)) <= {"numpy", "scipy", "h5py", "onnx"}
+
+
 @pytest.mark.parametrize("name", ["resize", "color", "metrics", "optim"])
 def test_numpy_is_all_that_the_basics_need(name):
     path = PACKAGE / f"{name}.py"
@@ -203,7 +213,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 # What each may import, from the top down; a module may import what is further down, never up.
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask"}
+EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "onnx"}
 LAYERS = [
     {"__main__"},
     {"cli"},
@@ -289,7 +299,7 @@ def test_the_tests_above_see_what_they_look_for(tmp_path):
     assert "np.load" in found
     assert ".kernels" in imports(PACKAGE / "steps.py")
     assert ".color" in imports(PACKAGE / "evaluate.py")
-    assert "scipy.io" in imports(PACKAGE / "formats.py")
+    assert "scipy.io" in imports(PACKAGE / "formats" / "mat.py")
 
 
 def test_nothing_draws_from_the_global_random_numbers():

@@ -1,0 +1,143 @@
+"""Weights in files: ours (.npz), the authors' .mat, PyTorch, safetensors, Keras, ONNX.
+
+Each format has a file here, with a function `read(content, path)` that returns plain arrays,
+`(parameters, card)`, and, for the formats that are written, `write(file, parameters, card)`.
+`model.py` makes a network of the arrays. Nothing in a file is ever executed: pickles are walked
+through by an interpreter that knows tensors and nothing else, and what a file says of its sizes is
+checked before memory is taken.
+
+A card says what the weights are: network, scale, data, recipe, scores, version. It is a string of
+JSON: in the .npz the array "card", in .safetensors and .onnx the entry "pysrcnn" of their metadata.
+
+Files of others say nothing of what lies between the layers: ReLU after each layer but the last, and
+values in 0..1, are taken for granted, except where the file (Keras, ONNX) says otherwise.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .._files import written_whole
+from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
+from .layers import LIMIT, Arrays, Refused, check
+
+__all__ = ["READABLE", "WRITABLE", "read_weights", "write_npz", "write_weights"]
+
+_READERS = {
+    ".npz": (npz.read, "an .npz file of weights"),
+    ".mat": (mat.read, "a MATLAB 5 .mat file"),
+    ".pt": (pytorch.read, "a PyTorch file"),
+    ".pth": (pytorch.read, "a PyTorch file"),
+    ".safetensors": (safe_tensors.read, "a .safetensors file"),
+    ".h5": (keras.read, "a Keras .h5 file"),
+    ".hdf5": (keras.read, "a Keras .h5 file"),
+    ".keras": (keras.read, "a .keras file"),
+    ".onnx": (onnx_graph.read, "an .onnx file"),
+}
+_WRITERS = {
+    ".npz": npz.write,
+    ".mat": mat.write,
+    ".safetensors": safe_tensors.write,
+    ".onnx": onnx_graph.write,
+}
+READABLE, WRITABLE = tuple(_READERS), tuple(_WRITERS)
+_OTHERS = f"{', '.join(READABLE[2:-1])} or {READABLE[-1]}"
+
+
+def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
+    """Read weights by the suffix of the file's name.
+
+    Parameters
+    ----------
+    path : path
+        ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt" or ".pth" of PyTorch, a state
+        dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras" of Keras (needs
+        h5py); ".onnx" (needs onnx).
+
+    Returns
+    -------
+    parameters : dict of arrays W1, B1, W2, B2, ...
+        Weights (O, C, f, f), biases (O,), float32 or float64. A layer without biases gets zeros.
+    card : dict
+        Empty for files that carry none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModuleNotFoundError
+        If reading it needs a package that is not installed.
+    ValueError
+        If the file is not what its name says, is damaged, or does not hold a network.
+    """
+    path = Path(path)
+    advice = f"give a file of weights (.npz or .mat), or one of another kind: {_OTHERS}"
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: {advice}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: {advice}")
+    if path.suffix.lower() not in _READERS:
+        raise ValueError(
+            f"{path} is neither .npz nor .mat, nor {_OTHERS}: these are the weights we can read"
+        )
+    reader, kind = _READERS[path.suffix.lower()]
+    if path.stat().st_size > LIMIT:
+        raise ValueError(
+            f"{path} has {path.stat().st_size:,} bytes, and the weights of an SRCNN have "
+            f"{LIMIT:,} at most: give a file that holds nothing else"
+        )
+    content = path.read_bytes()
+    try:
+        parameters, card = reader(content, path)
+    except (Refused, ModuleNotFoundError):
+        raise
+    except Exception:  # zipfile, zlib, json, h5py, protobuf ... each raise their own
+        raise ValueError(f"{path} is damaged or not {kind}") from None
+    check(parameters, path)
+    return parameters, card
+
+
+def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:
+    """Write weights by the suffix of the file's name, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        ".npz"; ".safetensors", whose tensors are called conv1.weight, conv1.bias, ...; ".onnx"
+        (needs onnx), a graph that computes what `SRCNN.forward` does; or ".mat" as the authors
+        write it, three layers and no card.
+    parameters : dict of arrays W1, B1, W2, B2, ...
+    card : dict
+        Kept by all but ".mat".
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, IsADirectoryError, OSError
+        If the file cannot be written.
+    ModuleNotFoundError
+        If writing it needs a package that is not installed.
+    ValueError
+        If weights are not written as such files.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise ValueError(
+            f"{path} does not end in {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}: weights are "
+            f"written as these"
+        )
+    dtype = parameters["W1"].dtype if "W1" in parameters else np.float32
+    if path.suffix.lower() != ".npz":
+        parameters = {name: np.ascontiguousarray(p, dtype) for name, p in parameters.items()}
+    text = json.dumps(card)
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        _WRITERS[path.suffix.lower()](file, parameters, text)
+
+
+def write_npz(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:
+    """Write parameters and card to `path`, whole or not at all."""
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"{path} does not end in .npz: weights are written as .npz")
+    write_weights(path, parameters, card)

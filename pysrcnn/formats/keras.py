@@ -1,0 +1,128 @@
+"""Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, read by h5py alone.
+
+All of them are trees of arrays, the kernels (f, f, C, O). Only arrays that are in the file itself
+are looked at: HDF5 has links to other files, and a file of others has no business there.
+"""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .layers import LIMIT, Arrays, Refused, check_room, shown, stack
+
+__all__ = ["read"]
+
+_OTHERS = ("optimizer", "_optimizer", "optimizer_weights", "top_level_model_weights")
+_MODELS = ("Functional", "Model", "Sequential")
+_IGNORED = ("Cropping2D", "Dropout", "InputLayer", "ZeroPadding2D")  # nothing inside a picture
+
+
+def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
+    """The layers; the card is empty."""
+    try:
+        import h5py
+    except ImportError:
+        raise ModuleNotFoundError(
+            'reading Keras files needs h5py: pip install "pysrcnn[convert]"', name="h5py"
+        ) from None
+    config = "{}"
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if sum(entry.file_size for entry in archive.infolist()) > LIMIT:
+            raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
+        config, content = archive.read("config.json"), archive.read("model.weights.h5")
+    with h5py.File(io.BytesIO(content), "r") as file:
+        _check_config(json.loads(file.attrs.get("model_config", config)), path)
+        arrays = _arrays(file, path)
+        check_room((array.shape for array in arrays.values()), path)
+        tensors = {}
+        for name, array in arrays.items():
+            layer = name.rpartition("/")[0]
+            if array.dtype.kind != "f":
+                raise Refused(f"{path}: {shown(name)} does not hold floating point numbers")
+            if array.ndim == 4:
+                tensors[f"{layer}.weight"] = array[()].transpose(3, 2, 0, 1)
+            elif array.ndim == 1 and f"{layer}.bias" not in tensors:
+                tensors[f"{layer}.bias"] = array[()]
+            else:
+                raise Refused(
+                    f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing "
+                    f"but convolutions: kernels (f, f, C, O) and biases (O,)"
+                )
+    return stack(tensors, path, ordered=True), {}
+
+
+def _arrays(file: Any, path: Path) -> dict[str, Any]:
+    """The arrays (h5py's Dataset, not read yet) by name, in the order of the layers."""
+    import h5py
+
+    found = {}
+
+    def keep(name: str, x: Any) -> None:
+        if isinstance(x, h5py.Dataset) and name.split("/")[0] not in _OTHERS:
+            if x.external or x.is_virtual:
+                raise Refused(f"{path} keeps {shown(name)} in another file, which is not read")
+            found[name.removeprefix("model_weights/")] = x
+
+    file.visititems(keep)  # which does not follow links
+    root = file
+    if isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
+        root = file["model_weights"]
+    names = root.attrs.get("layer_names", ())
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    rank = {name: k for k, name in enumerate(names)}
+
+    def order(name: str) -> tuple:
+        # Newer files list no names; there, conv2d, conv2d_1, ..., conv2d_10 are in that order.
+        parts = [re.split("([0-9]{1,9})", part) for part in name.split("/")]
+        numbers = [[int(p) if k % 2 else p for k, p in enumerate(part)] for part in parts]
+        return rank.get(name.split("/")[0], len(rank)), numbers
+
+    return {name: found[name] for name in sorted(found, key=order)}
+
+
+def _check_config(config: Any, path: Path) -> None:
+    """Raise if the model, as far as the file tells, computes something else than an SRCNN."""
+    layers = [layer for layer in _layers(config, 0) if layer[0] not in _IGNORED]
+    active = []  # the activation of each convolution so far
+    for name, options in layers:
+        activation = options.get("activation", "linear")
+        if name in ("Conv2D", "Convolution2D"):
+            steps = [options.get(n) for n in ("strides", "subsample", "dilation_rate", "groups")]
+            if any(np.ravel(step).tolist() not in ([1], [1, 1]) for step in steps if step):
+                raise Refused(f"{path} has a convolution with strides, dilation or groups")
+            active.append(activation)
+            continue
+        if name == "ReLU" and not any(
+            options.get(n) for n in ("max_value", "negative_slope", "threshold")
+        ):
+            activation = "relu"
+        elif name != "Activation":
+            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not")
+        if not active or active[-1] != "linear":
+            raise Refused(f"{path} has an activation where SRCNN has none")
+        active[-1] = activation
+    # A ReLU behind the last layer changes no picture: what is below 0 is black in any case.
+    if active and (set(active[:-1]) - {"relu"} or active[-1] not in ("relu", "linear")):
+        raise Refused(
+            f"{path} has the activations {', '.join(map(shown, active))}: an SRCNN has relu after "
+            f"each layer but the last"
+        )
+
+
+def _layers(config: Any, depth: int) -> list[tuple[str, dict]]:
+    """(class, options) of all layers; models within models are taken apart."""
+    inside = config.get("config", {})
+    layers = inside if isinstance(inside, list) else inside.get("layers", [])
+    found = []
+    for layer in layers:
+        if layer["class_name"] in _MODELS and depth < 5:
+            found += _layers(layer, depth + 1)
+        else:
+            found.append((layer["class_name"], layer["config"]))
+    return found

@@ -1,0 +1,80 @@
+"""The safetensors format, read and written without its library.
+
+A file is the length of its header (8 bytes, little-endian), the header (JSON: name -> dtype, shape
+and the place of the bytes, counted from the end of the header; "__metadata__": strings), the bytes.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .layers import Arrays, Refused, check_room, read_card, shown, stack
+
+__all__ = ["bfloat16", "read", "write"]
+
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_CARD = "pysrcnn"  # the entry of the metadata
+
+
+def bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32 from the bits of bfloat16, which are its upper half."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
+    """The tensors as layers (see `stack`), and the card if it is one of our files."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > len(content) - 8:
+        raise Refused(f"{path} is damaged or not a .safetensors file: it is too short")
+    header = json.loads(content[8 : 8 + length], object_pairs_hook=_without_twins)
+    metadata = header.pop("__metadata__", {})
+    data = content[8 + length :]
+    check_room([tuple(entry["shape"]) for entry in header.values()], path)
+    tensors, end = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        shape, (begin, next_begin) = tuple(entry["shape"]), entry["data_offsets"]
+        if entry["dtype"] not in _DTYPES:
+            raise Refused(
+                f"{path}: {shown(name)} holds {shown(entry['dtype'])}, wanted one of "
+                f"{', '.join(_DTYPES)}"
+            )
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        # The format allows neither gaps nor overlaps.
+        if begin != end or next_begin - begin != math.prod(shape) * dtype.itemsize:
+            raise Refused(
+                f"{path} is damaged: the place of {shown(name)} does not fit its neighbours or "
+                f"its shape {shape}"
+            )
+        end = next_begin
+        tensor = np.frombuffer(data[begin:end], dtype).reshape(shape)
+        tensors[name] = bfloat16(tensor) if entry["dtype"] == "BF16" else tensor
+    if end != len(data):
+        raise Refused(f"{path} is damaged: it holds {len(data)} bytes of tensors, not {end}")
+    return stack(tensors, path, ordered=False), read_card(metadata.get(_CARD, "{}"), path)
+
+
+def _without_twins(pairs: list[tuple]) -> dict:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)
+
+
+def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
+    """Write conv1.weight, conv1.bias, ..., as PyTorch would call them."""
+    header, end = {"__metadata__": {"format": "pt", _CARD: card}}, 0
+    for name, array in parameters.items():
+        begin, end = end, end + array.nbytes
+        kind = {"W": "weight", "B": "bias"}[name[0]]
+        header[f"conv{name[1:]}.{kind}"] = {
+            "dtype": f"F{array.itemsize * 8}",
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors begin at a multiple of 8
+    file.write(len(text).to_bytes(8, "little") + text)
+    for array in parameters.values():
+        file.write(array.astype(array.dtype.newbyteorder("<")).tobytes())
