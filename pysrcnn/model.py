@@ -355,7 +355,7 @@ def load(
     FileNotFoundError
         If there is neither a file nor shipped weights of that name.
     ModuleNotFoundError
-        If reading a Keras file or an .onnx file needs a package that is not installed.
+        If the package onnx, which .onnx files need, is not installed.
     ValueError
         If there are no weights for that scale, the file's scale is another one, or the file is
         damaged.

@@ -201,7 +201,7 @@ def test_kernels_import_nothing_of_ours_from_outside(path):
 @pytest.mark.parametrize("path", sorted((PACKAGE / "formats").glob("*.py")), ids=lambda p: p.stem)
 def test_formats_import_little(path):
     assert ours(imports(path)) <= {"._files"}
-    assert outside(imports(path)) <= {"numpy", "scipy", "h5py", "onnx"}
+    assert outside(imports(path)) <= {"numpy", "scipy", "onnx"}
 
 
 @pytest.mark.parametrize("name", ["resize", "color", "metrics", "optim"])

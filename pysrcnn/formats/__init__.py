@@ -53,8 +53,8 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     ----------
     path : path
         ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt" or ".pth" of PyTorch, a state
-        dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras" of Keras (needs
-        h5py); ".onnx" (needs onnx).
+        dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras" of Keras;
+        ".onnx" (needs the package onnx).
 
     Returns
     -------
@@ -93,7 +93,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
         parameters, card = reader(content, path)
     except (Refused, ModuleNotFoundError):
         raise
-    except Exception:  # zipfile, zlib, json, h5py, protobuf ... each raise their own
+    except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {kind}") from None
     check(parameters, path)
     return parameters, card

@@ -1,7 +1,6 @@
-"""Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, read by h5py alone.
+"""Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, a zip archive around one.
 
-All of them are trees of arrays, the kernels (f, f, C, O). Only arrays that are in the file itself
-are looked at: HDF5 has links to other files, and a file of others has no business there.
+All of them are trees of arrays, the kernels (f, f, C, O).
 """
 
 import io
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .hdf5 import HDF5
 from .layers import LIMIT, Arrays, Refused, check_room, shown, stack
 
 __all__ = ["read"]
@@ -24,66 +24,50 @@ _IGNORED = ("Cropping2D", "Dropout", "InputLayer", "ZeroPadding2D")  # nothing i
 
 def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     """The layers; the card is empty."""
-    try:
-        import h5py
-    except ImportError:
-        raise ModuleNotFoundError(
-            'reading Keras files needs h5py: pip install "pysrcnn[convert]"', name="h5py"
-        ) from None
     config = "{}"
     if content[:2] == b"PK":
         archive = zipfile.ZipFile(io.BytesIO(content))
         if sum(entry.file_size for entry in archive.infolist()) > LIMIT:
             raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
         config, content = archive.read("config.json"), archive.read("model.weights.h5")
-    with h5py.File(io.BytesIO(content), "r") as file:
-        _check_config(json.loads(file.attrs.get("model_config", config)), path)
-        arrays = _arrays(file, path)
-        check_room((array.shape for array in arrays.values()), path)
-        tensors = {}
-        for name, array in arrays.items():
-            layer = name.rpartition("/")[0]
-            if array.dtype.kind != "f":
-                raise Refused(f"{path}: {shown(name)} does not hold floating point numbers")
-            if array.ndim == 4:
-                tensors[f"{layer}.weight"] = array[()].transpose(3, 2, 0, 1)
-            elif array.ndim == 1 and f"{layer}.bias" not in tensors:
-                tensors[f"{layer}.bias"] = array[()]
-            else:
-                raise Refused(
-                    f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing "
-                    f"but convolutions: kernels (f, f, C, O) and biases (O,)"
-                )
+    file = HDF5(content)
+    _check_config(json.loads(file.groups[""].get("model_config") or config), path)
+    names = _names(file)
+    check_room(map(file.shape, names), path)
+    tensors = {}
+    for name in names:
+        try:
+            array = file.array(name)
+        except TypeError as error:
+            raise Refused(f"{path}: {error}, so it is not read") from None
+        layer = name.rpartition("/")[0]
+        if array.ndim == 4:
+            tensors[f"{layer}.weight"] = array.transpose(3, 2, 0, 1)
+        elif array.ndim == 1 and f"{layer}.bias" not in tensors:
+            tensors[f"{layer}.bias"] = array
+        else:
+            raise Refused(
+                f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing but "
+                f"convolutions: kernels (f, f, C, O) and biases (O,)"
+            )
     return stack(tensors, path, ordered=True), {}
 
 
-def _arrays(file: Any, path: Path) -> dict[str, Any]:
-    """The arrays (h5py's Dataset, not read yet) by name, in the order of the layers."""
-    import h5py
-
-    found = {}
-
-    def keep(name: str, x: Any) -> None:
-        if isinstance(x, h5py.Dataset) and name.split("/")[0] not in _OTHERS:
-            if x.external or x.is_virtual:
-                raise Refused(f"{path} keeps {shown(name)} in another file, which is not read")
-            found[name.removeprefix("model_weights/")] = x
-
-    file.visititems(keep)  # which does not follow links
-    root = file
-    if isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
-        root = file["model_weights"]
-    names = root.attrs.get("layer_names", ())
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-    rank = {name: k for k, name in enumerate(names)}
+def _names(file: HDF5) -> list[str]:
+    """The paths of the arrays, in the order of the layers."""
+    root = "model_weights" if "model_weights" in file.groups else ""
+    listed = file.groups[root].get("layer_names") or []
+    rank = {name: k for k, name in enumerate(listed)}
+    names = [name for name in file.datasets if name.split("/")[0] not in _OTHERS]
 
     def order(name: str) -> tuple:
         # Newer files list no names; there, conv2d, conv2d_1, ..., conv2d_10 are in that order.
-        parts = [re.split("([0-9]{1,9})", part) for part in name.split("/")]
+        below = name.removeprefix("model_weights/").split("/")
+        parts = [re.split("([0-9]{1,9})", part) for part in below]
         numbers = [[int(p) if k % 2 else p for k, p in enumerate(part)] for part in parts]
-        return rank.get(name.split("/")[0], len(rank)), numbers
+        return rank.get(below[0], len(rank)), numbers
 
-    return {name: found[name] for name in sorted(found, key=order)}
+    return sorted(names, key=order)
 
 
 def _check_config(config: Any, path: Path) -> None:

@@ -5,7 +5,6 @@ weights_conv1 (f1*f1, n1) or, for RGB, (3, f1*f1, n1); weights_conv2 (n1, f2*f2,
 down the columns first.
 """
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -13,23 +12,37 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .layers import LIMIT, Arrays, Refused, shown
+from .layers import LIMIT, Arrays, Refused, check_room, shown
 
 __all__ = ["read", "write"]
 
-_COMPRESSED = 15  # the type of an element of a MATLAB 5 file that zlib has packed
+# Types of elements, and classes of arrays, by their numbers in MATLAB 5 files.
+_TYPES = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
+_MATRIX, _COMPRESSED = 14, 15
+_CLASSES = {
+    6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
+}  # fmt: skip
+_CHARACTERS, _COMPLEX = 4, 0x0800
 
 
 def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     """The three layers; the card is empty, since these files have none."""
-    import scipy.io  # here, because nothing else needs it and it is slow to import
-
     try:
-        _check_unpacked(content, path)
-        arrays = scipy.io.loadmat(io.BytesIO(content))
+        arrays = _variables(content, path)
     except Refused:
         raise
-    except Exception as error:  # SciPy raises nearly anything for a damaged file
+    except Exception as error:  # struct, zlib, NumPy
         raise Refused(
             f"{path} is damaged or not a MATLAB 5 .mat file ({shown(str(error), 120)})"
         ) from None
@@ -43,10 +56,8 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
                 f"weights_conv3 and biases_conv1 to biases_conv3"
             ) from None
         for name, array in ((f"weights_conv{k}", weights), (f"biases_conv{k}", biases)):
-            dtype = getattr(array, "dtype", np.dtype(object))  # a function or an object has none
-            if not isinstance(array, np.ndarray) or not np.issubdtype(dtype, np.floating):
-                held = shown(str(dtype))
-                raise Refused(f"{path}: {name} holds {held}, not floating point numbers")
+            if not np.issubdtype(array.dtype, np.floating):
+                raise Refused(f"{path}: {name} holds {array.dtype}, not floating point numbers")
         # To (input channels, f*f, filters). A single channel is an axis that MATLAB dropped.
         if weights.ndim == 2:
             weights = weights[None] if k == 1 else weights[:, :, None]
@@ -67,18 +78,57 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     return parameters, {}
 
 
-def _check_unpacked(content: bytes, path: Path) -> None:
-    """Raise if the packed elements of a file unpack to more than an SRCNN can have."""
-    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    place, room = 128, LIMIT
-    while order and place + 8 <= len(content):
-        kind, size = struct.unpack_from(f"{order}II", content, place)
+def _variables(content: bytes, path: Path) -> Arrays:
+    """The arrays of numbers by name; of others, nothing but a dtype.
+
+    Not by SciPy, whose reader was seen to crash Python on files with a few changed bytes.
+    """
+    order = {b"IM": "<", b"MI": ">"}[content[126:128]]
+    if content[124:126] not in (b"\x00\x01", b"\x01\x00"):
+        raise ValueError("another version of the format")
+    found, room, place = {}, LIMIT, 128
+    while place < len(content):
+        kind, data, place = _element(content, place, order)
         if kind == _COMPRESSED:
-            packed = zlib.decompressobj()
-            room -= len(packed.decompress(content[place + 8 : place + 8 + size], room + 1))
+            data = zlib.decompressobj().decompress(data, room + 1)
+            room -= len(data)
             if room < 0:
                 raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
-        place += 8 + size
+            kind, data, _ = _element(data, 0, order)
+        if kind == _MATRIX:
+            name, array = _matrix(data, order, path)
+            found[name] = array
+    return found
+
+
+def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
+    """(type, data, place of the next) of the element at `place`."""
+    kind, size = struct.unpack_from(f"{order}II", content, place)
+    begin, end = place + 8, place + 8 + size
+    after = end if kind == _COMPRESSED else -(-end // 8) * 8
+    if kind >> 16:  # up to four bytes, which are in the place of the size
+        kind, size = kind & 0xFFFF, kind >> 16
+        begin, end, after = place + 4, place + 4 + size, place + 8
+    if end > len(content) or end > after:
+        raise ValueError("an element is not whole")
+    return kind, content[begin:end], after
+
+
+def _matrix(content: bytes, order: str, path: Path) -> tuple[str, np.ndarray]:
+    """Name and array of a variable."""
+    _, flags, place = _element(content, 0, order)
+    _, sizes, place = _element(content, place, order)
+    _, name, place = _element(content, place, order)
+    (flags,) = struct.unpack_from(f"{order}I", flags)
+    shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
+    check_room([shape], path)
+    name = name.decode("latin-1")
+    if flags & 255 not in _CLASSES:
+        return name, np.empty(0, f"U{shape[-1]}" if flags & 255 == _CHARACTERS else object)
+    kind, data, _ = _element(content, place, order)
+    # MATLAB may keep whole numbers in fewer bytes than the class of the array has.
+    array = np.frombuffer(data, order + _TYPES[kind]).reshape(shape, order="F")
+    return name, array.astype(complex if flags & _COMPLEX else _CLASSES[flags & 255])
 
 
 def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
