@@ -105,7 +105,7 @@ def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
     """(type, data, place of the next) of the element at `place`."""
     kind, size = struct.unpack_from(f"{order}II", content, place)
     begin, end = place + 8, place + 8 + size
-    after = end if kind == _COMPRESSED else -(-end // 8) * 8
+    after = end if kind == _COMPRESSED else begin + -(-size // 8) * 8
     if kind >> 16:  # up to four bytes, which are in the place of the size
         kind, size = kind & 0xFFFF, kind >> 16
         begin, end, after = place + 4, place + 4 + size, place + 8

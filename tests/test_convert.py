@@ -1,0 +1,1190 @@
+"""Weights of other programs: read as they are, written so that others compute the same with them.
+
+The files are put together here byte by byte, so that nothing but NumPy is needed; where PyTorch,
+safetensors, h5py or ONNX Runtime are installed, they have their say too. Whatever is wrong with a
+file, the answer is one line in a ValueError, soon, and nothing in the file is run.
+"""
+
+import io
+import json
+import os
+import pickle
+import random
+import re
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from test_formats import parameters_of
+
+from pysrcnn import SRCNN, load
+from pysrcnn.cli import main
+from pysrcnn.formats import READABLE, WRITABLE, layers, read_weights, write_npz, write_weights
+
+SIZES, FILTERS = (5, 1, 3), (4, 5)
+NAMES = ("conv1", "conv2", "conv3")
+
+
+@pytest.fixture
+def parameters():
+    return parameters_of(SIZES, FILTERS, 1)
+
+
+def named(parameters, names=NAMES, reverse=False):
+    """{"conv1.weight": ..., "conv1.bias": ..., ...}"""
+    tensors = {}
+    for k, name in enumerate(names, 1):
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = (
+            parameters[f"{kind}{k}"] for kind in "WB"
+        )
+    return dict(reversed(tensors.items())) if reverse else tensors
+
+
+def is_read(path, parameters):
+    read, card = read_weights(path)
+    assert list(read) == list(parameters)
+    for name, array in parameters.items():
+        assert read[name].dtype == array.dtype and np.array_equal(read[name], array), name
+        assert read[name].flags.c_contiguous and read[name].dtype.isnative
+    return card
+
+
+def is_refused(path, words):
+    """The error, if it is one line that has the name of the file and the words in it."""
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        read_weights(path)
+    assert Path(path).name in str(caught.value) and str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# ----------------------------------------------------------------------- PyTorch, put together here
+
+
+def text(x):
+    return b"X" + struct.pack("<I", len(x.encode())) + x.encode()
+
+
+def number(x):
+    return b"J" + struct.pack("<i", x)
+
+
+def together(*parts):
+    return b"(" + b"".join(parts) + b"t"
+
+
+def function(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+def call(module, name, *arguments):
+    return function(module, name) + together(*arguments) + b"R"
+
+
+def tensor(key, count, shape, strides, offset=0, kind="FloatStorage", legacy=False):
+    parts = [text("storage"), function("torch", kind), text(str(key)), text("cpu"), number(count)]
+    storage = together(*parts, *([b"N"] if legacy else [])) + b"Q"
+    sizes, steps = (together(*map(number, x)) for x in (shape, strides))
+    hooks = call("collections", "OrderedDict")
+    return call(
+        "torch._utils", "_rebuild_tensor_v2", storage, number(offset), sizes, steps, b"\x89", hooks
+    )
+
+
+def dictionary(**values):
+    """OrderedDict([...]) with an attribute, as `state_dict()` is pickled."""
+    items = b"".join(text(name) + value for name, value in values.items())
+    metadata = b"}(" + text("_metadata") + call("collections", "OrderedDict") + b"u"
+    return call("collections", "OrderedDict") + b"(" + items + b"u" + metadata + b"b"
+
+
+def strides_of(array):
+    return [n // array.itemsize for n in array.strides]
+
+
+def state(tensors, legacy=False, kind="FloatStorage"):
+    """(pickle without head and end, storages)"""
+    items = {
+        name: tensor(k, array.size, array.shape, strides_of(array), 0, kind, legacy)
+        for k, (name, array) in enumerate(tensors.items())
+    }
+    return dictionary(**items), [array.ravel("K").tobytes() for array in tensors.values()]
+
+
+def zipped(content, storages=(), folder="archive", compression=zipfile.ZIP_STORED, order=None):
+    """The bytes of a .pth as PyTorch writes them since 1.6."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr(f"{folder}/data.pkl", b"\x80\x02" + content + b".")
+        if order:
+            archive.writestr(f"{folder}/byteorder", order)
+        for k, storage in enumerate(storages):
+            archive.writestr(f"{folder}/data/{k}", storage)
+        archive.writestr(f"{folder}/version", "3\n")
+    return file.getvalue()
+
+
+def one_after_another(content, storages=(), order="<"):
+    """The bytes of a .pth as older versions write them."""
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+    system = pickle.dumps({"protocol_version": 1001, "little_endian": order == "<"}, 2)
+    keys = pickle.dumps([str(k) for k in range(len(storages))], 2)
+    head = magic + pickle.dumps(1001, 2) + system + b"\x80\x02" + content + b"." + keys
+    return head + b"".join(struct.pack(f"{order}q", len(s) // 4) + s for s in storages)
+
+
+NAMINGS = [
+    NAMES,
+    ("module.conv1", "module.conv2", "module.conv3"),
+    ("features.0", "map.0", "reconstruction"),
+    ("patch_extraction", "nonlinear_map", "recon"),
+    ("0", "2", "4"),
+    ("net.8", "net.10", "net.12"),
+    ("conv1.0", "conv2.0", "conv3"),
+]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("names", NAMINGS, ids=lambda n: n[0])
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_pytorch_files_of_all_namings(tmp_path, parameters, legacy, names, reverse):
+    pack = one_after_another if legacy else zipped
+    (tmp_path / "a.pth").write_bytes(pack(*state(named(parameters, names, reverse), legacy)))
+    assert is_read(tmp_path / "a.pth", parameters) == {}
+    assert load(tmp_path / "a.pth", 3).scale == 3
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_deep_networks_come_in_the_order_of_the_file_or_of_their_numbers(tmp_path, c):
+    parameters = parameters_of((3,) * 12, (4,) * 11, c)
+    names = [str(2 * k) for k in range(12)]
+    (tmp_path / "a.pt").write_bytes(zipped(*state(named(parameters, names))))
+    is_read(tmp_path / "a.pt", parameters)
+    tensors = dict(sorted(named(parameters, names).items()))  # "0", "10", "12", "2", ...
+    (tmp_path / "a.safetensors").write_bytes(safe(tensors))
+    is_read(tmp_path / "a.safetensors", parameters)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model", "weights"])
+def test_checkpoints_around_the_network(tmp_path, parameters, wrapper):
+    content, storages = state(named(parameters))
+    moments = dictionary(exp=tensor(0, 100, (4,), (1,)))
+    optimizer = b"}(" + text("state") + b"}(" + number(0) + moments + b"uu"
+    items = {"epoch": number(3), "losses": b"](N\x88e", "optimizer": optimizer, wrapper: content}
+    (tmp_path / "a.pth").write_bytes(zipped(dictionary(**items), storages))
+    is_read(tmp_path / "a.pth", parameters)
+    (tmp_path / "a.pth").write_bytes(zipped(dictionary(checkpoint=dictionary(**items)), storages))
+    is_refused(tmp_path / "a.pth", "a.pth holds no layers by name, only checkpoint")
+    (tmp_path / "a.pth").write_bytes(zipped(dictionary(model=dictionary(**items)), storages))
+    is_read(tmp_path / "a.pth", parameters)
+
+
+def test_the_averaged_of_two_networks_is_taken(tmp_path, parameters):
+    other = {name: array + 1 for name, array in parameters.items()}
+    content, storages = state({**named(other, list("abc")), **named(parameters, list("def"))})
+    mean, last = ({n: t for n, t in named_tensors(parameters, first).items()} for first in (6, 0))
+    content = dictionary(params=dictionary(**last), params_ema=dictionary(**mean))
+    (tmp_path / "a.pth").write_bytes(zipped(content, storages))
+    is_read(tmp_path / "a.pth", parameters)
+
+
+def named_tensors(parameters, first):
+    return {
+        name: tensor(first + k, array.size, array.shape, strides_of(array))
+        for k, (name, array) in enumerate(named(parameters).items())
+    }
+
+
+@pytest.mark.parametrize(
+    "kind, dtype, wanted",
+    [
+        ("HalfStorage", np.float16, np.float32),
+        ("FloatStorage", np.float32, np.float32),
+        ("DoubleStorage", np.float64, np.float64),
+    ],
+)
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_pytorch_numbers_of_all_sizes(tmp_path, parameters, kind, dtype, wanted, order):
+    numbers = {name: array.astype(dtype) for name, array in parameters.items()}
+    content, storages = state(named(numbers), kind=kind)
+    if order == "big":
+        storages = [np.frombuffer(s, dtype).byteswap().tobytes() for s in storages]
+    (tmp_path / "a.pth").write_bytes(zipped(content, storages, order=order))
+    is_read(tmp_path / "a.pth", {name: array.astype(wanted) for name, array in numbers.items()})
+
+
+def test_legacy_files_of_big_endian_machines(tmp_path, parameters):
+    content, storages = state(named(parameters), legacy=True)
+    storages = [np.frombuffer(s, "f4").byteswap().tobytes() for s in storages]
+    (tmp_path / "a.pth").write_bytes(one_after_another(content, storages, ">"))
+    is_read(tmp_path / "a.pth", parameters)
+
+
+def test_bfloat16(tmp_path, parameters):
+    bits = {
+        name: (array.view(np.uint32) >> 16).astype(np.uint16) for name, array in parameters.items()
+    }
+    wanted = {name: (b.astype(np.uint32) << 16).view(np.float32) for name, b in bits.items()}
+    (tmp_path / "a.pth").write_bytes(zipped(*state(named(bits), kind="BFloat16Storage")))
+    is_read(tmp_path / "a.pth", wanted)
+    (tmp_path / "a.safetensors").write_bytes(safe(named(bits), "BF16"))
+    is_read(tmp_path / "a.safetensors", wanted)
+
+
+def test_tensors_that_lie_in_their_storage_in_another_way(tmp_path, parameters):
+    tensors = named(parameters)
+    channels_last = {n: np.asfortranarray(a) for n, a in tensors.items()}
+    (tmp_path / "a.pth").write_bytes(zipped(*state(channels_last)))
+    is_read(tmp_path / "a.pth", parameters)
+    # All in one storage, one after the other.
+    items, place = {}, 7
+    for name, array in tensors.items():
+        items[name] = tensor(0, 1000, array.shape, strides_of(array), place)
+        place += array.size
+    storage = np.zeros(1000, np.float32)
+    storage[7:place] = np.concatenate([array.ravel() for array in tensors.values()])
+    (tmp_path / "b.pth").write_bytes(zipped(dictionary(**items), [storage.tobytes()]))
+    is_read(tmp_path / "b.pth", parameters)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_missing_biases_are_zero(tmp_path, parameters, suffix):
+    tensors = {n: a for n, a in named(parameters).items() if n != "conv2.bias"}
+    content = zipped(*state(tensors)) if suffix == ".pth" else safe(tensors)
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    parameters["B2"] = np.zeros(5, np.float32)
+    is_read(tmp_path / f"a{suffix}", parameters)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"bn.num_batches_tracked": np.zeros(())}, "holds bn.num_batches_tracked of shape ()"),
+        ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and an SRCNN has nothing"),
+        ({"conv1.weight_g": np.zeros((4, 1, 1, 1))}, "holds conv1.weight_g of shape (4, 1, 1, 1)"),
+        ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights of it"),
+        ({"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)}, "gives 9, wanted 1"),
+        ({"conv2.weight": np.zeros((5, 4, 2, 2))}, "W2 has the shape (5, 4, 2, 2), wanted"),
+        ({"conv2.weight": np.zeros((5, 4, 1, 3))}, "W2 has the shape (5, 4, 1, 3), wanted"),
+        ({"conv2.weight": np.zeros((5, 6, 1, 1))}, "W2 takes 6 channels, the layer before gives 4"),
+        ({"a\nb.weight": np.zeros(4)}, r"holds a\nb.weight of shape (4,)"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_other_networks(tmp_path, parameters, suffix, change, words):
+    tensors = named(parameters) | {n: a.astype(np.float32) for n, a in change.items()}
+    content = zipped(*state(tensors)) if suffix == ".pth" else safe(tensors)
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    is_refused(tmp_path / f"a{suffix}", words)
+
+
+def test_integers_are_no_weights(tmp_path, parameters):
+    whole = {name: array.astype(np.int32) for name, array in named(parameters).items()}
+    (tmp_path / "a.pth").write_bytes(zipped(*state(whole, kind="IntStorage")))
+    is_refused(tmp_path / "a.pth", "conv1.weight holds int32, not floating point numbers")
+    (tmp_path / "a.safetensors").write_bytes(safe(whole, "I32"))
+    is_refused(tmp_path / "a.safetensors", "conv1.weight holds I32, wanted one of F64, F32, F16")
+
+
+# --------------------------------------------------------------------------- PyTorch, hostile files
+
+
+def pickled(protocol):
+    """A pickle as Python makes it of an object that calls a function."""
+
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {HARM}",)
+
+    return pickle.dumps({"conv1.weight": Hostile()}, protocol)[: -1 if protocol else None]
+
+
+HARM = "harm-was-done"
+COMMAND = text(f"touch {HARM}")
+HOSTILE = {
+    "GLOBAL and REDUCE": (call("os", "system", COMMAND), "holds os.system, and only tensors"),
+    "eval": (call("builtins", "eval", text("1")), "holds builtins.eval, and only tensors"),
+    "STACK_GLOBAL": (
+        b"\x8c\x02os\x8c\x06system\x93(" + COMMAND + b"tR",
+        "holds os.system, and only tensors",
+    ),
+    "INST": (b"(" + COMMAND + b"ios\nsystem\n", "holds os.system, and only tensors"),
+    "INST of what is admitted": (b"(icollections\nOrderedDict\n", "pickle operation INST"),
+    "OBJ": (b"(" + function("os", "system") + COMMAND + b"o", "holds os.system"),
+    "OBJ of what is admitted": (b"(" + function("torch", "Size") + b"o", "pickle operation OBJ"),
+    "NEWOBJ": (function("subprocess", "Popen") + b")\x81", "holds subprocess.Popen"),
+    "NEWOBJ of what is admitted": (function("torch", "Size") + b")\x81", "operation NEWOBJ"),
+    "NEWOBJ_EX": (function("torch", "Size") + b")}\x92", "pickle operation NEWOBJ_EX"),
+    "EXT1": (b"\x82\x01", "pickle operation EXT1"),
+    "BUILD": (dictionary() + b"}b" + function("torch", "Size") + b"}b", "sets attributes of an"),
+    "BUILD of a dict": (b"}}b", "sets attributes of an object"),
+    "BUILD that calls": (
+        function("torch", "Size") + b"}(" + text("__setstate__") + function("os", "system") + b"ub",
+        "holds os.system",
+    ),
+    "a class of the user": (function("model", "SRCNN") + b")\x81}b", "holds model.SRCNN, and only"),
+    "a module": (function("torch.nn.modules.conv", "Conv2d"), "holds torch.nn.modules.conv.Conv2d"),
+    "arrays of NumPy": (call("numpy.core.multiarray", "scalar"), "numpy.core.multiarray.scalar"),
+    "attributes of what is admitted": (
+        call("collections", "OrderedDict.fromkeys", COMMAND),
+        "holds collections.OrderedDict.fromkeys",
+    ),
+    "a function of torch": (call("torch", "load", COMMAND), "holds torch.load, and only tensors"),
+    "a name with line ends": (b"\x8c\x03o\ns\x8c\x03a\tb\x93", r"holds o\ns.a\tb, and only"),
+    "a long name": (function("a" * 5000, "b"), "holds aaaaaaaaa"),
+    "a call of a text": (
+        text("os.system") + together(COMMAND) + b"R",
+        "calls something that is no",
+    ),
+    "a call of a storage": (
+        call("torch", "FloatStorage", COMMAND),
+        "calls torch.FloatStorage in an",
+    ),
+    "a call of OrderedDict": (call("collections", "OrderedDict", COMMAND), "in an unknown way"),
+    "an object by a text": (text("x") + b"Q", "holds an object that is not a tensor"),
+    "an object by a line": (b"Pmodule\n", "pickle operation PERSID"),
+    "keys that are no names": (b"}()" + text("x") + b"u", "whose keys are not names"),
+    "a text": (text("x"), "holds a str, not a dict of tensors by name"),
+    "a list": (b"]", "holds a list, not a dict of tensors by name"),
+    "nothing": (b"}", "holds no layers by name, only nothing"),
+    "no tensors": (dictionary(a=number(1)), "holds no layers by name, only a"),
+    "a negative size": (dictionary(a=tensor(0, 9, (-1, 1, 3, 3), (9, 9, 3, 1))), "is damaged"),
+    "a negative stride": (dictionary(a=tensor(0, 9, (1, 1, 3, 3), (9, 9, -3, 1), 8)), "is damaged"),
+    "a negative offset": (dictionary(a=tensor(0, 9, (1, 1, 3, 3), (9, 9, 3, 1), -1)), "is damaged"),
+    "a negative storage": (dictionary(a=tensor(0, -9, (1, 1, 3, 3), (9, 9, 3, 1))), "is damaged"),
+    "a tensor too large": (
+        dictionary(a=tensor(0, 9, (1, 1, 3, 4), (9, 9, 3, 1))),
+        "a tensor reaches beyond its storage",
+    ),
+    "an offset too large": (
+        dictionary(a=tensor(0, 9, (1, 1, 3, 3), (9, 9, 3, 1), 1)),
+        "a tensor reaches beyond its storage",
+    ),
+    "a storage too large": (
+        dictionary(a=tensor(0, 2**30, (1, 1, 3, 3), (9, 9, 3, 1))),
+        "the storage of a tensor is not whole",
+    ),
+    "one value, many times": (
+        dictionary(a=tensor(0, 9, (2**30, 2**30, 1, 1), (0, 0, 0, 0))),
+        "holds arrays of 1,152,921,504,606,846,976 values",
+    ),
+    "many of one value": (
+        dictionary(
+            **{f"a{k}.weight": tensor(0, 9, (2**20, 1, 1, 1), (0, 0, 0, 0)) for k in range(65)}
+        ),
+        "holds arrays of 68,157,440 values",
+    ),
+    "other strides than sizes": (dictionary(a=tensor(0, 9, (1, 1, 3, 3), (1,))), "damaged or not"),
+    "no storage": (b"h\x07", "damaged or not a PyTorch file"),
+    "too little on the stack": (b"\x87\x87b", "a.pth"),
+    "a circle": (b"]q\x00h\x00a", "holds a list"),
+    "nested lists": (b"]" * 100_000 + b"a" * 99_999, "holds a list"),
+    "nested tuples as a key": (b"})" + b"\x85" * 100_000 + b"Ns", "whose keys are not names"),
+    "a long pickle": (b"N" * 1_000_001, "holds far more than the weights of an SRCNN"),
+    "a long number": (b"\x8b" + struct.pack("<i", 9999) + b"\xff" * 9999, "operation LONG4"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pickles(tmp_path, monkeypatch, name):
+    content, words = HOSTILE[name]
+    monkeypatch.chdir(tmp_path)
+    began = time.perf_counter()
+    (tmp_path / "a.pth").write_bytes(zipped(content, [bytes(36)]))
+    is_refused(tmp_path / "a.pth", words)
+    # In older files, what a storage holds and what is said of it are compared at once.
+    tensors = b"_rebuild_tensor" in content
+    (tmp_path / "a.pth").write_bytes(one_after_another(content, [bytes(36)] * tensors))
+    is_refused(tmp_path / "a.pth", "a.pth" if tensors else words)
+    assert time.perf_counter() - began < 10
+    assert not Path(HARM).exists()
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_of_python_that_call_something(tmp_path, monkeypatch, protocol):
+    monkeypatch.chdir(tmp_path)
+    content = pickled(protocol)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/data.pkl", content + (b"." if protocol else b""))
+    for data in (file.getvalue(), content):
+        Path("a.pth").write_bytes(data)
+        is_refused("a.pth", "a.pth")
+    assert not Path(HARM).exists()
+    if os.name == "posix":
+        pickle.loads(content + (b"." if protocol else b""))
+        assert Path(HARM).exists()  # it does work
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "is damaged or not a PyTorch file"),
+        (b"PK\x05\x06" + bytes(18), "is a zip archive without a data.pkl"),
+        (b"PK\x03\x04" + bytes(40), "is damaged or not a PyTorch file"),
+        (b"text" * 50, "is damaged or not a PyTorch file"),
+        (pickle.dumps({"a": 1}, 2), "is damaged or not a PyTorch file"),
+        (pickle.dumps({"a": 1}, 0), "holds the pickle operation DICT"),
+        (one_after_another(b"}") + b"more", "holds no layers by name"),
+    ],
+)
+def test_files_that_are_not_of_pytorch(tmp_path, content, words):
+    (tmp_path / "a.pt").write_bytes(content)
+    is_refused(tmp_path / "a.pt", words)
+
+
+def test_packed_archives(tmp_path, parameters):
+    packed = zipped(*state(named(parameters)), compression=zipfile.ZIP_DEFLATED)
+    (tmp_path / "a.pth").write_bytes(packed)
+    is_refused(tmp_path / "a.pth", "a.pth is packed inside, which PyTorch's files are not")
+    bomb = zipped(b"}", [bytes(1 << 28)], compression=zipfile.ZIP_DEFLATED)
+    (tmp_path / "a.pth").write_bytes(bomb)
+    is_refused(tmp_path / "a.pth", "a.pth is packed inside")
+    script = io.BytesIO()
+    with zipfile.ZipFile(script, "w") as archive:
+        for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
+            archive.writestr(f"a/{name}", b"\x80\x02}.")
+    (tmp_path / "a.pth").write_bytes(script.getvalue())
+    is_refused(tmp_path / "a.pth", "a.pth is a TorchScript program")
+
+
+def test_archives_that_overlap_themselves(tmp_path, parameters):
+    """Entries that share their bytes unpack to more than the file has, without being packed."""
+    content = zipped(*state(named(parameters)), folder="a")
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file, "a") as archive:
+        info = archive.getinfo("a/data/0")
+        archive.filelist.extend([info] * 50)
+        archive._didModify = True
+    (tmp_path / "a.pth").write_bytes(file.getvalue())
+    is_refused(tmp_path / "a.pth", "a.pth is packed inside")
+
+
+# ------------------------------------------------------------------------------------- safetensors
+
+
+def safe(tensors, dtype="F32", **changes):
+    """The bytes of a .safetensors, by the definition of the format."""
+    header, data = {}, b""
+    for name, array in tensors.items():
+        end = len(data) + array.nbytes
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [len(data), end]}
+        data += array.tobytes()
+    for name, change in changes.items():
+        header[name.replace("_", ".")] |= change
+    return headed(json.dumps(header).encode(), data)
+
+
+def headed(header, data=b""):
+    return struct.pack("<Q", len(header)) + header + data
+
+
+@pytest.mark.parametrize("names", NAMINGS, ids=lambda n: n[0])
+def test_safetensors_of_all_namings(tmp_path, parameters, names):
+    tensors = dict(sorted(named(parameters, names).items()))  # their library sorts them
+    (tmp_path / "a.safetensors").write_bytes(safe(tensors))
+    assert is_read(tmp_path / "a.safetensors", parameters) == {}
+
+
+def test_layers_whose_order_nobody_can_know(tmp_path):
+    parameters = parameters_of((3, 3, 3, 3), (4, 4, 4), 1)
+    (tmp_path / "a.safetensors").write_bytes(safe(named(parameters, ("a", "b", "c", "d"))))
+    is_refused(tmp_path / "a.safetensors", "does not tell the order of its layers, a, b, c, d")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_safetensors_numbers_of_other_sizes(tmp_path, parameters, dtype):
+    other = {name: array.astype(dtype) for name, array in parameters.items()}
+    name = f"F{np.dtype(dtype).itemsize * 8}"
+    (tmp_path / "a.safetensors").write_bytes(safe(named(other), name))
+    wanted = np.float64 if dtype is np.float64 else np.float32
+    is_read(tmp_path / "a.safetensors", {n: a.astype(wanted) for n, a in other.items()})
+
+
+WEIGHT = {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "it is too short"),
+        (b"\0" * 7, "it is too short"),
+        (struct.pack("<Q", 2**63) + b"{}", "it is too short"),
+        (struct.pack("<Q", 3) + b"{}", "it is too short"),
+        (headed(b"{"), "damaged or not a .safetensors file"),
+        (headed(b"[]"), "damaged or not a .safetensors file"),
+        (headed(b"[" * 100_000), "damaged or not a .safetensors file"),
+        (headed(b"{}"), "holds no layers"),
+        (headed(b"{}", b"more"), "holds 4 bytes of tensors, not 0"),
+        (headed(b'{"a": 3}'), "damaged or not a .safetensors file"),
+        (headed(b'{"a": {}, "a": {}}'), "damaged or not a .safetensors file"),
+        (headed(b'{"__metadata__": {"pysrcnn": "[1]"}}'), "holds no layers"),
+    ],
+)
+def test_safetensors_that_are_none(tmp_path, content, words):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    is_refused(tmp_path / "a.safetensors", words)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"data_offsets": [0, 8]}, "the place of conv1.weight does not fit"),
+        ({"data_offsets": [-4, 0]}, "does not fit its neighbours or its shape"),
+        ({"data_offsets": [4, 404]}, "does not fit its neighbours or its shape"),
+        ({"data_offsets": [0, 2**70]}, "the place of conv1.weight does not fit"),
+        ({"data_offsets": [0.0, 400.0]}, "a.safetensors is damaged"),
+        ({"data_offsets": ["0", "400"]}, "a.safetensors is damaged"),
+        ({"data_offsets": [0]}, "a.safetensors is damaged"),
+        ({"data_offsets": None}, "a.safetensors is damaged"),
+        ({"shape": [4, 1, 5, 6]}, "does not fit its neighbours or its shape (4, 1, 5, 6)"),
+        ({"shape": [-4, 1, -5, 5]}, "one of its arrays has a shape that cannot be"),
+        ({"shape": [4.0, 1, 5, 5]}, "one of its arrays has a shape that cannot be"),
+        ({"shape": [True, 4, 5, 5]}, "one of its arrays has a shape that cannot be"),
+        ({"shape": [1] * 1000}, "one of its arrays has a shape that cannot be"),
+        ({"shape": [2**62, 4, 1, 1]}, "values, and an SRCNN has at most"),
+        ({"shape": [10**4000] * 8}, "a.safetensors is damaged"),
+        ({"shape": "4155"}, "one of its arrays has a shape that cannot be"),
+        ({"dtype": "F8_E4M3"}, "conv1.weight holds F8_E4M3, wanted one of F64, F32, F16, BF16"),
+        ({"dtype": ["F32"]}, "a.safetensors is damaged"),
+        ({"dtype": "F64"}, "does not fit its neighbours or its shape"),
+    ],
+)
+def test_safetensors_that_are_not_all_right(tmp_path, parameters, change, words):
+    content = safe(named(parameters), conv1_weight=change)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    is_refused(tmp_path / "a.safetensors", words)
+
+
+def test_safetensors_that_overlap(tmp_path, parameters):
+    tensors = named(parameters)
+    content = safe(tensors, conv2_bias={"data_offsets": [0, 20]})
+    (tmp_path / "a.safetensors").write_bytes(content)
+    is_refused(tmp_path / "a.safetensors", "a.safetensors is damaged: the place of conv")
+
+
+def test_safetensors_by_their_library(tmp_path, parameters):
+    library = pytest.importorskip("safetensors.numpy")
+    library.save_file(named(parameters), tmp_path / "a.safetensors", metadata={"format": "pt"})
+    is_read(tmp_path / "a.safetensors", parameters)
+    write_weights(tmp_path / "b.safetensors", parameters, {"scale": 3})
+    read = library.load_file(tmp_path / "b.safetensors")
+    for name, array in named(parameters).items():
+        assert np.array_equal(read[name], array)
+
+
+def test_pytorch_itself(tmp_path, parameters):
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.tensor(array) for name, array in named(parameters).items()}
+    for options in ({}, {"_use_new_zipfile_serialization": False}, {"pickle_protocol": 4}):
+        torch.save(tensors, tmp_path / "a.pth", **options)
+        is_read(tmp_path / "a.pth", parameters)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 5), torch.nn.ReLU(), torch.nn.Conv2d(4, 5, 1), torch.nn.ReLU(),
+        torch.nn.Conv2d(5, 1, 3),
+    )  # fmt: skip
+    wanted = [p.detach().numpy() for p in model.parameters()]
+    wanted = dict(zip(parameters, wanted, strict=True))
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.zeros(1, 1, 20, 20)).sum().backward()
+    optimizer.step()
+    for state in (
+        model.state_dict(),
+        torch.nn.DataParallel(model).state_dict(),
+        dict(model.named_parameters()),
+        {"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict()},
+    ):
+        for zip_file in (True, False):
+            torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=zip_file)
+            is_read(tmp_path / "a.pth", wanted)
+    # As one uses them: the same picture, but for the edge.
+    x = np.random.default_rng(0).random((1, 1, 20, 20), np.float32)
+    theirs = model(torch.tensor(x)).detach().numpy()
+    assert np.abs(load(tmp_path / "a.pth").forward(x, "valid") - theirs).max() < 1e-6
+    torch.save(model, tmp_path / "a.pth")
+    is_refused(tmp_path / "a.pth", "holds torch.nn.modules.container.Sequential, and only tensors")
+
+
+# ------------------------------------------------------------------------------------------- Keras
+
+
+def keras_file(path, parameters, style, config=None, names=("conv2d", "conv2d_1", "conv2d_2")):
+    """A file as Keras 2 ("saved", "weights") or Keras 3 ("new") writes it by h5py."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if style == "saved" else file
+        if config:
+            file.attrs["model_config"] = json.dumps(config)
+        if style == "saved":
+            file["optimizer_weights/adam/iterations:0"] = np.int64(3)
+        if style != "new":
+            root.attrs["layer_names"] = np.array([name.encode() for name in names])
+            root.attrs["backend"] = b"tensorflow"
+        for k, name in enumerate(names, 1):
+            w, b = parameters[f"W{k}"].transpose(2, 3, 1, 0), parameters[f"B{k}"]
+            places = [f"{name}/{name}/kernel:0", f"{name}/{name}/bias:0"]
+            if style == "new":
+                places = [f"layers/{name}/vars/0", f"layers/{name}/vars/1"]
+            else:
+                root.create_group(name).attrs["weight_names"] = [p.encode() for p in places]
+            root[places[0]], root[places[1]] = w, b
+        if style == "new":
+            file.create_group("vars")
+            file.create_group("layers/input_layer/vars")
+    return path
+
+
+STYLES = pytest.mark.parametrize("style", ["saved", "weights", "new"])
+CONVOLUTION = {"strides": [1, 1], "dilation_rate": [1, 1], "groups": 1, "padding": "same"}
+
+
+def config_of(*layers, model="Sequential"):
+    layers = [layer if isinstance(layer, tuple) else (layer, {}) for layer in layers]
+    layers = [{"class_name": kind, "config": options} for kind, options in layers]
+    return {"class_name": model, "config": {"name": "srcnn", "layers": layers}}
+
+
+def convolution(activation="relu", **options):
+    return "Conv2D", {**CONVOLUTION, "activation": activation, **options}
+
+
+GOOD = [
+    config_of("InputLayer", convolution(), convolution(), convolution("linear")),
+    config_of(convolution(), convolution(), convolution("relu"), model="Functional"),
+    config_of(
+        *(convolution("linear"), ("Activation", {"activation": "relu"})),
+        *(convolution("linear"), ("ReLU", {"max_value": None}), convolution("linear")),
+    ),
+    {"class_name": "Sequential", "config": [{"class_name": n, "config": o} for n, o in
+     [convolution(), convolution(), convolution("linear")]]},
+]  # fmt: skip
+
+
+@STYLES
+@pytest.mark.parametrize("config", [None, *GOOD], ids=range(len(GOOD) + 1))
+def test_keras_files(tmp_path, parameters, style, config):
+    is_read(keras_file(tmp_path / "a.h5", parameters, style, config), parameters)
+    is_read(keras_file(tmp_path / "a.hdf5", parameters, style, config), parameters)
+
+
+@STYLES
+def test_keras_layers_come_in_their_order(tmp_path, style):
+    parameters = parameters_of((3,) * 12, (4,) * 11, 3)
+    names = ["conv2d", *(f"conv2d_{k}" for k in range(1, 12))]
+    is_read(keras_file(tmp_path / "a.h5", parameters, style, names=names), parameters)
+    if style != "new":
+        names = [f"conv2d_{k}" for k in range(20, 8, -1)]
+        is_read(keras_file(tmp_path / "a.h5", parameters, style, names=names), parameters)
+
+
+def test_keras_archives(tmp_path, parameters):
+    keras_file(tmp_path / "a.h5", parameters, "new")
+    for config, words in [
+        (GOOD[0], None),
+        (config_of("PReLU"), "has a layer of the kind PReLU, which SRCNN has not"),
+    ]:
+        with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+            archive.writestr("metadata.json", "{}")
+            archive.writestr("config.json", json.dumps(config))
+            archive.write(tmp_path / "a.h5", "model.weights.h5")
+        if words:
+            is_refused(tmp_path / "a.keras", words)
+        else:
+            is_read(tmp_path / "a.keras", parameters)
+    with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(layers.LIMIT + 1))
+    is_refused(tmp_path / "a.keras", "a.keras unpacks to more than")
+    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    is_refused(tmp_path / "a.keras", "a.keras is damaged or not a .keras file")
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        (config_of(convolution("sigmoid")), "has the activations sigmoid: an SRCNN has relu after"),
+        (config_of(convolution("linear"), convolution("linear")), "has the activations linear, li"),
+        (config_of(convolution(strides=[2, 2])), "a convolution with strides, dilation or groups"),
+        (config_of(convolution(dilation_rate=[1, 2])), "a convolution with strides, dilation or"),
+        (config_of(convolution(groups=3)), "has a convolution with strides, dilation or groups"),
+        (config_of("Conv2DTranspose"), "has a layer of the kind Conv2DTranspose, which SRCNN has"),
+        (config_of(convolution(), "BatchNormalization"), "of the kind BatchNormalization, which"),
+        (config_of("Lambda"), "has a layer of the kind Lambda, which SRCNN has not"),
+        (config_of(convolution(), "ReLU"), "has an activation where SRCNN has none"),
+        (config_of("ReLU"), "has an activation where SRCNN has none"),
+        (config_of(convolution("linear"), ("ReLU", {"max_value": 6})), "of the kind ReLU, which"),
+        (config_of(convolution({"class_name": "Custom"})), "has the activations dict: an SRCNN"),
+        (config_of("x\ny"), r"has a layer of the kind x\ny, which SRCNN has not"),
+        ({"config": 3}, "is damaged or not a Keras .h5 file"),
+        ([], "is damaged or not a Keras .h5 file"),
+    ],
+)
+def test_keras_models_that_are_another(tmp_path, parameters, config, words):
+    is_refused(keras_file(tmp_path / "a.h5", parameters, "saved", config or [1]), words)
+
+
+def test_h5_files_that_are_not_all_right(tmp_path, parameters):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    elsewhere = keras_file(tmp_path / "other.h5", parameters, "new")
+
+    def spoiled(change, words, **options):
+        keras_file(path, parameters, "new")
+        with h5py.File(path, "a", **options) as file:
+            kernel = file["layers/conv2d/vars/0"][()]
+            del file["layers/conv2d/vars/0"]
+            change(file["layers/conv2d/vars"], kernel)
+        is_refused(path, words)
+
+    no_weights = "has biases of layers/conv2d/vars, but no weights of it"
+    spoiled(lambda group, w: None, no_weights)
+    spoiled(lambda group, w: group.create_dataset("0", data=w.astype(int)), "does not hold float16")
+    spoiled(lambda group, w: group.create_dataset("0", data=w[0]), "of shape (5, 1, 4), and an SR")
+    spoiled(lambda group, w: group.create_dataset("0", data=w, compression="gzip"), "in chunks")
+    spoiled(lambda group, w: group.create_dataset("0", data=w, chunks=True), "in chunks")
+    spoiled(
+        lambda group, w: group.create_dataset("0", (2**20, 2**20, 1, 1), "f4", chunks=(9, 9, 1, 1)),
+        "holds arrays of 1,099,511,627,",
+    )
+    outside = [("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
+    spoiled(
+        lambda group, w: group.create_dataset("0", w.shape, "f4", external=outside),
+        "in chunks, packed, or in another file",
+    )
+    virtual = h5py.VirtualLayout((5, 5, 1, 4), "f4")
+    virtual[:] = h5py.VirtualSource(elsewhere, "layers/conv2d/vars/0", (5, 5, 1, 4))
+    spoiled(lambda group, w: group.create_virtual_dataset("0", virtual), "a.h5")
+    link = h5py.ExternalLink(str(elsewhere), "/layers/conv2d/vars/0")
+    spoiled(lambda group, w: group.__setitem__("0", link), "a.h5")
+    link = h5py.SoftLink("/layers/conv2d_1/vars/0")
+    spoiled(lambda group, w: group.__setitem__("0", link), no_weights)
+    spoiled(lambda group, w: group.__setitem__("0", group.parent), "a.h5 is damaged or not a Keras")
+    with h5py.File(path, "w", libver="latest") as file:
+        file["a/kernel"] = np.zeros((3, 3, 1, 1))
+    is_refused(path, "a.h5 is damaged or not a Keras .h5 file")
+    with h5py.File(path, "w") as file:
+        file["a"] = "text"
+    is_refused(path, "a does not hold float16, float32 or float64, so it is not read")
+    with h5py.File(path, "w") as file:
+        file.attrs["more"] = 3
+    is_refused(path, "a.h5 holds no layers")
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])
+def test_keras_numbers_of_other_sizes(tmp_path, parameters, dtype):
+    other = {name: array.astype(dtype) for name, array in parameters.items()}
+    wanted = np.float64 if dtype == "<f8" else np.float32
+    wanted = {name: array.astype(wanted) for name, array in other.items()}
+    is_read(keras_file(tmp_path / "a.h5", other, "saved"), wanted)
+
+
+# -------------------------------------------------------------------------------------------- ONNX
+
+
+def onnx_bytes(*nodes, tensors=None, outputs=("y",), change=None):
+    """A model of these nodes: (operator, inputs, outputs, attributes)."""
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    nodes = [helper.make_node(kind, i, o, **options) for kind, i, o, options in nodes]
+    shape = [None] * 4
+    ends = [
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n in ("x", *outputs)
+    ]
+    constants = [onnx.numpy_helper.from_array(a, n) for n, a in (tensors or {}).items()]
+    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], constants))
+    if change:
+        change(model, onnx)
+    return model.SerializeToString()
+
+
+def chain(conv=None, between=("Relu",), last=(), pad=None):
+    """The nodes of an SRCNN with the tensors W1, B1, ..."""
+    nodes, current, count = [], "x", 0
+    for k in (1, 2, 3):
+        if pad and k == 1:
+            nodes.append(("Pad", [current, "pads"], ["padded"], pad))
+            current = "padded"
+        nodes.append(("Conv", [current, f"W{k}", f"B{k}"], [f"c{k}"], conv or {}))
+        current = f"c{k}"
+        for kind in between if k < 3 else last:
+            count += 1
+            nodes.append((kind, [current], [f"r{count}"], {}))
+            current = f"r{count}"
+    kind, inputs, _, options = nodes[-1]
+    return [*nodes[:-1], (kind, inputs, ["y"], options)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"conv": {"auto_pad": "SAME_UPPER", "kernel_shape": [5, 5]}},
+        {"conv": {"pads": [2, 2, 2, 2], "strides": [1, 1], "dilations": [1, 1], "group": 1}},
+        {"last": ("Relu",)},
+        {"pad": {"mode": "edge"}},
+    ],
+)
+def test_onnx_chains(tmp_path, parameters, options):
+    tensors = {**parameters, "pads": np.array([0, 0, 2, 2, 0, 0, 2, 2])}
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*chain(**options), tensors=tensors))
+    assert is_read(tmp_path / "a.onnx", parameters) == {}
+
+
+def test_onnx_tensors_in_other_places(tmp_path, parameters):
+    def constants(model, onnx):
+        for tensor in list(model.graph.initializer):
+            node = onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)
+            model.graph.node.insert(0, node)
+        del model.graph.initializer[:]
+
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*chain(), tensors=parameters, change=constants))
+    is_read(tmp_path / "a.onnx", parameters)
+    half = {name: array.astype(np.float16) for name, array in parameters.items()}
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*chain(), tensors=half))
+    is_read(tmp_path / "a.onnx", {n: a.astype(np.float32) for n, a in half.items()})
+    nodes = chain()
+    nodes[2] = ("Conv", nodes[2][1][:2], *nodes[2][2:])
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters))
+    is_read(tmp_path / "a.onnx", {**parameters, "B2": np.zeros(5, np.float32)})
+
+
+def outside(model, onnx):
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+
+
+def resized(*shape):
+    def change(model, onnx):
+        del model.graph.initializer[0].dims[:]
+        model.graph.initializer[0].dims.extend(shape)
+
+    return change
+
+
+def second_input(model, onnx):
+    model.graph.input.append(model.graph.input[0])
+
+
+def foreign(model, onnx):
+    model.graph.node[0].domain = "com.example"
+
+
+@pytest.mark.parametrize(
+    "options, change, words",
+    [
+        ({"between": ("Relu", "Sigmoid")}, None, "has the operator Sigmoid: only chains of Conv"),
+        ({"last": ("DepthToSpace",)}, None, "has the operator DepthToSpace: only chains of Conv,"),
+        ({"between": ()}, None, "has two Conv without a Relu between them"),
+        ({"between": ("Relu", "Relu")}, None, "has a Relu where SRCNN has none"),
+        ({"conv": {"strides": [2, 2]}}, None, "has a Conv with strides [2, 2], wanted 1"),
+        ({"conv": {"dilations": [1, 2]}}, None, "has a Conv with dilations [1, 2], wanted 1"),
+        ({"conv": {"group": 2}}, None, "has a Conv with group 2, wanted 1"),
+        ({"conv": {"pads": [0, 0, 2, 2]}}, None, "pads by [0, 0, 2, 2], wanted the same on all"),
+        ({"pad": {"mode": "edge"}}, None, "the Pad takes pads, which is not in the file"),
+        ({}, outside, "keeps W1 in another file, which is not read: export it into one file"),
+        ({}, second_input, "has 2 inputs and 1 outputs, wanted one of each"),
+        ({}, foreign, "has the operator com.example.Conv: only chains"),
+        ({}, resized(4, 1, 5, 6), "is damaged or not an .onnx file"),
+        ({}, resized(2**40, 2**40, 1, 1), "holds arrays of 1,208,925,819,614,629,174,706,176"),
+        ({}, resized(-1, 1, 5, 5), "one of its arrays has a shape that cannot be"),
+        ({}, resized(5, 1, 4, 5), "W1 has the shape (5, 1, 4, 5), wanted (O, C, f, f), f odd"),
+        ({}, lambda model, onnx: model.Clear(), "has 0 inputs and 0 outputs"),
+        ({}, lambda model, onnx: model.graph.ClearField("node"), "its output is not what the last"),
+        ({}, lambda model, onnx: model.graph.node.pop(0), "Relu does not take what the one before"),
+    ],
+)
+def test_onnx_models_that_are_another(tmp_path, parameters, options, change, words):
+    content = onnx_bytes(*chain(**options), tensors=parameters, change=change)
+    (tmp_path / "a.onnx").write_bytes(content)
+    is_refused(tmp_path / "a.onnx", words)
+
+
+@pytest.mark.parametrize(
+    "sizes, filters, c",
+    [((9, 1, 5), (16, 8), 1), ((9, 5, 5), (8, 8), 3), ((3, 1, 1, 5), (4, 4, 4), 1), ((3,), (), 3)],
+)
+def test_onnx_runtime_computes_the_same(tmp_path, sizes, filters, c):
+    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    network = SRCNN.from_parameters(parameters_of(sizes, filters, c))
+    network.save(tmp_path / "a.onnx")
+    onnx.checker.check_model(str(tmp_path / "a.onnx"), full_check=True)
+    session = runtime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for n, height, width in ((1, 33, 20), (2, 7, 31), (1, 1, 1), (1, 64, 3)):
+        x = rng.random((n, c, height, width), np.float32)
+        (theirs,) = session.run(["high"], {"low": x})
+        ours = network.forward(x)
+        assert theirs.shape == ours.shape and np.abs(theirs - ours).max() < 1e-5
+        # Padding, and the order of layers, do matter to this.
+        if min(height, width) > 2:
+            assert np.abs(network.forward(x[..., ::-1])[..., ::-1] - theirs).max() > 1e-3
+
+
+# ------------------------------------------------------------------------- what all formats share
+
+
+def write_or_skip(path, parameters, card=None):
+    if path.suffix == ".onnx":
+        pytest.importorskip("onnx")
+    write_weights(path, parameters, card or {})
+    return path
+
+
+@pytest.mark.parametrize("c", [1, 3])
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_what_is_written_can_be_read(tmp_path, suffix, c):
+    parameters = parameters_of(SIZES, FILTERS, c)
+    card = {"scale": 3, "data": "µ ≥ 1", "scores": {"Set5": 32.6}}
+    path = write_or_skip(tmp_path / f"a{suffix}", parameters, card)
+    if suffix == ".mat":
+        double = {name: array.astype(np.float64) for name, array in parameters.items()}
+        assert is_read(path, double) == {}
+    else:
+        assert is_read(path, parameters) == card
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_doubles_stay_doubles(tmp_path, suffix):
+    parameters = {n: a + 1e-9 for n, a in parameters_of(SIZES, FILTERS, 1).items()}
+    parameters = {name: array.astype(np.float64) for name, array in parameters.items()}
+    is_read(write_or_skip(tmp_path / f"a{suffix}", parameters), parameters)
+
+
+def test_the_authors_layout_by_scipy(tmp_path, parameters):
+    write_weights(tmp_path / "a.mat", parameters, {})
+    arrays = scipy.io.loadmat(tmp_path / "a.mat")
+    assert arrays["weights_conv1"].shape == (25, 4) and arrays["biases_conv2"].shape == (5, 1)
+    assert arrays["weights_conv1"][1, 2] == parameters["W1"][2, 0, 1, 0]
+    deep = parameters_of((3, 3), (4,), 1)
+    with pytest.raises(ValueError, match="holds three layers, and this network has 2: write it as"):
+        write_weights(tmp_path / "b.mat", deep, {})
+    assert os.listdir(tmp_path) == ["a.mat"]
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.h5", "a.txt", "a"])
+def test_formats_that_are_not_written(tmp_path, parameters, name):
+    with pytest.raises(ValueError, match=f"{name} does not end in .npz, .mat, .safetensors or .on"):
+        write_weights(tmp_path / name, parameters, {})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", READABLE)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0", b"text\n" * 40, b"PK\x03\x04" + bytes(40), b"\x89HDF\r\n\x1a\n" + bytes(600),
+     pickle.dumps({"W1": 1}), bytes(1000), b"\xff" * 1000],
+    ids=["empty", "byte", "text", "zip", "hdf5", "pickle", "zeros", "ones"],
+)  # fmt: skip
+def test_files_that_are_something_else(tmp_path, suffix, content):
+    if suffix == ".onnx":
+        pytest.importorskip("onnx")
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    is_refused(tmp_path / f"a{suffix}", f"a{suffix}")
+
+
+def test_files_that_are_far_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr("pysrcnn.formats.LIMIT", 1000)
+    (tmp_path / "a.pth").write_bytes(bytes(1001))
+    is_refused(tmp_path / "a.pth", "a.pth has 1,001 bytes, and the weights of an SRCNN have 1,000")
+
+
+def test_bombs(tmp_path, parameters, monkeypatch):
+    for module in ("npz", "mat", "keras"):
+        monkeypatch.setattr(f"pysrcnn.formats.{module}.LIMIT", 10_000)
+    np.savez_compressed(tmp_path / "a.npz", W1=np.zeros(10_000))
+    is_refused(tmp_path / "a.npz", "a.npz unpacks to 80,")
+    scipy.io.savemat(tmp_path / "a.mat", {"a": np.zeros(10_000)}, do_compression=True)
+    is_refused(tmp_path / "a.mat", "a.mat unpacks to more than 10,000 bytes")
+
+
+def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
+    """Numbers without fractions in fewer bytes, names in four bytes, other variables between."""
+    write_weights(tmp_path / "a.mat", parameters, {})
+    content = (tmp_path / "a.mat").read_bytes()
+
+    def element(kind, data):
+        return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def matrix(name, shape, kind, data):
+        short = struct.pack("<HH", 1, len(name)) + name + bytes(4 - len(name))
+        head = element(6, struct.pack("<II", 6, 0)) + element(5, struct.pack("<2i", *shape)) + short
+        return element(14, head + element(kind, data))
+
+    more = matrix(b"x", (2, 3), 2, bytes(range(6)))
+    packed = zlib.compress(matrix(b"y", (1, 1), 9, struct.pack("<d", 0.5)))
+    packed = struct.pack("<II", 15, len(packed)) + packed
+    (tmp_path / "a.mat").write_bytes(content[:128] + packed + more + content[128:])
+    assert scipy.io.loadmat(tmp_path / "a.mat")["x"].tolist() == [[0, 2, 4], [1, 3, 5]]
+    read, _ = read_weights(tmp_path / "a.mat")
+    assert all(np.array_equal(read[name], parameters[name]) for name in parameters)
+
+
+# ------------------------------------------------------------------------------- damage, at random
+
+
+def whole_file(folder, kind, parameters):
+    """A good file of each kind."""
+    suffix = kind.split("-")[-1]
+    path = folder / f"whole.{suffix}"
+    if kind == "pth":
+        path.write_bytes(zipped(*state(named(parameters))))
+    elif kind == "legacy-pth":
+        path.write_bytes(one_after_another(*state(named(parameters), legacy=True)))
+    elif kind == "packed-mat":
+        write_weights(path, parameters, {})
+        arrays = {n: a for n, a in scipy.io.loadmat(path).items() if n[0] != "_"}
+        scipy.io.savemat(path, arrays, do_compression=True)
+    elif kind.endswith("h5"):
+        keras_file(path, parameters, kind.split("-")[0], GOOD[0])
+    else:
+        write_or_skip(path, parameters, {"scale": 3})
+    return path
+
+
+KINDS = [
+    "npz", "mat", "packed-mat", "safetensors", "onnx", "pth", "legacy-pth", "saved-h5", "new-h5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncated_files(tmp_path, parameters, kind):
+    path = whole_file(tmp_path, kind, parameters)
+    content = path.read_bytes()
+    for length in {*range(0, len(content), max(1, len(content) // 150)), len(content) - 1}:
+        path.write_bytes(content[:length])
+        try:
+            read_weights(path)
+        except ValueError as error:
+            assert path.name in str(error) and str(error).isprintable()
+        else:  # these end with what nobody needs, or with the card
+            assert length > 0.9 * len(content) and kind[-3:] in ("-h5", "mat", "nnx")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_files(tmp_path, parameters, kind):
+    """A few hundred files of each kind with some bytes changed, lost or doubled."""
+    path = whole_file(tmp_path, kind, parameters)
+    content, rng, refused = path.read_bytes(), random.Random(kind), 0
+    for _ in range(300):
+        changed = bytearray(content)
+        for _ in range(rng.choice((1, 1, 2, 4, 16))):
+            place, length = rng.randrange(len(changed)), rng.randrange(1, 9)
+            end = min(place + length, len(changed))
+            changed[place:end] = rng.choice(
+                (
+                    bytes([changed[place] ^ 1 << rng.randrange(8)]) + changed[place + 1 : end],
+                    rng.randbytes(end - place),
+                    b"\xff" * (end - place),
+                    b"",
+                    changed[place:end] * 2,
+                )
+            )
+        path.write_bytes(changed)
+        began = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # zipfile's: a name that occurs twice
+                read_weights(path)
+        except ValueError as error:
+            refused += 1
+            assert path.name in str(error) and str(error).isprintable()
+        assert time.perf_counter() - began < 5
+    assert refused > 100
+
+
+# ------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, parameters):
+    monkeypatch.chdir(tmp_path)
+    Path("a.pth").write_bytes(zipped(*state(named(parameters))))
+    return tmp_path
+
+
+def test_convert(here, capsys, parameters):
+    assert main(["convert", "a.pth", "b.safetensors", "-s", "3"]) == 0
+    assert capsys.readouterr().out == (
+        "b.safetensors: <SRCNN 5-1-3, filters=(4, 5), c=1, float32, scale=3>\n"
+    )
+    for out in ("b.npz", "c.safetensors", "d.mat"):  # the scale is in the card, but for .mat
+        assert main(["convert", "b.safetensors", out]) == 0
+        assert load(out).scale == (None if out == "d.mat" else 3)
+    assert load("b.npz").card["network"] == "5-1-3"
+    assert main(["convert", "d.mat", "e.npz"]) == 0
+    network = load("e.npz", 4)
+    assert network.scale == 4 and load("e.npz").scale is None
+    for name, array in parameters.items():
+        assert np.array_equal(network.parameters[name], array)
+
+
+def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
+    pytest.importorskip("onnx")
+    assert main(["convert", "9-1-5", "a.onnx", "-s", "3"]) == 0
+    assert main(["convert", "a.onnx", "a.npz"]) == 0
+    there, back = load("9-1-5", 3), load("a.npz")
+    assert back.scale == 3 and back.card["scores"] == there.card["scores"]
+    for name, array in there.parameters.items():
+        assert np.array_equal(back.parameters[name], array)
+
+
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        ("none.pth a.npz", "no file none.pth: give a file of weights (.npz or .mat), or one of"),
+        ("none a.npz", "none is neither a file nor the name of shipped weights"),
+        ("9-1-5 a.npz", "9-1-5 weights differ by scale: say which, 2, 3, 4"),
+        ("a.pth a.pt", "a.pt does not end in .npz, .mat, .safetensors or .onnx: weights are"),
+        ("a.pth none/a.npz", "the folder none does not exist: create it first"),
+        ("b.npz c.npz -s 2", "b.npz was trained for scale 3, not 2"),
+        ("bad.pth a.npz", "bad.pth holds os.system, and only tensors are read: save them alone"),
+        ("a.txt a.npz", "a.txt is neither .npz nor .mat, nor .pt, .pth, .safetensors, .h5,"),
+    ],
+)
+def test_convert_of_bad_input_is_one_line(here, capsys, parameters, command, words):
+    write_npz("b.npz", parameters, {"scale": 3})
+    Path("bad.pth").write_bytes(zipped(HOSTILE["GLOBAL and REDUCE"][0]))
+    Path("a.txt").write_bytes(b"text")
+    before = sorted(os.listdir())
+    assert main(["convert", *command.split()]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and error.count("\n") == 1 and error.startswith(f"pysrcnn: {words}")
+    assert sorted(os.listdir()) == before
+
+
+def test_without_the_package_onnx(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    Path("a.onnx").write_bytes(b"x")
+    for command in (["a.pth", "b.onnx"], ["a.onnx", "b.npz"]):
+        assert main(["convert", *command]) == 1
+        error = capsys.readouterr().err
+        assert (
+            error == 'pysrcnn: ONNX files need the package onnx: pip install "pysrcnn[convert]"\n'
+        )
+    assert sorted(os.listdir()) == ["a.onnx", "a.pth"]
+
+
+def test_reading_imports_nothing_of_the_others(here):
+    """Not even where they are installed."""
+    code = (
+        "import sys; from pysrcnn.formats import read_weights; read_weights('a.pth');"
+        "print({'torch', 'onnx', 'h5py', 'scipy.io', 'pickle'} & set(sys.modules) - {'pickle'})"
+    )
+    root = str(Path(layers.__file__).resolve().parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "set()\n"
