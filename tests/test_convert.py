@@ -351,6 +351,14 @@ HOSTILE = {
     "an object by a text": (text("x") + b"Q", "holds an object that is not a tensor"),
     "an object by a line": (b"Pmodule\n", "pickle operation PERSID"),
     "keys that are no names": (b"}()" + text("x") + b"u", "whose keys are not names"),
+    "keys that make a dict slow": (
+        b"}("
+        + b"".join(
+            b"\x8a\x10" + (k * (2**61 - 1)).to_bytes(16, "little") + b"N" for k in range(1, 90_000)
+        )
+        + b"u",
+        "whose keys are not names",
+    ),
     "a text": (text("x"), "holds a str, not a dict of tensors by name"),
     "a list": (b"]", "holds a list, not a dict of tensors by name"),
     "nothing": (b"}", "holds no layers by name, only nothing"),
@@ -377,9 +385,9 @@ HOSTILE = {
     ),
     "many of one value": (
         dictionary(
-            **{f"a{k}.weight": tensor(0, 9, (2**20, 1, 1, 1), (0, 0, 0, 0)) for k in range(65)}
+            **{f"a{k}.weight": tensor(0, 9, (2**20, 1, 1, 1), (0, 0, 0, 0)) for k in range(17)}
         ),
-        "holds arrays of 68,157,440 values",
+        "holds arrays of 17,825,792 values",
     ),
     "other strides than sizes": (dictionary(a=tensor(0, 9, (1, 1, 3, 3), (1,))), "damaged or not"),
     "no storage": (b"h\x07", "damaged or not a PyTorch file"),
@@ -444,9 +452,12 @@ def test_packed_archives(tmp_path, parameters):
     packed = zipped(*state(named(parameters)), compression=zipfile.ZIP_DEFLATED)
     (tmp_path / "a.pth").write_bytes(packed)
     is_refused(tmp_path / "a.pth", "a.pth is packed inside, which PyTorch's files are not")
-    bomb = zipped(b"}", [bytes(1 << 28)], compression=zipfile.ZIP_DEFLATED)
+    bomb = zipped(b"}", [bytes(1 << 26)], compression=zipfile.ZIP_DEFLATED)
     (tmp_path / "a.pth").write_bytes(bomb)
-    is_refused(tmp_path / "a.pth", "a.pth is packed inside")
+    is_refused(tmp_path / "a.pth", "a.pth unpacks to 67,108,")
+    crowd = zipped(b"}", []) + b"PK\x01\x02" * 10_000
+    (tmp_path / "a.pth").write_bytes(crowd)
+    is_refused(tmp_path / "a.pth", "a.pth has more than 10,000 entries")
     script = io.BytesIO()
     with zipfile.ZipFile(script, "w") as archive:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
@@ -518,6 +529,7 @@ WEIGHT = {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}
         (b"\0" * 7, "it is too short"),
         (struct.pack("<Q", 2**63) + b"{}", "it is too short"),
         (struct.pack("<Q", 3) + b"{}", "it is too short"),
+        (headed(b" " * (1 << 20) + b"{}"), "has a header of 1,048,578 bytes"),
         (headed(b"{"), "damaged or not a .safetensors file"),
         (headed(b"[]"), "damaged or not a .safetensors file"),
         (headed(b"[" * 100_000), "damaged or not a .safetensors file"),
@@ -701,7 +713,7 @@ def test_keras_archives(tmp_path, parameters):
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", bytes(layers.LIMIT + 1))
-    is_refused(tmp_path / "a.keras", "a.keras unpacks to more than")
+    is_refused(tmp_path / "a.keras", "a.keras unpacks to 67,108,867 bytes, and an SRCNN has at")
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("config.json", "{}")
     is_refused(tmp_path / "a.keras", "a.keras is damaged or not a .keras file")
@@ -1000,12 +1012,30 @@ def test_files_that_are_far_too_large(tmp_path, monkeypatch):
 
 
 def test_bombs(tmp_path, parameters, monkeypatch):
-    for module in ("npz", "mat", "keras"):
+    for module in ("layers", "mat"):
         monkeypatch.setattr(f"pysrcnn.formats.{module}.LIMIT", 10_000)
     np.savez_compressed(tmp_path / "a.npz", W1=np.zeros(10_000))
     is_refused(tmp_path / "a.npz", "a.npz unpacks to 80,")
     scipy.io.savemat(tmp_path / "a.mat", {"a": np.zeros(10_000)}, do_compression=True)
     is_refused(tmp_path / "a.mat", "a.mat unpacks to more than 10,000 bytes")
+
+
+def test_parts_that_many_share(tmp_path):
+    """What is small in a file and large in memory: a thousand layers of the same tensor."""
+    nodes = []
+    for k in range(1000):
+        nodes += [("Conv", ["x" if k == 0 else f"r{k}", "W", "b"], [f"c{k}"], {})]
+        nodes += [("Relu", [f"c{k}"], [f"r{k + 1}"], {})]
+    nodes[-1] = ("Relu", ["c999"], ["y"], {})
+    tensors = {"W": np.zeros((200, 200, 1, 1), np.float16), "b": np.zeros(200, np.float16)}
+    pth = {f"{k}.weight": tensor(0, 40_000, (200, 200, 1, 1), (200, 1, 0, 0)) for k in range(1000)}
+    (tmp_path / "a.pth").write_bytes(zipped(dictionary(**pth), [bytes(160_000)]))
+    is_refused(tmp_path / "a.pth", "a.pth holds arrays of 40,000,000 values")
+    many = scipy.io.matlab.savemat
+    many(tmp_path / "a.mat", {f"x{k}": 1.0 for k in range(1001)})
+    is_refused(tmp_path / "a.mat", "a.mat has more than 1,000 variables")
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=tensors))
+    is_refused(tmp_path / "a.onnx", "a.onnx holds arrays of 40,200,000 values")
 
 
 def test_mat_files_as_matlab_writes_them(tmp_path, parameters):

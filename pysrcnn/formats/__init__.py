@@ -21,7 +21,7 @@ import numpy as np
 
 from .._files import written_whole
 from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
-from .layers import LIMIT, Arrays, Refused, check
+from .layers import LIMIT, Arrays, Refused, check, check_room
 
 __all__ = ["READABLE", "WRITABLE", "read_weights", "write_npz", "write_weights"]
 
@@ -95,6 +95,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {kind}") from None
+    check_room((array.shape for array in parameters.values()), path)
     check(parameters, path)
     return parameters, card
 

@@ -18,7 +18,7 @@ __all__ = ["HDF5"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _TABLE = 1, 3, 7, 8, 12, 16, 17
-_MOST_STEPS = 200_000  # messages and entries; the file of a checkpoint of SRCNN has a thousand
+_MOST_STEPS = 50_000  # messages and entries; the file of a checkpoint of SRCNN has a thousand
 
 
 class HDF5:
@@ -45,6 +45,7 @@ class HDF5:
 
     def __init__(self, content: bytes):
         self._content, self._steps, self._seen = content, 0, set()
+        self._room = 2 * len(content)  # bytes to take out of it: parts may overlap
         self._heaps: dict[int, dict[int, bytes]] = {}
         self.groups: dict[str, dict] = {}
         self.datasets: dict[str, dict] = {}
@@ -60,8 +61,9 @@ class HDF5:
         return struct.unpack_from(f"<{form}", self._content, place)
 
     def _cut(self, begin: int, size: int) -> bytes:
-        if begin + size > len(self._content):
-            raise ValueError("beyond the end of the file")
+        self._room -= size
+        if begin + size > len(self._content) or self._room < 0:
+            raise ValueError("beyond the end of the file, or more than all of it")
         return self._content[begin : begin + size]
 
     def _first_visit(self, place: int) -> None:
@@ -84,7 +86,7 @@ class HDF5:
         for entry in self._entries(tree, 0):
             name, child, kind = self._unpack("QQI", entry)
             if kind != 2:  # a soft link
-                end = self._content.index(b"\0", names + name)
+                end = self._content.index(b"\0", names + name, names + name + 256)
                 text = self._cut(names + name, end - names - name).decode()
                 self._walk(f"{path}/{text}" if path else text, child, depth + 1)
 

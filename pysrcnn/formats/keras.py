@@ -3,17 +3,15 @@
 All of them are trees of arrays, the kernels (f, f, C, O).
 """
 
-import io
 import json
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .hdf5 import HDF5
-from .layers import LIMIT, Arrays, Refused, check_room, shown, stack
+from .layers import Arrays, Refused, check_room, open_zip, shown, stack
 
 __all__ = ["read"]
 
@@ -26,9 +24,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     """The layers; the card is empty."""
     config = "{}"
     if content[:2] == b"PK":
-        archive = zipfile.ZipFile(io.BytesIO(content))
-        if sum(entry.file_size for entry in archive.infolist()) > LIMIT:
-            raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
+        archive = open_zip(content, path)
         config, content = archive.read("config.json"), archive.read("model.weights.h5")
     file = HDF5(content)
     _check_config(json.loads(file.groups[""].get("model_config") or config), path)
@@ -93,9 +89,9 @@ def _check_config(config: Any, path: Path) -> None:
         active[-1] = activation
     # A ReLU behind the last layer changes no picture: what is below 0 is black in any case.
     if active and (set(active[:-1]) - {"relu"} or active[-1] not in ("relu", "linear")):
+        names = ", ".join(map(shown, active[:8]))
         raise Refused(
-            f"{path} has the activations {', '.join(map(shown, active))}: an SRCNN has relu after "
-            f"each layer but the last"
+            f"{path} has the activations {names}: an SRCNN has relu after each layer but the last"
         )
 
 

@@ -1,18 +1,30 @@
 """What all formats share: what a network is, and which tensor of a file is which layer of it."""
 
+import io
 import json
 import math
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["LIMIT", "Arrays", "Refused", "check", "check_room", "read_card", "shown", "stack"]
+__all__ = [
+    "LIMIT",
+    "Arrays",
+    "Refused",
+    "check",
+    "check_room",
+    "open_zip",
+    "read_card",
+    "shown",
+    "stack",
+]
 
 Arrays = dict[str, np.ndarray]
 
-LIMIT = 1 << 28  # bytes of a file, and of all its arrays; the paper's largest network has 0.7 MB
+LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest network has 0.7 MB
 
 
 class Refused(ValueError):
@@ -45,6 +57,17 @@ def check_room(shapes: Iterable[tuple], path: Path) -> None:
         raise Refused(
             f"{path} holds arrays of {total:,} values, and an SRCNN has at most {LIMIT // 4:,}"
         )
+
+
+def open_zip(content: bytes, path: Path) -> zipfile.ZipFile:
+    """A zip archive that has few entries, which unpack to no more than `LIMIT` bytes."""
+    if content.count(b"PK\x01\x02") > 10_000:  # how an entry begins in the table of contents
+        raise Refused(f"{path} has more than 10,000 entries: no SRCNN has as many")
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    size = sum(entry.file_size for entry in archive.infolist())
+    if size > LIMIT:
+        raise Refused(f"{path} unpacks to {size:,} bytes, and an SRCNN has at most {LIMIT:,}")
+    return archive
 
 
 def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:

@@ -87,7 +87,9 @@ def _variables(content: bytes, path: Path) -> Arrays:
     if content[124:126] not in (b"\x00\x01", b"\x01\x00"):
         raise ValueError("another version of the format")
     found, room, place = {}, LIMIT, 128
-    while place < len(content):
+    for _ in range(1000):  # variables
+        if place >= len(content):
+            return found
         kind, data, place = _element(content, place, order)
         if kind == _COMPRESSED:
             data = zlib.decompressobj().decompress(data, room + 1)
@@ -98,7 +100,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
         if kind == _MATRIX:
             name, array = _matrix(data, order, path)
             found[name] = array
-    return found
+    raise Refused(f"{path} has more than 1,000 variables, and the authors' files have six")
 
 
 def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:

@@ -39,7 +39,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         raise Refused(
             f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs, wanted one of each"
         )
-    current, relu, parameters = inputs[0], True, {}
+    current, relu, parameters, arrays = inputs[0], True, {}, {}
     for node in graph.node:
         kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
         options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -53,10 +53,13 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         if len(node.output) != 1 or not node.input or node.input[0] != current:
             raise Refused(f"{path} is not a chain: {kind} does not take what the one before gives")
         current = node.output[0]
-        missing = [name for name in node.input[1:] if name and name not in constants]
-        if missing:
-            raise Refused(f"{path}: the {kind} takes {shown(missing[0])}, which is not in the file")
-        given = [_array(constants[name], path) for name in node.input[1:] if name]
+        names = [name for name in node.input[1:] if name]
+        for name in names:
+            if name not in constants:
+                raise Refused(f"{path}: the {kind} takes {shown(name)}, which is not in the file")
+            if name not in arrays:  # which several nodes may share
+                arrays[name] = _array(constants[name], path)
+        given = [arrays[name] for name in names]
         if kind == "Relu":
             if relu:
                 raise Refused(f"{path} has a Relu where SRCNN has none")
@@ -94,7 +97,7 @@ def _array(tensor: Any, path: Path) -> np.ndarray:
 def _check_conv(options: dict, path: Path) -> None:
     for name in ("strides", "dilations", "group"):
         if np.any(np.array(options.get(name, 1)) != 1):
-            raise Refused(f"{path} has a Conv with {name} {options[name]}, wanted 1")
+            raise Refused(f"{path} has a Conv with {name} {shown(str(options[name]))}, wanted 1")
     if options.get("auto_pad", b"NOTSET") == b"NOTSET":
         _check_pads(options.get("pads", [0, 0, 0, 0]), 2, path)
 
@@ -104,7 +107,8 @@ def _check_pads(pads: Any, axes: int, path: Path) -> None:
     pads = np.ravel(pads).tolist()
     before, after = pads[:axes], pads[axes:]
     if len(pads) != 2 * axes or before != after or any(before[:-2]) or len(set(before[-2:])) > 1:
-        raise Refused(f"{path} pads by {pads}, wanted the same on all four sides of the picture")
+        given = shown(str(pads[:9]))
+        raise Refused(f"{path} pads by {given}, wanted the same on all four sides of the picture")
 
 
 def write(file: BinaryIO, parameters: Arrays, card: str) -> None:

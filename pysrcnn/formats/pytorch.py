@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_room, shown, stack
+from .layers import Arrays, Refused, check_room, open_zip, shown, stack
 from .safe_tensors import bfloat16
 
 __all__ = ["read"]
@@ -91,12 +91,13 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
     check_room((t.shape for t in tensors.values()), path)
-    arrays = {name: _array(t, storages(t.storage), order, path) for name, t in tensors.items()}
+    contents = {t.storage.key: storages(t.storage.key) for t in tensors.values()}
+    arrays = {n: _array(t, contents[t.storage.key], order, path) for n, t in tensors.items()}
     return stack(arrays, path, ordered=True), {}
 
 
 def _read_zip(content: bytes, path: Path) -> tuple:
-    archive = zipfile.ZipFile(io.BytesIO(content))
+    archive = open_zip(content, path)
     entries = archive.infolist()
     pickles = [e.filename for e in entries if e.filename.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
@@ -111,7 +112,7 @@ def _read_zip(content: bytes, path: Path) -> tuple:
         raise Refused(f"{path} is packed inside, which PyTorch's files are not: save it again")
     swapped = f"{folder}/byteorder" in names and archive.read(f"{folder}/byteorder") == b"big"
     found = _interpret(io.BytesIO(archive.read(pickles[0])), {}, path)
-    return found, lambda s: archive.read(f"{folder}/data/{s.key}"), ">" if swapped else "<"
+    return found, lambda key: archive.read(f"{folder}/data/{key}"), ">" if swapped else "<"
 
 
 def _read_legacy(content: bytes, path: Path) -> tuple:
@@ -130,7 +131,7 @@ def _read_legacy(content: bytes, path: Path) -> tuple:
             raise Refused(f"{path} is damaged: the storage of a tensor is not whole")
         places[key] = begin, end
         file.seek(end)
-    return found, lambda s: content[slice(*places[s.key])], order
+    return found, lambda key: content[slice(*places[key])], order
 
 
 def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any:
@@ -152,7 +153,8 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
         if not isinstance(values[-1], dict) or len(pairs) % 2:
             raise ValueError("no dict to put something into")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            if not isinstance(key, str | int):
+            # Numbers beyond this can be chosen so that a dict becomes slow.
+            if not isinstance(key, str) and not (isinstance(key, int) and abs(key) < 1 << 60):
                 raise Refused(f"{path} holds a dict whose keys are not names: {_ADVICE}")
             values[-1][key] = value
 
