@@ -1038,6 +1038,30 @@ def test_parts_that_many_share(tmp_path):
     is_refused(tmp_path / "a.onnx", "a.onnx holds arrays of 40,200,000 values")
 
 
+def test_mat_files_of_big_endian_machines(tmp_path, parameters):
+    head = bytes(124) + b"\x01\x00MI"
+    write_weights(tmp_path / "a.mat", parameters, {})
+    for name, array in scipy.io.loadmat(tmp_path / "a.mat").items():
+        if name[0] != "_":
+            sizes = struct.pack(f">{array.ndim}i", *array.shape)
+            parts = [(6, struct.pack(">II", 6, 0)), (5, sizes)]
+            parts += [(1, name.encode()), (9, array.astype(">f8").tobytes("F"))]
+            body = b"".join(
+                struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
+                for kind, data in parts
+            )
+            head += struct.pack(">II", 14, len(body)) + body
+    (tmp_path / "b.mat").write_bytes(head)
+    is_read(tmp_path / "b.mat", {n: a.astype(np.float64) for n, a in parameters.items()})
+
+
+def test_newer_mat_files_are_told_apart(tmp_path):
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + bytes(9))
+    is_refused(
+        tmp_path / "a.mat", "not a MATLAB 5 .mat file (it is of version 7.3: save it with -v7)"
+    )
+
+
 def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
     """Numbers without fractions in fewer bytes, names in four bytes, other variables between."""
     write_weights(tmp_path / "a.mat", parameters, {})

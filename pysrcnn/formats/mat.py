@@ -83,9 +83,10 @@ def _variables(content: bytes, path: Path) -> Arrays:
 
     Not by SciPy, whose reader was seen to crash Python on files with a few changed bytes.
     """
-    order = {b"IM": "<", b"MI": ">"}[content[126:128]]
-    if content[124:126] not in (b"\x00\x01", b"\x01\x00"):
-        raise ValueError("another version of the format")
+    order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(content[124:128])
+    if order is None:
+        newer = content.startswith(b"MATLAB 7.3")
+        raise ValueError("it is of version 7.3: save it with -v7" if newer else "it has no header")
     found, room, place = {}, LIMIT, 128
     for _ in range(1000):  # variables
         if place >= len(content):
