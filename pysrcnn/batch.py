@@ -18,7 +18,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ._files import check_place
+from .compare import write_comparison
+from .data import unit
 from .picture_files import (
     PictureFile,
     fit_to,
@@ -28,7 +32,7 @@ from .picture_files import (
 )
 from .pictures import SUFFIXES, list_pictures
 from .scales import Networks
-from .upscale import upscale
+from .upscale import bicubic, upscale
 
 __all__ = ["STANDARD", "Job", "Size", "enlarge_files", "find_jobs"]
 
@@ -212,7 +216,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def enlarge_files(
-    jobs: list[Job], networks: Networks, size: Size, *, skip: bool = False
+    jobs: list[Job], networks: Networks, size: Size, *, skip: bool = False, compare: bool = False
 ) -> tuple[int, int, int]:
     """Enlarge picture files; a line each on standard output, whatever else on standard error.
 
@@ -223,6 +227,8 @@ def enlarge_files(
     size : Size
     skip : bool
         Whether results that are there already stay, instead of being replaced.
+    compare : bool
+        Whether a page that compares with bicubic interpolation is written beside each result.
 
     Returns
     -------
@@ -250,7 +256,9 @@ def enlarge_files(
                 finally:
                     if k + 1 < len(left):
                         ahead = reader.submit(_read, left[k + 1])
-                done = _enlarge(job, file, networks, size, lambda part, k=k: report(k + part))
+                done = _enlarge(
+                    job, file, networks, size, compare, lambda part, k=k: report(k + part)
+                )
             except _BAD as error:
                 failed += _failed(error, len(jobs), say)
                 continue
@@ -275,10 +283,24 @@ def _read(job: Job) -> PictureFile:
     return read_picture_file("standard input", content)
 
 
+class _Done(NamedTuple):
+    """What is to be said about a picture; for a page, the first frame by bicubic interpolation."""
+
+    notes: list[str]
+    line: str
+    facts: dict[str, str]
+    bicubic: np.ndarray | None
+
+
 def _enlarge(
-    job: Job, file: PictureFile, networks: Networks, size: Size, report: Callable[[float], None]
-) -> tuple[list[str], str]:
-    """Enlarge its frames in their place: what is to be said about it, and what was done."""
+    job: Job,
+    file: PictureFile,
+    networks: Networks,
+    size: Size,
+    compare: bool,
+    report: Callable[[float], None],
+) -> _Done:
+    """Enlarge its frames in their place."""
     fit_to(job.target or Path(f"standard output{job.kind}"), file)
     if job.target:
         if job.makes_folder:
@@ -286,7 +308,8 @@ def _enlarge(
         check_place(job.target)
     height, width = file.frames[0].shape[:2]
     plan = networks.plan((height, width), size.scale, size.shape)
-    name = networks.at(plan.passes[0]).name
+    network = networks.at(plan.passes[0])
+    before = bicubic(file.frames[0], plan.shape) if compare else None
     count = len(file.frames)
     began = time.perf_counter()
     for k in range(count):
@@ -297,15 +320,27 @@ def _enlarge(
     seconds = time.perf_counter() - began
     notes = [f"{job.source or 'standard input'}: {note}" for note in file.notes]
     frames = f", {count} frames" if count > 1 else ""
-    return notes, (
-        f"{plan.shape[1]} x {plan.shape[0]} pixels, from {width} x {height} by {name} {plan}"
-        f"{frames} in {seconds:.2f} s"
+    line = (
+        f"{plan.shape[1]} x {plan.shape[0]} pixels, from {width} x {height} by {network.name} "
+        f"{plan}{frames} in {seconds:.2f} s"
     )
+    facts = {
+        "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
+        "network": f"{network.name}, {plan}",
+        "trained on": network.card.get("data", "unknown pictures"),
+        "time": f"{seconds:.2f} s",
+    }
+    return _Done(notes, line, facts, before)
 
 
-def _write(job: Job, file: PictureFile, done: tuple[list[str], str]) -> tuple[list[str], str, bool]:
+def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bool]:
     """Write it: notes, a line of what was done, and whether that may go to standard output."""
-    notes, line = done
+    notes = done.notes
+    if done.bicubic is not None:
+        page = job.target.with_suffix(".html")
+        pair = (np.round(np.clip(unit(x), 0, 1) * 255) for x in (done.bicubic, file.frames[0]))
+        write_comparison(page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts)
+        notes = [*notes, f"{page}: compares with bicubic interpolation"]
     if job.target:
         lost = write_picture_file(job.target, file)
     else:
@@ -318,7 +353,7 @@ def _write(job: Job, file: PictureFile, done: tuple[list[str], str]) -> tuple[li
     name = job.target or "standard output"
     if lost:
         notes = [*notes, f"{name} is without {', '.join(lost)}"]
-    return notes, f"{name}: {line}", job.target is not None
+    return notes, f"{name}: {done.line}", job.target is not None
 
 
 def _finished(writing: Future | None, count: int, say: Callable) -> int:

@@ -115,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
         help="replace results that are there already (the default; pictures that are given are "
         "never overwritten)",
     )  # fmt: skip
+    command.add_argument(
+        "--compare", action="store_true",
+        help="also write a web page beside each result that compares it with bicubic interpolation",
+    )  # fmt: skip
 
     command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
     command.set_defaults(run=_evaluate)
@@ -289,7 +293,11 @@ def _upscale(options: argparse.Namespace) -> int:
         options.pictures, options.output,
         suffix=suffix, form=options.format, below=options.recursive,
     )  # fmt: skip
-    enlarged, skipped, failed = enlarge_files(jobs, networks, size, skip=options.skip)
+    if options.compare and any(job.target is None for job in jobs):
+        raise ValueError("--compare writes a page beside the result: give -o a file, not -")
+    enlarged, skipped, failed = enlarge_files(
+        jobs, networks, size, skip=options.skip, compare=options.compare
+    )
     if len(jobs) != 1 or skipped:
         parts = [f"{enlarged} enlarged"]
         parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]

@@ -13,9 +13,9 @@ import numpy as np
 from .model import SRCNN
 from .pictures import check_picture, check_range
 from .scales import Networks
-from .steps import steps_of
+from .steps import Step, steps_of
 
-__all__ = ["upscale"]
+__all__ = ["bicubic", "upscale"]
 
 BAND = 2**22  # pixels of the result that are worked on at a time
 
@@ -79,17 +79,33 @@ def upscale(
     channels = picture.shape[2] if picture.ndim == 3 else 1
     steps = steps_of(plan, networks, channels, picture.dtype)
     work, done = sum(math.prod(step.shape) for step in steps), 0
-    pixels = picture.reshape(*picture.shape[:2], channels)
     for step in steps:
-        height, width = step.shape
-        result = np.empty((height, width, channels), picture.dtype)
-        band = max(1, BAND // max(width, step.start[1]))
-        for top in range(0, height, band):
-            rows, columns = (top, min(top + band, height)), (0, width)
-            used = tuple(slice(*span) for span in step.needs(rows, columns))
-            step.make(pixels[used], rows, columns, result[slice(*rows)])
-            done += (rows[1] - top) * width
+
+        def tell(pixels: int, done: int = done) -> None:
             if report:
-                report(done / work)
-        pixels = result
-    return pixels.reshape(*pixels.shape[:2], *picture.shape[2:])
+                report((done + pixels) / work)
+
+        picture = _stepped(step, picture, tell)
+        done += math.prod(step.shape)
+    return picture
+
+
+def bicubic(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A picture, as `upscale` takes it, at another height and width without any network."""
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    step = Step(picture.shape[:2], shape, channels, picture.dtype, None)
+    return _stepped(step, picture, lambda pixels: None)
+
+
+def _stepped(step: Step, picture: np.ndarray, tell: Callable[[int], None]) -> np.ndarray:
+    """The result of a step, band by band; `tell` is called with the pixels that are done."""
+    pixels = picture.reshape(*picture.shape[:2], step.channels)
+    height, width = step.shape
+    result = np.empty((height, width, step.channels), picture.dtype)
+    band = max(1, BAND // max(width, step.start[1]))
+    for top in range(0, height, band):
+        rows, columns = (top, min(top + band, height)), (0, width)
+        used = tuple(slice(*span) for span in step.needs(rows, columns))
+        step.make(pixels[used], rows, columns, result[slice(*rows)])
+        tell(rows[1] * width)
+    return result.reshape(height, width, *picture.shape[2:])

@@ -1,11 +1,14 @@
 """Many pictures: folders, patterns, names of results, what is skipped, what is said; and pipes."""
 
+import base64
 import os
+import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
@@ -289,3 +292,26 @@ def test_standard_input_and_output(tmp_path):
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"pysrcnn: standard input is empty: send a picture file\n"
     assert names(tmp_path) == ["a.png", "mine.npz"]
+
+
+# ----------------------------------------------------------------------------------------- compare
+
+
+@pytest.mark.parametrize("shape", [(8, 10), (8, 10, 2), (8, 10, 3), (8, 10, 4)])
+def test_a_page_that_compares(folder, capsys, shape):
+    make("a.png", picture=np.random.default_rng(2).integers(0, 256, shape, np.uint8))
+    assert run("a.png", "-s", "3", "--compare") == 0
+    assert names() == ["a.png", "a_x3.html", "a_x3.png"]
+    page = Path("a_x3.html").read_text(encoding="utf-8")
+    assert "10 x 8 to 30 x 24" in page and "3-1-3, x3" in page
+    held = [imageio.imread(base64.b64decode(x)) for x in re.findall(r"base64,([^\"]+)", page)]
+    assert [x.shape[:2] for x in held] == [(24, 30)] * 2
+    assert np.array_equal(held[1], imageio.imread("a_x3.png"))
+    assert not np.array_equal(*held)
+    assert "a_x3.html" in said(capsys)[1][0]
+
+
+def test_a_page_needs_a_file(folder, capsys):
+    make("a.png")
+    assert run("a.png", "-o", "-", "--compare") == 2
+    assert "give -o a file" in said(capsys)[1][0]
