@@ -7,6 +7,7 @@ reported, and the others go on.
 
 import contextlib
 import glob
+import math
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import large
 from ._files import check_place
 from .compare import write_comparison
 from .data import unit
@@ -38,6 +40,7 @@ __all__ = ["STANDARD", "Job", "Size", "enlarge_files", "find_jobs"]
 
 STANDARD = "-"  # standard input and output
 LARGE = 2**28  # bytes of a result that is written before the next one is begun
+BANDED = 2**29  # bytes of a result, from which on TIFF files are done band by band
 _BAD = (ValueError, TypeError, OSError, MemoryError)  # what may be wrong with one picture
 
 
@@ -246,7 +249,7 @@ def enlarge_files(
         ThreadPoolExecutor(1) as writer,
         _progress(len(left)) as (say, report),
     ):
-        ahead = reader.submit(_read, left[0]) if left else None
+        ahead = reader.submit(_read, left[0], networks, size) if left else None
         behind: Future | None = None
         for k, job in enumerate(left):
             try:
@@ -255,7 +258,12 @@ def enlarge_files(
                     file = now.result()
                 finally:
                     if k + 1 < len(left):
-                        ahead = reader.submit(_read, left[k + 1])
+                        ahead = reader.submit(_read, left[k + 1], networks, size)
+                if file is None:
+                    failed += _finished(behind, len(jobs), say)
+                    behind = None
+                    _by_bands(job, networks, size, say, lambda part, k=k: report(k + part))
+                    continue
                 done = _enlarge(
                     job, file, networks, size, compare, lambda part, k=k: report(k + part)
                 )
@@ -274,13 +282,37 @@ def enlarge_files(
     return len(left) - failed, len(jobs) - len(left), failed
 
 
-def _read(job: Job) -> PictureFile:
+def _read(job: Job, networks: Networks, size: Size) -> PictureFile | None:
+    """The picture, or None if it is one for `large`."""
     if job.source:
+        stored = large.shape_of(job.source) if job.kind in (".tif", ".tiff") else None
+        if stored and job.target:
+            plan = networks.plan(stored[:2], size.scale, size.shape)
+            if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
+                return None
         return read_picture_file(job.source)
     content = sys.stdin.buffer.read()
     if not content:
         raise ValueError("standard input is empty: send a picture file")
     return read_picture_file("standard input", content)
+
+
+def _by_bands(job: Job, networks: Networks, size: Size, say: Callable, report: Callable) -> None:
+    """Enlarge a large TIFF file into another."""
+    if job.makes_folder:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
+    seconds = time.perf_counter() - began
+    if lost:
+        say(f"{job.target} is without {', '.join(lost)}", sys.stderr)
+    height, width = large.shape_of(job.source)[:2]
+    plan = networks.plan((height, width), size.scale, size.shape)
+    say(
+        f"{job.target}: {plan.shape[1]} x {plan.shape[0]} pixels, from {width} x {height} by "
+        f"{networks.at(plan.passes[0]).name} {plan}, band by band in {seconds:.2f} s",
+        sys.stdout,
+    )
 
 
 class _Done(NamedTuple):

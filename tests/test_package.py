@@ -221,7 +221,7 @@ LAYERS = [
     {"runs", "batch"},
     {"__init__"},
     {"train", "upscale", "evaluate"},
-    {"stream", "lazy"},
+    {"stream", "lazy", "large"},
     {"steps"},
     {"scales"},
     {"model", "data", "optim", "picture_files"},

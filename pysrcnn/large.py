@@ -1,0 +1,215 @@
+"""TIFF files whose enlargement is larger than memory: read, enlarged and written band by band.
+
+Needs tifffile, the extra `deep`. The result is the same, to the bit, as that of `upscale`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from . import deep
+from ._files import written_whole
+from .pictures import check_picture, check_range
+from .scales import Networks
+from .steps import Span, Step, steps_of
+
+__all__ = ["enlarge_tiff", "shape_of"]
+
+TILE = 256  # pixels a side of the tiles that are written; and rows that are made at a time
+_CLASSIC = 2**32 - 2**25  # bytes that fit into a TIFF file without the larger offsets of BigTIFF
+_GREY, _RGB, _TOGETHER = 1, 2, 1  # of the tags PhotometricInterpretation, PlanarConfiguration
+_DPI = {2: 1.0, 3: 2.54}  # of ResolutionUnit: pixels an inch, a centimetre
+
+
+class _Rows(Protocol):
+    """Pixels that are asked for by rows and columns."""
+
+    shape: tuple[int, int]
+
+    def part(self, rows: Span, columns: Span) -> np.ndarray:
+        """Array (h, w, channels)."""
+
+
+class _Stored:
+    """The first page of a TIFF file, of which only the strips or tiles in question are read.
+
+    Those of the last band are kept, as the next one begins with some of them.
+    """
+
+    def __init__(self, page):
+        self.page = page
+        self.shape = page.imagelength, page.imagewidth
+        self.channels = page.samplesperpixel
+        self.high = page.tilelength if page.is_tiled else min(page.rowsperstrip, self.shape[0])
+        self.wide = page.tilewidth if page.is_tiled else self.shape[1]
+        self.across = -(-self.shape[1] // self.wide)
+        self.kept: dict[int, np.ndarray] = {}
+
+    def part(self, rows: Span, columns: Span) -> np.ndarray:
+        (top, bottom), (left, right) = rows, columns
+        out = np.empty((bottom - top, right - left, self.channels), self.page.dtype)
+        used = {}
+        for i in range(top // self.high, -(-bottom // self.high)):
+            for j in range(left // self.wide, -(-right // self.wide)):
+                number = i * self.across + j
+                piece = used[number] = self._piece(number)
+                y, x = i * self.high, j * self.wide
+                a, b = max(top, y), min(bottom, y + piece.shape[0])
+                c, d = max(left, x), min(right, x + piece.shape[1])
+                out[a - top : b - top, c - left : d - left] = piece[a - y : b - y, c - x : d - x]
+        self.kept = used
+        if out.dtype.kind == "f":
+            check_picture(out.reshape(len(out), -1))
+            check_range(out)
+        return out
+
+    def _piece(self, number: int) -> np.ndarray:
+        if number in self.kept:
+            return self.kept[number]
+        file = self.page.parent.filehandle
+        file.seek(self.page.dataoffsets[number])
+        content = file.read(self.page.databytecounts[number])
+        if len(content) < self.page.databytecounts[number]:
+            raise ValueError("the file is cut short")
+        piece, _, shape = self.page.decode(content, number)
+        if piece is None:  # a tile that is not stored holds zeros
+            return np.zeros((self.high, self.wide, self.channels), self.page.dtype)
+        return piece.reshape(-1, *piece.shape[-2:])[: shape[1], : shape[2]]
+
+
+class _Made:
+    """The result of a step, made as it is asked for."""
+
+    def __init__(self, step: Step, source: _Rows):
+        self.step, self.source, self.shape = step, source, step.shape
+
+    def part(self, rows: Span, columns: Span) -> np.ndarray:
+        out = np.empty(
+            (rows[1] - rows[0], columns[1] - columns[0], self.step.channels), self.step.dtype
+        )
+        self.step.make(self.source.part(*self.step.needs(rows, columns)), rows, columns, out)
+        return out
+
+
+def _page(file):
+    """Its first page, if that is of a kind that can be read by bands."""
+    page = file.pages[0]
+    if page.photometric not in (_GREY, _RGB) or page.planarconfig != _TOGETHER:
+        return None
+    if page.dtype not in (np.uint8, np.uint16, np.float32):
+        return None
+    if page.samplesperpixel not in (1, 2, 3, 4) or page.imagedepth != 1 or page.subfiletype:
+        return None
+    if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
+        return None
+    return page
+
+
+def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
+    """Height, width, channels and dtype of a TIFF file that can be enlarged here, or else None.
+
+    So the first of one page, of grey or RGB, with or without alpha, of uint8, uint16 or float32,
+    not turned by its orientation; and tifffile is there.
+    """
+    if Path(path).suffix.lower() not in (".tif", ".tiff") or not deep.available("tiff"):
+        return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = _page(file) if len(file.pages) == 1 else None
+            if page is None:
+                return None
+            return page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype
+    except Exception:  # of a file that another reader may know, or says what is wrong with
+        return None
+
+
+def enlarge_tiff(
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    networks: Networks,
+    scale: float | None = None,
+    shape: tuple[int | None, int | None] | None = None,
+    report: Callable[[float], None] = lambda part: None,
+) -> list[str]:
+    """Enlarge one TIFF file into another, whole or not at all.
+
+    Parameters
+    ----------
+    source, target : path
+        `shape_of(source)` is not None.
+    networks, scale, shape, report
+        As for `upscale`.
+
+    Returns
+    -------
+    losses : list of str
+        What is not in the result: "EXIF".
+
+    Raises
+    ------
+    ValueError
+        If the source is damaged or floating point that is not in 0..1.
+    OSError
+        If the target cannot be written.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(source) as file:
+        page = _page(file)
+        stored = _Stored(page)
+        plan = networks.plan(stored.shape, scale, shape)
+        rows: _Rows = stored
+        for step in steps_of(plan, networks, stored.channels, page.dtype):
+            rows = _Made(step, rows)
+        options = _beside(page)
+        size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize
+        with written_whole(target) as temporary:
+            try:
+                tifffile.imwrite(
+                    temporary,
+                    _tiles(rows, report),
+                    shape=(*rows.shape, *([stored.channels] if stored.channels > 1 else [])),
+                    dtype=page.dtype,
+                    bigtiff=size > _CLASSIC,
+                    tile=(TILE, TILE),
+                    metadata=None,
+                    **options,
+                )
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # of tifffile and what decodes for it
+                raise ValueError(f"cannot enlarge {source}: {error}") from None
+        return ["EXIF"] if 34665 in page.tags else []
+
+
+def _beside(page) -> dict:
+    """What is written beside the pixels: kind of colour, profile, resolution."""
+    channels = page.samplesperpixel
+    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
+    if channels in (2, 4):
+        options["extrasamples"] = ["UNASSALPHA"]
+    profile = page.tags.valueof(34675)
+    if profile:
+        options["iccprofile"] = profile
+    unit, x, y = (page.tags.valueof(tag) for tag in (296, 282, 283))
+    if unit in _DPI and x and y and x[1] and y[1]:
+        per_inch = tuple(a / b * _DPI[unit] for a, b in (x, y))
+        options |= {"resolution": per_inch, "resolutionunit": "INCH"}
+    return options
+
+
+def _tiles(rows: _Rows, report: Callable[[float], None]) -> Iterator[np.ndarray]:
+    """The tiles of the result in the order of the file; those at the edges are smaller."""
+    height, width = rows.shape
+    for top in range(0, height, TILE):
+        bottom = min(top + TILE, height)
+        band = rows.part((top, bottom), (0, width))
+        band = band if band.shape[2] > 1 else band[:, :, 0]
+        report(bottom / height)  # before the last tile, after which nobody asks for more
+        for left in range(0, width, TILE):
+            yield np.ascontiguousarray(band[:, left : left + TILE])

@@ -1,0 +1,148 @@
+"""TIFF files enlarged band by band: the same bits, bounded memory, what is damaged is said."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pysrcnn
+from pysrcnn import batch, large
+from pysrcnn.cli import main
+from pysrcnn.scales import Networks
+
+tifffile = pytest.importorskip("tifffile")
+
+RGB = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+KINDS = {
+    "grey": RGB[:, :, 0],
+    "grey and alpha": RGB[:, :, :2],
+    "RGB": RGB,
+    "RGBA": np.dstack([RGB, RGB[:, :, :1] * (RGB[:, :, :1] > 99)]),
+    "16 bits": RGB.astype(np.uint16) * 257,
+    "float": (RGB / 255).astype(np.float32),
+}
+LAYOUTS = {
+    "one strip": {},
+    "strips": {"rowsperstrip": 16},
+    "tiles": {"tile": (32, 48)},
+    "packed strips": {"rowsperstrip": 7, "compression": "zlib"},
+    "packed tiles": {"tile": (16, 16), "compression": "zlib"},
+}
+
+
+def write(path, picture, **layout):
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    if channels in (2, 4):
+        layout["extrasamples"] = ["UNASSALPHA"]
+    photometric = "rgb" if channels > 2 else "minisblack"
+    tifffile.imwrite(path, picture, photometric=photometric, planarconfig="contig", **layout)
+    return path
+
+
+@pytest.fixture
+def small_bands(monkeypatch):
+    monkeypatch.setattr(large, "TILE", 32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_same_as_in_one_piece(tmp_path, small_bands, kind, layout):
+    picture = KINDS[kind]
+    source = write(tmp_path / "a.tif", picture, **LAYOUTS[layout])
+    height, width, channels, dtype = large.shape_of(source)
+    assert (height, width, channels) == (*picture.shape[:2], picture[0, 0].size)
+    assert dtype == picture.dtype
+    done = []
+    networks = Networks("9-1-5")
+    assert large.enlarge_tiff(source, tmp_path / "b.tif", networks, 2, report=done.append) == []
+    ours = tifffile.imread(tmp_path / "b.tif")
+    assert np.array_equal(ours, pysrcnn.upscale(picture, 2))
+    assert done[-1] == 1 and sorted(done) == done and len(done) > 3
+
+
+@pytest.mark.parametrize("model, scale", [("9-5-5", 3), ("9-1-5", 2.5), ("9-1-5", 6)])
+def test_all_plans(tmp_path, small_bands, model, scale):
+    source = write(tmp_path / "a.tif", RGB)
+    large.enlarge_tiff(source, tmp_path / "b.tif", Networks(model), scale)
+    assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), pysrcnn.upscale(RGB, scale, model))
+
+
+def test_profile_and_resolution_stay(tmp_path, small_bands):
+    source = tmp_path / "a.tif"
+    write(source, RGB, iccprofile=b"profile", resolution=(120, 60), resolutionunit="CENTIMETER")
+    large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        tags = file.pages[0].tags
+        assert tags[34675].value == b"profile" and tags[296].value == 2
+        assert [a / b for a, b in (tags[282].value, tags[283].value)] == pytest.approx(
+            [304.8, 152.4]
+        )
+
+
+def test_what_is_not_for_bands(tmp_path):
+    tifffile.imwrite(tmp_path / "a.png", RGB, photometric="rgb")
+    tifffile.imwrite(
+        tmp_path / "planar.tif", RGB.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"
+    )
+    tifffile.imwrite(
+        tmp_path / "turned.tif", RGB, photometric="rgb", extratags=[(274, 3, 1, 6, True)]
+    )
+    tifffile.imwrite(tmp_path / "pages.tif", np.stack([RGB, RGB]), photometric="rgb")
+    (tmp_path / "text.tif").write_text("no picture")
+    for name in ("a.png", "planar.tif", "turned.tif", "pages.tif", "text.tif", "missing.tif"):
+        assert large.shape_of(tmp_path / name) is None, name
+
+
+def test_damage_and_wrong_values_leave_what_was_there(tmp_path, small_bands):
+    target = tmp_path / "b.tif"
+    target.write_text("before")
+    source = write(tmp_path / "a.tif", RGB, compression="zlib", rowsperstrip=8)
+    content = bytearray(source.read_bytes())
+    with tifffile.TiffFile(source) as file:
+        begin = file.pages[0].dataoffsets[5]
+    content[begin : begin + 40] = bytes(40)
+    source.write_bytes(content)
+    with pytest.raises(ValueError, match="cannot enlarge .*a.tif: "):
+        large.enlarge_tiff(source, target, Networks("9-1-5"), 2)
+    write(source, np.full((9, 9), 7, np.float32))
+    with pytest.raises(ValueError, match="values go from 7 to 7"):
+        large.enlarge_tiff(source, target, Networks("9-1-5"), 2)
+    assert target.read_text() == "before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, capsys):
+    source = write(tmp_path / "a.tif", RGB)
+    assert main(["upscale", str(source), "-o", str(tmp_path / "small.tif")]) == 0
+    monkeypatch.setattr(batch, "BANDED", 1000)
+    monkeypatch.setattr(large, "TILE", 32)
+    assert main(["upscale", str(source), "-o", str(tmp_path / "large.tif")]) == 0
+    small, banded = (tifffile.imread(tmp_path / f"{n}.tif") for n in ("small", "large"))
+    assert np.array_equal(small, banded)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert "large.tif: 270 x 210 pixels, from 90 x 70 by 9-1-5 x3, band by band in" in line
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_picture(tmp_path):
+    """144 megapixels of colour, 412 MiB: less than that at the peak."""
+    if sys.platform != "linux":
+        pytest.skip("reads the peak from /proc")
+    source = tmp_path / "a.tif"
+    picture = np.random.default_rng(0).integers(0, 256, (4000, 4000, 3), np.uint8)
+    write(source, picture, compression="zlib", tile=(256, 256))
+    code = f"""
+import sys
+from pathlib import Path
+from pysrcnn import batch, cli
+batch.BANDED = 1
+code = cli.main(["upscale", {str(source)!r}, "-o", {str(tmp_path / "b.tif")!r}])
+peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
+print(int(peak.split()[1]) // 1024)
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) < 412
+    assert Path(tmp_path / "b.tif").stat().st_size > 400 * 2**20
