@@ -25,6 +25,7 @@ from . import large
 from ._files import check_place
 from .compare import write_comparison
 from .data import unit
+from .model import SRCNN
 from .picture_files import (
     PictureFile,
     fit_to,
@@ -33,7 +34,7 @@ from .picture_files import (
     write_picture_file,
 )
 from .pictures import SUFFIXES, list_pictures
-from .scales import Networks
+from .scales import Networks, Plan
 from .upscale import bicubic, upscale
 
 __all__ = ["STANDARD", "Job", "Size", "enlarge_files", "find_jobs"]
@@ -244,13 +245,20 @@ def enlarge_files(
     """
     left = [job for job in jobs if not (skip and job.target and job.target.exists())]
     failed = 0
+    behind: Future | None = None
+
+    def settle() -> None:
+        """Wait for the file that is being written."""
+        nonlocal failed, behind
+        now, behind = behind, None
+        failed += _finished(now, len(jobs), say)
+
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
         _progress(len(left)) as (say, report),
     ):
         ahead = reader.submit(_read, left[0], networks, size) if left else None
-        behind: Future | None = None
         for k, job in enumerate(left):
             try:
                 now, ahead = ahead, None
@@ -259,10 +267,13 @@ def enlarge_files(
                 finally:
                     if k + 1 < len(left):
                         ahead = reader.submit(_read, left[k + 1], networks, size)
-                if file is None:
-                    failed += _finished(behind, len(jobs), say)
-                    behind = None
-                    _by_bands(job, networks, size, say, lambda part, k=k: report(k + part))
+                if isinstance(file, Plan):
+                    settle()
+                    note = "no page that compares, as it is done band by band" if compare else None
+                    written = _by_bands(
+                        job, file, networks, size, note, lambda part, k=k: report(k + part)
+                    )
+                    _tell(*written, say)
                     continue
                 done = _enlarge(
                     job, file, networks, size, compare, lambda part, k=k: report(k + part)
@@ -272,24 +283,23 @@ def enlarge_files(
                 continue
             finally:
                 report(k + 1)
-            failed += _finished(behind, len(jobs), say)
+            settle()
             behind = writer.submit(_write, job, file, done)
             if sum(frame.nbytes for frame in file.frames) > LARGE:
-                failed += _finished(behind, len(jobs), say)
-                behind = None
+                settle()
             del file
-        failed += _finished(behind, len(jobs), say)
+        settle()
     return len(left) - failed, len(jobs) - len(left), failed
 
 
-def _read(job: Job, networks: Networks, size: Size) -> PictureFile | None:
-    """The picture, or None if it is one for `large`."""
+def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
+    """The picture; of one for `large`, only what is to be done."""
     if job.source:
         stored = large.shape_of(job.source) if job.kind in (".tif", ".tiff") else None
         if stored and job.target:
             plan = networks.plan(stored[:2], size.scale, size.shape)
             if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
-                return None
+                return plan
         return read_picture_file(job.source)
     content = sys.stdin.buffer.read()
     if not content:
@@ -297,21 +307,33 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | None:
     return read_picture_file("standard input", content)
 
 
-def _by_bands(job: Job, networks: Networks, size: Size, say: Callable, report: Callable) -> None:
-    """Enlarge a large TIFF file into another."""
-    if job.makes_folder:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
+def _by_bands(
+    job: Job, plan: Plan, networks: Networks, size: Size, note: str | None, report: Callable
+) -> tuple[list[str], str, bool]:
+    """Enlarge a large TIFF file into another; returns what `_write` does."""
+    _make_place(job)
     began = time.perf_counter()
     lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
     seconds = time.perf_counter() - began
+    notes = [f"{job.source}: {note}"] if note else []
     if lost:
-        say(f"{job.target} is without {', '.join(lost)}", sys.stderr)
-    height, width = large.shape_of(job.source)[:2]
-    plan = networks.plan((height, width), size.scale, size.shape)
-    say(
-        f"{job.target}: {plan.shape[1]} x {plan.shape[0]} pixels, from {width} x {height} by "
-        f"{networks.at(plan.passes[0]).name} {plan}, band by band in {seconds:.2f} s",
-        sys.stdout,
+        notes.append(f"{job.target} is without {', '.join(lost)}")
+    line = _line(plan, networks.at(plan.passes[0]), ", band by band", seconds)
+    return notes, f"{job.target}: {line}", True
+
+
+def _make_place(job: Job) -> None:
+    if job.makes_folder:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+    if job.target:
+        check_place(job.target)
+
+
+def _line(plan: Plan, network: SRCNN, how: str, seconds: float) -> str:
+    (height, width), (new_height, new_width) = plan.start, plan.shape
+    return (
+        f"{new_width} x {new_height} pixels, from {width} x {height} by {network.name} {plan}"
+        f"{how} in {seconds:.2f} s"
     )
 
 
@@ -334,10 +356,7 @@ def _enlarge(
 ) -> _Done:
     """Enlarge its frames in their place."""
     fit_to(job.target or Path(f"standard output{job.kind}"), file)
-    if job.target:
-        if job.makes_folder:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-        check_place(job.target)
+    _make_place(job)
     height, width = file.frames[0].shape[:2]
     plan = networks.plan((height, width), size.scale, size.shape)
     network = networks.at(plan.passes[0])
@@ -352,10 +371,7 @@ def _enlarge(
     seconds = time.perf_counter() - began
     notes = [f"{job.source or 'standard input'}: {note}" for note in file.notes]
     frames = f", {count} frames" if count > 1 else ""
-    line = (
-        f"{plan.shape[1]} x {plan.shape[0]} pixels, from {width} x {height} by {network.name} "
-        f"{plan}{frames} in {seconds:.2f} s"
-    )
+    line = _line(plan, network, frames, seconds)
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
         "network": f"{network.name}, {plan}",
@@ -396,10 +412,14 @@ def _finished(writing: Future | None, count: int, say: Callable) -> int:
         notes, line, usual = writing.result()
     except _BAD as error:
         return _failed(error, count, say)
+    _tell(notes, line, usual, say)
+    return 0
+
+
+def _tell(notes: list[str], line: str, usual: bool, say: Callable) -> None:
     for note in notes:
         say(note, sys.stderr)
     say(line, sys.stdout if usual else sys.stderr)
-    return 0
 
 
 def _failed(error: Exception, count: int, say: Callable) -> int:

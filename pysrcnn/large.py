@@ -14,7 +14,7 @@ from . import deep
 from ._files import written_whole
 from .pictures import check_picture, check_range
 from .scales import Networks
-from .steps import Span, Step, steps_of
+from .steps import Span, Step, steps_for
 
 __all__ = ["enlarge_tiff", "shape_of"]
 
@@ -162,9 +162,9 @@ def enlarge_tiff(
     with tifffile.TiffFile(source) as file:
         page = _page(file)
         stored = _Stored(page)
-        plan = networks.plan(stored.shape, scale, shape)
         rows: _Rows = stored
-        for step in steps_of(plan, networks, stored.channels, page.dtype):
+        picture = (*stored.shape, stored.channels)
+        for step in steps_for(picture, page.dtype, networks, scale, shape):
             rows = _Made(step, rows)
         options = _beside(page)
         size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize

@@ -13,7 +13,7 @@ import numpy as np
 from .model import SRCNN
 from .pictures import check_picture, check_range
 from .scales import Networks
-from .steps import Span, Step, steps_of
+from .steps import Span, Step, steps_for
 
 if TYPE_CHECKING:
     import dask.array
@@ -56,15 +56,10 @@ def upscale_lazily(
         raise ValueError("the shape of the picture is unknown: call compute_chunk_sizes() first")
     # The checks of everything but the values, on an array that takes no memory.
     check_picture(np.broadcast_to(np.zeros((), picture.dtype), picture.shape))
-    if scale is not None and shape is not None:
-        raise ValueError("both scale and shape are given: give one of them")
-    networks = model if isinstance(model, Networks) else Networks(model)
-    scale = 3 if scale is None and shape is None else scale
-    plan = networks.plan(picture.shape[:2], scale, shape)
-    channels = picture.shape[2] if picture.ndim == 3 else 1
+    steps = steps_for(picture.shape, picture.dtype, model, scale, shape)
     pixels = picture.map_blocks(_checked, dtype=picture.dtype)
-    pixels = pixels.reshape(*picture.shape[:2], channels).rechunk({2: -1})
-    for step in steps_of(plan, networks, channels, picture.dtype):
+    pixels = pixels.reshape(*picture.shape[:2], steps[0].channels).rechunk({2: -1})
+    for step in steps:
         pixels = _stepped(step, pixels)
     return pixels if picture.ndim == 3 else pixels[:, :, 0]
 

@@ -10,23 +10,21 @@ is always bicubic. A grey picture gives what the same picture gives in colour: i
 brought to the range of Y, 16..235 of 255, which is what such networks have seen.
 """
 
+import os
+
 import numpy as np
 
 from .alpha import reach, spread
 from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
 from .kernels import pixels_to_planes, planes_to_pixels, resize_planes
+from .kernels.winograd import OUTPUTS as GROUP
 from .model import SRCNN
 from .resize import taps
-from .scales import Networks, Plan
+from .scales import Networks
 
-__all__ = ["Span", "Step", "steps_of"]
+__all__ = ["Span", "Step", "steps_for"]
 
 Span = tuple[int, int]  # of rows or columns: the first, and the one after the last
-
-# The kernels compute some layers four pixels of a row at a time (`kernels.winograd`), and what the
-# other three are has a part in how each is rounded. So a rectangle is made with whole groups of
-# four, and what these see, around it.
-GROUP = 4
 
 
 class Step:
@@ -60,7 +58,12 @@ class Step:
         self.reach = reach(self.margin, min(scales)) if channels in (2, 4) else 0
 
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """The rectangle of the result that the network sees when it makes a smaller one."""
+        """The rectangle of the result that the network sees when it makes a smaller one.
+
+        The kernels compute some layers a group of four pixels of a row at a time, and what the
+        others are has a part in how each is rounded. So there are whole groups, and what these
+        see, to the left and right.
+        """
         (top, bottom), (left, right) = rows, columns
         if self.network:
             left = max(0, left - self.margin - GROUP) // GROUP * GROUP
@@ -100,8 +103,31 @@ class Step:
         planes_to_pixels(np.ascontiguousarray(inside), *self.to_pixels, self.peak, out)
 
 
-def steps_of(plan: Plan, networks: Networks, channels: int, dtype: np.dtype) -> list[Step]:
-    """The steps of a plan, in their order, for pictures of so many channels and this dtype."""
+def steps_for(
+    picture: tuple[int, ...],
+    dtype: np.dtype,
+    model: str | os.PathLike | SRCNN | Networks,
+    scale: float | None,
+    shape: tuple[int | None, int | None] | None,
+) -> list[Step]:
+    """The steps to an enlarged picture, in their order.
+
+    Parameters
+    ----------
+    picture : (height, width) or (height, width, channels)
+    dtype, model, scale, shape
+        As for `upscale`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Of `Networks`; or if both `scale` and `shape` are given.
+    """
+    if scale is not None and shape is not None:
+        raise ValueError("both scale and shape are given: give one of them")
+    networks = model if isinstance(model, Networks) else Networks(model)
+    plan = networks.plan(picture[:2], 3 if scale is None and shape is None else scale, shape)
+    channels = picture[2] if len(picture) == 3 else 1
     steps, size = [], plan.start
     for factor in plan.passes:
         larger = size[0] * factor, size[1] * factor

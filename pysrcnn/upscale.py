@@ -13,7 +13,7 @@ import numpy as np
 from .model import SRCNN
 from .pictures import check_picture, check_range
 from .scales import Networks
-from .steps import Step, steps_of
+from .steps import Step, steps_for
 
 __all__ = ["bicubic", "upscale"]
 
@@ -70,14 +70,8 @@ def upscale(
     if not picture.dtype.isnative:  # big-endian, as in FITS files
         picture = picture.astype(picture.dtype.newbyteorder("="))
     check_picture(picture)
-    if scale is not None and shape is not None:
-        raise ValueError("both scale and shape are given: give one of them")
-    networks = model if isinstance(model, Networks) else Networks(model)
-    scale = 3 if scale is None and shape is None else scale
-    plan = networks.plan(picture.shape[:2], scale, shape)
+    steps = steps_for(picture.shape, picture.dtype, model, scale, shape)
     check_range(picture)
-    channels = picture.shape[2] if picture.ndim == 3 else 1
-    steps = steps_of(plan, networks, channels, picture.dtype)
     work, done = sum(math.prod(step.shape) for step in steps), 0
     for step in steps:
 
