@@ -224,26 +224,6 @@ print(abs(ours - want) < 1e-5 * want)
 
 
 @compiled_only
-def test_several_threads_may_train_and_enlarge_at_once(tmp_path):
-    """Numba's own threading layer, which is there where no other is, ends the process if they do
-    not wait for each other."""
-    code = """
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-from pysrcnn import SRCNN
-network = SRCNN(3, 8, 1, 8, 3, 1)
-rng = np.random.default_rng(0)
-low, high = rng.random((4, 1, 20, 20), np.float32), rng.random((4, 1, 16, 16), np.float32)
-def work(_):
-    loss, gradients = network.loss_and_gradients(low, high)
-    return loss, gradients["W1"].sum(), network.forward(low).sum()
-with ThreadPoolExecutor(4) as pool:
-    print(len(set(pool.map(work, range(200)))))
-"""
-    assert run(code, tmp_path, NUMBA_THREADING_LAYER="workqueue") == "1"
-
-
-@compiled_only
 def test_compiling_is_announced_once():
     said = []
 

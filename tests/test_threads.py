@@ -28,6 +28,7 @@ def train():
     SRCNN(3, 8, 1, 8, 3, 1).loss_and_gradients(low, high)
 """
 LAYERS = ["workqueue", "omp", "tbb"]
+HOW = multiprocessing.get_all_start_methods()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,25 @@ with ThreadPoolExecutor(8) as pool:
     assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
+def test_several_threads_may_train_and_enlarge_at_once(run, tmp_path):
+    """Numba's own threading layer, which is there where no other is, ends the process if they do
+    not wait for each other."""
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from pysrcnn import SRCNN
+network = SRCNN(3, 8, 1, 8, 3, 1)
+rng = np.random.default_rng(0)
+low, high = rng.random((4, 1, 20, 20), np.float32), rng.random((4, 1, 16, 16), np.float32)
+def work(_):
+    loss, gradients = network.loss_and_gradients(low, high)
+    return loss, gradients["W1"].sum(), network.forward(low).sum()
+with ThreadPoolExecutor(4) as pool:
+    print(len(set(pool.map(work, range(200)))))
+"""
+    assert run(code, tmp_path, NUMBA_THREADING_LAYER="workqueue") == "1"
+
+
 @pytest.fixture(params=LAYERS)
 def layer(request, run, tmp_path):
     code = """
@@ -70,8 +90,11 @@ except ValueError:
     return request.param
 
 
-@pytest.mark.parametrize("trained", [False, True])
-@pytest.mark.parametrize("how", multiprocessing.get_all_start_methods())
+# Only a forked process has anything of what the first one did before.
+AFTER = [pytest.param(h, True, marks=[] if h == "fork" else pytest.mark.slow) for h in HOW]
+
+
+@pytest.mark.parametrize("how, trained", [*((h, False) for h in HOW), *AFTER])
 def test_processes(run, tmp_path, layer, how, trained):
     """Also where the first process has enlarged, or trained, before it forks."""
     code = f"""
