@@ -450,3 +450,4 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
             lambda line, stream: tqdm.write(line, file=stream),
             lambda done: bar.update(done - bar.n),
         )
+        bar.clear()  # which closing it leaves to us if all was done within the delay

@@ -257,14 +257,17 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 
 def _factor(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 1 < value <= LARGEST:
         raise argparse.ArgumentTypeError(f"{text} is not above 1 and up to {LARGEST}")
     return int(value) if value == int(value) else value
 
 
 def _pixels(text: str) -> int:
-    if int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
     return int(text)
 
@@ -320,10 +323,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     scores = []
     for score in evaluate(options.folder, network, options.scale):
         if not scores:
-            title = Path(options.model).name
-            title = title if len(title) <= 19 else title[:16] + "..."
-            print(_TITLE.format(f"scale {options.scale}", "bicubic", title))
-            print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
+            _print_title(options.scale, Path(options.model).name)
         scores.append(score)
         _print_score(score)
     mean = average(scores)
@@ -345,6 +345,12 @@ def _row(score: Score) -> dict:
     """For JSON, which has no word for the infinite PSNR of a picture without any error."""
     row = dataclasses.asdict(score)
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+
+
+def _print_title(scale: int, name: str) -> None:
+    name = name if len(name) <= 19 else name[:16] + "..."
+    print(_TITLE.format(f"scale {scale}", "bicubic", name))
+    print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
 
 
 def _print_score(score: Score) -> None:
@@ -444,6 +450,7 @@ def _train(options: argparse.Namespace) -> int:
             "PSNR": round(mean.psnr, 4),
             "SSIM": round(mean.ssim, 5),
         }
+        _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
     print(f"{options.output}: {network!r}")
