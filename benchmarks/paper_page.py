@@ -95,12 +95,11 @@ def experiment(name: str) -> str:
             row.append(f"{ours:.2f}" if value is None else f"{ours:.2f} ({value:.2f})")
         if name == "recipe":
             row.append(str(line["silent"]))
-        row += [f"{line['samples']:,}" if "samples" in line else "", str(line.get("minutes", ""))]
-        rows.append(row)
+        rows.append([*row, f"{line['samples']:,}" if "samples" in line else ""])
     scores = [f"{column}, dB" for column in content["lines"][-1]["psnr"]]
     if name == "recipe":
         scores.append("silent")
-    table = _table(["", "weights", *scores, "samples", "minutes"], rows)
+    table = _table(["", "weights", *scores, "samples"], rows)
     return f"{table}\n\n![PSNR against samples](paper_{name}.png)"
 
 

@@ -104,10 +104,11 @@ def curve(
         That of bicubic interpolation is drawn from the first log.
     """
     logs = [Path(log) for log in logs]
-    figure = _figure(6, 4)
+    crowded = len(logs) > 6  # then the legend stands beside
+    figure = _figure(8.5 if crowded else 6, 4)
     axis = figure.subplots()
     ends = []
-    for log, name in zip(logs, names or [log.stem for log in logs], strict=True):
+    for k, (log, name) in enumerate(zip(logs, names or [x.stem for x in logs], strict=True)):
         head, points = read_log(log)
         if log is logs[0] and "bicubic_psnr" in head:
             lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
@@ -115,7 +116,8 @@ def curve(
             raise ValueError(f"{log} has no line yet but the first: wait for the training")
         marker = "." if len(points) == 1 else ""
         x, y = ([point[what] for point in points] for what in ("samples", "psnr"))
-        axis.plot(x, y, marker=marker, label=name)
+        # There are ten colours.
+        axis.plot(x, y, marker=marker, label=name, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2])
         ends.append(y[-1])
     for k, (name, level) in enumerate((lines or {}).items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
@@ -125,7 +127,10 @@ def curve(
     axis.set_xlabel("back-propagated samples")
     axis.set_ylabel("average PSNR (dB)")
     axis.grid(alpha=0.3)
-    axis.legend()
+    if crowded:
+        figure.legend(loc="outside right upper", fontsize=9)
+    else:
+        axis.legend()
     return figure
 
 
