@@ -1,0 +1,96 @@
+"""Run the walkthroughs in this folder, or render them as notebooks.
+
+    python examples/walkthroughs.py             run all, without windows; needs ".[plot]"
+    python examples/walkthroughs.py --render    run all, write notebooks with outputs; ".[docs]"
+    python examples/walkthroughs.py --check     say which notebooks are not those of their scripts
+
+A walkthrough is a script in cells, ``# %%``, which Jupyter (with Jupytext) and VS Code open as a
+notebook. The rendered ones are for reading where nothing runs. `01 05` takes only those.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pysrcnn._files import written_whole
+
+HERE = Path(__file__).parent
+
+
+def run(script: Path) -> None:
+    """In a process of its own, in this folder, with plots that are drawn and not shown."""
+    began = time.perf_counter()
+    environment = {**os.environ, "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        [sys.executable, script.name], cwd=HERE, env=environment, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        sys.exit(f"{script.name} failed:\n{done.stdout}{done.stderr}")
+    print(f"{script.name:<32} {time.perf_counter() - began:5.1f} s", flush=True)
+
+
+def notebook(script: Path):
+    """The script as a notebook without outputs, whose cells are numbered by their place."""
+    import jupytext
+
+    book = jupytext.read(script)
+    for k, cell in enumerate(book.cells):
+        cell["id"] = f"cell-{k}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return book
+
+
+def render(script: Path) -> None:
+    """Run it as a notebook, and write that beside it."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    began, book = time.perf_counter(), notebook(script)
+    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(HERE)}}).execute()
+    for cell in book.cells:
+        cell.metadata.pop("execution", None)  # when it was run
+    with written_whole(script.with_suffix(".ipynb")) as temporary:
+        nbformat.write(book, temporary)
+    print(f"{script.stem + '.ipynb':<32} {time.perf_counter() - began:5.1f} s", flush=True)
+
+
+def differs(script: Path) -> bool:
+    """Whether the notebook beside it is missing, or has other cells than the script."""
+    import nbformat
+
+    path = script.with_suffix(".ipynb")
+    if not path.exists():
+        return True
+    books = notebook(script), nbformat.read(path, as_version=4)
+    cells, rendered = ([(c.cell_type, c.source) for c in book.cells] for book in books)
+    return cells != rendered
+
+
+def main() -> None:
+    """Which, and what to do with them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", nargs="*", help="01 05 ...: only these")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--render", action="store_true", help="write notebooks")
+    what.add_argument("--check", action="store_true", help="compare notebooks with scripts")
+    options = parser.parse_args()
+    scripts = sorted(HERE.glob("[0-9][0-9]_*.py"))
+    if options.numbers:
+        scripts = [s for s in scripts if s.name[:2] in options.numbers]
+    if not scripts:
+        sys.exit(f"no walkthrough is called {' or '.join(options.numbers)}")
+    if options.check:
+        old = [s.stem for s in scripts if differs(s)]
+        if old:
+            sys.exit(f"to be rendered again: {', '.join(old)}")
+        return
+    for script in scripts:
+        (render if options.render else run)(script)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The walkthroughs in examples: their notebooks are theirs, and show what running them showed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
+
+
+def check(*numbers, folder=EXAMPLES):
+    command = [sys.executable, folder / "walkthroughs.py", "--check", *numbers]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_notebooks_are_those_of_the_scripts(tmp_path):
+    pytest.importorskip("jupytext")
+    done = check()
+    assert done.returncode == 0, done.stderr
+    script = SCRIPTS[0]
+    for name in ("walkthroughs.py", script.name, script.stem + ".ipynb"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    assert check(folder=tmp_path).returncode == 0
+    (tmp_path / script.name).write_text(script.read_text(encoding="utf-8") + "\nprint()\n")
+    assert script.stem in check(folder=tmp_path).stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebooks_have_been_run(script):
+    """Every cell, from top to bottom, without errors or warnings; with text and pictures."""
+    cells = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert any("<details>" in "".join(cell["source"]) for cell in cells)
