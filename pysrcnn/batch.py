@@ -103,7 +103,7 @@ def find_jobs(
     Parameters
     ----------
     inputs : list of str
-        Files, folders, patterns such as "*.jpg" (which shells on Windows leave to programs), or
+        Files, folders, patterns such as ``*.jpg`` (which shells on Windows leave to programs), or
         "-", standard input.
     output : str, optional
         A file, if there is one picture; a folder, which is made if need be; or "-", standard

@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument(
         "pictures", nargs="+", metavar="IN",
-        help="picture files, folders, patterns such as '*.jpg', or - for standard input",
+        help="picture files, folders, patterns such as 'IMG_*.jpg', or - for standard input",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", metavar="OUT",

@@ -47,8 +47,8 @@ def im2col(x: np.ndarray, f: int) -> np.ndarray:
 
     Returns
     -------
-    cols : array (N, C*f*f, H'*W') with H' = H - f + 1, W' = W - f + 1
-        Column i*W' + j is the patch whose upper left pixel is (i, j). Its entries run over the
+    cols : array (N, C f f, H' W') with H' = H - f + 1, W' = W - f + 1
+        Column i W' + j is the patch whose upper left pixel is (i, j). Its entries run over the
         channel, then the row, then the column within the patch, as ``w.reshape(O, -1)`` does.
     """
     n, c, h, w = x.shape
@@ -65,7 +65,7 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], f: int) -> np.nda
 
     Parameters
     ----------
-    cols : array (N, C*f*f, H'*W')
+    cols : array (N, C f f, H' W')
     shape : (N, C, H, W), the shape of the array that `im2col` was given
     f : int
 

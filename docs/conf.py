@@ -1,0 +1,79 @@
+"""How Sphinx builds the documentation.
+
+    pip install ".[docs]" && sphinx-build docs docs/_build/html
+
+Nothing is fetched: the walkthroughs are shown as their committed notebooks say, and what draws
+equations is copied beside the pages.
+"""
+
+import shutil
+from pathlib import Path
+
+from pysrcnn import __version__
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+
+project = "pysrcnn"
+version = release = __version__
+copyright = "the pysrcnn developers, MIT License"  # noqa: A001 (Sphinx's name)
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx-mathjax-offline",
+    "sphinxarg.ext",
+]
+exclude_patterns = ["_build"]
+suppress_warnings = ["myst.header"]  # parts of the README begin below the first level
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+numpydoc_show_class_members = False
+toc_object_entries = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "pysrcnn"
+html_static_path = ["_static"]
+html_css_files = ["pysrcnn.css"]
+html_show_sourcelink = False
+html_sidebars = {  # pages that have none below them
+    page: []
+    for page in (
+        "start", "equations", "command", "paper", "benchmarks", "kernels", "questions", "changes",
+    )
+}  # fmt: skip
+html_theme_options = {
+    "logo": {"text": "pysrcnn"},
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "navigation_with_keys": False,
+}
+
+
+def copy_examples(app) -> None:
+    """Walkthroughs and their pictures, as Sphinx takes only what is below this folder."""
+    target = HERE / "walkthroughs"
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "pictures").mkdir(parents=True)
+    for notebook in sorted(EXAMPLES.glob("[0-9][0-9]_*.ipynb")):
+        shutil.copy(notebook, target)
+    for picture in sorted((EXAMPLES / "pictures").iterdir()):
+        shutil.copy(picture, target / "pictures")
+
+
+def setup(app) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", copy_examples)
