@@ -6,6 +6,8 @@ Nothing is fetched: the walkthroughs are shown as their committed notebooks say,
 equations is copied beside the pages.
 """
 
+import base64
+import json
 import shutil
 from pathlib import Path
 
@@ -72,6 +74,27 @@ def copy_examples(app) -> None:
         shutil.copy(notebook, target)
     for picture in sorted((EXAMPLES / "pictures").iterdir()):
         shutil.copy(picture, target / "pictures")
+    cards = [card(notebook, target) for notebook in sorted(target.glob("*.ipynb"))]
+    (target / "cards.txt").write_text("\n".join(cards), encoding="utf-8")
+
+
+def card(notebook: Path, folder: Path) -> str:
+    """A card for the gallery: the title, the first sentence, the first plot."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    lines = "".join(cells[0]["source"]).split("\n\n")
+    plots = (o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "data" in o
+             and "image/png" in o["data"])  # fmt: skip
+    picture = folder / "pictures" / f"{notebook.stem}.png"
+    picture.write_bytes(base64.b64decode(next(plots)))
+    sentence = lines[1].replace("\n", " ").split(". ")[0].rstrip(".") + "."
+    return f"""\
+:::{{grid-item-card}} {lines[0].lstrip("# ")}
+:link: walkthroughs/{notebook.stem}
+:link-type: doc
+:img-top: walkthroughs/pictures/{picture.name}
+{sentence}
+:::
+"""
 
 
 def setup(app) -> None:
