@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 6. Open the shipped network
 #
-# The last walkthrough watched filters appear. Here is a network that was trained to the end: the
-# 9-1-5 for x3 that comes with this package. What do its filters look for? Which of them matter?
-# How far does it look? And what would be left of it without the non-linearity?
+# A network that was trained to the end, taken apart: the 9-1-5 for x3 that comes with this
+# package. The last walkthrough watched filters appear. What do these look for? Which of them
+# matter? How far does the network look? And what would be left of it without the non-linearity?
 #
 # You need: the three layers (walkthrough 2) and the chain rule (walkthrough 3). Time: twenty
 # minutes.
