@@ -25,7 +25,6 @@ from . import large
 from ._files import check_place
 from .compare import write_comparison
 from .data import unit
-from .model import SRCNN
 from .picture_files import (
     PictureFile,
     fit_to,
@@ -318,7 +317,7 @@ def _by_bands(
     notes = [f"{job.source}: {note}"] if note else []
     if lost:
         notes.append(f"{job.target} is without {', '.join(lost)}")
-    line = _line(plan, networks.at(plan.passes[0]), ", band by band", seconds)
+    line = _line(plan, networks, ", band by band", seconds)
     return notes, f"{job.target}: {line}", True
 
 
@@ -329,11 +328,11 @@ def _make_place(job: Job) -> None:
         check_place(job.target)
 
 
-def _line(plan: Plan, network: SRCNN, how: str, seconds: float) -> str:
+def _line(plan: Plan, networks: Networks, how: str, seconds: float) -> str:
     (height, width), (new_height, new_width) = plan.start, plan.shape
     return (
-        f"{new_width} x {new_height} pixels, from {width} x {height} by {network.name} {plan}"
-        f"{how} in {seconds:.2f} s"
+        f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.called(plan)} "
+        f"{plan}{how} in {seconds:.2f} s"
     )
 
 
@@ -371,10 +370,10 @@ def _enlarge(
     seconds = time.perf_counter() - began
     notes = [f"{job.source or 'standard input'}: {note}" for note in file.notes]
     frames = f", {count} frames" if count > 1 else ""
-    line = _line(plan, network, frames, seconds)
+    line = _line(plan, networks, frames, seconds)
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
-        "network": f"{network.name}, {plan}",
+        "network": f"{networks.called(plan)}, {plan}",
         "trained on": network.card.get("data", "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }

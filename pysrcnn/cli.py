@@ -64,8 +64,14 @@ def _complain(problem: object, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        """One line, as for everything else that is wrong, instead of all options and a line."""
+        self.exit(_complain(f"{message}; {self.prog} --help says more", 2))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pysrcnn", description="Enlarge pictures with SRCNN; train and evaluate it."
     )
     parser.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
@@ -85,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_factor,
-        help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3); 2, 3 and 4 have "
-        f"weights of their own, others go through these and an exact resize",
+        help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
+        f"weights in a file); 2, 3 and 4 have weights of their own, others go through these and an "
+        f"exact resize",
     )  # fmt: skip
     command.add_argument(
         "--width", type=_pixels, metavar="W", help="of the result in pixels, instead of a factor"
@@ -124,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_evaluate)
     _add_threads(command)
     command.add_argument("folder", type=Path, metavar="FOLDER", help="original pictures")
-    _add_scale(command, default=3)
+    _add_scale(command)
     _add_model(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
 
@@ -200,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="PLOT", help=".png, .svg or .pdf"
     )
-    _add_scale(command, default=3)
+    _add_scale(command)
     _add_model(command)
     command.add_argument("--layer", type=int, default=1, help="of maps (default: 1)")
     command.add_argument(
@@ -217,12 +224,9 @@ def _parser() -> argparse.ArgumentParser:
         "output", type=Path, metavar="OUT", help=f"the file to write: {' '.join(WRITABLE)}"
     )
     command.add_argument(
-        "-s",
-        "--scale",
-        type=int,
-        choices=(2, 3, 4),
+        "-s", "--scale", type=_whole_factor, metavar="{2,3,4}",
         help="of weights that do not say it themselves",
-    )
+    )  # fmt: skip
 
     command = commands.add_parser(
         "warmup", help="compile everything now, so that no later run has to"
@@ -234,11 +238,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_scale(command: argparse.ArgumentParser, **options) -> None:
-    note = "" if options.get("required") else " (default: 3)"
+def _add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
+    note = "" if required else " (default: 3, or that of the weights in a file)"
     command.add_argument(
-        "-s", "--scale", type=int, choices=(2, 3, 4), help=f"factor of enlargement{note}", **options
-    )
+        "-s", "--scale", type=_whole_factor, metavar="{2,3,4}", required=required,
+        help=f"factor of enlargement{note}",
+    )  # fmt: skip
 
 
 def _add_threads(command: argparse.ArgumentParser) -> None:
@@ -262,8 +267,14 @@ def _factor(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 1 < value <= LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not above 1 and up to {LARGEST}")
+        raise argparse.ArgumentTypeError(f"{text} is no number above 1 and up to {LARGEST}")
     return int(value) if value == int(value) else value
+
+
+def _whole_factor(text: str) -> int:
+    if text not in ("2", "3", "4"):
+        raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
+    return int(text)
 
 
 def _pixels(text: str) -> int:
@@ -274,7 +285,15 @@ def _pixels(text: str) -> int:
 
 def _sizes(text: str) -> tuple[int, ...]:
     """ "9-1-5" -> (9, 1, 5)."""
-    return tuple(int(part) for part in text.split("-"))
+    parts = text.split("-")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not whole numbers with - between, as 9-1-5 is")
+    return tuple(int(part) for part in parts)
+
+
+def _load(options: argparse.Namespace) -> SRCNN:
+    """The network that is asked for, at a scale that is then known."""
+    return load(options.model, options.scale or Networks(options.model).usual)
 
 
 # ---------------------------------------------------------------------------------------- upscale
@@ -282,14 +301,14 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _upscale(options: argparse.Namespace) -> int:
     size = Size(options.scale, options.height, options.width)
-    if size == Size():
-        size = Size(3)
-    elif size.scale and size != Size(size.scale):
+    if size.scale and size != Size(size.scale):
         raise ValueError("--scale with --width or --height: give one or the other")
+    networks = Networks(options.model)
+    if size == Size():
+        size = Size(networks.usual)
     suffix = str(size) if options.suffix is None else options.suffix
     if {"/", "\\"} & set(suffix):
         raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
-    networks = Networks(options.model)
     if size.scale:  # or raise, before any picture is read
         networks.at(networks.plan((1, 1), size.scale).passes[0])
     jobs = find_jobs(
@@ -319,11 +338,11 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
         check_place(options.json)
-    network = load(options.model, options.scale)
+    network = _load(options)
     scores = []
-    for score in evaluate(options.folder, network, options.scale):
+    for score in evaluate(options.folder, network, network.scale):
         if not scores:
-            _print_title(options.scale, Path(options.model).name)
+            _print_title(network.scale, Path(options.model).name)
         scores.append(score)
         _print_score(score)
     mean = average(scores)
@@ -331,7 +350,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         table = {
             "folder": options.folder.name,
-            "scale": options.scale,
+            "scale": network.scale,
             "model": Path(options.model).name,
             "version": __version__,
             "pictures": [_row(s) for s in scores],
@@ -503,16 +522,16 @@ def _show(options: argparse.Namespace) -> int:
         raise ValueError(f"show {options.what} takes {wanted}, got {len(options.files)} files")
     if options.what == "curve":
         figure = plots.curve(options.files)
+    elif options.what == "filters":  # which are those of a file whatever its scale
+        figure = plots.filters(Networks(options.model).at(options.scale or 3))
     else:
-        network = load(options.model, options.scale)
-        picture = read_picture(options.files[0]) if options.files else None
-        if options.what == "filters":
-            figure = plots.filters(network)
-        elif options.what == "maps":
-            figure = plots.feature_maps(network, picture, options.scale, options.layer)
+        network = _load(options)
+        picture = read_picture(options.files[0])
+        if options.what == "maps":
+            figure = plots.feature_maps(network, picture, network.scale, options.layer)
         else:
             region = tuple(options.region) if options.region else None
-            figure = plots.crops(network, picture, options.scale, region)
+            figure = plots.crops(network, picture, network.scale, region)
     with written_whole(options.output) as temporary:
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
     print(options.output)

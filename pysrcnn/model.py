@@ -15,7 +15,7 @@ import numpy as np
 
 from . import kernels
 from ._version import __version__
-from .formats import read_weights, write_weights
+from .formats import READABLE, read_weights, write_weights
 
 __all__ = ["SRCNN", "load", "shipped"]
 
@@ -366,14 +366,14 @@ def load(
     if scales:
         if scale not in scales:
             raise ValueError(
-                f"no {text} weights for scale {scale}: there are {_listed(scales)}"
+                f"no {text} weights for scale {scale}, only for {_listed(scales, 'and')}"
                 if scale is not None
-                else f"{text} weights differ by scale: say which, {_listed(scales)}"
+                else f"{text} weights differ by scale: say which, {_listed(scales, 'or')}"
             )
         path = have[text, scale]
     else:
         path = Path(text)
-        if not path.exists() and not path.suffix:
+        if not path.exists() and path.suffix.lower() not in READABLE:
             names = ", ".join(sorted({n for n, _ in have})) or "none"
             raise FileNotFoundError(
                 f"{text} is neither a file nor the name of shipped weights ({names})"
@@ -385,13 +385,15 @@ def load(
         raise ValueError(f"{path} is damaged: its card says scale {known!r}")
     if scale is not None and known is not None and scale != known:
         raise ValueError(
-            f"{path} was trained for scale {known}, not {scale}: weights are of use only at their "
-            f"own scale"
+            f"{path} was trained for scale {known}, not {scale}, and weights are of use only at "
+            f"their own: enlarge by that, or take other weights"
         )
     network.scale = known if known is not None else scale
     network.card = card
     return network
 
 
-def _listed(scales: list[int]) -> str:
-    return ", ".join(map(str, scales))
+def _listed(scales: list[int], word: str) -> str:
+    """ "2, 3 and 4"."""
+    *most, last = map(str, scales)
+    return f"{', '.join(most)} {word} {last}" if most else last

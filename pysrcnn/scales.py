@@ -11,6 +11,7 @@ import math
 import numbers
 import operator
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,21 @@ class Networks:
         if self._only is not None:
             self._scales = None if self._only.scale is None else [self._only.scale]
 
+    @property
+    def usual(self) -> int:
+        """The scale to enlarge by where none is asked for: 3, or the one there are weights for.
+
+        Raises
+        ------
+        ValueError
+            If the weights do not say what scale they are for.
+        """
+        if self._scales is None:
+            raise ValueError(
+                f"{self._called} does not say what scale it was trained for: say it, 2, 3 or 4"
+            )
+        return 3 if 3 in self._scales else self._scales[0]
+
     def at(self, scale: int) -> SRCNN:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:
@@ -86,6 +102,11 @@ class Networks:
         if scale not in self._loaded:
             self._loaded[scale] = load(self._model, scale)
         return self._loaded[scale]
+
+    def called(self, plan: Plan) -> str:
+        """What a plan is done by, for people: "9-1-5", and of which file."""
+        of_file = self._only is not None and not isinstance(self._model, SRCNN)
+        return self.at(plan.passes[0]).name + (f" of {Path(self._model).name}" if of_file else "")
 
     def plan(
         self,
@@ -116,10 +137,7 @@ class Networks:
             shape = _whole_shape(start, shape)
             factor = max(m / n for m, n in zip(shape, start, strict=True))
             if not 1 < factor <= LARGEST:
-                raise ValueError(
-                    f"from {start[1]} x {start[0]} to {shape[1]} x {shape[0]} pixels is no "
-                    f"enlargement by more than 1 and up to {LARGEST} times"
-                )
+                raise ValueError(_no_enlargement(start, shape))
         return Plan(start, self._passes(factor), shape)
 
     def _factor(self, scale: float) -> float:
@@ -136,8 +154,9 @@ class Networks:
         if self._scales is None:
             if factor != int(factor):
                 raise ValueError(
-                    f"{self._called} does not say what scale it was trained for, so it can only "
-                    f"enlarge by that, a whole number, and not by {factor:.6g}"
+                    f"{self._called} does not say what scale it was trained for, and so cannot "
+                    f"enlarge by {factor:.6g}: enlarge by that scale, 2, 3 or 4, or convert it "
+                    f"to a file that says it (pysrcnn convert)"
                 )
             return (int(factor),)
         if factor in self._scales:
@@ -155,10 +174,22 @@ class Networks:
             if self._only is None:
                 load(self._model, int(factor))  # which says what scales there are
             raise ValueError(
-                f"{self._called} was trained for scale {self._scales[0]}, not {factor:.6g}: "
-                f"weights are of use only at their own scale"
+                f"{self._called} was trained for scale {self._scales[0]}, not {factor:.6g}, and "
+                f"weights are of use only at their own: enlarge by that, or take other weights"
             )
         return best
+
+
+def _no_enlargement(start: tuple[int, int], shape: tuple[int, int]) -> str:
+    """What is wrong with this height and width of a result, and how large it may be."""
+    given, wanted = (f"{width} x {height}" for height, width in (start, shape))
+    if all(m <= n for m, n in zip(shape, start, strict=True)):
+        return f"{wanted} pixels are no more than the picture has, {given}: give a larger size"
+    most = f"{LARGEST * start[1]} x {LARGEST * start[0]}"
+    return (
+        f"{wanted} pixels are more than {LARGEST} times the picture's {given}: ask for {most} at "
+        f"most, and enlarge the result again if need be"
+    )
 
 
 def _rounded(size: float) -> int:

@@ -126,7 +126,9 @@ def steps_for(
     if scale is not None and shape is not None:
         raise ValueError("both scale and shape are given: give one of them")
     networks = model if isinstance(model, Networks) else Networks(model)
-    plan = networks.plan(picture[:2], 3 if scale is None and shape is None else scale, shape)
+    if scale is None and shape is None:
+        scale = networks.usual
+    plan = networks.plan(picture[:2], scale, shape)
     channels = picture[2] if len(picture) == 3 else 1
     steps, size = [], plan.start
     for factor in plan.passes:

@@ -37,9 +37,9 @@ def upscale(
         float32. Or such an array of Dask or Zarr: then the result is one of Dask, of which nothing
         is computed yet (`lazy.py`).
     scale : float, optional
-        How many times as wide and high the result is: above 1, up to 16; 3 unless given. Where
-        there are no weights for it, the picture goes through those of other scales, several times
-        if need be, and is resized from there (`scales.py` says how).
+        How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
+        a `model` from a file. Where there are no weights for it, the picture goes through those of
+        other scales, several times if need be, and is resized from there (`scales.py` says how).
     model : str, path, SRCNN or Networks
         What `load` takes, or a network. One that was trained for a scale of its own can only be
         used for 2, 3 or 4 if that is this scale or a power of it.

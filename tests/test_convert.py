@@ -1198,7 +1198,7 @@ def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
     [
         ("none.pth a.npz", "no file none.pth: give a file of weights (.npz or .mat), or one of"),
         ("none a.npz", "none is neither a file nor the name of shipped weights"),
-        ("9-1-5 a.npz", "9-1-5 weights differ by scale: say which, 2, 3, 4"),
+        ("9-1-5 a.npz", "9-1-5 weights differ by scale: say which, 2, 3 or 4"),
         ("a.pth a.pt", "a.pt does not end in .npz, .mat, .safetensors or .onnx: weights are"),
         ("a.pth none/a.npz", "the folder none does not exist: create it first"),
         ("b.npz c.npz -s 2", "b.npz was trained for scale 3, not 2"),

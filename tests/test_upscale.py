@@ -410,9 +410,9 @@ def test_a_network_is_repeated_at_its_own_scale(own, factor, passes):
 
 @pytest.mark.parametrize("own, factor", [(2, 3), (3, 2), (3, 4), (4, 2), (4, 3), (1, 2), (1, 5)])
 def test_weights_are_not_used_at_another_scale(own, factor):
-    with pytest.raises(ValueError, match=f"was trained for scale {own}, not {factor}: weights"):
+    with pytest.raises(ValueError, match=f"was trained for scale {own}, not {factor}, and weights"):
         upscale(np.zeros((4, 4), np.uint8), factor, linear(scale=own))
-    with pytest.raises(ValueError, match="no 9-3-5 weights for scale 2: there are 3"):
+    with pytest.raises(ValueError, match="no 9-3-5 weights for scale 2, only for 3"):
         upscale(np.zeros((4, 4), np.uint8), 2, "9-3-5")
 
 
@@ -439,7 +439,7 @@ def test_sizes_in_pixels():
     plan = Networks("9-1-5").plan((20, 30), shape=(100, 150))
     assert str(plan) == "x3, x2, resized from 180 x 120"
     for shape in ((20, None), (5, 5), (None, 481)):
-        with pytest.raises(ValueError, match="is no enlargement by more than 1 and up to 16"):
+        with pytest.raises(ValueError, match="pixels are (no more than|more than 16 times)"):
             upscale(picture, shape=shape)
     for shape in ((None, None), (0, 50), (2.5, 50), (50,), 50, "ab"):
         with pytest.raises(ValueError, match="shape is a pair of positive ints"):
