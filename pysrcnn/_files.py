@@ -1,13 +1,14 @@
 """Files are written whole or not at all."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["check_place", "written_whole"]
+__all__ = ["check_place", "is_full", "written_whole"]
 
 _mask = os.umask(0)  # can only be read by setting it, which is best done before there are threads
 os.umask(_mask)
@@ -28,6 +29,13 @@ def check_place(path: str | os.PathLike) -> None:
         raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
     if not path.parent.is_dir():
         raise NotADirectoryError(f"{path.parent} is a file, not a folder to write {path.name} to")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether this is the error of a disk, or a share of one, that has no more room."""
+    full = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+    # The second are the words of NumPy, which has no number for it.
+    return isinstance(error, OSError) and (error.errno in full or " requested and " in str(error))
 
 
 @contextlib.contextmanager
@@ -59,6 +67,13 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else _USUAL_RIGHTS)
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise OSError(
+            f"cannot write {path} ({error.strerror or error}): make room on the disk or choose "
+            f"another folder"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 

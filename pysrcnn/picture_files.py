@@ -6,14 +6,15 @@ and whatever a format has no place for is named, so that nothing gets lost in si
 """
 
 import dataclasses
+import io
 import os
 from pathlib import Path
 
 import numpy as np
 
 from . import _exif, deep
-from ._files import written_whole
-from .pictures import ENCODING, check_output, check_picture, content_of, opened, usual
+from ._files import is_full, written_whole
+from .pictures import ENCODING, check_output, check_picture, content_of, encode, opened, usual
 
 __all__ = [
     "PictureFile",
@@ -311,6 +312,8 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
         except (MemoryError, FileNotFoundError):
             raise
         except Exception as error:  # of Pillow or whatever else writes
+            if is_full(error):
+                raise
             raise ValueError(f"cannot write {path}: {error}") from None
     return [_CALLED[name] for name in _CALLED if name in lost] + losses
 
@@ -323,10 +326,10 @@ def _is_deep(frame: np.ndarray) -> bool:
 def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file: PictureFile):
     import imageio.v3 as imageio
 
-    options = ENCODING.get(suffix, {}) | beside
     if len(frames) == 1:
-        imageio.imwrite(path, frames[0], plugin="pillow", **options)
+        encode(path, frames[0], **beside)
         return
+    options = ENCODING.get(suffix, {}) | beside
     durations, plays = file.durations or [0.0] * len(frames), file.plays
     options |= {"duration": durations, "loop": plays}
     if kind == "gif":
@@ -339,9 +342,11 @@ def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file:
             del options["loop"]
         if frames[0].shape[2:] == (4,):  # what is transparent must not show the frame before
             options["disposal"] = 2
-    with imageio.imopen(path, "w", plugin="pillow") as out:
+    encoded = io.BytesIO()  # which is never full: imageio would try again, and print that it failed
+    with imageio.imopen(encoded, "w", plugin="pillow", extension=suffix) as out:
         for frame in frames:
             out.write(frame, is_batch=False, **options)
+    path.write_bytes(encoded.getbuffer())
 
 
 def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:

@@ -1,6 +1,7 @@
 """Picture files: read, write, list; and what is wrong with one, in a sentence."""
 
 import contextlib
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import written_whole
+from ._files import is_full, written_whole
 
 __all__ = [
     "ENCODING",
@@ -17,6 +18,7 @@ __all__ = [
     "check_picture",
     "check_range",
     "content_of",
+    "encode",
     "list_pictures",
     "opened",
     "read_picture",
@@ -168,16 +170,36 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     OSError
         If the file cannot be written.
     """
-    import imageio.v3 as imageio
-
     path = Path(path)
     check_output(path, picture)
-    suffix = path.suffix.lower()
     with written_whole(path) as temporary:
         try:
-            imageio.imwrite(temporary, picture, plugin="pillow", **ENCODING.get(suffix, {}))
+            encode(temporary, picture)
         except Exception as error:
+            if is_full(error):
+                raise
             raise ValueError(f"cannot write {path}: {error}") from None
+
+
+class _File(io.BufferedWriter):
+    """A file without a number.
+
+    To a file with one, Pillow writes by itself, and takes no notice if the disk is full and only a
+    part is written.
+    """
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
+
+def encode(path: Path, picture: np.ndarray, **beside) -> None:
+    """Write a picture by Pillow in the format that the suffix says, as `ENCODING` has it."""
+    import imageio.v3 as imageio
+
+    suffix = path.suffix.lower()
+    options = ENCODING.get(suffix, {}) | beside
+    with _File(io.FileIO(path, "w")) as file:
+        imageio.imwrite(file, picture, plugin="pillow", extension=suffix, **options)
 
 
 def check_output(path: Path, picture: np.ndarray) -> None:

@@ -4,7 +4,10 @@ The files are made with Pillow, and looked at with Pillow; sizes, modes, depth, 
 and timing are compared with what was put in.
 """
 
+import errno
+import gc
 import io
+import os
 import struct
 import zlib
 
@@ -491,3 +494,23 @@ def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
     assert lost == ["depth: uint16 became uint8"]
     again = read_picture_file(tmp_path / "a.png").frames[0]
     assert np.abs(again - DEEP / 257).max() <= 0.51
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "gif"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, capfd, suffix, count):
+    resource = pytest.importorskip("resource")  # limits that Windows does not have
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    target = tmp_path / f"a.{suffix}"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(OSError) as error:
+            write_picture_file(target, PictureFile([noise, 255 - noise][:count]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    gc.collect()  # objects that would go on writing
+    reason = os.strerror(errno.EFBIG)
+    wanted = f"cannot write {target} ({reason}): make room on the disk or choose another folder"
+    assert str(error.value) == wanted
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
