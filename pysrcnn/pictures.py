@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,18 @@ _READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": 
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 _OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+_RAW = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw",
+}  # fmt: skip
+_NOT_READ = (  # how files begin that people take for pictures, whatever their suffix
+    (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", "convert it to PNG or JPEG first"),
+    (rb"(?s).{4}ftypavi", "an AVIF picture", "convert it to PNG or JPEG first"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture", "convert it to PNG or JPEG first"),
+    (rb"(?s).{4}ftyp", "a video", "take its frames out as PNG files first"),
+    (rb"%PDF", "a PDF document", "export the page as PNG first"),
+    (rb"(?i)\W*<(!doctype )?html", "a web page", "download the picture that it shows"),
+    (rb"(?si)\W*<(svg|[?!].{0,2000}?<svg)", "an SVG drawing", "export it as PNG first"),
+)
 # How Pillow writes each format. zlib's level 3 takes a third of the time of 6, for photographs
 # some 7% larger.
 ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
@@ -72,7 +85,7 @@ def content_of(path: str | os.PathLike) -> bytes:
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
     ValueError
-        If the file is empty.
+        If the file is empty, or RAW by its name.
     """
     path = Path(path)
     if path.is_dir():
@@ -83,6 +96,11 @@ def content_of(path: str | os.PathLike) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise PermissionError(f"cannot read {path}: {error.strerror}") from None
+    if path.suffix.lower() in _RAW:  # of some, Pillow would read the small preview
+        raise ValueError(
+            f"{path} is a camera's RAW file, which is not read: develop it to TIFF, PNG or JPEG "
+            f"first"
+        )
     if not content:
         raise ValueError(f"{path} is empty: give a picture file")
     return content
@@ -107,9 +125,18 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
-            raise ValueError(f"{name} claims more pixels than are read, 179 million") from None
+            raise ValueError(
+                f"{name} claims more pixels than are read, 179 million: cut it into parts first"
+            ) from None
+        for beginning, kind, advice in _NOT_READ:
+            if re.match(beginning, content):
+                raise ValueError(f"{name} is {kind}, which is not read: {advice}") from None
+        if "truncated" in reason.lower():
+            raise ValueError(
+                f"{name} is damaged: it ends too early, so copy or download it again"
+            ) from None
         if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
-            reason = "its format was not recognised"
+            reason = "its format was not recognised; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
         raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
 
 
@@ -137,16 +164,30 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
     if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise TypeError(f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64")
+        raise TypeError(
+            f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64: convert it, "
+            f"say by picture.astype(numpy.uint8) if its values are 0 to 255"
+        )
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
         raise ValueError(
             f"{name} has the shape {picture.shape}, wanted (H, W), (H, W, 2), (H, W, 3) or "
-            f"(H, W, 4): grey, grey and alpha, RGB or RGBA"
+            f"(H, W, 4): grey, grey and alpha, RGB or RGBA{_reshaping(picture.shape)}"
         )
     if picture.size == 0:
-        raise ValueError(f"{name} has no pixels: its shape is {picture.shape}")
+        raise ValueError(f"{name} has no pixels: its shape is {picture.shape}, wanted 1 or more")
     if picture.dtype.kind == "f" and not np.isfinite(picture).all():
         raise ValueError(f"{name} has NaN or infinite pixels: replace them first")
+
+
+def _reshaping(shape: tuple[int, ...]) -> str:
+    """How to make a picture of an array that probably is one, but for its axes."""
+    if len(shape) == 3 and shape[2] == 1:
+        return "; take its one channel, picture[:, :, 0]"
+    if len(shape) == 3 and shape[0] in (2, 3, 4):
+        return "; move the channels to the end, numpy.moveaxis(picture, 0, 2)"
+    if len(shape) == 3 and shape[0] == 1:
+        return "; take its one channel, picture[0]"
+    return "; give one picture at a time" if len(shape) == 4 else ""
 
 
 def check_range(picture: np.ndarray) -> None:

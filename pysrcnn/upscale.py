@@ -66,6 +66,11 @@ def upscale(
         from .lazy import upscale_lazily
 
         return upscale_lazily(picture, scale, model, shape=shape)
+    if isinstance(picture, (str, os.PathLike)):
+        raise TypeError(
+            f"the picture is a name, {os.fspath(picture)}, wanted an array: read the file first, "
+            f"by imageio.v3.imread"
+        )
     picture = np.asarray(picture)
     if not picture.dtype.isnative:  # big-endian, as in FITS files
         picture = picture.astype(picture.dtype.newbyteorder("="))

@@ -238,10 +238,52 @@ def test_a_truncated_file(tmp_path, suffix):
     content = path.read_bytes()
     for length in (1, 10, 30, len(content) // 3, len(content) // 2, len(content) * 9 // 10):
         path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match="is damaged or not a picture: ") as caught:
+        with pytest.raises(ValueError, match="is damaged") as caught:
             read_picture(path)
         assert str(caught.value).startswith(str(path))
         assert "\n" not in str(caught.value)
+
+
+CONVERT = "which is not read: convert it to PNG or JPEG first"
+FOREIGN = [
+    ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1", f"is a HEIC picture, {CONVERT}"),
+    ("a.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0heic", f"is a HEIC picture, {CONVERT}"),
+    ("a.jxl", b"\xff\x0a\xfa\x7f", f"is a JPEG XL picture, {CONVERT}"),
+    ("a.png", b"\0\0\0\x20ftypavif\0\0\0\0avif", f"is an AVIF picture, {CONVERT}"),
+    (
+        "a.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isom",
+        "is a video, which is not read: take its frames out as PNG files first",
+    ),
+    (
+        "a.pdf", b"%PDF-1.7\n",
+        "is a PDF document, which is not read: export the page as PNG first",
+    ),
+    (
+        "a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "is an SVG drawing, which is not read: export it as PNG first",
+    ),
+    (
+        "a.svg", b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn by hand -->\n<svg/>",
+        "is an SVG drawing, which is not read: export it as PNG first",
+    ),
+    (
+        "a.jpg", b"<!DOCTYPE html>\n<html><svg/></html>",
+        "is a web page, which is not read: download the picture that it shows",
+    ),
+    (
+        "A.NEF", b"MM\0*",
+        "is a camera's RAW file, which is not read: develop it to TIFF, PNG or JPEG first",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, content, words", FOREIGN)
+def test_files_that_people_take_for_pictures(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content.ljust(100, b"\0"))
+    with pytest.raises(ValueError) as caught:
+        read_picture(path)
+    assert str(caught.value) == f"{path} {words}"
 
 
 def test_a_damaged_file(tmp_path):

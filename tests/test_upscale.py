@@ -510,7 +510,7 @@ def test_a_network_without_a_scale_enlarges_by_whole_numbers():
         (np.zeros((4, 4, 5), np.uint8), ValueError, r"shape \(4, 4, 5\), wanted \(H, W\)"),
         (np.zeros((1, 4, 4, 3), np.uint8), ValueError, r"shape \(1, 4, 4, 3\), wanted \(H, W\)"),
         (np.zeros(4, np.uint8), ValueError, r"shape \(4,\), wanted \(H, W\)"),
-        ("photo.png", TypeError, "wanted uint8"),
+        ("photo.png", TypeError, "is a name, photo.png, wanted an array: read"),
         (None, TypeError, "wanted uint8"),
         (np.full((4, 4), 255.0), ValueError, "go from 255 to 255: .* divide it by its white level"),
         (np.array([[-20, 0.5]]), ValueError, "go from -20 to 0.5: a floating point picture is in"),
