@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain("interrupted", 130)
 
 
+def _count(number: int, called: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {called}{'' if number == 1 else 's'}"
+
+
 def _complain(problem: object, code: int) -> int:
     print(f"pysrcnn: {problem or type(problem).__name__}", file=sys.stderr)
     return code
@@ -130,7 +135,13 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
     command.set_defaults(run=_evaluate)
     _add_threads(command)
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="original pictures")
+    command.add_argument(
+        "folder", type=Path, metavar="FOLDER",
+        help="original pictures; those that cannot be used are named and left out",
+    )  # fmt: skip
+    command.add_argument(
+        "-r", "--recursive", action="store_true", help="also those in folders below"
+    )
     _add_scale(command)
     _add_model(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
@@ -339,12 +350,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         check_place(options.json)
     network = _load(options)
-    scores = []
-    for score in evaluate(options.folder, network, network.scale):
+    scores, failed = [], []
+    for score in evaluate(
+        options.folder, network, network.scale,
+        below=options.recursive, bad=lambda error: failed.append(_complain(error, 2)),
+    ):  # fmt: skip
         if not scores:
             _print_title(network.scale, Path(options.model).name)
         scores.append(score)
         _print_score(score)
+    if not scores:
+        return 2
     mean = average(scores)
     _print_score(mean)
     if options.json:
@@ -355,9 +371,12 @@ def _evaluate(options: argparse.Namespace) -> int:
             "version": __version__,
             "pictures": [_row(s) for s in scores],
             "average": _row(mean),
+            "failed": len(failed),
         }
         write_json(options.json, table)
-    return 0
+    if failed:
+        print(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", file=sys.stderr)
+    return 2 if failed else 0
 
 
 def _row(score: Score) -> dict:
@@ -415,14 +434,13 @@ def _train(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
     if options.every < 1:
         raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
+    pictures, watched, same = _split(options.folders, options.validation)
+    if options.score:
+        list_pictures(options.score)  # or raise, before hours of training and not after
+    check_place(options.output)
     checkpoint = options.output.with_suffix(".checkpoint")
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
-
-    check_place(options.output)
-    if options.score:
-        list_pictures(options.score)  # or raise, before hours of training and not after
-    pictures, watched, same = _split(options.folders, options.validation)
     stream = None
     if options.stream or len(pictures) > IN_MEMORY:
         stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
@@ -433,8 +451,8 @@ def _train(options: argparse.Namespace) -> int:
         if not validation:
             reason = next(iter(stream.skipped.values()))
             raise ValueError(
-                f"none of the {len(watched)} pictures held back can be used ({reason}): give "
-                f"others to watch PSNR on with --validation"
+                f"no picture held back to watch PSNR on can be used, of {len(watched)} ({reason}): "
+                f"give others with --validation"
             )
     else:
         validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
@@ -443,8 +461,9 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         training.load(checkpoint)
     print(
-        f"{training.network.name} x{scale}: {len(data)} pictures, {recipe.steps} steps of "
-        f"{recipe.batch} sub-images, {recipe.optimizer}\n"
+        f"{training.network.name} x{scale}: {_count(len(data), 'picture')}, "
+        f"{_count(recipe.steps, 'step')} of {_count(recipe.batch, 'sub-image')}, "
+        f"{recipe.optimizer}\n"
         f"pictures that PSNR is measured on: {len(validation)}, "
         f"{'of those it trains on' if same else 'none of which it trains on'}",
         flush=True,
@@ -458,7 +477,7 @@ def _train(options: argparse.Namespace) -> int:
 
     network = training.result()
     names = " + ".join(folder.resolve().name for folder in options.folders)
-    network.card["data"] = f"{names}, {len(data)} pictures"
+    network.card["data"] = f"{names}, {_count(len(data), 'picture')}"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}
     network.save(options.output)
@@ -518,8 +537,10 @@ def _show(options: argparse.Namespace) -> int:
     check_place(options.output)
     few, many = {"filters": (0, 0), "curve": (1, 99)}.get(options.what, (1, 1))
     if not few <= len(options.files) <= many:
-        wanted = {"filters": "no file", "curve": "logs of training"}.get(options.what, "a picture")
-        raise ValueError(f"show {options.what} takes {wanted}, got {len(options.files)} files")
+        wanted = {"filters": "no file", "curve": "logs of training"}.get(options.what, "1 picture")
+        raise ValueError(
+            f"show {options.what} takes {wanted}, got {_count(len(options.files), 'file')}"
+        )
     if options.what == "curve":
         figure = plots.curve(options.files)
     elif options.what == "filters":  # which are those of a file whatever its scale

@@ -6,7 +6,7 @@ each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and `p
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,8 +53,25 @@ def score(network: SRCNN, low: np.ndarray, high: np.ndarray, scale: int, name: s
     )
 
 
-def evaluate(folder: str | os.PathLike, network: SRCNN, scale: int) -> Iterator[Score]:
+def evaluate(
+    folder: str | os.PathLike,
+    network: SRCNN,
+    scale: int,
+    *,
+    below: bool = False,
+    bad: Callable[[Exception], object] | None = None,
+) -> Iterator[Score]:
     """The score of each picture in a folder, by name, as soon as it is known.
+
+    Parameters
+    ----------
+    folder : path
+    network : SRCNN
+    scale : int
+    below : bool
+        Whether pictures in folders below are meant too.
+    bad : function of an exception, optional
+        Called with what is wrong with a picture, which is then left out, instead of raising it.
 
     Raises
     ------
@@ -62,20 +79,27 @@ def evaluate(folder: str | os.PathLike, network: SRCNN, scale: int) -> Iterator[
         If the folder has no pictures, or one is unreadable or too small (SSIM needs 11 x 11
         pixels after shaving).
     """
-    for path in list_pictures(folder):
-        yield _score_file(path, network, scale)
+    for path in list_pictures(folder, below):
+        try:
+            score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            if bad is None:
+                raise
+            bad(error)
+        else:
+            yield score
 
 
-def _score_file(path: Path, network: SRCNN, scale: int) -> Score:
+def _score_file(path: Path, network: SRCNN, scale: int, name: str) -> Score:
     picture = read_picture(path)
     smallest = 11 + 2 * scale
     if min(side - side % scale for side in picture.shape[:2]) < smallest:
         raise ValueError(
             f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
-            f"{scale} it takes at least {smallest} x {smallest}"
+            f"{scale} it takes at least {smallest} x {smallest}: leave it out"
         )
     low, high = pair(picture, scale, network.c)
-    return score(network, low, high, scale, path.name)
+    return score(network, low, high, scale, name)
 
 
 def average(scores: list[Score]) -> Score:

@@ -279,8 +279,17 @@ def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
     found = folder.rglob("*") if below else folder.iterdir()
-    paths = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = sorted(filter(_is_picture, found))
     if not paths:
         known = ", ".join(sorted(SUFFIXES))
-        raise ValueError(f"no pictures in {folder}: looked for {known}")
+        more = (
+            ""
+            if below or not any(map(_is_picture, folder.rglob("*")))
+            else "; there are some in folders below it"
+        )
+        raise ValueError(f"no pictures in {folder}: looked for {known}{more}")
     return paths
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()

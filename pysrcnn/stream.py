@@ -129,7 +129,7 @@ class Stream:
             path = next(path for path in self.paths if path in self.skipped)
             reason = self.skipped[path]
             raise ValueError(
-                f"none of {len(self)} training pictures can be used: "
+                f"no training picture can be used, of {len(self)}: "
                 f"{path}: {reason.removeprefix(path).strip(' :')}"
             )
         return pairs

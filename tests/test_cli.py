@@ -273,6 +273,26 @@ def test_evaluate(folder, pictures, capsys):
         assert table["average"][column] == pytest.approx(mean, abs=1e-12)
 
 
+def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
+    (pictures / "below").mkdir()
+    write_picture(pictures / "below" / "3.png", picture_of(40, 40))
+    (pictures / "1.png").write_text("no picture")
+    write_picture(pictures / "2.png", picture_of(12, 12))
+    assert run("evaluate", pictures, "--json", "table.json") == 2
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["0.png", "average"]
+    complaints = [line for line in err.splitlines() if not line.startswith("compiling")]
+    assert [line.split(os.sep)[-1][:8] for line in complaints[:2]] == ["1.png is", "2.png is"]
+    assert complaints[2:] == ["averaged 1 picture, 2 failed"]
+    assert json.loads(Path("table.json").read_text())["failed"] == 2
+    assert run("evaluate", pictures, "-r") == 2
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[2:]] == ["0.png", "below/3.png", "average"]
+    assert lines[2].split() == out.splitlines()[2].split() != out.splitlines()[3].split()
+    assert err.splitlines()[-1] == "averaged 2 pictures, 2 failed"
+
+
 @pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
 def test_the_table_fits_with_weights_from_a_file(folder, pictures, capsys, name):
     network_for(3).save(name)
@@ -448,7 +468,7 @@ def test_bad_pictures_are_not_validated_on(folder, capsys):
     assert "skipped: 1\n" in err and str(Path("more/00.png")) in err
     Path("more/20.png").write_bytes(b"")
     assert run("train", "more", "-s", "2", "-o", "b.npz", *TINY, "--stream") == 2
-    words = f"none of the 2 pictures held back can be used ({Path('more/00.png')}"
+    words = f"no picture held back to watch PSNR on can be used, of 2 ({Path('more/00.png')}"
     assert words in capsys.readouterr().err
 
 
@@ -523,6 +543,12 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
     )
     assert Path("mine.log").read_bytes() == log
     assert run(*train, "some", "--resume") == 0
+
+
+def test_what_to_train_on_is_looked_at_before_the_checkpoint(folder, capsys):
+    Path("a.checkpoint").write_bytes(b"of another training")
+    assert run("train", "none", "-s", "2", "-o", "a.npz") == 2
+    assert capsys.readouterr().err == "pysrcnn: no folder none: check the name\n"
 
 
 def test_a_damaged_checkpoint(folder, pictures, capsys):
@@ -657,7 +683,6 @@ BAD = [
         "evaluate small",
         "tiny.png is 12 x 12 pixels; to compare at scale 3 it takes at least 17 x 17",
     ),
-    ("evaluate mixed", "1.png is damaged or not a picture"),
     ("evaluate pictures -s 3 -m x2.npz", "x2.npz was trained for scale 2, not 3"),
     ("evaluate pictures --json none/table.json", "the folder none does not exist"),
     ("evaluate pictures --json empty", "empty does not end in .json"),

@@ -118,8 +118,8 @@ def test_the_command(log, tmp_path, monkeypatch, capsys):
     assert b"<svg" in (tmp_path / "a.svg").read_bytes()
     capsys.readouterr()
     for arguments, words in (
-        (["filters", "a.png", "-o", "b.png"], "show filters takes no file, got 1 files"),
-        (["maps", "-o", "b.png"], "show maps takes a picture, got 0 files"),
+        (["filters", "a.png", "-o", "b.png"], "show filters takes no file, got 1 file"),
+        (["maps", "-o", "b.png"], "show maps takes 1 picture, got 0 files"),
         (["curve", "a.png", "-o", "b.png"], "a.png is not a log of training"),
         (["filters", "-o", "b.gif"], "b.gif does not end in .png, .svg or .pdf"),
     ):
