@@ -1,7 +1,7 @@
 """Colour of 16 bits a channel (and floating point), which Pillow has no arrays for.
 
-PNG goes through OpenCV and TIFF through tifffile, the extra `deep`: ``pip install
-"pysrcnn[deep]"``. Without them such files are read by Pillow, as 8 bits, and said to be.
+PNG goes through OpenCV and TIFF through tifffile, the extra `deep`: ``pip install ".[deep]"``.
+Without them such files are read by Pillow, as 8 bits, and said to be.
 """
 
 import importlib.util

@@ -2,7 +2,7 @@
 
 Each chunk of the picture becomes one chunk of the result, made from that chunk and the pixels
 around it that it depends on. Every pixel is the same, to the bit, as where the whole picture is
-enlarged at once. Dask is not needed for anything else: ``pip install "pysrcnn[dask]"`` has it.
+enlarged at once. Dask is not needed for anything else: ``pip install ".[dask]"`` has it.
 """
 
 import os
@@ -48,8 +48,12 @@ def upscale_lazily(
     TypeError, ValueError, FileNotFoundError
         As `upscale` does, for what can be told without the values.
     """
-    import dask.array
-
+    try:
+        import dask.array
+    except ImportError:
+        raise ModuleNotFoundError(
+            'arrays of Zarr need Dask: pip install ".[dask]" in the clone of pysrcnn', name="dask"
+        ) from None
     if not isinstance(picture, dask.array.Array):
         picture = dask.array.from_zarr(picture)
     if any(np.isnan(n) for n in picture.shape):

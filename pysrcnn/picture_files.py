@@ -217,8 +217,8 @@ def _deep_pixels(content: bytes, kind: str, about: dict, notes: list[str]) -> np
         return None
     pixels = deep.read(content, kind) if deep.available(kind) else None
     if pixels is None:
-        helps = "" if deep.available(kind) else ' (`pip install "pysrcnn[deep]"` keeps them)'
-        notes.append(f"its 16 bits a channel are read as 8{helps}")
+        helps = ': to keep them, pip install ".[deep]" in the clone of pysrcnn'
+        notes.append(f"its 16 bits a channel are read as 8{'' if deep.available(kind) else helps}")
     elif pixels.shape[2] == 3 and about.get("transparency") is not None:
         pixels = _with_alpha(pixels, about["transparency"])
     return pixels

@@ -1,7 +1,7 @@
 """What a network learned, to look at: filters, feature maps, convergence, before and after.
 
 Each function returns a matplotlib Figure, to be shown or saved by whoever calls it. matplotlib is
-not needed for anything else: ``pip install "pysrcnn[plot]"`` has it.
+not needed for anything else: ``pip install ".[plot]"`` has it.
 """
 
 import os
@@ -29,7 +29,8 @@ def _figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError:
         raise ModuleNotFoundError(
-            'plots need matplotlib: pip install "pysrcnn[plot]"', name="matplotlib"
+            'plots need matplotlib: pip install ".[plot]" in the clone of pysrcnn',
+            name="matplotlib",
         ) from None
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 

@@ -270,7 +270,7 @@ def test_missing_biases_are_zero(tmp_path, parameters, suffix):
         ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and an SRCNN has nothing"),
         ({"conv1.weight_g": np.zeros((4, 1, 1, 1))}, "holds conv1.weight_g of shape (4, 1, 1, 1)"),
         ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights of it"),
-        ({"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)}, "gives 9, wanted 1"),
+        ({"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)}, "are 1 and 9, wanted 1"),
         ({"conv2.weight": np.zeros((5, 4, 2, 2))}, "W2 has the shape (5, 4, 2, 2), wanted"),
         ({"conv2.weight": np.zeros((5, 4, 1, 3))}, "W2 has the shape (5, 4, 1, 3), wanted"),
         ({"conv2.weight": np.zeros((5, 6, 1, 1))}, "W2 takes 6 channels, the layer before gives 4"),
@@ -361,6 +361,7 @@ HOSTILE = {
     ),
     "a text": (text("x"), "holds a str, not a dict of tensors by name"),
     "a list": (b"]", "holds a list, not a dict of tensors by name"),
+    "a number": (number(1), "holds an int, not a dict of tensors by name"),
     "nothing": (b"}", "holds no layers by name, only nothing"),
     "no tensors": (dictionary(a=number(1)), "holds no layers by name, only a"),
     "a negative size": (dictionary(a=tensor(0, 9, (-1, 1, 3, 3), (9, 9, 3, 1))), "is damaged"),
@@ -438,7 +439,7 @@ def test_pickles_of_python_that_call_something(tmp_path, monkeypatch, protocol):
         (b"PK\x05\x06" + bytes(18), "is a zip archive without a data.pkl"),
         (b"PK\x03\x04" + bytes(40), "is damaged or not a PyTorch file"),
         (b"text" * 50, "is damaged or not a PyTorch file"),
-        (pickle.dumps({"a": 1}, 2), "is damaged or not a PyTorch file"),
+        (pickle.dumps({"a": 1}, 2), "is a pickle without any tensors of PyTorch: only tensors are"),
         (pickle.dumps({"a": 1}, 0), "holds the pickle operation DICT"),
         (one_after_another(b"}") + b"more", "holds no layers by name"),
     ],
@@ -1223,8 +1224,9 @@ def test_without_the_package_onnx(here, capsys, monkeypatch):
     for command in (["a.pth", "b.onnx"], ["a.onnx", "b.npz"]):
         assert main(["convert", *command]) == 1
         error = capsys.readouterr().err
-        assert (
-            error == 'pysrcnn: ONNX files need the package onnx: pip install "pysrcnn[convert]"\n'
+        assert error == (
+            'pysrcnn: ONNX files need the package onnx: pip install ".[convert]" in the clone of '
+            "pysrcnn\n"
         )
     assert sorted(os.listdir()) == ["a.onnx", "a.pth"]
 

@@ -244,7 +244,7 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path, parameters, save):
         (changed("W1", lambda w: w[:3]), "B1 has the shape (4,), wanted (3,)"),
         (changed("B1", lambda b: b[:, None]), "B1 has the shape (4, 1), wanted (4,)"),
         (changed("W2", lambda w: w[:, :2]), "W2 takes 2 channels, the layer before gives 4"),
-        (changed("W1", lambda w: np.repeat(w, 3, 1)), "takes 3 channels and gives 1, wanted 1 and"),
+        (changed("W1", lambda w: np.repeat(w, 3, 1)), "of the network are 3 and 1, wanted 1 and"),
         (changed("W1", lambda w: w * np.inf), "W1 holds values that are not finite"),
         (changed("B3", lambda b: b * np.nan), "B3 holds values that are not finite"),
         (changed("W1", lambda w: w.astype(np.int64)), "W1 is int64, wanted float32 or float64"),
@@ -272,7 +272,7 @@ def test_values_beyond_float32_are_not_finite_either(tmp_path, parameters):
 
 def test_two_channels_are_refused(tmp_path):
     write_npz(tmp_path / "two.npz", parameters_of((3, 1, 3), (4, 3), 2), {})
-    with pytest.raises(ValueError, match="takes 2 channels and gives 2, wanted 1 and 1"):
+    with pytest.raises(ValueError, match="of the network are 2 and 2, wanted 1 and 1"):
         load(tmp_path / "two.npz")
 
 

@@ -356,3 +356,17 @@ def _copy(folder):
         if (SOURCES / name).is_dir():
             shutil.copytree(SOURCES / name, copy / name)
     return copy
+
+
+def test_what_to_install_is_said_as_it_can_be_typed():
+    """From a clone, by an extra that there is; everywhere the same."""
+    if not (SOURCES / "setup.cfg").exists():
+        pytest.skip("setup.cfg is not there")
+    setup = (SOURCES / "setup.cfg").read_text(encoding="utf-8")
+    extras = set(re.findall(r"^(\w+) =$", setup.split("extras_require]")[1], re.M))
+    pages = [SOURCES / "README.md", *SOURCES.glob("docs/*.md"), *FILES]
+    hints = [h for p in pages for h in re.findall(r"pip install (?:-e )?\S+", p.read_text("utf-8"))]
+    clone = r"pip install (?:-e )?(?:\.|\"\.\[(\w+)\]\")\W*"
+    named = [re.fullmatch(clone, hint) for hint in hints]
+    assert len(hints) > 10 and all(named), [h for h, n in zip(hints, named, strict=True) if not n]
+    assert {n[1] for n in named} - {None} <= extras

@@ -27,6 +27,11 @@ Arrays = dict[str, np.ndarray]
 LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest network has 0.7 MB
 
 
+_CHAINS = (
+    "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
+)
+
+
 class Refused(ValueError):
     """A file that is not read, with the whole sentence that says why."""
 
@@ -103,6 +108,9 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
         if tensor.dtype.kind != "f":
             raise Refused(f"{path}: {shown(name)} holds {tensor.dtype}, not floating point numbers")
         (weights if kind == "weight" else biases)[prefix] = tensor
+    skip = next((name for name in weights if "residual" in name.lower()), None)
+    if skip is not None:  # VDSR, whose layers fit each other as those of an SRCNN do
+        raise Refused(f"{path} has residual layers, such as {shown(skip)}: {_CHAINS}")
     if not weights:
         raise Refused(f"{path} holds no layers: weights (O, C, f, f) and biases (O,)")
     alone = next((prefix for prefix in biases if prefix not in weights), None)
@@ -190,11 +198,12 @@ def check(parameters: Arrays, path: Path) -> None:
             raise Refused(f"{path}: B{k} has the shape {b.shape}, wanted {w.shape[:1]}")
         if channels is not None and w.shape[1] != channels:
             raise Refused(
-                f"{path}: W{k} takes {w.shape[1]} channels, the layer before gives {channels}"
+                f"{path}: W{k} takes {w.shape[1]} channels, the layer before gives {channels}: "
+                f"{_CHAINS}"
             )
         channels = w.shape[0]
     if parameters["W1"].shape[1] != channels or channels not in (1, 3):
         raise Refused(
-            f"{path}: the network takes {parameters['W1'].shape[1]} channels and gives "
-            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB)"
+            f"{path}: channels into and out of the network are {parameters['W1'].shape[1]} and "
+            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {_CHAINS}"
         )

@@ -23,7 +23,8 @@ def _onnx() -> ModuleType:
         import onnx.numpy_helper
     except ImportError:
         raise ModuleNotFoundError(
-            'ONNX files need the package onnx: pip install "pysrcnn[convert]"', name="onnx"
+            'ONNX files need the package onnx: pip install ".[convert]" in the clone of pysrcnn',
+            name="onnx",
         ) from None
     return onnx
 

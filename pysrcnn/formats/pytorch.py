@@ -117,7 +117,10 @@ def _read_zip(content: bytes, path: Path) -> tuple:
 
 def _read_legacy(content: bytes, path: Path) -> tuple:
     file, kinds = io.BytesIO(content), {}
-    magic, version, system = (_interpret(file, {}, path) for _ in range(3))
+    magic = _interpret(file, {}, path)
+    if isinstance(magic, (dict, list, tuple)):  # a pickle, though not of PyTorch
+        raise Refused(f"{path} is a pickle without any tensors of PyTorch: {_ADVICE}")
+    version, system = (_interpret(file, {}, path) for _ in range(2))
     if magic != _MAGIC or version != 1001:
         raise ValueError("another kind of file")
     order = "<" if system["little_endian"] else ">"
@@ -295,7 +298,11 @@ def _state_dict(found: Any, path: Path) -> dict:
 
     for _ in range(3):  # how deep checkpoints are nested, at most
         if not isinstance(found, dict):
-            raise Refused(f"{path} holds a {type(found).__name__}, not a dict of tensors by name")
+            kind = type(found).__name__.strip("_").lower()
+            article = "an" if kind[0] in "aeiou" else "a"
+            raise Refused(
+                f"{path} holds {article} {kind}, not a dict of tensors by name: {_ADVICE}"
+            )
         if holds_layers(found):
             return found
         inner = {name: x for name, x in found.items() if holds_layers(x)}
