@@ -7,9 +7,10 @@ moved: makers' notes point into the block by offsets that nobody else can correc
 import struct
 import warnings
 
-__all__ = ["after_enlarging", "of_tiff"]
+__all__ = ["after_enlarging", "describes_pixels", "of_tiff", "tags_of"]
 
-ORIENTATION, POINTER_TO_MORE, WIDTH, HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
+DESCRIPTION, ORIENTATION, SOFTWARE = 0x010E, 0x0112, 0x0131
+POINTER_TO_MORE, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
 
 
@@ -56,6 +57,26 @@ _OF_PIXELS = {
 }  # fmt: skip
 
 
+def describes_pixels(description: str) -> bool:
+    """Whether an ImageDescription is of the arrangement of pixels, which enlarging makes untrue.
+
+    So those of tifffile, ImageJ and OME are.
+    """
+    return description.startswith(('{"shape"', "ImageJ=")) or "<OME" in description[:2000]
+
+
+def tags_of(exif: bytes) -> dict[int, object]:
+    """The tags of its first directory; none if it is damaged."""
+    from PIL.Image import Exif
+
+    tags = Exif()
+    try:
+        tags.load(exif)
+        return dict(tags)
+    except Exception:
+        return {}
+
+
 def of_tiff(content: bytes) -> bytes | None:
     """What a TIFF file says of its picture besides the pixels, as EXIF; None for nothing."""
     from PIL.Image import Exif  # Pillow, which imageio brings and reads TIFF by
@@ -67,6 +88,8 @@ def of_tiff(content: bytes) -> bytes | None:
             exif.load(content)
         for tag in _OF_PIXELS & set(exif):
             del exif[tag]
+        if describes_pixels(str(exif.get(DESCRIPTION, ""))):
+            del exif[DESCRIPTION]
         return exif.tobytes() if len(exif) else None
     except Exception:  # damaged tags, which no pixel depends on
         return None

@@ -7,12 +7,17 @@ Without them such files are read by Pillow, as 8 bits, and said to be.
 import importlib.util
 import io
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["available", "read", "write"]
+from . import _exif
+
+__all__ = ["available", "read", "texts_of", "write"]
 
 _LIBRARY = {"png": "cv2", "tiff": "tifffile"}
+# ImageDescription, Make, Model, Software, DateTime, Artist, Copyright
+_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _GREY_ALPHA = 4  # PNG's type of colour
 
 
@@ -88,10 +93,28 @@ def write(
     if picture.shape[2] in (2, 4):
         options["extrasamples"] = ["UNASSALPHA"]
     colour = "rgb" if picture.shape[2] > 2 else "minisblack"
+    tags = _exif.tags_of(exif) if exif else {}
+    texts, rest = texts_of(tags)
     tifffile.imwrite(
-        path, picture, photometric=colour, planarconfig="contig", metadata=None, **options
+        path, picture, photometric=colour, planarconfig="contig", metadata=None, **options, **texts
     )
-    return {"exif"} if exif else set()
+    return {"exif"} if rest or exif and not tags else set()
+
+
+def texts_of(tags: Mapping[int, object]) -> tuple[dict, set[int]]:
+    """tifffile's options for those tags of a TIFF file that are a line of text; the others."""
+    texts = {
+        tag: text
+        for tag, text in tags.items()
+        if tag in _TEXTS and isinstance(text, str) and text.isascii()
+    }
+    rest = tags.keys() - texts.keys() - {_exif.ORIENTATION}
+    options = {
+        "description": texts.pop(_exif.DESCRIPTION, None),
+        "software": texts.pop(_exif.SOFTWARE, False),
+        "extratags": [(tag, "s", 0, text, True) for tag, text in texts.items()],
+    }
+    return options, rest
 
 
 def _write_png(path, picture, icc_profile, exif, dpi) -> set[str]:

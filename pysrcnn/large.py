@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from . import deep
+from . import _exif, deep
 from ._files import written_whole
 from .pictures import check_picture, check_range
 from .scales import Networks
@@ -188,7 +188,7 @@ def enlarge_tiff(
 
 
 def _beside(page) -> dict:
-    """What is written beside the pixels: kind of colour, profile, resolution."""
+    """What is written beside the pixels: kind of colour, profile, resolution, texts."""
     channels = page.samplesperpixel
     options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
     if channels in (2, 4):
@@ -200,7 +200,10 @@ def _beside(page) -> dict:
     if unit in _DPI and x and y and x[1] and y[1]:
         per_inch = tuple(a / b * _DPI[unit] for a, b in (x, y))
         options |= {"resolution": per_inch, "resolutionunit": "INCH"}
-    return options
+    tags = {tag.code: tag.value for tag in page.tags}
+    if _exif.describes_pixels(str(tags.get(_exif.DESCRIPTION, ""))):
+        del tags[_exif.DESCRIPTION]
+    return options | deep.texts_of(tags)[0]
 
 
 def _tiles(rows: _Rows, report: Callable[[float], None]) -> Iterator[np.ndarray]:

@@ -270,7 +270,10 @@ def test_missing_biases_are_zero(tmp_path, parameters, suffix):
         ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and an SRCNN has nothing"),
         ({"conv1.weight_g": np.zeros((4, 1, 1, 1))}, "holds conv1.weight_g of shape (4, 1, 1, 1)"),
         ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights of it"),
-        ({"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)}, "are 1 and 9, wanted 1"),
+        (
+            {"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)},
+            "are 1 and 9, wanted 1",
+        ),
         ({"conv2.weight": np.zeros((5, 4, 2, 2))}, "W2 has the shape (5, 4, 2, 2), wanted"),
         ({"conv2.weight": np.zeros((5, 4, 1, 3))}, "W2 has the shape (5, 4, 1, 3), wanted"),
         ({"conv2.weight": np.zeros((5, 6, 1, 1))}, "W2 takes 6 channels, the layer before gives 4"),

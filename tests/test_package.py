@@ -225,8 +225,8 @@ LAYERS = [
     {"steps"},
     {"scales"},
     {"model", "data", "optim", "picture_files"},
-    {"formats", "pictures", "metrics", "compare"},
-    {"resize", "color", "kernels", "reference", "alpha", "deep", "_exif", "_files", "_version"},
+    {"formats", "pictures", "metrics", "compare", "deep"},
+    {"resize", "color", "kernels", "reference", "alpha", "_exif", "_files", "_version"},
 ]
 
 

@@ -515,3 +515,23 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, capfd, suffix, c
     wanted = f"cannot write {target} ({reason}): make room on the disk or choose another folder"
     assert str(error.value) == wanted
     assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
+
+
+def test_texts_of_a_tiff_file_go_along_and_those_on_its_pixels_do_not(tmp_path, monkeypatch):
+    tifffile = pytest.importorskip("tifffile")
+    deep_rgb = RGB.astype(np.uint16) * 257
+    for k, (description, kept) in enumerate([("a photograph", True), (None, False)]):
+        path = tmp_path / f"{k}.tif"  # without a description, tifffile writes one of the shape
+        tifffile.imwrite(
+            path, deep_rgb, photometric="rgb", description=description, software="a scanner",
+            extratags=[(315, "s", 0, "somebody", True)],
+        )  # fmt: skip
+        for available in (True, False):
+            if not available:
+                monkeypatch.setattr(deep, "available", lambda kind: False)
+            assert write_picture_file(tmp_path / "out.tif", read_picture_file(path)) == []
+            with tifffile.TiffFile(tmp_path / "out.tif") as file:
+                tags = file.pages[0].tags
+                assert tags.valueof(270) == ("a photograph" if kept else None)
+                assert (tags.valueof(305), tags.valueof(315)) == ("a scanner", "somebody")
+        monkeypatch.undo()
