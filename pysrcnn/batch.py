@@ -278,7 +278,7 @@ def enlarge_files(
                     job, file, networks, size, compare, lambda part, k=k: report(k + part)
                 )
             except _BAD as error:
-                failed += _failed(error, len(jobs), say)
+                failed += _failed(_of_picture(error, job), len(jobs), say)
                 continue
             finally:
                 report(k + 1)
@@ -419,6 +419,15 @@ def _tell(notes: list[str], line: str, usual: bool, say: Callable) -> None:
     for note in notes:
         say(note, sys.stderr)
     say(line, sys.stdout if usual else sys.stderr)
+
+
+def _of_picture(error: Exception, job: Job) -> Exception:
+    """The error, with the name of the picture if it has no name in it."""
+    names = [str(job.source or "standard input"), str(job.target or "standard output")]
+    if isinstance(error, OSError) or any(name in str(error) for name in names):
+        return error
+    kind = next(kind for kind in _BAD if isinstance(error, kind))
+    return kind(f"{names[0]}: {error or 'there is not enough memory for it'}")
 
 
 def _failed(error: Exception, count: int, say: Callable) -> int:

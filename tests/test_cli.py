@@ -344,7 +344,7 @@ def test_training_gives_weights(folder, pictures, capsys):
 def test_the_network_of_the_paper_by_the_papers_recipe(folder, pictures, capsys):
     options = ("--recipe", "paper", "--steps", "1", "--batch", "2")
     assert run("train", pictures, "-s", "3", "-o", "mine.npz", *options) == 0
-    assert "9-1-5 x3: 2 pictures, 1 steps of 2 sub-images, sgd" in capsys.readouterr().out
+    assert "9-1-5 x3: 2 pictures, 1 step of 2 sub-images, sgd" in capsys.readouterr().out
     assert load("mine.npz", 3).card["recipe"]["size"] == 33
 
 
