@@ -32,6 +32,7 @@ _READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": 
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 _OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+_WEB = ("http:", "https:")
 _RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw",
 }  # fmt: skip
@@ -91,7 +92,8 @@ def content_of(path: str | os.PathLike) -> bytes:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give a picture file")
     if not path.exists():
-        raise FileNotFoundError(f"no file {path}: check the name")
+        advice = "download it first" if path.parts[0] in _WEB else "check the name"
+        raise FileNotFoundError(f"no file {path}: {advice}")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -128,6 +128,10 @@ COMMANDS = [
     ("upscale", f"the following arguments are required: IN; {MORE}"),
     ("upscale none.png", "no file none.png: check the name"),
     (
+        "upscale https://example.org/a.png",
+        f"no file {Path('https://example.org/a.png')}: download it first",
+    ),
+    (
         "upscale empty",
         f"no pictures in empty: looked for {SUFFIXES}",
     ),
@@ -279,6 +283,11 @@ COMMANDS = [
         f"{numba.config.NUMBA_NUM_THREADS}",
     ),
     # the other commands
+    (
+        "upscale good.png -m pictures",
+        "pictures is a folder: give a file of weights (.npz or .mat), or one of another kind: "
+        f"{OTHERS}",
+    ),
     ("evaluate good.png", "good.png is a file: give a folder of pictures"),
     (
         "evaluate small",
