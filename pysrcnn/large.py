@@ -200,7 +200,7 @@ def _beside(page) -> dict:
     if unit in _DPI and x and y and x[1] and y[1]:
         per_inch = tuple(a / b * _DPI[unit] for a, b in (x, y))
         options |= {"resolution": per_inch, "resolutionunit": "INCH"}
-    tags = {tag.code: tag.value for tag in page.tags}
+    tags = {tag.code: tag.value for tag in reversed(list(page.tags))}  # the first of two counts
     if _exif.describes_pixels(str(tags.get(_exif.DESCRIPTION, ""))):
         del tags[_exif.DESCRIPTION]
     return options | deep.texts_of(tags)[0]

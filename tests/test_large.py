@@ -69,6 +69,16 @@ def test_all_plans(tmp_path, small_bands, model, scale):
     assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), pysrcnn.upscale(RGB, scale, model))
 
 
+@pytest.mark.parametrize("description", ["a photograph", None])
+def test_texts_stay_and_those_on_the_pixels_do_not(tmp_path, small_bands, description):
+    artist = [(315, "s", 0, "somebody", True)]  # without a description, there is one of the shape
+    write(tmp_path / "a.tif", RGB, description=description, software="it", extratags=artist)
+    large.enlarge_tiff(tmp_path / "a.tif", tmp_path / "b.tif", Networks("9-1-5"), 2)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        texts = [file.pages[0].tags.valueof(tag) for tag in (270, 305, 315)]
+    assert texts == [description, "it", "somebody"]
+
+
 def test_profile_and_resolution_stay(tmp_path, small_bands):
     source = tmp_path / "a.tif"
     write(source, RGB, iccprofile=b"profile", resolution=(120, 60), resolutionunit="CENTIMETER")
