@@ -10,8 +10,8 @@ import inspect
 import numba
 import numpy as np
 import pytest
-from gradcheck import close, projections
 from naive import __dict__ as naive
+from projections import close, projections
 
 from pysrcnn import kernels, reference
 
