@@ -1,11 +1,12 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
 `reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network, `load` gets
-a trained one, `upscale` enlarges a picture with it.
+a trained one, `upscale` enlarges a picture with it. `gradcheck` compares somebody's gradients.
 """
 
 from . import kernels, reference
 from ._version import __version__
+from .gradcheck import gradcheck
 from .metrics import psnr, ssim
 from .model import SRCNN, load
 from .resize import imresize
@@ -14,6 +15,7 @@ from .upscale import upscale
 __all__ = [
     "SRCNN",
     "__version__",
+    "gradcheck",
     "imresize",
     "kernels",
     "load",

@@ -1,4 +1,4 @@
-"""The command ``pysrcnn``: upscale, evaluate, train, show, convert, warmup, info.
+"""The command ``pysrcnn``: upscale, evaluate, train, show, convert, gradcheck, warmup, info.
 
 Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
 """
@@ -23,7 +23,8 @@ from ._version import __version__
 from .batch import Size, enlarge_files, find_jobs
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
-from .formats import READABLE, WRITABLE
+from .formats import READABLE, WRITABLE, read_arrays
+from .gradcheck import LAYOUTS, WEIGHTS, case, gradcheck, write_case
 from .model import SRCNN, load, shipped
 from .pictures import SUFFIXES, list_pictures, read_picture
 from .runs import run
@@ -237,6 +238,34 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-s", "--scale", type=_whole_factor, metavar="{2,3,4}",
         help="of weights that do not say it themselves",
+    )  # fmt: skip
+
+    command = commands.add_parser(
+        "gradcheck", help="your gradients, compared with the reference; what is wrong with them",
+        description="Compare gradients that another program computed with those of the reference, "
+        "and name the mistake. --write writes what to compute them from, and the answers.",
+    )  # fmt: skip
+    command.set_defaults(run=_gradcheck)
+    command.add_argument(
+        "gradients", nargs="?", type=Path, metavar="MINE.npz",
+        help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
+        "them",
+    )  # fmt: skip
+    command.add_argument("--network", default="9-1-5", metavar="9-1-5", help="filter sizes")
+    command.add_argument(
+        "--layout", choices=LAYOUTS, default="NCHW", help="axes of batches (default: NCHW)"
+    )
+    command.add_argument(
+        "--weights", choices=WEIGHTS, help="axes of weights (default: OIHW; with NHWC, HWIO)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of all numbers (default: 0)")
+    command.add_argument(
+        "--tolerance", type=float, metavar="ERROR",
+        help="that is allowed, relative to the largest value of an array (default: rounding)",
+    )  # fmt: skip
+    command.add_argument(
+        "--write", type=Path, metavar="CASE.npz",
+        help="write the batch, the weights, and all that should come out",
     )  # fmt: skip
 
     command = commands.add_parser(
@@ -567,6 +596,24 @@ def _convert(options: argparse.Namespace) -> int:
     network.save(options.output)
     print(f"{options.output}: {network!r}")
     return 0
+
+
+# -------------------------------------------------------------------------------------- gradcheck
+
+
+def _gradcheck(options: argparse.Namespace) -> int:
+    if (options.gradients is None) == (options.write is None):
+        raise ValueError("gradcheck wants a file of gradients, or --write and a file to write")
+    made = case(
+        options.network, layout=options.layout, weights=options.weights, seed=options.seed
+    )  # fmt: skip
+    if options.write:
+        write_case(options.write, made)
+        print(options.write)
+        return 0
+    report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
+    print(report)
+    return 0 if report.ok else 1
 
 
 # -------------------------------------------------------------------------------- warmup and info

@@ -23,7 +23,7 @@ from .._files import written_whole
 from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
 from .layers import LIMIT, Arrays, Refused, check, check_room
 
-__all__ = ["READABLE", "WRITABLE", "read_weights", "write_npz", "write_weights"]
+__all__ = ["READABLE", "WRITABLE", "read_arrays", "read_weights", "write_npz", "write_weights"]
 
 _READERS = {
     ".npz": (npz.read, "an .npz file of weights"),
@@ -83,12 +83,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
             f"{path} is neither .npz nor .mat, nor {_OTHERS}: these are the weights we can read"
         )
     reader, kind = _READERS[path.suffix.lower()]
-    if path.stat().st_size > LIMIT:
-        raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes, and the weights of an SRCNN have "
-            f"{LIMIT:,} at most: give a file that holds nothing else"
-        )
-    content = path.read_bytes()
+    content = _content(path)
     try:
         parameters, card = reader(content, path)
     except (Refused, ModuleNotFoundError):
@@ -98,6 +93,39 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     check_room((array.shape for array in parameters.values()), path)
     check(parameters, path)
     return parameters, card
+
+
+def read_arrays(path: str | os.PathLike) -> Arrays:
+    """All arrays of an .npz file, whatever they are, by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not an .npz file of arrays, or larger than 64 MB.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz" or path.is_dir():
+        raise ValueError(f"{path} is not an .npz file: write arrays with numpy.savez")
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: give an .npz file of arrays")
+    content = _content(path)
+    try:
+        return npz.read(content, path)[0]
+    except Refused:
+        raise
+    except Exception:  # zipfile, struct, json, NumPy ... each raise their own
+        raise ValueError(f"{path} is damaged or not an .npz file of arrays") from None
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > LIMIT:
+        raise ValueError(
+            f"{path} has {path.stat().st_size:,} bytes, and the weights of an SRCNN have "
+            f"{LIMIT:,} at most: give a file that holds nothing else"
+        )
+    return path.read_bytes()
 
 
 def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:

@@ -1,0 +1,312 @@
+"""Gradients to compare your own implementation of SRCNN with: which is wrong, where, and why.
+
+    from pysrcnn.gradcheck import case, gradcheck
+
+    print(gradcheck(my_loss_and_gradients, "9-5-5"))
+
+`case` makes a small batch, weights, and everything that a step of training computes from them, in
+float64 by `pysrcnn.reference`; `gradcheck` compares somebody's numbers with it, and looks for the
+mistake that makes theirs (`pysrcnn.mistakes`). ``docs/gradients.md`` shows both at work.
+
+Conventions are those of `pysrcnn.reference_case`; above all, the loss is the mean over all
+elements.
+"""
+
+import itertools
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .diagnosis import Explanation, diagnose, relative_error
+from .formats.layers import stack
+from .reference_case import LAYOUTS, WEIGHTS, Case, case, write_case
+
+__all__ = [
+    "LAYOUTS",
+    "WEIGHTS",
+    "Case",
+    "Report",
+    "Row",
+    "case",
+    "gradcheck",
+    "rounding",
+    "write_case",
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one array compares: the largest error, relative to the largest value wanted, and where.
+
+    `error` is infinite, and `index` None, if the array has another shape.
+    """
+
+    name: str
+    ok: bool
+    error: float
+    index: tuple[int, ...] | None
+    got: float
+    wanted: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `gradcheck` found. Print it: it is a table and some sentences, 80 columns wide.
+
+    Attributes
+    ----------
+    title : str
+    ok : bool
+        Whether the loss and the gradients of all parameters are there, and all that is is right.
+    rows : list of Row
+        In the order in which a step of training computes them.
+    diagnosis : list of str
+        Sentences on what is wrong; empty if nothing is.
+    explanations : list of `pysrcnn.diagnosis.Explanation`
+        The mistakes that were found, with words to tell them by.
+    """
+
+    title: str
+    ok: bool
+    rows: list[Row]
+    diagnosis: list[str]
+    explanations: list[Explanation]
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {'right' if self.ok else 'WRONG'}"]
+        line = "{:<6}{:<6}{:>8}  {:<19}{:>14}{:>14}".format
+        lines.append(line("", "", "error", "where it is largest", "yours", "wanted"))
+        for row in self.rows:
+            where = ["", "", ""]
+            if row.index is None:
+                where[0] = "another shape"
+            elif not row.ok:
+                index = str(list(row.index)) if row.index else ""  # the loss has none
+                where = [index, f"{row.got:.6g}", f"{row.wanted:.6g}"]
+            verdict = "ok" if row.ok else "WRONG"
+            lines.append(line(row.name, verdict, f"{row.error:.1e}", *where).rstrip())
+        for sentence in self.diagnosis:
+            lines += ["", *textwrap.wrap(sentence, 80)]
+        return "\n".join(lines)
+
+
+def rounding(made: Case, dtype: np.dtype) -> float:
+    """The relative error that rounding may leave in this type: 16 eps sqrt(terms of a sum)."""
+    w = [a for name, a in made.exact.items() if name[0] == "W"]
+    terms = max(max(a[0].size for a in w), made.exact["F1"][:, 0].size)
+    return float(16 * np.finfo(dtype).eps * np.sqrt(terms))
+
+
+def gradcheck(
+    mine: Callable | tuple | Mapping[str, np.ndarray],
+    against: Case | str = "9-1-5",
+    *,
+    tolerance: float | None = None,
+    **options,
+) -> Report:
+    """Compare an implementation with the reference, and name its mistake.
+
+    Parameters
+    ----------
+    mine : function or dict of arrays
+        A function is called as ``mine(low, high, parameters)`` with arrays of NumPy, and returns
+        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. A dict holds what was
+        computed from the case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight" are good names
+        for gradients too), and, for a closer look, any of "F1", "F2", "F3" (or "output"), "dF3",
+        "dF2", "dF1", "dlow". Whatever else a `Case` has is passed over.
+    against : Case or str
+        What it was or will be computed from; the name of a network stands for
+        ``case(network, **options)``.
+    tolerance : float, optional
+        The relative error that is allowed, see `Row`; by default that of `rounding`. 0.01 suits
+        TF32, bfloat16 and float16.
+
+    Returns
+    -------
+    report : Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `mine` gives something else, or has names that a step of training does not know.
+    """
+    if isinstance(against, Case) and options:
+        raise TypeError(f"{', '.join(options)}: give these to `case`, which made the case")
+    made = against if isinstance(against, Case) else case(against, **options)
+    if callable(mine):
+        parameters = {name: a.copy() for name, a in made.parameters.items()}
+        mine = mine(made.low.copy(), made.high.copy(), parameters)
+    given = _named(mine, made)
+    types = [made.dtype, *(a.dtype for a in given.values() if a.ndim)]
+    dtype = np.dtype(np.float32 if np.float32 in types else np.float64)
+    allowed = rounding(made, dtype) if tolerance is None else tolerance
+
+    order = [name for name in made.arrays if name in given]
+    rows = [_row(name, given[name], made.wanted(name), allowed) for name in order]
+    diagnosis, explanations = [], []
+    if not all(row.ok for row in rows):
+        diagnosis, explanations = _diagnose(made, given, rows, allowed)
+    needed = ["loss", *(f"d{name}" for name in made.parameters)]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        diagnosis.append(f"Missing: {', '.join(missing)}. Give them too, to have them compared.")
+    title = f"{made.network}, {made.layout}, weights {made.weights}, {dtype}"
+    title += f", errors up to {allowed:.1e} allowed"
+    return Report(title, not diagnosis, rows, diagnosis, explanations)
+
+
+def _named(mine: tuple | Mapping, made: Case) -> dict[str, np.ndarray]:
+    """What somebody gave, by our names."""
+    if isinstance(mine, tuple) and len(mine) in (2, 3) and isinstance(mine[-1], Mapping):
+        names = ("output", "loss") if len(mine) == 3 else ("loss",)
+        mine = dict(zip(names, mine[:-1], strict=True)) | dict(mine[-1])
+    if not isinstance(mine, Mapping):
+        raise TypeError(
+            f"got {type(mine).__name__}, wanted (loss, gradients), (output, loss, gradients) or a "
+            f"dict of arrays; gradients are a dict: W1, B1, W2, ..."
+        )
+    arrays = {name: np.asarray(array) for name, array in mine.items() if array is not None}
+    theirs = {n: a for n, a in arrays.items() if n.endswith((".weight", ".bias"))}
+    if theirs:  # conv1.weight, conv1.bias, ...
+        ours = stack(theirs, Path("what you gave"), ordered=True)
+        arrays = {n: a for n, a in arrays.items() if n not in theirs} | ours
+    if not any(name.startswith("dW") for name in arrays):  # gradients named as the parameters
+        arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
+    last = f"F{len(made.parameters) // 2}"
+    arrays = {last if n == "output" else n: a for n, a in arrays.items()}
+    unknown = [name for name in arrays if name not in made.arrays]
+    if unknown:
+        raise ValueError(f"nothing is called {unknown[0]!r}; names are {', '.join(made.arrays)}")
+    inputs = {"low", "high", *made.parameters}
+    given = {name: array for name, array in arrays.items() if name not in inputs}
+    if not given:
+        raise ValueError(
+            "nothing to compare: give the loss and gradients, by the names W1, B1, ..."
+        )
+    for name in arrays:
+        if name in inputs and relative_error(arrays[name], made.arrays[name]) > 1e-6:
+            raise ValueError(
+                f"your {name} is not the one of this case, {made.network} {made.layout}: is it of "
+                f"another network, layout or seed, or was it changed?"
+            )
+    for name, array in given.items():
+        if array.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{name} is {array.dtype}, wanted float32 or float64")
+    return given
+
+
+def _row(name: str, got: np.ndarray, wanted: np.ndarray, allowed: float) -> Row:
+    error = relative_error(got, wanted)
+    if got.shape != wanted.shape:
+        return Row(name, False, error, None, np.nan, np.nan)
+    wrong = np.abs(got.astype(np.float64) - wanted)
+    index = np.unravel_index(np.argmax(np.where(np.isfinite(wrong), wrong, np.inf)), wrong.shape)
+    index = tuple(int(i) for i in index)
+    return Row(name, error <= allowed, error, index, float(got[index]), float(wanted[index]))
+
+
+# -------------------------------------------------------------------------------------- in words
+
+_CONVENTION = (
+    "Here the loss is the mean over all elements of (F{last} - high)^2, so "
+    "dF{last} = 2 (F{last} - high) / {size}; no layer pads, and convolution does not flip."
+)
+
+
+def _diagnose(
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], allowed: float
+) -> tuple[list[str], list[Explanation]]:
+    """Sentences on what is wrong, and what they rest on."""
+    single = rounding(made, np.dtype(np.float32))
+    if all(row.error <= single for row in rows):
+        return [
+            f"All is right to the rounding of float32, {single:.1e}, and was to be float64 "
+            f"({allowed:.1e}): somewhere, numbers go through float32. JAX needs "
+            f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
+        ], []
+    last = len(made.parameters) // 2
+    layers = [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in range(1, last + 1)]
+    ours = {name: made.to_ours(name, array) for name, array in given.items()}
+    explanations, unexplained = diagnose(
+        ours, made.exact["low"], made.exact["high"], layers, allowed
+    )
+    sentences = []
+    for number, (first, likely, until) in enumerate(explanations):
+        text = f"{first} is wrong{' too' if number else ''}: "
+        others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
+        text += "; or ".join(m.words for m in reversed(others.values())) + ". "
+        if len(others) > 1:
+            text += "What was given does not tell these apart. "
+        text += f"With {'all this' if number else 'that'}, the reference gives "
+        if until:
+            text += f"your numbers up to {until}, not from there on."
+        elif unexplained:
+            text += f"all your numbers but those of {', '.join(unexplained)}."
+        else:
+            text += "just your numbers."
+        sentences.append(text)
+    if unexplained:
+        sentences += _unexplained(made, given, rows, unexplained, not explanations)
+    sentences.append(_CONVENTION.format(last=last, size=made.high.size))
+    return sentences, explanations
+
+
+def _unexplained(
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], names: list[str], all_of_them: bool
+) -> list[str]:
+    """Sentences on arrays that no known mistake gives."""
+    sentences, strange = [], []
+    for row in rows:
+        got = given[row.name]
+        if row.name in names and row.index is None:
+            sentences.append(f"{row.name}: {_shape(made, row.name, got)}")
+        elif row.name in names and row.error == np.inf:
+            bad = np.count_nonzero(~np.isfinite(got))
+            sentences.append(f"{row.name}: {bad} of {got.size} values are not finite (nan or inf).")
+        elif row.name in names:
+            strange.append(row)
+    if strange:
+        row = strange[0]
+        sentences.append(
+            f"No mistake that is known here gives the numbers of "
+            f"{', '.join(r.name for r in strange)}. In {row.name}, the largest difference is at "
+            f"{list(row.index)}: {row.got:.6g}, wanted {row.wanted:.6g}."
+        )
+    worst = max(row.error for row in rows)
+    if all_of_them and worst < 0.02:
+        sentences.append(
+            f"Nothing is off by more than {worst:.1e}: were numbers of fewer digits used, such as "
+            f"TF32 (on by default on some GPUs), bfloat16 or float16? Then give tolerance=0.01."
+        )
+    return sentences
+
+
+def _shape(made: Case, name: str, got: np.ndarray) -> str:
+    """What is wrong with an array of the wrong shape, and what to do."""
+    wanted, axes = made.wanted(name), made.axes(name)
+    text = f"it has the shape {got.shape}, wanted {wanted.shape}"
+    text += f" ({', '.join(axes)}). " if axes else ". "
+
+    def right(array):
+        return relative_error(array, wanted) <= rounding(made, np.dtype(np.float32))
+
+    for order in itertools.permutations(range(got.ndim)) if got.ndim == wanted.ndim else ():
+        if order != tuple(range(got.ndim)) and right(got.transpose(order)):
+            theirs = ", ".join(axes[order.index(axis)] for axis in range(got.ndim))
+            return text + (
+                f"Its axes are {theirs}: `.transpose{order}` makes it right, or the check is to be "
+                f"told the other layout."
+            )
+    if got.size == wanted.size and right(got.reshape(wanted.shape)):
+        return text + f"The numbers are right: `.reshape{wanted.shape}` makes it right."
+    if name[:2] in ("dB", "dW") and got.ndim > wanted.ndim:
+        for count in range(1, got.ndim - wanted.ndim + 1):
+            for summed in itertools.combinations(range(got.ndim), count):
+                if right(got.sum(axis=summed)):
+                    return text + f"It is not summed over all it should: `.sum(axis={summed})` is."
+    if name[0] == "F" and got.ndim == 4 and got.size > wanted.size:
+        return text + "Larger than wanted: does a layer pad? None does here."
+    return text + "No exchange of axes, and no sum, makes it right."

@@ -1,0 +1,381 @@
+"""The usual mistakes in the gradients of an SRCNN, each as what it makes of the right numbers.
+
+`step` is `reference.loss_and_gradients` taken apart into operations, any of which can be changed;
+it returns everything on the way. `mistakes` lists the changes: a kernel that is not flipped, a mask
+that is missing, a mean instead of a sum. `pysrcnn.diagnosis` looks for those with which `step`
+gives the very numbers of somebody's implementation.
+
+Names as in `reference`: z = W * x + B and F = max(0, z) are a layer's values, dz and dF the
+gradients of the loss with respect to them. The input is `low`, so x is F of the layer before.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from .reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
+
+__all__ = ["Mistake", "fitted", "mistakes", "step", "steps"]
+
+Arrays = dict[str, np.ndarray]
+Layers = list[tuple[np.ndarray, np.ndarray]]
+
+# What is changed: the operation, the layer (0: the loss), and change(right, *arguments), which is
+# given the operation as it is without the change, and its arguments.
+Change = tuple[str, int, Callable]
+
+
+def step(low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change] = ()) -> Arrays:
+    """One forward and one backward pass, with some operations changed.
+
+    Parameters
+    ----------
+    low, high : arrays (N, C, H, W) and (N, C, H', W'), as for `reference.loss_and_gradients`
+    layers : list of (w, b)
+    changes : list of (operation, layer, change)
+        The operations are those of the code below: "conv", "relu", "kept", "mask", "dw", "db" and
+        "dx" of a layer (1, 2, ...), "loss" and "dloss" of layer 0.
+
+    Returns
+    -------
+    values : dict of arrays, in the order in which they are computed
+        F1, F2, F3, loss; dF3, dW3, dB3, dF2, dW2, dB2, dF1, dW1, dB1, dlow. F3 is the output; dF1
+        is the gradient with respect to F1, before the mask of ReLU.
+    """
+    return dict(steps(low, high, layers, changes, {}))
+
+
+def steps(
+    low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change], known: dict
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The values of `step` one by one, as (name, array).
+
+    `known` remembers what was computed without any change, by the very arrays it was computed
+    from: hundreds of passes that differ in one operation share all the others.
+    """
+
+    def run(operation, k, right, *arguments):
+        mine = [change for name, layer, change in changes if (name, layer) == (operation, k)]
+        key = operation, k, *map(id, arguments)
+        if not mine and key in known:
+            return known[key]
+        for change in mine:
+            right = partial(change, right)
+        result = right(*arguments)
+        if not changes:
+            known[key] = result
+        return result
+
+    last = len(layers)
+    inputs, z = {1: low}, {}
+    x = low
+    for k, (w, b) in enumerate(layers, 1):
+        z[k] = run("conv", k, conv2d, x, w, b)
+        x = run("relu", k, relu if k < last else _same, z[k])
+        inputs[k + 1] = run("kept", k, _same, x, z[k])  # what the way back will use
+        yield f"F{k}", x
+
+    yield "loss", np.array(run("loss", 0, mse, x, high))
+    df = run("dloss", 0, mse_backward, x, high)
+    for k in reversed(range(1, last + 1)):
+        yield f"dF{k}", df
+        dz = run("mask", k, relu_backward if k < last else _same, df, z[k])
+        w = layers[k - 1][0]
+        yield f"dW{k}", run("dw", k, _dw, dz, inputs[k], w)
+        yield f"dB{k}", run("db", k, _db, dz)
+        df = run("dx", k, _dx, dz, inputs[k], w)
+    yield "dlow", df
+
+
+def _same(x, *rest):
+    return x
+
+
+def _dx(dz, x, w):
+    return conv2d_backward(dz, x, w)[0]
+
+
+def _dw(dz, x, w):
+    return conv2d_backward(dz, x, w)[1]
+
+
+def _db(dz):
+    return dz.sum(axis=(0, 2, 3))
+
+
+# ---------------------------------------------------------------------------------- the mistakes
+
+
+class Mistake(NamedTuple):
+    """A mistake: a word for it, a sentence that says what is wrong, and the changes of `step`."""
+
+    kind: str
+    words: str
+    changes: list[Change]
+
+
+# Ways to misread an array of weights (O, C, f, f), each with its inverse. Changing the shape alone
+# (reshape) leaves the numbers where they are in memory, which is how the axes get mixed up.
+def _exchange(w):
+    o, c, f, g = w.shape
+    return w.reshape(c, o, f, g).swapaxes(0, 1)
+
+
+def _exchange_back(w):
+    return w.swapaxes(0, 1).reshape(w.shape)
+
+
+def _exchange_last(w):  # the same where weights are HWIO
+    o, c, f, g = w.shape
+    return w.transpose(2, 3, 1, 0).reshape(f, g, o, c).transpose(2, 3, 0, 1)
+
+
+def _exchange_last_back(w):
+    o, c, f, g = w.shape
+    return w.transpose(2, 3, 0, 1).reshape(f, g, c, o).transpose(3, 2, 0, 1)
+
+
+def _channels_last(w):
+    o, c, f, g = w.shape
+    return w.reshape(o, f, g, c).transpose(0, 3, 1, 2)
+
+
+def _channels_last_back(w):
+    return w.transpose(0, 2, 3, 1).reshape(w.shape)
+
+
+def _transpose(w):
+    return w.swapaxes(2, 3)
+
+
+def _flip(w):
+    return w[:, :, ::-1, ::-1]
+
+
+_MISREAD = [
+    ("flipped", "flipped (rotated by 180 degrees)", _flip, _flip),
+    ("transposed", "transposed (rows and columns exchanged)", _transpose, _transpose),
+    ("channels exchanged", "read with the axes of filters and channels exchanged",
+     _exchange, _exchange_back),
+    ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
+     _exchange_last, _exchange_last_back),
+    ("channels misplaced", "read with the channels behind the rows and columns",
+     _channels_last, _channels_last_back),
+]  # fmt: skip
+
+
+def mistakes(low: np.ndarray, high: np.ndarray, layers: Layers) -> list[Mistake]:
+    """All mistakes that have no free number, for a network and a batch of these shapes."""
+    last = len(layers)
+    found = _of_the_loss(high)
+    every = tuple(range(1, last + 1))
+    for on in [*((k,) for k in every), every]:
+        where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
+        found += _of_the_convolution(where, on) + _of_the_sums(where, on)
+    rectified = every[:-1]
+    for on in [*((k,) for k in rectified), rectified]:
+        where = f"of F{on[0]}" if len(on) == 1 else f"of {' and '.join(f'F{k}' for k in on)}"
+        found += _of_relu(where, on)
+    found += [
+        Mistake("ReLU after the last layer", f"F{last} goes through a ReLU, and the last layer "
+                "has none", [("relu", last, lambda right, z: relu(z)), *masked])
+        for masked in ([("mask", last, lambda right, df, z: df * (z > 0))], [])
+    ]  # fmt: skip
+    found.append(
+        Mistake("mask of the last layer", f"dF{last} is masked as if there were a ReLU after the "
+                "last layer", [("mask", last, lambda right, df, z: df * (z > 0))])
+    )  # fmt: skip
+    return found
+
+
+def _of_the_loss(high: np.ndarray) -> list[Mistake]:
+    """Other losses, and other factors of its gradient."""
+    found = []
+    for factor, words in _factors(high):
+        scale = partial(_scaled, factor)
+        found += [
+            Mistake("another factor of the loss", f"the loss and its gradient are {words}",
+                    [("loss", 0, scale), ("dloss", 0, scale)]),
+            Mistake("factor of the loss", f"the loss alone is {words}", [("loss", 0, scale)]),
+            Mistake("factor of the gradient", f"the gradient of the loss, dF, is {words}",
+                    [("dloss", 0, scale)]),
+        ]  # fmt: skip
+    found += [
+        Mistake("absolute differences", "the loss is the mean of absolute differences, wanted "
+                "that of squares", [
+                    ("loss", 0, lambda right, out, high: np.mean(np.abs(out - high))),
+                    ("dloss", 0, lambda right, out, high: np.sign(out - high) / out.size),
+                ]),
+        Mistake("root", "the loss is the root of the mean squared error", [
+            ("loss", 0, lambda right, out, high: np.sqrt(right(out, high))),
+            ("dloss", 0, lambda right, out, high: right(out, high) / 2 / np.sqrt(mse(out, high))),
+        ]),
+    ]  # fmt: skip
+    return found
+
+
+def _factors(high: np.ndarray) -> list[tuple[float, str]]:
+    """Factors that a loss or its gradient is given by mistake, with words for them."""
+    n, pixels = len(high), high[0].size
+    found = [
+        (-1, "-1 times what is wanted: the wrong sign"),
+        (1 / 2, "1/2 times what is wanted: a factor of 2 is missing"),
+        (2, "2 times what is wanted: a factor of 2 too many"),
+        (1 / n, f"1/{n} times what is wanted: divided by the {n} samples once too often"),
+        (1 / pixels, f"1/{pixels} times what is wanted: divided by the {pixels} pixels of a "
+         f"sample once too often"),
+        (1 / high.size, f"1/{high.size} times what is wanted: divided by all {high.size} elements "
+         f"once too often"),
+    ]  # fmt: skip
+    sums = [
+        (n, f"a sum over the {n} samples"),
+        (pixels, f"a mean over samples of the sum over a sample's {pixels} pixels, as in Eq. 4"),
+        (high.size, f"a sum over all {high.size} elements"),
+    ]
+    for factor, words in sums:
+        found.append((factor, f"{factor} times what is wanted: {words}, not the mean over all"))
+        found.append((factor / 2, f"{factor / 2:g} times what is wanted: half of {words}"))
+    return found
+
+
+def _scaled(factor, right, *arguments):
+    return right(*arguments) * factor
+
+
+def _of_the_convolution(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """Kernels that are used in the wrong order, forward or on the way back."""
+    found = []
+    for kind, words, misread, back in _MISREAD:
+        forward = [("conv", k, lambda right, x, w, b, m=misread: right(x, m(w), b)) for k in on]
+        backward = [("dx", k, lambda right, dz, x, w, m=misread: right(dz, x, m(w))) for k in on]
+        backward += [("dw", k, lambda right, dz, x, w, m=back: m(right(dz, x, w))) for k in on]
+        found += [
+            Mistake(kind, f"the kernels {where} are {words}, forward and backward alike",
+                    forward + backward),
+            Mistake(kind, f"the kernels {where} are {words} in the forward pass", forward),
+        ]  # fmt: skip
+        for way in (misread, back) if misread is not back else (misread,):
+            words_of_dw = words.replace("read with", "returned with")
+            words_of_dx = (
+                f"the kernels {where} are {words} where the gradient goes back through them"
+            )
+            if kind == "flipped":  # the one mistake whose usual name says the opposite
+                words_of_dx = (
+                    f"the kernels {where} are not flipped where the gradient goes back through "
+                    f"them (as a full correlation does, it takes them rotated by 180 degrees)"
+                )
+            found += [
+                Mistake(kind, f"dW {where} is {words_of_dw}",
+                        [("dw", k, lambda right, *a, m=way: m(right(*a))) for k in on]),
+                Mistake("unflipped" if kind == "flipped" else kind,
+                        words_of_dx,
+                        [("dx", k, lambda right, dz, x, w, m=way: right(dz, x, m(w)))
+                         for k in on]),
+            ]  # fmt: skip
+    found.append(
+        Mistake("no bias", f"the bias {where} is not added",
+                [("conv", k, lambda right, x, w, b: right(x, w, 0 * b)) for k in on])
+    )  # fmt: skip
+    return found
+
+
+def _of_the_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """dW and dB are sums over samples and pixels: means, or a part of the sum, are wrong."""
+    partly = [
+        ("mean over samples", "averaged over the samples, wanted their sum",
+         lambda right, dz, *rest: right(dz, *rest) / len(dz)),
+        ("mean over pixels", "averaged over the pixels, wanted their sum",
+         lambda right, dz, *rest: right(dz, *rest) / dz[0, 0].size),
+        ("mean over samples and pixels", "averaged over samples and pixels, wanted their sum",
+         lambda right, dz, *rest: right(dz, *rest) / dz[:, 0].size),
+        ("last sample", "that of the last sample alone: overwritten, not added up",
+         lambda right, dz, *rest: right(dz[-1:], *(a[-1:] for a in rest[:1]), *rest[1:])),
+        ("first sample", "that of the first sample alone",
+         lambda right, dz, *rest: right(dz[:1], *(a[:1] for a in rest[:1]), *rest[1:])),
+        ("wrong sign", "of the wrong sign", partial(_scaled, -1)),
+        ("factor 2", "2 times what is wanted", partial(_scaled, 2)),
+        ("factor 1/2", "1/2 times what is wanted", partial(_scaled, 0.5)),
+        ("zero", "zero: it was never computed", partial(_scaled, 0)),
+    ]  # fmt: skip
+    found = []
+    for kind, words, change in partly:
+        for name, operations in (("dB", ["db"]), ("dW", ["dw"]), ("dW and dB", ["dw", "db"])):
+            changes = [(operation, k, change) for operation in operations for k in on]
+            verb = words.replace("that of", "those of") if len(operations) > 1 else words
+            be = "are" if len(operations) > 1 else "is"
+            found.append(Mistake(kind, f"{name} {where} {be} {verb}", changes))
+    found.append(
+        Mistake("sum over filters", f"dB {where} is summed over the filters too",
+                [("db", k, lambda right, dz: np.full(dz.shape[1], dz.sum(), dz.dtype))
+                 for k in on])
+    )  # fmt: skip
+    return found
+
+
+def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """ReLU and its mask: the gradient passes where z > 0, which no other array can tell."""
+
+    def mask(change):
+        return [("mask", k, change) for k in on]
+
+    no_mask = mask(lambda right, df, z: df)
+    no_relu = [("relu", k, lambda right, z: z) for k in on]
+    early = [("dx", k + 1, lambda right, dz, x, w: right(dz, x, w) * (x > 0)) for k in on]
+    kept = [("kept", k, lambda right, f, z: z) for k in on]
+    next_layers = " and ".join(f"dW{k + 1}" for k in on)
+    return [
+        Mistake("no mask", f"the mask of the ReLU {where} is missing in the backward pass (or "
+                "lets everything through, as F >= 0 does)", no_mask),
+        Mistake("mask of the gradient", f"the mask of the ReLU {where} is taken from the "
+                "gradient's sign, wanted that of z", mask(lambda right, df, z: df * (df > 0))),
+        Mistake("mask of both", f"the mask of the ReLU {where} asks for a positive gradient too",
+                mask(lambda right, df, z: df * (df > 0) * (z > 0))),
+        Mistake("inverted mask", f"the mask of the ReLU {where} is inverted: it lets through what "
+                "it should stop", mask(lambda right, df, z: df * (z <= 0))),
+        Mistake("activation as mask", f"the gradient is multiplied by the values {where}, wanted "
+                "by 1 where they are positive", mask(lambda right, df, z: df * relu(z))),
+        Mistake("no ReLU", f"the ReLU {where} is missing", no_relu + no_mask),
+        Mistake("no ReLU", f"the ReLU {where} is missing in the forward pass", no_relu),
+        Mistake("masked already", f"the gradient {where} has gone through the mask of the ReLU "
+                "already, wanted the one before", early),
+        Mistake("pre-activation", f"{next_layers} uses values {where} from before the ReLU", kept),
+    ]  # fmt: skip
+
+
+# Mistakes with one number in them, which is found from somebody's gradients.
+
+
+def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
+    """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
+    every = range(1, len(layers) + 1)
+    places = [
+        ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
+        ("the loss alone is", [("loss", 0)]),
+        ("the gradient of the loss, dF, is", [("dloss", 0)]),
+        *((f"dW{k} is", [("dw", k)]) for k in every),
+        *((f"dB{k} is", [("db", k)]) for k in every),
+        *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
+        *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
+    ]
+    return [partial(_constant_factor, *place) for place in places] + [partial(_updated, every)]
+
+
+def _constant_factor(what, operations, t):
+    inverse = round(1 / t) if abs(t) > 1e-4 else 0
+    plain = abs(inverse) > 1 and abs(inverse * t - 1) < 1e-5 and abs(inverse) < 1000
+    number = f"{np.sign(inverse):.0f}/{abs(inverse)}" if plain else f"{t:.6g}"
+    words = f"{what} {number} times what is wanted, everywhere"
+    return Mistake("constant factor", words, [(*o, partial(_scaled, t)) for o in operations])
+
+
+def _updated(on, t):
+    def change(right, dz, x, w):
+        return right(dz, x, w - t * _dw(dz, x, w))
+
+    words = (
+        f"the weights were updated (learning rate {t:.3g}) before the gradient went through them, "
+        "wanted the weights of the forward pass"
+    )
+    return Mistake("updated weights", words, [("dx", k, change) for k in on])

@@ -1,0 +1,210 @@
+"""A batch, weights, and all that a step of training computes from them: numbers to compare with.
+
+The loss is the mean over *all* elements, samples and pixels alike, of (F3 - high)^2, so that its
+gradient is dF3 = 2 (F3 - high) / (number of elements). No layer pads; ReLU follows each layer but
+the last; "convolution" is cross-correlation. A letter d before a name is the gradient with respect
+to it; dF1 and dF2 are those of the values behind ReLU, before its mask.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import mistakes, reference
+from ._files import written_whole
+from .model import SRCNN
+
+__all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "write_case"]
+
+# Axes of arrays, and those of weights that go with them unless others are asked for.
+LAYOUTS = {"NCHW": "OIHW", "NHWC": "HWIO"}
+WEIGHTS = ("OIHW", "HWIO", "OHWI")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch, a network, and what a step of training computes, as `case` makes it.
+
+    Attributes
+    ----------
+    network : str
+        Filter sizes, "9-1-5".
+    layout, weights : str
+        Axes of batches ("NCHW") and of weights ("OIHW").
+    dtype : dtype
+    arrays : dict of arrays
+        By name: low, high; W1, B1, ...; F1, F2, F3 (the output); loss; dF3, dW3, dB3, ..., dlow.
+    exact : dict of arrays
+        The same in float64, NCHW and OIHW.
+    """
+
+    network: str
+    layout: str
+    weights: str
+    dtype: np.dtype
+    arrays: dict[str, np.ndarray]
+    exact: dict[str, np.ndarray]
+
+    @property
+    def low(self) -> np.ndarray:
+        """The input (N, C, H, W), values in 0..1."""
+        return self.arrays["low"]
+
+    @property
+    def high(self) -> np.ndarray:
+        """What the output should be (N, C, H', W')."""
+        return self.arrays["high"]
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """W1, B1, W2, B2, ..."""
+        return {name: a for name, a in self.arrays.items() if name[0] in "WB"}
+
+    @property
+    def activations(self) -> dict[str, np.ndarray]:
+        """F1, F2, F3: what each layer gives, behind ReLU; the last is the output."""
+        return {name: a for name, a in self.arrays.items() if name[0] == "F"}
+
+    @property
+    def loss(self) -> float:
+        """The mean squared error over all elements."""
+        return float(self.arrays["loss"])
+
+    @property
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Of the parameters, under the names of the parameters: W1, B1, W2, B2, ..."""
+        return {name: self.arrays[f"d{name}"] for name in self.parameters}
+
+    def axes(self, name: str) -> str:
+        """The letters of the axes of an array: "OIHW" for "dW1"."""
+        name = name.removeprefix("d")
+        return {"W": self.weights, "B": "O"}.get(name[0], "" if name == "loss" else self.layout)
+
+    def wanted(self, name: str) -> np.ndarray:
+        """The array of that name in this case's order of axes, in float64 whatever `dtype` is."""
+        return _moved(self.exact[name], _ours(name), self.axes(name))
+
+    def to_ours(self, name: str, array: np.ndarray) -> np.ndarray:
+        """An array in this case's order of axes, in the one of `exact`."""
+        return _moved(array, self.axes(name), _ours(name))
+
+
+def _ours(name: str) -> str:
+    return "OIHW" if name.removeprefix("d")[0] == "W" else "NCHW"
+
+
+def _moved(array: np.ndarray, axes: str, wanted: str) -> np.ndarray:
+    if array.ndim != 4 or len(axes) != 4:  # a bias, the loss, or of a wrong shape
+        return array
+    return array.transpose([axes.index(letter) for letter in wanted])
+
+
+def case(
+    network: str = "9-1-5",
+    *,
+    layout: str = "NCHW",
+    weights: str | None = None,
+    dtype: str = "float64",
+    filters: tuple[int, ...] = (64, 32),
+    c: int = 1,
+    samples: int = 3,
+    size: tuple[int, int] = (4, 5),
+    seed: int = 0,
+) -> Case:
+    """A small batch, weights, and everything that a step of training computes from them.
+
+    The files ``docs/gradients/9-1-5.npz`` and ``9-5-5.npz`` hold what this returns by default.
+    Numbers are made so that every program starts from the same and none gets near a kink: pixels
+    are multiples of 1/256 and weights of 1/4096, which float32 holds exactly; and the biases of
+    layers with ReLU lie in the widest gap that the filter's values leave, so that rounding
+    switches no value on or off. In float64, not even the forward pass rounds.
+
+    Parameters
+    ----------
+    network : str
+        Filter sizes.
+    layout : "NCHW" or "NHWC"
+        Axes of the batch, the activations and their gradients.
+    weights : "OIHW", "HWIO" or "OHWI", optional
+        Axes of the weights; "OIHW" goes with "NCHW" unless others are asked for, "HWIO" (Keras,
+        JAX) with "NHWC".
+    dtype : "float64" or "float32"
+        Of the arrays; they are always computed in float64.
+    filters : tuple of int
+        Numbers of filters of all layers but the last.
+    c : 1 or 3
+        Channels.
+    samples, size : int, (height, width)
+        Of the output; no two of the numbers of samples, rows and columns should be equal.
+    seed : int
+
+    Returns
+    -------
+    case : Case
+
+    Raises
+    ------
+    ValueError
+        If there is no such layout, type or network.
+    """
+    weights = weights or LAYOUTS.get(layout)
+    if layout not in LAYOUTS or weights not in WEIGHTS:
+        raise ValueError(
+            f"layout is {layout!r} and weights {weights!r}, wanted NCHW or NHWC, and one of "
+            f"{', '.join(WEIGHTS)}"
+        )
+    if dtype not in ("float32", "float64", np.float32, np.float64):
+        raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
+    if not all(part.isdecimal() for part in network.split("-")):
+        raise ValueError(f"network is {network!r}, wanted filter sizes such as 9-1-5")
+    sizes = tuple(map(int, network.split("-")))
+    if min(samples, *size) < 1 or len(size) != 2:
+        raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
+    net = SRCNN.from_stack(sizes, filters, c, ops=reference).astype(np.float64)
+    bits = np.random.PCG64(seed)  # whose raw numbers are the same in every version of NumPy
+
+    def multiples(shape, smallest, count):
+        """Random multiples of 1/smallest in [0, count / smallest)."""
+        raw = (bits.random_raw(int(np.prod(shape))) >> np.uint64(32)) % np.uint64(count)
+        return raw.reshape(shape).astype(np.float64) / smallest
+
+    height, width = (n + 2 * net.margin for n in size)
+    arrays = {
+        "low": multiples((samples, c, height, width), 256, 256),
+        "high": multiples((samples, c, *size), 256, 256),
+    }
+    x = arrays["low"]
+    for k, (w, b) in enumerate(net.layers, 1):
+        limit = int(4096 * np.sqrt(6 / w[0].size))  # uniform, of the variance of He et al.
+        w[...] = multiples(w.shape, 4096, 2 * limit + 1) - limit / 4096
+        if k < len(sizes):
+            b[...] = _biases_in_gaps(reference.conv2d(x, w, b))
+            x = reference.relu(reference.conv2d(x, w, b))
+        else:
+            b[...] = multiples(b.shape, 4096, 820) - 410 / 4096
+    arrays |= net.parameters
+    arrays |= mistakes.step(arrays["low"], arrays["high"], net.layers)
+    made = Case(network, layout, weights, np.dtype(dtype), {}, arrays)
+    for name in arrays:
+        made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")
+    return made
+
+
+def _biases_in_gaps(z: np.ndarray) -> np.ndarray:
+    """For each filter, minus the middle of the widest gap in the middle half of its values."""
+    biases = []
+    for values in z.swapaxes(0, 1).reshape(z.shape[1], -1):
+        values = np.sort(values)[values.size // 4 : values.size - values.size // 4]
+        gap = np.argmax(np.diff(values)) if values.size > 1 else 0
+        biases.append(-(values[gap] + values[min(gap + 1, values.size - 1)]) / 2)
+    return np.round(np.array(biases) * 2**12) / 2**12
+
+
+def write_case(path: str | os.PathLike, case: Case) -> None:
+    """Write the arrays of a case to an .npz file: numbers alone, which any language can read."""
+    if Path(path).suffix.lower() != ".npz":
+        raise ValueError(f"{path} does not end in .npz: arrays are written as .npz")
+    with written_whole(path) as temporary:
+        np.savez_compressed(temporary, **case.arrays)

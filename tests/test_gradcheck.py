@@ -1,0 +1,582 @@
+"""The check of gradients names planted mistakes, passes what is right, and claims no more."""
+
+import dataclasses
+import importlib.util
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from students import MISTAKES, nchw, nhwc
+
+import pysrcnn
+from pysrcnn import SRCNN, kernels, reference
+from pysrcnn.cli import main
+from pysrcnn.diagnosis import relative_error
+from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
+from pysrcnn.mistakes import fitted, mistakes, step
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SMALL = {"network": "5-3-3", "filters": (6, 4)}
+PAGE = DOCS / "gradients.md"
+needs_docs = pytest.mark.skipif(not PAGE.exists(), reason="docs/ is not in this checkout")
+
+
+def parameters_and_loss(values):
+    """What most people have: loss and gradients of parameters."""
+    return {name: a for name, a in values.items() if name == "loss" or name[:2] in ("dW", "dB")}
+
+
+def kinds(report):
+    return [{mistake.kind for mistake in e.likely} for e in report.explanations]
+
+
+def report_of(*planted, all_values=False, **options):
+    """The report on a student with these mistakes, in any layout and type."""
+    made = case(**{**SMALL, **options})
+    ours = case(**{**SMALL, **options, "layout": "NCHW", "weights": "OIHW"})
+    values = nchw(ours.low, ours.high, ours.parameters, *planted)
+    values = values if all_values else parameters_and_loss(values)
+    moved = {}
+    for name, array in values.items():
+        if np.ndim(array) == 4:
+            axes = "OIHW" if name[1] == "W" else "NCHW"
+            array = array.transpose([axes.index(axis) for axis in made.axes(name)])
+        moved[name] = array
+    return gradcheck(moved, made)
+
+
+# ------------------------------------------------------------------------------- what is right
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
+def test_right_ones_pass(network, dtype):
+    for layout, student in (("NCHW", nchw), ("NHWC", nhwc)):
+        report = gradcheck(student, network, layout=layout, dtype=dtype)
+        assert report.ok and all(row.ok for row in report.rows), report
+        assert not report.diagnosis and not report.explanations
+        assert f"{network}, {layout}" in report.title and f", {dtype}, errors up to" in report.title
+        assert len(report.rows) == (13 if layout == "NCHW" else 7)
+
+
+@pytest.mark.parametrize("ops", [reference, kernels])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": 1, "dtype": "float32"},
+        {"seed": 2, "size": (6, 4), "samples": 1},
+        {"c": 3, "samples": 2},
+        {"network": "3-1-1-3", "filters": (5, 4, 3)},
+    ],
+)
+def test_our_own_networks_pass(ops, options):
+    def mine(low, high, parameters):
+        return SRCNN.from_parameters(parameters, ops=ops).loss_and_gradients(low, high)
+
+    report = gradcheck(mine, **{"against": "5-3-3", "filters": (6, 4)} | _against(options))
+    assert report.ok, report
+
+
+def _against(options):
+    options = dict(options)
+    return {"against": options.pop("network", "5-3-3"), **options}
+
+
+def test_it_is_public_and_a_function():
+    assert pysrcnn.gradcheck is gradcheck
+    made = case(**SMALL)
+    for values in (
+        (made.loss, made.gradients),
+        (made.arrays["F3"], made.loss, made.gradients),
+        {"output": made.arrays["F3"], "loss": made.loss, **made.gradients},
+        made.arrays,
+    ):
+        assert gradcheck(values, made).ok
+        assert gradcheck(lambda *_, values=values: values, made).ok
+
+
+# ------------------------------------------------------------------------- what is wrong, and why
+
+
+@pytest.mark.parametrize("all_values", [True, False], ids=["all", "parameters"])
+@pytest.mark.parametrize("planted", MISTAKES)
+def test_planted_mistakes_are_named(planted, all_values):
+    report = report_of(planted, all_values=all_values)
+    kind, words = MISTAKES[planted]
+    assert not report.ok
+    (found,) = kinds(report)
+    assert kind in found and (len(found) == 1 or not all_values)
+    text = report.diagnosis[0]
+    assert words.format(size=60, pixels=20) in text
+    assert text.endswith("gives just your numbers.")
+    first = next(row for row in report.rows if not row.ok)
+    assert text.startswith(f"{first.name} is wrong: ")
+
+
+TEN = [
+    "transposed dW2", "unflipped", "no mask", "sum", "bias mean", "last sample", "convolution",
+    "last ReLU", "gradient's sign", "updated",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_ten_are_named_in_each_layout_and_type(layout, dtype):
+    for number, planted in enumerate(TEN):
+        report = report_of(planted, layout=layout, dtype=dtype, seed=number + 1, size=(4, 7))
+        assert kinds(report) == [{MISTAKES[planted][0]}], planted
+        assert report.diagnosis[0].endswith("gives just your numbers."), planted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
+@pytest.mark.parametrize("planted", MISTAKES)
+def test_they_are_named_in_the_networks_of_the_paper(network, planted):
+    if network == "9-1-5" and planted in ("transposed dW2", "convolution"):
+        pytest.skip("a kernel of 1 x 1 is not changed by this")
+    report = report_of(planted, network=network, filters=(64, 32))
+    (found,) = kinds(report)
+    assert MISTAKES[planted][0] in found
+
+
+def test_two_mistakes_are_two():
+    report = report_of("transposed dW2", "no mask")
+    assert kinds(report) == [{"no mask"}, {"transposed"}] or kinds(report) == [
+        {"transposed"}, {"no mask"},
+    ]  # fmt: skip
+    report = report_of("convolution", "transposed dW2")  # one way to go on is right, one is not
+    assert kinds(report) == [{"flipped"}, {"transposed"}]
+    assert "in the forward pass" in report.diagnosis[0]
+    assert "alike" not in report.diagnosis[0]
+
+
+# Two mistakes whose product is a third, or part of one.
+PRODUCTS = {"constant factor", "factor of the gradient", "mean over pixels", "factor of the loss"}
+
+
+def check_pair(*pair):
+    report = report_of(*pair)
+    wanted = {MISTAKES[planted][0] for planted in pair}
+    assert not report.ok
+    for found in kinds(report):
+        assert found & (wanted | PRODUCTS), (pair, kinds(report))
+    if not report.diagnosis[len(report.explanations) - 1].endswith("gives just your numbers."):
+        assert "No mistake that is known here" in str(report), pair
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(MISTAKES, 2))[::24])
+def test_of_two_mistakes_no_third_is_named(pair):
+    check_pair(*pair)
+
+
+@pytest.mark.slow
+def test_of_any_two_mistakes_no_third_is_named():
+    for pair in itertools.combinations(MISTAKES, 2):
+        check_pair(*pair)
+
+
+def test_what_is_not_known_is_not_explained():
+    made = case(**SMALL)
+    values = dict(made.arrays)
+    values["dW2"] = values["dW2"] ** 2
+    report = gradcheck(values, made)
+    assert not report.ok and not report.explanations
+    assert "No mistake that is known here gives the numbers of dW2." in report.diagnosis[0]
+    assert [row.name for row in report.rows if not row.ok] == ["dW2"]
+
+    values = dict(made.arrays)  # from here on nothing can be said
+    values["F1"] = np.tanh(values["F1"])
+    values["dW1"] = -values["dW1"]
+    report = gradcheck(values, made)
+    assert not report.explanations and "the numbers of F1." in report.diagnosis[0]
+
+    # One number that is wrong is no evidence of a factor.
+    report = gradcheck({**made.arrays, "loss": made.loss * 1.3}, made)
+    assert not report.explanations and "the numbers of loss." in report.diagnosis[0]
+
+
+def test_something_unexplained_does_not_hide_the_rest():
+    made = case(**SMALL)
+    values = dict(parameters_and_loss(made.arrays))
+    values["dW3"] = values["dW3"] + 1
+    values["dB2"] = values["dB2"] * 1.7
+    values["dB1"] = -values["dB1"]
+    report = gradcheck(values, made)
+    assert kinds(report) == [{"constant factor"}, {"wrong sign"}]
+    assert "dB2 is 1.7 times what is wanted, everywhere" in report.diagnosis[0]
+    assert "dB in layer 1 is of the wrong sign" in report.diagnosis[1]
+    assert report.diagnosis[1].endswith("gives all your numbers but those of dW3.")
+    assert "the numbers of dW3." in report.diagnosis[2]
+
+
+@pytest.mark.parametrize("factor, words", [(1 / 7, "1/7 times"), (-2.5, "-2.5 times")])
+def test_any_constant_factor_is_found(factor, words):
+    made = case(**SMALL)
+    loss, gradients = made.loss * factor, {n: g * factor for n, g in made.gradients.items()}
+    report = gradcheck((loss, gradients), made)
+    assert kinds(report) == [{"constant factor"}]
+    assert (
+        f"the loss and its gradient are {words} what is wanted, everywhere" in report.diagnosis[0]
+    )
+
+
+def test_what_comes_without_its_mask_is_told_from_what_has_it():
+    made = case(**SMALL)
+    values = {**made.arrays, "dF2": made.arrays["dF2"] * (made.arrays["F2"] > 0)}
+    report = gradcheck(values, made)
+    assert kinds(report) == [{"masked already"}]
+    assert "the gradient of F2 has gone through the mask of the ReLU already" in str(report)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_percent_in_one_place_is_found_there(layout, dtype):
+    made = case(**SMALL, layout=layout, dtype=dtype)
+    largest = np.unravel_index(np.abs(made.arrays["dW2"]).argmax(), made.arrays["dW2"].shape)
+    values = {name: a.copy() for name, a in made.arrays.items()}
+    values["dW2"][largest] *= 1.01
+    report = gradcheck(values, made)
+    (row,) = (row for row in report.rows if not row.ok)
+    assert row.name == "dW2" and row.index == largest
+    assert row.error == pytest.approx(0.01, rel=1e-3)
+    assert row.got == pytest.approx(row.wanted * 1.01, rel=1e-5)
+    assert str(list(map(int, largest))) in str(report)
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 11])
+def test_mistakes_of_the_list_are_found_again(every):
+    made = case(**SMALL, seed=3)
+    exact, layers = made.exact, [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in (1, 2, 3)]
+    listed = mistakes(exact["low"], exact["high"], layers)
+    assert len(listed) > 200
+    listed += [family(0.37) for family in fitted(layers)]
+    for mistake in listed[::every]:
+        values = step(exact["low"], exact["high"], layers, mistake.changes)
+        wrong = [n for n, a in values.items() if relative_error(a, exact[n]) > 1e-10]
+        if not wrong or wrong in (["loss"], ["dB3"]):  # one number is no evidence of a factor
+            continue
+        found = gradcheck(values, made).explanations
+        assert len(found) == 1 and found[0].first == wrong[0], mistake
+        assert mistake.kind in {m.kind for m in found[0].likely}, mistake
+
+
+# ----------------------------------------------------------------------------- shapes, types, names
+
+
+def test_shapes_say_what_to_do():
+    made = case(**SMALL)
+    whole = step(made.exact["low"], made.exact["high"], _layers(made))
+    dz = reference.relu_backward(whole["dF2"], whole["F2"])
+    per_sample = np.stack(
+        [
+            reference.conv2d_backward(dz[n : n + 1], whole["F1"][n : n + 1], made.exact["W2"])[1]
+            for n in range(3)
+        ]
+    )
+    padded = np.pad(made.arrays["F3"], ((0, 0), (0, 0), (4, 4), (4, 4)))
+    dw2 = made.arrays["dW2"]
+    for name, array, words in [
+        ("dW2", dw2.transpose(2, 3, 1, 0), "Its axes are H, W, I, O: `.transpose(3, 2, 0, 1)`"),
+        ("dW2", dw2.transpose(1, 0, 2, 3), "Its axes are I, O, H, W: `.transpose(1, 0, 2, 3)`"),
+        ("dW2", dw2.reshape(4, -1), "The numbers are right: `.reshape(4, 6, 3, 3)` makes it right"),
+        ("dB2", made.arrays["dB2"].reshape(1, -1, 1, 1), "`.reshape(4,)` makes it right"),
+        ("dB2", dz.sum(axis=(2, 3)), "is not summed over all it should: `.sum(axis=(0,))` is"),
+        ("dB2", dz, "is not summed over all it should: `.sum(axis=(0, 2, 3))` is"),
+        ("dW2", per_sample, "is not summed over all it should: `.sum(axis=(0,))` is"),
+        ("dW1", dw2, "No exchange of axes, and no sum, makes it right."),
+        ("F3", padded, "shape (3, 1, 12, 13), wanted (3, 1, 4, 5) (N, C, H, W). Larger than"),
+        ("loss", np.ones(1), "it has the shape (1,), wanted ()"),
+    ]:
+        report = gradcheck({**made.arrays, name: array}, made)
+        (row,) = (row for row in report.rows if not row.ok)
+        assert row.name == name and row.index is None and row.error == np.inf
+        assert report.diagnosis[0].startswith(f"{name}: it has the shape {array.shape}, wanted")
+        assert words in report.diagnosis[0]
+        assert "another shape" in str(report)
+
+
+def _layers(made):
+    return [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in (1, 2, 3)]
+
+
+def test_numbers_of_fewer_digits_are_told_from_mistakes():
+    made = case(**SMALL)
+    values = {n: a.astype(np.float32).astype(np.float64) for n, a in made.arrays.items()}
+    report = gradcheck(values, made)
+    assert not report.ok and "to the rounding of float32" in report.diagnosis[0]
+    assert "jax_enable_x64" in report.diagnosis[0]
+    # Arrays of float32 are compared as such.
+    assert gradcheck({n: a.astype(np.float32) for n, a in made.arrays.items()}, made).ok
+    half = {n: a.astype(np.float16).astype(np.float32) for n, a in made.arrays.items() if n != "W3"}
+    half = {n: a for n, a in half.items() if n in ("loss", "dW1", "dB1", "dW2", "dB2", "dW3")}
+    report = gradcheck(half, made)
+    assert not report.ok and not report.explanations
+    assert any("TF32" in sentence for sentence in report.diagnosis)
+    half["dB2"] = half["dB2"] / 7
+    assert not gradcheck(half, made).explanations
+    assert kinds(gradcheck(half, made, tolerance=0.01)) == [{"constant factor"}]
+
+
+def test_what_is_not_finite_or_missing_is_said():
+    made = case(**SMALL)
+    values = {name: a.copy() for name, a in made.gradients.items()}
+    values["W2"][0, 1, 2, 0] = np.nan
+    values["W2"][3, 1, 2, 0] = np.inf
+    report = gradcheck({"loss": made.loss, **values}, made)
+    assert "dW2: 2 of 216 values are not finite (nan or inf)." in report.diagnosis
+    assert next(row for row in report.rows if not row.ok).index in ((0, 1, 2, 0), (3, 1, 2, 0))
+    report = gradcheck({"loss": made.loss, "W1": made.gradients["W1"], "B1": None}, made)
+    assert all(row.ok for row in report.rows) and not report.ok
+    assert report.diagnosis == [
+        "Missing: dB1, dW2, dB2, dW3, dB3. Give them too, to have them compared."
+    ] or set(re.findall(r"d[WB]\d", report.diagnosis[0])) == {"dB1", "dW2", "dB2", "dW3", "dB3"}
+
+
+def test_names_of_pytorch_are_understood():
+    made = case(**SMALL)
+    names = {"W": "weight", "B": "bias"}
+    theirs = {f"net.{n[1]}.{names[n[0]]}": g for n, g in made.gradients.items()}
+    assert gradcheck((made.loss, theirs), made).ok
+    theirs["net.2.weight"] = theirs["net.2.weight"].swapaxes(2, 3)
+    assert kinds(gradcheck((made.loss, theirs), made)) == [{"transposed"}]
+
+
+@pytest.mark.parametrize(
+    "mine, error, words",
+    [
+        (3, TypeError, "got int, wanted (loss, gradients), (output, loss, gradients) or a dict"),
+        ((1.0, [2.0]), TypeError, "got tuple, wanted (loss, gradients)"),
+        ({}, ValueError, "nothing to compare: give the loss and gradients"),
+        ({"loss": 1.0, "dW7": np.ones(3)}, ValueError, "nothing is called 'dW7'; names are low,"),
+        ({"loss": 1}, TypeError, "loss is int64, wanted float32 or float64"),
+        ({"loss": 1.0, "dW1": 1.0, "low": np.ones(3)}, ValueError, "your low is not the one of"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(mine, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        gradcheck(mine, case(**SMALL))
+
+
+def test_options_of_the_case_are_checked():
+    for options, words in [
+        ({"layout": "CHWN"}, "layout is 'CHWN'"),
+        ({"weights": "IOHW"}, "weights 'IOHW', wanted NCHW or NHWC, and one of OIHW, HWIO, OHWI"),
+        ({"dtype": "float16"}, "dtype is 'float16', wanted float32 or float64"),
+        ({"network": "nine"}, "network is 'nine', wanted filter sizes such as 9-1-5"),
+        ({"network": "9-2-5"}, "filter sizes are odd"),
+        ({"samples": 0}, "samples is 0 and size (4, 5), wanted 1 or more of each"),
+    ]:
+        with pytest.raises(ValueError, match=re.escape(words)):
+            case(**options)
+    with pytest.raises(TypeError, match="seed: give these to `case`"):
+        gradcheck(nchw, case(**SMALL), seed=3)
+
+
+def test_a_function_cannot_change_the_case():
+    def spoils(low, high, parameters):
+        loss, gradients = SRCNN.from_parameters(parameters).loss_and_gradients(low, high)
+        low[...] = high[...] = 0
+        for p in parameters.values():
+            p[...] = 0
+        return loss, gradients
+
+    made = case(**SMALL)
+    assert gradcheck(spoils, made).ok and gradcheck(spoils, made).ok
+
+
+def test_reports_fit_into_80_columns():
+    reports = [report_of(planted, all_values=True) for planted in ("no mask", "per sample")]
+    for line in "\n".join(map(str, reports)).splitlines():
+        assert len(line) <= 80, line
+    assert "dW2   WRONG" in str(reports[0]) and "dW3   ok" in str(reports[0])
+
+
+def test_the_tolerance_suits_the_type():
+    made = case("9-5-5")
+    assert 1e-14 < rounding(made, np.dtype(np.float64)) < 1e-12
+    assert 1e-5 < rounding(made, np.dtype(np.float32)) < 1e-3
+
+
+# ---------------------------------------------------------------------------------- the numbers
+
+
+@pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
+def test_the_case_is_exact_and_far_from_the_kinks(network):
+    made = case(network).exact
+    whole = {name: np.rint(made[name] * 256).astype(np.int64) for name in ("low", "high")}
+    whole |= {n: np.rint(made[n] * 4096).astype(np.int64) for n in made if n[0] in "WB"}
+    for name, unit in (("low", 256), ("high", 256), ("W1", 4096), ("B2", 4096), ("W3", 4096)):
+        assert np.array_equal(whole[name] / unit, made[name])
+        assert np.array_equal(made[name].astype(np.float32), made[name])
+    x, unit = whole["low"], 256
+    for k in (1, 2, 3):
+        windows = np.lib.stride_tricks.sliding_window_view(
+            x, made[f"W{k}"].shape[2:], axis=(2, 3)
+        )  # fmt: skip
+        z = np.einsum("ncijuv,ocuv->noij", windows, whole[f"W{k}"])
+        unit *= 4096
+        z += (whole[f"B{k}"] * (unit // 4096))[:, None, None]
+        if k < 3:
+            assert np.abs(z).min() / unit > 0.005
+            assert 0.3 < (z > 0).mean() < 0.7
+        x = np.maximum(z, 0) if k < 3 else z
+        assert np.abs(z).max() < 2**53
+        assert np.array_equal(x / unit, made[f"F{k}"])
+
+
+def test_layouts_are_the_same_numbers():
+    ours = case(**SMALL)
+    for layout, weights in (("NHWC", None), ("NHWC", "OHWI"), ("NCHW", "HWIO")):
+        made = case(**SMALL, layout=layout, weights=weights)
+        for name, array in made.arrays.items():
+            assert np.array_equal(made.to_ours(name, array), ours.arrays[name]), name
+            assert array.flags.c_contiguous
+    made = case(**SMALL, layout="NHWC")
+    assert made.low.shape == (3, 12, 13, 1) and made.parameters["W2"].shape == (3, 3, 6, 4)
+    assert [made.axes(n) for n in ("dW1", "B1", "loss", "dF2", "dlow")] == [
+        "HWIO", "O", "", "NHWC", "NHWC",
+    ]  # fmt: skip
+    assert list(made.activations) == ["F1", "F2", "F3"] and made.activations["F3"].shape[3] == 1
+
+
+@needs_docs
+@pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
+def test_the_files_hold_what_the_reference_computes(network, tmp_path):
+    path = DOCS / "gradients" / f"{network}.npz"
+    assert path.stat().st_size < 1_000_000
+    made = case(network)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert list(arrays) == list(made.arrays)
+    for name, array in arrays.items():
+        assert array.dtype == np.float64 and array.shape == made.arrays[name].shape
+        if name[0] in "WBF" or name in ("low", "high"):
+            assert np.array_equal(array, made.arrays[name]), name
+        else:
+            assert relative_error(array, made.arrays[name]) < 1e-14 * np.sqrt(1600), name
+    layers = [(arrays[f"W{k}"], arrays[f"B{k}"]) for k in (1, 2, 3)]
+    loss, gradients = reference.loss_and_gradients(arrays["low"], arrays["high"], layers)
+    assert abs(loss - arrays["loss"]) < 1e-14
+    for k, (dw, db) in enumerate(gradients, 1):
+        assert relative_error(dw, arrays[f"dW{k}"]) < 1e-13
+        assert relative_error(db, arrays[f"dB{k}"]) < 1e-13
+    write_case(tmp_path / "again.npz", made)
+    with np.load(tmp_path / "again.npz") as file:
+        assert all(np.array_equal(file[name], made.arrays[name]) for name in arrays)
+
+
+@needs_docs
+@pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
+def test_the_files_hold_what_pytorch_computes(network):
+    torch = pytest.importorskip("torch")
+    with np.load(DOCS / "gradients" / f"{network}.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    t = {n: torch.tensor(arrays[n], requires_grad=True) for n in arrays if n[0] in "WBl"}
+    x, values = t["low"], {}
+    for k in (1, 2, 3):
+        x = torch.nn.functional.conv2d(x, t[f"W{k}"], t[f"B{k}"])
+        x = x if k == 3 else torch.relu(x)
+        x.retain_grad()
+        values[f"F{k}"] = x
+    loss = torch.nn.functional.mse_loss(x, torch.tensor(arrays["high"]))
+    loss.backward()
+    assert abs(loss.item() - arrays["loss"]) < 1e-14
+    del t["loss"]
+    for name, tensor in (t | values).items():
+        assert relative_error(tensor.grad.numpy(), arrays[f"d{name}"]) < 1e-13, name
+    for name, tensor in values.items():
+        assert np.array_equal(tensor.detach().numpy(), arrays[name]), name
+
+
+# ------------------------------------------------------------------------------------- the command
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["gradcheck", "--write", "case.npz", "--layout", "NHWC", "--seed", "3"]) == 0
+    with np.load("case.npz") as file:
+        arrays = dict(file)
+    assert arrays["W1"].shape == (9, 9, 1, 64)
+    assert np.array_equal(arrays["low"], case(layout="NHWC", seed=3).low)
+    assert main(["gradcheck", "case.npz", "--layout", "NHWC", "--seed", "3"]) == 0
+    assert re.search(r"NHWC, weights HWIO, float64, errors .*: right", capsys.readouterr().out)
+    mine = {**parameters_and_loss(arrays), "dW1": arrays["dW1"].swapaxes(0, 1)}
+    np.savez("mine.npz", **mine)
+    assert main(["gradcheck", "mine.npz", "--layout", "NHWC", "--seed", "3"]) == 1
+    out = capsys.readouterr().out
+    assert "allowed: WRONG" in out and "dW in layer 1 is transposed" in out
+    assert main(["gradcheck", "case.npz"]) == 2
+    assert "is it of another network, layout or seed" in capsys.readouterr().err
+    Path("bad.npz").write_bytes(b"PK and no more")
+    np.savez("objects.npz", loss=np.array([{}], object))
+    for arguments, words in [
+        ([], "gradcheck wants a file of gradients, or --write and a file to write"),
+        (["mine.npz", "--write", "other.npz"], "gradcheck wants a file of gradients, or"),
+        (["missing.npz"], "no file missing.npz: give an .npz file of arrays"),
+        (["mine.mat"], "mine.mat is not an .npz file: write arrays with numpy.savez"),
+        (["bad.npz"], "bad.npz is damaged or not an .npz file of arrays"),
+        (["objects.npz"], "objects.npz is damaged or not an .npz file of arrays"),
+        (["--write", "case.txt"], "case.txt does not end in .npz"),
+        (["mine.npz", "--network", "9-2-5"], "filter sizes are odd"),
+    ]:
+        assert main(["gradcheck", *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------------- the page
+
+
+def examples():
+    """(title, code, what it prints) of the page."""
+    if not PAGE.exists():
+        return []
+    text = PAGE.read_text(encoding="utf-8")
+    found = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert len(found) == text.count("```python") == 5
+    return found
+
+
+def without_rounding(text):
+    """A report in which errors of rounding, which differ between machines, are all the same."""
+    return re.sub(r"\b\d\.\de-1\d\b|\b0\.0e\+00\b", "0.0e+00", text)
+
+
+@pytest.mark.parametrize("code, printed", examples())
+def test_the_examples_of_the_page_print_what_it_says(code, printed):
+    for package in ("torch", "jax"):
+        if f"import {package}" in code and importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    root = str(Path(pysrcnn.__file__).resolve().parents[1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=DOCS / "gradients", capture_output=True, text=True,
+        timeout=300, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert without_rounding(done.stdout) == without_rounding(printed)
+
+
+@needs_docs
+def test_the_page_says_what_is_in_the_files():
+    text = PAGE.read_text(encoding="utf-8")
+    arrays = case("9-5-5").arrays
+    for name in arrays:
+        assert f"`{name}`" in text or re.fullmatch(r"d[WB]\d", name), name
+    row = next(line for line in text.splitlines() if line.startswith("| `W1`"))
+    assert re.findall(r"\([\d, ]+\)", row) == [
+        str(a.shape) for n, a in arrays.items() if n[0] in "WB"
+    ]
+    row = next(line for line in text.splitlines() if line.startswith("| `F1`"))
+    assert re.findall(r"\([\d, ]+\)", row) == [str(arrays[f"F{k}"].shape) for k in (1, 2, 3)]
+    assert f"3) / {arrays['high'].size}" in text or f"high) / {arrays['high'].size}" in text
+
+
+def test_reports_and_cases_cannot_be_changed():
+    report = report_of()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.ok = False
