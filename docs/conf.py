@@ -52,7 +52,8 @@ html_show_sourcelink = False
 html_sidebars = {  # pages that have none below them
     page: []
     for page in (
-        "start", "equations", "command", "paper", "benchmarks", "kernels", "questions", "changes",
+        "start", "equations", "gradients", "command", "paper", "benchmarks", "kernels", "questions",
+        "changes",
     )
 }  # fmt: skip
 html_theme_options = {
