@@ -17,10 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import cluster as workers
 from . import large
 from ._files import check_place
 from .compare import write_comparison
@@ -36,7 +37,7 @@ from .pictures import SUFFIXES, list_pictures
 from .scales import Networks, Plan
 from .upscale import bicubic, upscale
 
-__all__ = ["STANDARD", "Job", "Size", "enlarge_files", "find_jobs"]
+__all__ = ["STANDARD", "Job", "Size", "enlarge_file", "enlarge_files", "find_jobs"]
 
 STANDARD = "-"  # standard input and output
 LARGE = 2**28  # bytes of a result that is written before the next one is begun
@@ -219,7 +220,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def enlarge_files(
-    jobs: list[Job], networks: Networks, size: Size, *, skip: bool = False, compare: bool = False
+    jobs: list[Job],
+    networks: Networks,
+    size: Size,
+    *,
+    skip: bool = False,
+    compare: bool = False,
+    cluster: Any = None,
 ) -> tuple[int, int, int]:
     """Enlarge picture files; a line each on standard output, whatever else on standard error.
 
@@ -232,6 +239,9 @@ def enlarge_files(
         Whether results that are there already stay, instead of being replaced.
     compare : bool
         Whether a page that compares with bicubic interpolation is written beside each result.
+    cluster : optional
+        The address of a scheduler of Dask, or what else `cluster.connected` takes. Its workers
+        read, enlarge and write the files, which have the same names there as here.
 
     Returns
     -------
@@ -240,9 +250,12 @@ def enlarge_files(
     Raises
     ------
     ValueError, TypeError, OSError, MemoryError
-        What is wrong with a picture, if there is only one.
+        What is wrong with a picture, if there is only one; and with the cluster.
     """
     left = [job for job in jobs if not (skip and job.target and job.target.exists())]
+    if cluster is not None and left:
+        failed = _by_workers(cluster, left, len(jobs), networks, size, compare)
+        return len(left) - failed, len(jobs) - len(left), failed
     failed = 0
     behind: Future | None = None
 
@@ -259,6 +272,10 @@ def enlarge_files(
     ):
         ahead = reader.submit(_read, left[0], networks, size) if left else None
         for k, job in enumerate(left):
+
+            def tell(part: float, k: int = k) -> None:
+                report(k + part)
+
             try:
                 now, ahead = ahead, None
                 try:
@@ -268,15 +285,9 @@ def enlarge_files(
                         ahead = reader.submit(_read, left[k + 1], networks, size)
                 if isinstance(file, Plan):
                     settle()
-                    note = "no page that compares, as it is done band by band" if compare else None
-                    written = _by_bands(
-                        job, file, networks, size, note, lambda part, k=k: report(k + part)
-                    )
-                    _tell(*written, say)
+                    _tell(*_by_bands(job, file, networks, size, compare, tell), say)
                     continue
-                done = _enlarge(
-                    job, file, networks, size, compare, lambda part, k=k: report(k + part)
-                )
+                done = _enlarge(job, file, networks, size, compare, tell)
             except _BAD as error:
                 failed += _failed(_of_picture(error, job), len(jobs), say)
                 continue
@@ -289,6 +300,55 @@ def enlarge_files(
             del file
         settle()
     return len(left) - failed, len(jobs) - len(left), failed
+
+
+def enlarge_file(
+    job: Job, networks: Networks, size: Size, compare: bool = False
+) -> tuple[list[str], str, bool]:
+    """Enlarge one picture file, as `enlarge_files` does.
+
+    Returns
+    -------
+    notes : list of str
+        What is to be said on standard error.
+    line : str
+        What was done.
+    usual : bool
+        Whether that may go to standard output, where no picture goes.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError, MemoryError
+        What is wrong with the picture.
+    """
+    file = _read(job, networks, size)
+    if isinstance(file, Plan):
+        return _by_bands(job, file, networks, size, compare, lambda part: None)
+    return _write(job, file, _enlarge(job, file, networks, size, compare, lambda part: None))
+
+
+def _by_workers(
+    cluster: Any, jobs: list[Job], count: int, networks: Networks, size: Size, compare: bool
+) -> int:
+    """Enlarge on the workers of a cluster: how many failed, of `count`."""
+    if not all(job.source and job.target for job in jobs):
+        raise ValueError(
+            "workers of a cluster have other standard input and output: give files instead of -"
+        )
+    # Workers run in folders of their own.
+    jobs = [Job(j.source.absolute(), j.target.absolute(), *j[2:]) for j in jobs]
+    failed = 0
+    with workers.connected(cluster) as client, _progress(len(jobs)) as (say, report):
+        calls = workers.call_on(client, enlarge_file, jobs, networks, size, compare)
+        for done, (job, result) in enumerate(calls, 1):
+            try:
+                _tell(*result(), say)
+            except ChildProcessError as error:
+                failed += _failed(ChildProcessError(f"{job.source}: {error}"), count, say)
+            except _BAD as error:
+                failed += _failed(error, count, say)
+            report(done)
+    return failed
 
 
 def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
@@ -307,14 +367,16 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
 
 
 def _by_bands(
-    job: Job, plan: Plan, networks: Networks, size: Size, note: str | None, report: Callable
+    job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, report: Callable
 ) -> tuple[list[str], str, bool]:
     """Enlarge a large TIFF file into another; returns what `_write` does."""
     _make_place(job)
     began = time.perf_counter()
     lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
     seconds = time.perf_counter() - began
-    notes = [f"{job.source}: {note}"] if note else []
+    notes = []
+    if compare:
+        notes.append(f"{job.source}: no page that compares, as it is done band by band")
     if lost:
         notes.append(f"{job.target} is without {', '.join(lost)}")
     line = _line(plan, networks, ", band by band", seconds)

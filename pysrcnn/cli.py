@@ -132,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", action="store_true",
         help="also write a web page beside each result that compares it with bicubic interpolation",
     )  # fmt: skip
+    command.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="of a Dask scheduler, tcp://HOST:8786: its workers enlarge the files, which they see "
+        "under the same names",
+    )  # fmt: skip
 
     command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
     command.set_defaults(run=_evaluate)
@@ -357,9 +362,14 @@ def _upscale(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
+    if options.cluster is not None and options.threads is not None:
+        raise ValueError(
+            "--threads is of this machine, and workers share theirs: leave it out with --cluster"
+        )
     enlarged, skipped, failed = enlarge_files(
-        jobs, networks, size, skip=options.skip, compare=options.compare
-    )
+        jobs, networks, size,
+        skip=options.skip, compare=options.compare, cluster=options.cluster,
+    )  # fmt: skip
     if len(jobs) != 1 or skipped:
         parts = [f"{enlarged} enlarged"]
         parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]

@@ -95,6 +95,13 @@ class Networks:
             )
         return 3 if 3 in self._scales else self._scales[0]
 
+    def __getstate__(self) -> dict:
+        """With all weights, as the files may not be there where it goes."""
+        if self._only is None:
+            for scale in self._scales:
+                self.at(scale)
+        return self.__dict__
+
     def at(self, scale: int) -> SRCNN:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:

@@ -223,7 +223,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 # What each may import, from the top down; a module may import what is further down, never up.
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "onnx"}
+EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "onnx"}
 LAYERS = [
     {"__main__"},
     {"cli"},
@@ -235,7 +235,7 @@ LAYERS = [
     {"steps", "gradcheck"},
     {"scales", "reference_case"},
     {"model", "data", "optim", "picture_files", "diagnosis"},
-    {"formats", "pictures", "metrics", "compare", "deep", "mistakes"},
+    {"formats", "pictures", "metrics", "compare", "deep", "mistakes", "cluster"},
     {"resize", "color", "kernels", "reference", "alpha", "_exif", "_files", "_version"},
 ]
 

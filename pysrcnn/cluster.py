@@ -1,0 +1,210 @@
+"""Calls of a function on the workers of a Dask cluster, a bounded number of them at a time.
+
+``pip install "pysrcnn[dask]"`` has what this needs, on the workers' machines too.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+import numba
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import distributed
+
+__all__ = ["call_on", "connected"]
+
+PATIENCE = 5  # seconds in which a scheduler has to answer
+AHEAD = 2  # calls that the scheduler has at a time, for each thread of a worker
+
+
+@contextlib.contextmanager
+def connected(cluster: Any) -> "Iterator[distributed.Client]":
+    """A client of a cluster that has workers; what it still waits for at the end is cancelled.
+
+    Parameters
+    ----------
+    cluster : str, or whatever else `distributed.Client` takes
+        The address of its scheduler, "tcp://127.0.0.1:8786".
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Dask is not installed here, or pysrcnn not there.
+    ConnectionError
+        If no scheduler answers.
+    ValueError
+        If that is no address, or another version of pysrcnn is there.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise ModuleNotFoundError(
+            'a cluster needs Dask, which is not installed: pip install "pysrcnn[dask]"'
+        ) from None
+    with _quiet():
+        try:
+            if isinstance(cluster, str):
+                asyncio.run(asyncio.wait_for(_answer(cluster), PATIENCE))
+            with warnings.catch_warnings(action="ignore"):  # of versions that differ
+                client = distributed.Client(cluster, timeout=PATIENCE, set_as_default=False)
+        except ValueError as error:
+            raise ValueError(
+                f"{cluster!r} is not the address of a scheduler ({error}): give one such as "
+                f"tcp://127.0.0.1:8786"
+            ) from None
+        except OSError:
+            raise ConnectionError(
+                f"no scheduler answers at {cluster}: start one with `dask scheduler`, or give the "
+                f"address that it prints"
+            ) from None
+        with client:
+            if not client.nthreads():
+                print(f"waiting for a worker: start one with `dask worker {cluster}`",
+                      file=sys.stderr, flush=True)  # fmt: skip
+                client.wait_for_workers(1)
+            _check_versions(client)
+            yield client
+
+
+async def _answer(address: str) -> None:
+    """Return when a scheduler there has answered. `Client` may wait forever, where another does."""
+    import distributed.comm
+
+    options = distributed.Security().get_connection_args("client")
+    await (await distributed.comm.connect(address, timeout=PATIENCE, **options)).close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Errors are raised; what Dask logs of them besides is not printed."""
+    known = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, known)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
+
+
+def _check_versions(client: "distributed.Client") -> None:
+    workers = client.get_versions(packages=["pysrcnn"])["workers"]
+    for address, about in workers.items():
+        version = about["packages"]["pysrcnn"]
+        if version is None:
+            raise ModuleNotFoundError(f"the worker {address} has no pysrcnn: install it there")
+        if version != __version__:
+            raise ValueError(
+                f"the worker {address} has pysrcnn {version}, here is {__version__}: install the "
+                f"same one"
+            )
+
+
+def call_on(
+    client: "distributed.Client", function: Callable, items: Iterable, *shared: Any
+) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    """Call function(item, *shared) on the workers, each call in one of their threads.
+
+    A call whose worker dies is made again by another one. The calls that run on a machine at a
+    time share its cores.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    function : function of a module that the workers have
+    items : iterable
+    shared : whatever all calls take
+        Goes to each worker once.
+
+    Yields
+    ------
+    item, result : as the calls end
+        `result()` returns what the call did, or raises what it raised; ChildProcessError if worker
+        after worker died of it.
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler is gone.
+    """
+    import distributed
+
+    left = iter(items)
+    running = {}
+    ended = distributed.as_completed(loop=client.loop)
+    with _scheduler_there():
+        # The scheduler keeps this call, and has it made again if the worker that has it dies.
+        shared = client.submit(_itself, shared, pure=False)
+    while True:
+        with _scheduler_there():
+            threads = client.nthreads()
+            busy = Counter()
+            for address, count in threads.items():
+                busy[_host(address)] += count
+            most = max(1, AHEAD * sum(threads.values()))
+            for item in itertools.islice(left, max(0, most - len(running))):
+                future = client.submit(_call, function, item, shared, dict(busy), pure=False)
+                running[future.key] = item
+                ended.add(future)
+        future = next(ended, None)
+        if future is None:
+            return
+        with _scheduler_there():
+            if future.cancelled():
+                raise CancelledError
+        yield running.pop(future.key), lambda future=future: _result(future)
+
+
+@contextlib.contextmanager
+def _scheduler_there() -> Iterator[None]:
+    try:
+        yield
+    except (CancelledError, OSError, RuntimeError):  # what Dask raises of it, here or there
+        raise ConnectionError(
+            "the scheduler is gone: start it and its workers again, and enlarge the rest"
+        ) from None
+
+
+def _itself(shared: tuple) -> tuple:
+    return shared
+
+
+def _host(address: str) -> str:
+    from distributed.comm import get_address_host
+
+    return get_address_host(address)
+
+
+def _call(function: Callable, item: Any, shared: tuple, busy: dict[str, int]) -> Any:
+    """On a worker; `busy` has the number of such calls at a time, by host."""
+    import distributed
+
+    here = busy.get(_host(distributed.get_worker().address), 1)
+    usual = numba.get_num_threads()
+    numba.set_num_threads(max(1, min(usual, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
+    try:
+        return function(item, *shared)
+    finally:
+        numba.set_num_threads(usual)
+
+
+def _result(future: "distributed.Future") -> Any:
+    import distributed
+
+    try:
+        return future.result()
+    except distributed.KilledWorker as error:
+        raise ChildProcessError(
+            f"{error.allowed_failures + 1} workers died of it: is their memory large enough?"
+        ) from None
