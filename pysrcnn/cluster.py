@@ -186,15 +186,19 @@ def _host(address: str) -> str:
     return get_address_host(address)
 
 
-def _call(function: Callable, item: Any, shared: tuple, busy: dict[str, int]) -> Any:
-    """On a worker; `busy` has the number of such calls at a time, by host."""
+def _call(
+    function: Callable, item: Any, shared: tuple, busy: dict[str, int]
+) -> tuple[Any, Exception | None]:
+    """On a worker: the result or what was raised. `busy` is how many run at a time, by host."""
     import distributed
 
     here = busy.get(_host(distributed.get_worker().address), 1)
     usual = numba.get_num_threads()
     numba.set_num_threads(max(1, min(usual, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
     try:
-        return function(item, *shared)
+        return function(item, *shared), None
+    except Exception as error:  # which is no news for the log of the worker
+        return None, error
     finally:
         numba.set_num_threads(usual)
 
@@ -203,8 +207,11 @@ def _result(future: "distributed.Future") -> Any:
     import distributed
 
     try:
-        return future.result()
+        done, error = future.result()
     except distributed.KilledWorker as error:
         raise ChildProcessError(
             f"{error.allowed_failures + 1} workers died of it: is their memory large enough?"
         ) from None
+    if error is not None:
+        raise error
+    return done
