@@ -4,15 +4,13 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["check_place", "is_full", "written_whole"]
 
-_mask = os.umask(0)  # can only be read by setting it, which is best done before there are threads
-os.umask(_mask)
-_USUAL_RIGHTS = 0o666 & ~_mask
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def check_place(path: str | os.PathLike) -> None:
@@ -31,40 +29,25 @@ def check_place(path: str | os.PathLike) -> None:
         raise NotADirectoryError(f"{path.parent} is a file, not a folder to write {path.name} to")
 
 
-def is_full(error: Exception) -> bool:
-    """Whether this is the error of a disk, or a share of one, that has no more room."""
-    full = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-    # The second are the words of NumPy, which has no number for it.
-    return isinstance(error, OSError) and (error.errno in full or " requested and " in str(error))
-
-
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary name beside `path` to write to; renamed to `path` when the block ends well.
 
     If the block raises, or the process dies, what was at `path` before is still there. The
-    temporary name has the suffix of `path`, which writers of pictures go by.
+    temporary name has the suffix of `path`, which writers of pictures go by, and begins with a
+    dot, by which `list_pictures` leaves out what a process that was killed has left.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError, OSError
-        With a sentence, if `path` cannot be written.
+        With a sentence, if `path` cannot be written or there is no room for it.
     """
     path = Path(path)
     check_place(path)
+    # Known before it is there, so that it is removed wherever Ctrl-C comes between.
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
-        )
-    except OSError as error:
-        raise type(error)(
-            f"cannot write {path} ({error.strerror}): choose another folder or change its rights"
-        ) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        # mkstemp makes files that only their owner can read.
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else _USUAL_RIGHTS)
+        _create(temporary, path)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
@@ -76,6 +59,28 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _create(temporary: Path, path: Path) -> None:
+    """An empty file with the rights of the one at `path`, if there is one."""
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise type(error)(
+            f"cannot write {path} ({error.strerror}): choose another folder or change its rights"
+        ) from None
+    if path.exists():
+        temporary.chmod(path.stat().st_mode & 0o777)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether it says that the disk is full or the file too large."""
+    if not isinstance(error, OSError):
+        return False
+    # NumPy has words and no number for it: "270000 requested and 2388 written".
+    return error.errno in _NO_ROOM or " requested and " in str(error)
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:

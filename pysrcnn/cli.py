@@ -4,14 +4,18 @@ Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
 import math
 import os
 import platform
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -47,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
             if not 1 <= options.threads <= most:
                 raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
             numba.set_num_threads(options.threads)
-        with kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)):
+        with (
+            _ended_in_order(),
+            kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)),
+        ):
             return options.run(options)
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
@@ -63,6 +70,19 @@ def main(arguments: list[str] | None = None) -> int:
 def _count(number: int, called: str) -> str:
     """ "1 picture", "2 pictures"."""
     return f"{number} {called}{'' if number == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM ends the process as an exception does, so that no half-written file is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    usual = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 def _complain(problem: object, code: int) -> int:

@@ -269,6 +269,9 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
 def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
     """The picture files in a folder, by name; also those in folders below it, if asked for.
 
+    Those whose names, or folders' names, begin with a dot are left out: they are what a process
+    that was killed was writing, previews and the like.
+
     Raises
     ------
     FileNotFoundError, NotADirectoryError
@@ -281,7 +284,7 @@ def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
     found = folder.rglob("*") if below else folder.iterdir()
-    paths = sorted(filter(_is_picture, found))
+    paths = sorted(p for p in found if _is_picture(p) and not _is_hidden(p.relative_to(folder)))
     if not paths:
         known = ", ".join(sorted(SUFFIXES))
         more = (
@@ -295,3 +298,7 @@ def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

@@ -57,7 +57,7 @@ def run(
     Raises
     ------
     KeyboardInterrupt
-        After the step during which Ctrl-C was pressed, with a checkpoint of it.
+        After the step during which Ctrl-C was pressed or SIGTERM came, with a checkpoint of it.
     ValueError
         If the log to go on with is damaged or of another training.
     FloatingPointError, OSError, ValueError
@@ -82,7 +82,7 @@ def run(
 
     losses = []
     begun, first, waited = time.perf_counter(), training.step, training.waited
-    with _ctrl_c_awaited() as stop, _reporter(training) as report, _saved(training, checkpoint):
+    with _end_awaited() as stop, _reporter(training) as report, _saved(training, checkpoint):
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
@@ -231,20 +231,22 @@ def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ctrl_c_awaited() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a step is never cut in two; a second Ctrl-C interrupts."""
+def _end_awaited() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that no step is cut in two; a second one does."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # signals are the main thread's
         return
-    usual = signal.getsignal(signal.SIGINT)
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number, frame):
         event.set()
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(number, usual[number])
 
-    signal.signal(signal.SIGINT, handle)
+    for number in usual:
+        signal.signal(number, handle)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)

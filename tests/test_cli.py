@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numba
@@ -803,7 +802,7 @@ def test_a_folder_that_may_not_be_written_to(bad, capsys, monkeypatch, command, 
     def refuse(*arguments, **options):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert run(*command.split()) == 1
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.startswith(f"pysrcnn: cannot write {name}")

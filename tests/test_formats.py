@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import re
-import tempfile
 import zipfile
 
 import numpy as np
@@ -435,10 +434,10 @@ def test_saving_to_where_nothing_can_be(tmp_path, parameters):
 
 
 def test_saving_without_the_rights(tmp_path, parameters, monkeypatch):
-    def refuse(**_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     words = "cannot write .*weights.npz .Permission denied.: choose another folder or change its"
     with pytest.raises(PermissionError, match=words):
         SRCNN.from_parameters(parameters).save(tmp_path / "weights.npz")

@@ -1,0 +1,348 @@
+"""Whatever ends a process, and whenever: each file it writes is the old one or the new one, whole.
+
+A process that has imported everything forks a child for each trial, so that a trial takes as long
+as the writing that it interrupts.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pysrcnn
+from pysrcnn import SRCNN, large, plots, runs
+from pysrcnn._files import written_whole
+from pysrcnn.cli import main
+from pysrcnn.model import load
+from pysrcnn.picture_files import PictureFile, write_picture_file
+from pysrcnn.pictures import list_pictures, write_picture
+from pysrcnn.scales import Networks
+from pysrcnn.train import Recipe, Training
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
+
+
+# --------------------------------------------------------- what is written, in one of two versions
+
+
+def picture_of(seed, *shape):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def network_of(seed):
+    """Of some size, so that writing it takes a while."""
+    network = SRCNN(9, 64, 5, 32, 5, seed=seed)
+    network.scale = 2
+    return network
+
+
+def prepare():
+    """What the functions below read, in the current folder."""
+    small = SRCNN(3, 4, 1, 4, 3, init="identity")
+    small.scale = 2
+    small.save("small.npz")
+    for seed in (0, 1):
+        write_picture(f"{seed}.png", picture_of(seed, 120, 150, 3))
+        write_picture(f"{seed}.tif", picture_of(seed, 150, 160, 3))
+        frames = [picture_of(seed + k, 40, 50, 3) for k in range(3)]
+        write_picture_file(f"{seed}.gif", PictureFile(frames, durations=[50, 60, 70]))
+        network_of(seed).save(f"{seed}.npz")
+        (Path(f"pictures{seed}")).mkdir()
+        write_picture(f"pictures{seed}/a.png", picture_of(seed, 40, 40, 3))
+
+
+def upscale(name, out, *more):
+    return main(["upscale", name, "-s", "2", "-m", "small.npz", "-o", out, *more])
+
+
+def by_bands(seed):
+    large.enlarge_tiff(f"{seed}.tif", "bands.tif", Networks("small.npz"), 2)
+
+
+def convert(suffix):
+    return lambda seed: main(["convert", f"{seed}.npz", f"weights{suffix}"])
+
+
+def table(seed):
+    folder = f"pictures{seed}"
+    return main(["evaluate", folder, "-s", "2", "-m", "small.npz", "--json", "table.json"])
+
+
+def train(seed):
+    """What a run writes, without its steps."""
+    pair = (np.zeros((1, 50, 50), np.float32), np.full((1, 50, 50), 0.5, np.float32))
+    training = Training(Recipe(sizes=(9, 5, 5), steps=1, seed=seed), [pair], scale=2)
+    head = {"recipe": training.recipe.as_dict()}
+    line = {"step": 1, "samples": 2, "loss": seed, "psnr": 30.0}
+    runs._write_log(Path("run.log"), head, [line])
+    runs._append(Path("run.log"), line | {"step": 2})
+    training.save("run.checkpoint")
+    training.result().save("run.npz")
+
+
+def plot(seed):
+    plots.filters(network_of(seed))
+    return main(["show", "filters", "-m", f"{seed}.npz", "-s", "2", "-o", "plot.png"])
+
+
+WRITERS = {
+    "png": lambda seed: upscale(f"{seed}.png", "out.png"),
+    "jpeg": lambda seed: upscale(f"{seed}.png", "out.jpg"),
+    "tiff": lambda seed: upscale(f"{seed}.tif", "out.tif"),
+    "gif": lambda seed: upscale(f"{seed}.gif", "out.gif"),
+    "webp": lambda seed: upscale(f"{seed}.gif", "out.webp"),
+    "page": lambda seed: upscale(f"{seed}.png", "page.png", "--compare"),
+    "npz": convert(".npz"),
+    "mat": convert(".mat"),
+    "safetensors": convert(".safetensors"),
+    "json": table,
+    "train": train,
+}
+with contextlib.suppress(ImportError):
+    import tifffile  # noqa: F401
+
+    WRITERS["bands"] = by_bands
+with contextlib.suppress(ImportError):
+    import onnx  # noqa: F401
+
+    WRITERS["onnx"] = convert(".onnx")
+with contextlib.suppress(ImportError):
+    import matplotlib
+
+    matplotlib.use("agg")
+    WRITERS["plot"] = plot
+
+
+def read(path):
+    """What is in a file, less the time at which it was written; raises if it is broken."""
+    content = path.read_bytes()
+    if path.suffix in (".npz", ".checkpoint"):
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: file[name].tobytes() for name in file.files}
+    if path.suffix == ".mat":
+        return load(path, 2).parameters["W1"].tobytes(), content[128:]
+    if path.suffix == ".html":
+        return re.sub(rb"\d+\.\d\d s", b"", content)
+    if path.suffix == ".log":
+        head, lines = runs.read_log(path)
+        return json.dumps(head), lines[0]  # to which others are added, line by line
+    return content
+
+
+# ------------------------------------------------------------------------------------ the processes
+
+HIDDEN = ".*"
+
+
+class Forks:
+    """A process without threads in which everything was done once; `start` forks it."""
+
+    def __init__(self, folder):
+        path = [os.fspath(Path(pysrcnn.__file__).resolve().parents[1])]
+        path += [os.fspath(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        one = {f"{name}_NUM_THREADS": "1" for name in ("NUMBA", "OPENBLAS", "OMP", "MKL")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "import test_kill; test_kill.serve()"], cwd=folder,
+            env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.folder = folder
+        assert self._answer() == "ready"
+
+    def _answer(self):
+        answer = self.process.stdout.readline().strip()
+        assert answer, "the process that forks has ended"
+        return answer
+
+    def start(self, **order):
+        """A child's process id. It does what `child` does with these arguments."""
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self._answer())
+
+    def wait(self):
+        """The exit code of the child."""
+        return int(self._answer())
+
+
+def serve():
+    """Do as `Forks` says: a line of JSON on standard input is a child, its end a line out."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    prepare()
+    for seed in (0, 1):
+        for name, write in WRITERS.items():
+            write(seed)
+            for path in Path().glob("*.*"):
+                if path.stem in ("out", "bands", "page", "weights", "table", "run", "plot"):
+                    Path(f"new{seed}", name).mkdir(parents=True, exist_ok=True)
+                    path.rename(Path(f"new{seed}", name, path.name))
+    assert len(os.listdir("/proc/self/task")) == 1
+    print("ready", file=answers)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = child(**json.loads(line))
+            except SystemExit as end:
+                code = end.code
+            except KeyboardInterrupt:
+                code = 130
+            except OSError as error:
+                print(f"OSError: {error}", file=sys.stderr)
+            finally:
+                for thread in threading.enumerate():  # as a process does that ends in order
+                    if thread is not threading.current_thread():
+                        thread.join()
+                os._exit(code)
+        print(pid, file=answers)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
+
+
+def child(folder, names=(), argv=None, most=None, bare=False, out=None):
+    """Write one version after the other for ever; or do a command once, with files up to `most`."""
+    for name in os.listdir():  # what is read is elsewhere
+        if not (Path(folder) / name).exists() and name[0] in "01ps":
+            os.symlink(Path.cwd() / name, Path(folder) / name)
+    os.chdir(folder)
+    if bare:  # as it was without `written_whole`
+        for module in (sys.modules[n] for n in list(sys.modules) if n.startswith("pysrcnn")):
+            if hasattr(module, "written_whole"):
+                module.written_whole = contextlib.nullcontext
+    if out:
+        handle = os.open(out, os.O_CREAT | os.O_WRONLY)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+    if most:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))
+    if argv:
+        return main(argv)
+    while True:
+        for seed in (0, 1):
+            for name in names:
+                code = WRITERS[name](seed)
+                if code:
+                    return code
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory):
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.process.stdin.close()
+    assert forks.process.wait(20) == 0
+
+
+def versions(forks, name):
+    return [
+        {path.name: read(path) for path in (forks.folder / f"new{seed}" / name).iterdir()}
+        for seed in (0, 1)
+    ]
+
+
+def broken(folder, old, new):
+    """The files there that are neither the one nor the other."""
+    found = []
+    for name in old:
+        path = folder / name
+        try:
+            if path.exists() and read(path) not in (old[name], new[name]):
+                found.append(name)
+        except Exception:
+            found.append(name)
+    return found
+
+
+def interrupt(forks, folder, name, number, delay, **more):
+    pid = forks.start(folder=os.fspath(folder), names=[name], **more)
+    time.sleep(delay)
+    os.kill(pid, number)
+    return forks.wait()
+
+
+# -------------------------------------------------------------------- killed, ended, out of room
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("trials", [3, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_kill_leaves_the_old_file_or_the_new_one(forks, tmp_path, name, trials):
+    old, new = versions(forks, name)
+    assert old.keys() == new.keys() and all(old[n] != new[n] for n in old)
+    rng = np.random.default_rng(list(name.encode()))
+    for _ in range(trials):
+        code = interrupt(forks, tmp_path, name, signal.SIGKILL, rng.uniform(0.01, 0.08))
+        assert code == -signal.SIGKILL
+        assert broken(tmp_path, old, new) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["png", "npz", "gif"])
+def test_the_kills_would_be_seen(forks, tmp_path, name):
+    """Files that are written where they are to be are broken before long."""
+    old, new = versions(forks, name)
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        interrupt(forks, tmp_path, name, signal.SIGKILL, rng.uniform(0.01, 0.08), bare=True)
+        if broken(tmp_path, old, new):
+            return
+    pytest.fail("no file was broken")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", ["png", "page", "npz"])
+@pytest.mark.parametrize("trials", [2, pytest.param(60, marks=pytest.mark.slow)])
+def test_an_end_in_order_leaves_no_temporary_file(forks, tmp_path, number, name, trials):
+    old, new = versions(forks, name)
+    rng = np.random.default_rng([number, *name.encode()])
+    for _ in range(trials):
+        code = interrupt(forks, tmp_path, name, number, rng.uniform(0.02, 0.08))
+        # Between two commands, which have ended by then, SIGTERM does what it usually does.
+        assert code in (128 + number, -signal.SIGTERM)
+        assert list(tmp_path.glob(HIDDEN)) == [] and broken(tmp_path, old, new) == []
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "gif", "webp", "page", "npz", "bands"])
+def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
+    if name not in WRITERS:
+        pytest.skip("what writes these is not installed")
+    _, new = versions(forks, name)
+    for file in new:
+        (tmp_path / file).write_bytes(b"old")
+    out = os.fspath(tmp_path / "said")
+    forks.start(folder=os.fspath(tmp_path), names=[name], most=1000, out=out)
+    code, said = forks.wait(), Path(out).read_text().splitlines()
+    assert code == 1
+    words = (
+        r"(pysrcnn|OSError): cannot write .* \((File too large|.* requested and .* written)\): make room on the disk or choose"
+    )
+    assert len(said) == 1 and re.match(words, said[0]), said
+    assert all((tmp_path / file).read_bytes() == b"old" for file in new)
+    assert list(tmp_path.glob(HIDDEN)) == []
+
+
+def test_what_a_kill_left_is_no_picture(tmp_path):
+    write_picture(tmp_path / "a.png", picture_of(0, 8, 8))
+    (tmp_path / "below" / ".previews").mkdir(parents=True)
+    for name in ("a.png", "below/b.png", "below/.previews/c.png"):
+        write_picture(tmp_path / name, picture_of(0, 8, 8))
+    with written_whole(tmp_path / "a_x3.png") as temporary:
+        temporary.write_bytes((tmp_path / "a.png").read_bytes()[:50])
+        assert temporary.parent == tmp_path
+        assert list_pictures(tmp_path) == [tmp_path / "a.png"]
+        both = list_pictures(tmp_path, below=True)
+    assert both == [tmp_path / "a.png", tmp_path / "below" / "b.png"]
+    hidden = tmp_path / "below" / ".previews"
+    assert list_pictures(hidden) == [hidden / "c.png"]  # which was asked for
