@@ -365,7 +365,7 @@ def test_the_same_seed_gives_the_same_weights(folder, pictures):
     assert not all(np.array_equal(a[name], c[name]) for name in a)
 
 
-def interrupted_once(function, call):
+def interrupted_once(function, call, by=signal.SIGINT):
     """`function`, except that at this call, counted from 1, the user presses Ctrl-C at its end."""
     calls = 0
 
@@ -374,7 +374,7 @@ def interrupted_once(function, call):
         calls += 1
         result = function(*arguments, **options)
         if calls == call:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(by)
         return result
 
     return wrapper
@@ -414,6 +414,16 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     ] * 2
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_training_that_is_terminated_writes_a_checkpoint(folder, pictures, capsys, monkeypatch):
+    usual = signal.getsignal(signal.SIGTERM)
+    step = interrupted_once(Muon.step, 4, signal.SIGTERM)
+    monkeypatch.setattr(Muon, "step", step)
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
+    assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
+    assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
+    assert signal.getsignal(signal.SIGTERM) == usual
 
 
 def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsys, monkeypatch):
