@@ -5,7 +5,9 @@ as the writing that it interrupts.
 """
 
 import contextlib
+import gc
 import io
+import itertools
 import json
 import os
 import re
@@ -20,7 +22,7 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import SRCNN, large, plots, runs
+from pysrcnn import SRCNN, large, runs
 from pysrcnn._files import written_whole
 from pysrcnn.cli import main
 from pysrcnn.model import load
@@ -57,6 +59,7 @@ def prepare():
         frames = [picture_of(seed + k, 40, 50, 3) for k in range(3)]
         write_picture_file(f"{seed}.gif", PictureFile(frames, durations=[50, 60, 70]))
         network_of(seed).save(f"{seed}.npz")
+        SRCNN(3, 2, 1, 2, 3, seed=seed).save(f"few{seed}.npz")
         (Path(f"pictures{seed}")).mkdir()
         write_picture(f"pictures{seed}/a.png", picture_of(seed, 40, 40, 3))
 
@@ -91,8 +94,7 @@ def train(seed):
 
 
 def plot(seed):
-    plots.filters(network_of(seed))
-    return main(["show", "filters", "-m", f"{seed}.npz", "-s", "2", "-o", "plot.png"])
+    return main(["show", "filters", "-m", f"few{seed}.npz", "-s", "2", "-o", "plot.png"])
 
 
 WRITERS = {
@@ -165,10 +167,11 @@ class Forks:
         return answer
 
     def start(self, **order):
-        """A child's process id. It does what `child` does with these arguments."""
+        """A child, which does what `child` says: its process id, and seconds that a round takes."""
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return int(self._answer())
+        pid, seconds = self._answer().split()
+        return int(pid), float(seconds)
 
     def wait(self):
         """The exit code of the child."""
@@ -188,13 +191,14 @@ def serve():
                     Path(f"new{seed}", name).mkdir(parents=True, exist_ok=True)
                     path.rename(Path(f"new{seed}", name, path.name))
     assert len(os.listdir("/proc/self/task")) == 1
+    gc.freeze()  # or each child would begin with a copy of all
     print("ready", file=answers)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                code = child(**json.loads(line))
+                code = child(answers, **json.loads(line))
             except SystemExit as end:
                 code = end.code
             except KeyboardInterrupt:
@@ -206,36 +210,35 @@ def serve():
                     if thread is not threading.current_thread():
                         thread.join()
                 os._exit(code)
-        print(pid, file=answers)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
 
 
-def child(folder, names=(), argv=None, most=None, bare=False, out=None):
-    """Write one version after the other for ever; or do a command once, with files up to `most`."""
-    for name in os.listdir():  # what is read is elsewhere
-        if not (Path(folder) / name).exists() and name[0] in "01ps":
-            os.symlink(Path.cwd() / name, Path(folder) / name)
+def child(answers, folder, name, most=None, bare=False, said=None):
+    """Write one version after the other for ever, in files of at most `most` bytes."""
+    for given in os.listdir():
+        if not (Path(folder) / given).exists() and not given.startswith("new"):
+            os.symlink(Path.cwd() / given, Path(folder) / given)
     os.chdir(folder)
-    if bare:  # as it was without `written_whole`
-        for module in (sys.modules[n] for n in list(sys.modules) if n.startswith("pysrcnn")):
+    if bare:  # as if there were no `written_whole`
+        for module in [m for n, m in sys.modules.items() if n.startswith("pysrcnn")]:
             if hasattr(module, "written_whole"):
                 module.written_whole = contextlib.nullcontext
-    if out:
-        handle = os.open(out, os.O_CREAT | os.O_WRONLY)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
+    if said:
+        os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), 2)
     if most:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, -1))
-    if argv:
-        return main(argv)
-    while True:
+        print(os.getpid(), 0, file=answers)
+        return WRITERS[name](0)
+    for k in itertools.count():
+        began = time.perf_counter()
         for seed in (0, 1):
-            for name in names:
-                code = WRITERS[name](seed)
-                if code:
-                    return code
+            code = WRITERS[name](seed)
+            if code:
+                return code
+        if k == 0:  # both versions have been there, and more are to come
+            print(os.getpid(), time.perf_counter() - began, file=answers)
 
 
 @pytest.fixture(scope="module")
@@ -266,9 +269,10 @@ def broken(folder, old, new):
     return found
 
 
-def interrupt(forks, folder, name, number, delay, **more):
-    pid = forks.start(folder=os.fspath(folder), names=[name], **more)
-    time.sleep(delay)
+def interrupt(forks, folder, name, number, rng, **more):
+    """Send a signal to a child at a random moment of the next round: its exit code."""
+    pid, seconds = forks.start(folder=os.fspath(folder), name=name, **more)
+    time.sleep(rng.uniform(0, seconds))
     os.kill(pid, number)
     return forks.wait()
 
@@ -283,7 +287,7 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(forks, tmp_path, name, trials
     assert old.keys() == new.keys() and all(old[n] != new[n] for n in old)
     rng = np.random.default_rng(list(name.encode()))
     for _ in range(trials):
-        code = interrupt(forks, tmp_path, name, signal.SIGKILL, rng.uniform(0.01, 0.08))
+        code = interrupt(forks, tmp_path, name, signal.SIGKILL, rng)
         assert code == -signal.SIGKILL
         assert broken(tmp_path, old, new) == []
 
@@ -295,7 +299,7 @@ def test_the_kills_would_be_seen(forks, tmp_path, name):
     old, new = versions(forks, name)
     rng = np.random.default_rng(0)
     for _ in range(500):
-        interrupt(forks, tmp_path, name, signal.SIGKILL, rng.uniform(0.01, 0.08), bare=True)
+        interrupt(forks, tmp_path, name, signal.SIGKILL, rng, bare=True)
         if broken(tmp_path, old, new):
             return
     pytest.fail("no file was broken")
@@ -308,7 +312,7 @@ def test_an_end_in_order_leaves_no_temporary_file(forks, tmp_path, number, name,
     old, new = versions(forks, name)
     rng = np.random.default_rng([number, *name.encode()])
     for _ in range(trials):
-        code = interrupt(forks, tmp_path, name, number, rng.uniform(0.02, 0.08))
+        code = interrupt(forks, tmp_path, name, number, rng)
         # Between two commands, which have ended by then, SIGTERM does what it usually does.
         assert code in (128 + number, -signal.SIGTERM)
         assert list(tmp_path.glob(HIDDEN)) == [] and broken(tmp_path, old, new) == []
@@ -321,9 +325,9 @@ def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     _, new = versions(forks, name)
     for file in new:
         (tmp_path / file).write_bytes(b"old")
-    out = os.fspath(tmp_path / "said")
-    forks.start(folder=os.fspath(tmp_path), names=[name], most=1000, out=out)
-    code, said = forks.wait(), Path(out).read_text().splitlines()
+    said = os.fspath(tmp_path / "said")
+    forks.start(folder=os.fspath(tmp_path), name=name, most=1000, said=said)
+    code, said = forks.wait(), Path(said).read_text().splitlines()
     assert code == 1
     words = (
         r"(pysrcnn|OSError): cannot write .* \((File too large|.* requested and .* written)\): make room on the disk or choose"
