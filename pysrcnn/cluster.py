@@ -1,6 +1,6 @@
 """Calls of a function on the workers of a Dask cluster, a bounded number of them at a time.
 
-``pip install "pysrcnn[dask]"`` has what this needs, on the workers' machines too.
+``pip install ".[dask]"`` has what this needs, on the workers' machines too.
 """
 
 import asyncio
@@ -49,7 +49,8 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
         import distributed
     except ImportError:
         raise ModuleNotFoundError(
-            'a cluster needs Dask, which is not installed: pip install "pysrcnn[dask]"'
+            'a cluster needs Dask, which is not installed: pip install ".[dask]" in the clone of '
+            "pysrcnn"
         ) from None
     with _quiet():
         try:

@@ -329,9 +329,8 @@ def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     forks.start(folder=os.fspath(tmp_path), name=name, most=1000, said=said)
     code, said = forks.wait(), Path(said).read_text().splitlines()
     assert code == 1
-    words = (
-        r"(pysrcnn|OSError): cannot write .* \((File too large|.* requested and .* written)\): make room on the disk or choose"
-    )
+    reason = r"(File too large|.* requested and .* written)"
+    words = rf"(pysrcnn|OSError): cannot write .* \({reason}\): make room on the disk or choose"
     assert len(said) == 1 and re.match(words, said[0]), said
     assert all((tmp_path / file).read_bytes() == b"old" for file in new)
     assert list(tmp_path.glob(HIDDEN)) == []

@@ -7,7 +7,6 @@ import os
 import pickle
 import struct
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -354,12 +353,15 @@ def test_nothing_comes_in(here, capfd, monkeypatch):
 
 
 def test_no_right_to_write(here, capfd, monkeypatch):
-    def refuse(*arguments, **options):
-        raise PermissionError(errno.EACCES, "Permission denied")
+    def refuse(path, flags, *rest, usual=os.open, **options):
+        if flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return usual(path, flags, *rest, **options)
 
     before = names(here)
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
-    assert main(["upscale", "good.png", "-s", "2", "-o", "a.png"]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert main(["upscale", "good.png", "-s", "2", "-o", "a.png"]) == 1
     message = "cannot write a.png (Permission denied): choose another folder or change its rights"
     assert said(capfd) == [f"pysrcnn: {message}"]
     assert names(here) == before
