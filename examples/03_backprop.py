@@ -129,9 +129,13 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # %% [markdown]
 # ## The convolution
 #
-# With the patches as columns it is a matrix product (walkthrough 2): $\text{out} = W \cdot
-# \text{cols} + b$, or, element by element, $\text{out}_{op} = \sum_k W_{ok} \, \text{cols}_{kp} +
-# b_o$, for filter $o$ and place $p$.
+# With the patches as columns it is a matrix product (walkthrough 2), for filter $o$ and place
+# $p$:
+#
+# $$
+# \text{out} = W \cdot \text{cols} + b, \qquad
+# \text{out}_{op} = \sum_k W_{ok} \, \text{cols}_{kp} + b_o.
+# $$
 #
 # The bias $b_o$ is added at all places. Moving it by a little moves all of $\text{out}_{op}$ in
 # row $o$, and the effects add up. The weight $W_{ok}$ appears in row $o$ at each place $p$, with
@@ -139,12 +143,18 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # $o$, with $W_{ok}$ as its factor:
 #
 # $$
-# db_o = \sum_p \text{dout}_{op}, \qquad dW_{ok} = \sum_p \text{dout}_{op} \, \text{cols}_{kp},
-# \qquad d\text{cols}_{kp} = \sum_o W_{ok} \, \text{dout}_{op}.
+# db_o = \sum_p \text{dout}_{op}, \qquad
+# dW_{ok} = \sum_p \text{dout}_{op} \, \text{cols}_{kp}, \qquad
+# d\text{cols}_{kp} = \sum_o W_{ok} \, \text{dout}_{op}.
 # $$
 #
-# The last two are matrix products again: $dW = \text{dout} \cdot \text{cols}^T$ and $d\text{cols}
-# = W^T \cdot \text{dout}$. If you forget which one is transposed: only one way do the shapes fit.
+# The last two are matrix products again:
+#
+# $$
+# dW = \text{dout} \cdot \text{cols}^T, \qquad d\text{cols} = W^T \cdot \text{dout}.
+# $$
+#
+# If you forget which one is transposed: only one way do the shapes fit.
 
 # %%
 x, w, b = rng.normal(size=(1, 2, 6, 6)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)
@@ -365,15 +375,17 @@ print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['centr
 #
 # - *Too large* a step measures the slope of a chord and not of the curve. By Taylor's series,
 #   $\frac{L(h) - L(-h)}{2h} = L' + \frac{h^2}{6} L^{(3)} + \dots$: the error grows as $h^2$.
-# One-sided,   $\frac{L(h) - L(0)}{h} = L' + \frac{h}{2} L'' + \dots$ is much worse: it grows as
-# $h$.
+#   One-sided, $\frac{L(h) - L(0)}{h} = L' + \frac{h}{2} L'' + \dots$ is much worse: it grows as
+#   $h$.
 # - *Too small* a step subtracts two nearly equal numbers. Each is rounded, and off by about
 #   $\epsilon = 2 \cdot 10^{-16}$ times its size; divided by $2h$, that is an error of about
-# $\epsilon / h$.
+#   $\epsilon / h$.
 #
-# The sum $\epsilon / h + h^2$ is least where both are about equal, at $h \approx \epsilon^{1/3}
-# \approx 6 \cdot 10^{-6}$, and is then some $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. A sum of
-# many numbers is rounded more than once, so do not expect better than $10^{-9}$. A real mistake,
+# The sum $\epsilon / h + h^2$ is least where both are about equal, near
+# $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$. There it is some
+# $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. A sum of many numbers is rounded more than once, and
+# gradients are not all of size 1, so do not expect better than $10^{-9}$.
+# A real mistake,
 # a forgotten factor or a flipped filter, is mostly off by as much as the gradient itself. And in
 # float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64, whatever you
 # train in.
