@@ -99,8 +99,8 @@ def check(name, derived, numerical):
 # ## The loss
 #
 # $$
-# L = \frac1n \sum_i (p_i - t_i)^2, \qquad \frac{\partial L}{\partial p_i} = \frac{2}{n} (p_i -
-# t_i)
+# L = \frac1n \sum_i (p_i - t_i)^2, \qquad
+# \frac{\partial L}{\partial p_i} = \frac{2}{n} (p_i - t_i)
 # $$
 #
 # for the prediction $p$ and the target $t$: only one term of the sum contains $p_i$.
@@ -384,11 +384,10 @@ print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['centr
 # The sum $\epsilon / h + h^2$ is least where both are about equal, near
 # $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$. There it is some
 # $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. A sum of many numbers is rounded more than once, and
-# gradients are not all of size 1, so do not expect better than $10^{-9}$.
-# A real mistake,
-# a forgotten factor or a flipped filter, is mostly off by as much as the gradient itself. And in
-# float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64, whatever you
-# train in.
+# gradients are not all of size 1, so do not expect better than $10^{-9}$. A
+# real mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient
+# itself. And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in
+# float64, whatever you train in.
 #
 # <details><summary>
 # <b>Question.</b> Move a single weight, and not all: how does the error of central differences

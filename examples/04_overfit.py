@@ -207,8 +207,8 @@ plot(curves, "close to the largest learning rate")
 # Eq. 5 of the paper: do not take the step itself, but a *velocity*, to which each step adds.
 #
 # $$
-# \Delta \leftarrow 0.9\,\Delta - \eta\,\frac{\partial L}{\partial W}, \quad W \leftarrow W +
-# \Delta
+# \Delta \leftarrow 0.9\,\Delta - \eta\,\frac{\partial L}{\partial W}, \quad
+# W \leftarrow W + \Delta
 # $$
 #
 # Where the gradients of successive steps agree, they add up, to ten times a step: the sum of
