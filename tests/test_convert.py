@@ -23,29 +23,42 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-from test_formats import parameters_of
+from samples import (
+    GOOD,
+    NAMES,
+    WEIGHTS,
+    call,
+    config_of,
+    convolution,
+    dictionary,
+    function,
+    headed,
+    keras_file,
+    named,
+    number,
+    one_after_another,
+    parameters_of,
+    safe,
+    state,
+    strides_of,
+    tensor,
+    text,
+    together,
+    whole_file,
+    write_or_skip,
+    zipped,
+)
 
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
 from pysrcnn.formats import READABLE, WRITABLE, layers, read_weights, write_npz, write_weights
 
 SIZES, FILTERS = (5, 1, 3), (4, 5)
-NAMES = ("conv1", "conv2", "conv3")
 
 
 @pytest.fixture
 def parameters():
     return parameters_of(SIZES, FILTERS, 1)
-
-
-def named(parameters, names=NAMES, reverse=False):
-    """{"conv1.weight": ..., "conv1.bias": ..., ...}"""
-    tensors = {}
-    for k, name in enumerate(names, 1):
-        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = (
-            parameters[f"{kind}{k}"] for kind in "WB"
-        )
-    return dict(reversed(tensors.items())) if reverse else tensors
 
 
 def is_read(path, parameters):
@@ -66,78 +79,6 @@ def is_refused(path, words):
 
 
 # ----------------------------------------------------------------------- PyTorch, put together here
-
-
-def text(x):
-    return b"X" + struct.pack("<I", len(x.encode())) + x.encode()
-
-
-def number(x):
-    return b"J" + struct.pack("<i", x)
-
-
-def together(*parts):
-    return b"(" + b"".join(parts) + b"t"
-
-
-def function(module, name):
-    return f"c{module}\n{name}\n".encode()
-
-
-def call(module, name, *arguments):
-    return function(module, name) + together(*arguments) + b"R"
-
-
-def tensor(key, count, shape, strides, offset=0, kind="FloatStorage", legacy=False):
-    parts = [text("storage"), function("torch", kind), text(str(key)), text("cpu"), number(count)]
-    storage = together(*parts, *([b"N"] if legacy else [])) + b"Q"
-    sizes, steps = (together(*map(number, x)) for x in (shape, strides))
-    hooks = call("collections", "OrderedDict")
-    return call(
-        "torch._utils", "_rebuild_tensor_v2", storage, number(offset), sizes, steps, b"\x89", hooks
-    )
-
-
-def dictionary(**values):
-    """OrderedDict([...]) with an attribute, as `state_dict()` is pickled."""
-    items = b"".join(text(name) + value for name, value in values.items())
-    metadata = b"}(" + text("_metadata") + call("collections", "OrderedDict") + b"u"
-    return call("collections", "OrderedDict") + b"(" + items + b"u" + metadata + b"b"
-
-
-def strides_of(array):
-    return [n // array.itemsize for n in array.strides]
-
-
-def state(tensors, legacy=False, kind="FloatStorage"):
-    """(pickle without head and end, storages)"""
-    items = {
-        name: tensor(k, array.size, array.shape, strides_of(array), 0, kind, legacy)
-        for k, (name, array) in enumerate(tensors.items())
-    }
-    return dictionary(**items), [array.ravel("K").tobytes() for array in tensors.values()]
-
-
-def zipped(content, storages=(), folder="archive", compression=zipfile.ZIP_STORED, order=None):
-    """The bytes of a .pth as PyTorch writes them since 1.6."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
-        archive.writestr(f"{folder}/data.pkl", b"\x80\x02" + content + b".")
-        if order:
-            archive.writestr(f"{folder}/byteorder", order)
-        for k, storage in enumerate(storages):
-            archive.writestr(f"{folder}/data/{k}", storage)
-        archive.writestr(f"{folder}/version", "3\n")
-    return file.getvalue()
-
-
-def one_after_another(content, storages=(), order="<"):
-    """The bytes of a .pth as older versions write them."""
-    magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
-    system = pickle.dumps({"protocol_version": 1001, "little_endian": order == "<"}, 2)
-    keys = pickle.dumps([str(k) for k in range(len(storages))], 2)
-    head = magic + pickle.dumps(1001, 2) + system + b"\x80\x02" + content + b"." + keys
-    return head + b"".join(struct.pack(f"{order}q", len(s) // 4) + s for s in storages)
 
 
 NAMINGS = [
@@ -485,22 +426,6 @@ def test_archives_that_overlap_themselves(tmp_path, parameters):
 # ------------------------------------------------------------------------------------- safetensors
 
 
-def safe(tensors, dtype="F32", **changes):
-    """The bytes of a .safetensors, by the definition of the format."""
-    header, data = {}, b""
-    for name, array in tensors.items():
-        end = len(data) + array.nbytes
-        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [len(data), end]}
-        data += array.tobytes()
-    for name, change in changes.items():
-        header[name.replace("_", ".")] |= change
-    return headed(json.dumps(header).encode(), data)
-
-
-def headed(header, data=b""):
-    return struct.pack("<Q", len(header)) + header + data
-
-
 @pytest.mark.parametrize("names", NAMINGS, ids=lambda n: n[0])
 def test_safetensors_of_all_namings(tmp_path, parameters, names):
     tensors = dict(sorted(named(parameters, names).items()))  # their library sorts them
@@ -611,14 +536,14 @@ def test_pytorch_itself(tmp_path, parameters):
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.zeros(1, 1, 20, 20)).sum().backward()
     optimizer.step()
-    for state in (
+    for saved in (
         model.state_dict(),
         torch.nn.DataParallel(model).state_dict(),
         dict(model.named_parameters()),
         {"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict()},
     ):
         for zip_file in (True, False):
-            torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=zip_file)
+            torch.save(saved, tmp_path / "a.pth", _use_new_zipfile_serialization=zip_file)
             is_read(tmp_path / "a.pth", wanted)
     # As one uses them: the same picture, but for the edge.
     x = np.random.default_rng(0).random((1, 1, 20, 20), np.float32)
@@ -631,56 +556,7 @@ def test_pytorch_itself(tmp_path, parameters):
 # ------------------------------------------------------------------------------------------- Keras
 
 
-def keras_file(path, parameters, style, config=None, names=("conv2d", "conv2d_1", "conv2d_2")):
-    """A file as Keras 2 ("saved", "weights") or Keras 3 ("new") writes it by h5py."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w") as file:
-        root = file.create_group("model_weights") if style == "saved" else file
-        if config:
-            file.attrs["model_config"] = json.dumps(config)
-        if style == "saved":
-            file["optimizer_weights/adam/iterations:0"] = np.int64(3)
-        if style != "new":
-            root.attrs["layer_names"] = np.array([name.encode() for name in names])
-            root.attrs["backend"] = b"tensorflow"
-        for k, name in enumerate(names, 1):
-            w, b = parameters[f"W{k}"].transpose(2, 3, 1, 0), parameters[f"B{k}"]
-            places = [f"{name}/{name}/kernel:0", f"{name}/{name}/bias:0"]
-            if style == "new":
-                places = [f"layers/{name}/vars/0", f"layers/{name}/vars/1"]
-            else:
-                root.create_group(name).attrs["weight_names"] = [p.encode() for p in places]
-            root[places[0]], root[places[1]] = w, b
-        if style == "new":
-            file.create_group("vars")
-            file.create_group("layers/input_layer/vars")
-    return path
-
-
 STYLES = pytest.mark.parametrize("style", ["saved", "weights", "new"])
-CONVOLUTION = {"strides": [1, 1], "dilation_rate": [1, 1], "groups": 1, "padding": "same"}
-
-
-def config_of(*layers, model="Sequential"):
-    layers = [layer if isinstance(layer, tuple) else (layer, {}) for layer in layers]
-    layers = [{"class_name": kind, "config": options} for kind, options in layers]
-    return {"class_name": model, "config": {"name": "srcnn", "layers": layers}}
-
-
-def convolution(activation="relu", **options):
-    return "Conv2D", {**CONVOLUTION, "activation": activation, **options}
-
-
-GOOD = [
-    config_of("InputLayer", convolution(), convolution(), convolution("linear")),
-    config_of(convolution(), convolution(), convolution("relu"), model="Functional"),
-    config_of(
-        *(convolution("linear"), ("Activation", {"activation": "relu"})),
-        *(convolution("linear"), ("ReLU", {"max_value": None}), convolution("linear")),
-    ),
-    {"class_name": "Sequential", "config": [{"class_name": n, "config": o} for n, o in
-     [convolution(), convolution(), convolution("linear")]]},
-]  # fmt: skip
 
 
 @STYLES
@@ -856,8 +732,8 @@ def test_onnx_chains(tmp_path, parameters, options):
 
 def test_onnx_tensors_in_other_places(tmp_path, parameters):
     def constants(model, onnx):
-        for tensor in list(model.graph.initializer):
-            node = onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)
+        for constant in list(model.graph.initializer):
+            node = onnx.helper.make_node("Constant", [], [constant.name], value=constant)
             model.graph.node.insert(0, node)
         del model.graph.initializer[:]
 
@@ -947,13 +823,6 @@ def test_onnx_runtime_computes_the_same(tmp_path, sizes, filters, c):
 
 
 # ------------------------------------------------------------------------- what all formats share
-
-
-def write_or_skip(path, parameters, card=None):
-    if path.suffix == ".onnx":
-        pytest.importorskip("onnx")
-    write_weights(path, parameters, card or {})
-    return path
 
 
 @pytest.mark.parametrize("c", [1, 3])
@@ -1091,31 +960,7 @@ def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
 # ------------------------------------------------------------------------------- damage, at random
 
 
-def whole_file(folder, kind, parameters):
-    """A good file of each kind."""
-    suffix = kind.split("-")[-1]
-    path = folder / f"whole.{suffix}"
-    if kind == "pth":
-        path.write_bytes(zipped(*state(named(parameters))))
-    elif kind == "legacy-pth":
-        path.write_bytes(one_after_another(*state(named(parameters), legacy=True)))
-    elif kind == "packed-mat":
-        write_weights(path, parameters, {})
-        arrays = {n: a for n, a in scipy.io.loadmat(path).items() if n[0] != "_"}
-        scipy.io.savemat(path, arrays, do_compression=True)
-    elif kind.endswith("h5"):
-        keras_file(path, parameters, kind.split("-")[0], GOOD[0])
-    else:
-        write_or_skip(path, parameters, {"scale": 3})
-    return path
-
-
-KINDS = [
-    "npz", "mat", "packed-mat", "safetensors", "onnx", "pth", "legacy-pth", "saved-h5", "new-h5",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WEIGHTS)
 def test_truncated_files(tmp_path, parameters, kind):
     path = whole_file(tmp_path, kind, parameters)
     content = path.read_bytes()
@@ -1129,7 +974,7 @@ def test_truncated_files(tmp_path, parameters, kind):
             assert length > 0.9 * len(content) and kind[-3:] in ("-h5", "mat", "nnx")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WEIGHTS)
 def test_mutated_files(tmp_path, parameters, kind):
     """A few hundred files of each kind with some bytes changed, lost or doubled."""
     path = whole_file(tmp_path, kind, parameters)

@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.io
+from samples import parameters_of
 from scipy.ndimage import correlate
 
 from pysrcnn import SRCNN, kernels, load, reference
@@ -19,19 +20,6 @@ from pysrcnn._files import written_whole
 from pysrcnn.formats import read_weights, write_npz
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
-
-
-def parameters_of(sizes, filters, c, seed=0):
-    """A known network, no two values alike, all exact in float32."""
-    rng = np.random.default_rng(seed)
-    channels = (c, *filters, c)
-    parameters = {}
-    for k, f in enumerate(sizes, 1):
-        inputs, outputs = channels[k - 1], channels[k]
-        w = rng.normal(0, np.sqrt(2 / (inputs * f * f)), (outputs, inputs, f, f))
-        parameters[f"W{k}"] = w.astype(np.float32)
-        parameters[f"B{k}"] = rng.normal(0, 0.1, outputs).astype(np.float32)
-    return parameters
 
 
 @pytest.fixture

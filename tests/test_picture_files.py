@@ -6,51 +6,37 @@ and timing are compared with what was put in.
 
 import errno
 import gc
-import io
 import os
 import struct
-import zlib
 
 import numpy as np
 import pytest
+from samples import (
+    DEEP,
+    FRAMES,
+    GREY,
+    HIGH,
+    LA,
+    MAKER,
+    RGB,
+    RGBA,
+    SRGB,
+    TAKEN,
+    TIMES,
+    WIDE,
+    animation,
+    chunk,
+    encoded,
+    exif_of,
+    png,
+)
 
 from pysrcnn import _exif, deep
 from pysrcnn.picture_files import PictureFile, kind_of, read_picture_file, write_picture_file
 
 Image = pytest.importorskip("PIL.Image")
-ImageCms = pytest.importorskip("PIL.ImageCms")
 
-RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (7, 9), dtype=np.uint8)
-RGB = RNG.integers(0, 256, (7, 9, 3), dtype=np.uint8)
-RGBA = RNG.integers(0, 256, (7, 9, 4), dtype=np.uint8)
-LA = RGBA[:, :, [0, 3]]
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PROFILES = {space: SRGB[:16] + space + SRGB[20:] for space in (b"RGB ", b"GRAY", b"CMYK")}
-MAKER, TAKEN, WIDE, HIGH = 0x010F, 0x9003, 0xA002, 0xA003
-
-
-def exif_of(orientation=1, size=(9, 7)):
-    exif = Image.Exif()
-    exif[0x0112], exif[MAKER] = orientation, "Maker"
-    exif.get_ifd(0x8769).update({TAKEN: "2020:01:02 03:04:05", WIDE: size[0], HIGH: size[1]})
-    return exif
-
-
-def encoded(picture, form, mode=None, **options):
-    """The bytes of a file with these pixels."""
-    if isinstance(picture, np.ndarray):
-        small = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 2
-        picture = Image.fromarray(picture) if not small else la(picture)
-    if mode:
-        picture = picture.convert(mode)
-    out = io.BytesIO()
-    picture.save(out, form, **options)
-    return out.getvalue()
-
-
-def la(array):
-    return Image.frombytes("LA", array.shape[1::-1], np.ascontiguousarray(array).tobytes())
 
 
 def read(content):
@@ -60,20 +46,6 @@ def read(content):
 def same(frame, wanted):
     assert frame.dtype == wanted.dtype and frame.shape == wanted.shape
     return np.array_equal(frame, wanted)
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(samples, bits, colour, *more):
-    """A PNG file of big-endian samples (H, W * channels), which Pillow would not write so."""
-    height = len(samples)
-    width = samples.shape[1] // {0: 1, 2: 3, 4: 2, 6: 4}[colour]
-    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    body = chunk(b"IHDR", header) + b"".join(more) + chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
 
 # ------------------------------------------------------------------------------------------ pixels
@@ -325,17 +297,6 @@ def test_transparency_is_refused_not_lost(tmp_path, suffix, frame):
 
 # -------------------------------------------------------------------------------------- animations
 
-FRAMES = [RNG.integers(0, 4, (7, 9, 3), dtype=np.uint8) * 80 for _ in range(4)]
-TIMES = [100, 250, 40, 1000]
-
-
-def animation(form, frames=FRAMES, loop=0, **options):
-    pictures = [Image.fromarray(frame) for frame in frames]
-    more = {"lossless": True} if form == "WEBP" else {}
-    more |= {} if loop is None else {"loop": loop}
-    more |= {"save_all": True, "append_images": pictures[1:], "duration": TIMES, **options}
-    return encoded(pictures[0], form, **more)
-
 
 def timing(path):
     with Image.open(path) as picture:
@@ -438,7 +399,6 @@ def test_a_gif_says_what_it_cannot_hold(tmp_path):
 
 # ------------------------------------------------------------------------------------- deep colour
 
-DEEP = RNG.integers(0, 65536, (7, 9, 4), dtype=np.uint16)
 CHANNELS = {2: (DEEP[..., :3], 2), 4: (DEEP[..., [0, 3]], 4), 6: (DEEP, 6)}
 
 
