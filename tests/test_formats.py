@@ -257,6 +257,30 @@ def test_values_beyond_float32_are_not_finite_either(tmp_path, parameters):
         load(tmp_path / "huge.npz")
 
 
+@pytest.mark.filterwarnings("error")
+def test_signalling_nan_is_refused_without_a_warning(tmp_path, parameters):
+    parameters["W1"] = parameters["W1"].astype(np.float64)
+    parameters["W1"].view(np.uint64)[0] = 0x7FF0000000000001
+    write_npz(tmp_path / "nan.npz", parameters, {})
+    with pytest.raises(ValueError, match="nan.npz: W1 holds values that are not finite"):
+        load(tmp_path / "nan.npz")
+
+
+@pytest.mark.filterwarnings("error")
+def test_shapes_beyond_all_numbers_are_refused_without_a_warning(tmp_path, parameters):
+    write_npz(tmp_path / "a.npz", parameters, {})
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    shape, huge = b"(4, 1, 5, 5), }" + 6 * b" ", b"(%d, 1, 5, 5), }" % (2**64 - 1)
+    assert shape in parts["W1.npy"]
+    parts["W1.npy"] = parts["W1.npy"].replace(shape, huge.ljust(len(shape)))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="a.npz is damaged or not an .npz file of weights"):
+        load(tmp_path / "a.npz")
+
+
 def test_two_channels_are_refused(tmp_path):
     write_npz(tmp_path / "two.npz", parameters_of((3, 1, 3), (4, 3), 2), {})
     with pytest.raises(ValueError, match="of the network are 2 and 2, wanted 1 and 1"):

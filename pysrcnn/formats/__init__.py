@@ -85,7 +85,8 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     reader, kind = _READERS[path.suffix.lower()]
     content = _content(path)
     try:
-        parameters, card = reader(content, path)
+        with np.errstate(all="ignore"):  # in sizes that are damaged
+            parameters, card = reader(content, path)
     except (Refused, ModuleNotFoundError):
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own

@@ -188,7 +188,7 @@ def check(parameters: Arrays, path: Path) -> None:
                 raise Refused(
                     f"{path}: {name} is {shown(str(array.dtype))}, wanted float32 or float64"
                 )
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 finite = np.isfinite(array.astype(np.float32)).all()
             if not finite:
                 raise Refused(f"{path}: {name} holds values that are not finite in float32")
