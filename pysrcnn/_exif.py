@@ -4,6 +4,7 @@ EXIF is a TIFF file without pixels. The tags are changed in place, byte by byte,
 moved: makers' notes point into the block by offsets that nobody else can correct.
 """
 
+import contextlib
 import struct
 import warnings
 
@@ -24,27 +25,30 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
     order = {b"II": "<", b"MM": ">"}.get(bytes(block[:2]))
     if order is None:
         return exif
-    try:
-        (first,) = struct.unpack_from(order + "I", block, 4)
-        more = _change(block, order, first, {ORIENTATION: 1})
-        if more:
-            _change(block, order, more, {WIDTH: width, HEIGHT: height})
-    except struct.error:  # an offset beyond the end
-        return exif
+    more = _change(block, order, 4, {ORIENTATION: 1})
+    if more:
+        _change(block, order, more, {WIDTH: width, HEIGHT: height})
     return exif[:start] + bytes(block)
 
 
-def _change(block: bytearray, order: str, offset: int, values: dict[int, int]) -> int | None:
-    """Set these tags of the directory at `offset`, if they are there; where more tags are."""
-    (count,) = struct.unpack_from(order + "H", block, offset)
+def _change(block: bytearray, order: str, pointer: int, values: dict[int, int]) -> int | None:
+    """Set these tags of the directory that is pointed to, if they are there.
+
+    Returns where the pointer to more tags is. At a place beyond the end, it stops.
+    """
     more = None
-    for at in range(offset + 2, offset + 2 + 12 * count, 12):
-        tag, kind, number = struct.unpack_from(order + "HHI", block, at)
-        if tag == POINTER_TO_MORE:
-            (more,) = struct.unpack_from(order + "I", block, at + 8)
-        elif tag in values and number == 1 and kind in (_SHORT, _LONG):
-            value = values[tag] if kind == _LONG else min(values[tag], 65535)
-            struct.pack_into(order + ("I" if kind == _LONG else "H"), block, at + 8, value)
+    with contextlib.suppress(struct.error):
+        (offset,) = struct.unpack_from(order + "I", block, pointer)
+        (count,) = struct.unpack_from(order + "H", block, offset)
+        for at in range(offset + 2, offset + 2 + 12 * count, 12):
+            tag, kind, number = struct.unpack_from(order + "HHI", block, at)
+            if tag == POINTER_TO_MORE:
+                more = at + 8
+            elif tag == ORIENTATION and tag in values:  # of whatever type and number it was
+                struct.pack_into(order + "HIHH", block, at + 2, _SHORT, 1, values[tag], 0)
+            elif tag in values and number == 1 and kind in (_SHORT, _LONG):
+                value = values[tag] if kind == _LONG else min(values[tag], 65535)
+                struct.pack_into(order + ("I" if kind == _LONG else "H"), block, at + 8, value)
     return more
 
 

@@ -199,6 +199,14 @@ def test_exif_is_changed_in_place_and_damage_left_alone(order):
     assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
     assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") is None
 
+    # What readers take for an orientation, though it is of another type or damage follows it.
+    upright = entry[:8] + struct.pack(order + "HH", 1, 0)
+    for other in ((4, 1, 6), (3, 2, 6), (3, 2**31, 6), (6, 1, 6)):
+        odd = struct.pack(order + "HHII", 0x0112, *other)
+        changed = _exif.after_enlarging(block.replace(entry, odd), 5, 5)
+        assert changed == block.replace(entry, upright)
+    long = block[:8] + struct.pack(order + "H", 65535) + block[10:]
+    assert _exif.after_enlarging(long, 5, 5) == long.replace(entry, upright)
 
 # -------------------------------------------------------------------------------------- round trips
 
