@@ -6,6 +6,7 @@ reported, and the others go on.
 """
 
 import contextlib
+import functools
 import glob
 import math
 import os
@@ -33,7 +34,7 @@ from .picture_files import (
     read_picture_file,
     write_picture_file,
 )
-from .pictures import SUFFIXES, list_pictures
+from .pictures import SUFFIXES, check_claim, list_pictures
 from .scales import Networks, Plan
 from .upscale import bicubic, upscale
 
@@ -351,11 +352,29 @@ def _by_workers(
     return failed
 
 
+def _in_memory(step: Callable) -> Callable:
+    """A step in the work on a job, whose MemoryError is a sentence."""
+
+    @functools.wraps(step)
+    def named(job: Job, *rest):
+        try:
+            return step(job, *rest)
+        except MemoryError:
+            raise MemoryError(
+                f"{job.source or 'standard input'} takes more memory than there is: choose a "
+                f"smaller factor, or cut it into parts"
+            ) from None
+
+    return named
+
+
+@_in_memory
 def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
     """The picture; of one for `large`, only what is to be done."""
     if job.source:
         stored = large.shape_of(job.source) if job.kind in (".tif", ".tiff") else None
         if stored and job.target:
+            check_claim(stored[:3], stored[3], job.source.stat().st_size, str(job.source))
             plan = networks.plan(stored[:2], size.scale, size.shape)
             if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
                 return plan
@@ -366,6 +385,7 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
     return read_picture_file("standard input", content)
 
 
+@_in_memory
 def _by_bands(
     job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, report: Callable
 ) -> tuple[list[str], str, bool]:
@@ -407,6 +427,7 @@ class _Done(NamedTuple):
     bicubic: np.ndarray | None
 
 
+@_in_memory
 def _enlarge(
     job: Job,
     file: PictureFile,
@@ -416,10 +437,10 @@ def _enlarge(
     report: Callable[[float], None],
 ) -> _Done:
     """Enlarge its frames in their place."""
-    fit_to(job.target or Path(f"standard output{job.kind}"), file)
-    _make_place(job)
     height, width = file.frames[0].shape[:2]
     plan = networks.plan((height, width), size.scale, size.shape)
+    fit_to(job.target or Path(f"standard output{job.kind}"), file, plan.shape)
+    _make_place(job)
     network = networks.at(plan.passes[0])
     before = bicubic(file.frames[0], plan.shape) if compare else None
     count = len(file.frames)
@@ -442,6 +463,7 @@ def _enlarge(
     return _Done(notes, line, facts, before)
 
 
+@_in_memory
 def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bool]:
     """Write it: notes, a line of what was done, and whether that may go to standard output."""
     notes = done.notes

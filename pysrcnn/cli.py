@@ -30,7 +30,7 @@ from .evaluate import Score, average, evaluate
 from .formats import READABLE, WRITABLE, read_arrays
 from .gradcheck import LAYOUTS, WEIGHTS, case, gradcheck, write_case
 from .model import SRCNN, load, shipped
-from .pictures import SUFFIXES, list_pictures, read_picture
+from .pictures import SUFFIXES, list_pictures, quiet_readers, read_picture
 from .runs import run
 from .scales import LARGEST, Networks
 from .stream import Stream
@@ -365,6 +365,7 @@ def _load(options: argparse.Namespace) -> SRCNN:
 
 
 def _upscale(options: argparse.Namespace) -> int:
+    quiet_readers()
     size = Size(options.scale, options.height, options.width)
     if size.scale and size != Size(size.scale):
         raise ValueError("--scale with --width or --height: give one or the other")
@@ -404,6 +405,7 @@ _TITLE = "{:<20} {:>19}   {:>19}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    quiet_readers()
     if options.json and options.json.suffix.lower() != ".json":
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
@@ -488,6 +490,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _train(options: argparse.Namespace) -> int:
+    quiet_readers()
     recipe, scale = _recipe(options), options.scale
     if options.output.suffix.lower() != ".npz":
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
@@ -591,6 +594,7 @@ def _print_skipped(stream: Stream) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
+    quiet_readers()
     if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
     check_place(options.output)

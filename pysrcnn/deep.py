@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from . import _exif
+from ._limits import claims_too_much
 
 __all__ = ["available", "read", "texts_of", "write"]
 
@@ -60,6 +61,8 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page = file.pages[0]
         if page.photometric.name not in ("RGB", "MINISBLACK"):
+            return None
+        if claims_too_much(page.nbytes, len(content)):
             return None
         picture = page.asarray()
         if page.planarconfig.name == "SEPARATE":

@@ -97,6 +97,8 @@ class _Made:
 def _page(file):
     """Its first page, if that is of a kind that can be read by bands."""
     page = file.pages[0]
+    if not all(isinstance(n, int) for n in (page.imagelength, page.imagewidth)):
+        return None  # damage
     if page.photometric not in (_GREY, _RGB) or page.planarconfig != _TOGETHER:
         return None
     if page.dtype not in (np.uint8, np.uint16, np.float32):
@@ -160,16 +162,16 @@ def enlarge_tiff(
     import tifffile
 
     with tifffile.TiffFile(source) as file:
-        page = _page(file)
-        stored = _Stored(page)
-        rows: _Rows = stored
-        picture = (*stored.shape, stored.channels)
-        for step in steps_for(picture, page.dtype, networks, scale, shape):
-            rows = _Made(step, rows)
-        options = _beside(page)
-        size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize
-        with written_whole(target) as temporary:
-            try:
+        try:
+            page = _page(file)
+            stored = _Stored(page)
+            rows: _Rows = stored
+            picture = (*stored.shape, stored.channels)
+            for step in steps_for(picture, page.dtype, networks, scale, shape):
+                rows = _Made(step, rows)
+            options = _beside(page)
+            size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize
+            with written_whole(target) as temporary:
                 tifffile.imwrite(
                     temporary,
                     _tiles(rows, report),
@@ -180,10 +182,10 @@ def enlarge_tiff(
                     metadata=None,
                     **options,
                 )
-            except (OSError, MemoryError):
-                raise
-            except Exception as error:  # of tifffile and what decodes for it
-                raise ValueError(f"cannot enlarge {source}: {error}") from None
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # of tifffile and what decodes for it
+            raise ValueError(f"cannot enlarge {source}: {error}") from None
         return ["EXIF"] if 34665 in page.tags else []
 
 

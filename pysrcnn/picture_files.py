@@ -14,7 +14,18 @@ import numpy as np
 
 from . import _exif, deep
 from ._files import is_full, written_whole
-from .pictures import ENCODING, check_output, check_picture, content_of, encode, opened, usual
+from .pictures import (
+    ENCODING,
+    Refused,
+    check_claim,
+    check_output,
+    check_picture,
+    check_range,
+    content_of,
+    encode,
+    opened,
+    usual,
+)
 
 __all__ = [
     "PictureFile",
@@ -49,6 +60,7 @@ _CALLED = {
     "grey": "grey as such (it is RGB of equal levels)",
 }
 _EXIF_OF_JPEG = 65533  # bytes that fit
+_LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
 # Pillow's modes as this package reads them; those without an entry as they are.
 _READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
@@ -134,12 +146,16 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
     ValueError
-        If the file is empty, truncated or not a picture.
+        If the file is empty, truncated or not a picture, claims to be far larger than it is, or
+        holds floating point beyond 0..1.
+    MemoryError
     """
     content = content_of(path) if content is None else content
     kind = kind_of(content)
     try:
         file = _read(content, kind, path)
+    except Refused:
+        raise
     except ValueError:  # floating point colour, for example, is beyond Pillow
         pixels = deep.read(content, kind) if kind == "tiff" and deep.available(kind) else None
         if pixels is None:
@@ -147,16 +163,19 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
         file = PictureFile([pixels], kind)
     for frame in file.frames:
         check_picture(frame, str(path))
+        check_range(frame, str(path))
     return file
 
 
 def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
     result = PictureFile([], kind)
     with opened(content, path) as file:
-        count = file.properties(index=...).n_images or 1
+        all_frames = file.properties(index=...)
+        count = all_frames.n_images or 1
         about = file.metadata(index=0, exclude_applied=False)
         clear = about.get("transparency")
         if count > 1 and kind in _ANIMATED:
+            check_claim(all_frames.shape[1:], all_frames.dtype, len(content), str(path), count)
             _read_frames(file, about, range(bool(about.get("default_image")), count), result)
         else:
             pixels = _deep_pixels(content, kind, about, result.notes)
@@ -185,6 +204,8 @@ def _read_frames(file, about: dict, indices: range, result: PictureFile) -> None
         result.frames.append(file.read(index=k, mode="RGBA", rotate=False))
         # After reading: in WebP, only a frame that was decoded has a duration.
         result.durations.append(float(file.metadata(index=k).get("duration", 0)))
+    if len({frame.shape for frame in result.frames}) > 1:
+        raise ValueError("its frames differ in size")
     if all((frame[:, :, 3] == 255).all() for frame in result.frames):
         result.frames = [frame[:, :, :3] for frame in result.frames]
     if about["mode"] in ("P", "L", "LA", "1"):
@@ -251,18 +272,20 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
 # ------------------------------------------------------------------------------------------ write
 
 
-def fit_to(path: str | os.PathLike, file: PictureFile) -> None:
+def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -> None:
     """Raise what `write_picture_file` would, before there is any work in the pixels.
 
-    An animation is cut to its first frame, with a note, if the format holds no more.
+    `shape` is the height and width to come. An animation is cut to its first frame, with a note,
+    if the format holds no more.
 
     Raises
     ------
     ValueError
-        If the format is unknown or has no transparency and the picture has some.
+        If the format is unknown, has no transparency and the picture has some, or has no room for
+        so many pixels a side.
     """
     path = Path(path)
-    check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
+    _check_fit(path, file, shape)
     count = len(file.frames)
     if count > 1 and _KINDS[path.suffix.lower()] not in _ANIMATED:
         file.frames, file.durations = file.frames[:1], None
@@ -282,13 +305,14 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     Raises
     ------
     ValueError
-        If the format is unknown or has no transparency and the picture has some.
+        If the format is unknown, has no transparency and the picture has some, or has no room for
+        so many pixels a side.
     OSError
         If the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
+    _check_fit(path, file, file.frames[0].shape[:2])
     kind = _KINDS[suffix]
     frames, losses = _fitted(file, kind)
     height, width = frames[0].shape[:2]
@@ -318,6 +342,17 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     return [_CALLED[name] for name in _CALLED if name in lost] + losses
 
 
+def _check_fit(path: Path, file: PictureFile, shape: tuple[int, int]) -> None:
+    check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
+    kind, (height, width) = _KINDS[path.suffix.lower()], shape
+    most = _LONGEST.get(kind)
+    if most and max(shape) > most:
+        raise ValueError(
+            f"cannot write {path}: {width} x {height} pixels are more than the {most} a side that "
+            f"fit into {kind.upper()}; choose .png"
+        )
+
+
 def _is_deep(frame: np.ndarray) -> bool:
     """Whether Pillow has no array for it."""
     return frame.ndim == 3 and frame.dtype != np.uint8
@@ -342,10 +377,15 @@ def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file:
             del options["loop"]
         if frames[0].shape[2:] == (4,):  # what is transparent must not show the frame before
             options["disposal"] = 2
-    encoded = io.BytesIO()  # which is never full: imageio would try again, and print that it failed
-    with imageio.imopen(encoded, "w", plugin="pillow", extension=suffix) as out:
+    encoded = io.BytesIO()  # which is never full
+    out = imageio.imopen(encoded, "w", plugin="pillow", extension=suffix)
+    try:
         for frame in frames:
             out.write(frame, is_batch=False, **options)
+        out.close()
+    finally:
+        out.images_to_write.clear()  # which it would try to write again when it is collected
+        out.close()
     path.write_bytes(encoded.getbuffer())
 
 

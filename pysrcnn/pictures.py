@@ -1,7 +1,10 @@
 """Picture files: read, write, list; and what is wrong with one, in a sentence."""
 
 import contextlib
+import ctypes
 import io
+import logging
+import math
 import os
 import re
 import warnings
@@ -11,10 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from ._files import is_full, written_whole
+from ._limits import claims_too_much
 
 __all__ = [
     "ENCODING",
     "SUFFIXES",
+    "Refused",
+    "check_claim",
     "check_output",
     "check_picture",
     "check_range",
@@ -22,6 +28,7 @@ __all__ = [
     "encode",
     "list_pictures",
     "opened",
+    "quiet_readers",
     "read_picture",
     "usual",
     "write_picture",
@@ -50,6 +57,13 @@ _NOT_READ = (  # how files begin that people take for pictures, whatever their s
 ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
 ENCODING |= {suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg")}
 ENCODING |= {".webp": {"quality": 95}}
+
+
+_QUIET = logging.NullHandler()
+
+
+class Refused(ValueError):
+    """A file that is not read, with the whole sentence that says why."""
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
@@ -116,6 +130,9 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
     ------
     ValueError
         If the bytes are truncated, damaged or not those of a picture.
+    Refused
+        If they are few, and said to be a large picture.
+    MemoryError
     """
     import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
 
@@ -123,11 +140,17 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
         with warnings.catch_warnings():  # of damage that Pillow then raises for, or repairs
             warnings.simplefilter("ignore")
             with imageio.imopen(content, "r", plugin="pillow") as file:
+                first = file.properties(index=0)
+                check_claim(first.shape, first.dtype, len(content), str(name))
                 yield file
+    except Refused:
+        raise
+    except MemoryError:
+        raise MemoryError(f"{name} takes more memory than there is: give parts of it") from None
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
-            raise ValueError(
+            raise Refused(
                 f"{name} claims more pixels than are read, 179 million: cut it into parts first"
             ) from None
         for beginning, kind, advice in _NOT_READ:
@@ -137,9 +160,22 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
             raise ValueError(
                 f"{name} is damaged: it ends too early, so copy or download it again"
             ) from None
+        if reason.startswith("decoder error"):  # which has a number
+            reason = "its pixels cannot be decoded"
         if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
             reason = "its format was not recognised; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
         raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
+
+
+def quiet_readers() -> None:
+    """Keep what libraries say of damaged files off standard error: our sentence says it once."""
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    for library in ("PIL", "tifffile"):
+        logging.getLogger(library).addHandler(_QUIET)
+    with contextlib.suppress(AttributeError, OSError):  # where libtiff is a part of Pillow
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 def usual(picture: np.ndarray) -> np.ndarray:
@@ -150,6 +186,30 @@ def usual(picture: np.ndarray) -> np.ndarray:
         if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
             picture = picture.astype(np.uint16)
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
+
+
+def check_claim(
+    shape: tuple[int, ...], dtype: np.dtype, size: int, name: str, frames: int = 1
+) -> None:
+    """Raise `Refused` if a file of `size` bytes can hardly hold what it claims to.
+
+    Parameters
+    ----------
+    shape : tuple of ints
+        (H, W) or (H, W, channels), of one of the frames.
+    dtype : dtype
+        bool: black and white, of which twice as much is read, since it packs better.
+    """
+    pixels = frames * math.prod(shape) * np.dtype(dtype).itemsize
+    if np.dtype(dtype).kind == "b":
+        pixels //= 2
+    if claims_too_much(pixels, size, frames):
+        times = f"{frames:,} times " if frames > 1 else ""
+        advice = "give its frames one by one" if frames > 1 else "save it without compression"
+        raise Refused(
+            f"{name} claims to hold {times}{shape[1]:,} x {shape[0]:,} pixels in {size:,} bytes, "
+            f"which only damaged or empty pictures do: if it is as it should be, {advice}"
+        )
 
 
 def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
@@ -192,12 +252,12 @@ def _reshaping(shape: tuple[int, ...]) -> str:
     return "; give one picture at a time" if len(shape) == 4 else ""
 
 
-def check_range(picture: np.ndarray) -> None:
+def check_range(picture: np.ndarray, name: str = "the picture") -> None:
     """Raise a ValueError if a picture of floating point is not in 0..1, or nearly."""
     if picture.dtype.kind == "f" and not -0.5 <= picture.min() <= picture.max() <= 1.5:
         raise ValueError(
-            f"the picture's values go from {picture.min():.4g} to {picture.max():.4g}: a floating "
-            f"point picture is in 0..1, so divide it by its white level first"
+            f"{name}'s values go from {picture.min():.4g} to {picture.max():.4g}: a floating point "
+            f"picture is in 0..1, so divide it by its white level first"
         )
 
 

@@ -3,14 +3,17 @@
 import base64
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from samples import encoded, exif_of
 
 import pysrcnn
 from pysrcnn import SRCNN, batch, picture_files
@@ -171,6 +174,43 @@ def test_one_bad_file_does_not_stop_the_rest(folder, capsys):
     capsys.readouterr()
     assert run("in/a.png", "-o", "out", "--skip") == 0
     assert said(capsys) == ([], ["0 enlarged, 1 skipped"])
+
+
+def test_not_enough_memory_is_said(folder, monkeypatch, capsys):
+    def greedy(*arguments, **options):
+        raise MemoryError
+
+    make("a.png", "b.png")
+    words = "takes more memory than there is: choose a smaller factor, or cut it into parts"
+    monkeypatch.setattr(batch, "upscale", greedy)
+    assert run("a.png") == 1
+    assert said(capsys)[1] == [f"pysrcnn: a.png {words}"]
+    monkeypatch.setattr(imageio, "imopen", greedy)  # while it is read
+    assert run("a.png", "b.png", "-o", "out") == 2
+    err = said(capsys)[1]
+    assert err == [*(f"pysrcnn: {n}.png {words}" for n in "ab"), "0 enlarged, 2 failed"]
+
+
+def test_libraries_do_not_speak_of_damage_themselves(folder, capfd):
+    """Neither libtiff, nor tifffile and Pillow by logging, nor Pillow by warnings."""
+    place = {"compression": "tiff_adobe_deflate"}
+    content = bytearray(encoded(np.tile(RGB, (9, 9, 1)), "TIFF", **place))
+    content[8:40] = bytes(32)  # the strip, in place of zlib's
+    Path("a.tif").write_bytes(content)
+    content[4:8] = b"\xff\xff\xff\x7f"  # where the directory is
+    Path("b.tif").write_bytes(content)
+    for name in ("a", "b"):
+        assert run(f"{name}.tif", "-o", "out.tif") == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith(f"pysrcnn: {name}.tif is damaged or not a picture: ")
+    entry = struct.pack("<HHI", 271, 2, 6)  # the maker, a text of six bytes
+    content = encoded(RGB, "TIFF", exif=exif_of().tobytes())
+    assert entry in content
+    Path("c.tif").write_bytes(content.replace(entry, struct.pack("<HHI", 271, 3, 6)))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert run("c.tif", "-o", "out.tif") == 0
+    assert not seen and capfd.readouterr().err == ""
 
 
 def test_a_result_that_cannot_be_written_does_not_stop_the_rest(folder, capsys):

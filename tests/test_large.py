@@ -1,5 +1,6 @@
 """TIFF files enlarged band by band: the same bits, bounded memory, what is damaged is said."""
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,21 @@ def test_what_is_not_for_bands(tmp_path):
     )
     tifffile.imwrite(tmp_path / "pages.tif", np.stack([RGB, RGB]), photometric="rgb")
     (tmp_path / "text.tif").write_text("no picture")
-    for name in ("a.png", "planar.tif", "turned.tif", "pages.tif", "text.tif", "missing.tif"):
+    tifffile.imwrite(tmp_path / "pair.tif", RGB, photometric="rgb")
+    with tifffile.TiffFile(tmp_path / "pair.tif") as file:
+        count = file.pages[0].tags[256].offset + 4
+    content = bytearray((tmp_path / "pair.tif").read_bytes())
+    content[count] = 2  # widths
+    (tmp_path / "pair.tif").write_bytes(content)
+    for name in (
+        "a.png",
+        "pair.tif",
+        "planar.tif",
+        "turned.tif",
+        "pages.tif",
+        "text.tif",
+        "missing.tif",
+    ):
         assert large.shape_of(tmp_path / name) is None, name
 
 
@@ -123,6 +138,19 @@ def test_damage_and_wrong_values_leave_what_was_there(tmp_path, small_bands):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 
+@pytest.mark.parametrize("tag", [322, 323])
+def test_tiles_without_pixels(tmp_path, tag):
+    source = write(tmp_path / "a.tif", RGB, tile=(16, 16))
+    content = bytearray(source.read_bytes())
+    with tifffile.TiffFile(source) as file:
+        place = file.pages[0].tags[tag].valueoffset
+    content[place : place + 2] = bytes(2)
+    source.write_bytes(content)
+    with pytest.raises(ValueError, match="cannot enlarge .*a.tif: "):
+        large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
 def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, capsys):
     source = write(tmp_path / "a.tif", RGB)
     assert main(["upscale", str(source), "-o", str(tmp_path / "small.tif")]) == 0
@@ -133,6 +161,21 @@ def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, cap
     assert np.array_equal(small, banded)
     line = capsys.readouterr().out.splitlines()[-1]
     assert "large.tif: 270 x 210 pixels, from 90 x 70 by 9-1-5 x3, band by band in" in line
+
+
+def test_files_that_claim_to_be_huge(tmp_path, capsys):
+    """Before anything is made that is as large."""
+    source = write(tmp_path / "a.tif", RGB)
+    with tifffile.TiffFile(source) as file:
+        places = [file.pages[0].tags[tag].valueoffset for tag in (256, 257)]
+    content = bytearray(source.read_bytes())
+    for place in places:
+        content[place - 6 : place + 4] = struct.pack("<HII", 4, 1, 2**32 - 1)
+    source.write_bytes(content)
+    assert main(["upscale", str(source), "-o", str(tmp_path / "b.tif")]) == 2
+    words = "a.tif claims to hold 4,294,967,295 x 4,294,967,295 pixels in"
+    assert words in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
 
 
 @pytest.mark.slow

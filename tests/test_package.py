@@ -236,7 +236,7 @@ LAYERS = [
     {"scales", "reference_case"},
     {"model", "data", "optim", "picture_files", "diagnosis"},
     {"formats", "pictures", "metrics", "compare", "deep", "mistakes", "cluster"},
-    {"resize", "color", "kernels", "reference", "alpha", "_exif", "_files", "_version"},
+    {"resize", "color", "kernels", "reference", "alpha", "_exif", "_files", "_limits", "_version"},
 ]
 
 
@@ -249,7 +249,7 @@ def test_imports_point_down(path):
         assert top in below, f"{path.stem} imports {top}"
     if path.stem != "cli":
         needed = {"numpy", "scipy", "imageio", "numba"} | (
-            {"PIL"} if path.stem == "_exif" else set()
+            {"PIL"} if path.stem in ("_exif", "pictures") else set()
         )
         assert outside(imports(path)) - EXTRAS <= needed
 

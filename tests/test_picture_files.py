@@ -6,8 +6,10 @@ and timing are compared with what was put in.
 
 import errno
 import gc
+import io
 import os
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -196,9 +198,6 @@ def test_exif_is_changed_in_place_and_damage_left_alone(order):
         assert changed == start + block.replace(entry, entry[:8] + struct.pack(order + "HH", 1, 0))
         for length in range(len(block)):  # truncated anywhere
             assert len(_exif.after_enlarging(start + block[:length], 5, 5)) == length + len(start)
-    assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
-    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") is None
-
     # What readers take for an orientation, though it is of another type or damage follows it.
     upright = entry[:8] + struct.pack(order + "HH", 1, 0)
     for other in ((4, 1, 6), (3, 2, 6), (3, 2**31, 6), (6, 1, 6)):
@@ -207,6 +206,9 @@ def test_exif_is_changed_in_place_and_damage_left_alone(order):
         assert changed == block.replace(entry, upright)
     long = block[:8] + struct.pack(order + "H", 65535) + block[10:]
     assert _exif.after_enlarging(long, 5, 5) == long.replace(entry, upright)
+    assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
+    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") is None
+
 
 # -------------------------------------------------------------------------------------- round trips
 
@@ -385,6 +387,40 @@ def test_a_grey_animation_stays_grey(tmp_path):
     assert [f.shape for f in file.frames] == [(7, 9)] * 4
 
 
+def test_frames_that_leave_their_animation():
+    content = animation("GIF")
+    place = content.rindex(struct.pack("<cHHHH", b",", 0, 0, 9, 7))
+    content = content[: place + 1] + b"\x05" + content[place + 2 :]
+    with pytest.raises(ValueError, match="it is damaged or not a .*: its frames differ in size"):
+        read(content)
+
+
+def test_animations_that_claim_to_be_huge():
+    content = animation("GIF")
+    with pytest.raises(
+        ValueError, match=r"it claims to hold 4 times 3,000 x 3,000 pixels in .*one"
+    ):
+        read(content[:6] + struct.pack("<HH", 3000, 3000) + content[10:])
+
+
+@pytest.mark.parametrize("suffix, most", [("gif", 65535), ("jpg", 65500), ("webp", 16383)])
+def test_formats_that_are_too_small_for_a_picture(tmp_path, suffix, most):
+    write_picture_file(tmp_path / f"a.{suffix}", PictureFile([np.zeros((1, most), np.uint8)]))
+    with pytest.raises(ValueError, match=f"more than the {most} a side that fit .* choose .png"):
+        write_picture_file(tmp_path / f"b.{suffix}", PictureFile([np.zeros((most + 1, 1), "u1")]))
+    assert [p.name for p in tmp_path.iterdir()] == [f"a.{suffix}"]
+
+
+def test_an_animation_that_cannot_be_written_is_given_up(tmp_path, monkeypatch):
+    """Also by imageio, which would try again when its writer goes, and print a traceback."""
+    later = []
+    monkeypatch.setattr(sys, "unraisablehook", later.append)
+    with pytest.raises(ValueError, match=r"cannot write .*a.webp: "):
+        write_picture_file(tmp_path / "a.webp", PictureFile([RGB, RGB[1:], RGB[1:]]))
+    gc.collect()
+    assert not later and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "tif"])
 def test_a_still_format_takes_the_first_frame_and_it_is_said(tmp_path, suffix):
     lost = write_picture_file(tmp_path / f"a.{suffix}", read(animation("GIF")))
@@ -452,6 +488,28 @@ def test_16_bits_a_channel_of_tiff(tmp_path, channels):
         assert same(file.frames[0], floats)
         assert write_picture_file(tmp_path / "g.tif", file) == []
         assert same(read_picture_file(tmp_path / "g.tif").frames[0], floats)
+
+
+def test_floating_point_beyond_white_is_refused_by_name():
+    with pytest.raises(ValueError, match="^it's values go from 0 to 255: a floating point picture"):
+        read(encoded(np.array([[0, 255]], np.float32), "TIFF"))
+
+
+def test_float_colour_that_claims_to_be_huge(monkeypatch):
+    """Which Pillow cannot read, and tifffile would."""
+    tifffile = pytest.importorskip("tifffile")
+    out = io.BytesIO()
+    tifffile.imwrite(out, (DEEP[..., :3] / 65535).astype(np.float32), photometric="rgb")
+    content = out.getvalue()
+    assert read(content).frames[0].dtype == np.float32
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        width, height = (file.pages[0].tags[tag].valueoffset for tag in (256, 257))
+    large = bytearray(content)
+    for place in (width, height):
+        large[place : place + 2] = struct.pack("<H", 4000)
+    assert deep.read(bytes(large), "tiff") is None
+    with pytest.raises(ValueError, match="it is damaged or not a picture"):
+        read(bytes(large))
 
 
 def test_without_the_extra_it_is_said(tmp_path, monkeypatch):

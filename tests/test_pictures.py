@@ -6,8 +6,16 @@ import zlib
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from samples import chunk
 
-from pysrcnn.pictures import check_picture, list_pictures, read_picture, write_picture
+from pysrcnn.pictures import (
+    Refused,
+    check_claim,
+    check_picture,
+    list_pictures,
+    read_picture,
+    write_picture,
+)
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -141,18 +149,42 @@ def test_a_picture_of_other_colours_becomes_rgb(tmp_path):
     assert np.abs(got - SMOOTH_RGB).max() <= 3
 
 
-def test_a_picture_that_claims_to_be_huge(tmp_path):
-    def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+@pytest.mark.parametrize(
+    "width, height, words",
+    [
+        (50000, 50000, "a.png claims more pixels than are read, 179 million: cut it into parts"),
+        (
+            8000,
+            5000,
+            "a.png claims to hold 8,000 x 5,000 pixels in [0-9]+ bytes, which only damaged",
+        ),
+    ],
+)
+def test_a_picture_that_claims_to_be_huge(tmp_path, width, height, words):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
     content += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ValueError, match="claims more pixels than are read"):
+    with pytest.raises(ValueError, match=words):
         read_picture(tmp_path / "a.png")
+
+
+def test_what_a_file_may_claim():
+    """Half a thousand times its size; all that a screen holds; animations more."""
+    shape, size = (10_000, 10_000, 3), 600_000
+    check_claim(shape, np.uint8, size, "it")
+    check_claim((2160, 3840, 4), np.uint8, 100, "it")
+    check_claim((8_000, 8_000), bool, 100, "it")
+    check_claim((100, 1000, 3), np.uint8, 60_000, "it", frames=400)
+    for claim in [
+        (shape, np.uint8, size - 1, "it"),
+        (shape, np.uint16, size, "it"),
+        ((2160, 3840, 5), np.uint8, 100, "it"),
+        ((9_000, 9_000), bool, 100, "it"),
+        ((100, 1000, 3), np.uint8, 59_999, "it", 400),
+    ]:
+        with pytest.raises(Refused, match=r"^it claims to hold .* x [0-9,]+ pixels in [0-9,]+ byt"):
+            check_claim(*claim)
 
 
 def test_the_content_says_the_format_not_the_name(tmp_path):
