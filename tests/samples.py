@@ -35,6 +35,13 @@ SRGB = SRGB[:24] + bytes(12) + SRGB[36:]  # the date
 MAKER, TAKEN, WIDE, HIGH = 0x010F, 0x9003, 0xA002, 0xA003
 
 
+# The passes of an interlaced PNG: first row, first column, and the steps down and to the right.
+ADAM7 = [
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+    (1, 0, 2, 1),
+]  # fmt: skip
+
+
 def exif_of(orientation=1, size=(9, 7)):
     exif = Image.Exif()
     exif[0x0112], exif[MAKER] = orientation, "Maker"
@@ -62,12 +69,16 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(samples, bits, colour, *more):
+def png(samples, bits, colour, *more, interlaced=False):
     """A PNG file of big-endian samples (H, W * channels), which Pillow would not write so."""
-    height = len(samples)
-    width = samples.shape[1] // {0: 1, 2: 3, 4: 2, 6: 4}[colour]
-    rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+    pixels = samples.reshape(len(samples), -1, channels).astype(f">u{bits // 8}")
+    rows = b""
+    for y, x, down, right in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        part = pixels[y::down, x::right]
+        rows += b"".join(b"\0" + row.tobytes() for row in part if row.size)
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
     body = chunk(b"IHDR", header) + b"".join(more) + chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
 
