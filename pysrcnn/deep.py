@@ -4,10 +4,13 @@ PNG goes through OpenCV and TIFF through tifffile, the extra `deep`: ``pip insta
 Without them such files are read by Pillow, as 8 bits, and said to be.
 """
 
+import contextlib
 import importlib.util
 import io
 import os
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +22,7 @@ __all__ = ["available", "read", "texts_of", "write"]
 _LIBRARY = {"png": "cv2", "tiff": "tifffile"}
 # ImageDescription, Make, Model, Software, DateTime, Artist, Copyright
 _TEXTS = (270, 271, 272, 305, 306, 315, 33432)
+_one_at_a_time = threading.Lock()
 _GREY_ALPHA = 4  # PNG's type of colour
 
 
@@ -44,10 +48,32 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
         return None
 
 
+@contextlib.contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep off standard error what OpenCV and its libpng write of damage; the rest comes later."""
+    with _one_at_a_time, tempfile.TemporaryFile() as written:
+        try:
+            usual = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(usual, 2)
+            os.close(usual)
+            written.seek(0)
+            for line in written:
+                if not line.startswith((b"libpng ", b"[ WARN:", b"[ERROR:")):
+                    os.write(2, line)
+
+
 def _read_png(content: bytes) -> np.ndarray | None:
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    with _quiet_opencv():
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
         return None
     if content[25] == _GREY_ALPHA:

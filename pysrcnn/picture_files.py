@@ -200,12 +200,14 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
 def _read_frames(file, about: dict, indices: range, result: PictureFile) -> None:
     """The frames of an animation, as composed by Pillow from what each changes."""
     result.durations = []
+    shapes = set()
     for k in indices:
+        shapes.add(file.properties(index=k).shape[:2])
+        if len(shapes) > 1:  # before its pixels are made, which may be many
+            raise ValueError("its frames differ in size")
         result.frames.append(file.read(index=k, mode="RGBA", rotate=False))
         # After reading: in WebP, only a frame that was decoded has a duration.
         result.durations.append(float(file.metadata(index=k).get("duration", 0)))
-    if len({frame.shape for frame in result.frames}) > 1:
-        raise ValueError("its frames differ in size")
     if all((frame[:, :, 3] == 255).all() for frame in result.frames):
         result.frames = [frame[:, :, :3] for frame in result.frames]
     if about["mode"] in ("P", "L", "LA", "1"):

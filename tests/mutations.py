@@ -583,10 +583,13 @@ def _in_onnx(content, rng, kind):
         new = what = rng.choice(("", "W1", "x\n", "low", "B3", "y" * 500))
     else:
         new = what = rng.choice((*(v for v in _VALUES if v < 2**31), -1, 2**62))
-    if repeated:
-        value[rng.randrange(len(value))] = new
-    else:
-        setattr(message, field.name, new)
+    try:
+        if repeated:
+            value[rng.randrange(len(value))] = new
+        else:
+            setattr(message, field.name, new)
+    except ValueError:  # more than the field has bits for
+        return _flipped(content, rng, kind)
     return model.SerializeToString(), f"{'.'.join(path)}: {what}"
 
 

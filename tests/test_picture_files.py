@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -390,9 +391,13 @@ def test_a_grey_animation_stays_grey(tmp_path):
 def test_frames_that_leave_their_animation():
     content = animation("GIF")
     place = content.rindex(struct.pack("<cHHHH", b",", 0, 0, 9, 7))
-    content = content[: place + 1] + b"\x05" + content[place + 2 :]
-    with pytest.raises(ValueError, match="it is damaged or not a .*: its frames differ in size"):
-        read(content)
+    for left, width, height in ((5, 9, 7), (0, 12000, 5000)):
+        moved = struct.pack("<cHHHH", b",", left, 0, width, height)
+        tracemalloc.start()
+        with pytest.raises(ValueError, match="it is damaged or .*: its frames differ in size"):
+            read(content[:place] + moved + content[place + 9 :])
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000  # its pixels were not made
+        tracemalloc.stop()
 
 
 def test_animations_that_claim_to_be_huge():
@@ -510,6 +515,21 @@ def test_float_colour_that_claims_to_be_huge(monkeypatch):
     assert deep.read(bytes(large), "tiff") is None
     with pytest.raises(ValueError, match="it is damaged or not a picture"):
         read(bytes(large))
+
+
+def test_opencv_is_kept_quiet(capfd):
+    """And nothing else is."""
+    cv2 = pytest.importorskip("cv2")
+    content = png(DEEP[..., :3].reshape(7, -1), 16, 2)
+    packed = content[content.index(b"IDAT") + 4 :][:200]
+    damaged = content.replace(packed, packed[:-9] + b"damaged!!")
+    cv2.imdecode(np.frombuffer(damaged, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert "libpng " in capfd.readouterr().err
+    deep.read(damaged, "png")
+    assert capfd.readouterr().err == ""
+    with deep._quiet_opencv():
+        os.write(2, b"libpng error: bad\n[ WARN:0@1.2] global: bad\na line of another\n")
+    assert capfd.readouterr().err == "a line of another\n"
 
 
 def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
