@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import dataclasses
 import faulthandler
+import functools
 import itertools
 import multiprocessing
 import os
@@ -40,14 +41,20 @@ from pysrcnn.cli import main as pysrcnn_main
 from pysrcnn.formats import write_npz
 from pysrcnn.picture_files import read_picture_file
 
-SECONDS = 10  # of computing for a file
-PATIENCE = 60  # seconds, in which other processes may be running, until a worker is ended
-ROOM = 1536 << 20  # bytes a worker may take beside those it has
-MOST = 1 << 30  # bytes of memory that a file may make the command use
 SMALL = 1 << 18  # pixels of a result that is read again
 START = 600  # seconds for a worker to start, which compiles if need be
 BEFORE = b"what was there before"
 Command = Callable[[list[str]], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the command may take for a file."""
+
+    seconds: float = 10  # of computing
+    patience: float = 60  # seconds, in which other processes may be running, until it is ended
+    memory: int = 1 << 30  # bytes at the peak
+    room: int = 1536 << 20  # bytes of addresses, beyond which the system gives none
 
 
 @dataclasses.dataclass
@@ -176,16 +183,17 @@ def _status(name: str) -> int:
 
 
 def _forget_peak() -> None:
+    """So that VmHWM, the most memory so far, counts from now on."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _limit_memory() -> None:
+def _limit_memory(room: int) -> None:
     size = _status("VmSize")
     if size:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (size + ROOM, size + ROOM))
+        resource.setrlimit(resource.RLIMIT_AS, (size + room, size + room))
 
 
 def prepared(folder: Path) -> Path:
@@ -206,7 +214,9 @@ def empty(place: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def do(case: Case, place: Path, command: Command, texts: tuple[Path, Path]) -> Result:
+def do(
+    case: Case, place: Path, command: Command, texts: tuple[Path, Path], limits: Limits
+) -> Result:
     """Run the command on a file."""
     arguments = arguments_of(case, place)
     _forget_peak()
@@ -214,31 +224,36 @@ def do(case: Case, place: Path, command: Command, texts: tuple[Path, Path]) -> R
     code, out, error = outcome(command, arguments, texts)
     seconds, memory = time.process_time() - began, _status("VmHWM") - before
     fault = verdict(case, arguments, code, out, error)
-    if memory > MOST:
+    if memory > limits.memory:
         fault = fault or f"it used {memory >> 20} MiB"
-    if seconds > SECONDS:
+    if seconds > limits.seconds:
         fault = fault or f"it computed for {seconds:.1f} s"
     return Result(case.number, code, fault, seconds, memory, error or out)
 
 
-def work(folder: Path, seed: int, command: Command, without: list[str], connection) -> None:
+def work(
+    folder: Path, seed: int, command: Command, limits: Limits, without: list[str], connection
+) -> None:
     """A worker: numbers come in and results go out."""
     sys.modules.update(dict.fromkeys(without))  # so that importing them fails
     texts = folder / "out.txt", folder / "error.txt"
     for stream, path in zip((1, 2), texts, strict=True):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), stream)
     faulthandler.enable(open(folder / "crash.txt", "w"))
-    place = prepared(folder)
+    place, start = prepared(folder), Limits(seconds=START)
     for kind in filter(available, KINDS):  # so that all is compiled and imported
         for case in whole_cases(kind):
-            result = do(case, place, pysrcnn_main, texts)
+            result = do(case, place, pysrcnn_main, texts, start)
+            if result.fault:  # once, as compiling is announced
+                empty(place)
+                result = do(case, place, pysrcnn_main, texts, start)
             if result.fault or (result.code and "has no transparency" not in result.printed):
                 raise RuntimeError(f"{kind} {case.number}, which is whole: {result}")
             empty(place)
-    _limit_memory()
+    _limit_memory(limits.room)
     connection.send("ready")
     for number in iter(connection.recv, None):
-        connection.send(do(case_of(seed, number), place, command, texts))
+        connection.send(do(case_of(seed, number), place, command, texts, limits))
         empty(place)
 
 
@@ -278,7 +293,7 @@ def run(
     seed: int = 0,
     workers: int = 2,
     command: Command = pysrcnn_main,
-    patience: float = PATIENCE,
+    limits: Limits = Limits(),
     without: Iterable[str] = (),
 ) -> Iterator[Result]:
     """The results of these files as they come, not in their order.
@@ -287,7 +302,7 @@ def run(
     """
     todo = iter(numbers)
     with tempfile.TemporaryDirectory() as folder:
-        new = lambda: Worker(Path(folder), seed, command, list(without))  # noqa: E731
+        new = functools.partial(Worker, Path(folder), seed, command, limits, list(without))
         team = [new() for _ in range(workers)]
         try:
             while team:
@@ -304,14 +319,16 @@ def run(
                     if message is None:
                         if worker.number is None:
                             raise RuntimeError(f"a worker did not start: {worker.end()}")
-                        what = f"no end within {patience:g} s" if late else "the process died"
+                        what = (
+                            f"no end within {limits.patience:g} s" if late else "the process died"
+                        )
                         yield Result(worker.number, fault=f"{what}: {worker.end()}")
                         team[team.index(worker)] = new()
                         continue
                     if isinstance(message, Result):
                         yield message
                     number = next(todo, None)
-                    worker.give(number, patience)
+                    worker.give(number, limits.patience)
                     if number is None:
                         team.remove(worker)
                         worker.process.join()
@@ -373,6 +390,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sys.modules.update(dict.fromkeys(options.without))
     kinds = [kind for kind in options.only or KINDS if available(kind)]
+    if not kinds:
+        parser.error(f"what makes files of {', '.join(options.only)} is not installed")
     if options.case is not None:
         numbers = [options.case]
     else:
