@@ -8,11 +8,16 @@ import contextlib
 import struct
 import warnings
 
-__all__ = ["after_enlarging", "describes_pixels", "of_tiff", "tags_of"]
+__all__ = ["after_enlarging", "describes_pixels", "has_head", "of_tiff", "tags_of"]
 
 DESCRIPTION, ORIENTATION, SOFTWARE = 0x010E, 0x0112, 0x0131
 POINTER_TO_MORE, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
+
+
+def has_head(exif: bytes) -> bool:
+    """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
+    return exif.removeprefix(b"Exif\0\0")[:4] in (b"II*\0", b"MM\0*")
 
 
 def after_enlarging(exif: bytes, width: int, height: int) -> bytes:

@@ -266,6 +266,9 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.exif = about.get("exif") or None
     if result.kind == "tiff":
         result.exif = _exif.of_tiff(content)
+    if result.exif and not _exif.has_head(result.exif):
+        result.exif = None
+        result.notes.append("its EXIF is damaged and left out")
     x, y = about.get("dpi") or (0, 0)
     # 1 is what Pillow says for TIFF files that say nothing.
     result.dpi = (float(x), float(y)) if x > 1 and y > 1 else None

@@ -285,6 +285,17 @@ def test_depth_survives_or_is_said_not_to(tmp_path, name, suffix, losses):
         assert error <= (0.1 if suffix == "jpg" else 0.51 / peak)
 
 
+def test_exif_without_its_head_is_left_out_and_it_is_said(tmp_path):
+    """Pillow reads such a JPEG file if it is not JFIF; one that is, as we write, it does not."""
+    content = encoded(RGB, "JPEG", exif=exif_of().tobytes()).replace(b"JFIF", b"none")
+    assert read(content).exif and read(content).notes == []
+    place = content.index(b"Exif\0\0") + 6
+    file = read(content[:place] + bytes(2) + content[place + 2 :])
+    assert file.exif is None and file.notes == ["its EXIF is damaged and left out"]
+    write_picture_file(tmp_path / "a.jpg", file)
+    assert read_picture_file(tmp_path / "a.jpg").frames[0].shape == RGB.shape
+
+
 def test_a_profile_of_grey_does_not_go_to_rgb(tmp_path):
     file = read(encoded(GREY, "PNG", icc_profile=PROFILES[b"GRAY"]))
     assert file.icc_profile == PROFILES[b"GRAY"]
