@@ -208,7 +208,8 @@ def serve():
             finally:
                 for thread in threading.enumerate():  # as a process does that ends in order
                     if thread is not threading.current_thread():
-                        thread.join()
+                        with contextlib.suppress(RuntimeError):  # it has not begun
+                            thread.join()
                 os._exit(code)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
 
