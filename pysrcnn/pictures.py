@@ -344,21 +344,18 @@ def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
     found = folder.rglob("*") if below else folder.iterdir()
-    paths = sorted(p for p in found if _is_picture(p) and not _is_hidden(p.relative_to(folder)))
+    paths = sorted(p for p in found if _is_picture(p, folder))
     if not paths:
         known = ", ".join(sorted(SUFFIXES))
         more = (
             ""
-            if below or not any(map(_is_picture, folder.rglob("*")))
+            if below or not any(_is_picture(p, folder) for p in folder.rglob("*"))
             else "; there are some in folders below it"
         )
         raise ValueError(f"no pictures in {folder}: looked for {known}{more}")
     return paths
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_picture(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()

@@ -350,3 +350,7 @@ def test_what_a_kill_left_is_no_picture(tmp_path):
     assert both == [tmp_path / "a.png", tmp_path / "below" / "b.png"]
     hidden = tmp_path / "below" / ".previews"
     assert list_pictures(hidden) == [hidden / "c.png"]  # which was asked for
+    (tmp_path / "below" / "b.png").unlink()
+    with pytest.raises(ValueError) as error:
+        list_pictures(tmp_path / "below")
+    assert "there are some in folders below" not in str(error.value)
