@@ -1,0 +1,590 @@
+# %% [markdown]
+# # 8. From readable to fast
+#
+# A convolution is six loops and one multiplication. `reference.py` writes it as a matrix product,
+# and the package computes it in neither way. Between the loops in Python and what the processor
+# can do lies a factor of many thousands. This walkthrough goes there in steps, on one processor
+# core, and says at each step what was in the way.
+#
+# You need: convolutions (walkthrough 2). It helps to have heard that a processor has registers
+# and caches. Time: half an hour.
+
+# %%
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # matrix products on one core too; before NumPy is there
+
+import time
+import tracemalloc
+from collections import deque
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numba
+import numpy as np
+
+import pysrcnn
+from pysrcnn import data, kernels, reference
+from pysrcnn.kernels import tile, winograd
+from pysrcnn.pictures import read_picture
+
+numba.set_num_threads(1)
+here = Path(__file__).parent if "__file__" in globals() else Path()
+cat = data.degrade(data.luma(read_picture(here / "pictures" / "cat.png")), 3)
+x = cat[40:240, 60:260].astype(np.float32)  # 200 x 200 pixels
+layers = pysrcnn.load("9-1-5", 3).layers
+w, bias = layers[0]  # 64 filters of 9 x 9
+w = np.ascontiguousarray(w[:, 0])  # (64, 9, 9)
+filters, size = w.shape[:2]
+height = width = len(x) - size + 1  # 192: no padding here
+wanted = reference.conv2d(x[None, None], w[:, None], bias)[0]  # what everything must be equal to
+multiplications = filters * size**2 * height * width
+print(f"{filters} x {size}^2 x {height} x {width} = {multiplications / 1e6:.0f} million products")
+
+# %% [markdown]
+# The task for all that follows: the first layer of 9-1-5 on a small picture. We count a
+# multiplication and the addition that goes with it as two operations, as is usual, and speak of
+# GFLOP/s, $10^9$ of them a second.
+#
+# How many could it be at best? A core does its arithmetic on numbers in *registers*, of which it
+# has a few dozen. So here is a loop that does nothing but multiply-adds on registers, and fetches
+# nothing: the limit, to which we compare. (It is made of a few functions of the package, which a
+# later section explains.) Times are medians of runs in turns, so that a moment when the machine
+# is busy hits both. Everything runs once before, which is when Numba compiles.
+
+
+# %%
+# Time that this thread was computing, if the system knows: other programs then matter less.
+clock = time.perf_counter if os.name == "nt" else time.thread_time
+
+
+def race(contenders, seconds=0.3, clock=clock):
+    """Median time of each, run in turns until each has had so many seconds."""
+    for run in contenders.values():
+        run()
+    times = {name: [] for name in contenders}
+    while any(sum(t) < seconds for t in times.values()):
+        for name, run in contenders.items():
+            if sum(times[name]) < seconds:
+                began = clock()
+                run()
+                times[name].append(clock() - began)
+    return {name: float(np.median(t)) for name, t in times.items()}
+
+
+rows, cols, lanes = tile.ROWS, tile.COLUMNS, tile.VECTOR_BYTES // 4
+numbers, scratch = np.ones(64, np.float32), np.zeros(rows * 2 * lanes, np.float32)
+rounds = 500_000
+
+
+@numba.njit
+def multiply_adds(numbers, rounds, scratch):
+    """Multiply-adds on so few registers that all numbers stay there, over and over."""
+    sums = tile.tile_zero(numbers, rows, 2)
+    for _ in range(rounds):
+        sums = tile.tile_correlate(sums, numbers, 0, 1, numbers, 0)
+    tile.tile_store(sums, scratch, 0, 2 * lanes, 1)
+
+
+def only_arithmetic():
+    """The limit."""
+    multiply_adds(numbers, rounds, scratch)
+
+
+# %%
+share = {}  # name: part of the limit
+
+
+def report(name, run, products=multiplications, wanted=wanted):
+    """Check what it computes, time it in turns with the limit, and print."""
+    error = np.abs(run() - wanted).max()
+    times = race({name: run, "limit": only_arithmetic})
+    speed = products / times[name]
+    share[name] = speed / (rounds * scratch.size / times["limit"])
+    print(f"{name:<24} {2e-9 * speed:9.4f} GFLOP/s, {share[name]:8.3%} of the limit, ", end="")
+    print(f"largest difference {error:.0e}")
+    return times[name]
+
+
+# %% [markdown]
+# ## Six loops in Python
+#
+# The definition: for every filter $o$ and pixel $(i, j)$, a sum over the filter's rows $u$ and
+# columns $v$ (the sixth loop would be over channels, of which there is one). Only for a few
+# pixels, as one has other things to do today.
+
+
+# %%
+def six_loops(x, w, bias, rows, columns):
+    """The first rows and columns of the convolution."""
+    out = np.empty((len(w), rows, columns), np.float32)
+    for o in range(len(w)):
+        for i in range(rows):
+            for j in range(columns):
+                total = bias[o]
+                for u in range(w.shape[1]):
+                    for v in range(w.shape[2]):
+                        total += w[o, u, v] * x[i + u, j + v]
+                out[o, i, j] = total
+    return out
+
+
+seconds = report("loops in Python", lambda: six_loops(x, w, bias, 1, 8),
+                 filters * size**2 * 8, wanted[:, :1, :8])  # fmt: skip
+print(f"all {height} x {width} pixels would take {seconds * height * width / 8:.0f} s")
+
+# %% [markdown]
+# For each product the interpreter looks up what `*` and `[...]` mean for these types, makes
+# objects for the numbers, and throws them away. The arithmetic is lost in that.
+#
+# ## im2col and a matrix product
+#
+# NumPy's answer: do few calls that do much. All 9 x 9 patches are written into the columns of a
+# matrix, and one matrix product with the filters does all the rest. That is `reference.conv2d`.
+# The product itself is done by a library that others have tuned for decades.
+
+# %%
+flat_weights = w.reshape(filters, -1)
+columns = reference.im2col(x[None, None], size)[0]  # (81, 192 * 192)
+report("im2col, matrix product",
+       lambda: reference.conv2d(x[None, None], w[:, None], bias)[0])  # fmt: skip
+parts = race({"im2col": lambda: reference.im2col(x[None, None], size),
+              "product": lambda: flat_weights @ columns})  # fmt: skip
+print(f"\nof that, the columns take {parts['im2col'] / sum(parts.values()):.0%} of the time")
+print(f"the picture: {x.nbytes / 2**20:.2f} MiB, its columns: {columns.nbytes / 2**20:.1f} MiB,")
+print(f"as columns of 1920 x 1080 pixels: {81 * 4 * 1920 * 1080 / 2**20:.0f} MiB")
+
+# %% [markdown]
+# Thousands of times as fast. The price is memory: the columns are the picture, 81 times over,
+# nearly all of it copies. They are written, read again, and for large pictures there is no room
+# for them.
+#
+# ## The loops again, compiled
+#
+# Numba makes machine code of the very loops we began with.
+
+
+# %%
+@numba.njit
+def in_order(x, w, bias, out):
+    """The definition."""
+    filters, rows, columns = out.shape
+    for o in range(filters):
+        for i in range(rows):
+            for j in range(columns):
+                total = bias[o]
+                for u in range(w.shape[1]):
+                    for v in range(w.shape[2]):
+                        total += w[o, u, v] * x[i + u, j + v]
+                out[o, i, j] = total
+    return out
+
+
+out = np.empty_like(wanted)
+report("compiled loops", lambda: in_order(x, w, bias, out))
+
+# %% [markdown]
+# No memory is needed, and Python is out of the way. Yet the matrix product was far ahead. Two
+# reasons:
+#
+# *One number at a time.* A core has *vector instructions*, which multiply and add 4, 8 or 16
+# numbers at once. But this sum is to be taken in this order, so the compiler may not take 16
+# terms of it together: the rounding would change.
+#
+# *Waiting.* An addition takes some four cycles until its result is there, and each has to wait
+# for the one before. The core could begin two every cycle.
+#
+# ## Another order of the loops
+#
+# There is nothing to wait for between *different* pixels. So let the loop over the pixels of a
+# row be the innermost one. Then the same weight meets 16 neighbouring pixels, and they go to 16
+# neighbouring sums: vectors without any trick.
+
+
+# %%
+@numba.njit(fastmath={"contract"})  # a product and a sum may become one instruction
+def pixels_inside(x, w, bias, out):
+    """One weight after the other, for all pixels of a row."""
+    filters, rows, columns = out.shape
+    for o in range(filters):
+        for i in range(rows):
+            out[o, i] = bias[o]
+            for u in range(w.shape[1]):
+                for v in range(w.shape[2]):
+                    for j in range(columns):
+                        out[o, i, j] += w[o, u, v] * x[i + u, j + v]
+    return out
+
+
+report("loop over pixels inside", lambda: pixels_inside(x, w, bias, out))
+
+# %% [markdown]
+# Now something else is in the way. Each multiply-add fetches a vector of pixels *and* a vector of
+# sums from the *cache*, the small fast memory next to the core, and stores the sums again: three
+# trips for one operation. A core makes about two or three trips in a cycle, and could do two
+# multiply-adds in it.
+#
+# So sums have to stay where they are for longer. With the nine weights of a filter row at a time,
+# one pass over the sums does the work of nine:
+
+
+# %%
+@numba.njit(fastmath={"contract"})
+def nine_at_a_time(x, w, bias, out):
+    """One row of a filter after the other, for all pixels of a row; for 9 x 9."""
+    filters, rows, columns = out.shape
+    for o in range(filters):
+        for i in range(rows):
+            out[o, i] = bias[o]
+            for u in range(9):
+                p, g = x[i + u], w[o, u]
+                for j in range(columns):
+                    out[o, i, j] += (
+                        g[0] * p[j] + g[1] * p[j + 1] + g[2] * p[j + 2]
+                        + g[3] * p[j + 3] + g[4] * p[j + 4] + g[5] * p[j + 5]
+                        + g[6] * p[j + 6] + g[7] * p[j + 7] + g[8] * p[j + 8]
+                    )  # fmt: skip
+    return out
+
+
+report("nine weights at a time", lambda: nine_at_a_time(x, w, bias, out))
+
+# %% [markdown]
+# Still, each multiply-add fetches its vector of pixels. It is used for one filter and fetched
+# again for the next.
+#
+# ## The register tile
+#
+# What lies in registers costs no trip, and there are 16 or 32 of them for vectors. The idea of
+# the package (`kernels/tile.py`): keep a block of *results* in registers, several filters times
+# several vectors of pixels, during the whole sum over the patch. For each of the 81 entries of
+# the patch, fetch the vectors of pixels once for all filters of the block, and one weight for
+# each filter, repeated in all places of a vector ("broadcast").
+
+# %%
+fig, ax = plt.subplots(figsize=(7.6, 4.4))
+for c in range(cols):
+    for lane in range(lanes):
+        left = c * (lanes + 2) + lane
+        ax.add_patch(plt.Rectangle((left, 1.5), 1, 1, fc="#cfe3f5", ec="white", lw=0.5))
+        for r in range(rows):
+            chosen = (r, c) == (2, 1)
+            colour = "#e07b39" if chosen else "#f6d9c4"
+            ax.add_patch(plt.Rectangle((left, -1.3 * r), 1, 1, fc=colour, ec="white", lw=0.5))
+for r in range(rows):
+    ax.add_patch(plt.Rectangle((-4, -1.3 * r), 1.6, 1, fc="#7fb77e" if r == 2 else "#cfe8cf"))
+middle = 1.5 * lanes + 2
+ax.annotate("", (middle, -1.6), (middle, 1.5), arrowprops={"arrowstyle": "->"})
+ax.annotate("", (middle - lanes / 2, -2.1), (-2.3, -2.1), arrowprops={"arrowstyle": "->"})
+ax.text(0, 2.8, f"fetched: {cols} vectors of {lanes} pixels, side by side in the picture")
+ax.text(-4.4, -1.3 * rows / 2, f"fetched: {rows} weights, of {rows} filters", rotation=90,
+        ha="right", va="center")  # fmt: skip
+ax.text(0, -1.3 * rows - 0.4, f"kept in {rows * cols} registers: {rows * cols * lanes} sums")
+ax.set(xlim=(-8, cols * (lanes + 2)), ylim=(-1.3 * rows - 0.8, 4))
+ax.axis("off")
+plt.show()
+print(f"{rows * cols} registers of sums, {cols} of pixels, 1 for a weight")
+print(f"{rows + cols} numbers or vectors are fetched for {rows * cols} multiply-adds")
+
+# %% [markdown]
+# (The drawing is of this processor's tile; the package has another one for each width of
+# vectors.)
+#
+# Why vectors of *pixels*, and weights broadcast, and not the other way round? Neighbouring pixels
+# lie side by side in memory, in the picture and in the result, so whole vectors are read and
+# written, and what is in one place of a vector never meets what is in another. The weights can be
+# put in whatever order suits, once, before we begin.
+#
+# Numba has no word for "register". So `tile.py` writes the instructions of these few operations
+# itself (`tile_zero`, `tile_correlate`, `tile_store`), and the loops around them are ordinary
+# Numba. With them we can try any shape of tile.
+
+
+# %%
+entries = np.array([u * x.shape[1] + v for u in range(size) for v in range(size)])
+
+
+def convolution(r, c):
+    """A convolution by tiles of r filters x c vectors, without biases."""
+
+    @numba.njit
+    def run(x, entries, packed, out):
+        filters, rows, columns = out.shape
+        for i in range(rows):
+            for j in range(0, columns, c * lanes):
+                for o in range(0, filters, r):
+                    sums = tile.tile_zero(x, r, c)
+                    at = i * x.shape[1] + j  # of the patch, in the picture
+                    for k in range(entries.size):
+                        weight = o * entries.size + k * r
+                        sums = tile.tile_correlate(sums, x, at + entries[k], 1, packed, weight)
+                    tile.tile_store(sums, out, (o * rows + i) * columns + j, rows * columns, 1)
+        return out
+
+    # one patch entry after the other, for each the weights of r filters
+    packed = flat_weights.reshape(-1, r, size**2).transpose(0, 2, 1).ravel()
+    return lambda: run(x, entries, packed, part)
+
+
+shapes = [(1, 1), (1, 3), (2, 3), (4, 3), (8, 3), (8, 6)]
+part = np.empty_like(wanted[:, :16])  # 16 rows are enough here
+runs = {f"{r} x {c}": convolution(r, c) for r, c in shapes}
+for run in runs.values():
+    assert np.abs(run() + bias[:, None, None] - wanted[:, :16]).max() < 1e-5
+times = race({**runs, "limit": only_arithmetic})
+
+fig, ax = plt.subplots(figsize=(6.5, 2.8))
+products, limit = filters * size**2 * 16 * width, rounds * scratch.size / times["limit"]
+own = [(r, c) == (rows, cols) for r, c in shapes]
+bars = ax.bar(list(runs), [100 * products / times[name] / limit for name in runs],
+              color=["tab:orange" if o else "silver" for o in own])  # fmt: skip
+ax.bar_label(bars, [f"{(r + c) / (r * c):.2f}" for r, c in shapes], fontsize=8)
+ax.set(xlabel="filters x vectors of a tile (orange: the package's here)", ylabel="% of the limit")
+ax.set_title("above the bars: fetches for each multiply-add", fontsize=9)
+ax.margins(y=0.12)
+plt.show()
+
+# %% [markdown]
+# A larger tile fetches less for each multiply-add, and has more sums that do not wait for one
+# another. Until there are more than registers: then sums are put aside into memory and fetched
+# back in every step, which is what the tile was to avoid.
+#
+# Now the package's own loop over tiles, which also adds the biases, and all steps side by side:
+
+
+# %%
+@numba.njit
+def by_tiles(x, entries, packed, bias, out):
+    """The convolution as the package does it, row by row; for rows of whole vectors."""
+    _, rows, columns = out.shape
+    for i in range(rows):
+        to = (out, i * columns, rows * columns)
+        tile.convolve_row(x, i * x.shape[1], entries, packed, bias, tile.LINEAR, to, to,
+                          columns // lanes)  # fmt: skip
+    return out
+
+
+packed = tile.pack_weights(w)
+report("the package's tile", lambda: by_tiles(x, entries, packed, bias, out))
+report("the same, 16 rows only", lambda: by_tiles(x, entries, packed, bias, part),
+       products, wanted[:, :16])  # fmt: skip
+print(f"the result has {out.nbytes / 2**20:.1f} MiB, its first 16 rows {part.nbytes / 2**20:.2f}")
+
+fig, ax = plt.subplots(figsize=(7, 2.9))
+bars = ax.barh([*share, "the limit"], [*share.values(), 1], color=["C0"] * len(share) + ["gray"])
+ax.bar_label(bars, fmt="%.2g", fontsize=8, padding=3)
+ax.set(xscale="log", xlabel="part of the limit, one core", xlim=(None, 6))
+ax.invert_yaxis()
+plt.show()
+
+# %% [markdown]
+# All of these compute the same sums. What differs, once they are compiled, is how often a number
+# is fetched for each time it is used, and whether anybody has to wait. What is left, when the
+# whole result is more than the cache holds, is to write it to main memory. The next section is
+# about that.
+#
+# <details><summary>
+# <b>Question.</b> The matrix product knows all of this too: it has a register tile
+# inside. Why is `reference.conv2d` still behind?
+# </summary>
+#
+# A library's product is made for any two matrices. As a rule it first copies both into an order
+# of its own, which pays when each number is then used many hundreds of times; the columns are
+# used 64 times. And it cannot know that they are copies of one small picture. The package's tile
+# takes the entry of the patch from where it lies in the picture: it is an im2col that never
+# happens.
+# </details>
+#
+# ## Fusing the layers
+#
+# A network is more than one convolution. Layer by layer, the first one writes 64 feature maps, 64
+# times the picture, and the second one reads them. For 1920 x 1080 pixels that is half a
+# gigabyte, which fits into no cache, and main memory does not deliver numbers as fast as a core
+# multiplies them.
+#
+# But one row of the result needs only five rows of the second feature maps, and these five of the
+# first, and nine rows of the picture to make a new one. So all layers can advance together, row
+# by row, each with a window of a few rows. Python has just the thing for it: generators.
+
+
+# %%
+def layer(rows, w, b, last):
+    """Rows (C, W) of a map come in, rows (O, W) of the next one go out; edges are repeated."""
+    p = w.shape[2] // 2
+    window = deque(maxlen=w.shape[2])  # the only rows there are
+
+    def output():
+        patch = np.pad(np.stack(window, axis=1), ((0, 0), (0, 0), (p, p)), mode="edge")
+        row = reference.conv2d(patch[None], w, b)[0, :, 0]
+        return row if last else reference.relu(row)
+
+    for row in rows:
+        window.extend([row] * (1 if window else p + 1))  # the first one, repeated above
+        if len(window) == window.maxlen:
+            yield output()
+    for _ in range(p):  # the last one, repeated below
+        window.append(row)
+        yield output()
+
+
+def fused(picture, layers):
+    """The network (H, W) -> (H, W), without a feature map of the whole picture."""
+    rows = (row[None] for row in picture)
+    for k, (w, b) in enumerate(layers):
+        rows = layer(rows, w, b, last=k == len(layers) - 1)
+    return np.stack([row[0] for row in rows])
+
+
+# %%
+def peak(run):
+    """Bytes that NumPy had at most."""
+    tracemalloc.start()
+    run()
+    result = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return result
+
+
+ways = {
+    "NumPy, layer by layer": lambda: reference.forward(x[None, None], layers, "replicate")[0, 0],
+    "NumPy, fused by rows": lambda: fused(x, layers),
+    "the package": lambda: kernels.forward(x[None, None], layers, "replicate")[0, 0],
+}
+results = {name: run() for name, run in ways.items()}
+times = race({**ways, "limit": only_arithmetic})
+limit = rounds * scratch.size / times["limit"]
+products = sum(weights.size for weights, _ in layers) * x.size
+for name, run in ways.items():
+    error = np.abs(results[name] - results["NumPy, layer by layer"]).max()
+    print(f"{name:<22} {products / times[name] / limit:6.1%} of the limit, ", end="")
+    print(f"at most {peak(run) / 2**20:6.2f} MiB, largest difference {error:.0e}")
+
+# %% [markdown]
+# The rows give the same picture with a small part of the memory. (In NumPy that need not be
+# quicker, since each row takes a dozen calls.) The package does this with tiles, in strips of
+# some hundreds of columns, so that the windows of all layers stay in the cache of a core however
+# large the picture is (`kernels/pictures.py`).
+#
+# ## Fewer multiplications
+#
+# At the limit of the arithmetic, only less arithmetic helps. Two neighbouring outputs of a filter
+# of three taps, $y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2$ and $y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$, take
+# six multiplications. Winograd's $F(2, 3)$ needs four:
+#
+# $$
+# \begin{aligned} m_1 &= (d_0 - d_2)\, g_0 & m_2 &= (d_1 + d_2)\, \tfrac12 (g_0 + g_1 + g_2) \\
+# m_4 &= (d_1 - d_3)\, g_2 & m_3 &= (d_2 - d_1)\, \tfrac12 (g_0 - g_1 + g_2) \end{aligned}
+# $$
+#
+# $$
+# y_0 = m_1 + m_2 + m_3 \qquad y_1 = m_2 - m_3 - m_4
+# $$
+#
+# (Multiply out $m_2 + m_3 = d_1 g_1 + d_2 (g_0 + g_2)$, and the rest falls into place.) The sums
+# of weights are taken once, ahead. As matrices: $y = A\,[(G g) \odot (B d)]$, with $\odot$ for
+# the products, one by one.
+
+# %%
+A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
+G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
+
+rng = np.random.default_rng(0)
+d, g = rng.normal(size=4), rng.normal(size=3)
+print("direct:   ", np.correlate(d, g))
+print("Winograd: ", A @ ((G @ g) * (B @ d)))
+
+# %% [markdown]
+# Two multiplications have been traded for some additions, and on our processor one costs as much
+# as the other. The gain comes from *channels*: $B d$ is computed once for all filters, and $A$ is
+# applied once, to the sum over all channels. In between, for each filter and channel, there are
+# only the products. And these are multiply-adds, which go through the very same register tile.
+#
+# The package takes $F(4, 5)$ for the 64 x 32 filters of 5 x 5 in the middle of 9-5-5, along their
+# rows: 8 products for 4 outputs in place of 20.
+#
+# The price is rounding. The sums in between are larger than what comes out and cancel, so that
+# errors remain. How large are they in float32, with 64 channels?
+
+
+# %%
+def rounding(a, g_matrix, b_matrix, channels=64, trials=2000):
+    """Largest error in float32, direct and by these matrices, in parts of the results' rms."""
+    taps, n = g_matrix.shape[1], len(b_matrix)
+    d = rng.random((trials, channels, n)).astype(np.float32)
+    g = rng.normal(size=(channels, taps)).astype(np.float32)
+    patches = np.lib.stride_tricks.sliding_window_view(d, taps, axis=2)
+    exact = np.einsum("tcov,cv->to", patches.astype(float), g.astype(float))
+    direct = np.einsum("tcov,cv->to", patches, g)
+    a, g_matrix, b_matrix = (m.astype(np.float32) for m in (a, g_matrix, b_matrix))
+    products = np.einsum("cn,tcn->tn", g @ g_matrix.T, d @ b_matrix.T)
+    size = np.sqrt(np.mean(exact**2))
+    return [np.abs(y - exact).max() / size for y in (direct, products @ a.T)]
+
+
+cases = {"F(2,3)": (A, G, B), "F(4,3)": winograd.matrices(3), "F(4,5)": winograd.matrices(5)}
+for name, matrices in cases.items():
+    outputs, n, taps = len(matrices[0]), len(matrices[2]), matrices[1].shape[1]
+    direct, error = rounding(*matrices)
+    print(f"{name}: {n} products instead of {outputs * taps:2}, ", end="")
+    print(f"largest error {error:.1e}, direct {direct:.1e}")
+
+# %% [markdown]
+# More than the direct sum's, and the more the more is saved. For a picture of 256 levels it is
+# still nothing. Let us see it in the network.
+
+# %%
+large = pysrcnn.load("9-5-5", 3).layers
+ways = {
+    "direct sums": lambda: kernels.direct.forward(x[None, None], large, "replicate"),
+    "Winograd": lambda: kernels.forward(x[None, None], large, "replicate"),
+}
+direct, fast = (run()[0, 0] for run in ways.values())
+times = race({**ways, "limit": only_arithmetic})
+limit = rounds * scratch.size / times["limit"]
+first, second, third = (weights.size * x.size for weights, _ in large)
+for name, part in {"direct sums": 1, "Winograd": 8 / 20}.items():
+    print(f"{name:<12} {(first + second * part + third) / 1e6:.0f} million products, ", end="")
+    print(f"{(first + second + third) / times[name] / limit:.1%} of the limit")
+print(f"largest difference: {255 * np.abs(direct - fast).max():.5f} of 255 levels")
+
+# %% [markdown]
+# ("Of the limit" counts the products of the direct sum in both lines: what has been done, not
+# how. So it may exceed 100%.)
+#
+# The last step is to use all cores. The package cuts a picture into bands of rows and strips of
+# columns that share nothing, so each core takes the next one when it is done with its last. What
+# comes out is the same to the last bit, with any number of threads.
+
+# %%
+results = []
+for threads in (1, numba.config.NUMBA_NUM_THREADS):
+    numba.set_num_threads(threads)
+    results.append(kernels.forward(x[None, None], large, "replicate"))
+print("one thread and all of them, equal bits:", np.array_equal(*results))
+
+# %% [markdown]
+# <details><summary>
+# <b>Question.</b> Which of the steps changed the algorithm, in the sense of which
+# numbers are multiplied with which?
+# </summary>
+#
+# Only Winograd's. All others do the same multiplications, in another order and with the numbers
+# in other places. Of the thousands of times between the first bar and the last, not one is due to
+# mathematics.
+# </details>
+#
+# <details><summary>
+# <b>Question.</b> Why does the package not use Winograd's transform in the first
+# layer, which has 9 taps and would save even more?
+# </summary>
+#
+# $B d$ is shared by all filters and $A$ by all channels. The first layer has one channel: each
+# filter would pay for its own $A$, for a sum over the nine rows of one channel only. And larger
+# transforms round worse.
+# </details>
+#
+# How all of it was measured against other programs is in `benchmarks/README.md`, and what was
+# tried that did not help.
+#
+# The next walkthrough goes back to where the network came from: sparse coding.
