@@ -50,7 +50,8 @@ def render(script: Path) -> None:
     from nbclient import NotebookClient
 
     began, book = time.perf_counter(), notebook(script)
-    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(HERE)}}).execute()
+    here = {"metadata": {"path": str(HERE)}}
+    NotebookClient(book, timeout=600, resources=here, coalesce_streams=True).execute()
     for cell in book.cells:
         cell.metadata.pop("execution", None)  # when it was run
     with written_whole(script.with_suffix(".ipynb")) as temporary:
