@@ -658,6 +658,7 @@ def _warmup(options: argparse.Namespace) -> int:
     for network in (SRCNN(), SRCNN(f2=5)):  # with and without layers that are transformed
         for dtype in (np.uint8, np.uint16, np.float32, np.float64):
             upscale(np.zeros((8, 8), dtype), 2, network)
+    upscale(np.zeros((8, 8), np.uint8), 3, "sc")
     rng = np.random.default_rng(0)
     for network in (SRCNN(), SRCNN(f2=5)):
         inner = 33 - 2 * network.margin

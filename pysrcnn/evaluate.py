@@ -15,7 +15,7 @@ import numpy as np
 from .color import rgb_to_luma
 from .data import Pair, pair
 from .metrics import psnr, ssim
-from .model import SRCNN
+from .model import Model
 from .pictures import list_pictures, read_picture
 
 __all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
@@ -40,7 +40,7 @@ def levels(x: np.ndarray) -> np.ndarray:
     return x[0]
 
 
-def score(network: SRCNN, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
+def score(network: Model, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
     """Compare the network's picture of `low` with `high`, both (c, H, W) as `data.pair` gives."""
     truth, bicubic = levels(high), levels(low)
     ours = levels(network.forward(low[None])[0])
@@ -55,7 +55,7 @@ def score(network: SRCNN, low: np.ndarray, high: np.ndarray, scale: int, name: s
 
 def evaluate(
     folder: str | os.PathLike,
-    network: SRCNN,
+    network: Model,
     scale: int,
     *,
     below: bool = False,
@@ -66,7 +66,7 @@ def evaluate(
     Parameters
     ----------
     folder : path
-    network : SRCNN
+    network : Model
     scale : int
     below : bool
         Whether pictures in folders below are meant too.
@@ -90,7 +90,7 @@ def evaluate(
             yield score
 
 
-def _score_file(path: Path, network: SRCNN, scale: int, name: str) -> Score:
+def _score_file(path: Path, network: Model, scale: int, name: str) -> Score:
     picture = read_picture(path)
     smallest = 11 + 2 * scale
     if min(side - side % scale for side in picture.shape[:2]) < smallest:
@@ -109,7 +109,7 @@ def average(scores: list[Score]) -> Score:
     return Score("average", **means)
 
 
-def mean_psnr(network: SRCNN | None, pairs: list[Pair], scale: int) -> float:
+def mean_psnr(network: Model | None, pairs: list[Pair], scale: int) -> float:
     """Average PSNR of the network alone, for watching it train; of `low` itself without one."""
     values = []
     for low, high in pairs:

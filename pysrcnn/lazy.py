@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .model import SRCNN
+from .model import Model
 from .pictures import check_picture, check_range
 from .scales import Networks
 from .steps import Span, Step, steps_for
@@ -24,7 +24,7 @@ __all__ = ["upscale_lazily"]
 def upscale_lazily(
     picture: Any,
     scale: float | None = None,
-    model: str | os.PathLike | SRCNN | Networks = "9-1-5",
+    model: str | os.PathLike | Model | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
 ) -> "dask.array.Array":

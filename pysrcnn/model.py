@@ -16,8 +16,10 @@ import numpy as np
 from . import kernels
 from ._version import __version__
 from .formats import READABLE, read_weights, write_weights
+from .pictures import check_batch, check_room
+from .sparse import SparseCoding
 
-__all__ = ["SRCNN", "load", "shipped"]
+__all__ = ["SRCNN", "Model", "load", "shipped"]
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
@@ -241,9 +243,9 @@ class SRCNN:
         """
         if padding not in ("replicate", "valid"):
             raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
-        x = self._batch(x, "x")
+        x = check_batch(x, "x", self.c, self.dtype)
         if padding == "valid":
-            self._check_room(x)
+            check_room(x, self.name, self.margin)
         return self.ops.forward(x, self.layers, padding)
 
     def loss_and_gradients(
@@ -264,8 +266,9 @@ class SRCNN:
         gradients : dict of arrays
             By the names of `parameters`, of the same shapes.
         """
-        low, high = self._batch(low, "low"), self._batch(high, "high")
-        self._check_room(low)
+        low = check_batch(low, "low", self.c, self.dtype)
+        high = check_batch(high, "high", self.c, self.dtype)
+        check_room(low, self.name, self.margin)
         m = self.margin
         if high.shape == low.shape and m > 0:
             high = np.ascontiguousarray(high[:, :, m:-m, m:-m])
@@ -280,24 +283,6 @@ class SRCNN:
         for k, (dw, db) in enumerate(gradients, 1):
             named[f"W{k}"], named[f"B{k}"] = dw, db
         return loss, named
-
-    def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
-        x = np.asarray(x)
-        if x.ndim != 4 or x.shape[1] != self.c or x.size == 0:
-            raise ValueError(
-                f"{name} has the shape {x.shape}, wanted (N, {self.c}, H, W) with pixels in it"
-            )
-        if not np.issubdtype(x.dtype, np.floating):
-            raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
-        return np.ascontiguousarray(x, self.dtype)
-
-    def _check_room(self, x: np.ndarray) -> None:
-        smallest = 2 * self.margin + 1
-        if min(x.shape[2:]) < smallest:
-            raise ValueError(
-                f"without padding, a {self.name} network needs pictures of at least {smallest} x "
-                f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
-            )
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the parameters and the card to a file, whole or not at all.
@@ -318,21 +303,24 @@ class SRCNN:
         write_weights(path, self.parameters, card)
 
 
+Model = SRCNN | SparseCoding  # what enlarges pictures: forward, margin, c, scale, name, card
+
+
 def shipped() -> dict[tuple[str, int], Path]:
     """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale.
 
-    Those of networks for RGB are called "9-1-5-rgb".
+    Those of networks for RGB are called "9-1-5-rgb", the dictionaries of sparse coding "sc".
     """
     found = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
-        if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?)_x(\d+)\.npz", path.name):
+        if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?|sc)_x(\d+)\.npz", path.name):
             found[match[1], int(match[2])] = path
     return found
 
 
 def load(
     name_or_path: str | os.PathLike, scale: int | None = None, *, ops: ModuleType = kernels
-) -> SRCNN:
+) -> Model:
     """A trained network, by the name of shipped weights or from a file.
 
     Parameters
@@ -347,8 +335,8 @@ def load(
 
     Returns
     -------
-    network : SRCNN
-        float32, whatever the file holds.
+    network : SRCNN or SparseCoding
+        float32, whatever the file holds. `ops` is that of an SRCNN.
 
     Raises
     ------
@@ -379,7 +367,10 @@ def load(
                 f"{text} is neither a file nor the name of shipped weights ({names})"
             )
     parameters, card = read_weights(path)
-    network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
+    if "D_l" in parameters:
+        network = SparseCoding(parameters, card).astype(np.float32)
+    else:
+        network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
     known = card.get("scale")
     if known is not None and (type(known) is not int or known < 1):
         raise ValueError(f"{path} is damaged: its card says scale {known!r}")

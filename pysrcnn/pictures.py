@@ -20,10 +20,12 @@ __all__ = [
     "ENCODING",
     "SUFFIXES",
     "Refused",
+    "check_batch",
     "check_claim",
     "check_output",
     "check_picture",
     "check_range",
+    "check_room",
     "content_of",
     "encode",
     "list_pictures",
@@ -209,6 +211,32 @@ def check_claim(
         raise Refused(
             f"{name} claims to hold {times}{shape[1]:,} x {shape[0]:,} pixels in {size:,} bytes, "
             f"which only damaged or empty pictures do: if it is as it should be, {advice}"
+        )
+
+
+def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray:
+    """A batch of pictures as a contiguous array (N, c, H, W) of `dtype`; `name` is the argument's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is of another shape, without pixels, or of integers.
+    """
+    x = np.asarray(x)
+    if x.ndim != 4 or x.shape[1] != c or x.size == 0:
+        raise ValueError(f"{name} has the shape {x.shape}, wanted (N, {c}, H, W) with pixels in it")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
+    return np.ascontiguousarray(x, dtype)
+
+
+def check_room(x: np.ndarray, network: str, margin: int) -> None:
+    """Raise a ValueError if nothing is left of a batch without `margin` pixels on each side."""
+    smallest = 2 * margin + 1
+    if min(x.shape[2:]) < smallest:
+        raise ValueError(
+            f"without padding, a {network} network needs pictures of at least {smallest} x "
+            f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .data import modcrop, pair, unit
 from .evaluate import mean_psnr
-from .model import SRCNN
+from .model import Model
 from .resize import imresize
 from .runs import read_log
 from .upscale import upscale
@@ -50,7 +50,7 @@ def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "
     return figure
 
 
-def filters(network: SRCNN) -> "Figure":
+def filters(network: Model) -> "Figure":
     """The filters of the first layer, those of largest variance first (Fig. 5 of the paper).
 
     Grey is zero, white and black a filter's own largest weight of either sign; RGB is in colour.
@@ -64,12 +64,12 @@ def filters(network: SRCNN) -> "Figure":
     return _tiles(pictures, title, 0.7, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
-def feature_maps(network: SRCNN, picture: np.ndarray, scale: int, layer: int = 1) -> "Figure":
+def feature_maps(network: Model, picture: np.ndarray, scale: int, layer: int = 1) -> "Figure":
     """The feature maps of a layer, of a picture that was shrunk by `scale` and enlarged back.
 
     Parameters
     ----------
-    network : SRCNN
+    network : Model
     picture : array (H, W), (H, W, 3) or (H, W, 4)
     scale : int
     layer : int
@@ -136,7 +136,7 @@ def curve(
 
 
 def crops(
-    network: SRCNN,
+    network: Model,
     picture: np.ndarray,
     scale: int,
     region: tuple[int, int, int, int] | None = None,
@@ -145,7 +145,7 @@ def crops(
 
     Parameters
     ----------
-    network : SRCNN
+    network : Model
     picture : array (H, W), (H, W, 3) or (H, W, 4), as `read_picture` returns it
     scale : int
     region : (x, y, width, height) in pixels, optional

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .model import SRCNN, load, shipped
+from .model import Model, load, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan"]
 
@@ -58,7 +58,7 @@ class Networks:
 
     Parameters
     ----------
-    model : str, path or SRCNN
+    model : str, path or Model
         What `load` takes, or a network.
 
     Raises
@@ -67,10 +67,10 @@ class Networks:
         Of `load`, for a file.
     """
 
-    def __init__(self, model: str | os.PathLike | SRCNN):
+    def __init__(self, model: str | os.PathLike | Model):
         self._model, self._loaded = model, {}
         self._scales = None  # of a network that does not say which it was trained for
-        if isinstance(model, SRCNN):
+        if isinstance(model, Model):
             self._called, self._only = "the network", model
         else:
             self._called, self._only = os.fspath(model), None
@@ -102,7 +102,7 @@ class Networks:
                 self.at(scale)
         return self.__dict__
 
-    def at(self, scale: int) -> SRCNN:
+    def at(self, scale: int) -> Model:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:
             return self._only
@@ -112,7 +112,7 @@ class Networks:
 
     def called(self, plan: Plan) -> str:
         """What a plan is done by, for people: "9-1-5", and of which file."""
-        of_file = self._only is not None and not isinstance(self._model, SRCNN)
+        of_file = self._only is not None and not isinstance(self._model, Model)
         return self.at(plan.passes[0]).name + (f" of {Path(self._model).name}" if of_file else "")
 
     def plan(

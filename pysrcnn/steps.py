@@ -18,7 +18,7 @@ from .alpha import reach, spread
 from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
 from .kernels import pixels_to_planes, planes_to_pixels, resize_planes
 from .kernels.winograd import OUTPUTS as GROUP
-from .model import SRCNN
+from .model import Model
 from .resize import taps
 from .scales import Networks
 
@@ -38,11 +38,11 @@ class Step:
         1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
     dtype : uint8, uint16, float32 or float64
         Floating point is in 0..1.
-    network : SRCNN, optional
+    network : Model, optional
         For the factor between the two; without one, the picture is only resized.
     """
 
-    def __init__(self, start: Span, shape: Span, channels: int, dtype, network: SRCNN | None):
+    def __init__(self, start: Span, shape: Span, channels: int, dtype, network: Model | None):
         self.start, self.shape, self.channels = start, shape, channels
         self.dtype, self.network = np.dtype(dtype), network
         self.peak = np.iinfo(dtype).max if self.dtype.kind == "u" else 1
@@ -106,7 +106,7 @@ class Step:
 def steps_for(
     picture: tuple[int, ...],
     dtype: np.dtype,
-    model: str | os.PathLike | SRCNN | Networks,
+    model: str | os.PathLike | Model | Networks,
     scale: float | None,
     shape: tuple[int | None, int | None] | None,
 ) -> list[Step]:

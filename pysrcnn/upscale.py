@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .model import SRCNN
+from .model import Model
 from .pictures import check_picture, check_range
 from .scales import Networks
 from .steps import Step, steps_for
@@ -23,7 +23,7 @@ BAND = 2**22  # pixels of the result that are worked on at a time
 def upscale(
     picture: np.ndarray,
     scale: float | None = None,
-    model: str | os.PathLike | SRCNN | Networks = "9-1-5",
+    model: str | os.PathLike | Model | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
     report: Callable[[float], None] | None = None,
@@ -40,7 +40,7 @@ def upscale(
         How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
         a `model` from a file. Where there are no weights for it, the picture goes through those of
         other scales, several times if need be, and is resized from there (`scales.py` says how).
-    model : str, path, SRCNN or Networks
+    model : str, path, Model or Networks
         What `load` takes, or a network. One that was trained for a scale of its own can only be
         used for 2, 3 or 4 if that is this scale or a power of it.
     shape : pair of ints, optional

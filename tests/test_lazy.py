@@ -23,7 +23,7 @@ def picture_of(shape, dtype=np.uint8, seed=0):
     return (picture * peak).astype(dtype)
 
 
-@pytest.mark.parametrize("model", ["9-1-5", "9-3-5", "9-5-5", "9-1-5-rgb"])
+@pytest.mark.parametrize("model", ["9-1-5", "9-3-5", "9-5-5", "9-1-5-rgb", "sc"])
 @pytest.mark.parametrize("chunks", [(60, 47), (23, 131), (31, 29), (7, 40)])
 def test_the_same_bits_whatever_the_chunks(model, chunks):
     picture = picture_of((60, 131, 3))

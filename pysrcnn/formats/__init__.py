@@ -21,6 +21,7 @@ import numpy as np
 
 from .._files import written_whole
 from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
+from .dictionaries import check_dictionaries
 from .layers import LIMIT, Arrays, Refused, check, check_room
 
 __all__ = ["READABLE", "WRITABLE", "read_arrays", "read_weights", "write_npz", "write_weights"]
@@ -60,6 +61,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     -------
     parameters : dict of arrays W1, B1, W2, B2, ...
         Weights (O, C, f, f), biases (O,), float32 or float64. A layer without biases gets zeros.
+        Or, of an .npz of dictionaries, P, D_l and D_h, see `pysrcnn.sparse`.
     card : dict
         Empty for files that carry none.
 
@@ -92,7 +94,10 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {kind}") from None
     check_room((array.shape for array in parameters.values()), path)
-    check(parameters, path)
+    if "D_l" in parameters:
+        check_dictionaries(parameters, card, path)
+    else:
+        check(parameters, path)
     return parameters, card
 
 

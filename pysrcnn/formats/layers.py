@@ -15,6 +15,7 @@ __all__ = [
     "Arrays",
     "Refused",
     "check",
+    "check_numbers",
     "check_room",
     "open_zip",
     "read_card",
@@ -171,6 +172,16 @@ def _chains(weights: Arrays) -> list[list[str]]:
     return found
 
 
+def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
+    """Raise unless an array of a file, of this name, holds floating point numbers, all finite."""
+    if array.dtype not in (np.float32, np.float64):
+        raise Refused(f"{path}: {name} is {shown(str(array.dtype))}, wanted float32 or float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(array.astype(np.float32)).all()
+    if not finite:
+        raise Refused(f"{path}: {name} holds values that are not finite in float32")
+
+
 def check(parameters: Arrays, path: Path) -> None:
     """Raise unless the arrays are a network: W1 B1 W2 B2 ... that fit each other, all finite."""
     layers = len(parameters) // 2
@@ -184,14 +195,7 @@ def check(parameters: Arrays, path: Path) -> None:
     for k in range(1, layers + 1):
         w, b = parameters[f"W{k}"], parameters[f"B{k}"]
         for name, array in ((f"W{k}", w), (f"B{k}", b)):
-            if array.dtype not in (np.float32, np.float64):
-                raise Refused(
-                    f"{path}: {name} is {shown(str(array.dtype))}, wanted float32 or float64"
-                )
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite = np.isfinite(array.astype(np.float32)).all()
-            if not finite:
-                raise Refused(f"{path}: {name} holds values that are not finite in float32")
+            check_numbers(name, array, path)
         if w.ndim != 4 or w.shape[2] != w.shape[3] or w.shape[2] % 2 == 0 or 0 in w.shape:
             raise Refused(f"{path}: W{k} has the shape {w.shape}, wanted (O, C, f, f), f odd")
         if b.shape != w.shape[:1]:

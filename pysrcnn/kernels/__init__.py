@@ -4,7 +4,8 @@ In reading order: `tile` has the one idea that makes it fast, a block of the res
 registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
 picture with it, helped by `winograd`; `batches` computes loss and gradients for training, with
 `lanes` or, in fewer multiplications, `lanes_winograd`; `operations` are the single steps; `planes`
-is what surrounds the network when a picture is enlarged; `inputs`, `memory` and `threads` are what
+is what surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
+`pysrcnn.sparse`; `inputs`, `memory` and `threads` are what
 they stand on. All compiled code of the package is in this folder; it imports no other module of
 ours.
 """
@@ -26,6 +27,8 @@ from .pictures import forward
 from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
+from .sparse import sparse_codes as sparse_codes
+from .sparse import sparse_patches as sparse_patches
 from .tile import COLUMNS as COLUMNS
 from .tile import ROWS as ROWS
 from .tile import VECTOR_BYTES as VECTOR_BYTES

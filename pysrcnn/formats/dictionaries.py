@@ -1,0 +1,37 @@
+"""What a file of dictionaries for sparse coding must hold, see `pysrcnn.sparse`."""
+
+import math
+from pathlib import Path
+
+from .layers import Arrays, Refused, check_numbers, shown
+
+__all__ = ["check_dictionaries"]
+
+_STEPS = 1000  # at most, of FISTA; no file shall keep a machine busy for days
+
+
+def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
+    """Raise unless the arrays P, D_l and D_h fit each other, and the card says how to use them."""
+    if sorted(parameters) != ["D_h", "D_l", "P"]:
+        names = [shown(name) for name in sorted(parameters)[:20]]
+        raise Refused(f"{path} holds {names}, not dictionaries: P, D_l, D_h")
+    for name, array in parameters.items():
+        check_numbers(name, array, path)
+    projection, low, high = (parameters[name] for name in ("P", "D_l", "D_h"))
+    shape = projection.shape
+    if len(shape) != 4 or shape[1] != 4 or shape[2] != shape[3] or shape[2] % 2 == 0 or 0 in shape:
+        raise Refused(f"{path}: P has the shape {shape}, wanted (D, 4, f, f), f odd")
+    if low.ndim != 2 or low.shape[0] != shape[0] or low.shape[1] == 0:
+        raise Refused(f"{path}: D_l has the shape {low.shape}, wanted ({shape[0]}, A)")
+    g = math.isqrt(high.shape[0]) if high.ndim == 2 else 0
+    if g % 2 == 0 or high.shape != (g * g, low.shape[1]):
+        raise Refused(
+            f"{path}: D_h has the shape {high.shape}, wanted (g*g, {low.shape[1]}), g odd"
+        )
+    if not low.any():
+        raise Refused(f"{path}: D_l holds nothing but zeros")
+    penalty, steps = card.get("penalty"), card.get("steps")
+    if type(penalty) not in (int, float) or not 0 <= penalty < math.inf:
+        raise Refused(f"{path} is damaged: its card says penalty {penalty!r:.60}")
+    if type(steps) is not int or not 1 <= steps <= _STEPS:
+        raise Refused(f"{path} is damaged: its card says steps {steps!r:.60}, wanted 1 to {_STEPS}")

@@ -1,0 +1,376 @@
+"""Sparse-coding super-resolution, and why it is a convolutional network: Section 3.2 of the paper.
+
+The method is that of Yang, Wright, Huang, Ma, "Image Super-Resolution via Sparse Representation",
+IEEE TIP 19(11), 2010, with three changes by Zeyde, Elad, Protter, "On Single Image Scale-Up Using
+Sparse-Representations", 2010: features go through a PCA, what is learned is the difference from the
+bicubic enlargement, and the last dictionary is fitted to the codes that the first one gives.
+
+For every patch of the bicubic enlargement x:
+
+1. y = P (derivatives of the patch): a few numbers that say what its edges are like.
+2. The code a, which minimises ``1/2 |y - D_l a|^2 + penalty |a|_1``: the patch as a sum of a few
+   *atoms*, the columns of the dictionary D_l. It is found in a few steps of FISTA.
+3. D_h a: the same atoms in high resolution, to be added to the middle of the patch.
+4. Patches overlap; every pixel gets the average of all that are proposed for it.
+
+Each of these is a convolution, or something that happens at each pixel alone:
+
+=======================  ========================================================  ================
+step                     here                                                      SRCNN
+=======================  ========================================================  ================
+1, and D_l^T y of 2      f1 x f1 = 13 x 13, n1 = 512: D_l^T P and the derivatives  f1 = 9, n1 = 64
+the rest of 2            1 x 1, from n1 codes to n2 = n1: ISTA, with ReLUs         f2 = 1, n2 = 32
+3 and 4                  f3 x f3 = 5 x 5: atoms of D_h / f3^2, turned around       f3 = 5
+=======================  ========================================================  ================
+
+`by_patches` computes it as Yang et al. do, `by_convolutions` as a network of `reference.conv2d` and
+`reference.relu`; they are the same function. The difference is in how the numbers come about. Here
+they are found piece by piece, each for a purpose of its own: P to keep the variance of features,
+D_l to make codes sparse, D_h to fit the patches one at a time, and that they are averaged is not
+looked at (`pysrcnn.dictionary`). SRCNN learns all of W1, W2, W3 jointly, for what the average shows
+in the end. (Steps of ISTA that are learned jointly are LISTA: Gregor, LeCun, "Learning Fast
+Approximations of Sparse Coding", 2010.)
+
+Axes: N samples, H x W pixels; f x f the patch of derivatives, D entries of y, A atoms, g x g the
+patch in high resolution, n patches. float32 or float64.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import kernels, reference
+from ._version import __version__
+from .formats import write_npz
+from .pictures import check_batch, check_room
+
+__all__ = [
+    "DERIVATIVES",
+    "SparseCoding",
+    "by_convolutions",
+    "by_patches",
+    "combined_filters",
+    "convolutions",
+    "fista",
+    "ista",
+    "patch_features",
+    "soft_threshold",
+    "sparse_codes",
+    "sparse_patches",
+]
+
+# The features of Yang et al., Section III-C: first and second derivatives, each along a row and
+# along a column, as four filters of 5 x 5. The second is halved, as by Zeyde et al.
+DERIVATIVES = np.zeros((4, 1, 5, 5))
+DERIVATIVES[0, 0, 2] = DERIVATIVES[1, 0, :, 2] = 0, -1, 0, 1, 0
+DERIVATIVES[2, 0, 2] = DERIVATIVES[3, 0, :, 2] = 0.5, 0, -1, 0, 0.5
+
+BAND = 2**18  # pixels of the result that are worked on at a time
+
+Dictionaries = dict[str, np.ndarray]  # P (D, 4, f, f), D_l (D, A), D_h (g*g, A)
+
+
+# ----------------------------------------------------------------------------------- sparse codes
+
+
+def soft_threshold(x: np.ndarray, t: float) -> np.ndarray:
+    """What minimises ``1/2 (a - x)^2 + t |a|`` over a: x, nearer to zero by t. Two ReLUs."""
+    t = x.dtype.type(t)
+    return reference.relu(x - t) - reference.relu(-x - t)
+
+
+def ista(steps: int) -> np.ndarray:
+    """The momentum of so many steps of ISTA: none."""
+    return np.zeros(steps)
+
+
+def fista(steps: int) -> np.ndarray:
+    """The momentum of so many steps of FISTA: (t_k - 1) / t_(k+1), t_1 = 1.
+
+    t_(k+1) = (1 + sqrt(1 + 4 t_k^2)) / 2:
+    Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm", 2009, Eqs. 4.2 and 4.3.
+    """
+    momentum, t = np.empty(steps), 1.0
+    for k in range(steps):
+        before, t = t, (1 + math.sqrt(1 + 4 * t * t)) / 2
+        momentum[k] = (before - 1) / t
+    return momentum
+
+
+def sparse_codes(
+    y: np.ndarray, dictionary: np.ndarray, penalty: float, momentum: Sequence[float]
+) -> np.ndarray:
+    """For each column of y the code a that minimises ``1/2 |y - D a|^2 + penalty |a|_1``, nearly.
+
+    From z = a = 0, a step is one down the gradient of the first term, then a soft threshold for the
+    second, then, in FISTA, some of the same way again::
+
+        a_(k+1) = S(z_k + D^T (y - D z_k) / L, penalty / L)
+        z_(k+1) = a_(k+1) + m_k (a_(k+1) - a_k)
+
+    with L the largest eigenvalue of D^T D.
+
+    Parameters
+    ----------
+    y : array (D, n)
+    dictionary : array (D, A)
+    penalty : float
+        The larger, the more entries of a code are zero.
+    momentum : sequence of floats
+        m_k of each step: `ista(steps)` or `fista(steps)`.
+
+    Returns
+    -------
+    codes : array (A, n)
+    """
+    largest = np.linalg.norm(dictionary.astype(np.float64), 2) ** 2
+    back = (dictionary.T / largest).astype(y.dtype)
+    codes = z = np.zeros((dictionary.shape[1], y.shape[1]), y.dtype)
+    for m in momentum:
+        before, codes = codes, soft_threshold(z + back @ (y - dictionary @ z), penalty / largest)
+        z = codes + y.dtype.type(m) * (codes - before)
+    return codes
+
+
+def sparse_patches(
+    y: np.ndarray,
+    dictionary: np.ndarray,
+    high: np.ndarray,
+    penalty: float,
+    momentum: Sequence[float],
+) -> np.ndarray:
+    """The patches (g*g, n) that the codes of y stand for: high (g*g, A) times `sparse_codes`."""
+    return high @ sparse_codes(y, dictionary, penalty, momentum)
+
+
+# ----------------------------------------------------------------------------- patch after patch
+
+
+def patch_features(x: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """y of every patch of pictures, one column a patch.
+
+    Parameters
+    ----------
+    x : array (N, 1, H, W)
+    projection : array (D, 4, f, f)
+        P: rows of the PCA, for a patch of f x f of the four derivatives.
+
+    Returns
+    -------
+    y : array (N, D, n), n = (H - f - 3) (W - f - 3), in the order of `reference.im2col`
+    """
+    maps = reference.conv2d(x, DERIVATIVES.astype(x.dtype), np.zeros(4, x.dtype))
+    return projection.reshape(len(projection), -1) @ reference.im2col(maps, projection.shape[2])
+
+
+def by_patches(
+    x: np.ndarray, dictionaries: Dictionaries, penalty: float, momentum: Sequence[float]
+) -> np.ndarray:
+    """The enlarged pictures as Yang et al. compute them: sparse codes of every patch, averaged.
+
+    Parameters
+    ----------
+    x : array (N, 1, H, W)
+        Bicubic enlargements.
+    dictionaries : dict of arrays
+        P (D, 4, f, f), D_l (D, A), D_h (g*g, A).
+    penalty, momentum
+        As for `sparse_codes`.
+
+    Returns
+    -------
+    out : array (N, 1, H - 2 m, W - 2 m), m = (f - 1) / 2 + 2 + (g - 1) / 2
+        Those pixels for which all g*g patches are inside the picture.
+    """
+    projection, low, high = (dictionaries[name] for name in ("P", "D_l", "D_h"))
+    n, _, height, width = x.shape
+    f, g = projection.shape[2], math.isqrt(len(high))
+    rows, columns = height - f - 3, width - f - 3
+    y = patch_features(x, projection)
+    patches = np.stack([sparse_patches(one, low, high, penalty, momentum) for one in y])
+    total = reference.col2im(patches, (n, 1, rows + g - 1, columns + g - 1), g)
+    return _within(x, f // 2 + 2 + g // 2) + total[:, :, g - 1 : rows, g - 1 : columns] / (g * g)
+
+
+def _within(x: np.ndarray, margin: int) -> np.ndarray:
+    return x[:, :, margin : x.shape[2] - margin, margin : x.shape[3] - margin]
+
+
+# ----------------------------------------------------------------------------------- as a network
+
+
+def combined_filters(projection: np.ndarray) -> np.ndarray:
+    """P and the derivatives in one convolution: filters (D, 1, f + 4, f + 4)."""
+    entries, _, f, _ = projection.shape
+    filters = np.zeros((entries, 1, f + 4, f + 4), projection.dtype)
+    for u in range(f):
+        for v in range(f):
+            weights = projection[:, :, u, v]
+            filters[:, 0, u : u + 5, v : v + 5] += np.tensordot(weights, DERIVATIVES[:, 0], axes=1)
+    return filters
+
+
+def convolutions(dictionaries: Dictionaries, penalty: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The three (weights, biases) of the network that the dictionaries are.
+
+    W1 = D_l^T P derivatives / L (A, 1, f1, f1), W2 = 1 - D_l^T D_l / L (A, A, 1, 1), both with the
+    bias -penalty / L of the soft threshold; W3 = D_h / g^2 (1, A, g, g), each atom turned by 180
+    degrees: the pixel that lies first in the last of the patches around it lies last in the first.
+    """
+    projection, low, high = (dictionaries[name] for name in ("P", "D_l", "D_h"))
+    atoms, g = low.shape[1], math.isqrt(len(high))
+    largest = np.linalg.norm(low.astype(np.float64), 2) ** 2
+    w1 = np.tensordot(low.T / largest, combined_filters(projection), axes=1)
+    w2 = (np.eye(atoms) - low.T @ low / largest)[:, :, None, None]
+    w3 = high.T.reshape(1, atoms, g, g)[:, :, ::-1, ::-1] / (g * g)
+    bias = np.full(atoms, -penalty / largest)
+    layers = (w1, bias), (w2, bias), (w3, np.zeros(1))
+    return [tuple(np.ascontiguousarray(x, low.dtype) for x in layer) for layer in layers]
+
+
+def by_convolutions(
+    x: np.ndarray, dictionaries: Dictionaries, penalty: float, momentum: Sequence[float]
+) -> np.ndarray:
+    """The same function as `by_patches`, as a convolutional network: f1-1-...-1-f3.
+
+    A step of ISTA, S(z + D^T (y - D z) / L, t), is S(W1 * x + W2 * z, t), and the soft threshold S
+    is two ReLUs, of which the first is that of Eqs. 1 and 2: max(0, v - t) - max(0, -v - t). W1 * x
+    is the same in every step, and goes around the steps to each, as what was later called a skip.
+    """
+    (w1, bias), (w2, _), (w3, zero) = convolutions(dictionaries, penalty)
+    nothing = np.zeros_like(bias)
+    seen = reference.conv2d(x, w1, nothing)
+    codes = z = np.zeros_like(seen)
+    for m in momentum:
+        before = codes
+        v = seen + reference.conv2d(z, w2, nothing)
+        codes = soft_threshold(v, -bias[0])
+        z = codes + x.dtype.type(m) * (codes - before)
+    return _within(x, w1.shape[2] // 2 + w3.shape[2] // 2) + reference.conv2d(codes, w3, zero)
+
+
+# -------------------------------------------------------------------------------------- the model
+
+
+class SparseCoding:
+    """Sparse-coding super-resolution with learned dictionaries; used as an `SRCNN` is.
+
+    Parameters
+    ----------
+    parameters : dict of arrays
+        P (D, 4, f, f), D_l (D, A), D_h (g*g, A), f and g odd: see `pysrcnn.dictionary`.
+    card : dict
+        What they are, see `pysrcnn.formats`. Its "penalty" and "steps" are those of the sparse
+        codes, by FISTA.
+
+    Attributes
+    ----------
+    name : "sc"
+    c : 1, luminance
+    scale : int or None
+        The factor of enlargement that the dictionaries are for.
+    """
+
+    name, c = "sc", 1
+
+    def __init__(self, parameters: Dictionaries, card: dict[str, Any]):
+        self.parameters, self.card = parameters, card
+        self.scale: int | None = None
+        self.penalty, self.momentum = card["penalty"], fista(card["steps"])
+        filters = combined_filters(parameters["P"])
+        self._features = [(filters, np.zeros(len(filters), filters.dtype))]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64: of the dictionaries and the results."""
+        return self.parameters["P"].dtype
+
+    @property
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The first and the last of `convolutions`: what they show of SRCNN's layers.
+
+        The maps of the first are the positive codes after a single step of ISTA.
+        """
+        return convolutions(self.parameters, self.penalty)[::2]
+
+    @property
+    def margin(self) -> int:
+        """Pixels on each side of a patch's middle that its result depends on: 8 for 13 and 5."""
+        f, g = self.parameters["P"].shape[2], math.isqrt(len(self.parameters["D_h"]))
+        return f // 2 + 2 + g // 2
+
+    def __repr__(self) -> str:
+        entries, atoms = self.parameters["D_l"].shape
+        scale = f", scale={self.scale}" if self.scale else ""
+        steps = len(self.momentum)
+        return f"<SparseCoding, atoms={atoms}, features={entries}, steps={steps}{scale}>"
+
+    def astype(self, dtype: Any) -> "SparseCoding":
+        """A copy whose dictionaries and results are of `dtype`, float32 or float64."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"dictionaries are of float32 or float64, not {dtype}")
+        parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        copy = SparseCoding(parameters, dict(self.card))
+        copy.scale = self.scale
+        return copy
+
+    def forward(self, x: np.ndarray, padding: str = "replicate") -> np.ndarray:
+        """`by_patches`, compiled, for a batch.
+
+        Parameters
+        ----------
+        x : float array (N, 1, H, W)
+            Bicubic enlargements, values in 0..1. Converted to the dtype of the dictionaries.
+        padding : "replicate" or "valid"
+            "replicate": the edge of the picture is repeated `margin` times, and the result is as
+            large as `x`. "valid": `margin` pixels are lost on each side.
+
+        Returns
+        -------
+        out : array (N, 1, H, W) of the same dtype, not clipped
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not such an array or too small for "valid".
+        """
+        if padding not in ("replicate", "valid"):
+            raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
+        x, m = check_batch(x, "x", self.c, self.dtype), self.margin
+        if padding == "replicate":
+            x = kernels.pad_replicate(x, m)
+        else:
+            check_room(x, self.name, m)
+        out = np.ascontiguousarray(_within(x, m))
+        band = max(32, BAND // out.shape[3])
+        for sample, result in zip(x, out, strict=True):
+            for top in range(0, out.shape[2], band):
+                rows = result[:, top : top + band]
+                rows += self._difference(sample[None, :, top : top + rows.shape[1] + 2 * m])
+        return out
+
+    def _difference(self, x: np.ndarray) -> np.ndarray:
+        """What comes to the pixels of x (1, 1, H, W) that lie within the margin, (1, H', W')."""
+        y = kernels.conv2d(x, *self._features[0])
+        _, entries, rows, columns = y.shape
+        low, high = self.parameters["D_l"], self.parameters["D_h"]
+        y = y.reshape(entries, rows * columns)
+        patches = kernels.sparse_patches(y, low, high, self.penalty, self.momentum)
+        g = math.isqrt(len(high))
+        total = kernels.col2im(patches[None], (1, 1, rows + g - 1, columns + g - 1), g)
+        return total[0, :, g - 1 : rows, g - 1 : columns] / high.dtype.type(g * g)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the dictionaries and the card to an .npz file, whole or not at all."""
+        card = {
+            **self.card,
+            "network": self.name,
+            "channels": "luminance",
+            "scale": self.scale,
+            "version": __version__,
+        }
+        write_npz(path, self.parameters, card)
