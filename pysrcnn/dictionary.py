@@ -46,6 +46,9 @@ __all__ = ["Recipe", "learn", "main", "principal", "sampled"]
 class Recipe:
     """How dictionaries are learned.
 
+    The numbers that stand here were chosen by PSNR on every tenth picture of T91, held back while
+    dictionaries were learned from the others. Those that are shipped were then learned from all.
+
     Attributes
     ----------
     atoms, features : numbers of atoms, and of principal components

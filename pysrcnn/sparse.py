@@ -270,11 +270,12 @@ class SparseCoding:
     ----------
     name : "sc"
     c : 1, luminance
+    ops : `pysrcnn.kernels`, which it computes with
     scale : int or None
         The factor of enlargement that the dictionaries are for.
     """
 
-    name, c = "sc", 1
+    name, c, ops = "sc", 1, kernels
 
     def __init__(self, parameters: Dictionaries, card: dict[str, Any]):
         self.parameters, self.card = parameters, card

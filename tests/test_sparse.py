@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pysrcnn import SRCNN, dictionary, kernels, load, sparse, upscale
+from pysrcnn.data import pair, read_pairs
 from pysrcnn.dictionary import Recipe, learn
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.formats import write_npz
@@ -340,6 +341,24 @@ def test_files_that_are_no_dictionaries(tmp_path, spoil, words):
     assert str(tmp_path / "bad.npz") in str(caught.value) and len(str(caught.value)) < 400
 
 
+def test_filters_and_maps_can_be_shown():
+    pytest.importorskip("matplotlib")
+    from pysrcnn import plots
+
+    model = model_of()
+    picture = np.random.default_rng(0).integers(0, 256, (30, 33), dtype=np.uint8)
+    assert len(plots.filters(model).axes) >= 9
+    figure = plots.feature_maps(model, picture, 3)
+    low = pair(picture, 3)[0][None].astype(np.float64)
+    # The positive ones of the codes after a step of ISTA, where no edge is repeated.
+    y = sparse.patch_features(low, model.parameters["P"])[0]
+    codes = sparse_codes(y, model.parameters["D_l"], model.penalty, ista(1))
+    shown = [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
+    m = 3
+    for one, code in zip(shown, codes, strict=True):
+        assert np.abs(one[m:-m, m:-m].ravel() - np.maximum(code, 0)).max() < 1e-12
+
+
 def test_training_does_not_start_from_dictionaries():
     from pysrcnn.train import RECIPES, Training
 
@@ -357,8 +376,6 @@ TINY = Recipe(
 
 def lines(count=2, size=48):
     """Pictures of edges in all directions, and what is left of them after shrinking by 3."""
-    from pysrcnn.data import pair
-
     rng = np.random.default_rng(0)
     u, v = np.mgrid[:size, :size] / size
     pairs = []
@@ -474,8 +491,6 @@ def test_set5_is_as_good_as_in_the_paper(data_folder):
 @compiled_only
 def test_the_shipped_dictionaries_are_learned_again(data_folder):
     """By the recipe in their card, but for rounding that differs between machines."""
-    from pysrcnn.data import read_pairs
-
     kept = load("sc", 3)
     recipe = Recipe(**kept.card["recipe"])
     model = learn(read_pairs(data_folder("T91"), 3), recipe)
