@@ -322,6 +322,7 @@ BAD = [
     (lambda a, c: c.pop("penalty"), "its card says penalty None"),
     (lambda a, c: c.update(penalty=-1), "its card says penalty -1"),
     (lambda a, c: c.update(penalty=float("inf")), "its card says penalty inf"),
+    (lambda a, c: c.update(penalty=10**400), "its card says penalty 1000"),
     (lambda a, c: c.update(penalty="x" * 999), "its card says penalty 'xxx"),
     (lambda a, c: c.update(steps=0), "its card says steps 0, wanted 1 to 1000"),
     (lambda a, c: c.update(steps=10**9), "its card says steps 1000000000, wanted 1 to 1000"),
@@ -473,7 +474,7 @@ def test_sparse_coding_is_a_model_like_any_other():
     model = load("sc", 3)
     assert isinstance(model, SparseCoding) and not isinstance(model, SRCNN)
     assert model.card["data"] == "T91, 91 pictures"
-    with pytest.raises(ValueError, match=re.escape("no sc weights for scale 2: there are 3")):
+    with pytest.raises(ValueError, match=re.escape("no sc weights for scale 2, only for 3")):
         load("sc", 2)
     small = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert upscale(small, 3, "sc").shape == (18, 21, 3)

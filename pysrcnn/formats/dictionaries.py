@@ -31,7 +31,7 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
     if not low.any():
         raise Refused(f"{path}: D_l holds nothing but zeros")
     penalty, steps = card.get("penalty"), card.get("steps")
-    if type(penalty) not in (int, float) or not 0 <= penalty < math.inf:
+    if type(penalty) not in (int, float) or not 0 <= penalty <= 1e6:
         raise Refused(f"{path} is damaged: its card says penalty {penalty!r:.60}")
     if type(steps) is not int or not 1 <= steps <= _STEPS:
         raise Refused(f"{path} is damaged: its card says steps {steps!r:.60}, wanted 1 to {_STEPS}")
