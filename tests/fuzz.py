@@ -52,7 +52,7 @@ Command = Callable[[list[str]], int]
 class Limits:
     """What the command may take for a file."""
 
-    seconds: float = 10  # of computing
+    seconds: float = 20  # of computing; an empty picture of 4500 x 4500 takes up to 8
     patience: float = 60  # seconds, in which other processes may be running, until it is ended
     memory: int = 1 << 30  # bytes at the peak
     room: int = 1536 << 20  # bytes of addresses, beyond which the system gives none
