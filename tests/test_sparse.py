@@ -303,6 +303,12 @@ def test_saved_and_loaded(tmp_path):
     assert upscale(small, 3, tmp_path / "mine.npz").shape == (18, 21)
 
 
+def slow(arrays, card):
+    shapes = {"P": (20, 4, 3, 3), "D_l": (20, 4096), "D_h": (9, 4096)}
+    arrays.update({name: np.ones(shape) for name, shape in shapes.items()})
+    card["steps"] = 410
+
+
 BAD = [
     (lambda a, c: a.pop("P"), "holds ['D_h', 'D_l'], not dictionaries: P, D_l, D_h"),
     (lambda a, c: a.update(more=a["P"]), "'more'], not dictionaries"),
@@ -313,7 +319,13 @@ BAD = [
     (lambda a, c: a.update(D_l=a["D_l"][:3]), "D_l has the shape (3, 9), wanted (5, A)"),
     (lambda a, c: a.update(D_l=a["D_l"][:, :0]), "D_l has the shape (5, 0), wanted (5, A)"),
     (lambda a, c: a.update(D_l=a["D_l"][0]), "D_l has the shape (9,), wanted (5, A)"),
-    (lambda a, c: a.update(D_l=0 * a["D_l"]), "D_l holds nothing but zeros"),
+    (lambda a, c: a.update(D_l=0 * a["D_l"]), "D_l has the length 0, wanted columns of about 1"),
+    (lambda a, c: a.update(D_l=1e-30 * a["D_l"]), "e-30, wanted columns of about 1"),
+    (lambda a, c: a.update(D_l=1e30 * a["D_l"]), "e+30, wanted columns of about 1"),
+    (
+        lambda a, c: a.update(D_l=np.ones((5, 4097)), D_h=np.ones((9, 4097))),
+        "D_l has 4,097 atoms of 5 features, and 4,096 of either are read at most",
+    ),
     (lambda a, c: a.update(D_h=a["D_h"][:4]), "D_h has the shape (4, 9), wanted (g*g, 9), g odd"),
     (lambda a, c: a.update(D_h=a["D_h"][:8]), "D_h has the shape (8, 9), wanted (g*g, 9), g odd"),
     (lambda a, c: a.update(D_h=a["D_h"][:, :8]), "D_h has the shape (9, 8), wanted (g*g, 9)"),
@@ -328,6 +340,7 @@ BAD = [
     (lambda a, c: c.update(steps=10**9), "its card says steps 1000000000, wanted 1 to 1000"),
     (lambda a, c: c.update(steps=True), "its card says steps True, wanted 1 to 1000"),
     (lambda a, c: c.update(scale=0), "its card says scale 0"),
+    (lambda a, c: slow(a, c), "too slow to be used: 4,096 atoms, 20 features and 410 steps"),
 ]
 
 

@@ -3,11 +3,17 @@
 import math
 from pathlib import Path
 
+import numpy as np
+
 from .layers import Arrays, Refused, check_numbers, shown
 
 __all__ = ["check_dictionaries"]
 
-_STEPS = 1000  # at most, of FISTA; no file shall keep a machine busy for days
+# At most; no file shall fill a machine's memory, or keep it busy for days.
+_STEPS = 1000  # of FISTA
+_COUNT = 4096  # of atoms, and of features; 1024 atoms are usual
+_PRODUCTS = 1 << 25  # atoms times features times steps, 200 times those of the shipped dictionaries
+_SIZES = 1e-6, 1e6  # the length of all of D_l, whose columns usually have the length 1
 
 
 def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
@@ -28,10 +34,21 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
         raise Refused(
             f"{path}: D_h has the shape {high.shape}, wanted (g*g, {low.shape[1]}), g odd"
         )
-    if not low.any():
-        raise Refused(f"{path}: D_l holds nothing but zeros")
+    if max(low.shape) > _COUNT:
+        raise Refused(
+            f"{path}: D_l has {low.shape[1]:,} atoms of {low.shape[0]:,} features, and {_COUNT:,} "
+            f"of either are read at most"
+        )
+    length = np.linalg.norm(low.astype(np.float64))
+    if not _SIZES[0] <= length <= _SIZES[1]:
+        raise Refused(f"{path}: D_l has the length {length:.3g}, wanted columns of about 1")
     penalty, steps = card.get("penalty"), card.get("steps")
     if type(penalty) not in (int, float) or not 0 <= penalty <= 1e6:
         raise Refused(f"{path} is damaged: its card says penalty {penalty!r:.60}")
     if type(steps) is not int or not 1 <= steps <= _STEPS:
         raise Refused(f"{path} is damaged: its card says steps {steps!r:.60}, wanted 1 to {_STEPS}")
+    if low.size * steps > _PRODUCTS:
+        raise Refused(
+            f"{path} is too slow to be used: {low.shape[1]:,} atoms, {low.shape[0]:,} features and "
+            f"{steps} steps, whose product is more than {_PRODUCTS:,}"
+        )
