@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -383,6 +384,11 @@ def _upscale(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
+    if options.compare:
+        pages = Counter(job.target.with_suffix(".html") for job in jobs)
+        page, count = pages.most_common(1)[0] if pages else (None, 0)
+        if count > 1:  # a.gif, an animation, and a.png
+            raise ValueError(f"several results would have the page {page}: give one --format")
     if options.cluster is not None and options.threads is not None:
         raise ValueError(
             "--threads is of this machine, and workers share theirs: leave it out with --cluster"

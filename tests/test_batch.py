@@ -351,6 +351,19 @@ def test_a_page_that_compares(folder, capsys, shape):
     assert "a_x3.html" in said(capsys)[1][0]
 
 
+def test_two_results_have_no_page_in_common(folder, capsys):
+    make("a.png")
+    write_picture_file("a.gif", PictureFile(FRAMES, durations=[50] * 3))
+    assert run("a.png", "a.gif", "-s", "2", "--compare") == 2
+    assert said(capsys)[1] == [
+        "pysrcnn: several results would have the page a_x2.html: give one --format"
+    ]
+    assert names() == ["a.gif", "a.png"]
+    assert run("a.png", "a.gif", "-s", "2", "--compare", "--format", "png") == 0
+    pages = ["a_gif_x2.html", "a_png_x2.html"]
+    assert [name for name in names() if name.endswith(".html")] == pages
+
+
 def test_a_page_needs_a_file(folder, capsys):
     make("a.png")
     assert run("a.png", "-o", "-", "--compare") == 2
