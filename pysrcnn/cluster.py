@@ -208,7 +208,8 @@ def _result(future: "distributed.Future") -> Any:
     import distributed
 
     try:
-        done, error = future.result()
+        with _scheduler_there():
+            done, error = future.result()
     except distributed.KilledWorker as error:
         raise ChildProcessError(
             f"{error.allowed_failures + 1} workers died of it: is their memory large enough?"
