@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["check_place", "is_full", "written_whole"]
+__all__ = ["check_place", "is_full", "write_json", "written_whole"]
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
