@@ -80,6 +80,15 @@ class Recipe:
     fitted: int = 400_000
     seed: int = 0
 
+    def __post_init__(self):
+        if self.f < 1 or self.g < 1 or self.f % 2 == 0 or self.g % 2 == 0:
+            raise ValueError(f"f is {self.f} and g {self.g}, wanted odd numbers")
+        if not 1 <= self.atoms <= self.kept * self.patches:
+            raise ValueError(
+                f"atoms is {self.atoms}, wanted 1 to {self.kept * self.patches:.0f}, the number of "
+                f"patches that are learned from"
+            )
+
 
 def sampled(
     pairs: list[Pair], count: int, recipe: Recipe, rng: np.random.Generator
@@ -213,10 +222,9 @@ def main(arguments: list[str] | None = None) -> int:
         name = f"--{field.name}"
         parser.add_argument(name, type=type(field.default), default=field.default)
     options = parser.parse_args(arguments)
-    recipe = Recipe(**{f.name: getattr(options, f.name) for f in dataclasses.fields(Recipe)})
-
     try:
-        _run(options, recipe)
+        given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Recipe)}
+        _run(options, Recipe(**given))
     except (ValueError, OSError) as problem:
         parser.error(str(problem))
     return 0

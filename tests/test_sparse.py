@@ -468,6 +468,8 @@ def test_the_command_learns_and_scores(tmp_path, capsys):
     [
         (["missing", "-o", "sc.npz"], "missing"),
         ([".", "-o", "nowhere/sc.npz"], "the folder nowhere does not exist"),
+        ([".", "-o", "sc.npz", "--f", "8"], "f is 8 and g 5, wanted odd numbers"),
+        ([".", "-o", "sc.npz", "--patches", "1000"], "atoms is 512, wanted 1 to 400"),
     ],
 )
 def test_what_the_command_refuses(tmp_path, monkeypatch, capsys, arguments, words):
