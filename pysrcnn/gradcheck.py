@@ -136,6 +136,8 @@ def gradcheck(
     if isinstance(against, Case) and options:
         raise TypeError(f"{', '.join(options)}: give these to `case`, which made the case")
     made = against if isinstance(against, Case) else case(against, **options)
+    if tolerance is not None and not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}, wanted 0 or more")
     if callable(mine):
         parameters = {name: a.copy() for name, a in made.parameters.items()}
         mine = mine(made.low.copy(), made.high.copy(), parameters)

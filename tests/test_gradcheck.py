@@ -523,6 +523,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         (["objects.npz"], "objects.npz is damaged or not an .npz file of arrays"),
         (["--write", "case.txt"], "case.txt does not end in .npz"),
         (["mine.npz", "--network", "9-2-5"], "filter sizes are odd"),
+        (["case.npz", "--tolerance", "nan"], "tolerance is nan, wanted 0 or more"),
+        (["case.npz", "--tolerance", "-1"], "tolerance is -1.0, wanted 0 or more"),
     ]:
         assert main(["gradcheck", *arguments]) == 2
         assert words in capsys.readouterr().err
