@@ -83,7 +83,7 @@ def _ended_in_order() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)  # None: not Python's
 
 
 def _complain(problem: object, code: int) -> int:

@@ -241,7 +241,7 @@ def _end_awaited() -> Iterator[threading.Event]:
 
     def handle(number, frame):
         event.set()
-        signal.signal(number, usual[number])
+        signal.signal(number, usual[number] or signal.SIG_DFL)
 
     for number in usual:
         signal.signal(number, handle)
@@ -249,4 +249,4 @@ def _end_awaited() -> Iterator[threading.Event]:
         yield event
     finally:
         for number, handler in usual.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's

@@ -228,6 +228,8 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path, parameters, save):
         (changed("W1", lambda w: w[:, :0]), "W1 has the shape (4, 0, 5, 5), wanted"),
         (changed("W1", lambda w: w[:0]), "W1 has the shape (0, 1, 5, 5), wanted"),
         (changed("W1", lambda w: np.array(1.0)), "W1 has the shape (), wanted"),
+        (changed("W1", lambda w: np.resize(w, (5000, 1, 1, 1))), "at most 4096 filters"),
+        (changed("W1", lambda w: np.resize(w, (4, 1, 301, 301))), "of at most 99 x 99"),
         (changed("W1", lambda w: w[:3]), "B1 has the shape (4,), wanted (3,)"),
         (changed("B1", lambda b: b[:, None]), "B1 has the shape (4, 1), wanted (4,)"),
         (changed("W2", lambda w: w[:, :2]), "W2 takes 2 channels, the layer before gives 4"),

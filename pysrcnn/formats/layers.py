@@ -28,6 +28,9 @@ Arrays = dict[str, np.ndarray]
 LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest network has 0.7 MB
 
 
+# Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
+_MOST_FILTERS, _LARGEST_FILTER = 4096, 99
+
 _CHAINS = (
     "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
 )
@@ -198,6 +201,11 @@ def check(parameters: Arrays, path: Path) -> None:
             check_numbers(name, array, path)
         if w.ndim != 4 or w.shape[2] != w.shape[3] or w.shape[2] % 2 == 0 or 0 in w.shape:
             raise Refused(f"{path}: W{k} has the shape {w.shape}, wanted (O, C, f, f), f odd")
+        if w.shape[0] > _MOST_FILTERS or w.shape[2] > _LARGEST_FILTER:
+            raise Refused(
+                f"{path}: W{k} has the shape {w.shape}, wanted at most {_MOST_FILTERS} filters "
+                f"of at most {_LARGEST_FILTER} x {_LARGEST_FILTER}"
+            )
         if b.shape != w.shape[:1]:
             raise Refused(f"{path}: B{k} has the shape {b.shape}, wanted {w.shape[:1]}")
         if channels is not None and w.shape[1] != channels:
