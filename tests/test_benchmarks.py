@@ -40,6 +40,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
     pytest.importorskip("matplotlib")
     run = ("colour", "--quick", "--steps", 4, "--data", data, "--work", tmp_path)

@@ -98,6 +98,7 @@ def results():
     return {kind_of(result.number): result for result in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PLANTED)
 def test_planted_faults_are_found(results, kind):
     if sys.platform != "linux" and "memory" in PLANTED[kind][0].__name__:

@@ -275,7 +275,13 @@ def interrupt(forks, folder, name, number, rng, **more):
     pid, seconds = forks.start(folder=os.fspath(folder), name=name, **more)
     time.sleep(rng.uniform(0, seconds))
     os.kill(pid, number)
-    return forks.wait()
+    # Python drops what a handler raises in the middle of a destructor: then, as a person would do.
+    again = threading.Timer(5, os.kill, (pid, number))
+    again.start()
+    try:
+        return forks.wait()
+    finally:
+        again.cancel()
 
 
 # -------------------------------------------------------------------- killed, ended, out of room
