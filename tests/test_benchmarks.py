@@ -75,6 +75,7 @@ def test_the_page_has_the_numbers_of_its_results(tmp_path):
     assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
 
 
+@pytest.mark.slow
 def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.paper import restrict_loss

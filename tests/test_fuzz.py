@@ -106,6 +106,7 @@ def test_planted_faults_are_found(results, kind):
     assert re.match(PLANTED[kind][1], results[kind].fault)
 
 
+@pytest.mark.slow
 def test_the_run_goes_on_after_faults(results):
     rest = [result for kind, result in results.items() if kind not in PLANTED]
     assert len(rest) == sum(map(fuzz.available, KINDS)) - len(PLANTED) >= 5

@@ -51,6 +51,7 @@ with ThreadPoolExecutor(8) as pool:
     assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
+@pytest.mark.slow
 def test_several_threads_may_train_and_enlarge_at_once(run, tmp_path):
     """Numba's own threading layer, which is there where no other is, ends the process if they do
     not wait for each other."""
