@@ -180,6 +180,8 @@ class Forks:
 
 def serve():
     """Do as `Forks` says: a line of JSON on standard input is a child, its end a line out."""
+    # Shells have programs in the background ignore Ctrl-C, and so pytest and what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     prepare()
@@ -275,13 +277,7 @@ def interrupt(forks, folder, name, number, rng, **more):
     pid, seconds = forks.start(folder=os.fspath(folder), name=name, **more)
     time.sleep(rng.uniform(0, seconds))
     os.kill(pid, number)
-    # Python drops what a handler raises in the middle of a destructor: then, as a person would do.
-    again = threading.Timer(5, os.kill, (pid, number))
-    again.start()
-    try:
-        return forks.wait()
-    finally:
-        again.cancel()
+    return forks.wait()
 
 
 # -------------------------------------------------------------------- killed, ended, out of room
