@@ -58,7 +58,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             f"another folder"
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a file that could not be made
+            temporary.unlink(missing_ok=True)
 
 
 def _create(temporary: Path, path: Path) -> None:

@@ -125,6 +125,8 @@ def find_jobs(
         If results would overwrite pictures or each other, or several go to one file.
     """
     found, listed = _find(inputs, below)
+    if output == "":
+        raise ValueError("the name after -o is empty: give a file or a folder")
     several = len(found) > 1 or listed
     if output == STANDARD or (output is None and inputs == [STANDARD]):
         if sys.stdout.isatty():
@@ -160,6 +162,8 @@ def _find(inputs: list[str], below: bool) -> tuple[list[tuple[Path | None, Path]
     """(picture, its place in the folder given) for each; whether folders or patterns were given."""
     found, listed = {}, False
     for text in inputs:
+        if not text:  # which would be the current folder; of a shell, a variable without a value
+            raise ValueError("the name of a picture is empty: give a file or a folder")
         path = Path(text)
         if text == STANDARD:
             found[None] = Path("stdin")

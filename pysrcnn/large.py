@@ -116,7 +116,10 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     So the first of one page, of grey or RGB, with or without alpha, of uint8, uint16 or float32,
     not turned by its orientation; and tifffile is there.
     """
-    if Path(path).suffix.lower() not in (".tif", ".tiff") or not deep.available("tiff"):
+    path = Path(path)
+    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+        return None
+    if not deep.available("tiff"):
         return None
     import tifffile
 

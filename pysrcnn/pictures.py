@@ -102,7 +102,7 @@ def content_of(path: str | os.PathLike) -> bytes:
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
     ValueError
-        If the file is empty, or RAW by its name.
+        If the file is empty, a pipe or the like, or RAW by its name.
     """
     path = Path(path)
     if path.is_dir():
@@ -110,6 +110,8 @@ def content_of(path: str | os.PathLike) -> bytes:
     if not path.exists():
         advice = "download it first" if path.parts[0] in _WEB else "check the name"
         raise FileNotFoundError(f"no file {path}: {advice}")
+    if not path.is_file():  # a pipe, from which reading may wait for ever
+        raise ValueError(f"{path} is not a file: give a picture file, or - for standard input")
     try:
         content = path.read_bytes()
     except OSError as error:

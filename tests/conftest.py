@@ -1,6 +1,7 @@
-"""What the tests share: the folder of pictures and arrays that is not part of the project."""
+"""What the tests share: Ctrl-C, and pictures and arrays that are not part of the project."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,9 @@ def data_folder():
         return root / name
 
     return find
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """Ctrl-C as in a terminal: a shell has what it starts in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -180,8 +180,6 @@ class Forks:
 
 def serve():
     """Do as `Forks` says: a line of JSON on standard input is a child, its end a line out."""
-    # Shells have programs in the background ignore Ctrl-C, and so pytest and what it starts.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     prepare()

@@ -126,6 +126,8 @@ COMMANDS = [
     # what to enlarge
     ("upscale", f"the following arguments are required: IN; {MORE}"),
     ("upscale none.png", "no file none.png: check the name"),
+    ("upscale good.png -o ", "the name after -o is empty: give a file or a folder"),
+    ("upscale ", "the name of a picture is empty: give a file or a folder"),
     (
         "upscale https://example.org/a.png",
         f"no file {Path('https://example.org/a.png')}: download it first",
@@ -327,7 +329,7 @@ def said(capfd):
 def test_the_command(here, capfd, command, message):
     before = names(here)
     try:
-        code = main(command.split())
+        code = main(command.split(" "))
     except SystemExit as stop:  # of the parser
         code = stop.code
     assert said(capfd) == [f"pysrcnn: {message}"]

@@ -1,5 +1,6 @@
 """Picture files of every kind that a user may have, good and bad, made on the spot with Pillow."""
 
+import os
 import struct
 import zlib
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from samples import chunk
 
+from pysrcnn import large
+from pysrcnn.picture_files import is_animated
 from pysrcnn.pictures import (
     Refused,
     check_claim,
@@ -249,6 +252,16 @@ def test_photographs_are_read_upright(tmp_path, picture, orientation):
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file .*none.png: check the name"):
         read_picture(tmp_path / "none.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="other systems have no such files")
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".tif"])
+def test_a_pipe_is_not_waited_for(tmp_path, suffix):
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="is not a file: give a picture file, or - for standard"):
+        read_picture(path)
+    assert large.shape_of(path) is None and not is_animated(path)
 
 
 def test_a_folder(tmp_path):
