@@ -294,7 +294,7 @@ def enlarge_files(
                     continue
                 done = _enlarge(job, file, networks, size, compare, tell)
             except _BAD as error:
-                failed += _failed(_of_picture(error, job), len(jobs), say)
+                failed += _failed(error, len(jobs), say)
                 continue
             finally:
                 report(k + 1)
@@ -356,23 +356,29 @@ def _by_workers(
     return failed
 
 
-def _in_memory(step: Callable) -> Callable:
-    """A step in the work on a job, whose MemoryError is a sentence."""
+def _says_which(step: Callable) -> Callable:
+    """A step in the work on a job, whose errors name the picture if they do not name a file."""
 
     @functools.wraps(step)
     def named(job: Job, *rest):
+        picture, result = str(job.source or "standard input"), str(job.target or "standard output")
         try:
             return step(job, *rest)
         except MemoryError:
             raise MemoryError(
-                f"{job.source or 'standard input'} takes more memory than there is: choose a "
-                f"smaller factor, or cut it into parts"
+                f"{picture} takes more memory than there is: choose a smaller factor, or cut it "
+                f"into parts"
             ) from None
+        except (ValueError, TypeError) as error:
+            if picture in str(error) or result in str(error):
+                raise
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(f"{picture}: {error}") from None
 
     return named
 
 
-@_in_memory
+@_says_which
 def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
     """The picture; of one for `large`, only what is to be done."""
     if job.source:
@@ -389,7 +395,7 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
     return read_picture_file("standard input", content)
 
 
-@_in_memory
+@_says_which
 def _by_bands(
     job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, report: Callable
 ) -> tuple[list[str], str, bool]:
@@ -431,7 +437,7 @@ class _Done(NamedTuple):
     bicubic: np.ndarray | None
 
 
-@_in_memory
+@_says_which
 def _enlarge(
     job: Job,
     file: PictureFile,
@@ -467,7 +473,7 @@ def _enlarge(
     return _Done(notes, line, facts, before)
 
 
-@_in_memory
+@_says_which
 def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bool]:
     """Write it: notes, a line of what was done, and whether that may go to standard output."""
     notes = done.notes
@@ -507,15 +513,6 @@ def _tell(notes: list[str], line: str, usual: bool, say: Callable) -> None:
     for note in notes:
         say(note, sys.stderr)
     say(line, sys.stdout if usual else sys.stderr)
-
-
-def _of_picture(error: Exception, job: Job) -> Exception:
-    """The error, with the name of the picture if it has no name in it."""
-    names = [str(job.source or "standard input"), str(job.target or "standard output")]
-    if isinstance(error, OSError) or any(name in str(error) for name in names):
-        return error
-    kind = next(kind for kind in _BAD if isinstance(error, kind))
-    return kind(f"{names[0]}: {error or 'there is not enough memory for it'}")
 
 
 def _failed(error: Exception, count: int, say: Callable) -> int:
