@@ -16,7 +16,7 @@ import numpy as np
 from . import kernels
 from ._version import __version__
 from .formats import READABLE, read_weights, write_weights
-from .pictures import check_batch, check_room
+from .pictures import check_batch, check_padding
 from .sparse import SparseCoding
 
 __all__ = ["SRCNN", "Model", "load", "shipped"]
@@ -241,11 +241,8 @@ class SRCNN:
         TypeError, ValueError
             If `x` is not such an array or too small for "valid".
         """
-        if padding not in ("replicate", "valid"):
-            raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
         x = check_batch(x, "x", self.c, self.dtype)
-        if padding == "valid":
-            check_room(x, self.name, self.margin)
+        check_padding(padding, x, self.name, self.margin)
         return self.ops.forward(x, self.layers, padding)
 
     def loss_and_gradients(
@@ -268,7 +265,7 @@ class SRCNN:
         """
         low = check_batch(low, "low", self.c, self.dtype)
         high = check_batch(high, "high", self.c, self.dtype)
-        check_room(low, self.name, self.margin)
+        check_padding("valid", low, self.name, self.margin)
         m = self.margin
         if high.shape == low.shape and m > 0:
             high = np.ascontiguousarray(high[:, :, m:-m, m:-m])

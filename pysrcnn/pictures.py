@@ -23,9 +23,9 @@ __all__ = [
     "check_batch",
     "check_claim",
     "check_output",
+    "check_padding",
     "check_picture",
     "check_range",
-    "check_room",
     "content_of",
     "encode",
     "list_pictures",
@@ -232,10 +232,12 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
     return np.ascontiguousarray(x, dtype)
 
 
-def check_room(x: np.ndarray, network: str, margin: int) -> None:
-    """Raise a ValueError if nothing is left of a batch without `margin` pixels on each side."""
+def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:
+    """Raise a ValueError if it is none, or if "valid" leaves nothing of a batch without margins."""
+    if padding not in ("replicate", "valid"):
+        raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
     smallest = 2 * margin + 1
-    if min(x.shape[2:]) < smallest:
+    if padding == "valid" and min(x.shape[2:]) < smallest:
         raise ValueError(
             f"without padding, a {network} network needs pictures of at least {smallest} x "
             f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"

@@ -45,7 +45,7 @@ import numpy as np
 from . import kernels, reference
 from ._version import __version__
 from .formats import write_npz
-from .pictures import check_batch, check_room
+from .pictures import check_batch, check_padding
 
 __all__ = [
     "DERIVATIVES",
@@ -339,13 +339,10 @@ class SparseCoding:
         TypeError, ValueError
             If `x` is not such an array or too small for "valid".
         """
-        if padding not in ("replicate", "valid"):
-            raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
         x, m = check_batch(x, "x", self.c, self.dtype), self.margin
+        check_padding(padding, x, self.name, m)
         if padding == "replicate":
             x = kernels.pad_replicate(x, m)
-        else:
-            check_room(x, self.name, m)
         out = np.ascontiguousarray(_within(x, m))
         band = max(32, BAND // out.shape[3])
         for sample, result in zip(x, out, strict=True):
