@@ -25,11 +25,12 @@ import numpy as np
 from . import kernels, plots
 from ._files import check_place, write_json, written_whole
 from ._version import __version__
-from .batch import Size, enlarge_files, find_jobs
+from .batch import enlarge_files
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import READABLE, WRITABLE, read_arrays
 from .gradcheck import LAYOUTS, WEIGHTS, case, gradcheck, write_case
+from .jobs import Size, find_jobs
 from .model import SRCNN, load, shipped
 from .pictures import SUFFIXES, list_pictures, quiet_readers, read_picture
 from .runs import run

@@ -17,8 +17,8 @@ from samples import encoded, exif_of
 
 import pysrcnn
 from pysrcnn import SRCNN, batch, picture_files
-from pysrcnn.batch import Size, find_jobs
 from pysrcnn.cli import main
+from pysrcnn.jobs import Size, find_jobs
 from pysrcnn.picture_files import PictureFile, read_picture_file, write_picture_file
 from pysrcnn.pictures import read_picture, write_picture
 

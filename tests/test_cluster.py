@@ -115,8 +115,8 @@ def test_weights_travel(threads, folder, monkeypatch):
     assert [there.at(scale).scale for scale in (2, 3, 4)] == [2, 3, 4]
 
     networks = pysrcnn.scales.Networks(SRCNN(3, 4, 1, 4, 3))
-    job = pysrcnn.batch.Job(Path("in/rgb.png"), Path("out.png"))
-    size = pysrcnn.batch.Size(2)
+    job = pysrcnn.jobs.Job(Path("in/rgb.png"), Path("out.png"))
+    size = pysrcnn.jobs.Size(2)
     assert pysrcnn.batch.enlarge_files([job], networks, size, cluster=threads) == (1, 0, 0)
     assert Path("out.png").exists()
 

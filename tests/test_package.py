@@ -233,7 +233,7 @@ LAYERS = [
     {"train", "upscale", "evaluate"},
     {"stream", "lazy", "large"},
     {"steps", "gradcheck"},
-    {"scales", "reference_case"},
+    {"scales", "reference_case", "jobs"},
     {"model", "data", "optim", "picture_files", "diagnosis"},
     {"sparse"},
     {"formats", "pictures", "metrics", "compare", "deep", "mistakes", "cluster"},

@@ -1,0 +1,190 @@
+"""Which picture files are to be enlarged, how large, and where the results go.
+
+What cannot work is refused here, before the first picture is enlarged.
+"""
+
+import glob
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from .picture_files import is_animated
+from .pictures import SUFFIXES, list_pictures
+
+__all__ = ["STANDARD", "Job", "Size", "find_jobs"]
+
+STANDARD = "-"  # standard input and output
+
+
+class Job(NamedTuple):
+    """A picture file to enlarge.
+
+    Attributes
+    ----------
+    source, target : path or None
+        None is standard input, and standard output.
+    kind : str
+        The suffix of what is written, ".png".
+    makes_folder : bool
+        Whether the folder of `target` is made if it is not there.
+    """
+
+    source: Path | None
+    target: Path | None
+    kind: str = ".png"
+    makes_folder: bool = False
+
+
+class Size(NamedTuple):
+    """How large results are: `scale` times, or `height` and `width` in pixels, one of them or both.
+
+    Its string goes into names of files: "_x3", "_1920w", "_1920x1080".
+    """
+
+    scale: float | None = None
+    height: int | None = None
+    width: int | None = None
+
+    @property
+    def shape(self) -> tuple[int | None, int | None] | None:
+        """What `Networks.plan` takes besides a scale."""
+        return None if self.scale is not None else (self.height, self.width)
+
+    def __str__(self) -> str:
+        if self.scale is not None:
+            return f"_x{self.scale:g}"
+        if self.height and self.width:
+            return f"_{self.width}x{self.height}"
+        return f"_{self.width}w" if self.width else f"_{self.height}h"
+
+
+def find_jobs(
+    inputs: list[str],
+    output: str | None = None,
+    *,
+    suffix: str = "_x3",
+    form: str | None = None,
+    below: bool = False,
+) -> list[Job]:
+    """What to enlarge, and what to call it.
+
+    Parameters
+    ----------
+    inputs : list of str
+        Files, folders, patterns such as ``*.jpg`` (which shells on Windows leave to programs), or
+        "-", standard input.
+    output : str, optional
+        A file, if there is one picture; a folder, which is made if need be; or "-", standard
+        output. By default beside each picture.
+    suffix : str
+        Comes after the name and before the dot.
+    form : str, optional
+        "png", "jpg", ...: the format. By default that of `output`, or png, and for animations
+        their own.
+    below : bool
+        Whether pictures in folders below folders are meant too.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If a folder or a pattern has nothing in it.
+    ValueError
+        If results would overwrite pictures or each other, or several go to one file.
+    """
+    found, listed = _find(inputs, below)
+    if output == "":
+        raise ValueError("the name after -o is empty: give a file or a folder")
+    several = len(found) > 1 or listed
+    if output == STANDARD or (output is None and inputs == [STANDARD]):
+        if sys.stdout.isatty():
+            raise ValueError("standard output is a terminal: send it to a file or a program")
+        if several:
+            raise ValueError("standard output takes one picture: give several a folder to go to")
+        return [Job(found[0][0], None, f".{form or 'png'}")]
+    folder = None
+    if output is not None:
+        place = Path(output)
+        a_file = place.suffix.lower() in SUFFIXES or place.exists()
+        if place.is_dir() or (several and not a_file) or output.endswith(("/", os.sep)):
+            folder = place
+        elif several:
+            raise ValueError(f"several pictures need a folder to go to; {place} is not one")
+        elif form and place.suffix.lower() != f".{form}":
+            raise ValueError(
+                f"{place} does not end in .{form}: give one name or --format, not both"
+            )
+        else:
+            jobs = [Job(found[0][0], place, place.suffix.lower())]
+            _check_overwriting(jobs)
+            return jobs
+    jobs = _named(found, folder, suffix, form)
+    if listed:  # what an earlier run has left is not enlarged again
+        results = {job.target for job in jobs if job.target != job.source}
+        jobs = [job for job in jobs if job.source not in results]
+    _check_overwriting(jobs)
+    return jobs
+
+
+def _find(inputs: list[str], below: bool) -> tuple[list[tuple[Path | None, Path]], bool]:
+    """(picture, its place in the folder given) for each; whether folders or patterns were given."""
+    found, listed = {}, False
+    for text in inputs:
+        if not text:  # which would be the current folder; of a shell, a variable without a value
+            raise ValueError("the name of a picture is empty: give a file or a folder")
+        path = Path(text)
+        if text == STANDARD:
+            found[None] = Path("stdin")
+        elif path.is_dir():
+            listed = True
+            found |= {p: p.relative_to(path) for p in list_pictures(path, below)}
+        elif glob.has_magic(text) and not path.exists():
+            listed = True
+            names = sorted(n for n in glob.glob(text, recursive=True) if Path(n).is_file())
+            if not names:
+                raise FileNotFoundError(f"no file matches {text}: check the pattern")
+            found |= {Path(n): Path(Path(n).name) for n in names}
+        else:
+            found[path] = Path(path.name)
+    return list(found.items()), listed
+
+
+def _named(
+    found: list[tuple[Path | None, Path]], folder: Path | None, suffix: str, form: str | None
+) -> list[Job]:
+    def named(source: Path | None, place: Path, mark: str = "") -> Job:
+        kind = f".{form}" if form else ".png"
+        if form is None and source and place.suffix.lower() in (".gif", ".webp"):
+            kind = place.suffix.lower() if is_animated(source) else ".png"
+        name = f"{place.stem}{mark}{suffix}{kind}"
+        if folder is not None:
+            return Job(source, folder / place.parent / name, kind, makes_folder=True)
+        return Job(source, source.with_name(name) if source else Path(name), kind)
+
+    jobs = [named(*pair) for pair in found]
+    count = Counter(job.target for job in jobs)
+    # a.png and a.jpg: a_png_x3.png and a_jpg_x3.png
+    return [
+        job if count[job.target] == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
+        for job, pair in zip(jobs, found, strict=True)
+    ]
+
+
+def _check_overwriting(jobs: list[Job]) -> None:
+    twice = [path for path, count in Counter(job.target for job in jobs).items() if count > 1]
+    if twice:
+        raise ValueError(f"several pictures would become {twice[0]}: enlarge them one at a time")
+    pictures = {_identity(job.source) for job in jobs if job.source} - {None}
+    for job in jobs:
+        if _identity(job.target) in pictures:
+            raise ValueError(f"{job.target} is one of the pictures: give the result another name")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Equal for two names of one file; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
