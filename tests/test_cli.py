@@ -19,7 +19,7 @@ import pysrcnn.batch
 import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
-from pysrcnn import SRCNN, cli, load
+from pysrcnn import SRCNN, arguments, cli, load
 from pysrcnn.cli import main
 from pysrcnn.optim import SGD, Muon
 from pysrcnn.pictures import read_picture, write_picture
@@ -499,7 +499,7 @@ def test_pictures_are_trained_on_once_or_watched(folder):
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):
     def recipe(*more):
-        options = cli._parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
+        options = arguments.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
         recipe = cli._recipe(options)
         return recipe.learning_rate, recipe.last_learning_rate, recipe.paper_loss
 

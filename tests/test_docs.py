@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pysrcnn.cli import _parser
+from pysrcnn.arguments import parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
@@ -37,7 +37,7 @@ def commands():
 def test_commands_have_these_options(words):
     for sign in ("<", ">"):
         words = words[: words.index(sign)] if sign in words else words
-    _parser().parse_args(words)  # exits if it does not know one
+    parser().parse_args(words)  # exits if it does not know one
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):

@@ -227,7 +227,7 @@ EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "onnx"
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"plots"},
+    {"plots", "arguments"},
     {"runs", "batch", "dictionary"},
     {"__init__"},
     {"train", "upscale", "evaluate"},
