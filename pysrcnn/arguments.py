@@ -241,7 +241,7 @@ def _add_scale(command: argparse.ArgumentParser, required: bool = False) -> None
 def _add_threads(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--threads", type=int, metavar="N",
-        help=f"threads to compute with (default: {numba.get_num_threads()}, all)",
+        help=f"threads to compute with (default: {numba.config.NUMBA_NUM_THREADS}, all)",
     )  # fmt: skip
 
 

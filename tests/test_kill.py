@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+import numba.np.ufunc.parallel
 import numpy as np
 import pytest
 
@@ -216,6 +217,8 @@ def serve():
 
 def child(answers, folder, name, most=None, bare=False, said=None):
     """Write one version after the other for ever, in files of at most `most` bytes."""
+    # All children would share a lock of Numba's, and one that is killed while it has it keeps it.
+    numba.np.ufunc.parallel._set_init_process_lock()
     for given in os.listdir():
         if not (Path(folder) / given).exists() and not given.startswith("new"):
             os.symlink(Path.cwd() / given, Path(folder) / given)
