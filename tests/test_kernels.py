@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -64,24 +63,16 @@ print(kernels.VECTORS, kernels.VECTOR_BYTES)
 """
 
 
-OTHERS = [name for name in WIDTHS if name != VECTORS]  # the processor's own is tested everywhere
-
-
-@pytest.fixture(scope="module")
-def compared(tmp_path_factory):
-    """What COMPARE prints under each width; they compile for long, and so beside each other."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {
-            name: pool.submit(run, COMPARE, tmp_path_factory.mktemp(name), PYSRCNN_VECTORS=name)
-            for name in OTHERS
-        }
+# The processor's own is tested everywhere. Each other one takes half a minute to compile.
+OTHERS = [name for name in WIDTHS if name != VECTORS]
+OTHERS[1:] = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS[1:]]
 
 
 @compiled_only
 @pytest.mark.parametrize("name", OTHERS)
-def test_forced_vector_width(name, compared):
+def test_forced_vector_width(name, tmp_path):
     """Each width gives the right results here: LLVM splits vectors the processor lacks."""
-    assert compared[name].result() == f"{name} {WIDTHS[name][0]}"
+    assert run(COMPARE, tmp_path, PYSRCNN_VECTORS=name) == f"{name} {WIDTHS[name][0]}"
 
 
 def test_unknown_vector_width(tmp_path):
