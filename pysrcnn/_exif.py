@@ -8,11 +8,12 @@ import contextlib
 import struct
 import warnings
 
-__all__ = ["after_enlarging", "describes_pixels", "has_head", "of_tiff", "tags_of"]
+__all__ = ["after_enlarging", "describes_pixels", "dtype_of_tiff", "has_head", "of_tiff", "tags_of"]
 
 DESCRIPTION, ORIENTATION, SOFTWARE = 0x010E, 0x0112, 0x0131
 POINTER_TO_MORE, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
+_BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 
 
 def has_head(exif: bytes) -> bool:
@@ -80,10 +81,22 @@ def tags_of(exif: bytes) -> dict[int, object]:
 
     tags = Exif()
     try:
-        tags.load(exif)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tags.load(exif)
         return dict(tags)
     except Exception:
         return {}
+
+
+def dtype_of_tiff(content: bytes) -> str | None:
+    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say."""
+    tags = tags_of(content)
+    bits, form = (
+        value[0] if isinstance(value, tuple) and value else value
+        for value in (tags.get(_BITS), tags.get(_FORMAT, 1))
+    )
+    return f"{_CALLED[form]}{bits}" if form in _CALLED and bits else None
 
 
 def of_tiff(content: bytes) -> bytes | None:

@@ -36,14 +36,20 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
 
     Returns
     -------
-    picture : uint16 or float32 array (H, W, 2), (H, W, 3) or (H, W, 4), or None
+    picture : uint16, float32 or float64 array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or None
         As stored, not turned by EXIF's orientation. None where the file is of a kind that the
         library does not read; Pillow may.
+
+    Raises
+    ------
+    MemoryError
     """
     try:
         if kind == "png":
             return _read_png(content)
         return _read_tiff(content)
+    except MemoryError:
+        raise
     except Exception:  # of a library for a file that another one can, or says what is wrong with
         return None
 
@@ -91,10 +97,10 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
         if claims_too_much(page.nbytes, len(content)):
             return None
         picture = page.asarray()
-        if page.planarconfig.name == "SEPARATE":
+        if picture.ndim == 3 and page.planarconfig.name == "SEPARATE":
             picture = np.moveaxis(picture, 0, -1)
-    fits = picture.ndim == 3 and 2 <= picture.shape[2] <= 4
-    return picture if fits and picture.dtype in (np.uint16, np.float32) else None
+    fits = picture.ndim == 2 or (picture.ndim == 3 and 2 <= picture.shape[2] <= 4)
+    return picture if fits and picture.dtype in (np.uint16, np.float32, np.float64) else None
 
 
 def write(

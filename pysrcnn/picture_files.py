@@ -162,7 +162,7 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
             raise
         file = PictureFile([pixels], kind)
     for frame in file.frames:
-        check_picture(frame, str(path))
+        check_picture(frame, str(path), content)
         check_range(frame, str(path))
     return file
 

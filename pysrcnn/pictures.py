@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from . import _exif
 from ._files import is_full, written_whole
 from ._limits import claims_too_much
 
 __all__ = [
     "ENCODING",
+    "OPAQUE",
     "SUFFIXES",
     "Refused",
     "check_batch",
@@ -40,7 +42,7 @@ SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", "
 _READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
-_OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 _WEB = ("http:", "https:")
 _RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw",
@@ -81,7 +83,8 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     ValueError
         If the file is empty, truncated or not a picture.
     """
-    with opened(content_of(path), path) as file:
+    content = content_of(path)
+    with opened(content, path) as file:
         about = file.metadata(index=0)
         mode = about.get("mode")
         if mode in ("P", "L", "RGB") and "transparency" in about:
@@ -91,7 +94,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     picture = usual(picture)
     if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
         picture = picture[:, :, [0, 0, 0, 1]]
-    check_picture(picture, str(path))
+    check_picture(picture, str(path), content)
     return picture
 
 
@@ -164,11 +167,22 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
             raise ValueError(
                 f"{name} is damaged: it ends too early, so copy or download it again"
             ) from None
+        held = _tiff_holds(content) if "can not" in reason else None
+        if held:
+            raise ValueError(
+                f"{name} is damaged, or a TIFF file of {held} in a form that is not "
+                f"read: save it with 8 or 16 bits a channel"
+            ) from None
         if reason.startswith("decoder error"):  # which has a number
             reason = "its pixels cannot be decoded"
         if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
             reason = "its format was not recognised; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
         raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
+
+
+def _tiff_holds(content: bytes) -> str | None:
+    """The dtype of a TIFF file, as the file says; None for other files, and where it does not."""
+    return _exif.dtype_of_tiff(content) if content.startswith((b"II", b"MM")) else None
 
 
 def quiet_readers() -> None:
@@ -244,8 +258,16 @@ def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> Non
         )
 
 
-def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
+def check_picture(picture: np.ndarray, name: str = "the picture", content: bytes = b"") -> None:
     """Raise unless `picture` is an array that this package can enlarge.
+
+    Parameters
+    ----------
+    picture : array
+    name : str
+        What errors call it.
+    content : bytes
+        Of the file that it comes from. Pillow reads all integers of TIFF as int32.
 
     Raises
     ------
@@ -259,8 +281,9 @@ def check_picture(picture: np.ndarray, name: str = "the picture") -> None:
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
     if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise TypeError(
-            f"{name} holds {picture.dtype}, wanted uint8, uint16, float32 or float64: convert it, "
-            f"say by picture.astype(numpy.uint8) if its values are 0 to 255"
+            f"{name} holds {_tiff_holds(content) or picture.dtype}, wanted uint8, uint16, "
+            f"float32 or float64: convert it, say by picture.astype(numpy.uint8) if "
+            f"its values are 0 to 255"
         )
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
         raise ValueError(
@@ -353,7 +376,7 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
         kind = "colour" if picture.ndim == 3 else "grey"
         other = f", or write a {' or '.join(deep[:2])} file" if picture.ndim == 2 and deep else ""
         return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
-    if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in _OPAQUE:
+    if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
     return None
 

@@ -36,6 +36,7 @@ from samples import (
 
 from pysrcnn import _exif, deep
 from pysrcnn.picture_files import PictureFile, kind_of, read_picture_file, write_picture_file
+from pysrcnn.pictures import read_picture
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -524,8 +525,42 @@ def test_float_colour_that_claims_to_be_huge(monkeypatch):
     for place in (width, height):
         large[place : place + 2] = struct.pack("<H", 4000)
     assert deep.read(bytes(large), "tiff") is None
-    with pytest.raises(ValueError, match="it is damaged or not a picture"):
+    with pytest.raises(ValueError, match="it is damaged, or a TIFF file of float32"):
         read(bytes(large))
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (7, 9, 3)])
+def test_a_tiff_file_of_float64_is_read(shape):
+    tifffile = pytest.importorskip("tifffile")
+    pixels, out = np.random.default_rng(0).random(shape), io.BytesIO()
+    tifffile.imwrite(out, pixels, photometric="rgb" if len(shape) == 3 else "minisblack")
+    assert same(read(out.getvalue()).frames[0], pixels)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", ["int16", "int32", "uint32", "float16"])
+def test_what_a_tiff_file_holds_is_named(tmp_path, dtype, order):
+    tifffile = pytest.importorskip("tifffile")
+    pixels = np.linspace(-90, 90000, 63).reshape(7, 9)
+    pixels = pixels / 90000 if dtype == "float16" else pixels.astype(np.int64)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels.astype(dtype), byteorder=order)
+    for reader in (read_picture_file, read_picture):
+        with pytest.raises((TypeError, ValueError), match=f"a.tif (holds|is .* of) {dtype}[, ]"):
+            reader(path)
+
+
+def test_no_memory_for_16_bits_is_said_and_not_read_as_8(monkeypatch):
+    tifffile = pytest.importorskip("tifffile")
+
+    def too_large(content):
+        raise MemoryError
+
+    monkeypatch.setattr(deep, "_read_tiff", too_large)
+    out = io.BytesIO()
+    tifffile.imwrite(out, DEEP[..., :3], photometric="rgb")
+    with pytest.raises(MemoryError, match="it takes more memory than there is"):
+        read(out.getvalue())
 
 
 def test_opencv_is_kept_quiet(capfd):
