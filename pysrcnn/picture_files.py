@@ -16,6 +16,7 @@ from . import _exif, deep
 from ._files import is_full, written_whole
 from .pictures import (
     ENCODING,
+    OPAQUE,
     Refused,
     check_claim,
     check_output,
@@ -281,7 +282,7 @@ def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -
     """Raise what `write_picture_file` would, before there is any work in the pixels.
 
     `shape` is the height and width to come. An animation is cut to its first frame, with a note,
-    if the format holds no more.
+    if the format holds no more; alpha that hides nothing is left out, if it has no place for it.
 
     Raises
     ------
@@ -290,6 +291,8 @@ def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -
         so many pixels a side.
     """
     path = Path(path)
+    if path.suffix.lower() in OPAQUE:
+        file.frames = [_without_idle_alpha(frame) for frame in file.frames]
     _check_fit(path, file, shape)
     count = len(file.frames)
     if count > 1 and _KINDS[path.suffix.lower()] not in _ANIMATED:
@@ -297,6 +300,15 @@ def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -
         file.notes.append(
             f"only the first of its {count} frames is taken, as {path.name} holds one"
         )
+
+
+def _without_idle_alpha(frame: np.ndarray) -> np.ndarray:
+    if frame.ndim == 2 or frame.shape[2] == 3:
+        return frame
+    most = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
+    if (frame[:, :, -1] < most).any():
+        return frame
+    return frame[:, :, :3] if frame.shape[2] == 4 else frame[:, :, 0]
 
 
 def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:

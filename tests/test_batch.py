@@ -225,6 +225,20 @@ def test_a_result_that_cannot_be_written_does_not_stop_the_rest(folder, capsys):
     ]
 
 
+def test_alpha_that_hides_nothing_is_no_loss(folder, capsys):
+    opaque = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    make("a.png", picture=opaque)
+    make("c.png", picture=np.maximum(opaque, 1) - np.uint8([0, 0, 0, 1]))
+    for name in ("b.bmp", "b.jpg"):
+        assert run("a.png", "-o", name) == 0
+        assert read_picture(name).shape == (24, 30, 3)
+        assert run("c.png", "-o", name) == 2
+        assert said(capsys)[1] == [
+            f"pysrcnn: cannot write {name}: {'BMP' if name == 'b.bmp' else 'JPEG'} has no "
+            f"transparency; choose .png"
+        ]
+
+
 def test_what_gets_lost_is_said(folder, capsys):
     write_picture_file("a.png", PictureFile([RGB], dpi=(300, 300), exif=None))
     assert run("a.png", "--format", "webp") == 0
