@@ -35,7 +35,8 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 
     If the block raises, or the process dies, what was at `path` before is still there. The
     temporary name has the suffix of `path`, which writers of pictures go by, and begins with a
-    dot, by which `list_pictures` leaves out what a process that was killed has left.
+    dot, by which `list_pictures` leaves out what a process that was killed has left. Where `path`
+    is a symbolic link, it stays, and what it points to is written.
 
     Raises
     ------
@@ -43,13 +44,16 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         With a sentence, if `path` cannot be written or there is no room for it.
     """
     path = Path(path)
-    check_place(path)
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    check_place(place)
     # Known before it is there, so that it is removed wherever Ctrl-C comes between.
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
+    temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
         _create(temporary, path)
         yield temporary
-        os.replace(temporary, path)
+        with open(temporary, "r+b") as file:  # on the disk before its name is, in case power fails
+            os.fsync(file.fileno())
+        os.replace(temporary, place)
     except OSError as error:
         if not is_full(error):
             raise

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 from pathlib import Path
 
 import numba
@@ -19,9 +20,17 @@ IN_MEMORY = 1000  # more training pictures than these are streamed
 
 
 class _Parser(argparse.ArgumentParser):
+    given: tuple[str, ...] = ()
+
+    def parse_known_args(self, args=None, namespace=None):
+        self.given = tuple(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str):
         """One line, as for everything else that is wrong, instead of all options and a line."""
-        self.exit(2, f"pysrcnn: {message}; {self.prog} --help says more\n")
+        files = [text for text in self.given if text.startswith("-") and Path(text).is_file()]
+        hint = f"; for the file {files[0]} write ./{files[0]}" if files else ""
+        self.exit(2, f"pysrcnn: {message}{hint}; {self.prog} --help says more\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -212,6 +212,16 @@ def test_odd_names(folder, capsys, name):
     assert capsys.readouterr().out.startswith(f"{name[:-4]}_x2.png: 12 x 10 pixels")
 
 
+@pytest.mark.parametrize("arguments", ["-lead.png", "a.png -lead.png", "-song.png"])
+def test_a_name_that_looks_like_an_option(folder, capsys, arguments):
+    name = arguments.split()[-1]
+    write_picture(name, picture_of(5, 6))
+    with pytest.raises(SystemExit):
+        run("upscale", *arguments.split())
+    assert f"; for the file {name} write ./{name}; pysrcnn" in capsys.readouterr().err
+    assert run("upscale", f"./{name}") == 0
+
+
 def test_weights_from_a_file(folder):
     write_picture("a.png", picture_of(9, 8, 3))
     network = network_for(2, c=3)
@@ -796,6 +806,32 @@ def test_the_picture_is_not_overwritten_through_a_link(bad, capsys):
         assert f"{output} is one of the pictures" in capsys.readouterr().err
     assert run("upscale", "link.png", "-o", "good.png") == 2
     assert Path("good.png").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_a_result_is_written_through_a_link(bad):
+    os.mkdir("elsewhere")
+    os.symlink(os.path.join("elsewhere", "result.png"), "link.png")
+    for size in ("2", "3"):  # what it points to is not there, and is
+        assert run("upscale", "good.png", "-s", size, "-o", "link.png") == 0
+        assert os.path.islink("link.png") and names(bad / "elsewhere") == ["result.png"]
+        assert read_picture("elsewhere/result.png").shape[0] == int(size) * 10
+    os.symlink(os.path.join("nowhere", "result.png"), "broken.png")
+    assert run("upscale", "good.png", "-o", "broken.png") == 2
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(bad, monkeypatch):
+    calls = []
+    for name in ("fsync", "replace"):
+        usual = getattr(os, name)
+
+        def noted(*arguments, name=name, usual=usual):
+            calls.append(name)
+            return usual(*arguments)
+
+        monkeypatch.setattr(os, name, noted)
+    assert run("upscale", "good.png") == 0
+    assert calls[-2:] == ["fsync", "replace"]
 
 
 @pytest.mark.parametrize(
