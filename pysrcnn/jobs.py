@@ -121,8 +121,9 @@ def find_jobs(
             return jobs
     jobs = _named(found, folder, suffix, form)
     if listed:  # what an earlier run has left is not enlarged again
-        results = {job.target for job in jobs if job.target != job.source}
-        jobs = [job for job in jobs if job.source not in results]
+        pairs = [(job, _spelled(job.source), _spelled(job.target)) for job in jobs]
+        results = {target for _, source, target in pairs if target != source}
+        jobs = [job for job, source, _ in pairs if source not in results]
     _check_overwriting(jobs)
     return jobs
 
@@ -135,19 +136,26 @@ def _find(inputs: list[str], below: bool) -> tuple[list[tuple[Path | None, Path]
             raise ValueError("the name of a picture is empty: give a file or a folder")
         path = Path(text)
         if text == STANDARD:
-            found[None] = Path("stdin")
+            new = {None: Path("stdin")}
         elif path.is_dir():
             listed = True
-            found |= {p: p.relative_to(path) for p in list_pictures(path, below)}
+            new = {p: p.relative_to(path) for p in list_pictures(path, below)}
         elif glob.has_magic(text) and not path.exists():
             listed = True
             names = sorted(n for n in glob.glob(text, recursive=True) if Path(n).is_file())
             if not names:
                 raise FileNotFoundError(f"no file matches {text}: check the pattern")
-            found |= {Path(n): Path(Path(n).name) for n in names}
+            new = {Path(n): Path(Path(n).name) for n in names}
         else:
-            found[path] = Path(path.name)
-    return list(found.items()), listed
+            new = {path: Path(path.name)}
+        for picture, place in new.items():
+            found.setdefault(_spelled(picture), (picture, place))
+    return list(found.values()), listed
+
+
+def _spelled(path: Path | None) -> Path | None:
+    """One spelling for all of a file: "a.png", "./a.png", "/here/a.png". Links to it stay apart."""
+    return path and path.parent.resolve() / path.name
 
 
 def _named(

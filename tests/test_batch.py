@@ -83,6 +83,26 @@ def test_what_an_earlier_run_left_is_not_enlarged_again(folder, capsys):
         assert said(capsys)[1] == ["2 enlarged"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_a_picture_in_several_spellings_is_one(folder, capsys):
+    make("in/a.png", "in/b.png")
+    os.symlink("in", "linked")
+    spellings = ["in/a.png", "./in/../in/a.png", folder / "in/a.png", "linked/a.png", "in"]
+    assert run(*spellings, "-o", "out") == 0
+    assert names("out") == ["a_x3.png", "b_x3.png"] and said(capsys)[1] == ["2 enlarged"]
+    for _ in range(2):  # the second time, results are there, in another spelling
+        assert run("in", "-o", folder / "in") == 0
+        assert names("in") == ["a.png", "a_x3.png", "b.png", "b_x3.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_links_to_a_picture_are_pictures(folder):
+    make("in/a.png")
+    os.symlink("a.png", "in/b.png")
+    assert run("in", "-o", "out") == 0
+    assert names("out") == ["a_x3.png", "b_x3.png"]
+
+
 def test_patterns(folder, capsys):
     make("a1.png", "a2.png", "b.png", "sub/a3.png", "[x]*.png")
     assert run("a*.png", "-o", "out") == 0
