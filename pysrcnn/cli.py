@@ -152,10 +152,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         check_place(options.json)
     network = _load(options)
     scores, failed = [], []
-    for score in evaluate(
-        options.folder, network, network.scale,
-        below=options.recursive, bad=lambda error: failed.append(_complain(error, 2)),
-    ):  # fmt: skip
+    for score in _scores(options.folder, network, network.scale, failed, options.recursive):
         if not scores:
             _print_title(network.scale, Path(options.model).name)
         scores.append(score)
@@ -175,6 +172,21 @@ def _evaluate(options: argparse.Namespace) -> int:
             "failed": len(failed),
         }
         write_json(options.json, table)
+    return _averaged(scores, failed)
+
+
+def _scores(
+    folder: Path, network: SRCNN, scale: int, failed: list, below: bool = False
+) -> Iterator[Score]:
+    """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
+    return evaluate(
+        folder, network, scale,
+        below=below, bad=lambda error: failed.append(_complain(error, 2)),
+    )  # fmt: skip
+
+
+def _averaged(scores: list[Score], failed: list) -> int:
+    """Say of how many pictures the average is, if not of all: the exit code."""
     if failed:
         print(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", file=sys.stderr)
     return 2 if failed else 0
@@ -284,8 +296,11 @@ def _train(options: argparse.Namespace) -> int:
     network.card["scores"] = {}
     network.save(options.output)
     checkpoint.unlink(missing_ok=True)
+    scores, failed = [], []
     if options.score:
-        mean = average(list(evaluate(options.score, network, scale)))
+        scores = list(_scores(options.score, network, scale, failed))
+    if scores:
+        mean = average(scores)
         network.card["scores"][options.score.resolve().name] = {
             "PSNR": round(mean.psnr, 4),
             "SSIM": round(mean.ssim, 5),
@@ -294,7 +309,7 @@ def _train(options: argparse.Namespace) -> int:
         _print_score(mean)
         network.save(options.output)
     print(f"{options.output}: {network!r}")
-    return 0
+    return _averaged(scores, failed)
 
 
 def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], list[Path], bool]:

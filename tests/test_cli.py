@@ -367,6 +367,19 @@ def test_training_starts_from_weights_and_scores_them(folder, pictures, capsys):
     assert list(card["scores"]) == ["pictures"] and card["scores"]["pictures"]["PSNR"] > 15
 
 
+def test_scoring_goes_on_after_a_bad_picture(folder, pictures, capsys):
+    shutil.copytree(pictures, "scored")
+    Path("scored/1.png").write_text("no picture")
+    for left in (2, 0):
+        assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--score", "scored") == 2
+        err = capsys.readouterr().err.splitlines()
+        assert any(f"{Path('scored/1.png')} is damaged" in line for line in err)
+        assert f"averaged {left} pictures, {3 - left} failed" in err[-1]
+        assert list(load("mine.npz", 2).card["scores"]) == ["scored"] * (left > 0)
+        for path in Path("scored").iterdir():
+            path.write_text("no picture")
+
+
 def test_the_same_seed_gives_the_same_weights(folder, pictures):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert run("train", pictures, "-s2", "-o", f"{name}.npz", *TINY, "--seed", str(seed)) == 0
