@@ -4,13 +4,54 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["check_place", "is_full", "write_json", "written_whole"]
+__all__ = [
+    "DiskFull",
+    "check_place",
+    "is_full",
+    "printable",
+    "room_for",
+    "write_json",
+    "written_whole",
+]
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class DiskFull(OSError):
+    """There is no room, with the sentence that says where; for no other file either."""
+
+
+def printable(line: str) -> str:
+    """A line with whatever a terminal would obey, or cannot show, escaped: names may have it."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+
+
+@contextlib.contextmanager
+def room_for(name: object) -> Iterator[None]:
+    """Say in a sentence if the disk is full when `name` is written in the block.
+
+    Raises
+    ------
+    DiskFull
+    OSError
+        If it is not the disk, but this file is too large.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        kind = OSError if error.errno in (None, errno.EFBIG) else DiskFull
+        raise kind(
+            f"cannot write {name} ({error.strerror or error}): make room on the disk or choose "
+            f"another folder"
+        ) from None
 
 
 def check_place(path: str | os.PathLike) -> None:
@@ -49,18 +90,12 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     # Known before it is there, so that it is removed wherever Ctrl-C comes between.
     temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
-        _create(temporary, path)
-        yield temporary
-        with open(temporary, "r+b") as file:  # on the disk before its name is, in case power fails
-            os.fsync(file.fileno())
-        os.replace(temporary, place)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        raise OSError(
-            f"cannot write {path} ({error.strerror or error}): make room on the disk or choose "
-            f"another folder"
-        ) from None
+        with room_for(path):
+            _create(temporary, path)
+            yield temporary
+            with open(temporary, "r+b") as file:  # on the disk before its name is
+                os.fsync(file.fileno())
+            os.replace(temporary, place)
     finally:
         with contextlib.suppress(OSError):  # of a file that could not be made
             temporary.unlink(missing_ok=True)

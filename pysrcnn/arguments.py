@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numba
 
+from ._files import printable
 from ._version import __version__
 from .formats import READABLE, WRITABLE
 from .gradcheck import LAYOUTS, WEIGHTS
@@ -30,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
         """One line, as for everything else that is wrong, instead of all options and a line."""
         files = [text for text in self.given if text.startswith("-") and Path(text).is_file()]
         hint = f"; for the file {files[0]} write ./{files[0]}" if files else ""
-        self.exit(2, f"pysrcnn: {message}{hint}; {self.prog} --help says more\n")
+        line = f"pysrcnn: {message}{hint}; {self.prog} --help says more"
+        self.exit(2, printable(line) + "\n")
 
 
 def parser() -> argparse.ArgumentParser:

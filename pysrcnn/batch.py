@@ -21,7 +21,7 @@ import numpy as np
 
 from . import cluster as workers
 from . import large
-from ._files import check_place
+from ._files import DiskFull, check_place, printable, room_for
 from .compare import write_comparison
 from .data import unit
 from .jobs import Job, Size
@@ -79,14 +79,27 @@ def enlarge_files(
     if cluster is not None and left:
         failed = _by_workers(cluster, left, len(jobs), networks, size, compare)
         return len(left) - failed, len(jobs) - len(left), failed
-    failed = 0
+    enlarged, failed, full = 0, 0, False
     behind: Future | None = None
 
+    def fail(error: Exception) -> None:
+        nonlocal failed, full
+        failed += _failed(error, len(jobs), say)
+        full = full or isinstance(error, DiskFull)
+
     def settle() -> None:
-        """Wait for the file that is being written."""
-        nonlocal failed, behind
+        """Wait for the file that is being written, and say so."""
+        nonlocal behind, enlarged
         now, behind = behind, None
-        failed += _finished(now, len(jobs), say)
+        if now is None:
+            return
+        try:
+            written = now.result()
+        except _BAD as error:
+            fail(error)
+        else:
+            _tell(*written, say)
+            enlarged += 1
 
     with (
         ThreadPoolExecutor(1) as reader,
@@ -95,6 +108,8 @@ def enlarge_files(
     ):
         ahead = reader.submit(_read, left[0], networks, size) if left else None
         for k, job in enumerate(left):
+            if full:
+                break
 
             def tell(part: float, k: int = k) -> None:
                 report(k + part)
@@ -108,21 +123,28 @@ def enlarge_files(
                         ahead = reader.submit(_read, left[k + 1], networks, size)
                 if isinstance(file, Plan):
                     settle()
-                    _tell(*_by_bands(job, file, networks, size, compare, tell), say)
+                    if not full:
+                        _tell(*_by_bands(job, file, networks, size, compare, tell), say)
+                        enlarged += 1
                     continue
                 done = _enlarge(job, file, networks, size, compare, tell)
             except _BAD as error:
-                failed += _failed(error, len(jobs), say)
+                fail(error)
                 continue
             finally:
                 report(k + 1)
             settle()
+            if full:
+                break
             behind = writer.submit(_write, job, file, done)
             if sum(frame.nbytes for frame in file.frames) > LARGE:
                 settle()
             del file
         settle()
-    return len(left) - failed, len(jobs) - len(left), failed
+        undone = len(left) - enlarged - failed
+        if undone:
+            say(f"pysrcnn: {undone} more not enlarged, as the disk is full", sys.stderr)
+    return enlarged, len(jobs) - len(left), len(left) - enlarged
 
 
 def enlarge_file(
@@ -306,25 +328,13 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"result{job.kind}"
             lost = write_picture_file(path, file)
-            with open(path, "rb") as content:
+            with open(path, "rb") as content, room_for("standard output"):
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
     name = job.target or "standard output"
     if lost:
         notes = [*notes, f"{name} is without {', '.join(lost)}"]
     return notes, f"{name}: {done.line}", job.target is not None
-
-
-def _finished(writing: Future | None, count: int, say: Callable) -> int:
-    """Wait for a file that is being written, and say so: 1 if that failed, else 0."""
-    if writing is None:
-        return 0
-    try:
-        notes, line, usual = writing.result()
-    except _BAD as error:
-        return _failed(error, count, say)
-    _tell(notes, line, usual, say)
-    return 0
 
 
 def _tell(notes: list[str], line: str, usual: bool, say: Callable) -> None:
@@ -348,7 +358,10 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
             raise ImportError
         from tqdm import tqdm
     except ImportError:
-        yield lambda line, stream: print(line, file=stream, flush=True), lambda done: None
+        yield (
+            lambda line, stream: print(printable(line), file=stream, flush=True),
+            lambda done: None,
+        )
         return
     with tqdm(
         total=count,
@@ -358,7 +371,7 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
         leave=False,
     ) as bar:
         yield (
-            lambda line, stream: tqdm.write(line, file=stream),
+            lambda line, stream: tqdm.write(printable(line), file=stream),
             lambda done: bar.update(done - bar.n),
         )
         bar.clear()  # which closing it leaves to us if all was done within the delay

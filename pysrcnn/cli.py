@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, write_json, written_whole
+from ._files import check_place, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import enlarge_files
@@ -87,7 +87,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _complain(problem: object, code: int) -> int:
-    print(f"pysrcnn: {problem or type(problem).__name__}", file=sys.stderr)
+    print(printable(f"pysrcnn: {problem or type(problem).__name__}"), file=sys.stderr)
     return code
 
 
@@ -207,7 +207,7 @@ def _print_title(scale: int, name: str) -> None:
 def _print_score(score: Score) -> None:
     numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
     cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
-    print(_ROW.format(score.picture, *cells), flush=True)
+    print(_ROW.format(printable(score.picture), *cells), flush=True)
 
 
 # ------------------------------------------------------------------------------------------ train

@@ -1,6 +1,7 @@
 """Many pictures: folders, patterns, names of results, what is skipped, what is said; and pipes."""
 
 import base64
+import errno
 import os
 import re
 import struct
@@ -257,6 +258,51 @@ def test_alpha_that_hides_nothing_is_no_loss(folder, capsys):
             f"pysrcnn: cannot write {name}: {'BMP' if name == 'b.bmp' else 'JPEG'} has no "
             f"transparency; choose .png"
         ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_names_do_not_command_the_terminal(folder, capsys):
+    write_picture("a\n\x1b[31m.png", RGB)
+    Path("b\r\x9b.png").touch()
+    assert run("a\n\x1b[31m.png", "b\r\x9b.png", "größe 写.png") == 2
+    out, err = said(capsys)
+    assert len(out) == 1 and out[0].startswith(r"a\n\x1b[31m_x3.png: 30 x 24 pixels")
+    assert err[0] == r"pysrcnn: b\r\x9b.png is empty: give a picture file"
+    assert err[1] == "pysrcnn: no file größe 写.png: check the name"
+
+
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
+    names_in = [f"in/{k}.png" for k in range(5)]
+    make(*names_in)
+
+    def full(path, file, usual=batch.write_picture_file):
+        with pysrcnn._files.written_whole(path):
+            if path.name >= f"{bad}_x3.png":
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return usual(path, file)
+
+    monkeypatch.setattr(batch, "write_picture_file", full)
+    assert run("in", "-o", "out") == 2
+    out, err = said(capsys)
+    assert len(out) == bad and err.pop() == f"{bad} enlarged, {5 - bad} failed"
+    assert err.pop(0).startswith(f"pysrcnn: cannot write {Path('out', f'{bad}_x3.png')} (No space")
+    assert err == [f"pysrcnn: {4 - bad} more not enlarged, as the disk is full"] * (bad < 4)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
+def test_no_room_for_standard_output(folder):
+    write_picture("a.png", RGB)
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pysrcnn", "upscale", "a.png", "-o", "-"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,
+            env={**os.environ, "PYTHONPATH": root},
+        )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = [x for x in done.stderr.splitlines() if not x.startswith("compiling")]
+    assert line.startswith("pysrcnn: cannot write standard output (No space left on device): make")
 
 
 def test_what_gets_lost_is_said(folder, capsys):
