@@ -340,7 +340,7 @@ def _print_skipped(stream: Stream) -> None:
     if count:
         print(f"pictures that could not be used and were skipped: {count}", file=sys.stderr)
     for path, reason in itertools.islice(stream.skipped.items(), named):
-        print(f"  {path}: {reason.removeprefix(path).strip(' :')}", file=sys.stderr)
+        print(printable(f"  {path}: {reason.removeprefix(path).strip(' :')}"), file=sys.stderr)
     if count > named:
         print(f"  and {count - named} more", file=sys.stderr)
 
