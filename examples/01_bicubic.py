@@ -6,7 +6,7 @@
 # interpolation, which a better formula would not have? This walkthrough measures what is lost,
 # where, and who could know it.
 #
-# You need: what a convolution is, roughly. Time: ten minutes.
+# You need: a little Python. Time: ten minutes.
 
 # %%
 from pathlib import Path
@@ -19,6 +19,7 @@ from pysrcnn.data import luma
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 cat = read_picture(here / "pictures" / "cat.png")  # (288, 408, 3), uint8
 y = luma(cat)  # (288, 408), luminance in 0..1
 scale = 3
@@ -31,13 +32,12 @@ print(f"{y.shape} -> {small.shape} -> {bicubic.shape}: one pixel of {scale**2} w
 # %%
 def side_by_side(pictures, titles, **show):
     """Grey pictures in a row, on one scale of grey."""
-    show = {"cmap": "gray", "vmin": 0, "vmax": 1, **show}
+    show = {"vmin": 0, "vmax": 1, **show}
     figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.2))
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
-        ax.imshow(picture, interpolation="nearest", **show)
-        ax.set_title(title, fontsize=10)
+        ax.imshow(picture, **show)
+        ax.set_title(title)
         ax.axis("off")
-    figure.tight_layout()
     plt.show()
 
 
@@ -51,9 +51,10 @@ side_by_side(
 # ## What an interpolation is: one filter
 #
 # Between two pixels, bicubic interpolation takes a weighted sum of the four nearest in each
-# direction. The weights come from one curve, Keys's cubic. So enlarging by 3 is a convolution:
-# put two zeros between all pixels, and convolve with that curve. One filter, for every picture,
-# at every place.
+# direction. The weights come from one curve, Keys's cubic. So enlarging by 3 is this: put two
+# zeros between all pixels, slide that curve along, and add up, at each place, the pixels under it
+# times its weights. Such sliding sums are called *convolutions* (the next walkthrough does some by
+# hand), and the weights a *filter*. One filter, for every picture, at every place.
 #
 # Let us look at its weights. An impulse, a single 1 among zeros, comes out as the filter itself.
 
@@ -83,7 +84,7 @@ ax.plot(enlarged, ".-", label="bicubic x3")
 ax.axhline(0.8, color="gray", lw=0.5)
 ax.axhline(0.2, color="gray", lw=0.5)
 ax.set_xlabel("column")
-ax.legend()
+ax.legend(loc="upper left")
 plt.show()
 print(f"overshoot: {over:.1%} of the edge's height, on both sides")
 

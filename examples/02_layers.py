@@ -21,6 +21,7 @@ from pysrcnn.data import degrade, luma
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 
 
 def table(ax, numbers, title, **show):
@@ -29,9 +30,8 @@ def table(ax, numbers, title, **show):
     ax.imshow(numbers, **show)
     for (i, j), value in np.ndenumerate(numbers):
         ax.text(j, i, f"{value:g}", ha="center", va="center", fontsize=8)
-    ax.set_title(title, fontsize=10)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set_title(title)
+    ax.set(xticks=[], yticks=[])
 
 
 def differ(a, b):
@@ -43,7 +43,8 @@ def differ(a, b):
 # ## One number
 #
 # A *filter* is a small matrix of weights. Lay it on the picture, multiply each weight with the
-# pixel under it, add up: that is one pixel of the result. The pixels under it are a *patch*.
+# pixel under it, add up: that is one pixel of the result. The pixels under it are a *patch*. (Dark
+# blue is a large number, a bright pixel; red is negative.)
 
 # %%
 x = np.array(
@@ -59,7 +60,6 @@ axes[0].add_patch(Rectangle((j - 0.5, i - 0.5), 3, 3, fill=False, ec="C1", lw=3)
 table(axes[1], patch, "a patch")
 table(axes[2], w, "filter, 3 x 3", cmap="RdBu", vmin=-4, vmax=4)
 table(axes[3], w * patch, f"products, sum {np.sum(w * patch):g}", cmap="RdBu", vmin=-40, vmax=40)
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -88,9 +88,9 @@ by_loops = convolve_by_loops(x, w, b)
 print(by_loops)
 
 # %% [markdown]
-# (Dark blue is a large number, a bright pixel.) This filter gives large numbers where the picture
-# gets brighter from the upper left to the lower right: along the edge. In the last patch all is
-# bright, and there is no edge: the sum is small. A filter looks for something.
+# This filter gives large numbers where the picture gets brighter from the upper left to the lower
+# right: along the edge. In the last patch all is bright, and there is no edge: the sum is small. A
+# filter looks for something.
 #
 # ## All at once: im2col
 #
@@ -106,12 +106,9 @@ product = row @ cols + b
 fig, axes = plt.subplots(1, 9, figsize=(9, 1.3))
 for k, ax in enumerate(axes):
     table(ax, cols[:, k].reshape(3, 3), f"patch {k}")
-fig.tight_layout()
 plt.show()
 
-fig, axes = plt.subplots(
-    3, 1, figsize=(5, 6.2), height_ratios=[1, 9, 1], gridspec_kw={"hspace": 0.25}
-)
+fig, axes = plt.subplots(3, 1, figsize=(5, 6.2), height_ratios=[1, 9, 1])
 table(axes[0], row, "the filter as a row", cmap="RdBu", vmin=-4, vmax=4)
 table(axes[1], cols, "times: the patches as columns, 0 to 8")
 table(axes[2], product, "and plus b: the result as a row", cmap="RdBu", vmin=-60, vmax=60)
@@ -189,7 +186,6 @@ fig, axes = plt.subplots(1, 3, figsize=(8, 2.8), width_ratios=[3, 5, 5])
 for ax, (name, padded) in zip(axes, results.items(), strict=True):
     out = reference.conv2d(padded, mean, no_bias)[0, 0]
     table(ax, out.round(2), name, cmap="gray", vmin=-0.5, vmax=1)
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -213,7 +209,6 @@ fig, axes = plt.subplots(1, 3, figsize=(6.6, 2.5))
 table(axes[0], ell, "the filter", vmax=2)
 table(axes[1], ours, "ours, of an impulse", vmax=2)
 table(axes[2], signal.convolve2d(impulse, ell, "valid"), "convolve2d, of an impulse", vmax=2)
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -259,20 +254,18 @@ strongest = np.argsort(-W1.reshape(64, -1).var(axis=1))[:6]
 fig, axes = plt.subplots(3, 6, figsize=(7.8, 4.1))
 for column, k in zip(axes.T, strongest, strict=True):
     largest, far = np.abs(W1[k]).max(), np.abs(before[0, k]).max()
-    column[0].imshow(W1[k, 0], cmap="gray", vmin=-largest, vmax=largest)
-    column[1].imshow(before[0, k], cmap="RdBu", vmin=-far, vmax=far)
-    column[2].imshow(F1[0, k], cmap="RdBu", vmin=-far, vmax=far)
+    column[0].imshow(W1[k, 0], vmin=-largest, vmax=largest)
+    column[1].imshow(before[0, k], vmin=-far, vmax=far)
+    column[2].imshow(F1[0, k], vmin=-far, vmax=far)
 for ax, text in zip(axes[:, 0], ["filter", "before ReLU", "after"], strict=True):
     ax.set_ylabel(text)
 for ax in axes.ravel():
-    ax.set_xticks([])
-    ax.set_yticks([])
-fig.tight_layout()
+    ax.set(xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# Six filters of 64. In the filters, grey is zero. In their maps, blue is positive, red negative,
-# white zero. After ReLU there is only "my pattern is here, so much" or nothing.
+# Six filters of 64. In filters and maps, grey is zero, white positive, black negative. After ReLU
+# there is only "my pattern is here, so much" or nothing.
 #
 # ## Layer 2: non-linear mapping
 #
@@ -319,10 +312,9 @@ pictures = {"original": original, "Y, bicubic": Y[0, 0], "F(Y)": F[0, 0]}
 fig, axes = plt.subplots(1, 3, figsize=(7.8, 2.9))
 for ax, (name, picture) in zip(axes, pictures.items(), strict=True):
     text = "" if picture is original else f", {psnr(picture):.2f} dB"
-    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    ax.set_title(name + text, fontsize=10)
+    ax.imshow(picture, vmin=0, vmax=1)
+    ax.set_title(name + text)
     ax.axis("off")
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -409,9 +401,9 @@ print(f"receptive field: {np.ptp(rows) + 1} x {np.ptp(columns) + 1}")
 
 far = np.abs(influence).max()
 fig, ax = plt.subplots(figsize=(3.6, 3))
-plot = ax.imshow(influence, cmap="RdBu", vmin=-far / 2, vmax=far / 2)
+plot = ax.imshow(influence, vmin=-far / 2, vmax=far / 2)
 ax.add_patch(Rectangle((1.5, 1.5), 13, 13, fill=False, ec="C1", lw=2))
-ax.set_title("influence on the middle pixel", fontsize=10)
+ax.set(title="influence on the middle pixel", xticks=[], yticks=[])
 fig.colorbar(plot, extend="both")
 plt.show()
 

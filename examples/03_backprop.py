@@ -10,11 +10,16 @@
 # You need: the chain rule, and walkthrough 2. Time: twenty minutes.
 
 # %%
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from pysrcnn import reference
 from pysrcnn.reference import col2im, conv2d, im2col, relu
+
+here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 
 rng = np.random.default_rng(11)
 low = rng.random((1, 1, 11, 11))  # the input: one picture, one channel, 11 x 11
@@ -46,8 +51,8 @@ def draw_graph(names):
         if "conv" in name:
             ax.text(2 * k, 1, "W, B", ha="center", fontsize=9)
             ax.text(2 * k, -1.2, "dW, dB", ha="center", color="C3", fontsize=9)
-            ax.plot([2 * k, 2 * k], [0.45, 0.9], "k", lw=1)
-            ax.plot([2 * k, 2 * k], [-0.85, -0.45], "C3", lw=1)
+            ax.plot([2 * k, 2 * k], [0.45, 0.9], "k-", lw=1)
+            ax.plot([2 * k, 2 * k], [-0.85, -0.45], "C3", ls="-", lw=1)
     ax.set(xlim=(-1, 2 * len(names) - 1), ylim=(-1.4, 1.5))
     ax.axis("off")
     plt.show()
@@ -173,11 +178,9 @@ def draw_product(a, b, c, names):
     fig, axes = plt.subplots(1, 3, figsize=(7, 2.6), width_ratios=widths)
     for ax, m, name in zip(axes, (a, b, c), names, strict=True):
         far = np.abs(m).max()
-        ax.imshow(m, cmap="RdBu", vmin=-far, vmax=far)
-        ax.set_title(f"{name}\n{m.shape[0]} x {m.shape[1]}", fontsize=9)
-        ax.set_xticks([])
-        ax.set_yticks([])
-    fig.tight_layout()
+        ax.imshow(m, vmin=-far, vmax=far)
+        ax.set_title(f"{name}\n{m.shape[0]} x {m.shape[1]}")
+        ax.set(xticks=[], yticks=[])
     plt.show()
 
 
@@ -214,7 +217,6 @@ axes[2].imshow(count, cmap="Blues", vmax=14)
 for (i, j), value in np.ndenumerate(count):
     axes[2].text(j, i, f"{value:g}", ha="center", va="center")
 axes[2].set(title="patches a pixel is in", xticks=[], yticks=[])
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -361,11 +363,11 @@ errors = {
 }
 fig, ax = plt.subplots(figsize=(7, 4))
 for name, error in errors.items():
-    ax.loglog(steps, np.abs(error), ".-", lw=1, ms=4, label=name)
+    ax.loglog(steps, np.abs(error), marker=".", lw=1, ms=4, label=name)
 ax.loglog(steps, np.finfo(float).eps / steps, "k:", lw=1, label="eps / h")
 ax.loglog(steps[40:80], steps[40:80] ** 2, "k--", lw=1, label="$h^2$")
 ax.set(xlabel="step h", ylabel="error of the measured slope", ylim=(1e-13, 10))
-ax.legend(fontsize=8)
+ax.legend()
 plt.show()
 best = np.argmin(np.abs(errors["central"]))
 print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['central'][best]):.0e}")
@@ -383,11 +385,11 @@ print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['centr
 #
 # The sum $\epsilon / h + h^2$ is least where both are about equal, near
 # $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$. There it is some
-# $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. A sum of many numbers is rounded more than once, and
-# gradients are not all of size 1, so do not expect better than $10^{-9}$. A
-# real mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient
-# itself. And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in
-# float64, whatever you train in.
+# $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. Ours is somewhat better at its best, by luck. In larger
+# networks sums are longer, and rounded more often, so expect $10^{-9}$ of the gradient. A real
+# mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient itself.
+# And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64,
+# whatever you train in.
 #
 # <details><summary>
 # <b>Question.</b> Move a single weight, and not all: how does the error of central differences
@@ -437,14 +439,13 @@ axes[0].plot(ts, [along(t) for t in ts])
 axes[0].set_ylabel("loss")
 axes[1].plot(ts, [slope(t) for t in ts], ".", ms=2)
 axes[1].set(xlabel="t, along the direction", ylabel="derived slope")
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
 # The loss looks smooth. Its slope jumps wherever a ReLU switches, and the cliff is where the
 # first one comes within reach of $h$. So an error in a check of gradients can have three causes:
 #
-# - It is near $10^{-9}$, relative to the gradient: rounding. All is well.
+# - It is $10^{-9}$ or less, relative to the gradient: rounding. All is well.
 # - It goes away with a smaller $h$, or with other random numbers: a kink.
 # - It stays: a mistake in the derivation.
 #

@@ -23,6 +23,7 @@ from pysrcnn.optim import SGD
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 scale, side, margin = 3, 33, 6
 
 
@@ -42,10 +43,9 @@ def show(pictures):
     """Grey pictures in a row, by title."""
     fig, axes = plt.subplots(1, len(pictures), figsize=(2.3 * len(pictures), 2.6))
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
-        ax.imshow(picture[0, 0], cmap="gray", vmin=0, vmax=1)
-        ax.set_title(title, fontsize=9)
+        ax.imshow(picture[0, 0], vmin=0, vmax=1)
+        ax.set_title(title)
         ax.axis("off")
-    fig.tight_layout()
     plt.show()
 
 
@@ -115,7 +115,7 @@ def plot(curves, title=""):
         ax.semilogy(losses, label=name)
     ax.axhline(bicubic_loss, color="gray", ls=":", label="bicubic")
     ax.set(xlabel="step", ylabel="loss", title=title)
-    ax.legend(fontsize=8)
+    ax.legend()
     plt.show()
 
 
@@ -148,7 +148,6 @@ for ax, rate in zip(axes, (0.1, 0.9, 1.9, 2.1), strict=True):
     ax.plot(curve, curve**2 / 2, color="gray")
     ax.plot(w, w**2 / 2, "o-", ms=4)
     ax.set(title=rf"$\eta = {rate} / \lambda$", xlim=(-2.1, 2.1), ylim=(0, 2.1), xlabel="w")
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -188,7 +187,7 @@ print(f"along it, the output changes by {change.mean() / length:.3f} on average,
 
 # %%
 edge = 2 / steepest
-curves = {f"{k} of that": descend(new_network(), k * edge, 60) for k in (0.5, 0.9, 1.1, 2)}
+curves = {f"{k} of the limit": descend(new_network(), k * edge, 60) for k in (0.5, 0.9, 1.1, 2)}
 plot(curves, "close to the largest learning rate")
 
 # %% [markdown]
@@ -245,7 +244,7 @@ plot(curves, "three starts")
 print(f"variance of high: {high.var():.5f}, the paper's start ends at {curves['paper'][-1]:.5f}")
 
 # %% [markdown]
-# The paper's start goes down a little and then along a *plateau*. Its height is the variance of
+# The paper's start swings down and then goes along a *plateau*. Its height is the variance of
 # the patch: the network has learned a single number, the mean, in the bias of its last layer. All
 # else gets nearly no gradient, since that of layer 1 is a product with the weights of layers 2
 # and 3, 0.001 each. From there it takes long to get going: the paper trained with $8 \cdot 10^8$
@@ -287,7 +286,6 @@ for ax, loss, level, title in (
     ax.axhline(level, color="gray", ls=":", label="bicubic")
     ax.set(xlabel="step", ylabel="loss", title=title, ylim=0)
     ax.legend()
-fig.tight_layout()
 plt.show()
 
 

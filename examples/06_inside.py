@@ -23,6 +23,7 @@ from pysrcnn.evaluate import mean_psnr
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 scale = 3
 network = pysrcnn.load("9-1-5", scale)
 pictures = {
@@ -46,13 +47,12 @@ def show(rows, names=None, titles=(), width=7, **style):
     for k, (line, row) in enumerate(zip(axes, rows, strict=True)):
         for ax, picture in zip(line, row, strict=True):
             largest = np.abs(picture).max()
-            ax.imshow(picture, **({"cmap": "gray", "vmin": -largest, "vmax": largest} | style))
+            ax.imshow(picture, **({"vmin": -largest, "vmax": largest} | style))
             ax.set(xticks=[], yticks=[], frame_on=False)
         if names:
             line[0].set_ylabel(names[k], rotation=0, ha="right", va="center", fontsize=9)
     for ax, title in zip(axes[0], titles, strict=False):
-        ax.set_title(title, fontsize=9)
-    figure.tight_layout(pad=0.3)
+        ax.set_title(title)
     plt.show()
 
 
@@ -217,7 +217,7 @@ for many in (20, 63):
     print(f"the last {many} at once: {lost:.2f} dB lost (with their means)")
 
 # %% [markdown]
-# One filter carries the picture. Of the others, a few cost a tenth of a dB or more, most of them
+# One filter carries the picture. Of the others, a dozen cost a tenth of a dB or more, most of them
 # some hundredths: what is known is spread over many, and nearly each can be spared. All at once
 # they cannot.
 #
@@ -257,8 +257,8 @@ for name in ("9-1-5", "9-5-5"):
 
 # %% [markdown]
 # *Silent* is what answers to less than one pixel in 500. A filter that is silent in one picture
-# may still be a specialist that wakes up in another; dead is what is silent in all. That so few
-# are is not a matter of course. This is how many of 64 filters of layer 1 of a 9-5-5 were silent
+# may still be a specialist that wakes up in another; dead is what is silent in all. That none is
+# is not a matter of course. This is how many of 64 filters of layer 1 of a 9-5-5 were silent
 # on Set5 after training in other ways, from the experiments in `docs/paper.md`:
 
 # %%
@@ -327,10 +327,10 @@ for name, opened in networks.items():
 
 def show_influence(influences, titles):
     """The mean absolute influence at all those places; a colour for each factor of ten."""
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9))
     for ax, derivative, title in zip(axes, influences, titles, strict=True):
         a = np.abs(derivative).mean(0)
-        image = ax.imshow(np.log10(np.maximum(a / a.max(), 1e-3)), vmin=-3, vmax=0)
+        image = ax.imshow(np.log10(np.maximum(a / a.max(), 1e-3)), "viridis", vmin=-3, vmax=0)
         ax.set(title=title, xticks=[], yticks=[])
     figure.colorbar(image, ax=axes, label="log10 of influence")
     plt.show()
@@ -434,7 +434,7 @@ places = {"table": (19, 331), "rim, left": (76, 133), "rim, top": (19, 214), "ha
 squares = np.array([low[:, i - 6 : i + 7, j - 6 : j + 7] for i, j in places.values()])
 local = to_small(np.concatenate([influence(network, squares), best[None]]))
 middle = np.s_[2:9, 2:9]
-show([squares[:, 0]], titles=list(places), width=5, vmin=0, vmax=1)
+show([squares[:, 0]], titles=list(places), width=4.8, vmin=0, vmax=1)
 show([[f[middle] for f in local]], titles=[*places, "the one filter"], width=6, vmin=-0.3, vmax=0.3)
 
 # %% [markdown]

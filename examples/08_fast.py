@@ -30,6 +30,7 @@ from pysrcnn.pictures import read_picture
 
 numba.set_num_threads(1)
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 cat = data.degrade(data.luma(read_picture(here / "pictures" / "cat.png")), 3)
 x = cat[40:240, 60:260].astype(np.float32)  # 200 x 200 pixels
 layers = pysrcnn.load("9-1-5", 3).layers
@@ -337,10 +338,10 @@ fig, ax = plt.subplots(figsize=(6.5, 2.8))
 products, limit = filters * size**2 * 16 * width, rounds * scratch.size / times["limit"]
 own = [(r, c) == (rows, cols) for r, c in shapes]
 bars = ax.bar(list(runs), [100 * products / times[name] / limit for name in runs],
-              color=["tab:orange" if o else "silver" for o in own])  # fmt: skip
+              color=["C0" if o else "silver" for o in own])  # fmt: skip
 ax.bar_label(bars, [f"{(r + c) / (r * c):.2f}" for r, c in shapes], fontsize=8)
-ax.set(xlabel="filters x vectors of a tile (orange: the package's here)", ylabel="% of the limit")
-ax.set_title("above the bars: fetches for each multiply-add", fontsize=9)
+ax.set(xlabel="filters x vectors of a tile (dark: the package's here)", ylabel="% of the limit")
+ax.set_title("above the bars: fetches for each multiply-add")
 ax.margins(y=0.12)
 plt.show()
 

@@ -21,6 +21,7 @@ from pysrcnn import data, evaluate, reference, sparse
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 names = ["cat", "coffee", "astronaut"]
 pairs = [data.pair(read_picture(here / "pictures" / f"{name}.png"), 3) for name in names]
 low, high = pairs[2]  # the astronaut's bicubic enlargement x3, and the original: (1, 300, 282)
@@ -64,9 +65,8 @@ seen = np.tensordot(D_l.T, sparse.combined_filters(P), axes=1)[:, 0]  # what an 
 fig, axes = plt.subplots(2, len(most), figsize=(9, 1.25))
 for k, pair_of_axes in zip(most, axes.T, strict=True):
     for ax, atom in zip(pair_of_axes, (seen[k], D_h[:, k].reshape(5, 5)), strict=True):
-        ax.imshow(atom, cmap="gray", vmin=-np.abs(atom).max(), vmax=np.abs(atom).max())
+        ax.imshow(atom, vmin=-np.abs(atom).max(), vmax=np.abs(atom).max())
         ax.axis("off")
-fig.tight_layout(pad=0.3)
 plt.show()
 
 # %% [markdown]
@@ -137,15 +137,15 @@ prices = {
     "FISTA": [price(sparse.sparse_codes(one[:, None], D, penalty, sparse.fista(k))[:, 0],
                     one, D, penalty) for k in range(61)],
 }  # fmt: skip
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6))
 for name, values in prices.items():
     left.plot(values[:61], label=name)
 left.set(xlabel="step", ylabel="price")
 left.legend()
-for k, colour in ((10, "tab:orange"), (300, "tab:blue")):
-    right.plot(codes[k], lw=0.8, color=colour, label=f"after {k} steps of ISTA")
+for k, colour in ((10, "C1"), (300, "C0")):
+    right.plot(codes[k], "-", lw=0.8, color=colour, label=f"after {k} steps of ISTA")
 right.set(xlabel="atom", ylabel="entry of the code")
-right.legend(fontsize=8)
+right.legend()
 plt.show()
 
 # %% [markdown]
@@ -165,16 +165,16 @@ blurred, sharp = low[0][window], high[0][window]
 strongest = np.argsort(-np.abs(code))[:4]
 shown = [blurred, added, blurred + added, sharp]
 limits = blurred.mean() - 0.35, blurred.mean() + 0.35
-fig, axes = plt.subplots(1, 8, figsize=(9.2, 1.5), layout="constrained")
+fig, axes = plt.subplots(1, 8, figsize=(9.2, 1.5))
 for ax, k in zip(axes, strongest, strict=False):
     end = np.abs(D_h[:, k]).max()
-    ax.imshow(D_h[:, k].reshape(5, 5), cmap="gray", vmin=-end, vmax=end)
-    ax.set_title(f"{code[k]:+.2f} times", fontsize=8)
+    ax.imshow(D_h[:, k].reshape(5, 5), vmin=-end, vmax=end)
+    ax.set_title(f"{code[k]:+.2f} times")
 titles = ["bicubic", "added", "together", "original"]
 for ax, part, title in zip(axes[4:], shown, titles, strict=True):
     low_end, high_end = (-0.35, 0.35) if title == "added" else limits
-    ax.imshow(part, cmap="gray", vmin=low_end, vmax=high_end)
-    ax.set_title(title, fontsize=8)
+    ax.imshow(part, vmin=low_end, vmax=high_end)
+    ax.set_title(title)
 for ax in axes:
     ax.axis("off")
 plt.show()
@@ -184,6 +184,7 @@ print(f"rms error of this patch: bicubic {rms[0]:.1f} levels, with what is added
 # %% [markdown]
 # On the left the four atoms of the largest entries, then what all of them add up to. (This is a
 # patch for which it works well. Not all do.)
+#
 # ## All patches
 #
 # Every pixel of the picture is the middle of a patch, so each pixel lies in 25 patches of 5 x 5,
@@ -210,11 +211,11 @@ inside = np.s_[2 : 2 + averaged.shape[2]]
 truth = 255 * high[part][None][inner][0, 0]
 results = {"bicubic": x[inner][0, 0], "side by side": single[inside, inside],
            "averaged": averaged[0, 0]}  # fmt: skip
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.5), layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(9, 2.5))
 for ax, (name, result) in zip(axes, {**results, "original": truth / 255}.items(), strict=True):
     dB = "" if name == "original" else f", {pysrcnn.psnr(255 * result, truth):.2f} dB"
-    ax.imshow(result, cmap="gray", vmin=0, vmax=1)
-    ax.set_title(name + dB, fontsize=9)
+    ax.imshow(result, vmin=0, vmax=1)
+    ax.set_title(name + dB)
     ax.axis("off")
 plt.show()
 
@@ -241,6 +242,7 @@ plt.show()
 # $$
 # a \leftarrow S\bigl(W_1 * Y + W_2 * a,\; \lambda/L\bigr), \qquad W_2 = 1 - D_l^T D_l / L ,
 # $$
+#
 # with $Y$ the blurred picture. It takes from each pixel all its codes and gives all of them anew:
 # a convolution of 1 x 1. The soft threshold is two ReLUs with a bias of $-\lambda/L$.
 #
@@ -323,10 +325,10 @@ shown = {
     name: which.forward(low[None])[0, 0] if which else low[0] for name, which in models.items()
 }
 del shown["SRCNN 9-5-5"]
-fig, axes = plt.subplots(1, 4, figsize=(9, 2.5), layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(9, 2.5))
 for ax, (name, result) in zip(axes, {**shown, "original": high[0]}.items(), strict=True):
-    ax.imshow(result[part[1:]], cmap="gray", vmin=0, vmax=1)
-    ax.set_title(name, fontsize=9)
+    ax.imshow(result[part[1:]], vmin=0, vmax=1)
+    ax.set_title(name)
     ax.axis("off")
 plt.show()
 for name in ("SRCNN 9-1-5", "sparse coding"):

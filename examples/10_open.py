@@ -26,6 +26,7 @@ from pysrcnn.pictures import read_picture
 from pysrcnn.runs import read_log
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
+plt.style.use(here / "walkthroughs.mplstyle")
 results = here / ".." / "benchmarks" / "results" / "paper"
 scale = 3
 names = "coffee", "astronaut", "cat"
@@ -46,10 +47,9 @@ def side_by_side(pictures, width=7):
     """Grey pictures in a row, with titles."""
     figure, axes = plt.subplots(1, len(pictures), figsize=(width, width / len(pictures) + 0.35))
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
-        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        ax.set_title(title, fontsize=9)
+        ax.imshow(picture, vmin=0, vmax=1)
+        ax.set_title(title)
         ax.axis("off")
-    figure.tight_layout(pad=0.4)
     plt.show()
 
 
@@ -141,12 +141,11 @@ details = [detail[k] for k in (place, *others[:3])] + [mean_of_20[1], learned[pl
 for row, pictures, name in zip(axes, (inputs, details), ("input", "missing"), strict=True):
     row[0].set_ylabel(name)
     for ax, picture in zip(row, pictures, strict=False):
-        ax.imshow(picture, cmap="gray", vmin=-0.15, vmax=0.15)
+        ax.imshow(picture, vmin=-0.15, vmax=0.15)
     for ax in row:
         ax.set(xticks=[], yticks=[], frame_on=False)
 for ax, title in zip([*axes[0, :5], axes[1, 5]], titles, strict=True):
-    ax.set_title(title, fontsize=9)
-figure.tight_layout(pad=0.4)
+    ax.set_title(title)
 plt.show()
 
 guessed = "nothing (bicubic)", "that of the most alike", "the mean of twenty", "the network's"
@@ -238,7 +237,7 @@ for k, (recipe, suffix) in enumerate(recipes.items()):
     ax.bar_label(bars, fmt="%.1f", fontsize=8, padding=-11, color="white")
     bars.set_label(recipe)
 head, _ = read_log(results / "depth" / "9-1-5.log")
-ax.axhline(head["bicubic_psnr"], color="gray", ls="--", label="bicubic")
+ax.axhline(head["bicubic_psnr"], color="gray", ls=":", label="bicubic")
 ax.set(xticks=range(4), xticklabels=networks, ylabel="PSNR on Set5, x3 (dB)", ylim=(10, 38))
 ax.legend(ncols=4, fontsize=8, loc="upper center")
 plt.show()
@@ -264,7 +263,7 @@ figure, ax = plt.subplots(figsize=(6.4, 3.2))
 for name in ("He, Adam", "identity, Adam"):
     head, points = read_log(results / "recipe" / f"{name.replace(' ', '_')}.log")
     ax.plot([p["samples"] for p in points], [p["psnr"] for p in points], label=name)
-ax.axhline(head["bicubic_psnr"], color="gray", ls="--", label="bicubic")
+ax.axhline(head["bicubic_psnr"], color="gray", ls=":", label="bicubic")
 ax.set(xlabel="samples", ylabel="PSNR on Set5, x3 (dB)", ylim=(29, 33))
 ax.legend()
 plt.show()
@@ -295,7 +294,7 @@ for weights in (2, 3, 4):
 
 # %% [markdown]
 # Only the diagonal is worth having. Weights for a larger factor sharpen too much what is already
-# sharp, and end below bicubic interpolation; those for a smaller factor do almost nothing. The
+# sharp, and end below bicubic interpolation; those for a smaller factor do little. The
 # filters have learned one blur, the one of their training.
 #
 # *What came of it:* one network trained on several scales (VDSR), or a shared body with an
@@ -349,7 +348,6 @@ right.set(
     ylim=(0, 0.9),
     xticks=list(gains),
 )
-figure.tight_layout()
 plt.show()
 
 # %% [markdown]
