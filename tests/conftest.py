@@ -1,6 +1,7 @@
-"""What the tests share: Ctrl-C, and pictures and arrays that are not part of the project."""
+"""What the tests share: Ctrl-C, a browser, and data that are not part of the project."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -29,3 +30,20 @@ def data_folder():
 def ctrl_c():
     """Ctrl-C as in a terminal: a shell has what it starts in the background ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window, or a skipped test; keeps what its console and network say."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in ("headless=new", "no-sandbox", "window-size=800,600", "touch-events=enabled"):
+        options.add_argument(f"--{option}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 
 import imageio.v3 as imageio
 import numpy as np
@@ -36,22 +35,6 @@ def test_pictures_of_two_sizes_and_other_names_are_refused(tmp_path):
 
 
 # -------------------------------------------------------------------------------- in a real browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in ("headless=new", "no-sandbox", "window-size=800,600", "touch-events=enabled"):
-        options.add_argument(f"--{option}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

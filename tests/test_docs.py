@@ -1,5 +1,6 @@
 """README and documentation: what they tell a reader to type works, and the links lead somewhere."""
 
+import json
 import re
 import shlex
 import shutil
@@ -73,18 +74,24 @@ class _Page(HTMLParser):
         self.links += [attributes[k] for k in ("href", "src") if attributes.get(k)]
 
 
-@pytest.mark.slow
-def test_the_documentation_builds_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built pages; a warning is an error."""
     for package in ("sphinx", "myst_nb", "numpydoc", "sphinx_design", "pydata_sphinx_theme"):
         pytest.importorskip(package)
-    docs = ROOT / "docs"
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", docs, tmp_path / "html"]
+    html = tmp_path_factory.mktemp("site") / "html"
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-E", ROOT / "docs", html]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    files = (tmp_path / "html").rglob("*.html")
-    pages = {path: _Page(path) for path in files if "_static" not in path.parts}
+    return html
+
+
+@pytest.mark.slow
+def test_links_of_the_site_lead_somewhere(site):
+    pages = {path: _Page(path) for path in site.rglob("*.html") if "_static" not in path.parts}
     assert len(pages) > 20
     for path, page in pages.items():
+        assert str(ROOT) not in path.read_text(encoding="utf-8"), path.name  # values with a path
         for link in page.links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
@@ -93,3 +100,59 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
             assert target.exists(), f"{path.name}: {link}"
             if parts.fragment and target in pages:
                 assert unquote(parts.fragment) in pages[target].places, f"{path.name}: {link}"
+
+
+@pytest.mark.slow
+def test_from_each_equation_to_its_code_in_two_clicks(site):
+    """From the row of an equation to a function's description, and from there to its lines."""
+    text = (site / "equations.html").read_text(encoding="utf-8")
+    rows = re.findall(r"<tr.*?</tr>", text, re.DOTALL)
+    for place in [f"equation-eq-{k}" for k in range(1, 6)] + ["sparse-coding"]:
+        (row,) = (row for row in rows if f'href="#{place}"' in row)
+        functions = re.findall(r'href="(api/\w+\.html)#(pysrcnn\.\w+\.(\w+))"', row)
+        assert functions, place
+        for page, name, function in functions:
+            description = (site / page).read_text(encoding="utf-8")
+            head = re.search(rf'<dt [^>]*id="{name}">.*?</dt>', description, re.DOTALL)[0]
+            source, anchor = re.search(r'href="\.\./(_modules/[^"#]+)#([^"]+)"', head).groups()
+            lines = (site / source).read_text(encoding="utf-8").split(f'id="{anchor}">')[1]
+            code = re.sub(r"<[^>]+>|\[docs\]", "", lines).split("\n")
+            first = next(line for line in code if line.strip() and line[0] != "@")
+            assert re.match(rf"(def|class) {function}\b", first), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_site_in_a_browser(site, browser, width, theme):
+    """Nothing sticks out, fails, or is asked of the network; equations are drawn."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((site / "index.html").as_uri())
+    for what in ("mode", "theme"):
+        browser.execute_script(f"localStorage.setItem('{what}', '{theme}')")
+    browser.get_log("browser"), browser.get_log("performance")  # of what was before
+    for page in sorted(site.rglob("*.html")):
+        if "_static" in page.parts:
+            continue
+        browser.get(page.as_uri())
+        browser.execute_async_script(
+            "const done = arguments[0];"
+            "if (window.MathJax) MathJax.startup.promise.then(done); else done()"
+        )
+        assert browser.execute_script("return document.documentElement.dataset.theme") == theme
+        drawn, equations, beyond = browser.execute_script(
+            "const all = (selector) => [...document.querySelectorAll(selector)];"
+            "const beyond = all('html, .bd-article-container')"
+            "  .map((e) => e.scrollWidth - e.clientWidth);"
+            "return [all('mjx-container').length, all('.math').length, Math.max(...beyond)]"
+        )
+        assert drawn >= equations, page.name
+        assert beyond <= 0, page.name
+        bad = [line for line in browser.get_log("browser") if line["level"] != "INFO"]
+        assert not bad, page.name
+    sent = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
+    asked = [
+        m["params"]["request"]["url"] for m in sent if m["method"].endswith("requestWillBeSent")
+    ]
+    assert len(asked) > 20 and {urlsplit(url).scheme for url in asked} <= {"file", "data", "blob"}
