@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import queue
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -55,7 +56,9 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
     with _quiet():
         try:
             if isinstance(cluster, str):
-                asyncio.run(asyncio.wait_for(_answer(cluster), PATIENCE))
+                answer = asyncio.wait_for(_answer(cluster), PATIENCE)
+                with ThreadPoolExecutor(1) as thread:  # as a loop may run in this one: notebooks
+                    thread.submit(asyncio.run, answer).result()
             with warnings.catch_warnings(action="ignore"):  # of versions that differ
                 client = distributed.Client(cluster, timeout=PATIENCE, set_as_default=False)
         except ValueError as error:
@@ -69,10 +72,7 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
                 f"address that it prints"
             ) from None
         with client:
-            if not client.nthreads():
-                print(f"waiting for a worker: start one with `dask worker {cluster}`",
-                      file=sys.stderr, flush=True)  # fmt: skip
-                client.wait_for_workers(1)
+            _wait_for_worker(client)
             _check_versions(client)
             yield client
 
@@ -99,6 +99,16 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _wait_for_worker(client: "distributed.Client") -> None:
+    """If there is none, say so first."""
+    if not client.nthreads():
+        print(
+            f"waiting for a worker: start one with `dask worker {client.scheduler.address}`",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+        client.wait_for_workers(1)
+
+
 def _check_versions(client: "distributed.Client") -> None:
     workers = client.get_versions(packages=["pysrcnn"])["workers"]
     for address, about in workers.items():
@@ -117,8 +127,8 @@ def call_on(
 ) -> Iterator[tuple[Any, Callable[[], Any]]]:
     """Call function(item, *shared) on the workers, each call in one of their threads.
 
-    A call whose worker dies is made again by another one. The calls that run on a machine at a
-    time share its cores.
+    A call whose worker dies is made again by another one; if that was the last, a line on standard
+    error asks for one. The calls that run on a machine at a time share its cores.
 
     Parameters
     ----------
@@ -139,11 +149,9 @@ def call_on(
     ConnectionError
         If the scheduler is gone.
     """
-    import distributed
-
     left = iter(items)
     running = {}
-    ended = distributed.as_completed(loop=client.loop)
+    ended = queue.SimpleQueue()
     with _scheduler_there():
         # The scheduler keeps this call, and has it made again if the worker that has it dies.
         shared = client.submit(_itself, shared, pure=False)
@@ -157,14 +165,23 @@ def call_on(
             for item in itertools.islice(left, max(0, most - len(running))):
                 future = client.submit(_call, function, item, shared, dict(busy), pure=False)
                 running[future.key] = item
-                ended.add(future)
-        future = next(ended, None)
-        if future is None:
+                future.add_done_callback(ended.put)
+        if not running:
             return
+        future = _patiently(ended.get, client)
         with _scheduler_there():
             if future.cancelled():
                 raise CancelledError
-        yield running.pop(future.key), lambda future=future: _result(future)
+        yield running.pop(future.key), lambda future=future: _result(future, client)
+
+
+def _patiently(wait: Callable, client: "distributed.Client") -> Any:
+    """What wait(timeout=seconds) gives in the end; meanwhile, see that there is a worker."""
+    while True:
+        with _scheduler_there():
+            with contextlib.suppress(queue.Empty, TimeoutError):
+                return wait(timeout=PATIENCE)
+            _wait_for_worker(client)
 
 
 @contextlib.contextmanager
@@ -204,12 +221,11 @@ def _call(
         numba.set_num_threads(usual)
 
 
-def _result(future: "distributed.Future") -> Any:
+def _result(future: "distributed.Future", client: "distributed.Client") -> Any:
     import distributed
 
-    try:
-        with _scheduler_there():
-            done, error = future.result()
+    try:  # if the worker that has it is dead, it is computed again
+        done, error = _patiently(future.result, client)
     except distributed.KilledWorker as error:
         raise ChildProcessError(
             f"{error.allowed_failures + 1} workers died of it: is their memory large enough?"

@@ -1,5 +1,6 @@
 """Folders of pictures on a cluster of Dask: the same files as by one process, whatever happens."""
 
+import asyncio
 import os
 import re
 import signal
@@ -142,6 +143,36 @@ def test_calls_are_bounded_and_share_the_cores(threads):
             assert item in asked and result() == max(1, usual // 2)
             assert len(asked) <= done + 1 + 2 * cluster.AHEAD
     assert len(asked) == 30
+
+
+def test_a_worker_is_asked_for_in_the_middle_too(monkeypatch, capsys):
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp",
+            dashboard_address=None, worker_dashboard_address=":0",
+        ) as here,
+        cluster.connected(here.scheduler_address) as client,
+    ):  # fmt: skip
+        monkeypatch.setattr(cluster, "PATIENCE", 0.1)
+        calls = cluster.call_on(client, str, range(5))
+        results = [next(calls)[1]()]
+        here.sync(here.workers[0].close)
+        threading.Timer(0.5, here.scale, [2]).start()  # of which the closed one is one
+        results += [result() for _, result in calls]
+        address = client.scheduler.address
+    assert sorted(results) == ["0", "1", "2", "3", "4"]
+    wanted = f"waiting for a worker: start one with `dask worker {address}`"
+    assert said(capsys)[1] == [wanted]
+
+
+def test_within_a_running_loop(threads, folder):
+    """As in a notebook."""
+
+    async def enlarge():
+        return run("in/rgb.png", "-m", "mine.npz", "-o", "out.png", "--cluster", threads)
+
+    assert asyncio.run(enlarge()) == 0
+    assert Path("out.png").exists()
 
 
 @pytest.mark.parametrize("arguments, words", [
