@@ -190,6 +190,8 @@ def _by_workers(
                 _tell(*result(), say)
             except ChildProcessError as error:
                 failed += _failed(ChildProcessError(f"{job.source}: {error}"), count, say)
+            except ConnectionError:  # of the cluster, not of a picture
+                raise
             except _BAD as error:
                 failed += _failed(error, count, say)
             report(done)
