@@ -327,8 +327,9 @@ def load(
         paper's authors, or a file of PyTorch (.pt, .pth), .safetensors, Keras (.h5, .hdf5, .keras)
         or .onnx, see `pysrcnn.formats.read_weights`.
     scale : int, optional
-        The factor of enlargement. Needed with a name; with a file that says its own scale, it
-        must be the same; with one that does not say, it is what you say it is.
+        The factor of enlargement. Needed with a name of which there are weights for several; with
+        a file that says its own scale, it must be the same; with one that does not say, it is what
+        you say it is.
 
     Returns
     -------
@@ -349,6 +350,8 @@ def load(
     have = shipped()
     scales = [s for n, s in have if n == text]
     if scales:
+        if scale is None and len(scales) == 1:
+            (scale,) = scales
         if scale not in scales:
             raise ValueError(
                 f"no {text} weights for scale {scale}, only for {_listed(scales, 'and')}"

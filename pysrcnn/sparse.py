@@ -38,13 +38,14 @@ patch in high resolution, n patches. float32 or float64.
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import kernels, reference
 from ._version import __version__
-from .formats import write_npz
+from .formats import WRITABLE, write_npz
 from .pictures import check_batch, check_padding
 
 __all__ = [
@@ -364,6 +365,11 @@ class SparseCoding:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the dictionaries and the card to an .npz file, whole or not at all."""
+        if Path(path).suffix.lower() in WRITABLE[1:]:
+            raise ValueError(
+                f"{path} would hold layers, and dictionaries of sparse coding are none: write them "
+                f"as .npz"
+            )
         card = {
             **self.card,
             "network": self.name,

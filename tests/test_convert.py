@@ -1042,6 +1042,11 @@ def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
         assert np.array_equal(back.parameters[name], array)
 
 
+def test_convert_takes_the_only_scale_there_is(here, capsys):
+    assert main(["convert", "sc", "a.npz"]) == 0
+    assert load("a.npz").scale == 3 and load("sc").scale == 3
+
+
 @pytest.mark.parametrize(
     "command, words",
     [
@@ -1050,6 +1055,10 @@ def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
         ("9-1-5 a.npz", "9-1-5 weights differ by scale: say which, 2, 3 or 4"),
         ("a.pth a.pt", "a.pt does not end in .npz, .mat, .safetensors or .onnx: weights are"),
         ("a.pth none/a.npz", "the folder none does not exist: create it first"),
+        (
+            "sc a.onnx",
+            "a.onnx would hold layers, and dictionaries of sparse coding are none: write",
+        ),
         ("b.npz c.npz -s 2", "b.npz was trained for scale 3, not 2"),
         ("bad.pth a.npz", "bad.pth holds os.system, and only tensors are read: save them alone"),
         ("a.txt a.npz", "a.txt is neither .npz nor .mat, nor .pt, .pth, .safetensors, .h5,"),

@@ -297,8 +297,10 @@ def test_saved_and_loaded(tmp_path):
     assert np.array_equal(again.forward(x), model.forward(x))
     with pytest.raises(ValueError, match="was trained for scale 3, not 2"):
         load(tmp_path / "mine.npz", 2)
-    with pytest.raises(ValueError, match="does not end in .npz: weights are written as .npz"):
+    with pytest.raises(ValueError, match="mine.onnx would hold layers, and dictionaries of sparse"):
         model.save(tmp_path / "mine.onnx")
+    with pytest.raises(ValueError, match="does not end in .npz: weights are written as .npz"):
+        model.save(tmp_path / "mine.txt")
     small = np.random.default_rng(0).random((6, 7))
     assert upscale(small, 3, tmp_path / "mine.npz").shape == (18, 21)
 
