@@ -312,8 +312,15 @@ def slow(arrays, card):
 
 
 BAD = [
-    (lambda a, c: a.pop("P"), "holds ['D_h', 'D_l'], not dictionaries: P, D_l, D_h"),
-    (lambda a, c: a.update(more=a["P"]), "'more'], not dictionaries"),
+    (lambda a, c: a.pop("P"), "holds ['D_h', 'D_l'], wanted dictionaries, P, D_l and D_h: P miss"),
+    (
+        lambda a, c: a.pop("D_l"),
+        "holds ['D_h', 'P'], wanted dictionaries, P, D_l and D_h: D_l miss",
+    ),
+    (lambda a, c: a.update(more=a["P"]), "'more'], wanted dictionaries, P, D_l and D_h alone"),
+    (lambda a, c: a.update(P=0 * a["P"]), "P holds nothing but zeros, and nothing of a picture"),
+    (lambda a, c: a.update(D_h=0 * a["D_h"]), "D_h holds nothing but zeros, and nothing of a pict"),
+    (lambda a, c: a.update(D_h=1e30 * a["D_h"]), "e+29, wanted at most 1,000,000: no picture"),
     (lambda a, c: a.update(P=a["P"][:, :3]), "P has the shape (5, 3, 3, 3), wanted (D, 4, f, f)"),
     (lambda a, c: a.update(P=a["P"][..., :2, :2]), "P has the shape (5, 4, 2, 2), wanted"),
     (lambda a, c: a.update(P=a["P"][:0]), "P has the shape (0, 4, 3, 3), wanted"),

@@ -94,7 +94,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {kind}") from None
     check_room((array.shape for array in parameters.values()), path)
-    if "D_l" in parameters:
+    if "D_l" in parameters or "D_h" in parameters:
         check_dictionaries(parameters, card, path)
     else:
         check(parameters, path)

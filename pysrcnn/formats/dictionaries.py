@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_numbers, shown
+from .layers import Arrays, Refused, check_numbers, check_sense, shown
 
 __all__ = ["check_dictionaries"]
 
@@ -20,7 +20,11 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
     """Raise unless the arrays P, D_l and D_h fit each other, and the card says how to use them."""
     if sorted(parameters) != ["D_h", "D_l", "P"]:
         names = [shown(name) for name in sorted(parameters)[:20]]
-        raise Refused(f"{path} holds {names}, not dictionaries: P, D_l, D_h")
+        missing = [name for name in ("P", "D_l", "D_h") if name not in parameters]
+        raise Refused(
+            f"{path} holds {names}, wanted dictionaries, P, D_l and D_h"
+            + (f": {' and '.join(missing)} missing" if missing else " alone")
+        )
     for name, array in parameters.items():
         check_numbers(name, array, path)
     projection, low, high = (parameters[name] for name in ("P", "D_l", "D_h"))
@@ -42,6 +46,8 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
     length = np.linalg.norm(low.astype(np.float64))
     if not _SIZES[0] <= length <= _SIZES[1]:
         raise Refused(f"{path}: D_l has the length {length:.3g}, wanted columns of about 1")
+    for name in ("P", "D_h"):
+        check_sense(name, parameters[name], path)
     penalty, steps = card.get("penalty"), card.get("steps")
     if type(penalty) not in (int, float) or not 0 <= penalty <= 1e6:
         raise Refused(f"{path} is damaged: its card says penalty {penalty!r:.60}")

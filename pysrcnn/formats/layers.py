@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "check_numbers",
     "check_room",
+    "check_sense",
     "open_zip",
     "read_card",
     "shown",
@@ -30,6 +31,7 @@ LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest n
 
 # Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
 _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
+_LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
 
 _CHAINS = (
     "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
@@ -185,6 +187,21 @@ def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
         raise Refused(f"{path}: {name} holds values that are not finite in float32")
 
 
+def check_sense(name: str, array: np.ndarray, path: Path) -> None:
+    """Raise if these numbers cannot be of use: huge ones, or nothing but zeros, not of biases."""
+    largest = np.abs(array).max()
+    if largest > _LARGEST:
+        raise Refused(
+            f"{path}: {name} holds values up to {largest:.3g}, wanted at most {_LARGEST:,}: no "
+            f"picture would come out"
+        )
+    if largest == 0 and name[0] != "B":
+        raise Refused(
+            f"{path}: {name} holds nothing but zeros, and nothing of a picture would go through "
+            f"it: give weights that were trained"
+        )
+
+
 def check(parameters: Arrays, path: Path) -> None:
     """Raise unless the arrays are a network: W1 B1 W2 B2 ... that fit each other, all finite."""
     layers = len(parameters) // 2
@@ -219,3 +236,5 @@ def check(parameters: Arrays, path: Path) -> None:
             f"{path}: channels into and out of the network are {parameters['W1'].shape[1]} and "
             f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {_CHAINS}"
         )
+    for name, array in parameters.items():
+        check_sense(name, array, path)
