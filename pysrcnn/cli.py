@@ -392,7 +392,10 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _gradcheck(options: argparse.Namespace) -> int:
     if (options.gradients is None) == (options.write is None):
-        raise ValueError("gradcheck wants a file of gradients, or --write and a file to write")
+        raise ValueError(
+            "gradcheck wants a file of gradients, or --write and a file to write"
+            + (", not both" if options.write else "")
+        )
     made = case(
         options.network, layout=options.layout, weights=options.weights, seed=options.seed
     )  # fmt: skip

@@ -229,6 +229,12 @@ def _diagnose(
             f"({allowed:.1e}): somewhere, numbers go through float32. JAX needs "
             f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
         ], []
+    gradients = [array for name, array in given.items() if name[0] == "d"]
+    if gradients and not any(array.any() for array in gradients):
+        return [
+            "All your gradients are zero: read them after the backward pass, and before they are "
+            "set to zero for the next step."
+        ], []
     last = len(made.parameters) // 2
     layers = [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in range(1, last + 1)]
     ours = {name: made.to_ours(name, array) for name, array in given.items()}
@@ -311,4 +317,7 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
                     return text + f"It is not summed over all it should: `.sum(axis={summed})` is."
     if name[0] == "F" and got.ndim == 4 and got.size > wanted.size:
         return text + "Larger than wanted: does a layer pad? None does here."
-    return text + "No exchange of axes, and no sum, makes it right."
+    return text + (
+        f"No exchange of axes, and no sum, makes it right: is it of another network than "
+        f"{made.network}?"
+    )

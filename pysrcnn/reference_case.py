@@ -160,6 +160,13 @@ def case(
     if not all(part.isdecimal() for part in network.split("-")):
         raise ValueError(f"network is {network!r}, wanted filter sizes such as 9-1-5")
     sizes = tuple(map(int, network.split("-")))
+    if len(sizes) != len(filters) + 1:
+        raise ValueError(
+            f"network is {network!r}, {len(sizes)} filter sizes, and filters are {filters}: wanted "
+            f"{len(filters) + 1} sizes, such as 9-1-5, one more than there are numbers of filters"
+        )
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}, wanted a whole number, 0 or more")
     if min(samples, *size) < 1 or len(size) != 2:
         raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
     net = SRCNN.from_stack(sizes, filters, c, ops=reference).astype(np.float64)

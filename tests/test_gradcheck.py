@@ -288,7 +288,7 @@ def test_shapes_say_what_to_do():
         ("dB2", dz.sum(axis=(2, 3)), "is not summed over all it should: `.sum(axis=(0,))` is"),
         ("dB2", dz, "is not summed over all it should: `.sum(axis=(0, 2, 3))` is"),
         ("dW2", per_sample, "is not summed over all it should: `.sum(axis=(0,))` is"),
-        ("dW1", dw2, "No exchange of axes, and no sum, makes it right."),
+        ("dW1", dw2, "No exchange of axes, and no sum, makes it right: is it of"),
         ("F3", padded, "shape (3, 1, 12, 13), wanted (3, 1, 4, 5) (N, C, H, W). Larger than"),
         ("loss", np.ones(1), "it has the shape (1,), wanted ()"),
     ]:
@@ -335,6 +335,23 @@ def test_what_is_not_finite_or_missing_is_said():
     assert report.diagnosis == [
         "Missing: dB1, dW2, dB2, dW3, dB3. Give them too, to have them compared."
     ] or set(re.findall(r"d[WB]\d", report.diagnosis[0])) == {"dB1", "dW2", "dB2", "dW3", "dB3"}
+
+
+def test_gradients_that_are_all_zero():
+    made = case(**SMALL)
+    report = gradcheck((made.loss, {n: 0 * g for n, g in made.gradients.items()}), made)
+    assert not report.ok and report.explanations == []
+    assert report.diagnosis == [
+        "All your gradients are zero: read them after the backward pass, and before they are "
+        "set to zero for the next step."
+    ]
+
+
+def test_gradients_of_another_network():
+    made = case(**SMALL)
+    other = case(**{**SMALL, "network": "7-3-3"})
+    text = str(gradcheck((other.loss, other.gradients), made))
+    assert f"is it of another network than {made.network}?" in " ".join(text.split())
 
 
 def test_names_of_pytorch_are_understood():
@@ -516,7 +533,9 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     np.savez("objects.npz", loss=np.array([{}], object))
     for arguments, words in [
         ([], "gradcheck wants a file of gradients, or --write and a file to write"),
-        (["mine.npz", "--write", "other.npz"], "gradcheck wants a file of gradients, or"),
+        (["mine.npz", "--write", "other.npz"], "or --write and a file to write, not both"),
+        (["mine.npz", "--network", "9-1"], "network is '9-1', 2 filter sizes, and filters are (64"),
+        (["mine.npz", "--seed", "-1"], "seed is -1, wanted a whole number, 0 or more"),
         (["missing.npz"], "no file missing.npz: give an .npz file of arrays"),
         (["mine.mat"], "mine.mat is not an .npz file: write arrays with numpy.savez"),
         (["bad.npz"], "bad.npz is damaged or not an .npz file of arrays"),
