@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["crops", "curve", "feature_maps", "filters"]
 
 
+MOST = 64  # tiles of a plot: as many as SRCNN has filters
+
+
 def _figure(width: float, height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
@@ -36,7 +39,10 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "Figure":
-    """Small pictures side by side, eight a row."""
+    """Small pictures side by side, eight a row; of more than `MOST`, the first ones."""
+    if len(pictures) > MOST:
+        title += f", the first {MOST} of {len(pictures)}"
+        pictures = pictures[:MOST]
     across = min(8, len(pictures))
     down = -(-len(pictures) // across)
     height, width = pictures[0].shape[:2]
@@ -60,7 +66,7 @@ def filters(network: Model) -> "Figure":
     for f in w[np.argsort(-w.reshape(len(w), -1).var(1))]:
         f = f.transpose(1, 2, 0) if len(f) == 3 else f[0]
         pictures.append(0.5 + 0.5 * f / (np.abs(f).max() or 1))
-    title = f"{network.name}: the {len(w)} filters of layer 1, by variance"
+    title = f"{network.name}: filters of layer 1, by variance"
     return _tiles(pictures, title, 0.7, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 

@@ -41,6 +41,12 @@ def test_filters(c):
     assert np.allclose(shown[0], 0.5 + 0.5 * strongest / np.abs(strongest).max())
 
 
+def test_of_many_tiles_the_first_are_shown():
+    figure = plots.filters(SRCNN(5, 70, 1, 4, 3, init="he"))
+    assert len(images(figure)) == 64
+    assert figure.get_suptitle() == "5-1-3: filters of layer 1, by variance, the first 64 of 70"
+
+
 def test_feature_maps():
     picture = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
     net = network()
