@@ -85,6 +85,7 @@ def arguments_of(case: Case, folder: Path) -> list[str]:
         arguments += ["--threads", "1"]
     else:
         kinds = [".npz", ".npz", ".mat", ".safetensors"] + [".onnx"] * available("onnx")
+        kinds = [".npz"] if case.kind == "sc-npz" else kinds
         out = folder / f"out{case.rng.choice(kinds)}"
         arguments = ["convert", str(path), str(out), "-s", "3"]
     if case.rng.random() < 0.5:

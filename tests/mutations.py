@@ -25,8 +25,9 @@ from samples import DEEP, FRAMES, GREY, LA, RGB, RGBA, Image, animation, chunk, 
 __all__ = ["KINDS", "PICTURES", "Case", "available", "case_of", "kind_of", "whole_cases"]
 
 PICTURES = ["png", "apng", "jpeg", "webp", "tiff", "deep-tiff", "bmp", "gif"]
-KINDS = PICTURES + samples.WEIGHTS
-_ROTA = PICTURES * 2 + samples.WEIGHTS
+_WEIGHTS = samples.WEIGHTS + ["sc-npz"]
+KINDS = PICTURES + _WEIGHTS
+_ROTA = PICTURES * 2 + _WEIGHTS
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif", "deep-tiff": ".tif"}
 _NEEDS = {"deep-tiff": "tifffile", "onnx": "onnx", "keras": "h5py"}
 _NEEDS |= {"saved-h5": "h5py", "new-h5": "h5py"}
@@ -117,7 +118,7 @@ def _originals(kind: str) -> list[bytes]:
         return found
     return {
         "png": _png, "apng": _apng, "jpeg": _jpeg, "webp": _webp, "tiff": _tiff, "bmp": _bmp,
-        "deep-tiff": _deep_tiff, "gif": _gif,
+        "deep-tiff": _deep_tiff, "gif": _gif, "sc-npz": _dictionaries,
     }[kind]()  # fmt: skip
 
 
@@ -253,6 +254,17 @@ def _gif():
         animation("GIF"),
         animation("GIF", clear, disposal=2, loop=3),
     ]
+
+
+def _dictionaries():
+    found, rng = [], np.random.default_rng(0)
+    for f, g, entries, atoms in ((3, 3, 5, 9), (5, 1, 4, 6)):
+        shapes = {"P": (entries, 4, f, f), "D_l": (entries, atoms), "D_h": (g * g, atoms)}
+        arrays = {name: rng.normal(size=shape).astype("f4") for name, shape in shapes.items()}
+        card, out = {"penalty": 0.2, "steps": 3, "scale": 3}, io.BytesIO()
+        np.savez(out, card=np.array(json.dumps(card)), **arrays)
+        found.append(out.getvalue())
+    return found
 
 
 # ------------------------------------------------------------------------- changes in any file
@@ -471,7 +483,7 @@ def _zip_fields(content):
 _FIELDS = {
     "png": _png_fields, "apng": _png_fields, "jpeg": _jpeg_fields, "webp": _webp_fields,
     "tiff": _tiff_fields, "deep-tiff": _tiff_fields, "bmp": _bmp_fields, "gif": _gif_fields,
-    "npz": _zip_fields, "pth": _zip_fields, "keras": _zip_fields,
+    "npz": _zip_fields, "sc-npz": _zip_fields, "pth": _zip_fields, "keras": _zip_fields,
 }  # fmt: skip
 
 
@@ -594,8 +606,8 @@ def _in_onnx(content, rng, kind):
 
 
 _INSIDE = {
-    "npz": _in_zip, "pth": _in_zip, "keras": _in_zip, "png": _in_png, "packed-mat": _in_mat,
-    "safetensors": _in_safetensors, "onnx": _in_onnx,
+    "npz": _in_zip, "sc-npz": _in_zip, "pth": _in_zip, "keras": _in_zip, "png": _in_png,
+    "packed-mat": _in_mat, "safetensors": _in_safetensors, "onnx": _in_onnx,
 }  # fmt: skip
 
 

@@ -139,17 +139,17 @@ GOOD = "pysrcnn: {source} is damaged or not a picture\n"
 def test_what_is_a_fault(tmp_path, monkeypatch, code, out, error, words):
     place = fuzz.prepared(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    arguments = fuzz.arguments_of(case_of(0, 26), place)
+    arguments = fuzz.arguments_of(case_of(0, 27), place)
     (place / Path(arguments[7]).name).unlink(missing_ok=True)
     error = error.replace("{source}", arguments[1])
-    found = fuzz.verdict(case_of(0, 26), arguments, code, out, error)
+    found = fuzz.verdict(case_of(0, 27), arguments, code, out, error)
     assert re.match(words, found) if words else found == ""
 
 
 def test_a_file_that_the_command_changes(tmp_path, monkeypatch):
     place = fuzz.prepared(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    case = case_of(0, 26)
+    case = case_of(0, 27)
     arguments = fuzz.arguments_of(case, place)
     assert Path(arguments[1]).read_bytes() == case.content
     Path(arguments[1]).write_bytes(case.content + b"x")
@@ -167,7 +167,7 @@ def digests(numbers):
 
 
 def test_the_same_number_is_the_same_file():
-    numbers = [n for n in range(78) if fuzz.available(kind_of(n))]
+    numbers = [n for n in range(81) if fuzz.available(kind_of(n))]
     code = f"import test_fuzz; print(*test_fuzz.digests({numbers}))"
     path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
@@ -197,13 +197,13 @@ def test_packed_zeros_are_zeros():
 
 
 def test_a_few_files_of_each_kind(capsys):
-    assert fuzz.main(["--count", "104", "--workers", "1", "--seed", "5"]) == 0
+    assert fuzz.main(["--count", "108", "--workers", "1", "--seed", "5"]) == 0
     out = capsys.readouterr().out
     rows = dict(line.split(None, 1) for line in out.splitlines()[1:-1])
     for kind in filter(mutations.available, KINDS):
         assert int(rows[kind].split()[0]) >= 4
     files, done, refused, faults = map(int, rows["all"].split()[:4])
-    assert files == done + refused == 104 and min(done, refused) > 10 and faults == 0
+    assert files == done + refused == 108 and min(done, refused) > 10 and faults == 0
 
 
 def test_one_file_is_kept(capsys, monkeypatch, tmp_path):
