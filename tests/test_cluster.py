@@ -145,6 +145,19 @@ def test_calls_are_bounded_and_share_the_cores(threads):
     assert len(asked) == 30
 
 
+def test_a_scheduler_that_is_gone_is_said_once(threads, folder, capsys, monkeypatch):
+    def gone():
+        raise ConnectionError("the scheduler is gone")
+
+    def calls(client, function, jobs, *shared):
+        return ((job, gone) for job in jobs)
+
+    monkeypatch.setattr(cluster, "call_on", calls)
+    assert run("in", "-r", "-m", "mine.npz", "-o", "many", "--cluster", threads) == 1
+    assert said(capsys) == ([], ["pysrcnn: the scheduler is gone"])
+
+
+@pytest.mark.filterwarnings("ignore:Port")  # of a page of the second worker
 def test_a_worker_is_asked_for_in_the_middle_too(monkeypatch, capsys):
     with (
         distributed.LocalCluster(
