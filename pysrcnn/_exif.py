@@ -5,15 +5,26 @@ moved: makers' notes point into the block by offsets that nobody else can correc
 """
 
 import contextlib
+import math
 import struct
 import warnings
 
-__all__ = ["after_enlarging", "describes_pixels", "dtype_of_tiff", "has_head", "of_tiff", "tags_of"]
+__all__ = [
+    "after_enlarging",
+    "beside_pixels",
+    "describes_pixels",
+    "dtype_of_tiff",
+    "has_head",
+    "of_tiff",
+    "tags_of",
+]
 
 DESCRIPTION, ORIENTATION, SOFTWARE = 0x010E, 0x0112, 0x0131
 POINTER_TO_MORE, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 _SHORT, _LONG = 3, 4
 _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
+_PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
+_PROFILE = 0x8773
 
 
 def has_head(exif: bytes) -> bool:
@@ -96,7 +107,20 @@ def dtype_of_tiff(content: bytes) -> str | None:
         value[0] if isinstance(value, tuple) and value else value
         for value in (tags.get(_BITS), tags.get(_FORMAT, 1))
     )
-    return f"{_CALLED[form]}{bits}" if form in _CALLED and bits else None
+    return f"{_CALLED[form]}{bits}" if form in _CALLED and isinstance(bits, int) else None
+
+
+def beside_pixels(content: bytes) -> dict[str, object]:
+    """What a TIFF file says of orientation, colour profile and DPI, by imageio's names for them."""
+    tags = tags_of(content)
+    about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
+    if isinstance(tags.get(_PROFILE), bytes):
+        about["icc_profile"] = tags[_PROFILE]
+    with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):  # none, or damaged
+        dpi = tuple(float(tags[tag]) * _INCHES[tags.get(_UNIT, 2)] for tag in _PER_UNIT)
+        if all(map(math.isfinite, dpi)):
+            about["dpi"] = dpi
+    return about
 
 
 def of_tiff(content: bytes) -> bytes | None:

@@ -161,7 +161,9 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
         pixels = deep.read(content, kind) if kind == "tiff" and deep.available(kind) else None
         if pixels is None:
             raise
-        file = PictureFile([pixels], kind)
+        file, about = PictureFile([pixels], kind), _exif.beside_pixels(content)
+        _turn_upright(file, about)
+        _read_metadata(content, about, file)
     for frame in file.frames:
         check_picture(frame, str(path), content)
         check_range(frame, str(path))
@@ -192,10 +194,14 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
             result.frames = [usual(pixels)]
             if kind == "tiff" and count > 1:
                 result.notes.append(f"only the first of its {count} pages is taken")
-    turn = _UPRIGHT.get(about.get("Orientation"), lambda x: x)
-    result.frames = [turn(frame) for frame in result.frames]
+    _turn_upright(result, about)
     _read_metadata(content, about, result)
     return result
+
+
+def _turn_upright(result: PictureFile, about: dict) -> None:
+    turn = _UPRIGHT.get(about.get("Orientation"), lambda x: x)
+    result.frames = [turn(frame) for frame in result.frames]
 
 
 def _read_frames(file, about: dict, indices: range, result: PictureFile) -> None:

@@ -537,6 +537,23 @@ def test_a_tiff_file_of_float64_is_read(shape):
     assert same(read(out.getvalue()).frames[0], pixels)
 
 
+@pytest.mark.parametrize("unit, per_inch", [("INCH", 1), ("CENTIMETER", 2.54)])
+@pytest.mark.parametrize("dtype, shape", [("f8", (7, 9)), ("f4", (7, 9, 3))])
+def test_what_is_beside_floating_point_is_read(dtype, shape, unit, per_inch):
+    """Of TIFF files that Pillow does not read."""
+    tifffile = pytest.importorskip("tifffile")
+    pixels, out = np.random.default_rng(0).random(shape).astype(dtype), io.BytesIO()
+    tifffile.imwrite(
+        out, pixels, photometric="rgb" if len(shape) == 3 else "minisblack", metadata=None,
+        resolution=(100, 200), resolutionunit=unit, iccprofile=SRGB,
+        extratags=[(274, "H", 1, 6, True), (315, "s", 0, "somebody", True)],
+    )  # fmt: skip
+    file = read(out.getvalue())
+    assert same(file.frames[0], pixels.swapaxes(0, 1)[:, ::-1])
+    assert file.icc_profile == SRGB and _exif.tags_of(file.exif)[315] == "somebody"
+    assert file.dpi == pytest.approx((100 * per_inch, 200 * per_inch))
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("dtype", ["int16", "int32", "uint32", "float16"])
 def test_what_a_tiff_file_holds_is_named(tmp_path, dtype, order):
