@@ -15,7 +15,6 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
-from .jobs import Size, find_jobs
+from .jobs import Size, find_jobs, met_twice
 from .model import SRCNN, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
 from .runs import run
@@ -119,9 +118,8 @@ def _upscale(options: argparse.Namespace) -> int:
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     if options.compare:
-        pages = Counter(job.target.with_suffix(".html") for job in jobs)
-        page, count = pages.most_common(1)[0] if pages else (None, 0)
-        if count > 1:  # a.gif, an animation, and a.png
+        page = met_twice(job.target.with_suffix(".html") for job in jobs)
+        if page:  # a.gif, an animation, and a.png
             raise ValueError(f"several results would have the page {page}: give one --format")
     if options.cluster is not None and options.threads is not None:
         raise ValueError(

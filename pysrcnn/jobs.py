@@ -7,13 +7,14 @@ import glob
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from .picture_files import is_animated
 from .pictures import SUFFIXES, list_pictures
 
-__all__ = ["STANDARD", "Job", "Size", "find_jobs"]
+__all__ = ["STANDARD", "Job", "Size", "find_jobs", "met_twice"]
 
 STANDARD = "-"  # standard input and output
 
@@ -171,22 +172,34 @@ def _named(
         return Job(source, source.with_name(name) if source else Path(name), kind)
 
     jobs = [named(*pair) for pair in found]
-    count = Counter(job.target for job in jobs)
+    places = [_spelled(job.target) for job in jobs]
+    count = Counter(places)
     # a.png and a.jpg: a_png_x3.png and a_jpg_x3.png
     return [
-        job if count[job.target] == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
-        for job, pair in zip(jobs, found, strict=True)
+        job if count[place] == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
+        for job, place, pair in zip(jobs, places, found, strict=True)
     ]
 
 
 def _check_overwriting(jobs: list[Job]) -> None:
-    twice = [path for path, count in Counter(job.target for job in jobs).items() if count > 1]
+    twice = met_twice(job.target for job in jobs)
     if twice:
-        raise ValueError(f"several pictures would become {twice[0]}: enlarge them one at a time")
+        raise ValueError(f"several pictures would become {twice}: enlarge them one at a time")
     pictures = {_identity(job.source) for job in jobs if job.source} - {None}
     for job in jobs:
         if _identity(job.target) in pictures:
             raise ValueError(f"{job.target} is one of the pictures: give the result another name")
+
+
+def met_twice(paths: Iterable[Path]) -> Path | None:
+    """The first path that leads, maybe through links, to where an earlier one does."""
+    places = set()
+    for path in paths:
+        place = os.path.realpath(path)
+        if place in places:
+            return path
+        places.add(place)
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -104,6 +104,22 @@ def test_links_to_a_picture_are_pictures(folder):
     assert names("out") == ["a_x3.png", "b_x3.png"]
 
 
+def test_results_in_several_spellings_do_not_replace_each_other(folder):
+    make("a.png", "a.jpg")
+    assert run("a.png", folder / "a.jpg") == 0
+    assert {"a_png_x3.png", "a_jpg_x3.png"} < set(names("."))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_results_do_not_replace_each_other_through_links(folder, capsys):
+    make("in/a.png", "in/b.png", "out/a_x3.png")
+    os.symlink("a_x3.png", "out/b_x3.png")
+    before = Path("out/a_x3.png").read_bytes()
+    assert run("in", "-o", "out") == 2
+    assert f"several pictures would become {Path('out/b_x3.png')}: " in said(capsys)[1][0]
+    assert Path("out/a_x3.png").read_bytes() == before
+
+
 def test_patterns(folder, capsys):
     make("a1.png", "a2.png", "b.png", "sub/a3.png", "[x]*.png")
     assert run("a*.png", "-o", "out") == 0
