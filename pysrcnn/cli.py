@@ -198,7 +198,7 @@ def _row(score: Score) -> dict:
 
 def _print_title(scale: int, name: str) -> None:
     name = name if len(name) <= 19 else name[:16] + "..."
-    print(_TITLE.format(f"scale {scale}", "bicubic", name))
+    print(_TITLE.format(f"scale {scale}", "bicubic", printable(name)))
     print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
 
 
@@ -306,7 +306,7 @@ def _train(options: argparse.Namespace) -> int:
         _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
-    print(f"{options.output}: {network!r}")
+    print(printable(f"{options.output}: {network!r}"))
     return _averaged(scores, failed)
 
 
@@ -371,7 +371,7 @@ def _show(options: argparse.Namespace) -> int:
             figure = plots.crops(network, picture, network.scale, region)
     with written_whole(options.output) as temporary:
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
-    print(options.output)
+    print(printable(str(options.output)))
     return 0
 
 
@@ -381,7 +381,7 @@ def _show(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     network = load(options.model, options.scale)
     network.save(options.output)
-    print(f"{options.output}: {network!r}")
+    print(printable(f"{options.output}: {network!r}"))
     return 0
 
 
@@ -399,7 +399,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)
-        print(options.write)
+        print(printable(str(options.write)))
         return 0
     report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
     print(report)

@@ -222,6 +222,15 @@ def test_a_name_that_looks_like_an_option(folder, capsys, arguments):
     assert run("upscale", f"./{name}") == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_names_of_what_was_written_do_not_command_the_terminal(folder, capsys):
+    name = "a\n\x1b[31m"
+    assert run("convert", "9-1-5", f"{name}.npz", "-s", "3") == 0
+    assert run("gradcheck", "--write", f"{name}-case.npz", "--network", "3-1-3") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(r"a\n\x1b[31m.npz: <SRCNN") and out[1:] == [r"a\n\x1b[31m-case.npz"]
+
+
 def test_weights_from_a_file(folder):
     write_picture("a.png", picture_of(9, 8, 3))
     network = network_for(2, c=3)
