@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """One line, as for everything else that is wrong, instead of all options and a line."""
-        files = [text for text in self.given if text.startswith("-") and Path(text).is_file()]
+        files = [text for text in self.given if text.startswith("-") and os.path.isfile(text)]
         hint = f"; for the file {files[0]} write ./{files[0]}" if files else ""
         line = f"pysrcnn: {message}{hint}; {self.prog} --help says more"
         self.exit(2, printable(line) + "\n")

@@ -222,6 +222,13 @@ def test_a_name_that_looks_like_an_option(folder, capsys, arguments):
     assert run("upscale", f"./{name}") == 0
 
 
+def test_an_option_that_is_too_long_for_a_name(folder, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("upscale", "a.png", f"--{'x' * 5000}")
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --xxx" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 def test_names_of_what_was_written_do_not_command_the_terminal(folder, capsys):
     name = "a\n\x1b[31m"
