@@ -95,7 +95,7 @@ def tags_of(exif: bytes) -> dict[int, object]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tags.load(exif)
-        return dict(tags)
+            return dict(tags)  # which reads them
     except Exception:
         return {}
 
