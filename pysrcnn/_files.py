@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NEARLY_NONE = 2**20  # bytes; of what is free, a file system keeps some to itself
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -33,8 +35,8 @@ def printable(line: str) -> str:
 
 
 @contextlib.contextmanager
-def room_for(name: object) -> Iterator[None]:
-    """Say in a sentence if the disk is full when `name` is written in the block.
+def room_for(name: object, folder: Path | None = None) -> Iterator[None]:
+    """Say in a sentence if the disk is full when `name`, in `folder`, is written in the block.
 
     Raises
     ------
@@ -47,7 +49,10 @@ def room_for(name: object) -> Iterator[None]:
     except OSError as error:
         if not is_full(error):
             raise
-        kind = OSError if error.errno in (None, errno.EFBIG) else DiskFull
+        full = error.errno not in (None, errno.EFBIG)
+        if error.errno is None and folder:  # NumPy does not say which
+            full = shutil.disk_usage(folder).free < _NEARLY_NONE
+        kind = DiskFull if full else OSError
         raise kind(
             f"cannot write {name} ({error.strerror or error}): make room on the disk or choose "
             f"another folder"
@@ -90,7 +95,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     # Known before it is there, so that it is removed wherever Ctrl-C comes between.
     temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     try:
-        with room_for(path):
+        with room_for(path, place.parent):
             _create(temporary, path)
             yield temporary
             with open(temporary, "r+b") as file:  # on the disk before its name is

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as imageio
 import numpy as np
@@ -285,6 +286,22 @@ def test_names_do_not_command_the_terminal(folder, capsys):
     assert len(out) == 1 and out[0].startswith(r"a\n\x1b[31m_x3.png: 30 x 24 pixels")
     assert err[0] == r"pysrcnn: b\r\x9b.png is empty: give a picture file"
     assert err[1] == "pysrcnn: no file größe 写.png: check the name"
+
+
+@pytest.mark.parametrize("free, left", [(4096, 1), (10**9, 0)])
+def test_whether_numpy_means_a_full_disk_is_looked_up(folder, capsys, monkeypatch, free, left):
+    make("in/a.png", "in/b.png")
+
+    def short(path, file):
+        with pysrcnn._files.written_whole(path):
+            raise OSError("270000 requested and 2388 written")
+
+    monkeypatch.setattr(batch, "write_picture_file", short)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert run("in", "-o", "out") == 2
+    err = said(capsys)[1]
+    assert sum("(270000 requested and 2388 written): make room" in line for line in err) == 2 - left
+    assert ("pysrcnn: 1 more not enlarged, as the disk is full" in err) == bool(left)
 
 
 @pytest.mark.parametrize("bad", [0, 2, 4])
