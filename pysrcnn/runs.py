@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import written_whole
+from ._files import room_for, written_whole
 from .data import Pair
 from .evaluate import mean_psnr
 from .model import SRCNN
@@ -134,7 +134,7 @@ def _write_log(log: Path, head: dict, lines: list[dict]) -> None:
 
 
 def _append(log: Path, line: dict) -> None:
-    with open(log, "a", encoding="utf-8") as file:
+    with room_for(log), open(log, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import pysrcnn.stream
 from pysrcnn.data import RandomCrops, SubImages, pair
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.runs import read_log
+from pysrcnn.runs import _append, read_log
 from pysrcnn.stream import Stream
 
 
@@ -139,6 +140,12 @@ def test_of_a_large_picture_a_region_is_used(tmp_path):
         (place,) = [j for j in range(1300 - 511) if np.array_equal(picture[0, j : j + 512], row)]
         places.add(place)
     assert len(places) > 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
+def test_no_room_for_a_line_of_the_log():
+    with pytest.raises(OSError, match=r"cannot write /dev/full \(No space .*: make room on"):
+        _append(Path("/dev/full"), {"step": 1})
 
 
 def test_read_log(tmp_path):
