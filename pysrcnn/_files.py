@@ -64,15 +64,24 @@ def check_place(path: str | os.PathLike) -> None:
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError, IsADirectoryError
+    FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError
+    ValueError
+        If the name is longer than the file system takes.
     """
     path = Path(path)
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(f"the name {path} is too long: choose a shorter one") from None
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
     if not path.parent.exists():
         raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
     if not path.parent.is_dir():
         raise NotADirectoryError(f"{path.parent} is a file, not a folder to write {path.name} to")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} may not be written: change its rights or the name")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ reported, and the others go on.
 
 import contextlib
 import functools
+import itertools
 import math
 import shutil
 import sys
@@ -141,9 +142,7 @@ def enlarge_files(
                 settle()
             del file
         settle()
-        undone = len(left) - enlarged - failed
-        if undone:
-            say(f"pysrcnn: {undone} more not enlarged, as the disk is full", sys.stderr)
+        _tell_undone(len(left) - enlarged - failed, say)
     return enlarged, len(jobs) - len(left), len(left) - enlarged
 
 
@@ -182,9 +181,10 @@ def _by_workers(
         )
     # Workers run in folders of their own.
     jobs = [Job(j.source.absolute(), j.target.absolute(), *j[2:]) for j in jobs]
-    failed = 0
+    failed, full = 0, False
+    wanted = itertools.takewhile(lambda job: not full, jobs)
     with workers.connected(cluster) as client, _progress(len(jobs)) as (say, report):
-        calls = workers.call_on(client, enlarge_file, jobs, networks, size, compare)
+        calls = workers.call_on(client, enlarge_file, wanted, networks, size, compare)
         for done, (job, result) in enumerate(calls, 1):
             try:
                 _tell(*result(), say)
@@ -194,8 +194,11 @@ def _by_workers(
                 raise
             except _BAD as error:
                 failed += _failed(error, count, say)
+                full = full or isinstance(error, DiskFull)
             report(done)
-    return failed
+        undone = len(jobs) - done
+        _tell_undone(undone, say)
+    return failed + undone
 
 
 def _says_which(step: Callable) -> Callable:
@@ -343,6 +346,11 @@ def _tell(notes: list[str], line: str, usual: bool, say: Callable) -> None:
     for note in notes:
         say(note, sys.stderr)
     say(line, sys.stdout if usual else sys.stderr)
+
+
+def _tell_undone(count: int, say: Callable) -> None:
+    if count:
+        say(f"pysrcnn: {count} more not enlarged, as the disk is full", sys.stderr)
 
 
 def _failed(error: Exception, count: int, say: Callable) -> int:

@@ -72,8 +72,10 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
                 f"address that it prints"
             ) from None
         with client:
-            _wait_for_worker(client)
-            _check_versions(client)
+            with _scheduler_there():
+                _wait_for_worker(client)
+                versions = client.get_versions(packages=["pysrcnn"])
+            _check_versions(versions["workers"])
             yield client
 
 
@@ -109,8 +111,7 @@ def _wait_for_worker(client: "distributed.Client") -> None:
         client.wait_for_workers(1)
 
 
-def _check_versions(client: "distributed.Client") -> None:
-    workers = client.get_versions(packages=["pysrcnn"])["workers"]
+def _check_versions(workers: dict[str, dict]) -> None:
     for address, about in workers.items():
         version = about["packages"]["pysrcnn"]
         if version is None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _exif, deep
 from ._files import written_whole
-from .pictures import check_picture, check_range
+from .checks import check_picture, check_range
 from .scales import Networks
 from .steps import Span, Step, steps_for
 

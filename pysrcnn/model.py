@@ -15,8 +15,8 @@ import numpy as np
 
 from . import kernels
 from ._version import __version__
+from .checks import check_batch, check_padding
 from .formats import READABLE, read_weights, write_weights
-from .pictures import check_batch, check_padding
 from .sparse import SparseCoding
 
 __all__ = ["SRCNN", "Model", "load", "shipped"]

@@ -14,15 +14,15 @@ import numpy as np
 
 from . import _exif, deep
 from ._files import is_full, written_whole
+from .checks import check_picture, check_range
 from .pictures import (
     ENCODING,
     OPAQUE,
     Refused,
     check_claim,
     check_output,
-    check_picture,
-    check_range,
     content_of,
+    dtype_held,
     encode,
     opened,
     usual,
@@ -165,7 +165,7 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
         _turn_upright(file, about)
         _read_metadata(content, about, file)
     for frame in file.frames:
-        check_picture(frame, str(path), content)
+        check_picture(frame, str(path), dtype_held(content))
         check_range(frame, str(path))
     return file
 

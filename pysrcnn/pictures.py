@@ -16,19 +16,17 @@ import numpy as np
 from . import _exif
 from ._files import is_full, written_whole
 from ._limits import claims_too_much
+from .checks import check_picture
 
 __all__ = [
     "ENCODING",
     "OPAQUE",
     "SUFFIXES",
     "Refused",
-    "check_batch",
     "check_claim",
     "check_output",
-    "check_padding",
-    "check_picture",
-    "check_range",
     "content_of",
+    "dtype_held",
     "encode",
     "list_pictures",
     "opened",
@@ -94,7 +92,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     picture = usual(picture)
     if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
         picture = picture[:, :, [0, 0, 0, 1]]
-    check_picture(picture, str(path), content)
+    check_picture(picture, str(path), dtype_held(content))
     return picture
 
 
@@ -167,7 +165,7 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
             raise ValueError(
                 f"{name} is damaged: it ends too early, so copy or download it again"
             ) from None
-        held = _tiff_holds(content) if "can not" in reason else None
+        held = dtype_held(content) if "can not" in reason else None
         if held:
             raise ValueError(
                 f"{name} is damaged, or a TIFF file of {held} in a form that is not "
@@ -180,7 +178,7 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
         raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
 
 
-def _tiff_holds(content: bytes) -> str | None:
+def dtype_held(content: bytes) -> str | None:
     """The dtype of a TIFF file, as the file says; None for other files, and where it does not."""
     return _exif.dtype_of_tiff(content) if content.startswith((b"II", b"MM")) else None
 
@@ -227,92 +225,6 @@ def check_claim(
         raise Refused(
             f"{name} claims to hold {times}{shape[1]:,} x {shape[0]:,} pixels in {size:,} bytes, "
             f"which only damaged or empty pictures do: if it is as it should be, {advice}"
-        )
-
-
-def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray:
-    """A batch of pictures as a contiguous array (N, c, H, W) of `dtype`; `name` is the argument's.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is of another shape, without pixels, or of integers.
-    """
-    x = np.asarray(x)
-    if x.ndim != 4 or x.shape[1] != c or x.size == 0:
-        raise ValueError(f"{name} has the shape {x.shape}, wanted (N, {c}, H, W) with pixels in it")
-    if not np.issubdtype(x.dtype, np.floating):
-        raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
-    return np.ascontiguousarray(x, dtype)
-
-
-def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:
-    """Raise a ValueError if it is none, or if "valid" leaves nothing of a batch without margins."""
-    if padding not in ("replicate", "valid"):
-        raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
-    smallest = 2 * margin + 1
-    if padding == "valid" and min(x.shape[2:]) < smallest:
-        raise ValueError(
-            f"without padding, a {network} network needs pictures of at least {smallest} x "
-            f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
-        )
-
-
-def check_picture(picture: np.ndarray, name: str = "the picture", content: bytes = b"") -> None:
-    """Raise unless `picture` is an array that this package can enlarge.
-
-    Parameters
-    ----------
-    picture : array
-    name : str
-        What errors call it.
-    content : bytes
-        Of the file that it comes from. Pillow reads all integers of TIFF as int32.
-
-    Raises
-    ------
-    TypeError
-        If it is not of uint8, uint16, float32 or float64.
-    ValueError
-        If its shape is none of (H, W), (H, W, 2), (H, W, 3), (H, W, 4), it has no pixels, or some
-        are NaN or infinite.
-    """
-    if not isinstance(picture, np.ndarray):
-        raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
-    if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
-        raise TypeError(
-            f"{name} holds {_tiff_holds(content) or picture.dtype}, wanted uint8, uint16, "
-            f"float32 or float64: convert it, say by picture.astype(numpy.uint8) if "
-            f"its values are 0 to 255"
-        )
-    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
-        raise ValueError(
-            f"{name} has the shape {picture.shape}, wanted (H, W), (H, W, 2), (H, W, 3) or "
-            f"(H, W, 4): grey, grey and alpha, RGB or RGBA{_reshaping(picture.shape)}"
-        )
-    if picture.size == 0:
-        raise ValueError(f"{name} has no pixels: its shape is {picture.shape}, wanted 1 or more")
-    if picture.dtype.kind == "f" and not np.isfinite(picture).all():
-        raise ValueError(f"{name} has NaN or infinite pixels: replace them first")
-
-
-def _reshaping(shape: tuple[int, ...]) -> str:
-    """How to make a picture of an array that probably is one, but for its axes."""
-    if len(shape) == 3 and shape[2] == 1:
-        return "; take its one channel, picture[:, :, 0]"
-    if len(shape) == 3 and shape[0] in (2, 3, 4):
-        return "; move the channels to the end, numpy.moveaxis(picture, 0, 2)"
-    if len(shape) == 3 and shape[0] == 1:
-        return "; take its one channel, picture[0]"
-    return "; give one picture at a time" if len(shape) == 4 else ""
-
-
-def check_range(picture: np.ndarray, name: str = "the picture") -> None:
-    """Raise a ValueError if a picture of floating point is not in 0..1, or nearly."""
-    if picture.dtype.kind == "f" and not -0.5 <= picture.min() <= picture.max() <= 1.5:
-        raise ValueError(
-            f"{name}'s values go from {picture.min():.4g} to {picture.max():.4g}: a floating point "
-            f"picture is in 0..1, so divide it by its white level first"
         )
 
 

@@ -45,8 +45,8 @@ import numpy as np
 
 from . import kernels, reference
 from ._version import __version__
+from .checks import check_batch, check_padding
 from .formats import WRITABLE, write_npz
-from .pictures import check_batch, check_padding
 
 __all__ = [
     "DERIVATIVES",
@@ -365,7 +365,7 @@ class SparseCoding:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the dictionaries and the card to an .npz file, whole or not at all."""
-        if Path(path).suffix.lower() in WRITABLE[1:]:
+        if Path(path).suffix.lower() in set(WRITABLE) - {".npz"}:
             raise ValueError(
                 f"{path} would hold layers, and dictionaries of sparse coding are none: write them "
                 f"as .npz"

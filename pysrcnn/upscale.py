@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .checks import check_picture, check_range
 from .model import Model
-from .pictures import check_picture, check_range
 from .scales import Networks
 from .steps import Step, steps_for
 

@@ -323,6 +323,27 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
     assert err == [f"pysrcnn: {4 - bad} more not enlarged, as the disk is full"] * (bad < 4)
 
 
+def test_names_that_no_file_can_have(folder, capsys):
+    write_picture(f"{'a' * 250}.png", RGB)
+    write_picture("b.png", RGB)
+    assert run(f"{'a' * 250}.png", "b.png") == 2
+    out, err = said(capsys)
+    assert len(out) == 1 and err[0].endswith(
+        f"{'a' * 250}_x3.png is too long: choose a shorter one"
+    )
+
+
+def test_results_that_may_not_be_written(folder, capsys, monkeypatch):
+    write_picture("a.png", RGB)
+    Path("a_x3.png").write_text("kept")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everything
+    assert run("a.png") == 1
+    assert said(capsys)[1] == [
+        "pysrcnn: a_x3.png may not be written: change its rights or the name"
+    ]
+    assert Path("a_x3.png").read_text() == "kept"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
 def test_no_room_for_standard_output(folder):
     write_picture("a.png", RGB)

@@ -1,6 +1,7 @@
 """Folders of pictures on a cluster of Dask: the same files as by one process, whatever happens."""
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 import pysrcnn
 from pysrcnn import SRCNN, cluster
+from pysrcnn._files import written_whole
 from pysrcnn.cli import main
 from pysrcnn.picture_files import PictureFile, write_picture_file
 from pysrcnn.pictures import write_picture
@@ -104,6 +106,22 @@ def test_skip_and_compare(threads, folder, capsys):
     assert said(capsys)[1][-1] == "2 enlarged, 1 skipped"
     assert run("in", *options) == 0
     assert said(capsys) == ([], ["0 enlarged, 3 skipped"])
+
+
+def test_a_full_disk_ends_it(threads, folder, capsys, monkeypatch):
+    for k in range(20):
+        write_picture(f"in/{k}.png", picture_of(9, 9))
+
+    def full(path, file):
+        with written_whole(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pysrcnn.batch.write_picture_file", full)
+    assert run("in", "-o", "out", "-m", "mine.npz", "-s", "2", "--cluster", threads) == 2
+    out, err = said(capsys)
+    assert (out, err.pop(), contents("out")) == ([], "0 enlarged, 24 failed", {})
+    undone = re.fullmatch(r"pysrcnn: (\d+) more not enlarged, as the disk is full", err.pop())
+    assert len(err) + int(undone[1]) == 24 and len(err) <= 1 + 2 * cluster.AHEAD
 
 
 def test_weights_travel(threads, folder, monkeypatch):

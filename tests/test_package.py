@@ -237,7 +237,8 @@ LAYERS = [
     {"model", "data", "optim", "picture_files", "diagnosis"},
     {"sparse"},
     {"formats", "pictures", "metrics", "compare", "deep", "mistakes", "cluster"},
-    {"resize", "color", "kernels", "reference", "alpha", "_exif", "_files", "_limits", "_version"},
+    {"resize", "color", "kernels", "reference", "alpha", "checks"},
+    {"_exif", "_files", "_limits", "_version"},
 ]
 
 

@@ -10,11 +10,11 @@ import pytest
 from samples import chunk
 
 from pysrcnn import large
+from pysrcnn.checks import check_picture
 from pysrcnn.picture_files import is_animated
 from pysrcnn.pictures import (
     Refused,
     check_claim,
-    check_picture,
     list_pictures,
     read_picture,
     write_picture,
