@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -174,8 +175,10 @@ class Forks:
         pid, seconds = self._answer().split()
         return int(pid), float(seconds)
 
-    def wait(self):
-        """The exit code of the child."""
+    def wait(self, again=lambda: None):
+        """The exit code of the child; every ten seconds without one, `again` is called."""
+        while not select.select([self.process.stdout], [], [], 10)[0]:
+            again()
         return int(self._answer())
 
 
@@ -278,7 +281,8 @@ def interrupt(forks, folder, name, number, rng, **more):
     pid, seconds = forks.start(folder=os.fspath(folder), name=name, **more)
     time.sleep(rng.uniform(0, seconds))
     os.kill(pid, number)
-    return forks.wait()
+    # Python loses an exception that comes while an object is finalized: press Ctrl-C once more.
+    return forks.wait(lambda: os.kill(pid, number))
 
 
 # -------------------------------------------------------------------- killed, ended, out of room
