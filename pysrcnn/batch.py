@@ -268,7 +268,7 @@ def _make_place(job: Job) -> None:
 def _line(plan: Plan, networks: Networks, how: str, seconds: float) -> str:
     (height, width), (new_height, new_width) = plan.start, plan.shape
     return (
-        f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.called(plan)} "
+        f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.called()} "
         f"{plan}{how} in {seconds:.2f} s"
     )
 
@@ -311,7 +311,7 @@ def _enlarge(
     line = _line(plan, networks, frames, seconds)
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
-        "network": f"{networks.called(plan)}, {plan}",
+        "network": f"{networks.called()}, {plan}",
         "trained on": network.card.get("data", "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }

@@ -42,7 +42,7 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
     name : str
         What errors call it.
     held : str, optional
-        The dtype of its file, if that is another: Pillow reads all integers of TIFF as int32.
+        The dtype of its file. Pillow reads all integers of TIFF as uint8 or int32.
 
     Raises
     ------
@@ -54,7 +54,8 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
     """
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
-    if picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+    foreign = held and held.startswith(("int", "uint32", "uint64"))  # of which white is unknown
+    if foreign or picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         raise TypeError(
             f"{name} holds {held or picture.dtype}, wanted uint8, uint16, "
             f"float32 or float64: convert it, say by picture.astype(numpy.uint8) if "

@@ -264,11 +264,11 @@ def _with_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:
 def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     profile = about.get("icc_profile") or None
     coloured = result.frames[0].ndim == 3 and result.frames[0].shape[2] >= 3
-    if profile and coloured and profile[16:20] in _FOREIGN:
+    foreign = profile and coloured and profile[16:20] in _FOREIGN
+    if foreign or about["mode"] in ("CMYK", "LAB"):
+        of_it = " without their profile" if foreign else ""
         profile = None
-        result.notes.append(
-            f"its {about['mode']} colours became RGB without their profile and may look different"
-        )
+        result.notes.append(f"its {about['mode']} colours became RGB{of_it} and may look different")
     result.icc_profile = profile
     result.exif = about.get("exif") or None
     if result.kind == "tiff":

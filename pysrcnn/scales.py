@@ -110,10 +110,12 @@ class Networks:
             self._loaded[scale] = load(self._model, scale)
         return self._loaded[scale]
 
-    def called(self, plan: Plan) -> str:
-        """What a plan is done by, for people: "9-1-5", and of which file."""
-        of_file = self._only is not None and not isinstance(self._model, Model)
-        return self.at(plan.passes[0]).name + (f" of {Path(self._model).name}" if of_file else "")
+    def called(self) -> str:
+        """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
+        if self._only is None:
+            return self._called
+        of_file = "" if isinstance(self._model, Model) else f" of {Path(self._model).name}"
+        return self._only.name + of_file
 
     def plan(
         self,

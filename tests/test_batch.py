@@ -23,6 +23,7 @@ from pysrcnn.cli import main
 from pysrcnn.jobs import Size, find_jobs
 from pysrcnn.picture_files import PictureFile, read_picture_file, write_picture_file
 from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
 FRAMES = [np.roll(RGB, k, axis=1) // 64 * 64 for k in range(3)]
@@ -192,7 +193,7 @@ def test_what_was_done_is_printed(folder, capsys, scale, done):
     make("a.png")
     assert run("a.png", "-s", scale) == 0
     (line,) = said(capsys)[0]
-    assert f", from 10 x 8 by 3-1-3 {done} in " in line
+    assert f", from 10 x 8 by 9-1-5 {done} in " in line
 
 
 def test_one_bad_file_does_not_stop_the_rest(folder, capsys):
@@ -321,6 +322,14 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
     assert len(out) == bad and err.pop() == f"{bad} enlarged, {5 - bad} failed"
     assert err.pop(0).startswith(f"pysrcnn: cannot write {Path('out', f'{bad}_x3.png')} (No space")
     assert err == [f"pysrcnn: {4 - bad} more not enlarged, as the disk is full"] * (bad < 4)
+
+
+def test_networks_are_called_what_they_were_asked_for_as(folder):
+    Path("../weights/9-1-5_x3.npz").rename("../weights/9-1-5-rgb_x3.npz")
+    assert Networks("9-1-5-rgb").called() == "9-1-5-rgb"
+    assert Networks(SRCNN(3, 9, 1, 8, 3)).called() == "3-1-3"
+    SRCNN(3, 9, 1, 8, 3).save("mine.npz")
+    assert Networks("mine.npz").called() == "3-1-3 of mine.npz"
 
 
 def test_names_that_no_file_can_have(folder, capsys):
@@ -477,7 +486,7 @@ def test_a_page_that_compares(folder, capsys, shape):
     assert run("a.png", "-s", "3", "--compare") == 0
     assert names() == ["a.png", "a_x3.html", "a_x3.png"]
     page = Path("a_x3.html").read_text(encoding="utf-8")
-    assert "10 x 8 to 30 x 24" in page and "3-1-3, x3" in page
+    assert "10 x 8 to 30 x 24" in page and "9-1-5, x3" in page
     held = [imageio.imread(base64.b64decode(x)) for x in re.findall(r"base64,([^\"]+)", page)]
     assert [x.shape[:2] for x in held] == [(24, 30)] * 2
     assert np.array_equal(held[1], imageio.imread("a_x3.png"))

@@ -106,7 +106,7 @@ def test_the_result_is_written_beside_the_picture(folder, capsys, scale):
     assert names(folder) == ["sub", "sub/a.b.bmp", f"sub/a.b_x{scale}.png"]
     out, err = capsys.readouterr()
     name = os.path.join("sub", f"a.b_x{scale}.png")
-    size = f"{12 * scale} x {10 * scale} pixels, from 12 x 10 by 3-1-3 x{scale} in "
+    size = f"{12 * scale} x {10 * scale} pixels, from 12 x 10 by 9-1-5 x{scale} in "
     assert out.startswith(f"{name}: {size}") and out.count("\n") == 1
     assert err == "" or err.startswith("compiling")
     wanted = pysrcnn.upscale(picture, scale, "9-1-5")

@@ -142,6 +142,9 @@ def test_inks_become_rgb_without_their_profile():
     assert file.notes == [
         "its CMYK colours became RGB without their profile and may look different"
     ]
+    assert read(encoded(picture, "TIFF")).notes == [
+        "its CMYK colours became RGB and may look different"
+    ]
 
 
 def test_pages_of_a_tiff_are_no_animation():
@@ -565,6 +568,15 @@ def test_what_a_tiff_file_holds_is_named(tmp_path, dtype, order):
     for reader in (read_picture_file, read_picture):
         with pytest.raises((TypeError, ValueError), match=f"a.tif (holds|is .* of) {dtype}[, ]"):
             reader(path)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32"])
+def test_integers_whose_white_is_unknown_are_not_taken_for_others(tmp_path, dtype):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(63).reshape(7, 9).astype(dtype))
+    for reader in (read_picture_file, read_picture):
+        with pytest.raises(TypeError, match=f"a.tif holds {dtype}, wanted uint8"):
+            reader(tmp_path / "a.tif")
 
 
 def test_no_memory_for_16_bits_is_said_and_not_read_as_8(monkeypatch):
