@@ -15,19 +15,18 @@ __all__ = ["Explanation", "diagnose", "relative_error"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
+PASSES = 4000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):
     """What is known of one thing that is wrong.
 
     first: the first quantity that it makes wrong. likely: the mistakes that give the numbers from
-    there on; several, if what was given does not tell them apart. until: the next quantity that is
-    wrong for another reason, or None.
+    there on; several, if what was given does not tell them apart.
     """
 
     first: str
     likely: list[Mistake]
-    until: str | None
 
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -50,7 +49,8 @@ def diagnose(
 
     The first wrong quantity, in the order of `mistakes.step`, is where a mistake was made; those
     after it may be wrong for the same reason. Every mistake is tried, and the ones that explain
-    most are kept. What is wrong still is looked at in the same way, with that mistake made.
+    most are kept, unless they make something wrong that is right. What is wrong still is looked at
+    in the same way, with that mistake made.
 
     Parameters
     ----------
@@ -72,9 +72,10 @@ def diagnose(
     return _explain(_Search(given, low, high, layers, tolerance), [], MOST)
 
 
-def _explain(search, changes, most) -> tuple[list[Explanation], list[str]]:
+def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list[str]]:
     """What `diagnose` returns, if these changes are made and at most so many are to be found."""
-    unexplained = []
+    search.keep(changes)
+    unexplained = list(skipped)
     while True:
         order = [name for name in search.order if name not in unexplained]
         start = search.reach(changes, order)
@@ -82,7 +83,7 @@ def _explain(search, changes, most) -> tuple[list[Explanation], list[str]]:
             return [], unexplained
         first = order[start]
         likely, far = [], start
-        if search.fits(first) and most > 0:
+        if search.fits(first) and most > 0 and search.passes < PASSES:
             likely, far = search.likely(changes, order, start)
         if likely:
             break
@@ -91,17 +92,26 @@ def _explain(search, changes, most) -> tuple[list[Explanation], list[str]]:
             return [], unexplained
 
     if far == len(order) and not unexplained:
-        return [Explanation(first, likely, None)], []
-    until = order[far] if far < len(order) else None
+        return [Explanation(first, likely)], []
+    beyond = None
+    if not (changes or skipped) and far == start + 1 and all(mistake.fitted for mistake in likely):
+        # A factor of one array may be that of all arrays and one mistake more.
+        beyond = _explain(search, changes, most, [*unexplained, first])
     branches = []  # what is wrong still may tell apart what explains as much so far
     for mistake in likely[:BRANCHES]:
         rest, left = _explain(search, changes + mistake.changes, most - 1)
-        chosen = sum(e.likely[0].kind == "constant factor" for e in rest)
-        branches.append(((len(left), chosen, len(rest)), mistake, rest, left))
+        branches.append((_score([Explanation(first, [mistake]), *rest], left), mistake, rest, left))
     best = min(score for score, *_ in branches)
+    if beyond and _score(*beyond) < best:
+        return beyond
     good = [branch for branch in branches if branch[0] == best]
     rest, left = good[0][2:]
-    return [Explanation(first, [mistake for _, mistake, *_ in good], until), *rest], left
+    return [Explanation(first, [mistake for _, mistake, *_ in good]), *rest], left
+
+
+def _score(found, left) -> tuple[int, int, int]:
+    """The less the better: what is unexplained, numbers that were chosen to fit, mistakes."""
+    return len(left), sum(e.likely[0].fitted for e in found), len(found)
 
 
 class _Search:
@@ -110,12 +120,19 @@ class _Search:
     def __init__(self, given, low, high, layers, tolerance):
         self.given, self.tolerance = given, tolerance
         self.low, self.high, self.layers = low, high, layers
-        self.known = {}
-        self.right = dict(self.steps([]))
+        self.listed, self.families = mistakes(low, high, layers), fitted(layers)
+        self.known, self.compared, self.passes = {}, {}, 0
+        self.right = self.keep([])
         self.order = [name for name in self.right if name in given]
+        self.fine = [name for name in self.order if not self.differs(name, self.right[name])]
 
-    def steps(self, changes):
-        return steps(self.low, self.high, self.layers, changes, self.known)
+    def steps(self, changes, keep=False):
+        self.passes += 1
+        return steps(self.low, self.high, self.layers, changes, self.known, keep)
+
+    def keep(self, changes):
+        """A pass whose results others, with more changes, will share."""
+        return dict(self.steps(changes, keep=True))
 
     def fits(self, name):
         return self.given[name].shape == self.right[name].shape
@@ -123,28 +140,41 @@ class _Search:
     def differs(self, name, value):
         return relative_error(self.given[name], value) > self.tolerance
 
+    def wrong(self, changes, names):
+        """Those of these quantities, one by one, that differ from what was given."""
+        compared = self.compared.setdefault(tuple(changes), {})
+        for name in names:
+            while name not in compared:  # at first as far as needed, then to the end
+                again = bool(compared)
+                for found, value in self.steps(changes):
+                    if found in self.given and found not in compared:
+                        compared[found] = self.differs(found, value)
+                        if compared[found] and not again:
+                            break
+            if compared[name]:
+                yield name
+
     def reach(self, changes, order):
         """How many of these quantities are right before the first that is wrong."""
-        far = 0
-        for name, value in self.steps(changes):
-            if name in order:
-                if self.differs(name, value):
-                    break
-                far += 1
-        return far
+        first = next(self.wrong(changes, order), None)
+        return len(order) if first is None else order.index(first)
 
     def likely(self, changes, order, start):
         """The mistakes that explain most from order[start] on, and how far they do."""
-        tried = [
-            (mistake, self.reach(changes + mistake.changes, order))
-            for mistake in mistakes(self.low, self.high, self.layers)
-        ]
+
+        def reached(mistake):
+            """How far, if it makes nothing wrong that is right."""
+            more = changes + mistake.changes
+            far = self.reach(more, order)
+            return start if far > start and any(self.wrong(more, self.fine)) else far
+
+        tried = [(mistake, reached(mistake)) for mistake in self.listed]
         furthest = max(far for _, far in tried)
-        wrong = {n for n, v in self.steps(changes) if n in order and self.differs(n, v)}
+        wrong = set(self.wrong(changes, order))
         one = self.given[order[start]].size == 1
-        for family in fitted(self.layers):
+        for family in self.families:
             mistake = self.fit(family, changes, order[start])
-            far = self.reach(changes + mistake.changes, order) if mistake else start
+            far = reached(mistake) if mistake else start
             # A number that can be chosen explains one value always. It has to explain more than
             # that, and more than the mistakes that have no such number.
             if far > furthest and not (one and wrong.isdisjoint(order[start + 1 : far])):
@@ -154,12 +184,22 @@ class _Search:
 
     def fit(self, family: Callable[[float], Mistake], changes, name) -> Mistake | None:
         """The mistake of a family whose number brings a quantity nearest to what was given."""
-        zero = self.value(changes + family(0.0).changes, name)
-        direction = self.value(changes + family(1.0).changes, name) - zero
-        square = np.vdot(direction, direction)
-        if square == 0 or not np.isfinite(self.given[name]).all():
+        given = self.given[name]
+        if not np.isfinite(given).all():
             return None
-        return family(float(np.vdot(direction, self.given[name] - zero) / square))
+        t, step = 0.0, 1.0
+        for _ in range(8):  # of Newton's method; linear ones take the first alone
+            value = self.value(changes + family(t).changes, name)
+            direction = (self.value(changes + family(t + step).changes, name) - value) / step
+            square = np.vdot(direction, direction)
+            if square == 0 or not np.isfinite(square):
+                return None
+            move = float(np.vdot(direction, given - value) / square)
+            t += move
+            if abs(move) <= 1e-8 * abs(t):
+                break
+            step = 1e-6
+        return family(t)._replace(fitted=True)
 
     def value(self, changes, name):
         return next(value for found, value in self.steps(changes) if found == name)

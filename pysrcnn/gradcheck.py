@@ -242,24 +242,27 @@ def _diagnose(
         ours, made.exact["low"], made.exact["high"], layers, allowed
     )
     sentences = []
-    for number, (first, likely, until) in enumerate(explanations):
-        text = f"{first} is wrong{' too' if number else ''}: "
+    for number, (first, likely) in enumerate(explanations, 1):
+        text = f"{first} is wrong{' too' if number > 1 else ''}: "
         others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
         text += "; or ".join(m.words for m in reversed(others.values())) + ". "
         if len(others) > 1:
             text += "What was given does not tell these apart. "
-        text += f"With {'all this' if number else 'that'}, the reference gives "
-        if until:
-            text += f"your numbers up to {until}, not from there on."
-        elif unexplained:
-            text += f"all your numbers but those of {', '.join(unexplained)}."
-        else:
-            text += "just your numbers."
-        sentences.append(text)
+        if number == len(explanations):  # what is said of the whole
+            text += f"With {'all this' if number > 1 else 'that'}, the reference gives "
+            text += f"{_those(unexplained)}." if unexplained else "just your numbers."
+        sentences.append(text.rstrip())
     if unexplained:
         sentences += _unexplained(made, given, rows, unexplained, not explanations)
     sentences.append(_CONVENTION.format(last=last, size=made.high.size))
     return sentences, explanations
+
+
+def _those(unexplained: list[str]) -> str:
+    """All numbers but these, and but those that were computed from the last of them."""
+    text = f"all your numbers but those of {', '.join(unexplained)}"
+    last = unexplained[-1]
+    return text + (" and all that follows" if last[0] == "F" or last[:2] == "dF" else "")
 
 
 def _unexplained(

@@ -35,8 +35,9 @@ def step(low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change
     low, high : arrays (N, C, H, W) and (N, C, H', W'), as for `reference.loss_and_gradients`
     layers : list of (w, b)
     changes : list of (operation, layer, change)
-        The operations are those of the code below: "conv", "relu", "kept", "mask", "dw", "db" and
-        "dx" of a layer (1, 2, ...), "loss" and "dloss" of layer 0.
+        The operations are those of the code below: "conv", "relu", "kept", "mask", "dw", "db",
+        "dx", and "into dw", "into db", "into dx" of a layer (1, 2, ...), "loss" and "dloss" of
+        layer 0.
 
     Returns
     -------
@@ -48,24 +49,30 @@ def step(low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change
 
 
 def steps(
-    low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change], known: dict
+    low: np.ndarray,
+    high: np.ndarray,
+    layers: Layers,
+    changes: list[Change],
+    known: dict,
+    keep: bool = False,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The values of `step` one by one, as (name, array).
 
-    `known` remembers what was computed without any change, by the very arrays it was computed
-    from: hundreds of passes that differ in one operation share all the others.
+    `known` has results by the very changes and arrays they were computed from, so that hundreds of
+    passes that differ in one operation share those before it; a pass adds its own if it is to
+    `keep` them. They hold on to the arrays, so that no other array can have the same id.
     """
 
     def run(operation, k, right, *arguments):
-        mine = [change for name, layer, change in changes if (name, layer) == (operation, k)]
-        key = operation, k, *map(id, arguments)
-        if not mine and key in known:
-            return known[key]
+        mine = tuple(change for name, layer, change in changes if (name, layer) == (operation, k))
+        key = operation, k, mine, *map(id, arguments)
+        if key in known:
+            return known[key][0]
         for change in mine:
             right = partial(change, right)
         result = right(*arguments)
-        if not changes:
-            known[key] = result
+        if keep:
+            known[key] = result, arguments
         return result
 
     last = len(layers)
@@ -83,9 +90,9 @@ def steps(
         yield f"dF{k}", df
         dz = run("mask", k, relu_backward if k < last else _same, df, z[k])
         w = layers[k - 1][0]
-        yield f"dW{k}", run("dw", k, _dw, dz, inputs[k], w)
-        yield f"dB{k}", run("db", k, _db, dz)
-        df = run("dx", k, _dx, dz, inputs[k], w)
+        yield f"dW{k}", run("dw", k, _dw, run("into dw", k, _same, dz, df), inputs[k], w)
+        yield f"dB{k}", run("db", k, _db, run("into db", k, _same, dz, df))
+        df = run("dx", k, _dx, run("into dx", k, _same, dz, df), inputs[k], w)
     yield "dlow", df
 
 
@@ -114,6 +121,7 @@ class Mistake(NamedTuple):
     kind: str
     words: str
     changes: list[Change]
+    fitted: bool = False  # whether a number in it was chosen to fit
 
 
 # Ways to misread an array of weights (O, C, f, f), each with its inverse. Changing the shape alone
@@ -154,9 +162,20 @@ def _flip(w):
     return w[:, :, ::-1, ::-1]
 
 
+def _upside_down(w):
+    return w[:, :, ::-1]
+
+
+def _mirror(w):
+    return w[:, :, :, ::-1]
+
+
 _MISREAD = [
     ("flipped", "flipped (rotated by 180 degrees)", _flip, _flip),
     ("transposed", "transposed (rows and columns exchanged)", _transpose, _transpose),
+    ("upside down", "upside down (the order of rows alone reversed)", _upside_down, _upside_down),
+    ("left to right", "mirrored left to right (the order of columns alone reversed)",
+     _mirror, _mirror),
     ("channels exchanged", "read with the axes of filters and channels exchanged",
      _exchange, _exchange_back),
     ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
@@ -173,20 +192,39 @@ def mistakes(low: np.ndarray, high: np.ndarray, layers: Layers) -> list[Mistake]
     every = tuple(range(1, last + 1))
     for on in [*((k,) for k in every), every]:
         where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
-        found += _of_the_convolution(where, on) + _of_the_sums(where, on)
+        found += _of_the_convolution(where, on) + _of_the_sums(where, on) + _of_dw(where, on)
     rectified = every[:-1]
     for on in [*((k,) for k in rectified), rectified]:
         where = f"of F{on[0]}" if len(on) == 1 else f"of {' and '.join(f'F{k}' for k in on)}"
         found += _of_relu(where, on)
-    found += [
-        Mistake("ReLU after the last layer", f"F{last} goes through a ReLU, and the last layer "
-                "has none", [("relu", last, lambda right, z: relu(z)), *masked])
-        for masked in ([("mask", last, lambda right, df, z: df * (z > 0))], [])
+    return found + _of_the_output(low, high, last)
+
+
+def _of_the_output(low: np.ndarray, high: np.ndarray, last: int) -> list[Mistake]:
+    """Something behind the last layer, which has nothing there."""
+
+    def residual(right, z):
+        top, left = ((n - m) // 2 for n, m in zip(low.shape[2:], z.shape[2:], strict=True))
+        return z + low[:, :, top : top + z.shape[2], left : left + z.shape[3]]
+
+    found = [
+        Mistake("residual", f"the input (its middle) is added to F{last}: the network learns "
+                "what is to be added to its input, wanted the output itself",
+                [("relu", last, residual)]),
     ]  # fmt: skip
-    found.append(
-        Mistake("mask of the last layer", f"dF{last} is masked as if there were a ReLU after the "
-                "last layer", [("mask", last, lambda right, df, z: df * (z > 0))])
-    )  # fmt: skip
+    for kind, words, what, function, passes in [
+        ("ReLU after the last layer", "goes through a ReLU", "a ReLU", relu, lambda z: z > 0),
+        ("clamp after the last layer", "is clamped to 0..1", "a clamp to 0..1",
+         lambda z: np.clip(z, 0, 1), lambda z: (z > 0) & (z < 1)),
+    ]:  # fmt: skip
+        forward = [("relu", last, lambda right, z, f=function: f(z))]
+        mask = [("mask", last, lambda right, df, z, p=passes: df * p(z))]
+        found += [
+            Mistake(kind, f"F{last} {words}, wanted as the last layer gives it", forward + mask),
+            Mistake(kind, f"F{last} {words}, wanted as the last layer gives it", forward),
+            Mistake(kind.replace("after", "as mask of"), f"dF{last} is masked as if there were "
+                    f"{what} after the last layer", mask),
+        ]  # fmt: skip
     return found
 
 
@@ -314,6 +352,35 @@ def _of_the_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
     return found
 
 
+def _of_dw(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """dW is a correlation of the layer's input with dz, one shift for each weight of a kernel."""
+    turned = [("dw", k, lambda right, dz, x, w: right(_flip(dz), x, w)) for k in on]
+    found = [Mistake("dz flipped", f"dW {where} is computed from dz flipped", turned)]
+    for way, i, j in [
+        ("one row up", -1, 0), ("one row down", 1, 0),
+        ("one column left", 0, -1), ("one column right", 0, 1),
+        ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
+    ]:  # fmt: skip
+        rolled = partial(_rolled, i, j)
+        moved = partial(_of_moved_input, i, j)
+        found += [
+            Mistake("shifted", f"dW {where} is shifted {way}", [("dw", k, rolled) for k in on]),
+            Mistake("shifted", f"dW {where} is computed from an input that is shifted {way}",
+                    [("dw", k, moved) for k in on]),
+        ]  # fmt: skip
+    return found
+
+
+def _rolled(i, j, right, *arguments):
+    return np.roll(right(*arguments), (i, j), axis=(2, 3))
+
+
+def _of_moved_input(i, j, right, dz, x, w):
+    wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    height, width = x.shape[2:]
+    return right(dz, wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width], w)
+
+
 def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """ReLU and its mask: the gradient passes where z > 0, which no other array can tell."""
 
@@ -325,7 +392,18 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
     early = [("dx", k + 1, lambda right, dz, x, w: right(dz, x, w) * (x > 0)) for k in on]
     kept = [("kept", k, lambda right, f, z: z) for k in on]
     next_layers = " and ".join(f"dW{k + 1}" for k in on)
+    unmasked = [
+        Mistake("unmasked", f"the mask of the ReLU {where} is missing in {what} alone",
+                [(f"into {o}", k, lambda right, dz, df: df) for o in operations for k in on])
+        for what, operations in (
+            (" and ".join(f"dW{k}" for k in on), ["dw"]),
+            (" and ".join(f"dB{k}" for k in on), ["db"]),
+            (" and ".join(f"dW{k} and dB{k}" for k in on), ["dw", "db"]),
+            ("what goes back to the layer before", ["dx"]),
+        )
+    ]  # fmt: skip
     return [
+        *unmasked,
         Mistake("no mask", f"the mask of the ReLU {where} is missing in the backward pass (or "
                 "lets everything through, as F >= 0 does)", no_mask),
         Mistake("mask of the gradient", f"the mask of the ReLU {where} is taken from the "
@@ -350,6 +428,7 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
 def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
     """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
     every = range(1, len(layers) + 1)
+    all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
     places = [
         ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
         ("the loss alone is", [("loss", 0)]),
@@ -359,15 +438,50 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
         *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
         *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
     ]
-    return [partial(_constant_factor, *place) for place in places] + [partial(_updated, every)]
+    several = [(f"dW{k}", (k,)) for k in every] + [("dW in all layers", tuple(every))]
+    rectified = tuple(every)[:-1]
+    sloping = [(f"ReLU of F{k} is", (k,)) for k in rectified]
+    sloping += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
+    sloping = [(what, on, way) for what, on in sloping for way in ("", " in the forward pass")]
+    return [
+        *(partial(_constant_factor, "constant factor", *place) for place in places),
+        partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
+        *(partial(_weight_decay, *place) for place in several),
+        *(partial(_leaky, *place) for place in sloping),
+        partial(_updated, every),
+    ]
 
 
-def _constant_factor(what, operations, t):
+def _constant_factor(kind, what, operations, t):
     inverse = round(1 / t) if abs(t) > 1e-4 else 0
     plain = abs(inverse) > 1 and abs(inverse * t - 1) < 1e-5 and abs(inverse) < 1000
     number = f"{np.sign(inverse):.0f}/{abs(inverse)}" if plain else f"{t:.6g}"
     words = f"{what} {number} times what is wanted, everywhere"
-    return Mistake("constant factor", words, [(*o, partial(_scaled, t)) for o in operations])
+    return Mistake(kind, words, [(*o, partial(_scaled, t)) for o in operations])
+
+
+def _weight_decay(what, on, t):
+    def change(right, dz, x, w):
+        return right(dz, x, w) + t * w
+
+    words = (
+        f"{what} has {t:.6g} times the weights added (weight decay), wanted the gradient of the "
+        "loss alone"
+    )
+    return Mistake("weight decay", words, [("dw", k, change) for k in on])
+
+
+def _leaky(what, on, way, t):
+    def leaky(right, z):
+        return np.where(z > 0, z, t * z)
+
+    def mask(right, df, z):
+        return np.where(z > 0, df, t * df)
+
+    words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"
+    changes = [("relu", k, leaky) for k in on]
+    changes += [] if way else [("mask", k, mask) for k in on]
+    return Mistake("leaky ReLU", words, changes)
 
 
 def _updated(on, t):

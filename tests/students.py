@@ -36,10 +36,18 @@ def nchw(low, high, p, *planted):
                         dw[:, :, u, v] = np.einsum("ohw,chw->oc", d[s], piece[s])
                 elif "transposed dW2" in planted and layer == 2:
                     dw[:, :, v, u] = np.einsum("nohw,nchw->oc", d, piece)
+                elif "mirrored dW1" in planted and layer == 1:
+                    dw[:, :, u, f - 1 - v] = np.einsum("nohw,nchw->oc", d, piece)
+                elif "shifted dW2" in planted and layer == 2:
+                    dw[:, :, u, (v + 1) % f] = np.einsum("nohw,nchw->oc", d, piece)
+                elif "turned dz" in planted:
+                    dw[:, :, u, v] = np.einsum("nohw,nchw->oc", d[:, :, ::-1, ::-1], piece)
                 else:
                     dw[:, :, u, v] = np.einsum("nohw,nchw->oc", d, piece)
         if "mean over batch" in planted:
             dw /= len(d)
+        if "weight decay" in planted:
+            dw += w.dtype.type(5e-4) * w
         return dw
 
     def bias_gradient(d, layer):
@@ -59,6 +67,7 @@ def nchw(low, high, p, *planted):
         for u in range(f):
             for v in range(f):
                 tap = w[:, :, f - 1 - u, f - 1 - v] if "unflipped" in planted else w[:, :, u, v]
+                tap = w[:, :, f - 1 - u, v] if "upside down" in planted else tap
                 dx[:, :, u : u + h, v : v + wd] += np.einsum("oc,nohw->nchw", tap, d)
         return dx
 
@@ -69,11 +78,17 @@ def nchw(low, high, p, *planted):
     if "channels" in planted:
         used[1] = np.swapaxes(w2.reshape(w2.shape[1], w2.shape[0], *w2.shape[2:]), 0, 1)
     z1 = correlate(low, used[0], p["B1"])
-    f1 = np.maximum(z1, 0)
+    slope = z1.dtype.type(0.2 if "leaky" in planted else 0)
+    f1 = np.where(z1 > 0, z1, slope * z1)
     z2 = correlate(f1, used[1], p["B2"])
     f2 = z2 if "forgotten ReLU" in planted else np.maximum(z2, 0)
     z3 = correlate(f2, used[2], p["B3"])
     f3 = np.maximum(z3, 0) if "last ReLU" in planted else z3
+    if "clamp" in planted:
+        f3 = np.minimum(np.maximum(z3, 0), 1)
+    if "residual" in planted:
+        rows, columns = ((n - m) // 2 for n, m in zip(low.shape[2:], z3.shape[2:], strict=True))
+        f3 = z3 + low[:, :, rows : rows + z3.shape[2], columns : columns + z3.shape[3]]
 
     difference = high - f3 if "sign" in planted else f3 - high
     loss = (difference**2).mean()
@@ -87,6 +102,8 @@ def nchw(low, high, p, *planted):
     df3 = d3
     if "last ReLU" in planted:
         d3 = d3 * (z3 > 0)
+    if "clamp" in planted:
+        d3 = d3 * ((z3 > 0) & (z3 < 1))
 
     dw3 = weights_gradient(d3, z2 if "not rectified" in planted else f2, w3, 3)
     db3 = bias_gradient(d3, 3)
@@ -98,14 +115,19 @@ def nchw(low, high, p, *planted):
         d2 = df2
     if "gradient's sign" in planted:
         d2 = np.where(df2 > 0, df2, 0)
-    dw2, db2 = weights_gradient(d2, f1, w2, 2), bias_gradient(d2, 2)
+    dw2 = weights_gradient(df2 if "unmasked dW2" in planted else d2, f1, w2, 2)
+    db2 = bias_gradient(df2 if "unmasked dB2" in planted else d2, 2)
     if "updated" in planted:
         used[1] = w2 - w2.dtype.type(0.05) * dw2
     elif "convolution" in planted or "channels" in planted:  # in the forward pass alone
         used[1] = w2
     df1 = input_gradient(d2, f1, used[1])
-    d1 = np.where(z1 <= 0 if "inverted" in planted else z1 > 0, df1, 0)
+    d1 = np.where(z1 <= 0 if "inverted" in planted else z1 > 0, df1, slope * df1)
     dw1, db1 = weights_gradient(d1, low, w1, 1), bias_gradient(d1, 1)
+    if "clipped norm" in planted:  # of all gradients together, to 0.3
+        every = dw1, db1, dw2, db2, dw3, db3
+        norm = np.sqrt(sum((g**2).sum() for g in every))
+        dw1, db1, dw2, db2, dw3, db3 = (g * (g.dtype.type(0.3) / norm) for g in every)
     return {
         "F1": f1, "F2": f2, "F3": f3, "loss": loss, "dF3": df3, "dF2": df2, "dF1": df1,
         "dW1": dw1, "dB1": db1, "dW2": dw2, "dB2": db2, "dW3": dw3, "dB3": db3,
@@ -131,7 +153,7 @@ MISTAKES = {
     "no 2": ("factor of the gradient", "dF, is 1/2 times what is wanted: a factor of 2 is missing"),
     "sign": ("factor of the gradient", "-1 times what is wanted: the wrong sign"),
     "convolution": ("flipped", "kernels in layer 2 are flipped (rotated by 180 degrees) in the fo"),
-    "last ReLU": ("ReLU after the last layer", "F3 goes through a ReLU, and the last layer has no"),
+    "last ReLU": ("ReLU after the last layer", "F3 goes through a ReLU, wanted as the"),
     "forgotten ReLU": ("no ReLU", "the ReLU of F2 is missing"),
     "gradient's sign": ("mask of the gradient", "ReLU of F2 is taken from the gradient's sign"),
     "inverted": ("inverted mask", "mask of the ReLU of F1 is inverted"),
@@ -140,6 +162,17 @@ MISTAKES = {
     "bias over filters": ("sum over filters", "dB in all layers is summed over the filters too"),
     "not rectified": ("pre-activation", "dW3 uses values of F2 from before the ReLU"),
     "no bias": ("no bias", "the bias in all layers is not added"),
+    "unmasked dW2": ("unmasked", "the mask of the ReLU of F2 is missing in dW2 alone"),
+    "unmasked dB2": ("unmasked", "the mask of the ReLU of F2 is missing in dB2 alone"),
+    "clamp": ("clamp after the last layer", "F3 is clamped to 0..1, wanted as the last layer"),
+    "residual": ("residual", "the input (its middle) is added to F3"),
+    "leaky": ("leaky ReLU", "the ReLU of F1 is leaky, of slope 0.2 for negative values"),
+    "weight decay": ("weight decay", "dW in all layers has 0.0005 times the weights added"),
+    "mirrored dW1": ("left to right", "dW in layer 1 is mirrored left to right"),
+    "upside down": ("upside down", "kernels in all layers are upside down (the order of rows"),
+    "turned dz": ("dz flipped", "dW in all layers is computed from dz flipped"),
+    "shifted dW2": ("shifted", "dW in layer 2 is shifted one column right"),
+    "clipped norm": ("common factor", "dW and dB in all layers are 0."),
 }
 
 
