@@ -150,7 +150,7 @@ def gradcheck(
     rows = [_row(name, given[name], made.wanted(name), allowed) for name in order]
     diagnosis, explanations = [], []
     if not all(row.ok for row in rows):
-        diagnosis, explanations = _diagnose(made, given, rows, allowed)
+        diagnosis, explanations = _diagnose(made, given, rows, dtype, allowed)
     needed = ["loss", *(f"d{name}" for name in made.parameters)]
     missing = [name for name in needed if name not in given]
     if missing:
@@ -219,18 +219,32 @@ _CONVENTION = (
 
 
 def _diagnose(
-    made: Case, given: dict[str, np.ndarray], rows: list[Row], allowed: float
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], dtype: np.dtype, allowed: float
 ) -> tuple[list[str], list[Explanation]]:
     """Sentences on what is wrong, and what they rest on."""
-    single = rounding(made, np.dtype(np.float32))
-    if all(row.error <= single for row in rows):
+    rounds = rounding(made, dtype)
+    if all(row.error <= rounds for row in rows):
         return [
-            f"All is right to the rounding of float32, {single:.1e}, and was to be float64 "
-            f"({allowed:.1e}): somewhere, numbers go through float32. JAX needs "
-            f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
+            f"All is right to the rounding of {dtype}, {rounds:.1e}, and rounding alone is more "
+            f"than the tolerance given, {allowed:.1e}: there is nothing to mend."
         ], []
-    gradients = [array for name, array in given.items() if name[0] == "d"]
-    if gradients and not any(array.any() for array in gradients):
+    single = rounding(made, np.dtype(np.float32))
+    through_single = [
+        f"All is right to the rounding of float32, {single:.1e}, and was to be float64 "
+        f"({allowed:.1e}): somewhere, numbers go through float32. JAX needs "
+        f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
+    ]
+    rough = all(row.error <= single for row in rows)
+    # If some arrays are right, rounding is not what is wrong with all of them: look for a mistake.
+    some_right = any(row.ok and given[row.name].size > 1 for row in rows)
+    if rough and not some_right:
+        return through_single, []
+    gradients = [row for row in rows if row.name[0] == "d"]
+    if (
+        gradients
+        and all(row.index is not None for row in gradients)
+        and not any(given[row.name].any() for row in gradients)
+    ):
         return [
             "All your gradients are zero: read them after the backward pass, and before they are "
             "set to zero for the next step."
@@ -241,6 +255,8 @@ def _diagnose(
     explanations, unexplained = diagnose(
         ours, made.exact["low"], made.exact["high"], layers, allowed
     )
+    if rough and not explanations:
+        return through_single, []
     sentences = []
     for number, (first, likely) in enumerate(explanations, 1):
         text = f"{first} is wrong{' too' if number > 1 else ''}: "
@@ -253,7 +269,8 @@ def _diagnose(
             text += f"{_those(unexplained)}." if unexplained else "just your numbers."
         sentences.append(text.rstrip())
     if unexplained:
-        sentences += _unexplained(made, given, rows, unexplained, not explanations)
+        rounded = not explanations and not some_right
+        sentences += _unexplained(made, given, rows, unexplained, rounded)
     sentences.append(_CONVENTION.format(last=last, size=made.high.size))
     return sentences, explanations
 
@@ -266,9 +283,9 @@ def _those(unexplained: list[str]) -> str:
 
 
 def _unexplained(
-    made: Case, given: dict[str, np.ndarray], rows: list[Row], names: list[str], all_of_them: bool
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], names: list[str], rounded: bool
 ) -> list[str]:
-    """Sentences on arrays that no known mistake gives."""
+    """Sentences on arrays that no known mistake gives, and that may be `rounded`."""
     sentences, strange = [], []
     for row in rows:
         got = given[row.name]
@@ -287,7 +304,7 @@ def _unexplained(
             f"{list(row.index)}: {row.got:.6g}, wanted {row.wanted:.6g}."
         )
     worst = max(row.error for row in rows)
-    if all_of_them and worst < 0.02:
+    if rounded and worst < 0.02:
         sentences.append(
             f"Nothing is off by more than {worst:.1e}: were numbers of fewer digits used, such as "
             f"TF32 (on by default on some GPUs), bfloat16 or float16? Then give tolerance=0.01."

@@ -147,7 +147,7 @@ def case(
     Raises
     ------
     ValueError
-        If there is no such layout, type or network.
+        If there is no such layout, type or network, or it takes more memory than 1 GiB.
     """
     weights = weights or LAYOUTS.get(layout)
     if layout not in LAYOUTS or weights not in WEIGHTS:
@@ -169,6 +169,7 @@ def case(
         raise ValueError(f"seed is {seed!r}, wanted a whole number, 0 or more")
     if min(samples, *size) < 1 or len(size) != 2:
         raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
+    _check_size(network, sizes, (c, *filters), samples, size)
     net = SRCNN.from_stack(sizes, filters, c, ops=reference).astype(np.float64)
     bits = np.random.PCG64(seed)  # whose raw numbers are the same in every version of NumPy
 
@@ -197,6 +198,20 @@ def case(
     for name in arrays:
         made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")
     return made
+
+
+def _check_size(network, sizes, channels, samples, size) -> None:
+    """Every patch of every layer's input is a column of a matrix in `reference.conv2d`."""
+    height, width = size
+    for k, (f, c) in reversed(list(enumerate(zip(sizes, channels, strict=True), 1))):
+        largest = samples * c * f * f * height * width * 8 / 2**30
+        if largest > 1:
+            raise ValueError(
+                f"network is {network!r}, whose layer {k} takes {largest:.0f} GiB for {samples} "
+                f"samples, wanted at most 1 GiB: give smaller or fewer filters, fewer samples or "
+                f"a smaller size"
+            )
+        height, width = height + f - 1, width + f - 1
 
 
 def _biases_in_gaps(z: np.ndarray) -> np.ndarray:

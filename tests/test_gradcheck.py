@@ -383,6 +383,31 @@ def test_numbers_of_fewer_digits_are_told_from_mistakes():
     assert kinds(gradcheck(half, made, tolerance=0.01)) == [{"constant factor"}]
 
 
+def test_rounding_is_not_blamed_for_what_it_does_not_explain():
+    made = case(**SMALL)
+    values = {name: a.copy() for name, a in made.arrays.items()}
+    for factor in (1e-7, 3e-4):  # all the others are right to the last digit
+        values["dW2"] = made.arrays["dW2"] + factor * made.arrays["W2"]
+        report = gradcheck(values, made)
+        assert kinds(report) == [{"weight decay"}]
+        assert "float32" not in report.diagnosis[0] and "TF32" not in str(report)
+    values["dW2"] = made.arrays["dW2"] * (1 + 1e-3 * np.cos(np.arange(216)).reshape(4, 6, 3, 3))
+    report = gradcheck(values, made)
+    assert "No mistake that is known" in str(report) and "TF32" not in str(report)
+    values["dW2"] = made.arrays["dW2"].astype(np.float32).astype(np.float64)  # this one alone
+    assert "numbers go through float32" in gradcheck(values, made).diagnosis[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_tolerance_below_rounding_is_said_to_be_that(dtype):
+    made = case(**SMALL, dtype=dtype)
+    values = {n: np.nextafter(a, a.dtype.type(2)) for n, a in made.arrays.items() if n[0] == "d"}
+    report = gradcheck({"loss": made.arrays["loss"], **values}, made, tolerance=0)
+    assert not report.ok and not report.explanations
+    assert report.diagnosis[0].startswith(f"All is right to the rounding of {dtype}, ")
+    assert "go through" not in str(report)
+
+
 def test_what_is_not_finite_or_missing_is_said():
     made = case(**SMALL)
     values = {name: a.copy() for name, a in made.gradients.items()}
@@ -406,6 +431,13 @@ def test_gradients_that_are_all_zero():
         "All your gradients are zero: read them after the backward pass, and before they are "
         "set to zero for the next step."
     ]
+
+
+def test_gradients_that_are_empty_are_not_said_to_be_zero():
+    made = case(**SMALL)
+    report = gradcheck({"loss": made.loss + 1, "dW1": np.zeros(0)}, made)
+    assert "zero" not in str(report)
+    assert any(s.startswith("dW1: it has the shape (0,), wanted") for s in report.diagnosis)
 
 
 def test_gradients_of_another_network():
@@ -447,6 +479,8 @@ def test_options_of_the_case_are_checked():
         ({"dtype": "float16"}, "dtype is 'float16', wanted float32 or float64"),
         ({"network": "nine"}, "network is 'nine', wanted filter sizes such as 9-1-5"),
         ({"network": "9-2-5"}, "filter sizes are odd"),
+        ({"network": "91-91-91"}, "network is '91-91-91', whose layer 2 takes "),
+        ({"samples": 10**8}, "wanted at most 1 GiB: give smaller or fewer filters, fewer samples"),
         ({"samples": 0}, "samples is 0 and size (4, 5), wanted 1 or more of each"),
     ]:
         with pytest.raises(ValueError, match=re.escape(words)):
@@ -596,6 +630,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         ([], "gradcheck wants a file of gradients, or --write and a file to write"),
         (["mine.npz", "--write", "other.npz"], "or --write and a file to write, not both"),
         (["mine.npz", "--network", "9-1"], "network is '9-1', 2 filter sizes, and filters are (64"),
+        (["mine.npz", "--network", "91-91-91"], "takes 106 GiB for 3 samples, wanted at most 1"),
         (["mine.npz", "--seed", "-1"], "seed is -1, wanted a whole number, 0 or more"),
         (["missing.npz"], "no file missing.npz: give an .npz file of arrays"),
         (["mine.mat"], "mine.mat is not an .npz file: write arrays with numpy.savez"),
