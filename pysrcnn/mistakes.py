@@ -205,7 +205,7 @@ def _of_the_output(low: np.ndarray, high: np.ndarray, last: int) -> list[Mistake
 
     def residual(right, z):
         top, left = ((n - m) // 2 for n, m in zip(low.shape[2:], z.shape[2:], strict=True))
-        return z + low[:, :, top : top + z.shape[2], left : left + z.shape[3]]
+        return right(z) + low[:, :, top : top + z.shape[2], left : left + z.shape[3]]
 
     found = [
         Mistake("residual", f"the input (its middle) is added to F{last}: the network learns "
@@ -403,7 +403,6 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
         )
     ]  # fmt: skip
     return [
-        *unmasked,
         Mistake("no mask", f"the mask of the ReLU {where} is missing in the backward pass (or "
                 "lets everything through, as F >= 0 does)", no_mask),
         Mistake("mask of the gradient", f"the mask of the ReLU {where} is taken from the "
@@ -419,6 +418,7 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
         Mistake("masked already", f"the gradient {where} has gone through the mask of the ReLU "
                 "already, wanted the one before", early),
         Mistake("pre-activation", f"{next_layers} uses values {where} from before the ReLU", kept),
+        *unmasked,  # last: less likely than a mask that is missing altogether
     ]  # fmt: skip
 
 

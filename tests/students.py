@@ -88,7 +88,7 @@ def nchw(low, high, p, *planted):
         f3 = np.minimum(np.maximum(z3, 0), 1)
     if "residual" in planted:
         rows, columns = ((n - m) // 2 for n, m in zip(low.shape[2:], z3.shape[2:], strict=True))
-        f3 = z3 + low[:, :, rows : rows + z3.shape[2], columns : columns + z3.shape[3]]
+        f3 = f3 + low[:, :, rows : rows + z3.shape[2], columns : columns + z3.shape[3]]
 
     difference = high - f3 if "sign" in planted else f3 - high
     loss = (difference**2).mean()

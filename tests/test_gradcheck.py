@@ -230,7 +230,10 @@ def check_pair(*pair):
         assert "No mistake that is known here" in str(report), pair
 
 
-@pytest.mark.parametrize("pair", list(itertools.combinations(MISTAKES, 2))[::24])
+PAIRS = list(itertools.combinations(MISTAKES, 2))[::24]
+
+
+@pytest.mark.parametrize("pair", [*PAIRS, ("no mask", "bias over filters")])
 def test_of_two_mistakes_no_third_is_named(pair):
     check_pair(*pair)
 
