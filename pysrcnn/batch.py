@@ -22,7 +22,7 @@ import numpy as np
 
 from . import cluster as workers
 from . import large
-from ._files import DiskFull, check_place, printable, room_for
+from ._files import DiskFull, check_place, printable
 from .compare import write_comparison
 from .data import unit
 from .jobs import Job, Size
@@ -333,7 +333,7 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"result{job.kind}"
             lost = write_picture_file(path, file)
-            with open(path, "rb") as content, room_for("standard output"):
+            with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
     name = job.target or "standard output"

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, printable, write_json, written_whole
+from ._files import check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import enlarge_files
@@ -55,16 +55,27 @@ def main(arguments: list[str] | None = None) -> int:
             _ended_in_order(),
             kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)),
         ):
-            return _COMMANDS[options.command](options)
+            code = _COMMANDS[options.command](options)
+            sys.stdout.flush()
+            return code
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except (OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as e:
+        if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
+            _drop_output()
+            e = f"cannot write standard output ({e.strerror}): make room on the disk"
         return _complain(e, 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+
+
+def _drop_output() -> None:
+    """What standard output does not take is not tried again when Python ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(number: int, called: str) -> str:

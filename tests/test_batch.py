@@ -354,12 +354,13 @@ def test_results_that_may_not_be_written(folder, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
-def test_no_room_for_standard_output(folder):
+@pytest.mark.parametrize("what", [["upscale", "a.png", "-o", "-"], ["upscale", "a.png"], ["info"]])
+def test_no_room_for_standard_output(folder, what):
     write_picture("a.png", RGB)
     root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "pysrcnn", "upscale", "a.png", "-o", "-"],
+            [sys.executable, "-m", "pysrcnn", *what],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,
             env={**os.environ, "PYTHONPATH": root},
         )  # fmt: skip
