@@ -110,6 +110,13 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             with open(temporary, "r+b") as file:  # on the disk before its name is
                 os.fsync(file.fileno())
             os.replace(temporary, place)
+    except Exception as error:
+        first: BaseException = error
+        while first.__context__ is not None:
+            first = first.__context__
+        if isinstance(first, (KeyboardInterrupt, SystemExit)):  # for which zipfile has its own word
+            raise first from None
+        raise
     finally:
         with contextlib.suppress(OSError):  # of a file that could not be made
             temporary.unlink(missing_ok=True)

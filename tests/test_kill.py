@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numba.np.ufunc.parallel
@@ -324,6 +325,21 @@ def test_an_end_in_order_leaves_no_temporary_file(forks, tmp_path, number, name,
         # Between two commands, which have ended by then, SIGTERM does what it usually does.
         assert code in (128 + number, -signal.SIGTERM)
         assert list(tmp_path.glob(HIDDEN)) == [] and broken(tmp_path, old, new) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zipfile's
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_an_end_is_an_end_whatever_zipfile_makes_of_it(tmp_path, monkeypatch, end):
+    """Which cannot be closed in the middle of a file, and says that instead."""
+
+    def interrupted(self, *arguments, usual=zipfile.ZipFile.open, **options):
+        self.kept = usual(self, *arguments, **options)
+        raise end
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(end):
+        network_of(0).save(tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "gif", "webp", "page", "npz", "bands"])
