@@ -56,6 +56,7 @@ html_sidebars = {  # pages that have none below them
         "changes",
     )
 }  # fmt: skip
+html_context = {"default_mode": "auto"}  # or the theme says so in the browser's console
 html_theme_options = {
     "logo": {"text": "pysrcnn"},
     "navbar_align": "left",

@@ -128,9 +128,8 @@ def test_the_site_in_a_browser(site, browser, width, theme):
     """Nothing sticks out, fails, or is asked of the network; equations are drawn."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get((site / "index.html").as_uri())
-    for what in ("mode", "theme"):
-        browser.execute_script(f"localStorage.setItem('{what}', '{theme}')")
+    likes = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", likes)
     browser.get_log("browser"), browser.get_log("performance")  # of what was before
     for page in sorted(site.rglob("*.html")):
         if "_static" in page.parts:
