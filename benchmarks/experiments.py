@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from pysrcnn.train import RECIPES, Recipe
 
-__all__ = ["EXPERIMENTS", "MODERN", "Entry"]
+__all__ = ["EXPERIMENTS", "LARGE", "LEFT_OUT", "MODERN", "Entry"]
 
 LARGE = ("T91", "BSDS200", "General100")
+LEFT_OUT = ("302003.jpg",)  # of BSDS200: the photograph that Set5's "woman" was cut from
 MODERN, PAPER = RECIPES["modern"], RECIPES["paper"]
 
 

@@ -31,7 +31,7 @@ from pysrcnn.runs import read_log, run
 from pysrcnn.train import Training
 
 from . import harness
-from .experiments import EXPERIMENTS, MODERN, Entry
+from .experiments import EXPERIMENTS, LEFT_OUT, MODERN, Entry
 
 SCALE = 3
 STEPS, QUICK = 10_000, 300  # of each entry
@@ -56,6 +56,7 @@ def _ycbcr(picture: np.ndarray) -> np.ndarray:
 
 def _training_paths(data: Path, entry: Entry) -> list[Path]:
     paths = [path for folder in entry.folders for path in list_pictures(data / folder)]
+    paths = [path for path in paths if path.name not in LEFT_OUT]
     sides = [min(read_picture(path).shape[:2]) for path in paths]
     size = entry.recipe.size
     return [p for p, side in zip(paths, sides, strict=True) if side - side % SCALE >= size]

@@ -122,6 +122,10 @@ def parser() -> argparse.ArgumentParser:
         "folders", nargs="+", type=Path, metavar="FOLDER",
         help="training pictures, also those in folders below",
     )  # fmt: skip
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="PATTERN",
+        help="pictures to leave out, by name (302003.jpg, *.gif, BSDS200/30*); may be given again",
+    )  # fmt: skip
     _add_scale(command, required=True)
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="to write"

@@ -257,7 +257,7 @@ def _train(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
     if options.every < 1:
         raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
-    pictures, watched, same = _split(options.folders, options.validation)
+    pictures, watched, same = _split(options.folders, options.validation, options.exclude)
     if options.score:
         list_pictures(options.score)  # or raise, before hours of training and not after
     check_place(options.output)
@@ -321,7 +321,9 @@ def _train(options: argparse.Namespace) -> int:
     return _averaged(scores, failed)
 
 
-def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], list[Path], bool]:
+def _split(
+    folders: list[Path], validation: Path | None, exclude: list[str]
+) -> tuple[list[Path], list[Path], bool]:
     """The pictures to train on, each once; those to watch PSNR on; whether it trains on these.
 
     It does so only where there are no others.
@@ -334,6 +336,14 @@ def _split(folders: list[Path], validation: Path | None) -> tuple[list[Path], li
     pictures = {}
     for folder in folders:
         pictures |= found(folder, below=True)
+    for pattern in exclude:
+        excluded = [place for place in pictures if place.match(pattern)]
+        if not excluded:
+            raise ValueError(f"--exclude {pattern} is the name of none of the pictures")
+        for place in excluded:
+            del pictures[place]
+    if not pictures:
+        raise ValueError("--exclude leaves no picture to train on")
     if validation:
         watched = found(validation, below=False)
     else:

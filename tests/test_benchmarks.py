@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pysrcnn import SRCNN, load
+from pysrcnn import SRCNN, imresize, load
+from pysrcnn.data import luma
 from pysrcnn.model import shipped
-from pysrcnn.pictures import write_picture
+from pysrcnn.pictures import list_pictures, read_picture, write_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,23 @@ def data(tmp_path_factory):
         write_picture(folder / name / f"{name}.png", noise)
     write_picture(folder / "T91" / "small.png", noise[:40])  # is left out
     return folder
+
+
+@pytest.mark.slow
+def test_no_picture_of_set5_is_trained_on(data_folder, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.experiments import LARGE, LEFT_OUT
+
+    def small(path):
+        y = imresize(luma(read_picture(path)), shape=(16, 16)).ravel()
+        return (y - y.mean()) / (np.linalg.norm(y - y.mean()) or 1)
+
+    tests = np.stack([small(path) for path in list_pictures(data_folder("Set5"))])
+    for folder in LARGE:
+        for path in list_pictures(data_folder(folder)):
+            alike = np.max(tests @ small(path))  # correlation
+            assert (alike > 0.95) == (path.name in LEFT_OUT), path
+            assert alike > 0.95 or alike < 0.7, path
 
 
 @pytest.mark.slow
