@@ -25,12 +25,11 @@ from . import kernels, plots
 from ._files import check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
-from .batch import enlarge_files
+from .batch import Size, enlarge_files, find_jobs, met_twice
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
-from .jobs import Size, find_jobs, met_twice
 from .model import SRCNN, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
 from .runs import run

@@ -39,7 +39,7 @@ from mutations import KINDS, PICTURES, Case, available, case_of, kind_of, whole_
 from pysrcnn import load
 from pysrcnn.cli import main as pysrcnn_main
 from pysrcnn.formats import write_npz
-from pysrcnn.picture_files import read_picture_file
+from pysrcnn.pictures import read_picture_file
 
 SMALL = 1 << 18  # pixels of a result that is read again
 COMPILING = "compiling for this processor, once; it takes some seconds ...\n"

@@ -18,11 +18,17 @@ import pytest
 from samples import encoded, exif_of
 
 import pysrcnn
-from pysrcnn import SRCNN, batch, picture_files
+from pysrcnn import SRCNN
+from pysrcnn.batch import Size, enlarge, find_jobs
 from pysrcnn.cli import main
-from pysrcnn.jobs import Size, find_jobs
-from pysrcnn.picture_files import PictureFile, read_picture_file, write_picture_file
-from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.pictures import (
+    PictureFile,
+    files,
+    read_picture,
+    read_picture_file,
+    write_picture,
+    write_picture_file,
+)
 from pysrcnn.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
@@ -221,7 +227,7 @@ def test_not_enough_memory_is_said(folder, monkeypatch, capsys):
 
     make("a.png", "b.png")
     words = "takes more memory than there is: choose a smaller factor, or cut it into parts"
-    monkeypatch.setattr(batch, "upscale", greedy)
+    monkeypatch.setattr(enlarge, "upscale", greedy)
     assert run("a.png") == 1
     assert said(capsys)[1] == [f"pysrcnn: a.png {words}"]
     monkeypatch.setattr(imageio, "imopen", greedy)  # while it is read
@@ -297,7 +303,7 @@ def test_whether_numpy_means_a_full_disk_is_looked_up(folder, capsys, monkeypatc
         with pysrcnn._files.written_whole(path):
             raise OSError("270000 requested and 2388 written")
 
-    monkeypatch.setattr(batch, "write_picture_file", short)
+    monkeypatch.setattr(enlarge, "write_picture_file", short)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
     assert run("in", "-o", "out") == 2
     err = said(capsys)[1]
@@ -310,13 +316,13 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
     names_in = [f"in/{k}.png" for k in range(5)]
     make(*names_in)
 
-    def full(path, file, usual=batch.write_picture_file):
+    def full(path, file, usual=enlarge.write_picture_file):
         with pysrcnn._files.written_whole(path):
             if path.name >= f"{bad}_x3.png":
                 raise OSError(errno.ENOSPC, "No space left on device")
         return usual(path, file)
 
-    monkeypatch.setattr(batch, "write_picture_file", full)
+    monkeypatch.setattr(enlarge, "write_picture_file", full)
     assert run("in", "-o", "out") == 2
     out, err = said(capsys)
     assert len(out) == bad and err.pop() == f"{bad} enlarged, {5 - bad} failed"
@@ -402,9 +408,9 @@ def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypa
         assert len(reads) <= len(computed) + 1, "more than the next one has been read"
         return pysrcnn.upscale(*arguments, **options)
 
-    monkeypatch.setattr(batch, "read_picture_file", reading)
-    monkeypatch.setattr(batch, "write_picture_file", writing)
-    monkeypatch.setattr(batch, "upscale", computing)
+    monkeypatch.setattr(enlarge, "read_picture_file", reading)
+    monkeypatch.setattr(enlarge, "write_picture_file", writing)
+    monkeypatch.setattr(enlarge, "upscale", computing)
     assert run("in", "-o", "out") == 0
     assert len(names("out")) == 4
     assert len(threads) == 2 and threading.get_ident() not in {t for _, t in threads}
@@ -414,7 +420,7 @@ def test_a_bar_over_files(folder, monkeypatch, capsys):
     pytest.importorskip("tqdm")
     make("a.png", "b.png")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with batch._progress(2) as (say, report):
+    with enlarge._progress(2) as (say, report):
         for part in (0.25, 1.5, 2):
             report(part)
         say("a line", sys.stdout)
@@ -447,7 +453,7 @@ def test_the_first_frame_of_an_animation_to_a_still_format(folder, capsys, monke
     assert "frames" not in out[0]
     assert run("b.gif") == 0  # which does not move
     assert Path("b_x3.png").exists()
-    assert picture_files.is_animated("a.gif") and not picture_files.is_animated("b.gif")
+    assert files.is_animated("a.gif") and not files.is_animated("b.gif")
 
 
 # ------------------------------------------------------------------------------------------- pipes

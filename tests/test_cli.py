@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import pysrcnn
-import pysrcnn.batch
+import pysrcnn.batch.enlarge
 import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
@@ -898,7 +898,7 @@ def test_no_memory(bad, capsys, monkeypatch):
     def too_large(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(pysrcnn.batch, "upscale", too_large)
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", too_large)
     assert run("upscale", "good.png") == 1
     assert capsys.readouterr().err.startswith("pysrcnn: ")
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import SRCNN, cluster
+from pysrcnn import SRCNN
 from pysrcnn._files import written_whole
+from pysrcnn.batch import cluster
 from pysrcnn.cli import main
-from pysrcnn.picture_files import PictureFile, write_picture_file
-from pysrcnn.pictures import write_picture
+from pysrcnn.pictures import PictureFile, write_picture, write_picture_file
 
 distributed = pytest.importorskip("distributed")
 
@@ -116,7 +116,7 @@ def test_a_full_disk_ends_it(threads, folder, capsys, monkeypatch):
         with written_whole(path):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pysrcnn.batch.write_picture_file", full)
+    monkeypatch.setattr("pysrcnn.batch.enlarge.write_picture_file", full)
     assert run("in", "-o", "out", "-m", "mine.npz", "-s", "2", "--cluster", threads) == 2
     out, err = said(capsys)
     assert (out, err.pop(), contents("out")) == ([], "0 enlarged, 24 failed", {})
@@ -134,8 +134,8 @@ def test_weights_travel(threads, folder, monkeypatch):
     assert [there.at(scale).scale for scale in (2, 3, 4)] == [2, 3, 4]
 
     networks = pysrcnn.scales.Networks(SRCNN(3, 4, 1, 4, 3))
-    job = pysrcnn.jobs.Job(Path("in/rgb.png"), Path("out.png"))
-    size = pysrcnn.jobs.Size(2)
+    job = pysrcnn.batch.Job(Path("in/rgb.png"), Path("out.png"))
+    size = pysrcnn.batch.Size(2)
     assert pysrcnn.batch.enlarge_files([job], networks, size, cluster=threads) == (1, 0, 0)
     assert Path("out.png").exists()
 
@@ -153,7 +153,7 @@ def test_calls_are_bounded_and_share_the_cores(threads):
         at_once.append(len(now))
         time.sleep(0.005)
         now.discard(k)
-        return pysrcnn.cluster.numba.get_num_threads()
+        return pysrcnn.batch.cluster.numba.get_num_threads()
 
     usual = cluster.numba.config.NUMBA_DEFAULT_NUM_THREADS
     with cluster.connected(threads) as client:

@@ -7,7 +7,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from pysrcnn.compare import write_comparison
+from pysrcnn.batch.compare import write_comparison
 
 BLACK, WHITE = (np.full((60, 100, 3), level, np.uint8) for level in (0, 255))
 

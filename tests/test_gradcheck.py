@@ -16,9 +16,9 @@ from students import MISTAKES, nchw, nhwc
 import pysrcnn
 from pysrcnn import SRCNN, kernels, reference
 from pysrcnn.cli import main
-from pysrcnn.diagnosis import diagnose, relative_error
 from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
-from pysrcnn.mistakes import fitted, mistakes, step
+from pysrcnn.gradcheck.diagnosis import diagnose, relative_error
+from pysrcnn.gradcheck.mistakes import fitted, mistakes, step
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SMALL = {"network": "5-3-3", "filters": (6, 4)}

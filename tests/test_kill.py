@@ -25,12 +25,12 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import SRCNN, large, runs
+from pysrcnn import SRCNN, runs
 from pysrcnn._files import written_whole
+from pysrcnn.batch import large
 from pysrcnn.cli import main
 from pysrcnn.model import load
-from pysrcnn.picture_files import PictureFile, write_picture_file
-from pysrcnn.pictures import list_pictures, write_picture
+from pysrcnn.pictures import PictureFile, list_pictures, write_picture, write_picture_file
 from pysrcnn.scales import Networks
 from pysrcnn.train import Recipe, Training
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import batch, large
+from pysrcnn.batch import enlarge, large
 from pysrcnn.cli import main
 from pysrcnn.scales import Networks
 
@@ -154,7 +154,7 @@ def test_tiles_without_pixels(tmp_path, tag):
 def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, capsys):
     source = write(tmp_path / "a.tif", RGB)
     assert main(["upscale", str(source), "-o", str(tmp_path / "small.tif")]) == 0
-    monkeypatch.setattr(batch, "BANDED", 1000)
+    monkeypatch.setattr(enlarge, "BANDED", 1000)
     monkeypatch.setattr(large, "TILE", 32)
     assert main(["upscale", str(source), "-o", str(tmp_path / "large.tif")]) == 0
     small, banded = (tifffile.imread(tmp_path / f"{n}.tif") for n in ("small", "large"))
@@ -189,8 +189,9 @@ def test_memory_does_not_grow_with_the_picture(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from pysrcnn import batch, cli
-batch.BANDED = 1
+from pysrcnn import cli
+from pysrcnn.batch import enlarge
+enlarge.BANDED = 1
 code = cli.main(["upscale", {str(source)!r}, "-o", {str(tmp_path / "b.tif")!r}])
 peak = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in x)
 print(int(peak.split()[1]) // 1024)

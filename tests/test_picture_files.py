@@ -34,9 +34,15 @@ from samples import (
     png,
 )
 
-from pysrcnn import _exif, deep
-from pysrcnn.picture_files import PictureFile, kind_of, read_picture_file, write_picture_file
-from pysrcnn.pictures import read_picture
+from pysrcnn.pictures import (
+    PictureFile,
+    _exif,
+    deep,
+    read_picture,
+    read_picture_file,
+    write_picture_file,
+)
+from pysrcnn.pictures.files import kind_of
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 from samples import chunk
 
-from pysrcnn import large
+from pysrcnn.batch import large
 from pysrcnn.checks import check_picture
-from pysrcnn.picture_files import is_animated
-from pysrcnn.pictures import (
-    Refused,
-    check_claim,
-    list_pictures,
-    read_picture,
-    write_picture,
-)
+from pysrcnn.pictures import list_pictures, read_picture, write_picture
+from pysrcnn.pictures.files import is_animated
+from pysrcnn.pictures.pixels import Refused, check_claim
 
 Image = pytest.importorskip("PIL.Image")
 

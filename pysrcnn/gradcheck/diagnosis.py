@@ -1,7 +1,7 @@
 """Which of the usual mistakes gives the very numbers that somebody's implementation gave.
 
-Nothing is guessed: each mistake of `pysrcnn.mistakes` is made, and one that does not reproduce the
-numbers, to rounding, is not named.
+Nothing is guessed: each mistake of `mistakes` is made, and one that does not reproduce the numbers,
+to rounding, is not named.
 """
 
 from collections.abc import Callable

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
-from . import _exif, deep
-from ._files import written_whole
-from .checks import check_picture, check_range
-from .scales import Networks
-from .steps import Span, Step, steps_for
+from .._files import written_whole
+from ..checks import check_picture, check_range
+from ..pictures import _exif, deep
+from ..scales import Networks
+from ..steps import Span, Step, steps_for
 
 __all__ = ["enlarge_tiff", "shape_of"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import written_whole
+from .._files import written_whole
 
 __all__ = ["write_comparison"]
 

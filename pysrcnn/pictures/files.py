@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import is_full, written_whole
+from ..checks import check_picture, check_range
 from . import _exif, deep
-from ._files import is_full, written_whole
-from .checks import check_picture, check_range
-from .pictures import (
+from .pixels import (
     ENCODING,
     OPAQUE,
     Refused,

@@ -1,16 +1,4 @@
-"""Gradients to compare your own implementation of SRCNN with: which is wrong, where, and why.
-
-    from pysrcnn.gradcheck import case, gradcheck
-
-    print(gradcheck(my_loss_and_gradients, "9-5-5"))
-
-`case` makes a small batch, weights, and everything that a step of training computes from them, in
-float64 by `pysrcnn.reference`; `gradcheck` compares somebody's numbers with it, and looks for the
-mistake that makes theirs (`pysrcnn.mistakes`). ``docs/gradients.md`` shows both at work.
-
-Conventions are those of `pysrcnn.reference_case`; above all, the loss is the mean over all
-elements.
-"""
+"""Somebody's numbers beside those of a case: the report of `gradcheck`."""
 
 import itertools
 import textwrap
@@ -20,21 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..formats.layers import stack
 from .diagnosis import Explanation, diagnose, relative_error
-from .formats.layers import stack
-from .reference_case import LAYOUTS, WEIGHTS, Case, case, write_case
+from .reference_case import Case, case
 
-__all__ = [
-    "LAYOUTS",
-    "WEIGHTS",
-    "Case",
-    "Report",
-    "Row",
-    "case",
-    "gradcheck",
-    "rounding",
-    "write_case",
-]
+__all__ = ["Report", "Row", "gradcheck", "rounding"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +43,7 @@ class Report:
         In the order in which a step of training computes them.
     diagnosis : list of str
         Sentences on what is wrong; empty if nothing is.
-    explanations : list of `pysrcnn.diagnosis.Explanation`
+    explanations : list of `pysrcnn.gradcheck.diagnosis.Explanation`
         The mistakes that were found, with words to tell them by.
     """
 

@@ -20,21 +20,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import cluster as workers
-from . import large
-from ._files import DiskFull, check_place, printable
-from .compare import write_comparison
-from .data import unit
-from .jobs import Job, Size
-from .picture_files import (
+from .._files import DiskFull, check_place, printable
+from ..data import unit
+from ..pictures.files import (
     PictureFile,
     fit_to,
     read_picture_file,
     write_picture_file,
 )
-from .pictures import check_claim
-from .scales import Networks, Plan
-from .upscale import bicubic, upscale
+from ..pictures.pixels import check_claim
+from ..scales import Networks, Plan
+from ..upscale import bicubic, upscale
+from . import cluster as workers
+from . import large
+from .compare import write_comparison
+from .jobs import Job, Size
 
 __all__ = ["enlarge_file", "enlarge_files"]
 

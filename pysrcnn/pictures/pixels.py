@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .._files import is_full, written_whole
+from ..checks import check_picture
 from . import _exif
-from ._files import is_full, written_whole
 from ._limits import claims_too_much
-from .checks import check_picture
 
 __all__ = [
     "ENCODING",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 
-from ._version import __version__
+from .._version import __version__
 
 if TYPE_CHECKING:
     import distributed

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import mistakes, reference
-from ._files import written_whole
-from .model import SRCNN
+from .. import reference
+from .._files import written_whole
+from ..model import SRCNN
+from . import mistakes
 
 __all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "write_case"]
 

@@ -2,8 +2,8 @@
 
 `step` is `reference.loss_and_gradients` taken apart into operations, any of which can be changed;
 it returns everything on the way. `mistakes` lists the changes: a kernel that is not flipped, a mask
-that is missing, a mean instead of a sum. `pysrcnn.diagnosis` looks for those with which `step`
-gives the very numbers of somebody's implementation.
+that is missing, a mean instead of a sum. `diagnosis` looks for those with which `step` gives
+the very numbers of somebody's implementation.
 
 Names as in `reference`: z = W * x + B and F = max(0, z) are a layer's values, dz and dF the
 gradients of the loss with respect to them. The input is `low`, so x is F of the layer before.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
+from ..reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
 
 __all__ = ["Mistake", "fitted", "mistakes", "step", "steps"]
 

@@ -1,0 +1,29 @@
+"""Gradients to compare your own implementation of SRCNN with: which is wrong, where, and why.
+
+    from pysrcnn.gradcheck import case, gradcheck
+
+    print(gradcheck(my_loss_and_gradients, "9-5-5"))
+
+`case` makes a small batch, weights, and everything that a step of training computes from them, in
+float64 by `pysrcnn.reference`; `gradcheck` compares somebody's numbers with it, and looks for the
+mistake that makes theirs (`mistakes`,
+`diagnosis`). ``docs/gradients.md`` shows both at work.
+
+Conventions are those of `reference_case`; above all, the loss is the mean over all
+elements.
+"""
+
+from .comparison import Report, Row, gradcheck, rounding
+from .reference_case import LAYOUTS, WEIGHTS, Case, case, write_case
+
+__all__ = [
+    "LAYOUTS",
+    "WEIGHTS",
+    "Case",
+    "Report",
+    "Row",
+    "case",
+    "gradcheck",
+    "rounding",
+    "write_case",
+]
