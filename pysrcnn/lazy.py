@@ -5,6 +5,8 @@ around it that it depends on. Every pixel is the same, to the bit, as where the 
 enlarged at once. Dask is not needed for anything else: ``pip install ".[dask]"`` has it.
 """
 
+import itertools
+import operator
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +35,9 @@ def upscale_lazily(
     Parameters
     ----------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) of Dask or Zarr
-        As for `upscale`. Its chunks are the pieces in which the result is made, so they should be
-        some hundred pixels wide and high, or more.
+        As for `upscale`; or a store of Zarr, or its path, that holds one such array. Its chunks
+        are the pieces in which the result is made, so they should be some hundred pixels wide and
+        high, or more.
     scale, model, shape
         As for `upscale`.
 
@@ -55,7 +58,9 @@ def upscale_lazily(
             'arrays of Zarr need Dask: pip install ".[dask]" in the clone of pysrcnn', name="dask"
         ) from None
     if not isinstance(picture, dask.array.Array):
-        picture = dask.array.from_zarr(picture)
+        picture = dask.array.from_zarr(_array_of_zarr(picture))
+    if not picture.dtype.isnative:
+        picture = picture.astype(picture.dtype.newbyteorder("="))
     if any(np.isnan(n) for n in picture.shape):
         raise ValueError("the shape of the picture is unknown: call compute_chunk_sizes() first")
     # The checks of everything but the values, on an array that takes no memory.
@@ -75,37 +80,79 @@ def _checked(part: np.ndarray) -> np.ndarray:
     return part
 
 
+def _array_of_zarr(given: Any) -> Any:
+    """An array of Zarr, from that or from a store (or its path) that holds just one."""
+    import zarr
+
+    if isinstance(given, zarr.Array):
+        return given
+    node = given if isinstance(given, zarr.Group) else zarr.open(given, mode="r")
+    if isinstance(node, zarr.Array):
+        return node
+    arrays = dict(node.arrays())
+    if len(arrays) != 1:
+        names = ", ".join(sorted(arrays)) or "none"
+        raise ValueError(
+            f"the Zarr store holds {len(arrays)} arrays ({names}), wanted one: give the array"
+        )
+    (array,) = arrays.values()
+    return array
+
+
 def _stepped(step: Step, pixels: "dask.array.Array") -> "dask.array.Array":
-    """The result of a step, in as many chunks as the picture has."""
+    """The result of a step, in about as many chunks as the picture has.
+
+    Its graph has one layer, in which each chunk of the result is a task, and so is each part of a
+    chunk of the picture that it uses: those are cut before they travel.
+    """
     import dask
     import dask.array
+    from dask.highlevelgraph import HighLevelGraph
 
     shared = dask.delayed(step, pure=True, traverse=False)
-    made = dask.delayed(_made, pure=True)
-    all_rows, all_columns = (
-        _spans(chunks, n) for chunks, n in zip(pixels.chunks[:2], step.shape, strict=True)
-    )
-    bands = []
-    for rows in all_rows:
-        band = []
-        for columns in all_columns:
-            used = tuple(slice(*span) for span in step.needs(rows, columns))
-            # The chunks around this one are cut to what is used before they travel.
-            part = made(shared, pixels[used], rows, columns)
-            size = rows[1] - rows[0], columns[1] - columns[0], step.channels
-            band.append(dask.array.from_delayed(part, size, step.dtype))
-        bands.append(dask.array.concatenate(band, axis=1))
-    return dask.array.concatenate(bands)
+    token = dask.base.tokenize(pixels.name, shared.key)
+    name, cut = f"upscale-{token}", f"upscale-cut-{token}"
+    starts = [np.cumsum((0, *chunks)) for chunks in pixels.chunks[:2]]
+    spans = [_spans(chunks, n) for chunks, n in zip(pixels.chunks[:2], step.shape, strict=True)]
+    tasks = {}
+    for (i, rows), (j, columns) in itertools.product(*map(enumerate, spans)):
+        down, across = map(_blocks, starts, step.needs(rows, columns))
+        parts = []
+        for a, used_rows in down:
+            parts.append([])
+            for b, used_columns in across:
+                key = cut, i, j, a, b
+                tasks[key] = operator.getitem, (pixels.name, a, b, 0), (used_rows, used_columns)
+                parts[-1].append(key)
+        tasks[name, i, j, 0] = _made, shared.key, parts, rows, columns
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[pixels, shared])
+    chunks = *(tuple(end - start for start, end in s) for s in spans), (step.channels,)
+    return dask.array.Array(graph, name, chunks, meta=np.empty((0, 0, 0), step.dtype))
 
 
 def _spans(chunks: tuple[int, ...], size: int) -> list[Span]:
-    """`size` pixels divided as the chunks divide theirs."""
-    ends = np.cumsum(chunks) * size // sum(chunks)
-    starts = [0, *ends[:-1]]
-    return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if b > a]
+    """`size` pixels divided as the chunks divide theirs; evenly if they do, as Zarr wants it."""
+    if len({*chunks[:-1]}) < 2 and chunks[-1] <= chunks[0]:
+        even = max(1, round(chunks[0] * size / sum(chunks)))
+        ends = [*range(even, size, even), size]
+    else:
+        ends = (np.cumsum(chunks) * size // sum(chunks)).tolist()
+    return [(a, b) for a, b in zip([0, *ends], ends, strict=False) if b > a]
 
 
-def _made(step: Step, part: np.ndarray, rows: Span, columns: Span) -> np.ndarray:
+def _blocks(starts: np.ndarray, used: Span) -> list[tuple[int, slice]]:
+    """(chunk, what is used of it) for the chunks, which begin at `starts`, of a span of pixels."""
+    found = []
+    first = int(np.searchsorted(starts, used[0], "right")) - 1
+    for k in itertools.takewhile(lambda k: starts[k] < used[1], itertools.count(first)):
+        begin, end = int(starts[k]), int(starts[k + 1])
+        if end > begin:
+            found.append((k, slice(max(used[0], begin) - begin, min(used[1], end) - begin)))
+    return found
+
+
+def _made(step: Step, parts: list, rows: Span, columns: Span) -> np.ndarray:
+    part = np.concatenate([np.concatenate(row, axis=1) for row in parts])
     out = np.empty((rows[1] - rows[0], columns[1] - columns[0], step.channels), step.dtype)
     step.make(np.ascontiguousarray(part), rows, columns, out)
     return out

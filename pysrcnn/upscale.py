@@ -34,8 +34,8 @@ def upscale(
     ----------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Grey, grey and alpha, RGB or RGBA: uint8, uint16, or floating point in 0..1. Computed in
-        float32. Or such an array of Dask or Zarr: then the result is one of Dask, of which nothing
-        is computed yet (`lazy.py`).
+        float32. Or such an array of Dask or Zarr, or the path of a Zarr store that holds one: then
+        the result is an array of Dask, of which nothing is computed yet (`lazy.py`).
     scale : float, optional
         How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
         a `model` from a file. Where there are no weights for it, the picture goes through those of
@@ -47,7 +47,8 @@ def upscale(
         Instead of `scale`: height and width of the result; one of them may be None, and follows
         from the aspect ratio.
     report : function of a float, optional
-        Called now and then with the part of the work that is done, up to 1.
+        Called now and then with the part of the work that is done, up to 1; not where the result
+        is an array of Dask, which has a ProgressBar of its own.
 
     Returns
     -------
@@ -62,11 +63,13 @@ def upscale(
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     """
-    if type(picture).__module__.split(".")[0] in ("dask", "zarr"):
+    named = isinstance(picture, (str, os.PathLike))
+    of_zarr = named and os.fspath(picture).rstrip("/").endswith(".zarr")
+    if of_zarr or type(picture).__module__.split(".")[0] in ("dask", "zarr"):
         from .lazy import upscale_lazily
 
         return upscale_lazily(picture, scale, model, shape=shape)
-    if isinstance(picture, (str, os.PathLike)):
+    if named:
         raise TypeError(
             f"the picture is a name, {os.fspath(picture)}, wanted an array: read the file first, "
             f"by imageio.v3.imread"

@@ -71,7 +71,33 @@ def test_zarr(tmp_path):
         tmp_path / "a.zarr", shape=picture.shape, chunks=(20, 30, 3), dtype="u1"
     )
     store[:] = picture
-    assert np.array_equal(pysrcnn.upscale(store, 3).compute(), pysrcnn.upscale(picture, 3))
+    want = pysrcnn.upscale(picture, 3)
+    group = zarr.open_group(tmp_path / "group.zarr")
+    group["only"] = picture.astype(">u2")
+    for given in (store, tmp_path / "a.zarr", f"{tmp_path}/a.zarr/", store.store):
+        assert np.array_equal(pysrcnn.upscale(given, 3).compute(), want)
+    want = pysrcnn.upscale(picture.astype("u2"), 3)
+    for given in (group, tmp_path / "group.zarr", da.from_array(picture.astype(">u2"), 16)):
+        assert np.array_equal(pysrcnn.upscale(given, 3).compute(), want)
+    group["other"] = picture
+    with pytest.raises(ValueError, match=r"holds 2 arrays \(only, other\), wanted one"):
+        pysrcnn.upscale(group, 3)
+    with pytest.raises(FileNotFoundError):
+        pysrcnn.upscale(tmp_path / "none.zarr", 3)
+
+
+def test_the_graph_grows_as_the_chunks_do():
+    def tasks(n):
+        lazy = pysrcnn.upscale(da.zeros((40 * n, 40 * n, 3), np.uint8, chunks=(40, 40, 3)), 6)
+        assert len(lazy.dask.layers) < 12
+        return len(lazy.dask) / n**2
+
+    assert tasks(12) < 1.2 * tasks(6)
+
+
+def test_even_chunks_stay_even():
+    lazy = pysrcnn.upscale(da.zeros((700, 95), np.uint8, chunks=(200, 13)), 2.3)
+    assert lazy.chunks == ((460, 460, 460, 230), (30,) * 7 + (8,))
 
 
 def test_bad_input():

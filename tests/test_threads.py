@@ -51,6 +51,17 @@ with ThreadPoolExecutor(8) as pool:
     assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
+def test_threads_that_outlive_the_main_one(run, tmp_path):
+    code = """
+import atexit, threading
+want = [work(k) for k in range(2)]
+atexit.register(lambda: print(work(0) == want[0]))
+for k in range(2):
+    threading.Thread(target=lambda k=k: print(work(k) == want[k])).start()
+"""
+    assert run(START + code, tmp_path).split() == ["True"] * 3
+
+
 @pytest.mark.slow
 def test_several_threads_may_train_and_enlarge_at_once(run, tmp_path):
     """Numba's own threading layer, which is there where no other is, ends the process if they do

@@ -4,8 +4,9 @@ Compiled code runs without Python's lock, so Python's own threads do; Numba's pa
 `batches` and `operations` use for many short steps, would take four times as long to compile.
 """
 
+import contextlib
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 
 import numba
 
@@ -25,15 +26,23 @@ def share(tasks, work):
             except IndexError:
                 return
 
-    others = min(numba.get_num_threads(), len(pending)) - 1
-    if others < 1:
-        work(taken())
-        return
-    with ThreadPoolExecutor(others) as pool:
-        running = [pool.submit(work, taken()) for _ in range(others)]
+    def run():
         try:
             work(taken())
-        finally:
-            pending.clear()  # where this thread fails or is interrupted, the others stop soon
-        for other in running:
-            other.result()
+        except BaseException as error:
+            failed.append(error)
+
+    failed, others = [], []
+    try:
+        for _ in range(min(numba.get_num_threads(), len(pending)) - 1):
+            other = threading.Thread(target=run)
+            with contextlib.suppress(RuntimeError):  # Python is ending, and may start none
+                other.start()
+                others.append(other)
+        work(taken())
+    finally:
+        pending.clear()  # where this thread fails or is interrupted, the others stop soon
+        for other in others:
+            other.join()
+    if failed:
+        raise failed[0]
