@@ -39,14 +39,33 @@ def luma(picture: np.ndarray) -> np.ndarray:
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
-    """float64, and integers divided by their largest value."""
+    """float64, and integers divided by their largest value.
+
+    Parameters
+    ----------
+    picture : array of any shape, uint8, uint16 or float
+
+    Returns
+    -------
+    x : float64 array of that shape, in 0..1 if the picture was of integers
+    """
     if picture.dtype.kind == "u":
         return picture / np.iinfo(picture.dtype).max
     return picture.astype(np.float64)
 
 
 def modcrop(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Cut the last rows and columns off, so that `scale` divides height and width."""
+    """Cut the last rows and columns off, so that `scale` divides height and width.
+
+    Parameters
+    ----------
+    picture : array (H, W) or (H, W, c)
+    scale : int
+
+    Returns
+    -------
+    cut : array (H - H mod scale, W - W mod scale) or with c channels, a view of `picture`
+    """
     height, width = picture.shape[:2]
     return picture[: height - height % scale, : width - width % scale]
 
@@ -54,14 +73,37 @@ def modcrop(picture: np.ndarray, scale: int) -> np.ndarray:
 def degrade(high: np.ndarray, scale: int) -> np.ndarray:
     """Shrink by `scale` and enlarge back, both bicubic, nothing rounded in between.
 
-    `high` is a float array (H, W) or (H, W, 3) whose sides `scale` divides. There is no blur but
-    that of the antialiased shrinking, as in the authors' code.
+    There is no blur but that of the antialiased shrinking, as in the authors' code.
+
+    Parameters
+    ----------
+    high : float array (H, W) or (H, W, 3)
+        With sides that `scale` divides, see `modcrop`.
+    scale : int
+
+    Returns
+    -------
+    low : float array as large as `high`
     """
     return imresize(imresize(high, scale=1 / scale), shape=high.shape[:2])
 
 
 def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
-    """(low, high), float32 (c, H, W), of a picture: its luma for c = 1, its RGB for c = 3."""
+    """What the network is given and what should come out, made from one picture.
+
+    Parameters
+    ----------
+    picture : array (H, W), (H, W, 3) or (H, W, 4)
+        As `read_picture` returns it; alpha is left aside.
+    scale : int
+    c : int
+        1 for its luma, 3 for its RGB.
+
+    Returns
+    -------
+    low, high : float32 arrays (c, H, W) with sides that `scale` divides
+        high is in 0..1, and low may go a little beyond.
+    """
     if c == 1:
         high = luma(picture)
     else:
@@ -77,6 +119,19 @@ def read_pairs(
     paths: str | os.PathLike | Iterable, scale: int, c: int = 1, smallest: int = 1
 ) -> list[Pair]:
     """`pair` of each picture of a folder, or of each of several files.
+
+    Parameters
+    ----------
+    paths : path of a folder, or several paths of files
+    scale : int
+    c : int
+        1 for luma, 3 for RGB.
+    smallest : int
+        Side that each picture must have at least, in pixels.
+
+    Returns
+    -------
+    pairs : list of (low, high), float32 arrays (c, H, W)
 
     Raises
     ------
@@ -143,7 +198,20 @@ class SubImages:
         self._epoch, self._order = -1, np.empty(0, np.intp)
 
     def batch(self, step: int, size: int) -> Pair:
-        """(low, high) of a step; the `size` samples continue where the step before ended."""
+        """The samples of a step; they continue where the step before ended.
+
+        Parameters
+        ----------
+        step : int
+            From 0.
+        size : int
+            Number of samples N.
+
+        Returns
+        -------
+        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
+            With the `size` of the sub-images.
+        """
         n = len(self.low)
         chosen = []
         for position in range(step * size, (step + 1) * size):
@@ -180,7 +248,20 @@ class RandomCrops:
         self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
 
     def batch(self, step: int, size: int) -> Pair:
-        """(low, high) of a step."""
+        """The samples of a step.
+
+        Parameters
+        ----------
+        step : int
+            From 0.
+        size : int
+            Number of samples N.
+
+        Returns
+        -------
+        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
+            With the `size` of the crops.
+        """
         rng = np.random.default_rng((self.seed, step))
         m = self.margin
         low, high = [], []

@@ -23,7 +23,16 @@ __all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
 
 @dataclass(frozen=True)
 class Score:
-    """One row of the table: PSNR in dB and SSIM, of bicubic interpolation and of the network."""
+    """One row of the table: PSNR in dB and SSIM, of bicubic interpolation and of the network.
+
+    Attributes
+    ----------
+    picture : str
+        Its name.
+    bicubic_psnr, bicubic_ssim : float
+    psnr, ssim : float
+        Of the network.
+    """
 
     picture: str
     bicubic_psnr: float
@@ -33,7 +42,17 @@ class Score:
 
 
 def levels(x: np.ndarray) -> np.ndarray:
-    """Y of luma or RGB (c, H, W) in 0..1, clipped and rounded to the levels 0..255 of uint8."""
+    """Y, clipped and rounded to the levels 0..255 of uint8.
+
+    Parameters
+    ----------
+    x : float array (c, H, W) in 0..1
+        Luma for c = 1, RGB for c = 3.
+
+    Returns
+    -------
+    y : float64 array (H, W), whole numbers
+    """
     x = np.floor(np.clip(x, 0, 1).astype(np.float64) * 255 + 0.5)
     if x.shape[0] == 3:
         x = np.floor(rgb_to_luma(x.transpose(1, 2, 0) / 255) * 255 + 0.5)[None]
@@ -41,7 +60,22 @@ def levels(x: np.ndarray) -> np.ndarray:
 
 
 def score(network: Model, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
-    """Compare the network's picture of `low` with `high`, both (c, H, W) as `data.pair` gives."""
+    """Compare the network's picture of `low` with `high`.
+
+    Parameters
+    ----------
+    network : Model
+    low, high : float32 arrays (c, H, W)
+        As `pysrcnn.data.pair` gives them.
+    scale : int
+        As many pixels are shaved off each side.
+    name : str
+        Of the picture.
+
+    Returns
+    -------
+    score : Score
+    """
     truth, bicubic = levels(high), levels(low)
     ours = levels(network.forward(low[None])[0])
     return Score(
@@ -73,6 +107,10 @@ def evaluate(
     bad : function of an exception, optional
         Called with what is wrong with a picture, which is then left out, instead of raising it.
 
+    Yields
+    ------
+    score : Score
+
     Raises
     ------
     FileNotFoundError, ValueError
@@ -103,14 +141,38 @@ def _score_file(path: Path, network: Model, scale: int, name: str) -> Score:
 
 
 def average(scores: list[Score]) -> Score:
-    """The row at the foot of the table: the mean of each column."""
+    """The row at the foot of the table: the mean of each column.
+
+    Parameters
+    ----------
+    scores : list of Score
+        At least one.
+
+    Returns
+    -------
+    average : Score
+    """
     columns = [c for c in asdict(scores[0]) if c != "picture"]
     means = {c: float(np.mean([getattr(s, c) for s in scores])) for c in columns}
     return Score("average", **means)
 
 
 def mean_psnr(network: Model | None, pairs: list[Pair], scale: int) -> float:
-    """Average PSNR of the network alone, for watching it train; of `low` itself without one."""
+    """Average PSNR of the network alone, for watching it train.
+
+    Parameters
+    ----------
+    network : Model or None
+        None compares `low` itself, the bicubic enlargement.
+    pairs : list of (low, high)
+        As `pysrcnn.data.pair` gives them.
+    scale : int
+        As many pixels are shaved off each side.
+
+    Returns
+    -------
+    mean : float, in dB
+    """
     values = []
     for low, high in pairs:
         ours = levels(network.forward(low[None])[0] if network else low)

@@ -137,14 +137,31 @@ def conv2d_backward(
 
 
 def relu(x: np.ndarray) -> np.ndarray:
-    """max(0, x), the non-linearity of Eqs. 1 and 2."""
+    """max(0, x), the non-linearity of Eqs. 1 and 2.
+
+    Parameters
+    ----------
+    x : array of any shape
+
+    Returns
+    -------
+    out : array of that shape
+    """
     return np.maximum(x, 0)
 
 
 def relu_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
     """dx: the gradient passes where x > 0 and is stopped elsewhere (at 0 too, by convention).
 
-    `x` may be the input of `relu` or its output: the two are positive at the same places.
+    Parameters
+    ----------
+    dout : array of any shape
+    x : array of that shape
+        The input of `relu` or its output: the two are positive at the same places.
+
+    Returns
+    -------
+    dx : array of that shape
     """
     return np.where(x > 0, dout, 0).astype(dout.dtype, copy=False)
 
@@ -154,12 +171,29 @@ def mse(prediction: np.ndarray, target: np.ndarray) -> float:
 
     The paper's loss is the mean over samples of the *sum* over a sample's pixels; its released
     network halves that. The factor belongs to the learning rate: see `pysrcnn.train`.
+
+    Parameters
+    ----------
+    prediction, target : arrays of one shape
+
+    Returns
+    -------
+    loss : float
     """
     return float(np.mean(np.square(prediction - target), dtype=np.float64))
 
 
 def mse_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """dL/dprediction = 2 (prediction - target) / (number of elements)."""
+    """dL/dprediction = 2 (prediction - target) / (number of elements).
+
+    Parameters
+    ----------
+    prediction, target : arrays of one shape
+
+    Returns
+    -------
+    dprediction : array of that shape
+    """
     return (prediction - target) * prediction.dtype.type(2 / prediction.size)
 
 
@@ -167,10 +201,19 @@ def mse_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def pad_replicate(x: np.ndarray, p: int) -> np.ndarray:
-    """Repeat the outermost pixels `p` times on all four sides: (N, C, H + 2p, W + 2p).
+    """Repeat the outermost pixels `p` times on all four sides.
 
     The authors' test code does this before *every* layer (``imfilter(..., 'same', 'replicate')``),
     so that the output is as large as the input.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    p : int
+
+    Returns
+    -------
+    out : array (N, C, H + 2p, W + 2p)
     """
     return np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode="edge")
 
@@ -178,7 +221,14 @@ def pad_replicate(x: np.ndarray, p: int) -> np.ndarray:
 def pad_replicate_backward(dout: np.ndarray, p: int) -> np.ndarray:
     """dx: every copy of an edge pixel sends its gradient back to that pixel.
 
-    `dout` is (N, C, H + 2p, W + 2p), dx is (N, C, H, W).
+    Parameters
+    ----------
+    dout : array (N, C, H + 2p, W + 2p)
+    p : int
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
     """
     if p == 0:
         return dout.copy()

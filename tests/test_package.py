@@ -399,3 +399,18 @@ def test_what_to_install_is_said_as_it_can_be_typed():
     named = [re.fullmatch(clone, hint) for hint in hints]
     assert len(hints) > 10 and all(named), [h for h, n in zip(hints, named, strict=True) if not n]
     assert {n[1] for n in named} - {None} <= extras
+
+
+@pytest.mark.parametrize("module", ["reference", "data", "evaluate"])
+def test_docstrings_of_functions_have_their_parameters(module):
+    """All of them, by the names of the signature."""
+    module = importlib.import_module(f"pysrcnn.{module}")
+    for name in module.__all__:
+        function = getattr(module, name)
+        if inspect.isfunction(function):
+            text = inspect.getdoc(function)
+            sections = text.partition("Parameters\n----------\n")[2]
+            named = re.findall(r"^(\w+(?:, \w+)*) : ", sections, re.MULTILINE)
+            named = {word for line in named for word in line.split(", ")}
+            assert set(inspect.signature(function).parameters) <= named, name
+            assert "Returns\n-------" in text or "Yields\n------" in text, name

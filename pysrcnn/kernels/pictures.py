@@ -355,7 +355,7 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
 def forward(x, layers, padding):
     """See `reference.forward`. Middle layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
 
-    In float32 every pixel is within some 1e-6 of the direct sum, `direct.forward`.
+    In float32 every pixel is within about 1e-5 of the direct sum, `direct.forward`.
     """
     fast = any(winograd.pays(layers, k) for k in range(len(layers)))
     return _forward(x, layers, padding, winograd.OUTPUTS if fast else 1)
