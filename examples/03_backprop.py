@@ -138,8 +138,10 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # $p$:
 #
 # $$
-# \text{out} = W \cdot \text{cols} + b, \qquad
+# \begin{gathered}
+# \text{out} = W \cdot \text{cols} + b, \\
 # \text{out}_{op} = \sum_k W_{ok} \, \text{cols}_{kp} + b_o.
+# \end{gathered}
 # $$
 #
 # The bias $b_o$ is added at all places. Moving it by a little moves all of $\text{out}_{op}$ in
@@ -148,9 +150,11 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # $o$, with $W_{ok}$ as its factor:
 #
 # $$
-# db_o = \sum_p \text{dout}_{op}, \qquad
-# dW_{ok} = \sum_p \text{dout}_{op} \, \text{cols}_{kp}, \qquad
+# \begin{gathered}
+# db_o = \sum_p \text{dout}_{op}, \\
+# dW_{ok} = \sum_p \text{dout}_{op} \, \text{cols}_{kp}, \\
 # d\text{cols}_{kp} = \sum_o W_{ok} \, \text{dout}_{op}.
+# \end{gathered}
 # $$
 #
 # The last two are matrix products again:
@@ -314,8 +318,8 @@ for k, (parameters, derived) in enumerate(zip(layers, gradients, strict=True), 1
 
 # %% [markdown]
 # <details><summary>
-# <b>Question.</b> At the end of the loop, `dout` is computed for the input of layer 1 as well.
-# What could that be good for?
+# <b>Question.</b> At the end of the loop, <code>dout</code> is computed for the input of
+# layer 1 as well. What could that be good for?
 # </summary>
 #
 # For nothing in training, where the picture is not changed. (And as the picture is not the output
@@ -385,15 +389,18 @@ print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['centr
 #
 # The sum $\epsilon / h + h^2$ is least where both are about equal, near
 # $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$. There it is some
-# $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. Ours is somewhat better at its best, by luck. In larger
-# networks sums are longer, and rounded more often, so expect $10^{-9}$ of the gradient. A real
-# mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient itself.
-# And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64,
+# $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. Ours is better, and the plot shows why: on the right,
+# the errors lie far below the dashed line, so the factor before $h^2$, which is $L^{(3)} / 6$, is
+# small along our direction. The sum is then least at a larger $h$, and smaller.
+#
+# In larger networks sums are longer, and rounded more often, so expect $10^{-9}$ of the gradient.
+# A real mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient
+# itself. And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64,
 # whatever you train in.
 #
 # <details><summary>
 # <b>Question.</b> Move a single weight, and not all: how does the error of central differences
-# grow with $h$ then?
+# grow with <i>h</i> then?
 # </summary>
 #
 # It does not. Each layer is linear in its weights, and so the prediction is linear in a *single*
@@ -450,8 +457,8 @@ plt.show()
 # - It stays: a mistake in the derivation.
 #
 # <details><summary>
-# <b>Question.</b> At $x = 0$ exactly, the measured slope was 0.5, the derived one 0. Does it
-# matter?
+# <b>Question.</b> At <i>x</i> = 0 exactly, the measured slope was 0.5, the derived one 0.
+# Does it matter?
 # </summary>
 #
 # Hardly: any slope between 0 and 1 would do there, and a sum of products of real pixels is zero
@@ -461,7 +468,8 @@ plt.show()
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> Why is a `dout` of ones a poor choice for checking a convolution's backward?
+# <b>Question.</b> Why is a <code>dout</code> of ones a poor choice for checking a convolution's
+# backward?
 # </summary>
 #
 # It is the same flipped or transposed. A backward that mixes up rows and columns of `dout`, or

@@ -90,7 +90,10 @@ plt.show()
 # has
 #
 # $$
-# \arg\min_a \; \tfrac12 (a - v)^2 + t\, |a| \;=\; S(v, t) = \max(0, v - t) - \max(0, -v - t) ,
+# \begin{gathered}
+# \arg\min_a \; \tfrac12 (a - v)^2 + t\, |a| \;=\; S(v, t) , \\
+# S(v, t) = \max(0, v - t) - \max(0, -v - t) ,
+# \end{gathered}
 # $$
 #
 # the *soft threshold*: nearer to zero by $t$, and zero if that is nearer than $t$. In turns they
@@ -240,7 +243,10 @@ plt.show()
 # **Sparse codes.** A step of ISTA, $a \leftarrow S(a + D_l^T (y - D_l a)/L,\; \lambda/L)$, is
 #
 # $$
-# a \leftarrow S\bigl(W_1 * Y + W_2 * a,\; \lambda/L\bigr), \qquad W_2 = 1 - D_l^T D_l / L ,
+# \begin{gathered}
+# a \leftarrow S\bigl(W_1 * Y + W_2 * a,\; \lambda/L\bigr), \\
+# W_2 = 1 - D_l^T D_l / L ,
+# \end{gathered}
 # $$
 #
 # with $Y$ the blurred picture. It takes from each pixel all its codes and gives all of them anew:
