@@ -59,9 +59,27 @@ def show(rows, names=None, titles=(), width=7, **style):
 filters = network.parameters["W1"][:, 0]  # (64, 9, 9)
 show(list(filters.reshape(4, 16, 9, 9)))
 
+# %%
+first, sums = filters[0], filters.sum((1, 2))
+beside = np.delete(first.ravel(), 40)  # all but the middle
+print(f"first filter: {first[4, 4]:.2f} in the middle, others from {beside.min():.2f} to ", end="")
+print(f"{beside.max():.2f}, sum {sums[0]:.3f}")
+print(f"the other 63: sums of {np.abs(sums[1:]).max():.0e} at most")
+(low, _), (w, b) = pictures["cat"], network.layers[0]
+its_map = reference.conv2d(reference.pad_replicate(low[None], 4), w[:1], b[:1])
+change = 255 * (its_map[0, 0] - low[0])
+print(f"first map, less the input: {change.mean():+.1f} levels on average ", end="")
+print(f"(bias: {255 * b[0]:+.1f}), deviation {change.std():.1f}")
+
 # %% [markdown]
-# The first filter is a dot: it hands the picture on, unchanged. Training began with that, and
-# kept it. The other 63 look noisy. But are they noisy where it counts?
+# The first filter *carries the picture*. Training began with a 1 in its middle and zeros around
+# it, which hands the picture on unchanged. While it learned, the sum of each filter's weights was
+# held where it had been (the kept means of walkthrough 5): at 1 for this filter, at 0 for all
+# others. How that 1 is spread over the weights was free to change, and it did change: the dot has
+# a surround now. Its map is still the picture, but at another level, because of the bias, and a
+# little different in its details.
+#
+# The other 63 look noisy. But are they noisy where it counts?
 #
 # ## What the picture sees of a filter
 #
@@ -124,10 +142,10 @@ print(f"more directed than 95 % of noise: {outside:.0%} of the filters")
 # %% [markdown]
 # *Edges*, bright on one side and dark on the other, answer where brightness changes: derivatives
 # of first order. *Lines* and stripes are derivatives of second order in one direction, or
-# detectors of a texture where they have several stripes. *Dots* with a ring of the other sign,
-# the first and the last of the third row, are like the Laplacian, second order in all directions:
-# they answer to what sticks out. The paper's Figure 5 names the same kinds. Nobody asked for
-# derivatives; they are what tells where a blurred picture was sharp.
+# detectors of a texture where they have several stripes. *Dots* with a ring of the other sign are
+# like the Laplacian, second order in all directions: they answer to what sticks out. The paper's
+# Figure 5 names the same kinds. Nobody asked for derivatives; they are what tells where a blurred
+# picture was sharp.
 #
 # ## What the layers make of a picture
 
@@ -159,21 +177,21 @@ for k, maps in enumerate((first, second), 1):
 # sees one pixel of all 64 maps, combines them: its maps are sparser, and more particular.
 #
 # The last layer adds up 32 pictures, one from each map. So we can take its sum apart: what comes
-# from the map that hands the picture on, and what from all the others?
+# from the first map, which carries the picture, and what from all the others?
 
 # %%
 w, b = network.layers[-1]
 padded = reference.pad_replicate(second[None], 2)
-handed_on = reference.conv2d(padded[:, :1], w[:, :1], b)[0, 0]
+carried = reference.conv2d(padded[:, :1], w[:, :1], b)[0, 0]
 added = reference.conv2d(padded[:, 1:], w[:, 1:], 0 * b)[0, 0]
 print(f"largest difference of their sum to the network: "
-      f"{np.abs(handed_on + added - network.forward(low[None])[0, 0]).max():.0e}")  # fmt: skip
+      f"{np.abs(carried + added - network.forward(low[None])[0, 0]).max():.0e}")  # fmt: skip
 grey = {"vmin": -0.1, "vmax": 0.1}
-titles = "handed on, less the input", "added", "missing"
-show([[x[eye] for x in (handed_on - low[0], added, high[0] - low[0])]], None, titles, 5.2, **grey)
+titles = "first map, less the input", "the others", "missing"
+show([[x[eye] for x in (carried - low[0], added, high[0] - low[0])]], None, titles, 5.2, **grey)
 
 # %% [markdown]
-# Left, what the first map changes in the picture that it hands on: a little sharpening. Middle,
+# Left, what the first map changes in the picture that it carries: a little sharpening. Middle,
 # what the 31 others add: thin lines along the edges. Right, what is missing in truth. The lines
 # are there, fainter than they should be. Of the hairs there is almost nothing.
 #
@@ -200,7 +218,7 @@ def cost(filter_number, instead):
 
 off = np.array([cost(k, 0) for k in range(64)])
 still = np.array([cost(k, means[k]) for k in range(64)])
-print(f"without the filter that hands the picture on: {off[0]:.1f} dB lost")
+print(f"without the filter that carries the picture: {off[0]:.1f} dB lost")
 order = np.argsort(-off[1:]) + 1
 fig, ax = plt.subplots(figsize=(8, 3))
 ax.bar(np.arange(63), off[order], label="zero")
@@ -217,7 +235,7 @@ for many in (20, 63):
     print(f"the last {many} at once: {lost:.2f} dB lost (with their means)")
 
 # %% [markdown]
-# One filter carries the picture. Of the others, a dozen cost a tenth of a dB or more, most of them
+# One filter carries the picture. Of the others, some cost a tenth of a dB or more, most of them
 # some hundredths: what is known is spread over many, and nearly each can be spared. All at once
 # they cannot.
 #
