@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5. Train a small SRCNN on a few pictures, and watch the filters appear
 #
-# Two photographs to learn from, a third to be tested on, less than half a minute of training. The
+# Two photographs to learn from, a third to be tested on, and a training of seconds, not hours. The
 # last walkthrough drove a network to learn one patch by heart; this one has to learn something
 # that holds for pictures it has never seen. Its filters begin as noise, and what they become
 # nobody tells them.
@@ -199,11 +199,13 @@ for note in notes:
     frames.append(grey // 16 * 17)  # sixteen greys, for a small file
 plt.close(figure)
 durations = [120] * (len(frames) - 1) + [2500]  # milliseconds
-imageio.imwrite(here / "pictures" / "filters.gif", frames, duration=durations, loop=0)
-print(len(frames), "frames of", frames[0].shape)
+imageio.imwrite(here / "filters.gif", frames, duration=durations, loop=0)
+print(len(frames), "frames of", frames[0].shape, "in filters.gif")
 
 # %% [markdown]
 # ![The filters of layer 1 while they are learned](pictures/filters.gif)
+#
+# (This one was made when the notebook was rendered. Yours is in `filters.gif`, beside the script.)
 #
 # <details><summary>
 # <b>Question.</b> Why do filters become smooth at all? Nothing in the loss asks for

@@ -52,6 +52,8 @@ def render(script: Path) -> None:
     began, book = time.perf_counter(), notebook(script)
     here = {"metadata": {"path": str(HERE)}}
     NotebookClient(book, timeout=600, resources=here, coalesce_streams=True).execute()
+    for made in HERE.glob("*.gif"):  # a plain run leaves the picture that the notebook shows alone
+        made.replace(HERE / "pictures" / made.name)
     for cell in book.cells:
         cell.metadata.pop("execution", None)  # when it was run
     with written_whole(script.with_suffix(".ipynb")) as temporary:
