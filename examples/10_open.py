@@ -133,18 +133,17 @@ def alike(k, many=20):
 lively = cat + np.flatnonzero(detail[cat:].std((1, 2)) > 0.04)  # where much is missing
 place = lively[1043]
 others = alike(place)
-titles = ["here", "alike, 1", "2", "3", "mean of 20", "network"]
+titles = ["here", "alike, 1", "2", "3", "mean of 20", "here, network"]
 figure, axes = plt.subplots(2, 6, figsize=(7, 2.6))
 mean_of_20 = pattern[others].mean(0), detail[others].mean(0)
-inputs = [pattern[k] for k in (place, *others[:3])] + [mean_of_20[0]]
+inputs = [pattern[k] for k in (place, *others[:3])] + [mean_of_20[0], pattern[place]]
 details = [detail[k] for k in (place, *others[:3])] + [mean_of_20[1], learned[place - cat]]
 for row, pictures, name in zip(axes, (inputs, details), ("input", "missing"), strict=True):
     row[0].set_ylabel(name)
-    for ax, picture in zip(row, pictures, strict=False):
+    for ax, picture in zip(row, pictures, strict=True):
         ax.imshow(picture, vmin=-0.15, vmax=0.15)
-    for ax in row:
         ax.set(xticks=[], yticks=[], frame_on=False)
-for ax, title in zip([*axes[0, :5], axes[1, 5]], titles, strict=True):
+for ax, title in zip(axes[0], titles, strict=True):
     ax.set_title(title)
 plt.show()
 
