@@ -431,7 +431,8 @@ print(f"{total} weights, as in the paper; so many multiplications for each pixel
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> In layer 1, $B_1$ is added before the `max`. What does a negative bias do?
+# <b>Question.</b> In layer 1, <i>B</i><sub>1</sub> is added before the <code>max</code>. What
+# does a negative bias do?
 # </summary>
 #
 # It is a threshold: the filter's pattern has to be there more strongly than that, or nothing is

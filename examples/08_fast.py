@@ -93,18 +93,17 @@ def only_arithmetic():
 
 
 # %%
-share = {}  # name: part of the limit
+share, taken = {}, {}  # name: part of the limit; seconds
 
 
 def report(name, run, products=multiplications, wanted=wanted):
-    """Check what it computes, time it in turns with the limit, and print."""
+    """Time it in turns with the limit; print that, and how far it is from the reference at most."""
     error = np.abs(run() - wanted).max()
     times = race({name: run, "limit": only_arithmetic})
     speed = products / times[name]
-    share[name] = speed / (rounds * scratch.size / times["limit"])
-    print(f"{name:<24} {2e-9 * speed:9.4f} GFLOP/s, {share[name]:8.3%} of the limit, ", end="")
-    print(f"largest difference {error:.0e}")
-    return times[name]
+    share[name], taken[name] = speed / (rounds * scratch.size / times["limit"]), times[name]
+    print(f"{name:<24}{2e-9 * speed:9.4f} GFLOP/s,{share[name]:8.3%} of the limit, ", end="")
+    print(f"error {error:.0e}")
 
 
 # %% [markdown]
@@ -130,9 +129,10 @@ def six_loops(x, w, bias, rows, columns):
     return out
 
 
-seconds = report("loops in Python", lambda: six_loops(x, w, bias, 1, 8),
-                 filters * size**2 * 8, wanted[:, :1, :8])  # fmt: skip
-print(f"all {height} x {width} pixels would take {seconds * height * width / 8:.0f} s")
+report("loops in Python", lambda: six_loops(x, w, bias, 1, 8),
+       filters * size**2 * 8, wanted[:, :1, :8])  # fmt: skip
+all_pixels = taken["loops in Python"] * height * width / 8
+print(f"all {height} x {width} pixels would take {all_pixels:.0f} s")
 
 # %% [markdown]
 # For each product the interpreter looks up what `*` and `[...]` mean for these types, makes
@@ -347,8 +347,12 @@ plt.show()
 
 # %% [markdown]
 # A larger tile fetches less for each multiply-add, and has more sums that do not wait for one
-# another. Until there are more than registers: then sums are put aside into memory and fetched
-# back in every step, which is what the tile was to avoid.
+# another. That helps until the fetches keep up with the arithmetic. From there on all tiles are
+# near the limit, and which of them is ahead by a few per cent depends on the processor, and on
+# chance. The package takes the largest one whose sums, pixels and weight fit into the registers:
+# it fetches least, so it has most in reserve where numbers come from further away than here. A
+# tile with more sums than registers has to put them aside into memory and fetch them back in
+# every step, which is what the tile was to avoid.
 #
 # Now the package's own loop over tiles, which also adds the biases, and all steps side by side:
 
@@ -386,7 +390,8 @@ plt.show()
 #
 # <details><summary>
 # <b>Question.</b> The matrix product knows all of this too: it has a register tile
-# inside. Why is `reference.conv2d` still behind?
+# inside. Why is <code>reference.conv2d</code> still
+# behind?
 # </summary>
 #
 # A library's product is made for any two matrices. As a rule it first copies both into an order
@@ -458,7 +463,7 @@ products = sum(weights.size for weights, _ in layers) * x.size
 for name, run in ways.items():
     error = np.abs(results[name] - results["NumPy, layer by layer"]).max()
     print(f"{name:<22} {products / times[name] / limit:6.1%} of the limit, ", end="")
-    print(f"at most {peak(run) / 2**20:6.2f} MiB, largest difference {error:.0e}")
+    print(f"at most {peak(run) / 2**20:6.2f} MiB, difference {error:.0e}")
 
 # %% [markdown]
 # The rows give the same picture with a small part of the memory. (In NumPy that need not be
@@ -551,7 +556,8 @@ print(f"largest difference: {255 * np.abs(direct - fast).max():.5f} of 255 level
 
 # %% [markdown]
 # ("Of the limit" counts the products of the direct sum in both lines: what has been done, not
-# how. So it may exceed 100%.)
+# how. So it may exceed 100%. How much of what is saved in products is saved in time depends on
+# the processor: additions and fetches of the transforms are not counted, and take theirs.)
 #
 # The last step is to use all cores. The package cuts a picture into bands of rows and strips of
 # columns that share nothing, so each core takes the next one when it is done with its last. What

@@ -1,6 +1,7 @@
 """The walkthroughs in examples: their notebooks are theirs, and show what running them showed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,23 @@ def test_notebooks_have_been_run(script):
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert any("<details>" in "".join(cell["source"]) for cell in cells)
+    for output in outputs:  # no bare number of a last expression, no line wider than a page
+        text = "".join(output.get("data", {}).get("text/plain", "<Figure"))
+        assert text.startswith("<Figure"), text
+        for line in "".join(output.get("text", "")).splitlines():
+            assert len(line) <= 82, line
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_questions_are_html(script):
+    """Markdown is not read between tags: a dollar or a backtick would be shown as it is."""
+    text = script.read_text(encoding="utf-8")
+    for question in re.findall(r"<summary>(.*?)</summary>", text, re.DOTALL):
+        assert not re.search(r"[$`*]", question), question
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_running_one_leaves_the_pictures_alone(script):
+    """They are in the repository, and differ from machine to machine."""
+    text = script.read_text(encoding="utf-8")
+    assert not re.search(r"(write|save)\w*\(\s*here / \"pictures\"", text)
