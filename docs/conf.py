@@ -9,12 +9,14 @@ equations is copied beside the pages.
 import base64
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 from pysrcnn import __version__
 
 HERE = Path(__file__).parent
-EXAMPLES = HERE.parent / "examples"
+ROOT = HERE.parent
+EXAMPLES = ROOT / "examples"
 
 project = "pysrcnn"
 version = release = __version__
@@ -72,12 +74,34 @@ def copy_examples(app) -> None:
     target = HERE / "walkthroughs"
     shutil.rmtree(target, ignore_errors=True)
     (target / "pictures").mkdir(parents=True)
+    with zipfile.ZipFile(target / "walkthroughs.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
+        for path in to_run():
+            bundle.write(path, Path("pysrcnn") / path.relative_to(ROOT))
     for notebook in sorted(EXAMPLES.glob("[0-9][0-9]_*.ipynb")):
-        shutil.copy(notebook, target)
+        (target / notebook.name).write_text(with_downloads(notebook), encoding="utf-8")
     for picture in sorted((EXAMPLES / "pictures").iterdir()):
         shutil.copy(picture, target / "pictures")
-    cards = [card(notebook, target) for notebook in sorted(target.glob("*.ipynb"))]
+    cards = [card(notebook, target) for notebook in sorted(EXAMPLES.glob("*.ipynb"))]
     (target / "cards.txt").write_text("\n".join(cards), encoding="utf-8")
+
+
+def to_run() -> list[Path]:
+    """Files that walkthroughs need to run, besides the package: data of two are in benchmarks."""
+    files = [*EXAMPLES.glob("[0-9w]*.*"), *(EXAMPLES / "pictures").iterdir()]
+    return sorted([*files, *(ROOT / "benchmarks" / "results" / "paper").rglob("*.*")])
+
+
+def with_downloads(notebook: Path) -> str:
+    """The notebook, with a line below the title that leads to it and to its script."""
+    book = json.loads(notebook.read_text(encoding="utf-8"))
+    title, *text = book["cells"][0]["source"]
+    line = (
+        f"Download: {{download}}`script <../../examples/{notebook.stem}.py>`, "
+        f"{{download}}`notebook <../../examples/{notebook.name}>`, or "
+        "{download}`all ten with what they need to run <walkthroughs.zip>`.\n"
+    )
+    book["cells"][0]["source"] = [title, "\n", line, *text]
+    return json.dumps(book)
 
 
 def card(notebook: Path, folder: Path) -> str:
