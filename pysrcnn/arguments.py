@@ -51,53 +51,51 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", metavar="OUT",
-        help="the file to write; with several pictures, a folder; - for standard output (default: "
+        help="file to write; with several pictures, a folder; - for standard output (default: "
         "IN_x3.png beside IN)",
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_factor,
         help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
-        f"weights in a file); 2, 3 and 4 have weights of their own, others go through these and an "
-        f"exact resize",
+        f"weights in a file); 2, 3 and 4 have weights of their own, other factors use these and "
+        f"then an exact resize",
     )  # fmt: skip
-    command.add_argument(
-        "--width", type=_pixels, metavar="W", help="of the result in pixels, instead of a factor"
-    )
+    command.add_argument("--width", type=_pixels, metavar="W", help="width of the result in pixels")
     command.add_argument(
         "--height", type=_pixels, metavar="H",
-        help="likewise; with only one of the two, the aspect ratio is kept",
+        help="height of the result in pixels; width or height alone keeps the aspect ratio",
     )  # fmt: skip
     _add_model(command)
     command.add_argument(
-        "-r", "--recursive", action="store_true", help="of folders, also the folders in them"
+        "-r", "--recursive", action="store_true", help="also take the folders inside folders"
     )
     command.add_argument(
-        "--suffix", metavar="TEXT", help="after the name of a result (default: _x3, by the factor)"
+        "--suffix", metavar="TEXT", help="added to the names of results (default: the factor: _x3)"
     )
     command.add_argument(
         "--format", choices=sorted(s[1:] for s in SUFFIXES),
-        help="of results (default: png; of animations, their own)",
+        help="format of the results (default: png; for animations, that of the input)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(
-        "--skip", action="store_true", help="leave out pictures whose results are there already"
+        "--skip", action="store_true", help="leave out pictures whose results already exist"
     )
     existing.add_argument(
         "--overwrite", action="store_true",
-        help="replace results that are there already (the default; pictures that are given are "
-        "never overwritten)",
+        help="replace results that already exist (the default; input pictures are never "
+        "overwritten)",
     )  # fmt: skip
     command.add_argument(
         "--compare", action="store_true",
-        help="also write a web page beside each result that compares it with bicubic interpolation",
+        help="also write a web page beside each result, to compare it with bicubic interpolation",
     )  # fmt: skip
     command.add_argument(
         "--cluster", metavar="ADDRESS",
-        help="of a Dask scheduler, tcp://HOST:8786: its workers enlarge the files, which they see "
-        "under the same names",
+        help="address of a Dask scheduler, protocol and port included, whose workers enlarge the "
+        "files; they must see them under the same names",
     )  # fmt: skip
 
-    command = commands.add_parser("evaluate", help="PSNR and SSIM over a folder of pictures")
+    command = commands.add_parser("evaluate", help="measure PSNR and SSIM on a folder of pictures")
     command.set_defaults(command="evaluate")
     _add_threads(command)
     command.add_argument(
@@ -105,113 +103,135 @@ def parser() -> argparse.ArgumentParser:
         help="original pictures; those that cannot be used are named and left out",
     )  # fmt: skip
     command.add_argument(
-        "-r", "--recursive", action="store_true", help="also those in folders below"
+        "-r", "--recursive", action="store_true", help="also take pictures in subfolders"
     )
     _add_scale(command)
     _add_model(command)
-    command.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the table to this file"
+    )
 
     command = commands.add_parser(
         "train", help="train a network on a folder of pictures",
         description="Train a network on a folder of pictures. Learning rates and all else that is "
-        "not given come from the recipe.",
+        "not given comes from the recipe.",
     )  # fmt: skip
     command.set_defaults(command="train")
     _add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="training pictures, also those in folders below",
+        help="folders of training pictures, subfolders included",
     )  # fmt: skip
     command.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
-        help="pictures to leave out, by name (302003.jpg, *.gif, BSDS200/30*); may be given again",
+        help="pictures to leave out, by name or pattern (302003.jpg, *.gif, BSDS200/30*); may be "
+        "given more than once",
     )  # fmt: skip
     _add_scale(command, required=True)
     command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="to write"
+        "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
     )
-    command.add_argument("--recipe", choices=RECIPES, default="modern", help="(default: modern)")
-    command.add_argument("--network", type=_sizes, metavar="9-1-5", help="filter sizes")
-    command.add_argument("--filters", type=_sizes, metavar="64-32", help="numbers of filters")
-    command.add_argument("--channels", type=int, choices=(1, 3), help="1: luminance, 3: RGB")
-    command.add_argument("--steps", type=int, help="how many, a batch each")
-    command.add_argument("--batch", type=int, help="sub-images a step")
+    command.add_argument(
+        "--recipe", choices=RECIPES, default="modern",
+        help="sets whatever is not given (default: modern)",
+    )  # fmt: skip
+    command.add_argument(
+        "--network", type=_sizes, metavar="9-1-5", help="filter sizes, one per layer"
+    )
+    command.add_argument(
+        "--filters", type=_sizes, metavar="64-32", help="filters in each layer but the last"
+    )
+    command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
+    command.add_argument("--steps", type=int, help="number of steps, one batch each")
+    command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument("--size", type=int, help="side of the sub-images in pixels")
     command.add_argument(
-        "--stride", type=int, help="from one sub-image to the next; 0: at random, turned, flipped"
-    )
+        "--stride", type=int,
+        help="pixels from one sub-image to the next; 0: at random places, turned and flipped",
+    )  # fmt: skip
     command.add_argument(
         "--optimizer", choices=RATES,
-        help="sgd: with momentum 0.9; another than the recipe's brings learning rates that suit it",
+        help="optimizer; sgd has momentum 0.9; one that is not the recipe's brings its own "
+        "learning rates",
     )  # fmt: skip
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
-        help="of all layers but the last; the last layer and the biases keep their ratio to it",
+        help="learning rate of all layers but the last; those of the last layer and of the biases "
+        "keep their ratio to it",
     )  # fmt: skip
-    command.add_argument("--seed", type=int, help="of first weights and of samples")
     command.add_argument(
-        "--start", type=Path, metavar="WEIGHTS", help="weights to start from, of any scale"
+        "--seed", type=int, help="random seed for the first weights and the samples"
+    )
+    command.add_argument(
+        "--start", type=Path, metavar="WEIGHTS", help="weights to start from, for any scale"
     )
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
-        help="pictures to watch PSNR on, and not to train on (default: every 20th training "
-        "picture, at most 20)",
+        help="pictures to measure PSNR on while training, not trained on (default: every 20th "
+        "training picture, at most 20)",
     )  # fmt: skip
     command.add_argument(
         "--stream", action="store_true",
-        help=f"read pictures while training, not all at the start (the default for more than "
-        f"{IN_MEMORY})",
+        help=f"read pictures while training instead of all at the start (the default for more than "
+        f"{IN_MEMORY} pictures)",
     )  # fmt: skip
     command.add_argument(
         "--every", type=int, default=2000, metavar="STEPS",
-        help="how often to validate, log (OUT with .log) and write a checkpoint (default: 2000)",
+        help="steps between validations; each is logged, in WEIGHTS.log, and writes a checkpoint "
+        "(default: 2000)",
     )  # fmt: skip
     command.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint, OUT with .checkpoint"
+        "--resume", action="store_true", help="go on from the last checkpoint, WEIGHTS.checkpoint"
     )
     command.add_argument(
         "--score", type=Path, metavar="FOLDER",
-        help="evaluate on these pictures at the end and put the averages into the card",
+        help="evaluate on these pictures at the end, and write the averages into the weights' card",
     )  # fmt: skip
 
     command = commands.add_parser(
-        "show", help="a plot of filters, feature maps, convergence, or before and after"
+        "show", help="plot filters, feature maps, convergence, or before and after"
     )
     command.set_defaults(command="show")
     _add_threads(command)
-    command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="to plot")
+    command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="what to plot")
     command.add_argument(
         "files", nargs="*", type=Path, metavar="FILE",
-        help="maps, crops: a picture; curve: logs of training",
+        help="for maps and crops, a picture; for curve, logs of training",
     )  # fmt: skip
     command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="PLOT", help=".png, .svg or .pdf"
-    )
+        "-o", "--output", type=Path, required=True, metavar="PLOT",
+        help="file to write: .png, .svg or .pdf",
+    )  # fmt: skip
     _add_scale(command)
     _add_model(command)
-    command.add_argument("--layer", type=int, default=1, help="of maps (default: 1)")
+    command.add_argument(
+        "--layer", type=int, default=1, help="which layer's maps to show (default: 1)"
+    )
     command.add_argument(
         "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
-        help="of crops, in pixels (default: the middle)",
+        help="which part to crop, in pixels (default: the middle)",
     )  # fmt: skip
 
-    command = commands.add_parser("convert", help="weights from one kind of file to another")
+    command = commands.add_parser(
+        "convert", help="convert weights from one kind of file to another"
+    )
     command.set_defaults(command="convert")
     command.add_argument(
         "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
     )
     command.add_argument(
-        "output", type=Path, metavar="OUT", help=f"the file to write: {' '.join(WRITABLE)}"
+        "output", type=Path, metavar="OUT", help=f"file to write: {' '.join(WRITABLE)}"
     )
     command.add_argument(
         "-s", "--scale", type=_whole_factor, metavar="{2,3,4}",
-        help="of weights that do not say it themselves",
+        help="factor the weights are for, if their file does not say",
     )  # fmt: skip
 
     command = commands.add_parser(
-        "gradcheck", help="your gradients, compared with the reference; what is wrong with them",
+        "gradcheck", help="compare your gradients with the reference, and say what is wrong",
         description="Compare gradients that another program computed with those of the reference, "
-        "and name the mistake. --write writes what to compute them from, and the answers.",
+        "and name the mistake. --write writes a batch and weights to compute them from, and the "
+        "answers.",
     )  # fmt: skip
     command.set_defaults(command="gradcheck")
     command.add_argument(
@@ -219,29 +239,37 @@ def parser() -> argparse.ArgumentParser:
         help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
         "them",
     )  # fmt: skip
-    command.add_argument("--network", default="9-1-5", metavar="9-1-5", help="filter sizes")
     command.add_argument(
-        "--layout", choices=LAYOUTS, default="NCHW", help="axes of batches (default: NCHW)"
+        "--network", default="9-1-5", metavar="9-1-5", help="filter sizes (default: 9-1-5)"
     )
     command.add_argument(
-        "--weights", choices=WEIGHTS, help="axes of weights (default: OIHW; with NHWC, HWIO)"
+        "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
     )
-    command.add_argument("--seed", type=int, default=0, help="of all numbers (default: 0)")
+    command.add_argument(
+        "--weights", choices=WEIGHTS,
+        help="order of axes in weights (default: OIHW; HWIO with --layout NHWC)",
+    )  # fmt: skip
+    command.add_argument(
+        "--seed", type=int, default=0, help="random seed for all numbers (default: 0)"
+    )
     command.add_argument(
         "--tolerance", type=float, metavar="ERROR",
-        help="that is allowed, relative to the largest value of an array (default: rounding)",
+        help="largest error that passes, relative to the largest value of an array (default: what "
+        "rounding explains)",
     )  # fmt: skip
     command.add_argument(
         "--write", type=Path, metavar="CASE.npz",
-        help="write the batch, the weights, and all that should come out",
+        help="write the batch, the weights, and everything that should come out",
     )  # fmt: skip
 
     command = commands.add_parser(
-        "warmup", help="compile everything now, so that no later run has to"
+        "warmup", help="compile everything now, so that later runs need not"
     )
     command.set_defaults(command="warmup")
 
-    command = commands.add_parser("info", help="versions, processor, threads, shipped weights")
+    command = commands.add_parser(
+        "info", help="show versions, processor, threads and shipped weights"
+    )
     command.set_defaults(command="info")
     return top
 
@@ -257,7 +285,7 @@ def _add_scale(command: argparse.ArgumentParser, required: bool = False) -> None
 def _add_threads(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--threads", type=int, metavar="N",
-        help=f"threads to compute with (default: {numba.config.NUMBA_NUM_THREADS}, all)",
+        help=f"number of threads (default: all, here {numba.config.NUMBA_NUM_THREADS})",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -39,6 +40,16 @@ def test_commands_have_these_options(words):
     for sign in ("<", ">"):
         words = words[: words.index(sign)] if sign in words else words
     parser().parse_args(words)  # exits if it does not know one
+
+
+def test_help_texts_are_phrases_of_their_own():
+    """Not "of ...", which only goes on from the name; nor an address that becomes a dead link."""
+    (commands,) = (action for action in parser()._actions if action.choices)
+    for name, command in commands.choices.items():
+        for action in command._actions:
+            assert action.help, f"{name} {action.dest}"
+            assert not re.match(r"of |to |that |likewise|\(", action.help), f"{name} {action.help}"
+            assert "://" not in action.help, f"{name} {action.help}"
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):
@@ -103,12 +114,13 @@ def test_links_of_the_site_lead_somewhere(site):
 
 
 @pytest.mark.slow
-def test_from_each_equation_to_its_code_in_two_clicks(site):
+@pytest.mark.parametrize("start, tag", [("equations.html", "tr"), ("index.html", "li")])
+def test_from_each_equation_to_its_code_in_two_clicks(site, start, tag):
     """From the row of an equation to a function's description, and from there to its lines."""
-    text = (site / "equations.html").read_text(encoding="utf-8")
-    rows = re.findall(r"<tr.*?</tr>", text, re.DOTALL)
+    text = (site / start).read_text(encoding="utf-8")
+    rows = re.findall(rf"<{tag}>.*?</{tag}>|<{tag} .*?</{tag}>", text, re.DOTALL)
     for place in [f"equation-eq-{k}" for k in range(1, 6)] + ["sparse-coding"]:
-        (row,) = (row for row in rows if f'href="#{place}"' in row)
+        (row,) = (row for row in rows if re.search(rf'href="(equations.html)?#{place}"', row))
         functions = re.findall(r'href="(api/\w+\.html)#(pysrcnn\.\w+\.(\w+))"', row)
         assert functions, place
         for page, name, function in functions:
@@ -119,6 +131,22 @@ def test_from_each_equation_to_its_code_in_two_clicks(site):
             code = re.sub(r"<[^>]+>|\[docs\]", "", lines).split("\n")
             first = next(line for line in code if line.strip() and line[0] != "@")
             assert re.match(rf"(def|class) {function}\b", first), name
+
+
+@pytest.mark.slow
+def test_each_walkthrough_can_be_downloaded(site):
+    """As it is in examples; and all with what they read, so that they run."""
+    for page in (site / "walkthroughs").glob("*.html"):
+        links = [page.parent / link for link in _Page(page).links if "_downloads/" in link]
+        for kind in (".py", ".ipynb"):
+            (link,) = (link for link in links if link.suffix == kind)
+            original = ROOT / "examples" / (page.stem + kind)
+            assert link.read_bytes() == original.read_bytes()
+        (link,) = (link for link in links if link.suffix == ".zip")
+        names = set(zipfile.ZipFile(link).namelist())
+        assert f"pysrcnn/examples/{page.stem}.py" in names
+        assert "pysrcnn/examples/pictures/cat.png" in names
+        assert "pysrcnn/benchmarks/results/paper/depth/9-1-5.log" in names
 
 
 @pytest.mark.slow
