@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["check_batch", "check_padding", "check_picture", "check_range"]
+__all__ = ["check_batch", "check_padding", "check_picture", "check_range", "is_beyond"]
 
 
 def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray:
@@ -56,10 +56,14 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
     foreign = held and held.startswith(("int", "uint32", "uint64"))  # of which white is unknown
     if foreign or picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+        advice = (
+            "save it with 8 or 16 bits a channel, of 0 and more"
+            if held
+            else "convert it, say by picture.astype(numpy.uint8) if its values are 0 to 255"
+        )
         raise TypeError(
-            f"{name} holds {held or picture.dtype}, wanted uint8, uint16, "
-            f"float32 or float64: convert it, say by picture.astype(numpy.uint8) if "
-            f"its values are 0 to 255"
+            f"{name} holds {held or picture.dtype}, wanted uint8, uint16, float32 or float64: "
+            f"{advice}"
         )
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in (2, 3, 4)):
         raise ValueError(
@@ -90,3 +94,9 @@ def check_range(picture: np.ndarray, name: str = "the picture") -> None:
             f"{name}'s values go from {picture.min():.4g} to {picture.max():.4g}: a floating point "
             f"picture is in 0..1, so divide it by its white level first"
         )
+
+
+def is_beyond(picture: np.ndarray) -> bool:
+    """Whether floating point goes beyond 0..1 by more than rounding, which the result does not."""
+    slack = 2**-17  # half a level of 16 bits
+    return picture.dtype.kind == "f" and not -slack <= picture.min() <= picture.max() <= 1 + slack

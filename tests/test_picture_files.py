@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
@@ -488,10 +489,7 @@ def test_16_bits_a_channel_of_png(tmp_path, colour):
         assert same(again.frames[0], pixels if not lost else pixels[..., [0, 0, 0, 1]])
         assert again.icc_profile == SRGB and b"Maker" in again.exif
     else:
-        assert file.notes == [
-            'its 16 bits a channel are read as 8: to keep them, pip install ".[deep]" in the clone '
-            "of pysrcnn"
-        ]
+        assert file.notes == [f"its 16 bits a channel are read as 8: to keep them, {deep.INSTALL}"]
         assert file.frames[0].dtype == np.uint8
         got = file.frames[0][..., [0, -1]].astype(int)
         assert np.abs(got - pixels[..., [0, -1]] / 257).max() <= 1
@@ -565,8 +563,9 @@ def test_what_is_beside_floating_point_is_read(dtype, shape, unit, per_inch):
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("dtype", ["int16", "int32", "uint32", "float16"])
-def test_what_a_tiff_file_holds_is_named(tmp_path, dtype, order):
+def test_what_a_tiff_file_holds_is_named(tmp_path, monkeypatch, dtype, order):
     tifffile = pytest.importorskip("tifffile")
+    monkeypatch.setattr(deep, "available", lambda kind: False)
     pixels = np.linspace(-90, 90000, 63).reshape(7, 9)
     pixels = pixels / 90000 if dtype == "float16" else pixels.astype(np.int64)
     path = tmp_path / "a.tif"
@@ -581,7 +580,8 @@ def test_integers_whose_white_is_unknown_are_not_taken_for_others(tmp_path, dtyp
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "a.tif", np.arange(63).reshape(7, 9).astype(dtype))
     for reader in (read_picture_file, read_picture):
-        with pytest.raises(TypeError, match=f"a.tif holds {dtype}, wanted uint8"):
+        words = f"a.tif holds {dtype}, wanted uint8, .*: save it with 8 or 16 bits a channel"
+        with pytest.raises(TypeError, match=words):
             reader(tmp_path / "a.tif")
 
 
@@ -614,7 +614,7 @@ def test_opencv_is_kept_quiet(capfd):
 
 
 def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(deep, "available", lambda kind: False)
+    without_the_extra(monkeypatch)
     file = read(png(DEEP[..., :3].reshape(7, -1), 16, 2))
     assert "are read as 8" in file.notes[0] and '".[deep]"' in file.notes[0]
     assert file.frames[0].dtype == np.uint8
@@ -622,6 +622,224 @@ def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
     assert lost == ["depth: uint16 became uint8"]
     again = read_picture_file(tmp_path / "a.png").frames[0]
     assert np.abs(again - DEEP / 257).max() <= 0.51
+
+
+def without_the_extra(monkeypatch):
+    for library in ("cv2", "tifffile", "imagecodecs"):
+        monkeypatch.setitem(sys.modules, library, None)
+
+
+def test_a_transparent_colour_of_16_bits_is_not_looked_for_in_8(monkeypatch):
+    without_the_extra(monkeypatch)
+    pixels = DEEP[..., :3]
+    key = chunk(b"tRNS", struct.pack(">3H", *pixels[2, 3]))
+    file = read(png(pixels.reshape(7, -1), 16, 2, key))
+    assert file.frames[0].shape == (7, 9, 3)
+    assert file.notes == [
+        "its 16 bits a channel are read as 8 without their transparent colour: to keep them, "
+        'pip install ".[deep]" in the clone of pysrcnn'
+    ]
+
+
+def test_a_library_is_there_while_another_thread_imports_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", types.ModuleType("cv2"))  # whose __spec__ is None yet
+    assert deep.available("png")
+
+
+# ------------------------------------------------------------------------------- kinds of TIFF file
+
+
+def tiff(pixels, colour="rgb", extra=None, **options):
+    """The bytes of a TIFF file; `extra` says what the channels beside colour are."""
+    tifffile = pytest.importorskip("tifffile")
+    options = {"metadata": None, "software": False} | options
+    if pixels.ndim == 3:
+        options = {"planarconfig": "contig"} | options
+    options |= {"extrasamples": extra} if extra else {}
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, photometric=colour, **options)
+    return out.getvalue()
+
+
+def of_type(pixels, dtype):
+    """Levels of 16 bits as others."""
+    peak = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    return (pixels / 65535 * peak).astype(dtype)
+
+
+@pytest.mark.parametrize("available", [True, False])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_white_may_be_0(tmp_path, monkeypatch, dtype, available):
+    grey = of_type(DEEP[..., 0], dtype)
+    negative = (255 if dtype == "u1" else 65535 if dtype == "u2" else 1) - grey
+    (tmp_path / "a.tif").write_bytes(tiff(negative, "miniswhite"))
+    if not available:
+        without_the_extra(monkeypatch)
+    for picture in (
+        read_picture_file(tmp_path / "a.tif").frames[0],
+        read_picture(tmp_path / "a.tif"),
+    ):
+        assert picture.dtype == dtype and picture == pytest.approx(grey, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f8"])
+def test_white_may_be_0_beside_alpha(dtype):
+    pixels = of_type(DEEP[..., [0, 3]], dtype)
+    negative = pixels.copy()
+    negative[..., 0] = (255 if dtype == "u1" else 65535 if dtype == "u2" else 1) - pixels[..., 0]
+    file = read(tiff(negative, "miniswhite", ["unassalpha"]))
+    assert file.frames[0].dtype == dtype and file.frames[0] == pytest.approx(pixels)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_colour_is_divided_by_the_alpha_that_it_was_multiplied_by(dtype, channels, order):
+    levels = np.linspace(0, 1, 63).reshape(7, 9)
+    colour, alpha = np.stack([levels, levels / 2, levels / 5][: channels - 1], 2), 0.5
+    peak = {"u1": 255, "u2": 65535, "f4": 1}[dtype]
+    stored = np.dstack([colour * alpha, np.full((7, 9), alpha)]) * peak
+    name = "rgb" if channels == 4 else "minisblack"
+    file = read(tiff(stored.astype(dtype), name, ["assocalpha"], byteorder=order))
+    assert file.frames[0].dtype == dtype and file.notes == []
+    assert np.abs(file.frames[0][..., :-1] / peak - colour).max() < 3 / {"f4": 1e6}.get(dtype, peak)
+
+
+def test_transparent_and_shining_pixels_are_divided_by_alpha_too():
+    stored = np.zeros((7, 9, 4), "f4")
+    stored[0, 0] = 0.5, 0.25, 0.1, 0.125  # brighter than white
+    file = read(tiff(stored, "rgb", ["assocalpha"]))
+    assert file.frames[0][0, 0].tolist() == pytest.approx([1.5, 1.5, 0.8, 0.125])
+    assert not file.frames[0][1:].any()
+    assert file.notes == ["its values outside 0..1 are clipped"]
+    stored = np.full((7, 9, 4), 65535, "u2")
+    stored[0, 0] = 7, 0, 65535, 0
+    pixels = read(tiff(stored, "rgb", ["assocalpha"])).frames[0]
+    assert pixels[0, 0, 3] == 0 and (pixels[1:] == 65535).all()
+
+
+def test_premultiplied_grey_as_an_array(tmp_path):
+    stored = np.stack([np.full((7, 9), 60, "u1"), np.full((7, 9), 120, "u1")], 2)
+    (tmp_path / "a.tif").write_bytes(tiff(stored, "minisblack", ["assocalpha"]))
+    assert read_picture(tmp_path / "a.tif")[0, 0].tolist() == [127, 127, 127, 120]
+
+
+def test_channels_apart_are_read_or_refused(tmp_path, monkeypatch):
+    content = tiff(np.moveaxis(DEEP[..., :3], 2, 0), "rgb", planarconfig="separate")
+    assert same(read(content).frames[0], DEEP[..., :3])
+    (tmp_path / "a.tif").write_bytes(content)
+    without_the_extra(monkeypatch)
+    words = (
+        r"holds 16 bits a channel with each channel apart \(planar\), which is not read: save it "
+        r"with the channels together"
+    )
+    with pytest.raises(ValueError, match=rf'^it {words}, or pip install ".\[deep\]" in the clone'):
+        read(content)
+    with pytest.raises(ValueError, match=f"a.tif {words}$"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize("extra", [0, 1, 2])
+def test_other_channels_are_left_out_and_it_is_said(dtype, extra):
+    for colour, count in (("rgb", 3), ("minisblack", 1)):
+        pixels = of_type(DEEP[..., [0, 1, 2, 3, 0]][..., : count + extra], dtype)
+        pixels = pixels if pixels.shape[2] > 1 else pixels[..., 0]
+        file = read(tiff(pixels, colour, ["unspecified"] * extra))
+        wanted = pixels[..., :count] if count > 1 else pixels.reshape(7, 9, -1)[..., 0]
+        assert same(file.frames[0], wanted)
+        others = f"its channels beside colour and alpha are left out: {extra} of {count + extra}"
+        assert file.notes == ([others] if extra else [])
+
+
+def test_alpha_before_other_channels_is_read():
+    file = read(tiff(DEEP[..., [0, 1, 2, 3, 0]], "rgb", ["unassalpha", "unspecified"]))
+    assert same(file.frames[0], DEEP)
+    assert file.notes == ["its channels beside colour and alpha are left out: 1 of 5"]
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_a_smaller_copy_before_the_picture_is_passed_over(tmp_path, dtype, order, big):
+    tifffile = pytest.importorskip("tifffile")
+    path, pixels = tmp_path / "a.tif", of_type(DEEP[..., :3], dtype)
+    with tifffile.TiffWriter(path, bigtiff=big, byteorder=order) as file:
+        for small in (4, 2):
+            file.write(pixels[::small, ::small], photometric="rgb", subfiletype=1)
+        file.write(pixels, photometric="rgb", extratags=[(315, "s", 0, "somebody", True)])
+    file = read_picture_file(path)
+    assert same(file.frames[0], pixels) and file.notes == []
+    if not (big and order == ">"):  # which Pillow reads no tags of
+        assert _exif.tags_of(file.exif)[315] == "somebody"
+    if dtype == "u1" and not (big and order == ">"):
+        assert same(read_picture(path), pixels)
+
+
+def test_damaged_and_small_pages_are_left_as_they_are():
+    small = tiff(RGB, subfiletype=1)
+    for content in [small, *(small[:length] for length in range(len(small)))]:
+        assert _exif.from_full_size(content) == content
+    place = small.index(struct.pack("<HHII", 254, 4, 1, 1))
+    end = place + 12 * struct.unpack_from("<H", small, place - 2)[0]
+    endless = small[:end] + small[4:8] + small[end + 4 :]  # the next page is the first one
+    assert _exif.from_full_size(endless) == endless
+    assert same(read(small).frames[0], RGB)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_the_place_on_the_map_is_left_out_and_it_is_said(tmp_path, dtype, suffix):
+    place = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (34735, "H", 4, (1, 1, 0, 0), True)]
+    place.append((315, "s", 0, "somebody", True))
+    file = read(tiff(of_type(DEEP[..., :3], dtype), extratags=place))
+    assert file.notes == ["its place on the map is left out, as it holds for its old pixels"]
+    assert set(_exif.tags_of(file.exif)) == {315}
+    write_picture_file(tmp_path / f"a.{suffix}", file)
+    again = read_picture_file(tmp_path / f"a.{suffix}")
+    assert 33550 not in _exif.tags_of(again.exif) and again.notes == []
+
+
+def test_half_precision_is_read():
+    pixels = of_type(DEEP[..., :3], "f2")
+    assert same(read(tiff(pixels)).frames[0], pixels.astype("f4"))
+    assert same(read(tiff(pixels[..., 0], "minisblack")).frames[0], pixels[..., 0].astype("f4"))
+
+
+@pytest.mark.parametrize(
+    "low, high, said", [(0, 1, 0), (-1e-7, 1 + 2e-7, 0), (0, 1.5, 1), (-0.3, 1, 1)]
+)
+def test_values_outside_are_said_to_be_clipped(low, high, said):
+    pixels = np.linspace(low, high, 63, dtype="f4").reshape(7, 9)
+    assert read(tiff(pixels, "minisblack")).notes == ["its values outside 0..1 are clipped"][:said]
+
+
+def test_double_precision_is_said_to_become_single(tmp_path):
+    file = read(tiff(DEEP[..., :3] / 65535))
+    assert write_picture_file(tmp_path / "a.tif", file) == ["depth: float64 became float32"]
+
+
+@pytest.mark.parametrize("packing", ["lzw", "zstd", "packbits"])
+def test_packed_pixels_of_16_bits(packing):
+    pytest.importorskip("imagecodecs")
+    assert same(read(tiff(DEEP[..., :3], compression=packing)).frames[0], DEEP[..., :3])
+
+
+@pytest.mark.parametrize("pixels, held", [
+    (DEEP[..., :3].astype("f4") / 65535, "float32"),
+    (DEEP[..., 0] / 65535, "float64"),
+    (DEEP[..., [0, 3]], "uint16"),
+])  # fmt: skip
+def test_what_the_extra_reads_is_said_without_it(monkeypatch, pixels, held):
+    colour = "rgb" if pixels.shape[2:] == (3,) else "minisblack"
+    content = tiff(pixels, colour, ["unassalpha"] if pixels.shape[2:] == (2,) else None)
+    without_the_extra(monkeypatch)
+    with pytest.raises(ValueError) as error:
+        read(content)
+    assert str(error.value) == (
+        f"it is damaged, or a TIFF file of {held} in a form that is not read: save it with 8 or 16 "
+        f'bits a channel, or pip install ".[deep]" in the clone of pysrcnn, which reads more'
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "gif"])

@@ -5,16 +5,20 @@ moved: makers' notes point into the block by offsets that nobody else can correc
 """
 
 import contextlib
+import io
 import math
 import struct
 import warnings
+from collections.abc import Iterable
 
 __all__ = [
     "after_enlarging",
     "beside_pixels",
     "describes_pixels",
     "dtype_of_tiff",
+    "from_full_size",
     "has_head",
+    "is_on_map",
     "of_tiff",
     "tags_of",
 ]
@@ -25,6 +29,9 @@ _SHORT, _LONG = 3, 4
 _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
 _PROFILE = 0x8773
+_POINTERS = {POINTER_TO_MORE, 0x8825, 0xA005}
+_BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
+_SUBFILE, _SAMPLES, _CODES = 0x00FE, 0x0115, {_SHORT: "H", _LONG: "I"}
 
 
 def has_head(exif: bytes) -> bool:
@@ -76,6 +83,8 @@ _OF_PIXELS = {
     336, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532,
     282, 283, 296, 700, 34377, 34675,
 }  # fmt: skip
+# Where its pixels are on the map: those of GeoTIFF and what it has from before, RPC.
+_ON_MAP = {33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844}
 
 
 def describes_pixels(description: str) -> bool:
@@ -89,12 +98,19 @@ def describes_pixels(description: str) -> bool:
 def tags_of(exif: bytes) -> dict[int, object]:
     """The tags of its first directory; none if it is damaged."""
     from PIL.Image import Exif
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     tags = Exif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tags.load(exif)
+            if exif.startswith(_BIG):
+                tags = ImageFileDirectory_v2(exif[:16])
+                file = io.BytesIO(exif)
+                file.seek(tags.next)
+                tags.load(file)
+            else:
+                tags.load(exif)
             return dict(tags)  # which reads them
     except Exception:
         return {}
@@ -110,10 +126,46 @@ def dtype_of_tiff(content: bytes) -> str | None:
     return f"{_CALLED[form]}{bits}" if form in _CALLED and isinstance(bits, int) else None
 
 
+def is_on_map(tags: Iterable[int]) -> bool:
+    """Whether some of a TIFF file's tags say where its pixels are, which enlarging makes untrue."""
+    return not _ON_MAP.isdisjoint(tags)
+
+
+def from_full_size(content: bytes) -> bytes:
+    """A TIFF file as if it began with its first page that is no smaller copy of another one.
+
+    Other files, and those of smaller copies alone or damage, as they are.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(content[:2])
+    if order is None:
+        return content
+    big = 43 in content[2:4]
+    pointer, count, entry, head = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 4)
+    at, seen = head, set()
+    with contextlib.suppress(struct.error, OverflowError, KeyError):
+        while at not in seen:  # once round
+            seen.add(at)
+            (page,) = struct.unpack_from(order + pointer, content, at)
+            if not page:  # there are no more
+                break
+            (number,) = struct.unpack_from(order + count, content, page)
+            first = page + struct.calcsize(order + count)  # of its tags, the lowest
+            tag, kind = struct.unpack_from(order + "HH", content, first)
+            at = first + entry - struct.calcsize(order + pointer)
+            if tag != _SUBFILE or not struct.unpack_from(order + _CODES[kind], content, at)[0] & 1:
+                if len(seen) == 1:
+                    return content
+                block = struct.pack(order + pointer, page)
+                return content[:head] + block + content[head + len(block) :]
+            at = first + entry * number
+    return content
+
+
 def beside_pixels(content: bytes) -> dict[str, object]:
-    """What a TIFF file says of orientation, colour profile and DPI, by imageio's names for them."""
+    """What a TIFF file says of channels, orientation, profile and DPI, by imageio's names."""
     tags = tags_of(content)
     about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
+    about |= {"SamplesPerPixel": tags.get(_SAMPLES)}
     if isinstance(tags.get(_PROFILE), bytes):
         about["icc_profile"] = tags[_PROFILE]
     with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):  # none, or damaged
@@ -131,8 +183,12 @@ def of_tiff(content: bytes) -> bytes | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exif.load(content)
-        for tag in _OF_PIXELS & set(exif):
+            if content.startswith(_BIG):
+                tags = tags_of(content)
+                exif.update({tag: tags[tag] for tag in tags.keys() - _POINTERS})
+            else:
+                exif.load(content)
+        for tag in (_OF_PIXELS | _ON_MAP) & set(exif):
             del exif[tag]
         if describes_pixels(str(exif.get(DESCRIPTION, ""))):
             del exif[DESCRIPTION]

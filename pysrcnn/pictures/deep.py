@@ -5,40 +5,67 @@ Without them such files are read by Pillow, as 8 bits, and said to be.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 import numpy as np
 
 from . import _exif
 from ._limits import claims_too_much
 
-__all__ = ["available", "read", "texts_of", "write"]
+__all__ = ["INSTALL", "available", "helps", "read", "texts_of", "write"]
 
+INSTALL = 'pip install ".[deep]" in the clone of pysrcnn'
 _LIBRARY = {"png": "cv2", "tiff": "tifffile"}
+_DECODERS = "imagecodecs"  # which tifffile needs for LZW and others
 # ImageDescription, Make, Model, Software, DateTime, Artist, Copyright
 _TEXTS = (270, 271, 272, 305, 306, 315, 33432)
+_TYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _one_at_a_time = threading.Lock()
+_importing = threading.Lock()
 _GREY_ALPHA = 4  # PNG's type of colour
+_UNSPECIFIED, _PREMULTIPLIED = 0, 1  # of TIFF's ExtraSamples
 
 
 def available(kind: str) -> bool:
     """Whether deep colour of "png" or "tiff" files can be read and written here."""
-    return kind in _LIBRARY and importlib.util.find_spec(_LIBRARY[kind]) is not None
+    return kind in _LIBRARY and _is_there(_LIBRARY[kind])
+
+
+def helps(kind: str) -> bool:
+    """Whether `INSTALL` would bring something that reads more "png" or "tiff" files."""
+    return not available(kind) or (kind == "tiff" and not _is_there(_DECODERS))
+
+
+def _is_there(library: str) -> bool:
+    with _importing:
+        try:
+            return importlib.util.find_spec(library) is not None
+        except ValueError:  # half imported, by a thread that is not ours
+            return True
+
+
+def _imported(library: str) -> ModuleType:
+    """The library; one thread at a time, as OpenCV takes itself out of sys.modules for a moment."""
+    with _importing:
+        return importlib.import_module(library)
 
 
 def read(content: bytes, kind: str) -> np.ndarray | None:
-    """The pixels of a PNG or TIFF file as they are stored, in all their depth.
+    """The pixels of a PNG or TIFF file in all their depth.
 
     Returns
     -------
-    picture : uint16, float32 or float64 array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or None
-        As stored, not turned by EXIF's orientation. None where the file is of a kind that the
-        library does not read; Pillow may.
+    picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or None
+        Of uint8, uint16, float32 or float64, not turned by EXIF's orientation. Black is 0, alpha is
+        straight, and other channels are left out. None where the file is of a kind that the library
+        does not read; Pillow may.
 
     Raises
     ------
@@ -76,8 +103,7 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 def _read_png(content: bytes) -> np.ndarray | None:
-    import cv2
-
+    cv2 = _imported("cv2")
     with _quiet_opencv():
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
@@ -88,19 +114,45 @@ def _read_png(content: bytes) -> np.ndarray | None:
 
 
 def _read_tiff(content: bytes) -> np.ndarray | None:
-    import tifffile
-
+    tifffile = _imported("tifffile")
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page = file.pages[0]
-        if page.photometric.name not in ("RGB", "MINISBLACK"):
+        colours = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1}.get(page.photometric.name)
+        if colours is None or page.dtype.name not in _TYPES:
             return None
+        if page.dtype.kind == "u" and page.bitspersample != 8 * page.dtype.itemsize:
+            return None  # 12 bits, for example, of which white is 4095
         if claims_too_much(page.nbytes, len(content)):
             return None
         picture = page.asarray()
         if picture.ndim == 3 and page.planarconfig.name == "SEPARATE":
             picture = np.moveaxis(picture, 0, -1)
-    fits = picture.ndim == 2 or (picture.ndim == 3 and 2 <= picture.shape[2] <= 4)
-    return picture if fits and picture.dtype in (np.uint16, np.float32, np.float64) else None
+        extra, white_is_zero = tuple(page.extrasamples), page.photometric.name == "MINISWHITE"
+    picture = picture[:, :, None] if picture.ndim == 2 else picture
+    if picture.ndim != 3 or picture.shape[2] < colours:
+        return None
+    if picture.dtype == np.float16:
+        picture = picture.astype(np.float32)
+    white = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
+    # Without a word on one more channel, it is alpha, as for Pillow.
+    alpha = extra[0] != _UNSPECIFIED if extra else picture.shape[2] == colours + 1
+    picture = picture[:, :, : colours + alpha]
+    if white_is_zero:
+        picture[:, :, 0] = white - picture[:, :, 0]
+    if extra[:1] == (_PREMULTIPLIED,):
+        _divide_by_alpha(picture, white)
+    return picture if picture.shape[2] > 1 else picture[:, :, 0]
+
+
+def _divide_by_alpha(picture: np.ndarray, white: int) -> None:
+    """Colour that was multiplied by alpha as it was before, in place."""
+    colour, alpha = picture[:, :, :-1], picture[:, :, -1:]
+    if picture.dtype.kind == "f":
+        # What is brighter than white is clipped in the end: here, so that it is not refused.
+        colour[:] = np.minimum(colour / np.where(alpha > 0, alpha, 1), np.maximum(colour, 1.5))
+    else:
+        alpha = np.maximum(alpha, 1).astype(np.uint32)  # in which 65535 * 65535 + 32767 fits
+        colour[:] = np.minimum((colour * np.uint32(white) + alpha // 2) // alpha, white)
 
 
 def write(
@@ -153,8 +205,7 @@ def texts_of(tags: Mapping[int, object]) -> tuple[dict, set[int]]:
 
 
 def _write_png(path, picture, icc_profile, exif, dpi) -> set[str]:
-    import cv2
-
+    cv2 = _imported("cv2")
     order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
     pixels = np.ascontiguousarray(picture[:, :, order])
     kinds, values, lost = [], [], {"dpi"} if dpi else set()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .._files import is_full, written_whole
-from ..checks import check_picture, check_range
+from ..checks import check_picture, check_range, is_beyond
 from . import _exif, deep
 from .pixels import (
     ENCODING,
@@ -21,6 +21,7 @@ from .pixels import (
     Refused,
     check_claim,
     check_output,
+    check_planes,
     content_of,
     dtype_held,
     encode,
@@ -151,7 +152,7 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
         holds floating point beyond 0..1.
     MemoryError
     """
-    content = content_of(path) if content is None else content
+    content = _exif.from_full_size(content_of(path) if content is None else content)
     kind = kind_of(content)
     try:
         file = _read(content, kind, path)
@@ -167,31 +168,36 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
     for frame in file.frames:
         check_picture(frame, str(path), dtype_held(content))
         check_range(frame, str(path))
+    if is_beyond(file.frames[0]):
+        file.notes.append("its values outside 0..1 are clipped")
     return file
 
 
 def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
     result = PictureFile([], kind)
-    with opened(content, path) as file:
+    more = f", or {deep.INSTALL}, which reads more" if deep.helps("tiff") else ""
+    with opened(content, path, more) as file:
         all_frames = file.properties(index=...)
         count = all_frames.n_images or 1
         about = file.metadata(index=0, exclude_applied=False)
-        clear = about.get("transparency")
         if count > 1 and kind in _ANIMATED:
             check_claim(all_frames.shape[1:], all_frames.dtype, len(content), str(path), count)
             _read_frames(file, about, range(bool(about.get("default_image")), count), result)
         else:
             pixels = _deep_pixels(content, kind, about, result.notes)
             if pixels is None:
+                check_planes(about, path, more)
+                clear = about.get("transparency")
                 mode = (_READ_CLEAR_AS if clear is not None else {}).get(about["mode"])
                 pixels = file.read(index=0, mode=mode or _READ_AS.get(about["mode"]), rotate=False)
+                pixels = usual(pixels, about)
                 if kind == "tiff":  # Pillow has turned it, and says so by removing the tag
                     about = file.metadata(index=0, exclude_applied=False)
                 if clear is not None and about["mode"].startswith("I"):
-                    pixels = _with_alpha(usual(pixels), clear)
+                    pixels = _with_alpha(pixels, clear)
             if about["mode"] == "P" and not (about.get("icc_profile") or b"")[16:20] == b"RGB ":
                 (pixels,) = _without_colour([pixels])
-            result.frames = [usual(pixels)]
+            result.frames = [pixels]
             if kind == "tiff" and count > 1:
                 result.notes.append(f"only the first of its {count} pages is taken")
     _turn_upright(result, about)
@@ -247,9 +253,11 @@ def _deep_pixels(content: bytes, kind: str, about: dict, notes: list[str]) -> np
         return None
     pixels = deep.read(content, kind) if deep.available(kind) else None
     if pixels is None:
-        helps = ': to keep them, pip install ".[deep]" in the clone of pysrcnn'
-        notes.append(f"its 16 bits a channel are read as 8{'' if deep.available(kind) else helps}")
-    elif pixels.shape[2] == 3 and about.get("transparency") is not None:
+        # Pillow compares its pixels of 8 bits with a transparent colour of 16.
+        lost = " without their transparent colour" if about.pop("transparency", None) else ""
+        helps = f": to keep them, {deep.INSTALL}" if deep.helps(kind) else ""
+        notes.append(f"its 16 bits a channel are read as 8{lost}{helps}")
+    elif pixels.shape[2:] == (3,) and about.get("transparency") is not None:
         pixels = _with_alpha(pixels, about["transparency"])
     return pixels
 
@@ -273,6 +281,13 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.exif = about.get("exif") or None
     if result.kind == "tiff":
         result.exif = _exif.of_tiff(content)
+        if _exif.is_on_map(_exif.tags_of(content)):
+            result.notes.append("its place on the map is left out, as it holds for its old pixels")
+        shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")
+        channels = shape[2] if len(shape) == 3 else 1
+        if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
+            others = f"{samples - channels} of {samples}"
+            result.notes.append(f"its channels beside colour and alpha are left out: {others}")
     if result.exif and not _exif.has_head(result.exif):
         result.exif = None
         result.notes.append("its EXIF is damaged and left out")
@@ -420,8 +435,7 @@ def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
         frames = frames[:1]
     dtype = _dtype_for(frames, kind)
     if dtype != frames[0].dtype:
-        if frames[0].dtype != np.float64 or dtype != np.float32:
-            losses.append(f"depth: {frames[0].dtype} became {dtype}")
+        losses.append(f"depth: {frames[0].dtype} became {dtype}")
         frames = [_converted(frame, dtype) for frame in frames]
     if kind == "gif":
         if file.kind != "gif":

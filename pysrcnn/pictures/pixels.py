@@ -8,7 +8,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "Refused",
     "check_claim",
     "check_output",
+    "check_planes",
     "content_of",
     "dtype_held",
     "encode",
@@ -37,10 +38,11 @@ __all__ = [
 ]
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-_READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+_READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+_APART = 2  # of TIFF's PlanarConfiguration
 _WEB = ("http:", "https:")
 _RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw",
@@ -81,15 +83,16 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     ValueError
         If the file is empty, truncated or not a picture.
     """
-    content = content_of(path)
+    content = _exif.from_full_size(content_of(path))
     with opened(content, path) as file:
         about = file.metadata(index=0)
+        check_planes(about, path)
         mode = about.get("mode")
         if mode in ("P", "L", "RGB") and "transparency" in about:
             mode = "RGBA"
         # Upright, as EXIF says.
         picture = file.read(index=0, mode=_READ_AS.get(mode), rotate=True)
-    picture = usual(picture)
+    picture = usual(picture, about)
     if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
         picture = picture[:, :, [0, 0, 0, 1]]
     check_picture(picture, str(path), dtype_held(content))
@@ -128,8 +131,10 @@ def content_of(path: str | os.PathLike) -> bytes:
 
 
 @contextlib.contextmanager
-def opened(content: bytes, name: str | os.PathLike) -> Iterator:
+def opened(content: bytes, name: str | os.PathLike, more: str = "") -> Iterator:
     """imageio's file object for these bytes; whatever goes wrong in the block, in a sentence.
+
+    `more` is what else may help for TIFF files that Pillow does not read.
 
     Raises
     ------
@@ -169,7 +174,7 @@ def opened(content: bytes, name: str | os.PathLike) -> Iterator:
         if held:
             raise ValueError(
                 f"{name} is damaged, or a TIFF file of {held} in a form that is not "
-                f"read: save it with 8 or 16 bits a channel"
+                f"read: save it with 8 or 16 bits a channel{more}"
             ) from None
         if reason.startswith("decoder error"):  # which has a number
             reason = "its pixels cannot be decoded"
@@ -194,13 +199,29 @@ def quiet_readers() -> None:
         ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def usual(picture: np.ndarray) -> np.ndarray:
-    """The array that Pillow read, black and white and 16 bits as uint8 and uint16 if they fit."""
+def check_planes(about: Mapping, name: str | os.PathLike, more: str = "") -> None:
+    """Raise `Refused` for a TIFF file of 16 bits whose channels are apart: Pillow mixes them up."""
+    bits = about.get("BitsPerSample")
+    if about.get("PlanarConfiguration") == _APART and isinstance(bits, tuple) and max(bits) > 8:
+        raise Refused(
+            f"{name} holds {max(bits)} bits a channel with each channel apart (planar), which is "
+            f"not read: save it with the channels together{more}"
+        )
+
+
+def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
+    """The array that Pillow read, with black at 0, and as uint8 or uint16 if it fits.
+
+    `about` is imageio's metadata.
+    """
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
     if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():
         if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
             picture = picture.astype(np.uint16)
+    # White may be 0 in TIFF files, which Pillow minds in those of 8 bits and fewer.
+    if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
+        picture = (1 if picture.dtype.kind == "f" else 65535) - picture
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
 
 
