@@ -101,6 +101,9 @@ def test_what_is_not_for_bands(tmp_path):
         tmp_path / "turned.tif", RGB, photometric="rgb", extratags=[(274, 3, 1, 6, True)]
     )
     tifffile.imwrite(tmp_path / "pages.tif", np.stack([RGB, RGB]), photometric="rgb")
+    for name in ("assocalpha", "unspecified"):
+        pixels, layout = KINDS["RGBA"], {"photometric": "rgb", "extrasamples": [name]}
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, **layout)
     (tmp_path / "text.tif").write_text("no picture")
     tifffile.imwrite(tmp_path / "pair.tif", RGB, photometric="rgb")
     with tifffile.TiffFile(tmp_path / "pair.tif") as file:
@@ -110,6 +113,8 @@ def test_what_is_not_for_bands(tmp_path):
     (tmp_path / "pair.tif").write_bytes(content)
     for name in (
         "a.png",
+        "assocalpha.tif",
+        "unspecified.tif",
         "pair.tif",
         "planar.tif",
         "turned.tif",
@@ -136,6 +141,21 @@ def test_damage_and_wrong_values_leave_what_was_there(tmp_path, small_bands):
         large.enlarge_tiff(source, target, Networks("9-1-5"), 2)
     assert target.read_text() == "before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_what_is_left_out_is_named(tmp_path):
+    picture, place = KINDS["float"] * np.float32(1.3), [(33550, "d", 3, (10.0, 10.0, 0.0), True)]
+    source = write(tmp_path / "a.tif", picture, extratags=place)
+    losses = large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    assert losses == ["its place on the map", "values outside 0..1"]
+
+
+def test_what_takes_another_library_to_unpack_is_left_to_other_readers(tmp_path, monkeypatch):
+    pytest.importorskip("imagecodecs")
+    source = write(tmp_path / "a.tif", RGB, compression="lzw")
+    assert large.shape_of(source)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert large.shape_of(source) is None
 
 
 @pytest.mark.parametrize("tag", [322, 323])

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from .._files import written_whole
-from ..checks import check_picture, check_range
+from ..checks import check_picture, check_range, is_beyond
 from ..pictures import _exif, deep
 from ..scales import Networks
 from ..steps import Span, Step, steps_for
@@ -21,6 +21,8 @@ __all__ = ["enlarge_tiff", "shape_of"]
 TILE = 256  # pixels a side of the tiles that are written; and rows that are made at a time
 _CLASSIC = 2**32 - 2**25  # bytes that fit into a TIFF file without the larger offsets of BigTIFF
 _GREY, _RGB, _TOGETHER = 1, 2, 1  # of the tags PhotometricInterpretation, PlanarConfiguration
+_STRAIGHT = 2  # of ExtraSamples: alpha that colour is not multiplied by
+_PLAIN = (1, 8, 32773, 32946)  # of Compression: none, zlib and PackBits, which tifffile has itself
 _DPI = {2: 1.0, 3: 2.54}  # of ResolutionUnit: pixels an inch, a centimetre
 
 
@@ -47,6 +49,7 @@ class _Stored:
         self.wide = page.tilewidth if page.is_tiled else self.shape[1]
         self.across = -(-self.shape[1] // self.wide)
         self.kept: dict[int, np.ndarray] = {}
+        self.beyond = False
 
     def part(self, rows: Span, columns: Span) -> np.ndarray:
         (top, bottom), (left, right) = rows, columns
@@ -64,6 +67,7 @@ class _Stored:
         if out.dtype.kind == "f":
             check_picture(out.reshape(len(out), -1))
             check_range(out)
+            self.beyond = self.beyond or is_beyond(out)
         return out
 
     def _piece(self, number: int) -> np.ndarray:
@@ -104,6 +108,10 @@ def _page(file):
     if page.dtype not in (np.uint8, np.uint16, np.float32):
         return None
     if page.samplesperpixel not in (1, 2, 3, 4) or page.imagedepth != 1 or page.subfiletype:
+        return None
+    if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):
+        return None  # multiplied by alpha, or another channel
+    if page.compression not in _PLAIN and deep.helps("tiff"):
         return None
     if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
         return None
@@ -189,7 +197,12 @@ def enlarge_tiff(
             raise
         except Exception as error:  # of tifffile and what decodes for it
             raise ValueError(f"cannot enlarge {source}: {error}") from None
-        return ["EXIF"] if 34665 in page.tags else []
+        losses = {
+            "EXIF": 34665 in page.tags,
+            "its place on the map": _exif.is_on_map(tag.code for tag in page.tags),
+            "values outside 0..1": stored.beyond,
+        }
+        return [name for name, lost in losses.items() if lost]
 
 
 def _beside(page) -> dict:
