@@ -83,7 +83,7 @@ _OF_PIXELS = {
     336, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532,
     282, 283, 296, 700, 34377, 34675,
 }  # fmt: skip
-# Where its pixels are on the map: those of GeoTIFF and what it has from before, RPC.
+# Where its pixels are on the map: of GeoTIFF, Intergraph (33920) and RPC (50844).
 _ON_MAP = {33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844}
 
 
