@@ -35,6 +35,7 @@ from samples import (
     png,
 )
 
+from pysrcnn.batch import large
 from pysrcnn.pictures import (
     PictureFile,
     _exif,
@@ -798,6 +799,18 @@ def test_the_place_on_the_map_is_left_out_and_it_is_said(tmp_path, dtype, suffix
     write_picture_file(tmp_path / f"a.{suffix}", file)
     again = read_picture_file(tmp_path / f"a.{suffix}")
     assert 33550 not in _exif.tags_of(again.exif) and again.notes == []
+
+
+def test_white_of_12_bits_is_white_of_16(tmp_path):
+    pytest.importorskip("imagecodecs")  # which packs them
+    grey = DEEP[..., 0] >> 4
+    (tmp_path / "a.tif").write_bytes(tiff(grey, "minisblack", bitspersample=12))
+    for picture in (
+        read_picture_file(tmp_path / "a.tif").frames[0],
+        read_picture(tmp_path / "a.tif"),
+    ):
+        assert same(picture, np.round(grey / 4095 * 65535).astype("u2"))
+    assert large.shape_of(tmp_path / "a.tif") is None
 
 
 def test_half_precision_is_read():

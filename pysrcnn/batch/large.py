@@ -107,6 +107,8 @@ def _page(file):
         return None
     if page.dtype not in (np.uint8, np.uint16, np.float32):
         return None
+    if page.bitspersample != 8 * page.dtype.itemsize:  # 12, of which white is 4095
+        return None
     if page.samplesperpixel not in (1, 2, 3, 4) or page.imagedepth != 1 or page.subfiletype:
         return None
     if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):

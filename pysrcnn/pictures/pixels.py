@@ -219,6 +219,8 @@ def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
     if picture.dtype == np.int32 and picture.ndim == 2 and 0 <= picture.min():
         if picture.max() <= 65535:  # how Pillow holds some 16-bit greys
             picture = picture.astype(np.uint16)
+    if about.get("BitsPerSample") == 12 and picture.dtype == np.uint16:  # of a TIFF file
+        picture = ((picture.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
     # White may be 0 in TIFF files, which Pillow minds in those of 8 bits and fewer.
     if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
         picture = (1 if picture.dtype.kind == "f" else 65535) - picture
