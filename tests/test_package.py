@@ -217,7 +217,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 # What each may import, from the top down; a module may import what is further down, never up.
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "onnx"}
+EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "zarr", "onnx"}
 LAYERS = [
     {"__main__"},
     {"cli"},
