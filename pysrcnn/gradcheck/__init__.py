@@ -6,15 +6,14 @@
 
 `case` makes a small batch, weights, and everything that a step of training computes from them, in
 float64 by `pysrcnn.reference`; `gradcheck` compares somebody's numbers with it, and looks for the
-mistake that makes theirs (`mistakes`,
-`diagnosis`). ``docs/gradients.md`` shows both at work.
+mistake that makes theirs (`mistakes`, `diagnosis`). ``docs/gradients.md`` shows both at work.
 
-Conventions are those of `reference_case`; above all, the loss is the mean over all
-elements.
+Conventions are those of `reference_case`; above all, the loss is the mean over all elements.
 """
 
-from .comparison import Report, Row, gradcheck, rounding
-from .reference_case import LAYOUTS, WEIGHTS, Case, case, write_case
+from .comparison import gradcheck
+from .reference_case import LAYOUTS, WEIGHTS, Case, case, rounding, write_case
+from .report import Report, Row
 
 __all__ = [
     "LAYOUTS",

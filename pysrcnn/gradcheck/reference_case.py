@@ -17,7 +17,7 @@ from .._files import written_whole
 from ..model import SRCNN
 from . import mistakes
 
-__all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "write_case"]
+__all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
 
 # Axes of arrays, and those of weights that go with them unless others are asked for.
 LAYOUTS = {"NCHW": "OIHW", "NHWC": "HWIO"}
@@ -223,6 +223,13 @@ def _biases_in_gaps(z: np.ndarray) -> np.ndarray:
         gap = np.argmax(np.diff(values)) if values.size > 1 else 0
         biases.append(-(values[gap] + values[min(gap + 1, values.size - 1)]) / 2)
     return np.round(np.array(biases) * 2**12) / 2**12
+
+
+def rounding(made: Case, dtype: np.dtype) -> float:
+    """The relative error that rounding may leave in this type: 16 eps sqrt(terms of a sum)."""
+    w = [a for name, a in made.exact.items() if name[0] == "W"]
+    terms = max(max(a[0].size for a in w), made.exact["F1"][:, 0].size)
+    return float(16 * np.finfo(dtype).eps * np.sqrt(terms))
 
 
 def write_case(path: str | os.PathLike, case: Case) -> None:

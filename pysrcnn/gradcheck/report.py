@@ -1,0 +1,201 @@
+"""What `gradcheck` says: a table, and what is wrong in sentences."""
+
+import itertools
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+
+from .diagnosis import Explanation, diagnose, relative_error
+from .reference_case import Case, rounding
+
+__all__ = ["Report", "Row", "explain"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one array compares: the largest error, relative to the largest value wanted, and where.
+
+    `error` is infinite, and `index` None, if the array has another shape.
+    """
+
+    name: str
+    ok: bool
+    error: float
+    index: tuple[int, ...] | None
+    got: float
+    wanted: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `gradcheck` found. Print it: it is a table and some sentences, 80 columns wide.
+
+    Attributes
+    ----------
+    title : str
+    ok : bool
+        Whether the loss and the gradients of all parameters are there, and all that is is right.
+    rows : list of Row
+        In the order in which a step of training computes them.
+    diagnosis : list of str
+        Sentences on what is wrong; empty if nothing is.
+    explanations : list of `pysrcnn.gradcheck.diagnosis.Explanation`
+        The mistakes that were found, with words to tell them by.
+    """
+
+    title: str
+    ok: bool
+    rows: list[Row]
+    diagnosis: list[str]
+    explanations: list[Explanation]
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}: {'right' if self.ok else 'WRONG'}"]
+        line = "{:<6}{:<6}{:>8}  {:<19}{:>14}{:>14}".format
+        lines.append(line("", "", "error", "where it is largest", "yours", "wanted"))
+        for row in self.rows:
+            where = ["", "", ""]
+            if row.index is None:
+                where[0] = "another shape"
+            elif not row.ok:
+                index = str(list(row.index)) if row.index else ""  # the loss has none
+                where = [index, f"{row.got:.6g}", f"{row.wanted:.6g}"]
+            verdict = "ok" if row.ok else "WRONG"
+            lines.append(line(row.name, verdict, f"{row.error:.1e}", *where).rstrip())
+        for sentence in self.diagnosis:
+            lines += ["", *textwrap.wrap(sentence, 80)]
+        return "\n".join(lines)
+
+
+# -------------------------------------------------------------------------------------- in words
+
+_CONVENTION = (
+    "Here the loss is the mean over all elements of (F{last} - high)^2, so "
+    "dF{last} = 2 (F{last} - high) / {size}; no layer pads, and convolution does not flip."
+)
+
+
+def explain(
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], dtype: np.dtype, allowed: float
+) -> tuple[list[str], list[Explanation]]:
+    """Sentences on what is wrong, and what they rest on."""
+    rounds = rounding(made, dtype)
+    if all(row.error <= rounds for row in rows):
+        return [
+            f"All is right to the rounding of {dtype}, {rounds:.1e}, and rounding alone is more "
+            f"than the tolerance given, {allowed:.1e}: there is nothing to mend."
+        ], []
+    single = rounding(made, np.dtype(np.float32))
+    through_single = [
+        f"All is right to the rounding of float32, {single:.1e}, and was to be float64 "
+        f"({allowed:.1e}): somewhere, numbers go through float32. JAX needs "
+        f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
+    ]
+    rough = all(row.error <= single for row in rows)
+    # If some arrays are right, rounding is not what is wrong with all of them: look for a mistake.
+    some_right = any(row.ok and given[row.name].size > 1 for row in rows)
+    if rough and not some_right:
+        return through_single, []
+    gradients = [row for row in rows if row.name[0] == "d"]
+    if (
+        gradients
+        and all(row.index is not None for row in gradients)
+        and not any(given[row.name].any() for row in gradients)
+    ):
+        return [
+            "All your gradients are zero: read them after the backward pass, and before they are "
+            "set to zero for the next step."
+        ], []
+    last = len(made.parameters) // 2
+    layers = [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in range(1, last + 1)]
+    ours = {name: made.to_ours(name, array) for name, array in given.items()}
+    explanations, unexplained = diagnose(
+        ours, made.exact["low"], made.exact["high"], layers, allowed
+    )
+    if rough and not explanations:
+        return through_single, []
+    sentences = []
+    for number, (first, likely) in enumerate(explanations, 1):
+        text = f"{first} is wrong{' too' if number > 1 else ''}: "
+        others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
+        text += "; or ".join(m.words for m in reversed(others.values())) + ". "
+        if len(others) > 1:
+            text += "What was given does not tell these apart. "
+        if number == len(explanations):  # what is said of the whole
+            text += f"With {'all this' if number > 1 else 'that'}, the reference gives "
+            text += f"{_those(unexplained)}." if unexplained else "just your numbers."
+        sentences.append(text.rstrip())
+    if unexplained:
+        rounded = not explanations and not some_right
+        sentences += _unexplained(made, given, rows, unexplained, rounded)
+    sentences.append(_CONVENTION.format(last=last, size=made.high.size))
+    return sentences, explanations
+
+
+def _those(unexplained: list[str]) -> str:
+    """All numbers but these, and but those that were computed from the last of them."""
+    text = f"all your numbers but those of {', '.join(unexplained)}"
+    last = unexplained[-1]
+    return text + (" and all that follows" if last[0] == "F" or last[:2] == "dF" else "")
+
+
+def _unexplained(
+    made: Case, given: dict[str, np.ndarray], rows: list[Row], names: list[str], rounded: bool
+) -> list[str]:
+    """Sentences on arrays that no known mistake gives, and that may be `rounded`."""
+    sentences, strange = [], []
+    for row in rows:
+        got = given[row.name]
+        if row.name in names and row.index is None:
+            sentences.append(f"{row.name}: {_shape(made, row.name, got)}")
+        elif row.name in names and row.error == np.inf:
+            bad = np.count_nonzero(~np.isfinite(got))
+            sentences.append(f"{row.name}: {bad} of {got.size} values are not finite (nan or inf).")
+        elif row.name in names:
+            strange.append(row)
+    if strange:
+        row = strange[0]
+        sentences.append(
+            f"No mistake that is known here gives the numbers of "
+            f"{', '.join(r.name for r in strange)}. In {row.name}, the largest difference is at "
+            f"{list(row.index)}: {row.got:.6g}, wanted {row.wanted:.6g}."
+        )
+    worst = max(row.error for row in rows)
+    if rounded and worst < 0.02:
+        sentences.append(
+            f"Nothing is off by more than {worst:.1e}: were numbers of fewer digits used, such as "
+            f"TF32 (on by default on some GPUs), bfloat16 or float16? Then give tolerance=0.01."
+        )
+    return sentences
+
+
+def _shape(made: Case, name: str, got: np.ndarray) -> str:
+    """What is wrong with an array of the wrong shape, and what to do."""
+    wanted, axes = made.wanted(name), made.axes(name)
+    text = f"it has the shape {got.shape}, wanted {wanted.shape}"
+    text += f" ({', '.join(axes)}). " if axes else ". "
+
+    def right(array):
+        return relative_error(array, wanted) <= rounding(made, np.dtype(np.float32))
+
+    for order in itertools.permutations(range(got.ndim)) if got.ndim == wanted.ndim else ():
+        if order != tuple(range(got.ndim)) and right(got.transpose(order)):
+            theirs = ", ".join(axes[order.index(axis)] for axis in range(got.ndim))
+            return text + (
+                f"Its axes are {theirs}: `.transpose{order}` makes it right, or the check is to be "
+                f"told the other layout."
+            )
+    if got.size == wanted.size and right(got.reshape(wanted.shape)):
+        return text + f"The numbers are right: `.reshape{wanted.shape}` makes it right."
+    if name[:2] in ("dB", "dW") and got.ndim > wanted.ndim:
+        for count in range(1, got.ndim - wanted.ndim + 1):
+            for summed in itertools.combinations(range(got.ndim), count):
+                if right(got.sum(axis=summed)):
+                    return text + f"It is not summed over all it should: `.sum(axis={summed})` is."
+    if name[0] == "F" and got.ndim == 4 and got.size > wanted.size:
+        return text + "Larger than wanted: does a layer pad? None does here."
+    return text + (
+        f"No exchange of axes, and no sum, makes it right: is it of another network than "
+        f"{made.network}?"
+    )
