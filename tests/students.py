@@ -22,6 +22,8 @@ def nchw(low, high, p, *planted):
                 out += np.einsum("oc,nchw->nohw", w[:, :, u, v], piece)
         if "no bias" in planted:
             return out
+        if "bias subtracted" in planted:
+            return out - b.reshape(1, -1, 1, 1)
         return out + b.reshape(1, -1, 1, 1)
 
     def weights_gradient(d, x, w, layer):
@@ -58,6 +60,8 @@ def nchw(low, high, p, *planted):
         if "bias over filters" in planted:
             return np.zeros(d.shape[1], d.dtype) + d.sum()
         db = d.sum(axis=(0, 2, 3))
+        if "bias subtracted" in planted:
+            db = -db
         return db / len(d) if "mean over batch" in planted else db
 
     def input_gradient(d, x, w):
@@ -69,6 +73,9 @@ def nchw(low, high, p, *planted):
                 tap = w[:, :, f - 1 - u, f - 1 - v] if "unflipped" in planted else w[:, :, u, v]
                 tap = w[:, :, f - 1 - u, v] if "upside down" in planted else tap
                 dx[:, :, u : u + h, v : v + wd] += np.einsum("oc,nohw->nchw", tap, d)
+        if "shifted dx" in planted:  # one row and one column of zeros too few before the first
+            dx[:, :, :-1, :-1] = dx[:, :, 1:, 1:].copy()
+            dx[:, :, -1] = dx[:, :, :, -1] = 0
         return dx
 
     w1, w2, w3 = p["W1"], p["W2"], p["W3"]
@@ -77,15 +84,24 @@ def nchw(low, high, p, *planted):
         used[1] = w2[:, :, ::-1, ::-1]
     if "channels" in planted:
         used[1] = np.swapaxes(w2.reshape(w2.shape[1], w2.shape[0], *w2.shape[2:]), 0, 1)
+    if "turned" in planted:
+        used[2] = np.stack([[np.rot90(kernel) for kernel in of_one] for of_one in w3])
     z1 = correlate(low, used[0], p["B1"])
     slope = z1.dtype.type(0.2 if "leaky" in planted else 0)
     f1 = np.where(z1 > 0, z1, slope * z1)
+    if "bias last" in planted:
+        z1 = correlate(low, used[0], 0 * p["B1"])
+        f1 = np.maximum(z1, 0) + p["B1"].reshape(1, -1, 1, 1)
     z2 = correlate(f1, used[1], p["B2"])
     f2 = z2 if "forgotten ReLU" in planted else np.maximum(z2, 0)
+    if "ELU" in planted:
+        f2 = np.where(z2 > 0, z2, np.exp(z2) - 1)
     z3 = correlate(f2, used[2], p["B3"])
     f3 = np.maximum(z3, 0) if "last ReLU" in planted else z3
     if "clamp" in planted:
         f3 = np.minimum(np.maximum(z3, 0), 1)
+    if "sigmoid" in planted:
+        f3 = 1 / (1 + np.exp(-z3))
     if "residual" in planted:
         rows, columns = ((n - m) // 2 for n, m in zip(low.shape[2:], z3.shape[2:], strict=True))
         f3 = f3 + low[:, :, rows : rows + z3.shape[2], columns : columns + z3.shape[3]]
@@ -99,18 +115,26 @@ def nchw(low, high, p, *planted):
         loss, d3 = (difference**2).sum() / len(low), 2 * difference / len(low)
     if "no 2" in planted:
         d3 = difference / difference.size
+    if "smooth L1" in planted:
+        near, far = np.abs(difference) < 1, np.abs(difference)
+        loss = np.where(near, difference**2 / 2, far - 0.5).mean().astype(z3.dtype)
+        d3 = np.where(near, difference, np.sign(difference)) / difference.size
     df3 = d3
     if "last ReLU" in planted:
         d3 = d3 * (z3 > 0)
     if "clamp" in planted:
         d3 = d3 * ((z3 > 0) & (z3 < 1))
+    if "sigmoid" in planted:
+        d3 = d3 * f3 * (1 - f3)
 
     dw3 = weights_gradient(d3, z2 if "not rectified" in planted else f2, w3, 3)
     db3 = bias_gradient(d3, 3)
     if "updated" in planted:
         used[2] = w3 - w3.dtype.type(0.05) * dw3
+    elif "turned" in planted:  # in the forward pass alone
+        used[2] = w3
     df2 = input_gradient(d3, f2, used[2])
-    d2 = np.where(z2 > 0, df2, 0)
+    d2 = np.where(z2 > 0, df2, df2 * np.exp(z2) if "ELU" in planted else 0)
     if "no mask" in planted or "forgotten ReLU" in planted:
         d2 = df2
     if "gradient's sign" in planted:
@@ -124,6 +148,11 @@ def nchw(low, high, p, *planted):
     df1 = input_gradient(d2, f1, used[1])
     d1 = np.where(z1 <= 0 if "inverted" in planted else z1 > 0, df1, slope * df1)
     dw1, db1 = weights_gradient(d1, low, w1, 1), bias_gradient(d1, 1)
+    if "bias last" in planted:
+        db1 = bias_gradient(df1, 1)
+    if "clipped values" in planted:
+        every = dw1, db1, dw2, db2, dw3, db3
+        dw1, db1, dw2, db2, dw3, db3 = (np.minimum(np.maximum(g, -0.03), 0.03) for g in every)
     if "clipped norm" in planted:  # of all gradients together, to 0.3
         every = dw1, db1, dw2, db2, dw3, db3
         norm = np.sqrt(sum((g**2).sum() for g in every))
@@ -172,6 +201,17 @@ MISTAKES = {
     "upside down": ("upside down", "kernels in all layers are upside down (the order of rows"),
     "turned dz": ("dz flipped", "dW in all layers is computed from dz flipped"),
     "shifted dW2": ("shifted", "dW in layer 2 is shifted one column right"),
+    "bias subtracted": ("bias subtracted", "the bias in all layers is subtracted, wanted added"),
+    "bias last": ("bias after ReLU", "the bias of F1 is added behind the ReLU"),
+    "turned": ("turned", "the kernels in layer 3 are turned by 90 degrees in the forward pass"),
+    "shifted dx": (
+        "shifted",
+        "through the kernels in all layers is shifted one row up and one column left",
+    ),
+    "ELU": ("another activation", "the activation of F2 is ELU, wanted ReLU"),
+    "sigmoid": ("sigmoid after the last layer", "F3 goes through a sigmoid"),
+    "smooth L1": ("Huber", "the loss is that of Huber (smooth L1)"),
+    "clipped values": ("clipped by value", "are clipped to -0.03..0.03"),
     "clipped norm": ("common factor", "dW and dB in all layers are 0."),
 }
 

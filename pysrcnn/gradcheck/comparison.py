@@ -1,6 +1,7 @@
 """Somebody's numbers beside those of a case: `gradcheck`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,11 @@ def gradcheck(
     ----------
     mine : function or dict of arrays
         A function is called as ``mine(low, high, parameters)`` with arrays of NumPy, and returns
-        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. A dict holds what was
-        computed from the case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight" are good names
-        for gradients too), and, for a closer look, any of "F1", "F2", "F3" (or "output"), "dF3",
-        "dF2", "dF1", "dlow". Whatever else a `Case` has is passed over.
+        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. If all is right it is
+        called once more, with F1 and F2 64 times as large, so that a clamp shows (ReLU6). A dict
+        holds what was computed from the case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight"
+        are good names for gradients too), and, for a closer look, any of "F1", "F2", "F3" (or
+        "output"), "dF3", "dF2", "dF1", "dlow". Whatever else a `Case` has is passed over.
     against : Case or str
         What it was or will be computed from; the name of a network stands for
         ``case(network, **options)``.
@@ -51,10 +53,10 @@ def gradcheck(
     made = against if isinstance(against, Case) else case(against, **options)
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance is {tolerance}, wanted 0 or more")
-    if callable(mine):
-        parameters = {name: a.copy() for name, a in made.parameters.items()}
-        mine = mine(made.low.copy(), made.high.copy(), parameters)
-    given = _named(mine, made)
+    function, changed = mine, []
+    if callable(function):
+        mine, changed = _called(function, made)
+    given, none = _named(mine, made)
     types = [made.dtype, *(a.dtype for a in given.values() if a.ndim)]
     dtype = np.dtype(np.float32 if np.float32 in types else np.float64)
     allowed = rounding(made, dtype) if tolerance is None else tolerance
@@ -64,8 +66,16 @@ def gradcheck(
     diagnosis, explanations = [], []
     if not all(row.ok for row in rows):
         diagnosis, explanations = explain(made, given, rows, dtype, allowed)
+        if changed:
+            first = f"Your function changed {', '.join(changed)} in place. Let it work on copies "
+            diagnosis.insert(0, first + "first: what is said below may come of that.")
+    elif callable(function):
+        diagnosis = _larger(function, made, given, allowed)
     needed = ["loss", *(f"d{name}" for name in made.parameters)]
-    missing = [name for name in needed if name not in given]
+    never = [n for n in needed if n not in given and not none.isdisjoint({n, n.removeprefix("d")})]
+    if never:
+        diagnosis.append(f"{', '.join(never)}: None, never computed. {_NEVER}")
+    missing = [name for name in needed if name not in given and name not in never]
     if missing:
         diagnosis.append(f"Missing: {', '.join(missing)}. Give them too, to have them compared.")
     title = f"{made.network}, {made.layout}, weights {made.weights}, {dtype}"
@@ -73,8 +83,72 @@ def gradcheck(
     return Report(title, not diagnosis, rows, diagnosis, explanations)
 
 
-def _named(mine: tuple | Mapping, made: Case) -> dict[str, np.ndarray]:
-    """What somebody gave, by our names."""
+def _called(function: Callable, made: Case):
+    """What a function makes of a case, and the names of what it changed in place."""
+    low, high = made.low.copy(), made.high.copy()
+    parameters = {name: a.copy() for name, a in made.parameters.items()}
+    after = {"low": low, "high": high, **parameters}
+    mine = function(low, high, parameters)
+    return mine, [n for n, a in after.items() if not np.array_equal(a, made.arrays[n])]
+
+
+def _larger(
+    function: Callable, made: Case, given: dict[str, np.ndarray], allowed: float
+) -> list[str]:
+    """A sentence if a function that is right is so no more where activations are larger.
+
+    ReLU commutes with a factor. So with the first layer's values 64 times as large, all biases but
+    the last likewise, and the last weights divided by it, the output is what it was, and all else
+    known without another pass: 64 is a power of two, which rounds nothing.
+    """
+    last = len(made.parameters) // 2
+    if last < 2:
+        return []
+    powers = {"W1": 1, f"W{last}": -1}
+    powers |= {f"{letter}{k}": 1 for letter in "BF" for k in range(1, last)}
+
+    def scaled(arrays):
+        result = {}
+        for name, a in arrays.items():
+            power = powers.get(name.removeprefix("d"), 0)
+            result[name] = np.asarray(a * 64.0 ** (-power if name[0] == "d" else power), a.dtype)
+        return result
+
+    larger = replace(made, arrays=scaled(made.arrays), exact=scaled(made.exact))
+    again, _ = _named(_called(function, larger)[0], larger, same_inputs=False)
+    if all(np.array_equal(again.get(name), a) for name, a in given.items()):
+        return []  # it has the parameters from elsewhere, and computed the same once more
+    order = [name for name in made.arrays if name in again]
+    rows = [_row(name, again[name], larger.wanted(name), allowed) for name in order]
+    row = next((row for row in rows if not row.ok), None)
+    if row is None:
+        return []
+    inner = " and ".join(f"F{k}" for k in range(1, last))
+    largest = max(a.max() for name, a in made.activations.items() if name != f"F{last}")
+    biases = ", ".join(f"B{k}" for k in range(1, last))
+    return [
+        f"All is right with values up to {largest:.2g} in {inner}, but no longer where they are 64 "
+        f"times as large (W1, {biases} times 64, W{last} divided by 64: the output is the same): "
+        f"{row.name} is off by {row.error:.1e}. Is there a clamp behind a layer, as in ReLU6? "
+        f"Wanted ReLU."
+    ]
+
+
+def _array(a) -> np.ndarray:
+    """As an array, also if it is a tensor of PyTorch that has a graph, or is on a GPU."""
+    return np.asarray(a.detach().cpu() if hasattr(a, "detach") else a)
+
+
+_NEVER = "Is that layer's output used, and was the backward pass run?"
+
+
+def _named(
+    mine: tuple | Mapping, made: Case, same_inputs: bool = True
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    """What somebody gave, by our names, and the names, as given, of what is None.
+
+    If the inputs are among it, they are to be the `same_inputs` as those of the case.
+    """
     if isinstance(mine, tuple) and len(mine) in (2, 3) and isinstance(mine[-1], Mapping):
         names = ("output", "loss") if len(mine) == 3 else ("loss",)
         mine = dict(zip(names, mine[:-1], strict=True)) | dict(mine[-1])
@@ -83,7 +157,13 @@ def _named(mine: tuple | Mapping, made: Case) -> dict[str, np.ndarray]:
             f"got {type(mine).__name__}, wanted (loss, gradients), (output, loss, gradients) or a "
             f"dict of arrays; gradients are a dict: W1, B1, W2, ..."
         )
-    arrays = {name: np.asarray(array) for name, array in mine.items() if array is not None}
+    arrays = {name: _array(a) for name, a in mine.items() if a is not None}
+    none = {name for name, a in mine.items() if a is None}
+    of_layer = next((name for name in none if name.endswith((".weight", ".bias"))), None)
+    if of_layer:  # without it, it is not known which layer is which
+        raise ValueError(
+            f"{of_layer} is None, wanted its gradient, which was never computed. {_NEVER}"
+        )
     theirs = {n: a for n, a in arrays.items() if n.endswith((".weight", ".bias"))}
     if theirs:  # conv1.weight, conv1.bias, ...
         ours = stack(theirs, Path("what you gave"), ordered=True)
@@ -101,8 +181,8 @@ def _named(mine: tuple | Mapping, made: Case) -> dict[str, np.ndarray]:
         raise ValueError(
             "nothing to compare: give the loss and gradients, by the names W1, B1, ..."
         )
-    for name in arrays:
-        if name in inputs and relative_error(arrays[name], made.arrays[name]) > 1e-6:
+    for name in [name for name in arrays if name in inputs] if same_inputs else []:
+        if relative_error(arrays[name], made.arrays[name]) > 1e-6:
             raise ValueError(
                 f"your {name} is not the one of this case, {made.network} {made.layout}: is it of "
                 f"another network, layout or seed, or was it changed?"
@@ -110,7 +190,7 @@ def _named(mine: tuple | Mapping, made: Case) -> dict[str, np.ndarray]:
     for name, array in given.items():
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name} is {array.dtype}, wanted float32 or float64")
-    return given
+    return given, none
 
 
 def _row(name: str, got: np.ndarray, wanted: np.ndarray, allowed: float) -> Row:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mistakes import Mistake, fitted, mistakes, steps
+from .mistakes import Mistake, clipped, fitted, mistakes, own_factor, steps
 
 __all__ = ["Explanation", "diagnose", "relative_error"]
 
@@ -69,7 +69,55 @@ def diagnose(
         Quantities that are wrong whichever mistakes are made. Where these are values or gradients
         that others are computed from, those others are not looked at.
     """
-    return _explain(_Search(given, low, high, layers, tolerance), [], MOST)
+    search = _Search(given, low, high, layers, tolerance)
+    found, left = _explain(search, [], MOST)
+    for direct in (_own_factors(search), _clipped(search)):
+        if direct and _score(direct, []) <= _score(found, left):
+            return direct, []
+    return found, left
+
+
+def _clipped(search) -> list[Explanation]:
+    """That gradients of parameters are clipped by value, if that is all that is wrong."""
+    wrong = [name for name in search.order if name not in search.fine]
+    if not wrong or not all(n[:2] in ("dW", "dB") and search.fits(n) for n in wrong):
+        return []
+    most = max(float(np.abs(search.given[name]).max()) for name in wrong)
+    beyond = sum(np.count_nonzero(np.abs(search.right[name]) > most) for name in wrong)
+    mistake = clipped(search.layers, most)
+    if beyond < 2 or search.reach(mistake.changes, search.order) < len(search.order):
+        return []  # one value that is too small is no evidence of a limit
+    return [Explanation(wrong[0], [mistake])]
+
+
+def _own_factors(search) -> list[Explanation]:
+    """Each gradient of a parameter as a multiple of the right one, if no more is wrong than that.
+
+    So they are if they come multiplied by the learning rates of their layers, or normalized one by
+    one; the search, which follows the gradient back, would make factors of factors of these. Empty
+    if there is one factor alone, or what is wrong is more than factors.
+    """
+    groups = []  # (factor, names)
+    for name in search.order:
+        if name in search.fine:
+            continue
+        given, right = search.given[name], search.right[name]
+        if name[:2] not in ("dW", "dB") or not search.fits(name) or not right.any():
+            return []
+        t = float(np.vdot(right, given) / np.vdot(right, right))
+        if search.differs(name, t * right):
+            return []
+        for factor, names in groups:
+            if abs(t - factor) <= 2 * search.tolerance * abs(factor):
+                names.append(name)
+                break
+        else:
+            groups.append((t, [name]))
+    # One number alone is no evidence of a factor.
+    if sum(any(search.given[name].size > 1 for name in names) for _, names in groups) < 2:
+        return []
+    return [Explanation(names[0], [own_factor(names, t)._replace(fitted=True)])
+            for t, names in groups]  # fmt: skip
 
 
 def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list[str]]:

@@ -14,10 +14,11 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from ..reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
 
-__all__ = ["Mistake", "fitted", "mistakes", "step", "steps"]
+__all__ = ["Mistake", "clipped", "fitted", "mistakes", "own_factor", "step", "steps"]
 
 Arrays = dict[str, np.ndarray]
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -170,18 +171,34 @@ def _mirror(w):
     return w[:, :, :, ::-1]
 
 
+def _turn(w):
+    return np.rot90(w, 1, (2, 3))
+
+
+def _turn_back(w):
+    return np.rot90(w, -1, (2, 3))
+
+
 _MISREAD = [
     ("flipped", "flipped (rotated by 180 degrees)", _flip, _flip),
     ("transposed", "transposed (rows and columns exchanged)", _transpose, _transpose),
     ("upside down", "upside down (the order of rows alone reversed)", _upside_down, _upside_down),
     ("left to right", "mirrored left to right (the order of columns alone reversed)",
      _mirror, _mirror),
+    ("turned", "turned by 90 degrees", _turn, _turn_back),
     ("channels exchanged", "read with the axes of filters and channels exchanged",
      _exchange, _exchange_back),
     ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
      _exchange_last, _exchange_last_back),
     ("channels misplaced", "read with the channels behind the rows and columns",
      _channels_last, _channels_last_back),
+]  # fmt: skip
+
+
+_WAYS = [
+    ("one row up", -1, 0), ("one row down", 1, 0),
+    ("one column left", 0, -1), ("one column right", 0, 1),
+    ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
 ]  # fmt: skip
 
 
@@ -196,7 +213,7 @@ def mistakes(low: np.ndarray, high: np.ndarray, layers: Layers) -> list[Mistake]
     rectified = every[:-1]
     for on in [*((k,) for k in rectified), rectified]:
         where = f"of F{on[0]}" if len(on) == 1 else f"of {' and '.join(f'F{k}' for k in on)}"
-        found += _of_relu(where, on)
+        found += _of_relu(where, on, layers) + _of_other_activations(where, on)
     return found + _of_the_output(low, high, last)
 
 
@@ -216,6 +233,10 @@ def _of_the_output(low: np.ndarray, high: np.ndarray, last: int) -> list[Mistake
         ("ReLU after the last layer", "goes through a ReLU", "a ReLU", relu, lambda z: z > 0),
         ("clamp after the last layer", "is clamped to 0..1", "a clamp to 0..1",
          lambda z: np.clip(z, 0, 1), lambda z: (z > 0) & (z < 1)),
+        ("sigmoid after the last layer", "goes through a sigmoid", "a sigmoid",
+         expit, lambda z: expit(z) * expit(-z)),
+        ("tanh after the last layer", "goes through a tanh", "a tanh",
+         np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     ]:  # fmt: skip
         forward = [("relu", last, lambda right, z, f=function: f(z))]
         mask = [("mask", last, lambda right, df, z, p=passes: df * p(z))]
@@ -246,12 +267,22 @@ def _of_the_loss(high: np.ndarray) -> list[Mistake]:
                     ("loss", 0, lambda right, out, high: np.mean(np.abs(out - high))),
                     ("dloss", 0, lambda right, out, high: np.sign(out - high) / out.size),
                 ]),
+        Mistake("Huber", "the loss is that of Huber (smooth L1), linear where differences are "
+                "above 1, wanted the mean of squares", [
+                    ("loss", 0, lambda right, out, high: np.mean(_huber(out - high))),
+                    ("dloss", 0, lambda right, out, high: np.clip(out - high, -1, 1) / out.size),
+                ]),
         Mistake("root", "the loss is the root of the mean squared error", [
             ("loss", 0, lambda right, out, high: np.sqrt(right(out, high))),
             ("dloss", 0, lambda right, out, high: right(out, high) / 2 / np.sqrt(mse(out, high))),
         ]),
     ]  # fmt: skip
     return found
+
+
+def _huber(difference):
+    far = np.abs(difference)
+    return np.where(far < 1, far**2 / 2, far - 1 / 2)
 
 
 def _factors(high: np.ndarray) -> list[tuple[float, str]]:
@@ -312,10 +343,20 @@ def _of_the_convolution(where: str, on: tuple[int, ...]) -> list[Mistake]:
                         [("dx", k, lambda right, dz, x, w, m=way: right(dz, x, m(w)))
                          for k in on]),
             ]  # fmt: skip
-    found.append(
+    subtracted = [("conv", k, lambda right, x, w, b: right(x, w, -b)) for k in on]
+    found += [
         Mistake("no bias", f"the bias {where} is not added",
-                [("conv", k, lambda right, x, w, b: right(x, w, 0 * b)) for k in on])
-    )  # fmt: skip
+                [("conv", k, lambda right, x, w, b: right(x, w, 0 * b)) for k in on]),
+        Mistake("bias subtracted", f"the bias {where} is subtracted, wanted added",
+                subtracted + [("db", k, partial(_scaled, -1)) for k in on]),
+        Mistake("bias subtracted", f"the bias {where} is subtracted in the forward pass, wanted "
+                "added", subtracted),
+    ]  # fmt: skip
+    for way, i, j in _WAYS:
+        found.append(
+            Mistake("shifted", f"the gradient that goes back through the kernels {where} is "
+                    f"shifted {way}", [("dx", k, partial(_shifted_result, i, j)) for k in on])
+        )  # fmt: skip
     return found
 
 
@@ -356,11 +397,7 @@ def _of_dw(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """dW is a correlation of the layer's input with dz, one shift for each weight of a kernel."""
     turned = [("dw", k, lambda right, dz, x, w: right(_flip(dz), x, w)) for k in on]
     found = [Mistake("dz flipped", f"dW {where} is computed from dz flipped", turned)]
-    for way, i, j in [
-        ("one row up", -1, 0), ("one row down", 1, 0),
-        ("one column left", 0, -1), ("one column right", 0, 1),
-        ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
-    ]:  # fmt: skip
+    for way, i, j in _WAYS:
         rolled = partial(_rolled, i, j)
         moved = partial(_of_moved_input, i, j)
         found += [
@@ -376,12 +413,41 @@ def _rolled(i, j, right, *arguments):
 
 
 def _of_moved_input(i, j, right, dz, x, w):
+    return right(dz, _shifted(i, j, x), w)
+
+
+def _shifted_result(i, j, right, *arguments):
+    return _shifted(i, j, right(*arguments))
+
+
+def _shifted(i, j, x):
+    """Moved down by i and right by j, zeros coming in."""
     wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     height, width = x.shape[2:]
-    return right(dz, wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width], w)
+    return wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width]
 
 
-def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
+def _of_other_activations(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """Smooth functions in the place of ReLU, with their derivatives."""
+    density = 1 / np.sqrt(2 * np.pi)
+    return [
+        Mistake("another activation", f"the activation {where} is {name}, wanted ReLU",
+                [("relu", k, lambda right, z, f=function: f(z)) for k in on]
+                + [("mask", k, lambda right, df, z, s=slope: df * s(z)) for k in on])
+        for name, function, slope in (
+            ("ELU", lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+             lambda z: np.exp(np.minimum(z, 0))),
+            ("GELU", lambda z: z * ndtr(z),
+             lambda z: ndtr(z) + z * density * np.exp(-(z**2) / 2)),
+            ("SiLU (Swish)", lambda z: z * expit(z),
+             lambda z: expit(z) * (1 + z * expit(-z))),
+            ("tanh", np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+            ("sigmoid", expit, lambda z: expit(z) * expit(-z)),
+        )
+    ]  # fmt: skip
+
+
+def _of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
     """ReLU and its mask: the gradient passes where z > 0, which no other array can tell."""
 
     def mask(change):
@@ -392,6 +458,14 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
     early = [("dx", k + 1, lambda right, dz, x, w: right(dz, x, w) * (x > 0)) for k in on]
     kept = [("kept", k, lambda right, f, z: z) for k in on]
     next_layers = " and ".join(f"dW{k + 1}" for k in on)
+    bias_last = []
+    for k in on:
+        b = layers[k - 1][1][:, None, None]
+        bias_last += [
+            ("conv", k, lambda right, x, w, b: right(x, w, 0 * b)),
+            ("relu", k, lambda right, z, b=b: right(z) + b),
+            ("into db", k, lambda right, dz, df: df),
+        ]
     unmasked = [
         Mistake("unmasked", f"the mask of the ReLU {where} is missing in {what} alone",
                 [(f"into {o}", k, lambda right, dz, df: df) for o in operations for k in on])
@@ -415,6 +489,8 @@ def _of_relu(where: str, on: tuple[int, ...]) -> list[Mistake]:
                 "by 1 where they are positive", mask(lambda right, df, z: df * relu(z))),
         Mistake("no ReLU", f"the ReLU {where} is missing", no_relu + no_mask),
         Mistake("no ReLU", f"the ReLU {where} is missing in the forward pass", no_relu),
+        Mistake("bias after ReLU", f"the bias of {where.removeprefix('of ')} is added behind the "
+                "ReLU, wanted before it", bias_last),
         Mistake("masked already", f"the gradient {where} has gone through the mask of the ReLU "
                 "already, wanted the one before", early),
         Mistake("pre-activation", f"{next_layers} uses values {where} from before the ReLU", kept),
@@ -452,11 +528,32 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
     ]
 
 
+def clipped(layers: Layers, most: float) -> Mistake:
+    """The gradients of all parameters are clipped by value."""
+
+    def change(right, *arguments):
+        return np.clip(right(*arguments), -most, most)
+
+    words = f"dW and dB in all layers are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
+    changes = [(o, k, change) for k in range(1, len(layers) + 1) for o in ("dw", "db")]
+    return Mistake("clipped by value", words, changes, fitted=True)
+
+
+def own_factor(names: list[str], t: float) -> Mistake:
+    """The gradients of these parameters are t times what is wanted, and nothing before them is."""
+    be = "are" if len(names) > 1 else "is"
+    what = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    operations = [(name[:2].lower(), int(name[2:])) for name in names]
+    return _constant_factor("constant factor", f"{what} {be}", operations, t)
+
+
 def _constant_factor(kind, what, operations, t):
     inverse = round(1 / t) if abs(t) > 1e-4 else 0
     plain = abs(inverse) > 1 and abs(inverse * t - 1) < 1e-5 and abs(inverse) < 1000
     number = f"{np.sign(inverse):.0f}/{abs(inverse)}" if plain else f"{t:.6g}"
     words = f"{what} {number} times what is wanted, everywhere"
+    if t == 0:
+        words = f"{what} zero everywhere: never computed, or cut off (detached) from the loss"
     return Mistake(kind, words, [(*o, partial(_scaled, t)) for o in operations])
 
 

@@ -126,6 +126,12 @@ def explain(
             text += f"With {'all this' if number > 1 else 'that'}, the reference gives "
             text += f"{_those(unexplained)}." if unexplained else "just your numbers."
         sentences.append(text.rstrip())
+    if len(explanations) > 1 and all(
+        mistake.kind == "constant factor" for e in explanations for mistake in e.likely
+    ):
+        sentences.append(
+            "Give the gradients themselves: neither multiplied by learning rates nor normalized."
+        )
     if unexplained:
         rounded = not explanations and not some_right
         sentences += _unexplained(made, given, rows, unexplained, rounded)
@@ -147,7 +153,7 @@ def _unexplained(
     sentences, strange = [], []
     for row in rows:
         got = given[row.name]
-        if row.name in names and row.index is None:
+        if row.index is None:
             sentences.append(f"{row.name}: {_shape(made, row.name, got)}")
         elif row.name in names and row.error == np.inf:
             bad = np.count_nonzero(~np.isfinite(got))
@@ -156,10 +162,18 @@ def _unexplained(
             strange.append(row)
     if strange:
         row = strange[0]
+        where = f"In {row.name}, the largest difference is at {list(row.index)}:"
+        order = list(made.arrays)
+        before = [
+            name
+            for name in order[: order.index(row.name)]
+            if name.removeprefix("d")[0] == "F" and name not in given
+        ]
         sentences.append(
             f"No mistake that is known here gives the numbers of "
-            f"{', '.join(r.name for r in strange)}. In {row.name}, the largest difference is at "
-            f"{list(row.index)}: {row.got:.6g}, wanted {row.wanted:.6g}."
+            f"{', '.join(r.name for r in strange)}. {where if row.index else f'{row.name} is'} "
+            f"{row.got:.6g}, wanted {row.wanted:.6g}."
+            + (f" Give {', '.join(before)} too, to see where it begins." if before else "")
         )
     worst = max(row.error for row in rows)
     if rounded and worst < 0.02:
@@ -176,8 +190,10 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
     text = f"it has the shape {got.shape}, wanted {wanted.shape}"
     text += f" ({', '.join(axes)}). " if axes else ". "
 
+    single = rounding(made, np.dtype(np.float32))
+
     def right(array):
-        return relative_error(array, wanted) <= rounding(made, np.dtype(np.float32))
+        return relative_error(array, wanted) <= single
 
     for order in itertools.permutations(range(got.ndim)) if got.ndim == wanted.ndim else ():
         if order != tuple(range(got.ndim)) and right(got.transpose(order)):
@@ -193,8 +209,18 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
             for summed in itertools.combinations(range(got.ndim), count):
                 if right(got.sum(axis=summed)):
                     return text + f"It is not summed over all it should: `.sum(axis={summed})` is."
+    if name == "loss" and got.size > 1:
+        averaged = " makes it right" if right(got.mean()) else ""
+        return text + f"It is not averaged: one number is wanted, `.mean()`{averaged}."
     if name[0] == "F" and got.ndim == 4 and got.size > wanted.size:
         return text + "Larger than wanted: does a layer pad? None does here."
+    others = [n for n in made.exact if n[:2] in ("dW", "dB") and n != name]
+    others = [n for n in others if made.wanted(n).shape == got.shape and name[0] == "d"]
+    same = [n for n in others if relative_error(got, made.wanted(n)) <= single]
+    if same:
+        return text + f"These are the numbers of {same[0]}: were the two exchanged?"
+    if others:
+        return text + f"That is the shape of {others[0]}: were the two exchanged?"
     return text + (
         f"No exchange of axes, and no sum, makes it right: is it of another network than "
         f"{made.network}?"
