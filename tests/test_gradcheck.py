@@ -373,6 +373,27 @@ def test_one_percent_in_one_place_is_found_there(layout, dtype):
     assert str(list(map(int, largest))) in str(report)
 
 
+def test_other_functions_have_their_own_gradients():
+    made = case(**SMALL)
+    layers = _layers(made)
+    checked = set()
+    for mistake in mistakes(made.exact["low"], made.exact["high"], layers):
+        way_back = {operation for operation, *_ in mistake.changes} & {"mask", "dloss"}
+        if way_back and mistake.kind in {
+            "another activation", "sigmoid after the last layer",
+            "tanh after the last layer", "Huber",
+        }:  # fmt: skip
+            losses = []
+            for small in (1e-6, -1e-6):
+                moved = [(w, b + small * (k == 0)) for k, (w, b) in enumerate(layers)]
+                values = step(made.exact["low"], made.exact["high"], moved, mistake.changes)
+                losses.append(values["loss"])
+            slope = (losses[0] - losses[1]) / 2e-6
+            assert slope == pytest.approx(values["dB1"].sum(), rel=1e-4), mistake.words
+            checked.add(mistake.words)
+    assert len(checked) == 18
+
+
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 11])
 def test_mistakes_of_the_list_are_found_again(every):
     made = case(**SMALL, seed=3)
