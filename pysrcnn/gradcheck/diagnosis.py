@@ -15,7 +15,7 @@ __all__ = ["Explanation", "diagnose", "relative_error"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-PASSES = 4000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+PASSES = 5000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):
@@ -169,6 +169,8 @@ class _Search:
         self.given, self.tolerance = given, tolerance
         self.low, self.high, self.layers = low, high, layers
         self.listed, self.families = mistakes(low, high, layers), fitted(layers)
+        if "dlow" not in given:  # nothing else shows what goes back through the first layer
+            self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
         self.known, self.compared, self.passes = {}, {}, 0
         self.right = self.keep([])
         self.order = [name for name in self.right if name in given]

@@ -9,12 +9,12 @@ Names as in `reference`: z = W * x + B and F = max(0, z) are a layer's values, d
 gradients of the loss with respect to them. The input is `low`, so x is F of the layer before.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit, ndtr
 
 from ..reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
 
@@ -234,7 +234,7 @@ def _of_the_output(low: np.ndarray, high: np.ndarray, last: int) -> list[Mistake
         ("clamp after the last layer", "is clamped to 0..1", "a clamp to 0..1",
          lambda z: np.clip(z, 0, 1), lambda z: (z > 0) & (z < 1)),
         ("sigmoid after the last layer", "goes through a sigmoid", "a sigmoid",
-         expit, lambda z: expit(z) * expit(-z)),
+         _sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
         ("tanh after the last layer", "goes through a tanh", "a tanh",
          np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     ]:  # fmt: skip
@@ -427,6 +427,15 @@ def _shifted(i, j, x):
     return wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width]
 
 
+def _sigmoid(z):
+    return (1 + np.tanh(z / 2)) / 2
+
+
+def _normal(z):
+    """The distribution function of the normal distribution."""
+    return (1 + np.vectorize(math.erf, otypes=[float])(z / np.sqrt(2))) / 2
+
+
 def _of_other_activations(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """Smooth functions in the place of ReLU, with their derivatives."""
     density = 1 / np.sqrt(2 * np.pi)
@@ -437,12 +446,12 @@ def _of_other_activations(where: str, on: tuple[int, ...]) -> list[Mistake]:
         for name, function, slope in (
             ("ELU", lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
              lambda z: np.exp(np.minimum(z, 0))),
-            ("GELU", lambda z: z * ndtr(z),
-             lambda z: ndtr(z) + z * density * np.exp(-(z**2) / 2)),
-            ("SiLU (Swish)", lambda z: z * expit(z),
-             lambda z: expit(z) * (1 + z * expit(-z))),
+            ("GELU", lambda z: z * _normal(z),
+             lambda z: _normal(z) + z * density * np.exp(-(z**2) / 2)),
+            ("SiLU (Swish)", lambda z: z * _sigmoid(z),
+             lambda z: _sigmoid(z) * (1 + z * _sigmoid(-z))),
             ("tanh", np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-            ("sigmoid", expit, lambda z: expit(z) * expit(-z)),
+            ("sigmoid", _sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z)),
         )
     ]  # fmt: skip
 
