@@ -234,7 +234,8 @@ def keras_file(path, parameters, style, config=None, names=("conv2d", "conv2d_1"
             if style == "new":
                 places = [f"layers/{name}/vars/0", f"layers/{name}/vars/1"]
             else:
-                root.create_group(name).attrs["weight_names"] = [p.encode() for p in places]
+                inside = [f"{name}/{kind}:0".encode() for kind in ("kernel", "bias")]
+                root.create_group(name).attrs["weight_names"] = inside
             root[places[0]], root[places[1]] = w, b
         if style == "new":
             file.create_group("vars")

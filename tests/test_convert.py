@@ -437,6 +437,14 @@ def test_layers_whose_order_nobody_can_know(tmp_path):
     parameters = parameters_of((3, 3, 3, 3), (4, 4, 4), 1)
     (tmp_path / "a.safetensors").write_bytes(safe(named(parameters, ("a", "b", "c", "d"))))
     is_refused(tmp_path / "a.safetensors", "does not tell the order of its layers, a, b, c, d")
+    # More layers than all orders are tried of, and the alphabetical one would fit.
+    parameters = parameters_of((3,) * 9, (4,) * 8, 1)
+    (tmp_path / "b.safetensors").write_bytes(safe(named(parameters, tuple("abcdefghi"))))
+    is_refused(tmp_path / "b.safetensors", "order of its layers, a, b, c, d, e, f, g, h, ...: name")
+    # PyTorch's order, of what was made first, does not fit, and two others do.
+    parameters = parameters_of((3,) * 4, (4,) * 3, 1)
+    (tmp_path / "c.pth").write_bytes(zipped(*state(named(parameters, tuple("abcd"), True))))
+    is_refused(tmp_path / "c.pth", "does not tell the order of its layers, d, c, b, a: name")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
@@ -576,6 +584,47 @@ def test_keras_layers_come_in_their_order(tmp_path, style):
         is_read(keras_file(tmp_path / "a.h5", parameters, style, names=names), parameters)
 
 
+@pytest.mark.parametrize(
+    "places, names, order",
+    [
+        # of a class with attributes: in the file by the alphabet, and only the names tell the order
+        (("b", "a", "layers/conv2d_2", "c"), ("conv2d_8", "conv2d_9", "conv2d_10", "conv2d_11"), 1),
+        (("conv1", "conv2", "conv3", "conv4"), None, 1),
+        (("layers/conv2d", "layers/conv2d_1", "layers/conv2d_2", "layers/conv2d_3"), None, 1),
+        (("a", "b", "c", "d"), None, 0),
+        (("b", "a", "d", "c"), ("one", "two", "three", "four"), 0),
+        (("a", "b", "c", "d"), ("conv2d", "conv2d", "conv2d", "conv2d"), 0),
+        (tuple("abcdefghij"), None, 0),  # more layers than all orders are tried of
+    ],
+)
+def test_keras_layers_by_attributes_of_a_class(tmp_path, places, names, order):
+    h5py = pytest.importorskip("h5py")
+    parameters = parameters_of((3,) * len(places), (4,) * (len(places) - 1), 1)
+    path = tmp_path / "a.weights.h5"
+    with h5py.File(path, "w") as file:
+        for k, place in enumerate(places, 1):
+            group = file.create_group(f"{place}/vars")
+            group["0"], group["1"] = parameters[f"W{k}"].transpose(2, 3, 1, 0), parameters[f"B{k}"]
+            if names:
+                group.attrs["name"] = names[k - 1]
+    if order:
+        is_read(path, parameters)
+    else:
+        is_refused(path, "does not tell the order of its layers, a, b, c, d")
+
+
+def test_keras_names_in_the_configuration(tmp_path):
+    parameters = parameters_of((3,) * 4, (4,) * 3, 1)
+    path, names = tmp_path / "a.h5", ("zeta", "beta", "eta", "alpha")
+    keras_file(path, parameters, "new", config_of(*(convolution(name=n) for n in names)), names)
+    is_refused(path, "does not tell the order of its layers, layers/alpha, layers/beta")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "a") as file:
+        for name in names:
+            file[f"layers/{name}/vars"].attrs["name"] = name
+    is_read(path, parameters)
+
+
 def test_keras_archives(tmp_path, parameters):
     keras_file(tmp_path / "a.h5", parameters, "new")
     for config, words in [
@@ -636,7 +685,7 @@ def test_h5_files_that_are_not_all_right(tmp_path, parameters):
             change(file["layers/conv2d/vars"], kernel)
         is_refused(path, words)
 
-    no_weights = "has biases of layers/conv2d/vars, but no weights of it"
+    no_weights = "has biases of layers/conv2d, but no weights of it"
     spoiled(lambda group, w: None, no_weights)
     spoiled(lambda group, w: group.create_dataset("0", data=w.astype(int)), "does not hold float16")
     spoiled(lambda group, w: group.create_dataset("0", data=w[0]), "of shape (5, 1, 4), and an SR")

@@ -27,8 +27,9 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         archive = open_zip(content, path)
         config, content = archive.read("config.json"), archive.read("model.weights.h5")
     file = HDF5(content)
-    _check_config(json.loads(file.groups[""].get("model_config") or config), path)
-    names = _names(file)
+    layers = _layers(json.loads(file.groups[""].get("model_config") or config), 0)
+    _check_layers(layers, path)
+    names, ordered = _names(file, [options.get("name") for _, options in layers])
     check_room(map(file.shape, names), path)
     tensors = {}
     for name in names:
@@ -36,7 +37,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
             array = file.array(name)
         except TypeError as error:
             raise Refused(f"{path}: {error}, so it is not read") from None
-        layer = name.rpartition("/")[0]
+        layer = _layer(name)
         if array.ndim == 4:
             tensors[f"{layer}.weight"] = array.transpose(3, 2, 0, 1)
         elif array.ndim == 1 and f"{layer}.bias" not in tensors:
@@ -46,31 +47,56 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
                 f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing but "
                 f"convolutions: kernels (f, f, C, O) and biases (O,)"
             )
-    return stack(tensors, path, ordered=True), {}
+    return stack(tensors, path, ordered), {}
 
 
-def _names(file: HDF5) -> list[str]:
-    """The paths of the arrays, in the order of the layers."""
-    root = "model_weights" if "model_weights" in file.groups else ""
-    listed = file.groups[root].get("layer_names") or []
-    rank = {name: k for k, name in enumerate(listed)}
+def _layer(name: str) -> str:
+    """The path of the layer that has this array."""
+    return name.rpartition("/")[0].removesuffix("/vars")
+
+
+def _names(file: HDF5, listed: list) -> tuple[list[str], bool]:
+    """The paths of the arrays, and whether they are in the order of the layers.
+
+    `listed` are the names of the layers in the order of the file's configuration.
+    """
     names = [name for name in file.datasets if name.split("/")[0] not in _OTHERS]
+    root = "model_weights/" if "model_weights" in file.groups else ""
+    layers = {}  # of older files, which list the layers, and for each of them its arrays
+    for group in file.groups[root.rstrip("/")].get("layer_names") or []:
+        for array in file.groups.get(f"{root}{group}", {}).get("weight_names") or []:
+            layers[f"{root}{group}/{array}"] = len(layers)
+    # In newer files a layer is called by an attribute of the model, "extract", or by its place in a
+    # list, "layers/conv2d_1". Some also say its own name, by default "conv2d", "conv2d_1", ... in
+    # the order in which layers were made, which is all that PyTorch's files tell, too.
+    own = [file.groups.get(f"{_layer(name)}/vars", {}).get("name") or "" for name in names]
+    configured = {name: k for k, name in enumerate(listed)}
+    for numbers in (
+        [layers.get(name) for name in names],
+        [configured.get(name) for name in own],
+        _counted(own),
+        _counted([_layer(name) for name in names]),
+    ):
+        places = dict(zip(names, numbers, strict=True))
+        if None not in numbers and len(set(numbers)) >= len({_layer(name) for name in names}):
+            return sorted(names, key=places.get), True
+    return names, False
 
-    def order(name: str) -> tuple:
-        # Newer files list no names; there, conv2d, conv2d_1, ..., conv2d_10 are in that order.
-        below = name.removeprefix("model_weights/").split("/")
-        parts = [re.split("([0-9]{1,9})", part) for part in below]
-        numbers = [[int(p) if k % 2 else p for k, p in enumerate(part)] for part in parts]
-        return rank.get(below[0], len(rank)), numbers
 
-    return sorted(names, key=order)
+def _counted(texts: list[str]) -> list[int | None]:
+    """0, 1, 2 of "conv2d", "conv2d_1", "conv2d_2"; None of texts that also differ otherwise."""
+    parts = [re.fullmatch(r"(.*?)_?([0-9]{1,9})?", text) for text in texts]
+    if None in parts or len({part[1] for part in parts}) != 1:
+        return [None] * len(texts)
+    return [int(part[2] or 0) for part in parts]
 
 
-def _check_config(config: Any, path: Path) -> None:
+def _check_layers(layers: list[tuple[str, dict]], path: Path) -> None:
     """Raise if the model, as far as the file tells, computes something else than an SRCNN."""
-    layers = [layer for layer in _layers(config, 0) if layer[0] not in _IGNORED]
     active = []  # the activation of each convolution so far
     for name, options in layers:
+        if name in _IGNORED:
+            continue
         activation = options.get("activation", "linear")
         if name in ("Conv2D", "Convolution2D"):
             steps = [options.get(n) for n in ("strides", "subsample", "dilation_rate", "groups")]

@@ -31,6 +31,7 @@ LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest n
 
 # Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
 _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
+_MOST_SEARCHED = 8  # layers, of which all orders are tried
 _LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
 
 _CHAINS = (
@@ -142,15 +143,19 @@ def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
     for order in orders:
         if _fits(order, weights):
             return order
-    found = _chains(weights) if len(weights) <= 8 else []  # a search tries all orders
+    few = len(weights) <= _MOST_SEARCHED
+    found = _chains(weights) if few else []
     if len(found) == 1:
         return found[0]
-    if orders or not found:
-        return orders[-1] if orders else names  # `check` will say which layers do not fit
-    raise Refused(
-        f"{path} does not tell the order of its layers, {', '.join(map(shown, names))}: name them "
-        f"conv1, conv2, ..."
-    )
+    # In any order, each number of channels is taken as often as it is given.
+    inputs, outputs = (sorted(w.shape[axis] for w in weights.values()) for axis in (1, 0))
+    if found or (not few and not orders and inputs == outputs):
+        more = ", ..." if len(names) > 8 else ""
+        raise Refused(
+            f"{path} does not tell the order of its layers, {', '.join(map(shown, names[:8]))}"
+            f"{more}: name them conv1, conv2, ..."
+        )
+    return orders[-1] if orders else names  # `check` will say which layers do not fit
 
 
 def _fits(names: list[str], weights: Arrays) -> bool:
