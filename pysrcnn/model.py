@@ -324,8 +324,8 @@ def load(
     ----------
     name_or_path : str or path
         A name such as "9-1-5"; or an .npz file that `SRCNN.save` wrote, a .mat file of the
-        paper's authors, or a file of PyTorch (.pt, .pth), .safetensors, Keras (.h5, .hdf5, .keras)
-        or .onnx, see `pysrcnn.formats.read_weights`.
+        paper's authors, or a file of PyTorch (.pt, .pth, .ckpt), .safetensors, Keras (.h5, .hdf5,
+        .keras) or .onnx, see `pysrcnn.formats.read_weights`.
     scale : int, optional
         The factor of enlargement. Needed with a name of which there are weights for several; with
         a file that says its own scale, it must be the same; with one that does not say, it is what

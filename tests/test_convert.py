@@ -5,6 +5,7 @@ safetensors, h5py or ONNX Runtime are installed, they have their say too. Whatev
 file, the answer is one line in a ValueError, soon, and nothing in the file is run.
 """
 
+import argparse
 import io
 import json
 import os
@@ -18,7 +19,8 @@ import time
 import warnings
 import zipfile
 import zlib
-from pathlib import Path
+from collections import Counter, defaultdict
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -125,6 +127,38 @@ def test_checkpoints_around_the_network(tmp_path, parameters, wrapper):
     is_refused(tmp_path / "a.pth", "a.pth holds no layers by name, only checkpoint")
     (tmp_path / "a.pth").write_bytes(zipped(dictionary(model=dictionary(**items)), storages))
     is_read(tmp_path / "a.pth", parameters)
+
+
+BESIDE = [
+    np.float64(31),
+    np.arange(6.0).reshape(2, 3),
+    argparse.Namespace(rate=1e-4, inner=argparse.Namespace(folder=PurePosixPath("/a"))),
+    defaultdict(list, loss=[1.0, np.float32(2)]),
+    {1, 2, "a"},
+    frozenset("a"),
+    Counter([100, 200]),  # milestones of a MultiStepLR
+    b"bytes",
+]
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("value", BESIDE, ids=lambda value: type(value).__name__)
+def test_what_checkpoints_keep_beside_the_network(tmp_path, parameters, value, protocol):
+    content, storages = state(named(parameters))
+    value = pickle.dumps(value, protocol)[2:-1]
+    device = call("torch", "device", text("cuda"), number(0))
+    items = {"best": value, "all": b"](" + value + value + b"e", "device": device}
+    items |= {"type": function("torch", "float32"), "state_dict": content}
+    (tmp_path / "a.ckpt").write_bytes(zipped(dictionary(**items), storages))
+    is_read(tmp_path / "a.ckpt", parameters)
+
+
+def test_what_may_be_weights_is_not_passed_over(tmp_path, parameters):
+    items = named_tensors(parameters, 0)
+    items["conv1.bias"] = pickle.dumps(parameters["B1"], 2)[2:-1]
+    storages = [array.tobytes() for array in named(parameters).values()]
+    (tmp_path / "a.pth").write_bytes(zipped(dictionary(**items), storages))
+    is_refused(tmp_path / "a.pth", "_reconstruct among its tensors, conv1.bias, and only")
 
 
 def test_the_averaged_of_two_networks_is_taken(tmp_path, parameters):
@@ -276,6 +310,16 @@ HOSTILE = {
     "a class of the user": (function("model", "SRCNN") + b")\x81}b", "holds model.SRCNN, and only"),
     "a module": (function("torch.nn.modules.conv", "Conv2d"), "holds torch.nn.modules.conv.Conv2d"),
     "arrays of NumPy": (call("numpy.core.multiarray", "scalar"), "numpy.core.multiarray.scalar"),
+    "attributes of an array": (
+        call("numpy", "ndarray") + b"}(" + text("f") + function("os", "system") + b"ub",
+        "holds os.system",
+    ),
+    "a call of what a name made": (
+        call("numpy", "dtype", COMMAND) + together(COMMAND) + b"R",
+        "calls something that is no function",
+    ),
+    "other functions of Python": (call("builtins", "getattr", COMMAND), "holds builtins.getattr"),
+    "other functions of NumPy": (call("numpy", "load", COMMAND), "holds numpy.load, and only"),
     "attributes of what is admitted": (
         call("collections", "OrderedDict.fromkeys", COMMAND),
         "holds collections.OrderedDict.fromkeys",
@@ -1110,7 +1154,7 @@ def test_convert_takes_the_only_scale_there_is(here, capsys):
         ),
         ("b.npz c.npz -s 2", "b.npz was trained for scale 3, not 2"),
         ("bad.pth a.npz", "bad.pth holds os.system, and only tensors are read: save them alone"),
-        ("a.txt a.npz", "a.txt is neither .npz nor .mat, nor .pt, .pth, .safetensors, .h5,"),
+        ("a.txt a.npz", "a.txt is neither .npz nor .mat, nor .pt, .pth, .ckpt, .safetensors,"),
     ],
 )
 def test_convert_of_bad_input_is_one_line(here, capsys, parameters, command, words):

@@ -3,7 +3,7 @@
 Each format has a file here, with a function `read(content, path)` that returns plain arrays,
 `(parameters, card)`, and, for the formats that are written, `write(file, parameters, card)`.
 `model.py` makes a network of the arrays. Nothing in a file is ever executed: pickles are walked
-through by an interpreter that knows tensors and nothing else, and what a file says of its sizes is
+through by an interpreter that makes nothing but tensors, and what a file says of its sizes is
 checked before memory is taken.
 
 A card says what the weights are: network, scale, data, recipe, scores, version. It is a string of
@@ -31,6 +31,7 @@ _READERS = {
     ".mat": (mat.read, "a MATLAB 5 .mat file"),
     ".pt": (pytorch.read, "a PyTorch file"),
     ".pth": (pytorch.read, "a PyTorch file"),
+    ".ckpt": (pytorch.read, "a PyTorch file"),
     ".safetensors": (safe_tensors.read, "a .safetensors file"),
     ".h5": (keras.read, "a Keras .h5 file"),
     ".hdf5": (keras.read, "a Keras .h5 file"),
@@ -53,9 +54,9 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     Parameters
     ----------
     path : path
-        ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt" or ".pth" of PyTorch, a state
-        dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras" of Keras;
-        ".onnx" (needs the package onnx).
+        ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt", ".pth" or ".ckpt" of
+        PyTorch, a state dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras"
+        of Keras; ".onnx" (needs the package onnx).
 
     Returns
     -------

@@ -1,10 +1,11 @@
-"""PyTorch's .pt and .pth, read without PyTorch and without executing the pickles in them.
+"""PyTorch's .pt, .pth and .ckpt, read without PyTorch and without executing the pickles in them.
 
 A pickle is a program for a small stack machine, which may call any function. `_interpret` runs
 the few operations that a dict of tensors is made of, on a stack of plain Python values; a name of a
-function is looked up in the short list below, and everything else ends in a sentence. Tensors are
+function is looked up in the short lists below, and everything else ends in a sentence. Tensors are
 only described there, by storage, offset, shape and strides. Bytes are looked at later, and only
-those of the layers.
+those of the layers. In the place of other objects that checkpoints hold, of a few known kinds,
+stands a placeholder, which has a name and nothing else.
 
 Since PyTorch 1.6 a file is a zip archive: NAME/data.pkl is the pickle, NAME/data/KEY the bytes of
 the storages. Older ones are five pickles one after the other (a magic number, a version, the byte
@@ -47,10 +48,21 @@ _FUNCTIONS = {
     "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_parameter",
 }
+# What else checkpoints hold; what a pickle would make by these names is a placeholder here.
+_BESIDE = {
+    *(f"{module}.multiarray.{name}" for module in ("numpy._core", "numpy.core")
+      for name in ("scalar", "_reconstruct")),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__")
+      for name in ("set", "frozenset", "list", "dict", "int", "long", "float", "bytes")),
+    *(f"pathlib.{name}Path" for name in ("Posix", "Windows", "PurePosix", "PureWindows")),
+    *(f"torch.{name}" for name in ("float16", "bfloat16", "float32", "float64", "device")),
+    "numpy.ndarray", "numpy.dtype", "_codecs.encode",  # bytes
+    "argparse.Namespace", "collections.defaultdict", "collections.Counter",
+}  # fmt: skip
 _ADVICE = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"
 _PUSHED = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING",
+    "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 # Where checkpoints keep the network; with several there, the first of these.
@@ -63,6 +75,13 @@ _WRAPPERS = (
 @dataclass(frozen=True)
 class _Name:
     """A function or class by its name, which is all that we have of it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Placeholder:
+    """An object of a kind in `_BESIDE`, without anything that is in it."""
 
     name: str
 
@@ -87,6 +106,9 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     parse = _read_zip if content[:2] == b"PK" else _read_legacy
     found, storages, order = parse(content, path)
     network = _state_dict(found, path)
+    for name, x in network.items():  # a weight or bias may be among these
+        if isinstance(x, (_Placeholder, _Name)):
+            raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {_ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, _Tensor)}
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
@@ -141,7 +163,7 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
     """The value of the pickle at `file`; the storages it names are put into `storages`.
 
     `pickletools.genops` takes a pickle apart into its operations and does none of them. Values
-    are None, bool, int, float, str, tuple, list, dict, _Tensor, and the helpers of this file;
+    are None, bool, int, float, str, bytes, tuple, list, dict, and the helpers of this file;
     they are never compared, printed or walked through, since they may be nested without end.
     """
     values, marks, memo = [], [], {}
@@ -153,6 +175,8 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
         return taken
 
     def put(pairs: list) -> None:
+        if isinstance(values[-1], _Placeholder):
+            return
         if not isinstance(values[-1], dict) or len(pairs) % 2:
             raise ValueError("no dict to put something into")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
@@ -162,6 +186,8 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
             values[-1][key] = value
 
     def append(items: list) -> None:
+        if isinstance(values[-1], _Placeholder):
+            return
         if type(values[-1]) is not list:
             raise ValueError("no list to append to")
         values[-1].extend(items)
@@ -180,6 +206,11 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
                 values.append({})
             case "EMPTY_LIST":
                 values.append([])
+            case "EMPTY_SET":
+                values.append(_Placeholder("set"))
+            case "FROZENSET":
+                since_mark()
+                values.append(_Placeholder("frozenset"))
             case "MARK":
                 marks.append(len(values))
             case "TUPLE":
@@ -196,7 +227,7 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
             case "APPEND":
                 item = values.pop()
                 append([item])
-            case "APPENDS":
+            case "APPENDS" | "ADDITEMS":
                 append(since_mark())
             case "SETITEM":
                 value, key = values.pop(), values.pop()
@@ -218,9 +249,14 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
             case "REDUCE":
                 arguments, function = values.pop(), values.pop()
                 values.append(_call(function, arguments, path))
+            case "NEWOBJ":
+                _, made = values.pop(), values.pop()
+                if not isinstance(made, _Name) or made.name not in _BESIDE:
+                    raise Refused(f"{path} holds the pickle operation NEWOBJ, and {_ADVICE}")
+                values.append(_Placeholder(made.name))
             case "BUILD":  # attributes of an OrderedDict: versions of modules, of no use here
                 values.pop()
-                if not isinstance(values[-1], OrderedDict):
+                if not isinstance(values[-1], (OrderedDict, _Placeholder)):
                     raise Refused(f"{path} sets attributes of an object, and {_ADVICE}")
             case "STOP":
                 return values.pop()
@@ -230,7 +266,7 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
 
 
 def _admitted(name: str, path: Path) -> _Name:
-    if name not in _FUNCTIONS and name not in _STORAGES:
+    if name not in _FUNCTIONS and name not in _STORAGES and name not in _BESIDE:
         raise Refused(f"{path} holds {shown(name)}, and {_ADVICE}")
     return _Name(name)
 
@@ -254,6 +290,8 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
     if not isinstance(function, _Name) or not isinstance(arguments, tuple):
         raise Refused(f"{path} calls something that is no function, and {_ADVICE}")
     match function.name:
+        case name if name in _BESIDE:
+            return _Placeholder(name)
         case "collections.OrderedDict" if not arguments:
             return OrderedDict()
         case "torch.Size" if len(arguments) == 1 and isinstance(arguments[0], tuple):
@@ -299,6 +337,7 @@ def _state_dict(found: Any, path: Path) -> dict:
     for _ in range(3):  # how deep checkpoints are nested, at most
         if not isinstance(found, dict):
             kind = type(found).__name__.strip("_").lower()
+            kind = found.name if isinstance(found, (_Name, _Placeholder)) else kind
             article = "an" if kind[0] in "aeiou" else "a"
             raise Refused(
                 f"{path} holds {article} {kind}, not a dict of tensors by name: {_ADVICE}"
