@@ -841,11 +841,111 @@ def test_onnx_tensors_in_other_places(tmp_path, parameters):
     is_read(tmp_path / "a.onnx", {**parameters, "B2": np.zeros(5, np.float32)})
 
 
-def outside(model, onnx):
-    tensor = model.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../etc/passwd")
+def outside(location, **where):
+    def change(model, onnx):
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": location, **where}.items():
+            tensor.external_data.add(key=key, value=str(value))
+
+    return change
+
+
+@pytest.mark.parametrize("where", [{}, {"offset": 8, "length": 400}])
+def test_onnx_tensors_in_a_file_beside_it(tmp_path, parameters, where):
+    """As PyTorch exports them by default."""
+    content = onnx_bytes(*chain(), tensors=parameters, change=outside("a.onnx.data", **where))
+    (tmp_path / "a.onnx").write_bytes(content)
+    beside, data = tmp_path / "a.onnx.data", bytes(where.get("offset", 0))
+    beside.write_bytes(data + parameters["W1"].tobytes() + b"more")
+    is_read(tmp_path / "a.onnx", parameters)
+    beside.write_bytes(data + parameters["W1"].tobytes()[:-1])
+    is_refused(tmp_path / "a.onnx", "keeps W1 in a.onnx.data, which does not hold all of it: ex")
+    if os.name == "posix":
+        beside.rename(tmp_path / "elsewhere")
+        beside.symlink_to(tmp_path / "elsewhere")
+        is_refused(tmp_path / "a.onnx", "in a.onnx.data, which is not a regular file: export it")
+        beside.unlink()
+        os.mkfifo(beside)
+        is_refused(tmp_path / "a.onnx", "in a.onnx.data, which is not a regular file: export it")
+
+
+@pytest.mark.parametrize("where", [{"offset": -1}, {"offset": "x"}, {"length": 4}])
+def test_onnx_tensors_at_a_place_that_cannot_be(tmp_path, parameters, where):
+    content = onnx_bytes(*chain(), tensors=parameters, change=outside("data", **where))
+    (tmp_path / "a.onnx").write_bytes(content)
+    (tmp_path / "data").write_bytes(bytes(1000))
+    is_refused(tmp_path / "a.onnx", "a.onnx")
+
+
+def padded(amounts, rest=4):
+    """An SRCNN whose Pad gets its amounts as PyTorch writes them: (left, right, top, bottom)."""
+    nodes = [
+        ("Shape", ["amounts"], ["shape"], {}),
+        ("Gather", ["shape", "zero"], ["count"], {"axis": 0}),
+        ("Sub", ["eight", "count"], ["missing"], {}),
+        ("ConstantOfShape", ["missing"], ["zeros"], {}),
+        ("Cast", ["zeros"], ["whole"], {"to": 7}),
+        ("Concat", ["amounts", "whole"], ["all"], {"axis": 0}),
+        ("Reshape", ["all", "pairs"], ["table"], {}),
+        ("Slice", ["table", "last", "first", "zero", "last"], ["turned"], {}),
+        ("Transpose", ["turned"], ["columns"], {"perm": [1, 0]}),
+        ("Reshape", ["columns", "last"], ["line"], {}),
+        ("Cast", ["line"], ["pads"], {"to": 7}),
+        *chain(pad={"mode": "edge"}),
+    ]
+    tensors = {"amounts": amounts, "zero": [0], "eight": [4 + rest], "pairs": [-1, 2]}
+    tensors |= {"last": [-1], "first": [-(2**63) + 1]}
+    return nodes, {name: np.array(value, np.int64) for name, value in tensors.items()}
+
+
+def test_onnx_amounts_of_padding_that_are_worked_out(tmp_path, parameters):
+    nodes, tensors = padded([2, 2, 2, 2])
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
+    is_read(tmp_path / "a.onnx", parameters)
+    nodes, tensors = padded([4, 0, 2, 2])
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
+    is_refused(tmp_path / "a.onnx", "pads by [0, 0, 2, 4, 0, 0, 2, 0], wanted the same on all")
+    nodes, tensors = padded([2, 2, 2, 2], 10**12)
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
+    is_refused(tmp_path / "a.onnx", "has the operator ConstantOfShape: only chains")
+    tensors["x"] = tensors.pop("amounts")  # the picture
+    nodes[0] = ("Shape", ["x"], *nodes[0][2:])
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters))
+    is_refused(tmp_path / "a.onnx", "has the operator Shape: only chains")
+
+
+@pytest.mark.parametrize(
+    "low, high, words",
+    [
+        (0, 1, None),
+        (0, 255, None),
+        (None, 1, None),
+        (0, None, None),
+        (0.1, 1, "clips to 0.1"),
+        (0, 0.5, "clips to 0.0..0.5, wanted no narrower than 0..1"),
+        (float("nan"), 1, "clips to nan"),
+    ],
+)
+def test_onnx_of_what_is_clipped_at_last(tmp_path, parameters, low, high, words):
+    bounds = {"low": low, "high": high}
+    tensors = {n: np.array(x, np.float32) for n, x in bounds.items() if x is not None}
+    names = [name if name in tensors else "" for name in bounds]
+    nodes = [*chain(last=("Identity",)), ("Clip", ["y", *names], ["z"], {})]
+    content = onnx_bytes(*nodes, tensors=parameters | tensors, outputs=("z",))
+    (tmp_path / "a.onnx").write_bytes(content)
+    if words:
+        is_refused(tmp_path / "a.onnx", words)
+    else:
+        is_read(tmp_path / "a.onnx", parameters)
+
+
+def test_onnx_tensors_by_another_name(tmp_path, parameters):
+    renamed = {"same" if name == "W2" else name: array for name, array in parameters.items()}
+    nodes = [("Identity", ["same"], ["W2"], {}), *chain()]
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=renamed))
+    is_read(tmp_path / "a.onnx", parameters)
 
 
 def resized(*shape):
@@ -870,13 +970,18 @@ def foreign(model, onnx):
         ({"between": ("Relu", "Sigmoid")}, None, "has the operator Sigmoid: only chains of Conv"),
         ({"last": ("DepthToSpace",)}, None, "has the operator DepthToSpace: only chains of Conv,"),
         ({"between": ()}, None, "has two Conv without a Relu between them"),
+        ({"between": ("Relu", "Clip")}, None, "has a Clip before a Conv, where SRCNN has none"),
         ({"between": ("Relu", "Relu")}, None, "has a Relu where SRCNN has none"),
         ({"conv": {"strides": [2, 2]}}, None, "has a Conv with strides [2, 2], wanted 1"),
         ({"conv": {"dilations": [1, 2]}}, None, "has a Conv with dilations [1, 2], wanted 1"),
         ({"conv": {"group": 2}}, None, "has a Conv with group 2, wanted 1"),
         ({"conv": {"pads": [0, 0, 2, 2]}}, None, "pads by [0, 0, 2, 2], wanted the same on all"),
         ({"pad": {"mode": "edge"}}, None, "the Pad takes pads, which is not in the file"),
-        ({}, outside, "keeps W1 in another file, which is not read: export it into one file"),
+        ({}, outside("../../etc/passwd"), "keeps W1 in ../../etc/passwd, wanted a file beside it:"),
+        ({}, outside("/etc/passwd"), "keeps W1 in /etc/passwd, wanted a file beside it: export"),
+        ({}, outside(".."), "keeps W1 in .., wanted a file beside it: export it into one file"),
+        ({}, outside(""), "keeps W1 in another file, wanted a file beside it: export it into one"),
+        ({}, outside("none"), "keeps W1 in none, which is not beside it: put both files into one"),
         ({}, second_input, "has 2 inputs and 1 outputs, wanted one of each"),
         ({}, foreign, "has the operator com.example.Conv: only chains"),
         ({}, resized(4, 1, 5, 6), "is damaged or not an .onnx file"),
@@ -902,6 +1007,8 @@ def test_onnx_runtime_computes_the_same(tmp_path, sizes, filters, c):
     onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     network = SRCNN.from_parameters(parameters_of(sizes, filters, c))
     network.save(tmp_path / "a.onnx")
+    network.astype(np.float64).save(tmp_path / "b.onnx")  # of which there is no Conv
+    assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
     onnx.checker.check_model(str(tmp_path / "a.onnx"), full_check=True)
     session = runtime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -934,9 +1041,12 @@ def test_what_is_written_can_be_read(tmp_path, suffix, c):
 
 @pytest.mark.parametrize("suffix", WRITABLE)
 def test_doubles_stay_doubles(tmp_path, suffix):
-    parameters = {n: a + 1e-9 for n, a in parameters_of(SIZES, FILTERS, 1).items()}
-    parameters = {name: array.astype(np.float64) for name, array in parameters.items()}
-    is_read(write_or_skip(tmp_path / f"a{suffix}", parameters), parameters)
+    parameters = {n: a.astype(np.float64) for n, a in parameters_of(SIZES, FILTERS, 1).items()}
+    parameters = {name: array + 1e-9 for name, array in parameters.items()}
+    path = write_or_skip(tmp_path / f"a{suffix}", parameters)
+    if suffix == ".onnx":  # ONNX Runtime would not run them
+        parameters = {name: array.astype(np.float32) for name, array in parameters.items()}
+    is_read(path, parameters)
 
 
 def test_the_authors_layout_by_scipy(tmp_path, parameters):

@@ -56,7 +56,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     path : path
         ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt", ".pth" or ".ckpt" of
         PyTorch, a state dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras"
-        of Keras; ".onnx" (needs the package onnx).
+        of Keras; ".onnx" (needs the package onnx), which may keep its tensors in a file beside it.
 
     Returns
     -------
@@ -143,8 +143,8 @@ def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> No
     ----------
     path : path
         ".npz"; ".safetensors", whose tensors are called conv1.weight, conv1.bias, ...; ".onnx"
-        (needs onnx), a graph that computes what `SRCNN.forward` does; or ".mat" as the authors
-        write it, three layers and no card.
+        (needs onnx), a graph of float32 that computes what `SRCNN.forward` does; or ".mat" as the
+        authors write it, three layers and no card.
     parameters : dict of arrays W1, B1, W2, B2, ...
     card : dict
         Kept by all but ".mat".
