@@ -17,6 +17,7 @@ from .data import Pair, pair
 from .metrics import psnr, ssim
 from .model import Model
 from .pictures import list_pictures, read_picture
+from .scales import own_scale
 
 __all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
 
@@ -59,7 +60,9 @@ def levels(x: np.ndarray) -> np.ndarray:
     return x[0]
 
 
-def score(network: Model, low: np.ndarray, high: np.ndarray, scale: int, name: str = "") -> Score:
+def score(
+    network: Model, low: np.ndarray, high: np.ndarray, scale: int | None = None, name: str = ""
+) -> Score:
     """Compare the network's picture of `low` with `high`.
 
     Parameters
@@ -67,15 +70,22 @@ def score(network: Model, low: np.ndarray, high: np.ndarray, scale: int, name: s
     network : Model
     low, high : float32 arrays (c, H, W)
         As `pysrcnn.data.pair` gives them.
-    scale : int
-        As many pixels are shaved off each side.
+    scale : int, optional
+        As many pixels are shaved off each side. Needed if the network does not say what scale it
+        was trained for; else that one.
     name : str
         Of the picture.
 
     Returns
     -------
     score : Score
+
+    Raises
+    ------
+    ValueError
+        If the scale is not the network's.
     """
+    scale = own_scale(network, scale)
     truth, bicubic = levels(high), levels(low)
     ours = levels(network.forward(low[None])[0])
     return Score(
@@ -90,7 +100,7 @@ def score(network: Model, low: np.ndarray, high: np.ndarray, scale: int, name: s
 def evaluate(
     folder: str | os.PathLike,
     network: Model,
-    scale: int,
+    scale: int | None = None,
     *,
     below: bool = False,
     bad: Callable[[Exception], object] | None = None,
@@ -101,7 +111,8 @@ def evaluate(
     ----------
     folder : path
     network : Model
-    scale : int
+    scale : int, optional
+        Needed if the network does not say what scale it was trained for; else that one.
     below : bool
         Whether pictures in folders below are meant too.
     bad : function of an exception, optional
@@ -115,8 +126,9 @@ def evaluate(
     ------
     FileNotFoundError, ValueError
         If the folder has no pictures, or one is unreadable or too small (SSIM needs 11 x 11
-        pixels after shaving).
+        pixels after shaving), or the scale is not the network's.
     """
+    scale = own_scale(network, scale)
     for path in list_pictures(folder, below):
         try:
             score = _score_file(path, network, scale, path.relative_to(folder).as_posix())

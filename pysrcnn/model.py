@@ -19,8 +19,9 @@ from .checks import check_batch, check_padding
 from .formats import READABLE, read_weights, write_weights
 from .sparse import SparseCoding
 
-__all__ = ["SRCNN", "Model", "load", "shipped"]
+__all__ = ["LARGEST", "SRCNN", "Model", "load", "shipped"]
 
+LARGEST = 16  # the largest factor of enlargement
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -343,8 +344,8 @@ def load(
     ModuleNotFoundError
         If the package onnx, which .onnx files need, is not installed.
     ValueError
-        If there are no weights for that scale, the file's scale is another one, or the file is
-        damaged.
+        If there are no weights for that scale, the file's scale is another one or not 2 to 16, or
+        the file is damaged.
     """
     text = os.fspath(name_or_path)
     have = shipped()
@@ -366,20 +367,22 @@ def load(
             raise FileNotFoundError(
                 f"{text} is neither a file nor the name of shipped weights ({names})"
             )
+    if scale is not None and scale not in range(2, LARGEST + 1):
+        raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
     parameters, card = read_weights(path)
     if "D_l" in parameters:
         network = SparseCoding(parameters, card).astype(np.float32)
     else:
         network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
     known = card.get("scale")
-    if known is not None and (type(known) is not int or known < 1):
-        raise ValueError(f"{path} is damaged: its card says scale {known!r}")
+    if known is not None and (type(known) is not int or not 2 <= known <= LARGEST):
+        raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
     if scale is not None and known is not None and scale != known:
         raise ValueError(
             f"{path} was trained for scale {known}, not {scale}, and weights are of use only at "
             f"their own: enlarge by that, or take other weights"
         )
-    network.scale = known if known is not None else scale
+    network.scale = known if known is not None else scale and int(scale)
     network.card = card
     return network
 

@@ -16,6 +16,7 @@ from .evaluate import mean_psnr
 from .model import Model
 from .resize import imresize
 from .runs import read_log
+from .scales import own_scale
 from .upscale import upscale
 
 if TYPE_CHECKING:
@@ -70,25 +71,28 @@ def filters(network: Model) -> "Figure":
     return _tiles(pictures, title, 0.7, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
 
 
-def feature_maps(network: Model, picture: np.ndarray, scale: int, layer: int = 1) -> "Figure":
+def feature_maps(
+    network: Model, picture: np.ndarray, scale: int | None = None, layer: int = 1
+) -> "Figure":
     """The feature maps of a layer, of a picture that was shrunk by `scale` and enlarged back.
 
     Parameters
     ----------
     network : Model
     picture : array (H, W), (H, W, 3) or (H, W, 4)
-    scale : int
+    scale : int, optional
+        Needed if the network does not say what scale it was trained for; else that one.
     layer : int
         From 1 to the number of layers less one. Each map is shown from its own 0 to its largest.
 
     Raises
     ------
     ValueError
-        If there is no such layer.
+        If there is no such layer, or the scale is not the network's.
     """
     if not 1 <= layer < len(network.layers):
         raise ValueError(f"layer is {layer}, wanted 1 to {len(network.layers) - 1}")
-    low, _ = pair(picture, scale, network.c)
+    low, _ = pair(picture, own_scale(network, scale), network.c)
     layers = network.layers[:layer]
     maps = np.maximum(network.ops.forward(low[None].astype(network.dtype), layers, "replicate"), 0)
     title = f"{network.name}: feature maps of layer {layer}"
@@ -144,7 +148,7 @@ def curve(
 def crops(
     network: Model,
     picture: np.ndarray,
-    scale: int,
+    scale: int | None = None,
     region: tuple[int, int, int, int] | None = None,
 ) -> "Figure":
     """A region of a picture: the original, and what bicubic and the network make of it, shrunk.
@@ -153,15 +157,17 @@ def crops(
     ----------
     network : Model
     picture : array (H, W), (H, W, 3) or (H, W, 4), as `read_picture` returns it
-    scale : int
+    scale : int, optional
+        Needed if the network does not say what scale it was trained for; else that one.
     region : (x, y, width, height) in pixels, optional
         By default up to 120 x 120 around the middle. PSNR is that of Y of the whole picture.
 
     Raises
     ------
     ValueError
-        If the region is not inside the picture.
+        If the region is not inside the picture, or the scale is not the network's.
     """
+    scale = own_scale(network, scale)
     picture = modcrop(picture, scale)
     height, width = picture.shape[:2]
     if region is None:

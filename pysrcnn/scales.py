@@ -16,11 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .model import Model, load, shipped
+from .model import LARGEST, Model, load, shipped
 
-__all__ = ["LARGEST", "Networks", "Plan"]
+__all__ = ["LARGEST", "Networks", "Plan", "own_scale"]
 
-LARGEST = 16  # the largest factor of enlargement
 _OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
 
 
@@ -151,13 +150,9 @@ class Networks:
 
     def _factor(self, scale: float) -> float:
         usual = isinstance(scale, numbers.Real) and not isinstance(scale, (bool, np.bool_))
-        if usual and scale == scale // 1 and scale >= 1:
-            scale = int(scale)
-            if self._scales is None or scale in self._scales:
-                return scale
         if not usual or not 1 < scale <= LARGEST:
             raise ValueError(f"scale is a number above 1, up to {LARGEST}; got {scale!r}")
-        return scale
+        return int(scale) if scale == int(scale) else scale
 
     def _passes(self, factor: float) -> tuple[int, ...]:
         if self._scales is None:
@@ -187,6 +182,26 @@ class Networks:
                 f"weights are of use only at their own: enlarge by that, or take other weights"
             )
         return best
+
+
+def own_scale(network: Model, scale: int | None) -> int:
+    """The scale a network was trained for; `scale`, if it does not say.
+
+    Raises
+    ------
+    ValueError
+        If it was trained for another scale than `scale`, or neither is known.
+    """
+    if network.scale is None and scale is None:
+        raise ValueError(
+            "the network does not say what scale it was trained for: give it, scale=2, 3 or 4"
+        )
+    if network.scale is not None and scale not in (None, network.scale):
+        raise ValueError(
+            f"the network was trained for scale {network.scale}, not {scale!r}, and weights are of "
+            f"use only at their own: leave the scale out, or take other weights"
+        )
+    return network.scale or scale
 
 
 def _no_enlargement(start: tuple[int, int], shape: tuple[int, int]) -> str:

@@ -272,3 +272,19 @@ def test_a_folder_without_pictures(tmp_path):
         list(evaluate(tmp_path, linear(), 2))
     with pytest.raises(FileNotFoundError, match="no folder "):
         list(evaluate(tmp_path / "none", linear(), 2))
+
+
+def test_a_network_is_scored_at_its_own_scale(tmp_path):
+    write_picture(tmp_path / "a.png", random_picture((30, 40)))
+    pairs = pair(random_picture((30, 40)), 3)
+    network = linear()
+    for call in (lambda *scale: list(evaluate(tmp_path, network, *scale)),
+                 lambda *scale: score(network, *pairs, *scale)):  # fmt: skip
+        network.scale = None
+        with pytest.raises(ValueError, match="does not say what scale it was trained for: give it"):
+            call()
+        given = call(3)
+        network.scale = 3
+        assert call() == call(3) == given
+        with pytest.raises(ValueError, match="was trained for scale 3, not 2, and weights are of"):
+            call(2)

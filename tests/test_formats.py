@@ -340,11 +340,15 @@ def test_cards_that_are_none(tmp_path, parameters, card):
         load(tmp_path / "card.npz")
 
 
-@pytest.mark.parametrize("scale", ["3", [3], 0, -2, 2.5])
+@pytest.mark.parametrize("scale", ["3", [3], 0, -2, 2.5, 1, True, 17, 1000, 10**300])
 def test_scales_that_are_none(tmp_path, parameters, scale):
     write_npz(tmp_path / "scale.npz", parameters, {"scale": scale})
-    with pytest.raises(ValueError, match="scale.npz"):
+    words = re.escape(f"scale.npz: its card says scale {scale!r:.60}, wanted 2 to 16")
+    with pytest.raises(ValueError, match=words):
         load(tmp_path / "scale.npz")
+    write_npz(tmp_path / "none.npz", parameters, {})
+    with pytest.raises(ValueError, match="scale is a whole number, 2 to 16; got "):
+        load(tmp_path / "none.npz", scale)
 
 
 def test_arrays_without_a_card(tmp_path, parameters):

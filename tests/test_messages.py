@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 SUFFIXES = ".apng, .bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
 MORE = "pysrcnn upscale --help says more"
 SCALE = "argument -s/--scale: {} is no number above 1 and up to 16; " + MORE
-OTHERS = ".pt, .pth, .safetensors, .h5, .hdf5, .keras or .onnx"
+OTHERS = ".pt, .pth, .ckpt, .safetensors, .h5, .hdf5, .keras or .onnx"
 KINDS = (
     "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
 )

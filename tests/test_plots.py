@@ -132,3 +132,13 @@ def test_the_command(log, tmp_path, monkeypatch, capsys):
         assert main(["show", *arguments]) == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "b.png").exists()
+
+
+def test_plots_are_at_the_scale_of_the_network():
+    picture = np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)
+    for plot in (plots.feature_maps, plots.crops):
+        net = network()
+        net.scale = 3
+        plot(net, picture)
+        with pytest.raises(ValueError, match="was trained for scale 3, not 2, and weights are of"):
+            plot(net, picture, 2)
