@@ -235,7 +235,7 @@ LAYERS = [
     {"_files", "_version"},
 ]
 INSIDE = {  # and inside the packages
-    "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_exif", "_limits"}],
+    "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
     "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
     "gradcheck": [
         {"__init__"}, {"comparison"}, {"report"}, {"reference_case", "diagnosis"}, {"mistakes"},

@@ -47,6 +47,7 @@ from pysrcnn.pictures import (
 from pysrcnn.pictures.files import kind_of
 
 Image = pytest.importorskip("PIL.Image")
+PngInfo = pytest.importorskip("PIL.PngImagePlugin").PngInfo
 
 PROFILES = {space: SRGB[:16] + space + SRGB[20:] for space in (b"RGB ", b"GRAY", b"CMYK")}
 
@@ -251,6 +252,84 @@ def test_profile_exif_and_dpi_survive_where_they_can(tmp_path, source, suffix, l
             assert picture.getexif().get_ifd(0x8769)[TAKEN] == "2020:01:02 03:04:05"
         if suffix not in ("webp", "gif") and source != "WEBP":
             assert picture.info["dpi"] == pytest.approx((300, 200), abs=0.02)
+
+
+def chunks_of(path):
+    """{kind: content} of what a PNG file has before its pixels."""
+    content, at, found = path.read_bytes(), 8, {}
+    while (kind := content[at + 4 : at + 8]) != b"IDAT":
+        (length,) = struct.unpack_from(">I", content, at)
+        found.setdefault(kind, content[at + 8 : at + 8 + length])
+        at += 12 + length
+    return found
+
+
+LINEAR = (b"gAMA", struct.pack(">I", 100000))
+WIDE_GAMUT = (b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600))
+HDR, USUAL = (b"cICP", bytes((9, 16, 0, 1))), (b"gAMA", struct.pack(">I", 45455))
+SPACE = ["what it says its colours are (in chunks of PNG)"]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("said, losses", [
+    ([LINEAR, WIDE_GAMUT], SPACE), ([HDR], SPACE), ([(b"sRGB", b"\0"), USUAL], []), ([USUAL], []),
+])  # fmt: skip
+def test_what_a_png_file_says_its_colours_are(tmp_path, said, losses, bits):
+    pixels = DEEP[..., :3] >> (16 - bits)
+    file = read(png(pixels.reshape(7, -1), bits, 2, *(chunk(*pair) for pair in said)))
+    assert write_picture_file(tmp_path / "a.png", file) == []
+    assert said == [pair for pair in chunks_of(tmp_path / "a.png").items() if pair in said]
+    assert write_picture_file(tmp_path / "a.bmp", file) == losses + (
+        ["depth: uint16 became uint8"] if file.frames[0].dtype == np.uint16 else []
+    )
+    file.icc_profile = SRGB  # which comes before all but cICP
+    write_picture_file(tmp_path / "a.png", file)
+    assert b"sRGB" not in chunks_of(tmp_path / "a.png")
+    assert (SPACE[0] in write_picture_file(tmp_path / "a.tif", file)) == (HDR in said)
+
+
+def test_texts_of_png(tmp_path):
+    info = PngInfo()
+    info.add_text("Title", "a picture")
+    info.add_text("parameters", "steps: 20 " * 50, zip=True)
+    info.add_itxt("Author", "Ærøskøbing")
+    info.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')  # would turn the result again
+    for content in (
+        encoded(RGB, "PNG", pnginfo=info),
+        animation("PNG", pnginfo=info),
+        png(DEEP.reshape(7, -1), 16, 6, *(chunk(*pair[:2]) for pair in info.chunks)),
+    ):
+        assert write_picture_file(tmp_path / "a.png", read(content)) == []
+        with Image.open(tmp_path / "a.png") as picture:
+            assert picture.info["Title"] == "a picture" and len(picture.info["parameters"]) == 500
+            assert picture.info["Author"] == "Ærøskøbing" and not picture.getexif()
+        file = read(content)
+        assert "the texts Title, parameters, Author" in write_picture_file(tmp_path / "a.gif", file)
+    file.texts = [(b"tEXt", b"%d\0" % k) for k in range(9)]
+    assert "the texts 0, 1, 2 and 6 more" in write_picture_file(tmp_path / "a.gif", file)
+    endless = chunk(b"tEXt", b"Title\0" + bytes([65]) * 2**22)
+    file = read(png(RGB.reshape(7, -1), 8, 2, endless))
+    assert file.texts == [] and file.notes == ["its texts, of several megabytes, are left out"]
+
+
+@pytest.mark.parametrize("comment, text", [
+    (b"a photograph", "a photograph"), ("Ærø".encode(), "Ærø"), (b"\xc6r\xf8\0", "Ærø"),
+])  # fmt: skip
+def test_the_comment_of_jpeg_and_gif(tmp_path, comment, text):
+    for content in (
+        encoded(RGB, "JPEG", comment=comment),
+        encoded(RGB, "GIF", comment=comment),
+        animation("GIF", comment=comment),
+    ):
+        file = read(content)
+        for suffix in ("jpg", "gif", "png"):
+            assert "the comment" not in write_picture_file(tmp_path / f"a.{suffix}", file)
+            with Image.open(tmp_path / f"a.{suffix}") as picture:
+                got = picture.info["Comment" if suffix == "png" else "comment"]
+            assert got == (text if suffix == "png" else comment)
+        assert "the comment" in write_picture_file(tmp_path / "a.webp", file)
+    file.comment = bytes(65534)
+    assert "the comment" in write_picture_file(tmp_path / "a.jpg", file)
 
 
 def test_nothing_is_made_up(tmp_path):
@@ -485,8 +564,9 @@ def test_16_bits_a_channel_of_png(tmp_path, colour):
         assert same(file.frames[0], pixels) and file.notes == []
         file.icc_profile, file.exif = SRGB, exif_of(6).tobytes()
         lost = ["grey as such (it is RGB of equal levels)"] if colour == 4 else []
-        assert write_picture_file(tmp_path / "a.png", file) == ["the resolution in DPI", *lost]
+        assert write_picture_file(tmp_path / "a.png", file) == lost
         again = read_picture_file(tmp_path / "a.png")
+        assert again.dpi == pytest.approx((300, 300), abs=0.02)
         assert same(again.frames[0], pixels if not lost else pixels[..., [0, 0, 0, 1]])
         assert again.icc_profile == SRGB and b"Maker" in again.exif
     else:

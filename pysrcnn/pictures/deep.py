@@ -11,12 +11,12 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 
 import numpy as np
 
-from . import _exif
+from . import _chunks, _exif
 from ._limits import claims_too_much
 
 __all__ = ["INSTALL", "available", "helps", "read", "texts_of", "write"]
@@ -162,8 +162,11 @@ def write(
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     dpi: tuple[float, float] | None = None,
+    chunks: Iterable[tuple[bytes, bytes]] = (),
 ) -> set[str]:
     """Write deep colour with what the library can write beside it; what it cannot, by name.
+
+    `chunks` are more of a PNG file, kind and content each.
 
     Raises
     ------
@@ -171,7 +174,8 @@ def write(
         If the library cannot write it.
     """
     if kind == "png":
-        return _write_png(path, picture, icc_profile, exif, dpi)
+        chunks = [*chunks, *([_chunks.of_dpi(dpi)] if dpi else [])]
+        return _write_png(path, picture, icc_profile, exif, chunks)
     import tifffile
 
     options = {"iccprofile": icc_profile} if icc_profile else {}
@@ -204,11 +208,11 @@ def texts_of(tags: Mapping[int, object]) -> tuple[dict, set[int]]:
     return options, rest
 
 
-def _write_png(path, picture, icc_profile, exif, dpi) -> set[str]:
+def _write_png(path, picture, icc_profile, exif, chunks) -> set[str]:
     cv2 = _imported("cv2")
     order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
     pixels = np.ascontiguousarray(picture[:, :, order])
-    kinds, values, lost = [], [], {"dpi"} if dpi else set()
+    kinds, values, lost = [], [], set()
     if picture.shape[2] == 2:
         lost |= {"grey"}
     if hasattr(cv2, "imencodeWithMetadata"):  # from OpenCV 4.12 on
@@ -226,5 +230,5 @@ def _write_png(path, picture, icc_profile, exif, dpi) -> set[str]:
     if not done:
         raise OSError("OpenCV could not encode it")
     with open(path, "wb") as file:
-        file.write(encoded)
+        file.write(_chunks.joined(encoded.tobytes(), chunks))
     return lost

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
-from . import _exif, deep
+from . import _chunks, _exif, deep
 from .pixels import (
     ENCODING,
     OPAQUE,
@@ -48,20 +48,23 @@ _STARTS = {
 }  # fmt: skip
 _ANIMATED = ("gif", "png", "webp")
 _CARRIES = {  # beside pixels
-    "png": {"icc_profile", "exif", "dpi"},
-    "jpeg": {"icc_profile", "exif", "dpi"},
+    "png": {"icc_profile", "exif", "dpi", "colours", "texts", "comment"},
+    "jpeg": {"icc_profile", "exif", "dpi", "comment"},
     "tiff": {"icc_profile", "exif", "dpi"},
     "webp": {"icc_profile", "exif"},
     "bmp": {"dpi"},
-    "gif": set(),
+    "gif": {"comment"},
 }
 _CALLED = {
     "icc_profile": "the colour profile",
     "exif": "EXIF",
     "dpi": "the resolution in DPI",
+    "colours": "what it says its colours are (in chunks of PNG)",
+    "texts": "",  # by name
+    "comment": "the comment",
     "grey": "grey as such (it is RGB of equal levels)",
 }
-_EXIF_OF_JPEG = 65533  # bytes that fit
+_PIECE_OF_JPEG = 65533  # bytes of EXIF, or of a comment, that fit
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
 # Pillow's modes as this package reads them; those without an entry as they are.
@@ -102,6 +105,10 @@ class PictureFile:
         How often an animation is played; 0: without end.
     notes : list of str
         What was lost in reading, a sentence each.
+    colours, texts : list of pairs of bytes
+        Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
+    comment : bytes or None
+        Of a JPEG or GIF file.
     """
 
     frames: list[np.ndarray]
@@ -112,6 +119,9 @@ class PictureFile:
     durations: list[float] | None = None
     plays: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
+    colours: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    texts: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    comment: bytes | None = None
 
 
 def kind_of(content: bytes) -> str:
@@ -291,6 +301,13 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     if result.exif and not _exif.has_head(result.exif):
         result.exif = None
         result.notes.append("its EXIF is damaged and left out")
+    if result.kind == "png":
+        result.colours, result.texts = _chunks.of_png(content)
+        if sum(len(text) for _, text in result.texts) > _chunks.MOST:
+            result.texts = []
+            result.notes.append("its texts, of several megabytes, are left out")
+    if result.kind in ("jpeg", "gif"):
+        result.comment = about.get("comment") or None
     x, y = about.get("dpi") or (0, 0)
     # 1 is what Pillow says for TIFF files that say nothing.
     result.dpi = (float(x), float(y)) if x > 1 and y > 1 else None
@@ -354,17 +371,23 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     kind = _KINDS[suffix]
     frames, losses = _fitted(file, kind)
     height, width = frames[0].shape[:2]
-    beside = {"icc_profile": file.icc_profile, "exif": file.exif, "dpi": file.dpi}
-    beside = {name: value for name, value in beside.items() if value}
+    names = ("icc_profile", "exif", "dpi", "colours", "texts", "comment")
+    beside = {name: getattr(file, name) for name in names if getattr(file, name)}
+    if kind != "png" and _chunks.says_usual(file.colours, file.icc_profile):
+        beside.pop("colours", None)
     if "exif" in beside:
         exif = b"Exif\0\0" + beside["exif"].removeprefix(b"Exif\0\0")  # as JPEG has it
         beside["exif"] = _exif.after_enlarging(exif, width, height)
     lost = beside.keys() - _CARRIES[kind]
-    if kind == "jpeg" and len(beside.get("exif", b"")) > _EXIF_OF_JPEG:
-        lost |= {"exif"}
+    if kind == "jpeg":
+        lost |= {
+            name for name in ("exif", "comment") if len(beside.get(name, b"")) > _PIECE_OF_JPEG
+        }
     if kind == "webp" and frames[0].ndim == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
         lost |= {"icc_profile"}  # WebP has no grey; it becomes RGB
     beside = {name: value for name, value in beside.items() if name not in lost}
+    if kind == "png":
+        beside["chunks"] = _chunks_of(beside)
     with written_whole(path) as temporary:
         try:
             if _is_deep(frames[0]):
@@ -377,7 +400,23 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
             if is_full(error):
                 raise
             raise ValueError(f"cannot write {path}: {error}") from None
-    return [_CALLED[name] for name in _CALLED if name in lost] + losses
+    called = _CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
+    return [called[name] for name in called if name in lost] + losses
+
+
+def _chunks_of(beside: dict) -> list[tuple[bytes, bytes]]:
+    """Taken out of `beside`: what goes into a PNG file as chunks."""
+    colours, texts = beside.pop("colours", []), beside.pop("texts", [])
+    if "icc_profile" in beside:  # which a file has instead of sRGB
+        colours = [chunk for chunk in colours if chunk[0] != b"sRGB"]
+    comment = beside.pop("comment", None)
+    return colours + texts + ([_chunks.of_comment(comment)] if comment else [])
+
+
+def _named(names: list[str]) -> str:
+    return (
+        ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+    )
 
 
 def _check_fit(path: Path, file: PictureFile, shape: tuple[int, int]) -> None:
@@ -398,7 +437,13 @@ def _is_deep(frame: np.ndarray) -> bool:
 
 def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file: PictureFile):
     import imageio.v3 as imageio
+    from PIL.PngImagePlugin import PngInfo
 
+    chunks = beside.pop("chunks", [])
+    if chunks:
+        beside["pnginfo"] = PngInfo()
+        for chunk in chunks:
+            beside["pnginfo"].add(*chunk)
     if len(frames) == 1:
         encode(path, frames[0], **beside)
         return
