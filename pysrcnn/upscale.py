@@ -74,6 +74,11 @@ def upscale(
             f"the picture is a name, {os.fspath(picture)}, wanted an array: read the file first, "
             f"by imageio.v3.imread"
         )
+    if np.ma.is_masked(picture):
+        raise ValueError(
+            "the picture is a masked array, and a mask cannot be enlarged: fill what is masked, "
+            "picture.filled(0), or make the mask its alpha channel"
+        )
     picture = np.asarray(picture)
     if not picture.dtype.isnative:  # big-endian, as in FITS files
         picture = picture.astype(picture.dtype.newbyteorder("="))

@@ -524,6 +524,14 @@ def test_errors_say_what_is_wanted(picture, error, words):
         upscale(picture, 2, linear(scale=2))
 
 
+def test_masks_are_not_ignored():
+    picture = np.ma.MaskedArray(np.full((5, 6), 99, np.uint8))
+    assert np.array_equal(upscale(picture, 2), upscale(picture.data, 2))  # nothing is masked
+    picture[2, 3] = np.ma.masked
+    with pytest.raises(ValueError, match=r"masked array, .*: fill what is masked"):
+        upscale(picture, 2)
+
+
 def test_a_float_picture_may_overshoot_a_little():
     picture = np.array([[-0.2, 1.2], [0.5, 0.5]])  # as bicubic interpolation leaves it
     result = upscale(picture, 2, linear(scale=2))
