@@ -163,6 +163,13 @@ def test_pages_of_a_tiff_are_no_animation():
     assert file.notes == ["only the first of its 2 pages is taken"]
 
 
+def test_the_first_of_several_pictures_of_a_jpeg_file():
+    more = {"save_all": True, "append_images": [Image.fromarray(GREY)]}
+    file = read(encoded(Image.fromarray(RGB), "MPO", **more))
+    assert file.frames[0].shape == RGB.shape and file.kind == "jpeg"
+    assert file.notes == ["only the first of its 2 pictures is taken"]
+
+
 def test_formats_are_known_by_their_first_bytes():
     for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"):
         assert kind_of(encoded(RGB, form)) == form.lower()

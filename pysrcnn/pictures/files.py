@@ -208,8 +208,10 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
             if about["mode"] == "P" and not (about.get("icc_profile") or b"")[16:20] == b"RGB ":
                 (pixels,) = _without_colour([pixels])
             result.frames = [pixels]
-            if kind == "tiff" and count > 1:
-                result.notes.append(f"only the first of its {count} pages is taken")
+            # MPO, of two lenses or with a map of brightness, begins as JPEG does.
+            called = {"tiff": "pages", "jpeg": "pictures"}.get(kind)
+            if count > 1 and called:
+                result.notes.append(f"only the first of its {count} {called} is taken")
     _turn_upright(result, about)
     _read_metadata(content, about, result)
     return result
