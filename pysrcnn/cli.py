@@ -43,6 +43,8 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (by default those of the process): the exit code."""
+    if sys.stderr is None:  # closed, by 2>&-; print would turn to standard output
+        sys.stderr = open(os.devnull, "w")
     options = parser().parse_args(arguments)
     try:
         if getattr(options, "threads", None) is not None:
@@ -55,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)),
         ):
             code = _COMMANDS[options.command](options)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed, by >&-
+                sys.stdout.flush()
             return code
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)

@@ -124,7 +124,8 @@ def test_results_do_not_replace_each_other_through_links(folder, capsys):
     os.symlink("a_x3.png", "out/b_x3.png")
     before = Path("out/a_x3.png").read_bytes()
     assert run("in", "-o", "out") == 2
-    assert f"several pictures would become {Path('out/b_x3.png')}: " in said(capsys)[1][0]
+    both = f"{Path('in/a.png')} and {Path('in/b.png')} would become {Path('out/b_x3.png')}: "
+    assert both in said(capsys)[1][0]
     assert Path("out/a_x3.png").read_bytes() == before
 
 
@@ -163,8 +164,14 @@ def test_pictures_of_one_name_keep_apart(folder):
     assert run("in", "-o", "out") == 0
     assert names("out") == ["a_bmp_x3.png", "a_png_x3.png", "b_x3.png"]
     make("other/a.png")
-    with pytest.raises(ValueError, match="several pictures would become .*a_png_x3.png"):
+    with pytest.raises(
+        ValueError, match="in.a.png and other.a.png would become out.a_x3.png: .* -r"
+    ):
         find_jobs(["in/a.png", "other/a.png"], "out")
+    with pytest.raises(ValueError, match=r"other.a.png \(and 1 more\) would become out.a_x3.png"):
+        find_jobs(["in/a.png", "other/a.png", "other/../other/a.png", "third/a.png"], "out")
+    assert run("in/b.png", "./in/b.png", "-o", "new") == 0  # one picture, but several were named
+    assert names("new") == ["b_x3.png"]
 
 
 def test_the_size_as_a_part_of_names():
@@ -456,7 +463,41 @@ def test_the_first_frame_of_an_animation_to_a_still_format(folder, capsys, monke
     assert files.is_animated("a.gif") and not files.is_animated("b.gif")
 
 
+def test_a_side_that_becomes_smaller_is_said(folder, capsys):
+    make("a.png")
+    assert run("a.png", "--width", "40", "--height", "6") == 0
+    assert said(capsys)[1] == [
+        "a.png: its height becomes smaller, 6 pixels of 8; with only one of --width and --height, "
+        "the aspect ratio is kept"
+    ]
+
+
 # ------------------------------------------------------------------------------------------- pipes
+
+
+@pytest.mark.parametrize("suffix, wanted", [("gif", "gif"), ("webp", "webp"), ("png", "png")])
+def test_an_animation_to_standard_output_keeps_its_format(folder, capfdbinary, suffix, wanted):
+    write_picture_file(f"a.{suffix}", PictureFile(FRAMES, durations=[50] * 3))
+    assert run(f"a.{suffix}", "-o", "-", "-s", "2") == 0
+    file = read_picture_file("the output", capfdbinary.readouterr().out)
+    assert (file.kind, len(file.frames)) == (wanted, 3)
+
+
+def test_closed_streams(folder, capsys, monkeypatch):
+    make("a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", None)
+        assert run("-", "-o", "b.png") == 2
+        assert said(capsys)[1] == ["pysrcnn: standard input is empty: send a picture file"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert run("-") == 2
+        closed = "pysrcnn: standard output is closed: send it to a file or a program"
+        assert said(capsys)[1] == [closed]
+        assert run("a.png") == 0 and Path("a_x3.png").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)  # of which nothing may come into a picture
+        assert run("b.png") == 2 and said(capsys) == ([], [])
 
 
 def test_standard_input_and_output(tmp_path):
@@ -512,6 +553,8 @@ def test_two_results_have_no_page_in_common(folder, capsys):
     assert run("a.png", "a.gif", "-s", "2", "--compare", "--format", "png") == 0
     pages = ["a_gif_x2.html", "a_png_x2.html"]
     assert [name for name in names() if name.endswith(".html")] == pages
+    assert run("a.gif", "-s", "2", "--compare") == 0
+    assert "3, of which the first is compared" in Path("a_x2.html").read_text(encoding="utf-8")
 
 
 def test_a_page_needs_a_file(folder, capsys):

@@ -197,6 +197,12 @@ COMMANDS = [
     ),
     # where to
     (
+        "upscale pictures/1.png above/below/1.png -o new",
+        f"{Path('pictures/1.png')} and {Path('above/below/1.png')} would become "
+        f"{Path('new/1_x3.png')}: enlarge them one at a time, or give the folder that they "
+        "are in with -r, which keeps its folders apart",
+    ),
+    (
         "upscale good.png -o good.psd",
         f"cannot write good.psd: the name must end in one of {SUFFIXES}",
     ),

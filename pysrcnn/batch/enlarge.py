@@ -234,7 +234,7 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
             if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
                 return plan
         return read_picture_file(job.source)
-    content = sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read() if sys.stdin else b""  # None: closed
     if not content:
         raise ValueError("standard input is empty: send a picture file")
     return read_picture_file("standard input", content)
@@ -249,13 +249,29 @@ def _by_bands(
     began = time.perf_counter()
     lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
     seconds = time.perf_counter() - began
-    notes = []
+    notes = _of_size(job, plan)
     if compare:
         notes.append(f"{job.source}: no page that compares, as it is done band by band")
     if lost:
         notes.append(f"{job.target} is without {', '.join(lost)}")
     line = _line(plan, networks, ", band by band", seconds)
     return notes, f"{job.target}: {line}", True
+
+
+def _kind(job: Job, file: PictureFile) -> str:
+    """The suffix of what is written: for standard output, an animation's own."""
+    moves = len(file.frames) > 1 and file.kind in ("gif", "webp")
+    return job.kind or (f".{file.kind}" if moves else ".png")
+
+
+def _of_size(job: Job, plan: Plan) -> list[str]:
+    """What is to be said of a size that was asked for."""
+    return [
+        f"{job.source or 'standard input'}: its {side} becomes smaller, {m} pixels of {n}; with "
+        f"only one of --width and --height, the aspect ratio is kept"
+        for side, m, n in zip(("height", "width"), plan.shape, plan.start, strict=True)
+        if m < n
+    ]
 
 
 def _make_place(job: Job) -> None:
@@ -294,7 +310,7 @@ def _enlarge(
     """Enlarge its frames in their place."""
     height, width = file.frames[0].shape[:2]
     plan = networks.plan((height, width), size.scale, size.shape)
-    fit_to(job.target or Path(f"standard output{job.kind}"), file, plan.shape)
+    fit_to(job.target or Path(f"standard output{_kind(job, file)}"), file, plan.shape)
     _make_place(job)
     network = networks.at(plan.passes[0])
     before = bicubic(file.frames[0], plan.shape) if compare else None
@@ -307,6 +323,7 @@ def _enlarge(
         )  # fmt: skip
     seconds = time.perf_counter() - began
     notes = [f"{job.source or 'standard input'}: {note}" for note in file.notes]
+    notes += _of_size(job, plan)
     frames = f", {count} frames" if count > 1 else ""
     line = _line(plan, networks, frames, seconds)
     facts = {
@@ -315,6 +332,8 @@ def _enlarge(
         "trained on": network.card.get("data", "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }
+    if count > 1:
+        facts["frames"] = f"{count}, of which the first is compared"
     return _Done(notes, line, facts, before)
 
 
@@ -331,7 +350,7 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         lost = write_picture_file(job.target, file)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"result{job.kind}"
+            path = Path(folder) / f"result{_kind(job, file)}"
             lost = write_picture_file(path, file)
             with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)

@@ -6,7 +6,7 @@ What cannot work is refused here, before the first picture is enlarged.
 import glob
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,8 @@ class Job(NamedTuple):
     source, target : path or None
         None is standard input, and standard output.
     kind : str
-        The suffix of what is written, ".png".
+        The suffix of what is written, ".png"; "", for standard output: that of what is read, if it
+        is an animation, or else ".png".
     makes_folder : bool
         Whether the folder of `target` is made if it is not there.
     """
@@ -99,16 +100,19 @@ def find_jobs(
         raise ValueError("the name after -o is empty: give a file or a folder")
     several = len(found) > 1 or listed
     if output == STANDARD or (output is None and inputs == [STANDARD]):
+        if sys.stdout is None:
+            raise ValueError("standard output is closed: send it to a file or a program")
         if sys.stdout.isatty():
             raise ValueError("standard output is a terminal: send it to a file or a program")
         if several:
             raise ValueError("standard output takes one picture: give several a folder to go to")
-        return [Job(found[0][0], None, f".{form or 'png'}")]
+        return [Job(found[0][0], None, f".{form}" if form else "")]
     folder = None
     if output is not None:
         place = Path(output)
         a_file = place.suffix.lower() in SUFFIXES or place.exists()
-        if place.is_dir() or (several and not a_file) or output.endswith(("/", os.sep)):
+        named_several = several or len(inputs) > 1  # maybe one picture twice
+        if place.is_dir() or (named_several and not a_file) or output.endswith(("/", os.sep)):
             folder = place
         elif several:
             raise ValueError(f"several pictures need a folder to go to; {place} is not one")
@@ -173,10 +177,12 @@ def _named(
 
     jobs = [named(*pair) for pair in found]
     places = [_spelled(job.target) for job in jobs]
-    count = Counter(places)
+    suffixes = defaultdict(set)
+    for place, pair in zip(places, found, strict=True):
+        suffixes[place].add(pair[1].suffix.lower())
     # a.png and a.jpg: a_png_x3.png and a_jpg_x3.png
     return [
-        job if count[place] == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
+        job if len(suffixes[place]) == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
         for job, place, pair in zip(jobs, places, found, strict=True)
     ]
 
@@ -184,7 +190,13 @@ def _named(
 def _check_overwriting(jobs: list[Job]) -> None:
     twice = met_twice(job.target for job in jobs)
     if twice:
-        raise ValueError(f"several pictures would become {twice}: enlarge them one at a time")
+        place = os.path.realpath(twice)
+        of_it = [str(job.source or "-") for job in jobs if os.path.realpath(job.target) == place]
+        more = f" (and {len(of_it) - 2} more)" if len(of_it) > 2 else ""
+        raise ValueError(
+            f"{of_it[0]} and {of_it[1]}{more} would become {twice}: enlarge them one at a time, "
+            f"or give the folder that they are in with -r, which keeps its folders apart"
+        )
     pictures = {_identity(job.source) for job in jobs if job.source} - {None}
     for job in jobs:
         if _identity(job.target) in pictures:
