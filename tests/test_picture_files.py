@@ -319,6 +319,12 @@ def test_texts_of_png(tmp_path):
     assert file.texts == [] and file.notes == ["its texts, of several megabytes, are left out"]
 
 
+def test_texts_are_not_taken_for_what_they_are_called():
+    texts = [(b"tEXt", name + b"\0many") for name in (b"dpi", b"icc_profile", b"mode", b"loop")]
+    file = read(png(RGB.reshape(7, -1), 8, 2, *(chunk(*text) for text in texts)))
+    assert (file.dpi, file.icc_profile, file.texts) == (None, None, texts)
+
+
 @pytest.mark.parametrize("comment, text", [
     (b"a photograph", "a photograph"), ("Ærø".encode(), "Ærø"), (b"\xc6r\xf8\0", "Ærø"),
 ])  # fmt: skip

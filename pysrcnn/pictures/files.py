@@ -190,6 +190,8 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
         all_frames = file.properties(index=...)
         count = all_frames.n_images or 1
         about = file.metadata(index=0, exclude_applied=False)
+        if kind == "png":  # whose texts are in it by their names, be they "dpi"
+            about = {k: v for k, v in about.items() if k == "mode" or not isinstance(v, str)}
         if count > 1 and kind in _ANIMATED:
             check_claim(all_frames.shape[1:], all_frames.dtype, len(content), str(path), count)
             _read_frames(file, about, range(bool(about.get("default_image")), count), result)
