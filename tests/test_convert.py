@@ -669,6 +669,16 @@ def test_keras_names_in_the_configuration(tmp_path):
     is_read(path, parameters)
 
 
+def test_keras_layers_that_are_used_twice(tmp_path, parameters):
+    config = config_of(*(convolution(name=n) for n in "abc"), model="Functional")
+    for layer in config["config"]["layers"]:
+        layer["inbound_nodes"] = [{"args": []}]
+    is_read(keras_file(tmp_path / "a.h5", parameters, "saved", config), parameters)
+    config["config"]["layers"][1]["inbound_nodes"] *= 2
+    path = keras_file(tmp_path / "a.h5", parameters, "saved", config)
+    is_refused(path, "a.h5 uses the layer b more than once, and each layer of an SRCNN has weights")
+
+
 def test_keras_archives(tmp_path, parameters):
     keras_file(tmp_path / "a.h5", parameters, "new")
     for config, words in [

@@ -27,7 +27,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         archive = open_zip(content, path)
         config, content = archive.read("config.json"), archive.read("model.weights.h5")
     file = HDF5(content)
-    layers = _layers(json.loads(file.groups[""].get("model_config") or config), 0)
+    layers = _layers(json.loads(file.groups[""].get("model_config") or config), path)
     _check_layers(layers, path)
     names, ordered = _names(file, [options.get("name") for _, options in layers])
     check_room(map(file.shape, names), path)
@@ -121,14 +121,19 @@ def _check_layers(layers: list[tuple[str, dict]], path: Path) -> None:
         )
 
 
-def _layers(config: Any, depth: int) -> list[tuple[str, dict]]:
+def _layers(config: Any, path: Path, depth: int = 0) -> list[tuple[str, dict]]:
     """(class, options) of all layers; models within models are taken apart."""
     inside = config.get("config", {})
     layers = inside if isinstance(inside, list) else inside.get("layers", [])
     found = []
     for layer in layers:
+        if len(layer.get("inbound_nodes") or []) > 1:
+            raise Refused(
+                f"{path} uses the layer {shown(layer['config'].get('name'))} more than once, and "
+                f"each layer of an SRCNN has weights of its own"
+            )
         if layer["class_name"] in _MODELS and depth < 5:
-            found += _layers(layer, depth + 1)
+            found += _layers(layer, path, depth + 1)
         else:
             found.append((layer["class_name"], layer["config"]))
     return found
