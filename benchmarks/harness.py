@@ -5,11 +5,13 @@ how many times as long as it they take, by medians.
 """
 
 import argparse
+import contextlib
 import gc
 import importlib.metadata
 import math
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,6 +116,9 @@ def machine(threads: int, packages: tuple[str, ...] = ()) -> dict:
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
         if name in os.environ:
             about[name] = os.environ[name]
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # not a clone, or no git
+        about["commit"] = subprocess.check_output(git, text=True, stderr=subprocess.DEVNULL).strip()
     if hasattr(os, "getloadavg"):
         about["load before"] = round(os.getloadavg()[0], 2)
     print("\n".join(f"{name:<16} {value}" for name, value in about.items()))

@@ -1,6 +1,7 @@
 """The command ``pysrcnn``: upscale, evaluate, train, show, convert, gradcheck, warmup, info.
 
-Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error.
+Exit code 0: done; 2: bad usage or input; 1: failed. Errors are one sentence on standard error; in
+Python's development mode (``python -X dev -m pysrcnn``) the traceback comes before it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +101,8 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _complain(problem: object, code: int) -> int:
+    if sys.flags.dev_mode and isinstance(problem, Exception):
+        traceback.print_exception(problem)
     print(printable(f"pysrcnn: {problem or type(problem).__name__}"), file=sys.stderr)
     return code
 
@@ -485,7 +489,3 @@ _COMMANDS = {
     "warmup": _warmup,
     "info": _info,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -240,7 +240,7 @@ class Training:
         ------
         FloatingPointError
             If the loss or a parameter becomes NaN or infinite. The parameters are then as before
-            that step.
+            that step, the optimizer's state is not: begin again instead of going on.
         """
         recipe = self.recipe
         while self.step < recipe.steps:
