@@ -159,7 +159,7 @@ def _named(
         )
     arrays = {name: _array(a) for name, a in mine.items() if a is not None}
     none = {name for name, a in mine.items() if a is None}
-    of_layer = next((name for name in none if name.endswith((".weight", ".bias"))), None)
+    of_layer = next((n for n in mine if n in none and n.endswith((".weight", ".bias"))), None)
     if of_layer:  # without it, it is not known which layer is which
         raise ValueError(
             f"{of_layer} is None, wanted its gradient, which was never computed. {_NEVER}"
