@@ -94,7 +94,7 @@ def nchw(low, high, p, *planted):
         f1 = np.maximum(z1, 0) + p["B1"].reshape(1, -1, 1, 1)
     z2 = correlate(f1, used[1], p["B2"])
     f2 = z2 if "forgotten ReLU" in planted else np.maximum(z2, 0)
-    if "ELU" in planted:
+    if "ELU" in planted and "forgotten ReLU" not in planted:  # which leaves nothing there
         f2 = np.where(z2 > 0, z2, np.exp(z2) - 1)
     z3 = correlate(f2, used[2], p["B3"])
     f3 = np.maximum(z3, 0) if "last ReLU" in planted else z3
