@@ -18,7 +18,9 @@ from pysrcnn import SRCNN, kernels, reference
 from pysrcnn.cli import main
 from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
 from pysrcnn.gradcheck.diagnosis import diagnose, relative_error
-from pysrcnn.gradcheck.mistakes import fitted, mistakes, step
+from pysrcnn.gradcheck.fitted import fitted
+from pysrcnn.gradcheck.mistakes import mistakes
+from pysrcnn.gradcheck.step import step
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SMALL = {"network": "5-3-3", "filters": (6, 4)}

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mistakes import Mistake, clipped, fitted, mistakes, own_factor, steps
+from .fitted import clipped, fitted, own_factor
+from .mistakes import Mistake, mistakes
+from .step import steps
 
 __all__ = ["Explanation", "diagnose", "relative_error"]
 

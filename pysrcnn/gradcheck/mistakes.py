@@ -1,119 +1,20 @@
 """The usual mistakes in the gradients of an SRCNN, each as what it makes of the right numbers.
 
-`step` is `reference.loss_and_gradients` taken apart into operations, any of which can be changed;
-it returns everything on the way. `mistakes` lists the changes: a kernel that is not flipped, a mask
-that is missing, a mean instead of a sum. `diagnosis` looks for those with which `step` gives
-the very numbers of somebody's implementation.
-
-Names as in `reference`: z = W * x + B and F = max(0, z) are a layer's values, dz and dF the
-gradients of the loss with respect to them. The input is `low`, so x is F of the layer before.
+`mistakes` lists them as changes of `step`: a kernel that is not flipped, a mask that is missing, a
+mean instead of a sum. `fitted` has those with a number in them; `diagnosis` looks for those with
+which `step` gives the very numbers of somebody's implementation.
 """
 
 import math
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from ..reference import conv2d, conv2d_backward, mse, mse_backward, relu, relu_backward
+from ..reference import mse, relu
+from .step import Change, Layers
 
-__all__ = ["Mistake", "clipped", "fitted", "mistakes", "own_factor", "step", "steps"]
-
-Arrays = dict[str, np.ndarray]
-Layers = list[tuple[np.ndarray, np.ndarray]]
-
-# What is changed: the operation, the layer (0: the loss), and change(right, *arguments), which is
-# given the operation as it is without the change, and its arguments.
-Change = tuple[str, int, Callable]
-
-
-def step(low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change] = ()) -> Arrays:
-    """One forward and one backward pass, with some operations changed.
-
-    Parameters
-    ----------
-    low, high : arrays (N, C, H, W) and (N, C, H', W'), as for `reference.loss_and_gradients`
-    layers : list of (w, b)
-    changes : list of (operation, layer, change)
-        The operations are those of the code below: "conv", "relu", "kept", "mask", "dw", "db",
-        "dx", and "into dw", "into db", "into dx" of a layer (1, 2, ...), "loss" and "dloss" of
-        layer 0.
-
-    Returns
-    -------
-    values : dict of arrays, in the order in which they are computed
-        F1, F2, F3, loss; dF3, dW3, dB3, dF2, dW2, dB2, dF1, dW1, dB1, dlow. F3 is the output; dF1
-        is the gradient with respect to F1, before the mask of ReLU.
-    """
-    return dict(steps(low, high, layers, changes, {}))
-
-
-def steps(
-    low: np.ndarray,
-    high: np.ndarray,
-    layers: Layers,
-    changes: list[Change],
-    known: dict,
-    keep: bool = False,
-) -> Iterator[tuple[str, np.ndarray]]:
-    """The values of `step` one by one, as (name, array).
-
-    `known` has results by the very changes and arrays they were computed from, so that hundreds of
-    passes that differ in one operation share those before it; a pass adds its own if it is to
-    `keep` them. They hold on to the arrays, so that no other array can have the same id.
-    """
-
-    def run(operation, k, right, *arguments):
-        mine = tuple(change for name, layer, change in changes if (name, layer) == (operation, k))
-        key = operation, k, mine, *map(id, arguments)
-        if key in known:
-            return known[key][0]
-        for change in mine:
-            right = partial(change, right)
-        result = right(*arguments)
-        if keep:
-            known[key] = result, arguments
-        return result
-
-    last = len(layers)
-    inputs, z = {1: low}, {}
-    x = low
-    for k, (w, b) in enumerate(layers, 1):
-        z[k] = run("conv", k, conv2d, x, w, b)
-        x = run("relu", k, relu if k < last else _same, z[k])
-        inputs[k + 1] = run("kept", k, _same, x, z[k])  # what the way back will use
-        yield f"F{k}", x
-
-    yield "loss", np.array(run("loss", 0, mse, x, high))
-    df = run("dloss", 0, mse_backward, x, high)
-    for k in reversed(range(1, last + 1)):
-        yield f"dF{k}", df
-        dz = run("mask", k, relu_backward if k < last else _same, df, z[k])
-        w = layers[k - 1][0]
-        yield f"dW{k}", run("dw", k, _dw, run("into dw", k, _same, dz, df), inputs[k], w)
-        yield f"dB{k}", run("db", k, _db, run("into db", k, _same, dz, df))
-        df = run("dx", k, _dx, run("into dx", k, _same, dz, df), inputs[k], w)
-    yield "dlow", df
-
-
-def _same(x, *rest):
-    return x
-
-
-def _dx(dz, x, w):
-    return conv2d_backward(dz, x, w)[0]
-
-
-def _dw(dz, x, w):
-    return conv2d_backward(dz, x, w)[1]
-
-
-def _db(dz):
-    return dz.sum(axis=(0, 2, 3))
-
-
-# ---------------------------------------------------------------------------------- the mistakes
+__all__ = ["Mistake", "mistakes", "scaled"]
 
 
 class Mistake(NamedTuple):
@@ -253,7 +154,7 @@ def _of_the_loss(high: np.ndarray) -> list[Mistake]:
     """Other losses, and other factors of its gradient."""
     found = []
     for factor, words in _factors(high):
-        scale = partial(_scaled, factor)
+        scale = partial(scaled, factor)
         found += [
             Mistake("another factor of the loss", f"the loss and its gradient are {words}",
                     [("loss", 0, scale), ("dloss", 0, scale)]),
@@ -309,7 +210,8 @@ def _factors(high: np.ndarray) -> list[tuple[float, str]]:
     return found
 
 
-def _scaled(factor, right, *arguments):
+def scaled(factor: float, right, *arguments):
+    """A change: what the operation gives, times a factor."""
     return right(*arguments) * factor
 
 
@@ -348,7 +250,7 @@ def _of_the_convolution(where: str, on: tuple[int, ...]) -> list[Mistake]:
         Mistake("no bias", f"the bias {where} is not added",
                 [("conv", k, lambda right, x, w, b: right(x, w, 0 * b)) for k in on]),
         Mistake("bias subtracted", f"the bias {where} is subtracted, wanted added",
-                subtracted + [("db", k, partial(_scaled, -1)) for k in on]),
+                subtracted + [("db", k, partial(scaled, -1)) for k in on]),
         Mistake("bias subtracted", f"the bias {where} is subtracted in the forward pass, wanted "
                 "added", subtracted),
     ]  # fmt: skip
@@ -373,10 +275,10 @@ def _of_the_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
          lambda right, dz, *rest: right(dz[-1:], *(a[-1:] for a in rest[:1]), *rest[1:])),
         ("first sample", "that of the first sample alone",
          lambda right, dz, *rest: right(dz[:1], *(a[:1] for a in rest[:1]), *rest[1:])),
-        ("wrong sign", "of the wrong sign", partial(_scaled, -1)),
-        ("factor 2", "2 times what is wanted", partial(_scaled, 2)),
-        ("factor 1/2", "1/2 times what is wanted", partial(_scaled, 0.5)),
-        ("zero", "zero: it was never computed", partial(_scaled, 0)),
+        ("wrong sign", "of the wrong sign", partial(scaled, -1)),
+        ("factor 2", "2 times what is wanted", partial(scaled, 2)),
+        ("factor 1/2", "1/2 times what is wanted", partial(scaled, 0.5)),
+        ("zero", "zero: it was never computed", partial(scaled, 0)),
     ]  # fmt: skip
     found = []
     for kind, words, change in partly:
@@ -505,97 +407,3 @@ def _of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
         Mistake("pre-activation", f"{next_layers} uses values {where} from before the ReLU", kept),
         *unmasked,  # last: less likely than a mask that is missing altogether
     ]  # fmt: skip
-
-
-# Mistakes with one number in them, which is found from somebody's gradients.
-
-
-def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
-    """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
-    every = range(1, len(layers) + 1)
-    all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
-    places = [
-        ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
-        ("the loss alone is", [("loss", 0)]),
-        ("the gradient of the loss, dF, is", [("dloss", 0)]),
-        *((f"dW{k} is", [("dw", k)]) for k in every),
-        *((f"dB{k} is", [("db", k)]) for k in every),
-        *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
-        *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
-    ]
-    several = [(f"dW{k}", (k,)) for k in every] + [("dW in all layers", tuple(every))]
-    rectified = tuple(every)[:-1]
-    sloping = [(f"ReLU of F{k} is", (k,)) for k in rectified]
-    sloping += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
-    sloping = [(what, on, way) for what, on in sloping for way in ("", " in the forward pass")]
-    return [
-        *(partial(_constant_factor, "constant factor", *place) for place in places),
-        partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
-        *(partial(_weight_decay, *place) for place in several),
-        *(partial(_leaky, *place) for place in sloping),
-        partial(_updated, every),
-    ]
-
-
-def clipped(layers: Layers, most: float) -> Mistake:
-    """The gradients of all parameters are clipped by value."""
-
-    def change(right, *arguments):
-        return np.clip(right(*arguments), -most, most)
-
-    words = f"dW and dB in all layers are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
-    changes = [(o, k, change) for k in range(1, len(layers) + 1) for o in ("dw", "db")]
-    return Mistake("clipped by value", words, changes, fitted=True)
-
-
-def own_factor(names: list[str], t: float) -> Mistake:
-    """The gradients of these parameters are t times what is wanted, and nothing before them is."""
-    be = "are" if len(names) > 1 else "is"
-    what = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    operations = [(name[:2].lower(), int(name[2:])) for name in names]
-    return _constant_factor("constant factor", f"{what} {be}", operations, t)
-
-
-def _constant_factor(kind, what, operations, t):
-    inverse = round(1 / t) if abs(t) > 1e-4 else 0
-    plain = abs(inverse) > 1 and abs(inverse * t - 1) < 1e-5 and abs(inverse) < 1000
-    number = f"{np.sign(inverse):.0f}/{abs(inverse)}" if plain else f"{t:.6g}"
-    words = f"{what} {number} times what is wanted, everywhere"
-    if t == 0:
-        words = f"{what} zero everywhere: never computed, or cut off (detached) from the loss"
-    return Mistake(kind, words, [(*o, partial(_scaled, t)) for o in operations])
-
-
-def _weight_decay(what, on, t):
-    def change(right, dz, x, w):
-        return right(dz, x, w) + t * w
-
-    words = (
-        f"{what} has {t:.6g} times the weights added (weight decay), wanted the gradient of the "
-        "loss alone"
-    )
-    return Mistake("weight decay", words, [("dw", k, change) for k in on])
-
-
-def _leaky(what, on, way, t):
-    def leaky(right, z):
-        return np.where(z > 0, z, t * z)
-
-    def mask(right, df, z):
-        return np.where(z > 0, df, t * df)
-
-    words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"
-    changes = [("relu", k, leaky) for k in on]
-    changes += [] if way else [("mask", k, mask) for k in on]
-    return Mistake("leaky ReLU", words, changes)
-
-
-def _updated(on, t):
-    def change(right, dz, x, w):
-        return right(dz, x, w - t * _dw(dz, x, w))
-
-    words = (
-        f"the weights were updated (learning rate {t:.3g}) before the gradient went through them, "
-        "wanted the weights of the forward pass"
-    )
-    return Mistake("updated weights", words, [("dx", k, change) for k in on])

@@ -15,7 +15,7 @@ import numpy as np
 from .. import reference
 from .._files import written_whole
 from ..model import SRCNN
-from . import mistakes
+from .step import step
 
 __all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
 
@@ -194,7 +194,7 @@ def case(
         else:
             b[...] = multiples(b.shape, 4096, 820) - 410 / 4096
     arrays |= net.parameters
-    arrays |= mistakes.step(arrays["low"], arrays["high"], net.layers)
+    arrays |= step(arrays["low"], arrays["high"], net.layers)
     made = Case(network, layout, weights, np.dtype(dtype), {}, arrays)
     for name in arrays:
         made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")

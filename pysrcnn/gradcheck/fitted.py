@@ -1,0 +1,102 @@
+"""Mistakes with one number in them, which is found from somebody's gradients."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from .mistakes import Mistake, scaled
+from .step import Layers, dw_of
+
+__all__ = ["clipped", "fitted", "own_factor"]
+
+
+def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
+    """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
+    every = range(1, len(layers) + 1)
+    all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
+    places = [
+        ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
+        ("the loss alone is", [("loss", 0)]),
+        ("the gradient of the loss, dF, is", [("dloss", 0)]),
+        *((f"dW{k} is", [("dw", k)]) for k in every),
+        *((f"dB{k} is", [("db", k)]) for k in every),
+        *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
+        *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
+    ]
+    several = [(f"dW{k}", (k,)) for k in every] + [("dW in all layers", tuple(every))]
+    rectified = tuple(every)[:-1]
+    sloping = [(f"ReLU of F{k} is", (k,)) for k in rectified]
+    sloping += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
+    sloping = [(what, on, way) for what, on in sloping for way in ("", " in the forward pass")]
+    return [
+        *(partial(_constant_factor, "constant factor", *place) for place in places),
+        partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
+        *(partial(_weight_decay, *place) for place in several),
+        *(partial(_leaky, *place) for place in sloping),
+        partial(_updated, every),
+    ]
+
+
+def clipped(layers: Layers, most: float) -> Mistake:
+    """The gradients of all parameters are clipped by value."""
+
+    def change(right, *arguments):
+        return np.clip(right(*arguments), -most, most)
+
+    words = f"dW and dB in all layers are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
+    changes = [(o, k, change) for k in range(1, len(layers) + 1) for o in ("dw", "db")]
+    return Mistake("clipped by value", words, changes, fitted=True)
+
+
+def own_factor(names: list[str], t: float) -> Mistake:
+    """The gradients of these parameters are t times what is wanted, and nothing before them is."""
+    be = "are" if len(names) > 1 else "is"
+    what = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    operations = [(name[:2].lower(), int(name[2:])) for name in names]
+    return _constant_factor("constant factor", f"{what} {be}", operations, t)
+
+
+def _constant_factor(kind, what, operations, t):
+    inverse = round(1 / t) if abs(t) > 1e-4 else 0
+    plain = abs(inverse) > 1 and abs(inverse * t - 1) < 1e-5 and abs(inverse) < 1000
+    number = f"{np.sign(inverse):.0f}/{abs(inverse)}" if plain else f"{t:.6g}"
+    words = f"{what} {number} times what is wanted, everywhere"
+    if t == 0:
+        words = f"{what} zero everywhere: never computed, or cut off (detached) from the loss"
+    return Mistake(kind, words, [(*o, partial(scaled, t)) for o in operations])
+
+
+def _weight_decay(what, on, t):
+    def change(right, dz, x, w):
+        return right(dz, x, w) + t * w
+
+    words = (
+        f"{what} has {t:.6g} times the weights added (weight decay), wanted the gradient of the "
+        "loss alone"
+    )
+    return Mistake("weight decay", words, [("dw", k, change) for k in on])
+
+
+def _leaky(what, on, way, t):
+    def leaky(right, z):
+        return np.where(z > 0, z, t * z)
+
+    def mask(right, df, z):
+        return np.where(z > 0, df, t * df)
+
+    words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"
+    changes = [("relu", k, leaky) for k in on]
+    changes += [] if way else [("mask", k, mask) for k in on]
+    return Mistake("leaky ReLU", words, changes)
+
+
+def _updated(on, t):
+    def change(right, dz, x, w):
+        return right(dz, x, w - t * dw_of(dz, x, w))
+
+    words = (
+        f"the weights were updated (learning rate {t:.3g}) before the gradient went through them, "
+        "wanted the weights of the forward pass"
+    )
+    return Mistake("updated weights", words, [("dx", k, change) for k in on])
