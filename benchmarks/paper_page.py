@@ -50,7 +50,9 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 def networks() -> tuple[str, str]:
     """Two tables: the shipped networks beside the paper's; the other metrics of its tables."""
     rows, others, scales = [], [], set()
-    for line in json.loads((RESULTS / "networks.json").read_text(encoding="utf-8"))["lines"]:
+    lines = json.loads((RESULTS / "networks.json").read_text(encoding="utf-8"))["lines"]
+    steps = {f"{x['network']}_x{x['scale']}.npz": x["card"]["steps"] for x in lines}
+    for line in lines:
         name, scale, card = line["network"], line["scale"], line["card"]
         mean = line["scores"]["average"]
         bicubic, ours = mean["bicubic"], mean["network"]
@@ -62,17 +64,23 @@ def networks() -> tuple[str, str]:
                 ITS_NETWORKS.get((name, scale), ""),
                 f"**{ours['psnr']:.2f}**",
                 card["data"],
-                f"{card['minutes']:.0f}",
+                _start(card),
+                "" if name == "sc" else f"{card['steps'] + steps.get(card['start'], 0):,}",
             ]
         )
         for who, scores in (("bicubic", bicubic), (name, ours)):
             if who != "bicubic" or scale not in scales:
                 others.append([f"×{scale}", who, *_metrics(scores)])
         scales.add(scale)
-    columns = ["network", "", "bicubic", "the paper", "ours", "trained on", "minutes"]
+    columns = ["network", "", "bicubic", "the paper", "ours", "trained on", "start", "steps"]
     others.sort(key=lambda row: row[0])
     names = ["", "", "PSNR", "SSIM", "MS-SSIM", "WPSNR"]
     return _table(columns, rows), _table(names, others)
+
+
+def _start(card: dict) -> str:
+    """ "identity", or "9-1-5 ×3" for the weights in 9-1-5_x3.npz."""
+    return card.get("start", "").removesuffix(".npz").replace("_x", " ×")
 
 
 def _metrics(scores: dict[str, float]) -> list[str]:

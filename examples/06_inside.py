@@ -275,8 +275,9 @@ for name in ("9-1-5", "9-5-5"):
 
 # %% [markdown]
 # *Silent* is what answers to less than one pixel in 500. A filter that is silent in one picture
-# may still be a specialist that wakes up in another; dead is what is silent in all. That none is
-# is not a matter of course. This is how many of 64 filters of layer 1 of a 9-5-5 were silent
+# may still be a specialist that wakes up in another; dead is what is silent in all. In layer 1
+# none is, and that is not a matter of course; in layer 2, where nothing holds the means, a few may
+# be. This is how many of 64 filters of layer 1 of a 9-5-5 were silent
 # on Set5 after training in other ways, from the experiments in `docs/paper.md`:
 
 # %%
