@@ -339,7 +339,7 @@ for ax, (name, result) in zip(axes, {**shown, "original": high[0]}.items(), stri
 plt.show()
 for name in ("SRCNN 9-1-5", "sparse coding"):
     card = models[name].card
-    print(f"{name}: trained on {card['data']}; Set5 at x3: {card['scores']['Set5']['PSNR']:.2f} dB")
+    print(f"{name}: {card['scores']['Set5']['PSNR']:.2f} dB on Set5 at x3, from {card['data']}")
 
 # %% [markdown]
 # That is not a fair race, as the two have seen different pictures. The paper has both with the
