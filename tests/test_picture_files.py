@@ -630,6 +630,22 @@ def test_float_colour_that_claims_to_be_huge(monkeypatch):
         read(bytes(large))
 
 
+def test_tiles_that_claim_to_be_huge():
+    tifffile = pytest.importorskip("tifffile")
+    out = io.BytesIO()
+    picture = np.zeros((24, 32, 3), np.uint16)
+    tifffile.imwrite(out, picture, photometric="rgb", tile=(16, 16), compression="zlib")
+    content = bytearray(out.getvalue())
+    assert same(deep.read(bytes(content), "tiff"), picture)
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        place = file.pages[0].tags["TileLength"].valueoffset
+    content[place - 6 : place - 4] = struct.pack("<H", 4)  # four bytes, whatever it was
+    content[place : place + 4] = b"\xff" * 4
+    assert deep.read(bytes(content), "tiff") is None
+    with pytest.raises(ValueError, match="it is damaged or not a picture"):
+        read(bytes(content))
+
+
 @pytest.mark.parametrize("shape", [(7, 9), (7, 9, 3)])
 def test_a_tiff_file_of_float64_is_read(shape):
     tifffile = pytest.importorskip("tifffile")

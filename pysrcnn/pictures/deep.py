@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import math
 import os
 import tempfile
 import threading
@@ -122,7 +123,8 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
             return None
         if page.dtype.kind == "u" and page.bitspersample != 8 * page.dtype.itemsize:
             return None  # 12 bits, for example, of which white is 4095
-        if claims_too_much(page.nbytes, len(content)):
+        tile = math.prod(page.chunks) * page.dtype.itemsize if page.is_tiled else 0
+        if claims_too_much(max(page.nbytes, tile), len(content)):
             return None
         picture = page.asarray()
         if picture.ndim == 3 and page.planarconfig.name == "SEPARATE":
