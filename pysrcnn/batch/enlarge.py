@@ -22,12 +22,8 @@ import numpy as np
 
 from .._files import DiskFull, check_place, printable
 from ..data import unit
-from ..pictures.files import (
-    PictureFile,
-    fit_to,
-    read_picture_file,
-    write_picture_file,
-)
+from ..pictures import PictureFile, read_picture_file, write_picture_file
+from ..pictures.files import fit_to
 from ..pictures.pixels import check_claim
 from ..scales import Networks, Plan
 from ..upscale import bicubic, upscale

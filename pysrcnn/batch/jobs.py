@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..pictures import SUFFIXES, list_pictures
 from ..pictures.files import is_animated
-from ..pictures.pixels import SUFFIXES, list_pictures
 
 __all__ = ["STANDARD", "Job", "Size", "find_jobs", "met_twice"]
 

@@ -1,8 +1,8 @@
 """What an ONNX graph says without a picture: its tensors, and the little sums made of them.
 
 PyTorch writes the amounts of a padding, and bounds, as a dozen operators on a few constants. They
-are worked out here, exactly, on at most `_MOST` numbers; operators on anything else are none of
-this module's.
+are worked out here by the package onnx, on at most `_MOST` numbers; operators on anything else are
+none of this module's.
 """
 
 import math
@@ -19,7 +19,10 @@ from .layers import Refused, check_room, shown
 __all__ = ["Constants", "import_onnx"]
 
 _MOST = 64  # numbers in a tensor of such a sum: paddings have eight
-_KINDS = {1: "f4", 6: "i4", 7: "i8", 9: "?", 11: "f8"}  # that tensors may be cast to
+_SUMS = {
+    "Add", "Cast", "Concat", "ConstantOfShape", "Gather", "Mul", "Reshape", "Shape", "Slice", "Sub",
+    "Transpose", "Unsqueeze",
+}  # fmt: skip
 
 
 def import_onnx() -> ModuleType:
@@ -38,11 +41,11 @@ def import_onnx() -> ModuleType:
 class Constants:
     """The tensors of a graph by name; each becomes an array when it is asked for."""
 
-    def __init__(self, tensors: list, path: Path):
+    def __init__(self, tensors: list, path: Path, opset: int):
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._arrays: dict[str, np.ndarray] = {}
         self._shapes: list[tuple] = []  # of those that were made arrays of
-        self._path = path
+        self._path, self._opset = path, opset
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors or name in self._arrays
@@ -92,8 +95,7 @@ class Constants:
             if isinstance(value, onnx.TensorProto):
                 self._tensors[node.output[0]] = value
             elif name in ("value_int", "value_ints", "value_float", "value_floats"):
-                dtype = np.int64 if "int" in name else np.float32
-                self._arrays[node.output[0]] = np.array(value, dtype)
+                self._work_out(node, [])
             else:
                 return False
             return True
@@ -107,55 +109,18 @@ class Constants:
         given = [self.array(name) if name else None for name in node.input]
         if kind == "ConstantOfShape" and math.prod(map(int, given[0])) > _MOST:
             return False
-        result = np.asarray(_SUMS[kind](options, *given))
-        self._arrays[node.output[0]] = result
-        return result.size <= _MOST
+        self._work_out(node, given)
+        return self._size(node.output[0]) <= _MOST
+
+    def _work_out(self, node: Any, given: list) -> None:
+        from onnx.reference import ReferenceEvaluator
+
+        node.ClearField("domain")  # "ai.onnx", which means the same as none
+        known = {name: array for name, array in zip(node.input, given, strict=True) if name}
+        result = ReferenceEvaluator(node, opsets={"": self._opset}).run(None, known)[0]
+        self._arrays[node.output[0]] = np.asarray(result)
 
     def _size(self, name: str) -> int:
         if name in self._arrays:
             return self._arrays[name].size
         return math.prod(self._tensors[name].dims) if name else 0
-
-
-def _cast(options: dict, x: np.ndarray) -> np.ndarray:
-    return x.astype(_KINDS[options["to"]])
-
-
-def _constant_of_shape(options: dict, shape: np.ndarray) -> np.ndarray:
-    value = options.get("value")
-    value = np.zeros(1, np.float32) if value is None else import_onnx().numpy_helper.to_array(value)
-    return np.full(shape, value[0])
-
-
-def _reshape(options: dict, x: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    keep = not options.get("allowzero")
-    return x.reshape([x.shape[k] if n == 0 and keep else n for k, n in enumerate(shape)])
-
-
-def _shape(options: dict, x: np.ndarray) -> np.ndarray:
-    return np.array(x.shape[options.get("start", 0) : options.get("end")], np.int64)
-
-
-def _slice(options, x, starts, ends, axes=None, steps=None) -> np.ndarray:
-    axes = range(len(starts)) if axes is None else axes.tolist()
-    steps = [1] * len(starts) if steps is None else steps.tolist()
-    cuts = [slice(None)] * x.ndim
-    for axis, *cut in zip(axes, starts.tolist(), ends.tolist(), steps, strict=True):
-        cuts[axis] = slice(*cut)
-    return x[tuple(cuts)]
-
-
-_SUMS = {
-    "Add": lambda options, a, b: a + b,
-    "Cast": _cast,
-    "Concat": lambda options, *parts: np.concatenate(parts, options["axis"]),
-    "ConstantOfShape": _constant_of_shape,
-    "Gather": lambda options, x, places: np.take(x, places, options.get("axis", 0)),
-    "Mul": lambda options, a, b: a * b,
-    "Reshape": _reshape,
-    "Shape": _shape,
-    "Slice": _slice,
-    "Sub": lambda options, a, b: a - b,
-    "Transpose": lambda options, x: x.transpose(options.get("perm")),
-    "Unsqueeze": lambda options, x, axes: np.expand_dims(x, tuple(axes.tolist())),
-}

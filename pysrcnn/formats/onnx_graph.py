@@ -1,7 +1,7 @@
 """ONNX: a chain of Conv, Relu and Pad is read; what is written computes what `SRCNN.forward` does.
 
 A last Clip to 0..1 is read too, and what makes up the amounts of a Pad (`onnx_constants.py`). The
-package onnx is needed for both, to parse and to build; nothing is run.
+package onnx is needed for both, to parse and to build; no network is run.
 """
 
 from pathlib import Path
@@ -23,7 +23,8 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     onnx = import_onnx()
     model = onnx.load_model_from_string(content)
     graph = model.graph
-    constants = Constants(graph.initializer, path)
+    opsets = [x.version for x in model.opset_import if x.domain in ("", "ai.onnx")]
+    constants = Constants(graph.initializer, path, max(opsets, default=_OPSET))
     inputs = [x.name for x in graph.input if x.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise Refused(

@@ -18,6 +18,7 @@ from . import _chunks, _exif, deep
 from .pixels import (
     ENCODING,
     OPAQUE,
+    READ_AS,
     Refused,
     check_claim,
     check_output,
@@ -67,9 +68,6 @@ _CALLED = {
 _PIECE_OF_JPEG = 65533  # bytes of EXIF, or of a comment, that fit
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
-# Pillow's modes as this package reads them; those without an entry as they are.
-_READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
-_READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
 
@@ -201,7 +199,7 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
                 check_planes(about, path, more)
                 clear = about.get("transparency")
                 mode = (_READ_CLEAR_AS if clear is not None else {}).get(about["mode"])
-                pixels = file.read(index=0, mode=mode or _READ_AS.get(about["mode"]), rotate=False)
+                pixels = file.read(index=0, mode=mode or READ_AS.get(about["mode"]), rotate=False)
                 pixels = usual(pixels, about)
                 if kind == "tiff":  # Pillow has turned it, and says so by removing the tag
                     about = file.metadata(index=0, exclude_applied=False)

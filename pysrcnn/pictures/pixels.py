@@ -21,6 +21,7 @@ from ._limits import claims_too_much
 __all__ = [
     "ENCODING",
     "OPAQUE",
+    "READ_AS",
     "SUFFIXES",
     "Refused",
     "check_claim",
@@ -38,7 +39,9 @@ __all__ = [
 ]
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-_READ_AS = {"RGBA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
+# Pillow's modes as this package reads them; those without an entry as they are.
+READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
@@ -88,10 +91,9 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
         about = file.metadata(index=0)
         check_planes(about, path)
         mode = about.get("mode")
-        if mode in ("P", "L", "RGB") and "transparency" in about:
-            mode = "RGBA"
+        clear = mode in ("P", "L", "RGB") and "transparency" in about
         # Upright, as EXIF says.
-        picture = file.read(index=0, mode=_READ_AS.get(mode), rotate=True)
+        picture = file.read(index=0, mode="RGBA" if clear else READ_AS.get(mode), rotate=True)
     picture = usual(picture, about)
     if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
         picture = picture[:, :, [0, 0, 0, 1]]
