@@ -113,8 +113,8 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "train", help="train a network on a folder of pictures",
-        description="Train a network on a folder of pictures. Learning rates and all else that is "
-        "not given comes from the recipe.",
+        description="Train a network on a folder of pictures. Whatever is not given, learning "
+        "rates included, comes from the recipe.",
     )  # fmt: skip
     command.set_defaults(command="train")
     _add_threads(command)
