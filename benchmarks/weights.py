@@ -23,7 +23,7 @@ WEIGHTS = {
     "9-1-5_x4": "-s 4 --network 9-1-5 --steps 20000 --start 9-1-5_x3.npz",
     "9-5-5_x3": "-s 3 --network 9-5-5 --steps 30000",
     "9-5-5_x2": "-s 2 --network 9-5-5 --steps 15000 --start 9-5-5_x3.npz",
-    "9-5-5_x4": "-s 4 --network 9-5-5 --steps 30000 --start 9-5-5_x3.npz",
+    "9-5-5_x4": "-s 4 --network 9-5-5 --steps 60000 --start 9-5-5_x3.npz",
     "9-3-5_x3": "-s 3 --network 9-3-5 --steps 30000",
     "9-1-5-rgb_x3": "-s 3 --network 9-1-5 --channels 3 --steps 26000",
 }
