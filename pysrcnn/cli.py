@@ -24,23 +24,26 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, is_full, printable, write_json, written_whole
+from ._files import check_apart, check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
+from .batch.compare import check_page
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
-from .model import SRCNN, load, shipped
+from .model import SRCNN, files_of, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
-from .runs import run
+from .runs import read_log, run
 from .scales import Networks
 from .stream import Stream
 from .train import RATES, RECIPES, Recipe, Training
 from .upscale import upscale
 
 __all__ = ["main"]
+
+_WEIGHTS = "the file of weights"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -134,10 +137,17 @@ def _upscale(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
-    if options.compare:
-        page = met_twice(job.target.with_suffix(".html") for job in jobs)
-        if page:  # a.gif, an animation, and a.png
-            raise ValueError(f"several results would have the page {page}: give one --format")
+    sources = [0 if job.source is None else job.source for job in jobs]
+    targets = [1 if job.target is None else job.target for job in jobs]
+    pages = [job.target.with_suffix(".html") for job in jobs] if options.compare else []
+    if page := met_twice(pages):  # a.gif, an animation, and a.png
+        raise ValueError(f"several results would have the page {page}: give one --format")
+    check_apart(pages, targets, "one of the results")
+    check_apart(pages, sources, "one of the pictures")
+    check_apart([*targets, *pages], files_of(options.model), _WEIGHTS)
+    for job, page in zip(jobs, pages):
+        if page.exists() and not (options.skip and job.target.exists()):
+            check_page(page)
     if options.cluster is not None and options.threads is not None:
         raise ValueError(
             "--threads is of this machine, and workers share theirs: leave it out with --cluster"
@@ -166,6 +176,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         check_place(options.json)
     network = _load(options)
+    if options.json:
+        check_apart([options.json], files_of(options.model), _WEIGHTS)
+        pictures = list_pictures(options.folder, options.recursive)
+        check_apart([options.json], pictures, "one of the pictures")
     scores, failed = [], []
     for score in _scores(options.folder, network, network.scale, failed, options.recursive):
         if not scores:
@@ -264,12 +278,19 @@ def _train(options: argparse.Namespace) -> int:
     if options.every < 1:
         raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
     pictures, watched, same = _split(options.folders, options.validation, options.exclude)
-    if options.score:
-        list_pictures(options.score)  # or raise, before hours of training and not after
-    check_place(options.output)
-    checkpoint = options.output.with_suffix(".checkpoint")
+    # Or raise, before hours of training and not after.
+    scored = list_pictures(options.score) if options.score else []
+    checkpoint, log = (options.output.with_suffix(s) for s in (".checkpoint", ".log"))
+    outputs = [options.output, log, checkpoint]
+    for place in outputs:
+        check_place(place)
+    check_apart(outputs, pictures + watched + scored, "one of the pictures")
+    start = load(options.start) if options.start else None
+    check_apart(outputs, files_of(options.start) if start else [], _WEIGHTS)
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+    if log.exists() and log.stat().st_size:
+        _check_log(log)
     stream = None
     if options.stream or len(pictures) > IN_MEMORY:
         stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
@@ -285,7 +306,6 @@ def _train(options: argparse.Namespace) -> int:
             )
     else:
         validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
-    start = load(options.start) if options.start else None
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
@@ -298,7 +318,7 @@ def _train(options: argparse.Namespace) -> int:
         flush=True,
     )
     try:
-        run(training, validation, checkpoint, options.output.with_suffix(".log"), options.every)
+        run(training, validation, checkpoint, log, options.every)
     finally:
         if stream:
             stream.close()
@@ -325,6 +345,17 @@ def _train(options: argparse.Namespace) -> int:
         network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
     return _averaged(scores, failed)
+
+
+def _check_log(log: Path) -> None:
+    """Raise if what is there was not written by a training: nobody gave it that name for one."""
+    try:
+        read_log(log)
+    except ValueError:
+        raise ValueError(
+            f"{log} is there and is not a log of training: give the weights another name, or move "
+            f"it"
+        ) from None
 
 
 def _split(
@@ -384,6 +415,9 @@ def _show(options: argparse.Namespace) -> int:
         raise ValueError(
             f"show {options.what} takes {wanted}, got {_count(len(options.files), 'file')}"
         )
+    called = "one of the logs" if options.what == "curve" else "the picture"
+    check_apart([options.output], options.files, called)
+    check_apart([options.output], files_of(options.model), _WEIGHTS)
     if options.what == "curve":
         figure = plots.curve(options.files)
     elif options.what == "filters":  # which are those of a file whatever its scale
@@ -407,6 +441,7 @@ def _show(options: argparse.Namespace) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     network = load(options.model, options.scale)
+    check_apart([options.output], files_of(options.model), _WEIGHTS)
     network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
     return 0

@@ -34,9 +34,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from . import kernels
-from ._files import check_place
+from ._files import check_apart, check_place
 from .data import Pair, read_pairs
 from .evaluate import average, evaluate
+from .pictures import list_pictures
 from .sparse import DERIVATIVES, SparseCoding, fista
 
 __all__ = ["Recipe", "learn", "main", "principal", "sampled"]
@@ -232,6 +233,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, recipe: Recipe) -> None:
     check_place(options.output)
+    for folder in filter(None, (options.folder, options.score)):
+        check_apart([options.output], list_pictures(folder), "one of the pictures")
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
     pairs = read_pairs(options.folder, options.scale, smallest=smallest)
     began = time.perf_counter()

@@ -4,6 +4,7 @@ The page is one file that needs no network: the pictures are in it, as PNG.
 """
 
 import base64
+import contextlib
 import html
 import io
 import os
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import written_whole
+from .._files import check_place, written_whole
 
-__all__ = ["write_comparison"]
+__all__ = ["check_page", "write_comparison"]
 
 _PAGE = Path(__file__).parent / "compare.html"
+_OURS = b'<meta name="generator" content="pysrcnn">'  # by which a page is known again
 
 
 def write_comparison(
@@ -47,13 +49,15 @@ def write_comparison(
     Raises
     ------
     ValueError
-        If the name does not end in .html or the pictures differ in size.
+        If the name does not end in .html, somebody else's page has it, or the pictures differ in
+        size.
     OSError
         If the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{path} does not end in .html: the comparison is a web page")
+    check_page(path)
     if before.shape[:2] != after.shape[:2]:
         raise ValueError(
             f"the pictures are of {before.shape[1]} x {before.shape[0]} and {after.shape[1]} x "
@@ -75,6 +79,23 @@ def write_comparison(
     )
     with written_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def check_page(path: Path) -> None:
+    """Raise what `write_comparison` would: of the place, and if a page there is not one of ours.
+
+    Raises
+    ------
+    ValueError, OSError
+    """
+    check_place(path)
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        head = file.read(1000)
+        if head and _OURS not in head:
+            raise ValueError(
+                f"{path} is a page that --compare did not write: give the result another name, or "
+                f"move the page"
+            )
 
 
 def _data(picture: np.ndarray) -> str:
