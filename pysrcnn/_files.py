@@ -4,19 +4,19 @@ import contextlib
 import errno
 import json
 import os
-import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ._signals import unfinished
+
 __all__ = [
     "DiskFull",
     "check_apart",
     "check_place",
     "is_full",
-    "printable",
     "room_for",
     "write_json",
     "written_whole",
@@ -31,16 +31,10 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class DiskFull(OSError):
     """There is no room, with the sentence that says where; for no other file either."""
-
-
-def printable(line: str) -> str:
-    """A line with whatever a terminal would obey, or cannot show, escaped: names may have it."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
 
 @contextlib.contextmanager
@@ -166,6 +160,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     place = _place(path)
     # Known before it is there, so that it is removed wherever Ctrl-C comes between.
     temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
+    unfinished.add(os.fspath(temporary))
     try:
         with room_for(path, place.parent):
             _create(temporary, path)
@@ -181,8 +176,16 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             raise first from None
         raise
     finally:
-        with contextlib.suppress(OSError):  # of a file that could not be made
-            temporary.unlink(missing_ok=True)
+        try:
+            _remove(temporary)
+        finally:  # as this, too, can be interrupted, once
+            _remove(temporary)
+            unfinished.discard(os.fspath(temporary))
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # of a file that could not be made
+        temporary.unlink(missing_ok=True)
 
 
 def _create(temporary: Path, path: Path) -> None:

@@ -5,18 +5,16 @@ Python's development mode (``python -X dev -m pysrcnn``) the traceback comes bef
 """
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
 import math
 import os
 import platform
-import signal
 import sys
-import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +22,9 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_apart, check_place, is_full, printable, write_json, written_whole
+from ._files import check_apart, check_place, is_full, write_json, written_whole
+from ._printing import any_text, drop, known, printable, say
+from ._signals import ended_in_order
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
@@ -50,17 +50,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (by default those of the process): the exit code."""
     if sys.stderr is None:  # closed, by 2>&-; print would turn to standard output
         sys.stderr = open(os.devnull, "w")
-    options = parser().parse_args(arguments)
+    try:
+        with ended_in_order(), any_text():
+            return _run(parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what is asked for; what goes wrong becomes a line and an exit code."""
     try:
         if getattr(options, "threads", None) is not None:
             most = numba.config.NUMBA_NUM_THREADS
             if not 1 <= options.threads <= most:
                 raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
             numba.set_num_threads(options.threads)
-        with (
-            _ended_in_order(),
-            kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)),
-        ):
+        with kernels.announce_compilation(lambda note: say(note, sys.stderr)):
             code = _COMMANDS[options.command](options)
             if sys.stdout is not None:  # closed, by >&-
                 sys.stdout.flush()
@@ -68,21 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
     except BrokenPipeError:  # whoever read the output has seen enough
-        _drop_output()
+        drop(sys.stdout)
         return 1
     except (OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as e:
         if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
-            _drop_output()
+            drop(sys.stdout)
             e = f"cannot write standard output ({e.strerror}): make room on the disk"
         return _complain(e, 1)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-
-
-def _drop_output() -> None:
-    """What standard output does not take is not tried again when Python ends."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(number: int, called: str) -> str:
@@ -90,23 +87,10 @@ def _count(number: int, called: str) -> str:
     return f"{number} {called}{'' if number == 1 else 's'}"
 
 
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM ends the process as an exception does, so that no half-written file is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    usual = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)  # None: not Python's
-
-
 def _complain(problem: object, code: int) -> int:
     if sys.flags.dev_mode and isinstance(problem, Exception):
         traceback.print_exception(problem)
-    print(printable(f"pysrcnn: {problem or type(problem).__name__}"), file=sys.stderr)
+    say(f"pysrcnn: {problem or type(problem).__name__}", sys.stderr)
     return code
 
 
@@ -159,7 +143,7 @@ def _upscale(options: argparse.Namespace) -> int:
     if len(jobs) != 1 or skipped:
         parts = [f"{enlarged} enlarged"]
         parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
-        print(", ".join(parts), file=sys.stderr)
+        say(", ".join(parts), sys.stderr)
     return 2 if failed else 0
 
 
@@ -217,7 +201,7 @@ def _scores(
 def _averaged(scores: list[Score], failed: list) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
     if failed:
-        print(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", file=sys.stderr)
+        say(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", sys.stderr)
     return 2 if failed else 0
 
 
@@ -228,15 +212,16 @@ def _row(score: Score) -> dict:
 
 
 def _print_title(scale: int, name: str) -> None:
+    name = printable(name)
     name = name if len(name) <= 19 else name[:16] + "..."
-    print(_TITLE.format(f"scale {scale}", "bicubic", printable(name)))
-    print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
+    say(_TITLE.format(f"scale {scale}", "bicubic", name))
+    say(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
 
 
 def _print_score(score: Score) -> None:
     numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
     cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
-    print(_ROW.format(printable(score.picture), *cells), flush=True)
+    say(_ROW.format(printable(score.picture), *cells))
 
 
 # ------------------------------------------------------------------------------------------ train
@@ -309,13 +294,14 @@ def _train(options: argparse.Namespace) -> int:
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
-    print(
+    say(
         f"{training.network.name} x{scale}: {_count(len(data), 'picture')}, "
         f"{_count(recipe.steps, 'step')} of {_count(recipe.batch, 'sub-image')}, "
-        f"{recipe.optimizer}\n"
+        f"{recipe.optimizer}"
+    )
+    say(
         f"pictures that PSNR is measured on: {len(validation)}, "
-        f"{'of those it trains on' if same else 'none of which it trains on'}",
-        flush=True,
+        f"{'of those it trains on' if same else 'none of which it trains on'}"
     )
     try:
         run(training, validation, checkpoint, log, options.every)
@@ -343,7 +329,7 @@ def _train(options: argparse.Namespace) -> int:
         _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
-    print(printable(f"{options.output}: {network!r}"))
+    say(f"{options.output}: {network!r}")
     return _averaged(scores, failed)
 
 
@@ -394,11 +380,11 @@ def _split(
 def _print_skipped(stream: Stream) -> None:
     count, named = len(stream.skipped), 20
     if count:
-        print(f"pictures that could not be used and were skipped: {count}", file=sys.stderr)
+        say(f"pictures that could not be used and were skipped: {count}", sys.stderr)
     for path, reason in itertools.islice(stream.skipped.items(), named):
-        print(printable(f"  {path}: {reason.removeprefix(path).strip(' :')}"), file=sys.stderr)
+        say(f"  {path}: {reason.removeprefix(path).strip(' :')}", sys.stderr)
     if count > named:
-        print(f"  and {count - named} more", file=sys.stderr)
+        say(f"  and {count - named} more", sys.stderr)
 
 
 # ------------------------------------------------------------------------------------------- show
@@ -430,9 +416,10 @@ def _show(options: argparse.Namespace) -> int:
         else:
             region = tuple(options.region) if options.region else None
             figure = plots.crops(network, picture, network.scale, region)
-    with written_whole(options.output) as temporary:
+    with written_whole(options.output) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a name, which matplotlib's font has not
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
-    print(printable(str(options.output)))
+    say(str(options.output))
     return 0
 
 
@@ -443,7 +430,7 @@ def _convert(options: argparse.Namespace) -> int:
     network = load(options.model, options.scale)
     check_apart([options.output], files_of(options.model), _WEIGHTS)
     network.save(options.output)
-    print(printable(f"{options.output}: {network!r}"))
+    say(f"{options.output}: {network!r}")
     return 0
 
 
@@ -461,7 +448,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)
-        print(printable(str(options.write)))
+        say(str(options.write))
         return 0
     report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
     print(report)
@@ -503,9 +490,20 @@ def _info(options: argparse.Namespace) -> int:
     print("weights")
     for (name, scale), path in shipped().items():
         card = load(path).card
-        scores = ", ".join(f"{k} {v['PSNR']:.2f} dB" for k, v in card.get("scores", {}).items())
-        print(f"  {name + f' x{scale}':<15}{card.get('data', '')}; {scores}")
+        scores = "".join(f"; {k} {v:.2f} dB" for k, v in _psnr(card).items())
+        print(f"  {name + f' x{scale}':<15}{known(card.get('data'))}{scores}")
     return 0
+
+
+def _psnr(card: dict) -> dict[str, float]:
+    """What a card says of PSNR on sets of pictures, of which there may be anything."""
+    scores = card.get("scores")
+    found = {}
+    for name, score in scores.items() if isinstance(scores, dict) else ():
+        value = score.get("PSNR") if isinstance(score, dict) else None
+        if isinstance(value, (int, float)) and abs(value) < 1000:
+            found[known(name)] = value
+    return found
 
 
 def _cpu_name() -> str:

@@ -35,6 +35,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from . import kernels
 from ._files import check_apart, check_place
+from ._printing import any_text, printable, say
 from .data import Pair, read_pairs
 from .evaluate import average, evaluate
 from .pictures import list_pictures
@@ -222,12 +223,13 @@ def main(arguments: list[str] | None = None) -> int:
     for field in dataclasses.fields(Recipe):
         name = f"--{field.name}"
         parser.add_argument(name, type=type(field.default), default=field.default)
-    options = parser.parse_args(arguments)
-    try:
-        given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Recipe)}
-        _run(options, Recipe(**given))
-    except (ValueError, OSError) as problem:
-        parser.error(str(problem))
+    with any_text():
+        options = parser.parse_args(arguments)
+        try:
+            given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
+            _run(options, Recipe(**given))
+        except (ValueError, OSError) as problem:
+            parser.error(printable(str(problem)))
     return 0
 
 
@@ -238,7 +240,7 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
     pairs = read_pairs(options.folder, options.scale, smallest=smallest)
     began = time.perf_counter()
-    model = learn(pairs, recipe, lambda line: print(line, flush=True))
+    model = learn(pairs, recipe, say)
     model.scale = options.scale
     model.card |= {
         "minutes": round((time.perf_counter() - began) / 60, 1),
@@ -249,9 +251,9 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
         mean = average(list(evaluate(options.score, model, options.scale)))
         scores = {"PSNR": round(mean.psnr, 4), "SSIM": round(mean.ssim, 5)}
         model.card["scores"][options.score.resolve().name] = scores
-        print(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
+        say(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
     model.save(options.output)
-    print(f"{options.output}: {model!r}")
+    say(f"{options.output}: {model!r}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import runpy
+import select
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
 from pysrcnn import SRCNN, arguments, cli, load
+from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.optim import SGD, Muon
 from pysrcnn.pictures import read_picture, write_picture
@@ -80,18 +82,18 @@ def run(*arguments):
     return main([os.fspath(a) for a in arguments])
 
 
-def process(*arguments, cwd, **more):
-    """Run Python on the package that is under test here; what it printed and its exit code."""
+def process(*arguments, cwd, first="", environment=(), **more):
+    """Run Python on the package that is under test here; what it printed and its exit code.
+
+    Modules in the folder `first` are found before others.
+    """
     root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join(os.fspath(x) for x in (first, root, os.environ.get("PYTHONPATH")) if x)
     return subprocess.run(
         [sys.executable, *map(os.fspath, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        **more,
+        env={**os.environ, "PYTHONPATH": path, **dict(environment)},
+        **{"capture_output": True, "encoding": "utf-8", "timeout": 300} | more,
     )
 
 
@@ -457,14 +459,62 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_training_that_is_terminated_writes_a_checkpoint(folder, pictures, capsys, monkeypatch):
-    usual = signal.getsignal(signal.SIGTERM)
-    step = interrupted_once(Muon.step, 4, signal.SIGTERM)
-    monkeypatch.setattr(Muon, "step", step)
-    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
+@pytest.mark.parametrize("number", ENDS)
+def test_a_training_that_is_ended_writes_a_checkpoint(
+    folder, pictures, capsys, monkeypatch, number
+):
+    usual = signal.getsignal(number)
+    monkeypatch.setattr(Muon, "step", interrupted_once(Muon.step, 4, number))
+    saved = Training.save
+
+    def save(*arguments):  # others come, and not only at once
+        for other in ENDS:
+            signal.raise_signal(other)
+        saved(*arguments)
+
+    monkeypatch.setattr(Training, "save", save)
+    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", 0)
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
     assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
-    assert signal.getsignal(signal.SIGTERM) == usual
+    assert signal.getsignal(number) == usual
+
+
+@pytest.mark.parametrize("wait, steps", [(99, 4), (0, 2)])
+def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatch, wait, steps):
+    def interrupted(*arguments, usual=Muon.step, calls=[]):  # noqa: B006
+        calls.append(0)
+        if len(calls) == 4:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+        usual(*arguments)
+
+    monkeypatch.setattr(Muon, "step", interrupted)
+    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", wait)
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
+    with np.load("parts.checkpoint") as file:
+        assert json.loads(str(file["state"]))["step"] == steps
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are none")
+def test_a_training_whose_terminal_is_gone_writes_a_checkpoint(bad):
+    """Nobody can be told so, and that stops nothing."""
+    terminal, end = os.openpty()
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    command = [sys.executable, "-m", "pysrcnn", "train", "pictures", "-s", "2", "-o", "a.npz"]
+    with subprocess.Popen(
+        [*command, *TINY, "--steps", "1000000"],
+        env={**os.environ, "PYTHONPATH": root}, stdout=end, stderr=end, start_new_session=True,
+    ) as training:  # fmt: skip
+        os.close(end)
+        while not Path("a.log").exists() or Path("a.log").read_text().count("\n") < 2:
+            if select.select([terminal], [], [], 0.05)[0]:
+                assert os.read(terminal, 1000)
+        os.close(terminal)
+        training.send_signal(signal.SIGHUP)
+        assert training.wait(60) == 130
+    assert Path("a.checkpoint").exists() and not list(bad.glob(".*"))
 
 
 def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsys, monkeypatch):
@@ -986,15 +1036,18 @@ def test_what_is_no_regular_file_is_not_replaced(bad, capsys, command, name, beh
     assert Path(node).is_fifo() and names(bad) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are none")
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are none")
 def test_neither_is_a_device_or_a_socket(bad, capsys):
-    os.symlink("/dev/null", "null.npz")
+    ends = os.openpty()  # where nobody can replace anything, whatever goes wrong here
+    os.symlink(os.ttyname(ends[1]), "terminal.npz")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.bind("socket.npz")
-    for name, kind in (("null", "device"), ("socket", "socket")):
+    for name, kind in (("terminal", "device"), ("socket", "socket")):
         assert run("convert", "x3.npz", f"{name}.npz") == 2
         assert f"{name}.npz is a {kind}, not a file: give" in capsys.readouterr().err
-    assert Path("/dev/null").is_char_device() and Path("socket.npz").is_socket()
+    assert Path("terminal.npz").is_char_device() and Path("socket.npz").is_socket()
+    for end in ends:
+        os.close(end)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
@@ -1064,6 +1117,46 @@ def test_an_interruption_leaves_nothing_behind(bad, capsys, monkeypatch):
 
 
 # ---------------------------------------------------------------------------------- real processes
+
+
+STARTS = {
+    "module": ["-m", "pysrcnn", "info"],
+    "script": ["pysrcnn", "info"],
+    "example": ["upscale.py"],
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_ctrl_c_during_imports_is_one_line(tmp_path, start):
+    # In place of Numba, something that takes long, in the middle of which the user presses Ctrl-C.
+    (tmp_path / "numba.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    script = "import sys\nfrom pysrcnn.cli import main\nsys.exit(main())\n"
+    (tmp_path / "pysrcnn").write_text(script)
+    if start == "example":
+        if not EXAMPLE.exists():
+            pytest.skip("the examples are not beside the tests")
+        shutil.copy(EXAMPLE, tmp_path)
+    done = process(*STARTS[start], cwd=tmp_path, first=tmp_path)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.removeprefix("pysrcnn: ") == "interrupted\n"
+
+
+def test_ctrl_c_during_imports_is_left_to_other_programs(tmp_path):
+    (tmp_path / "numba.py").write_text("raise KeyboardInterrupt")
+    code = "import signal\ntry:\n    import pysrcnn\nexcept KeyboardInterrupt:\n"
+    code += "    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    (tmp_path / "other.py").write_text(code)
+    assert process("other.py", cwd=tmp_path, first=tmp_path).stdout == "True\n"
+
+
+def test_ctrl_c_when_all_is_done_changes_nothing(bad):
+    script = "import os, signal, sys, threading\nfrom pysrcnn.cli import main\ncode = main()\n"
+    script += "for end in (signal.SIGINT, signal.SIGTERM):\n    os.kill(os.getpid(), end)\n"
+    Path("pysrcnn").write_text(script + "sys.exit(code)\n")
+    done = process("pysrcnn", "convert", "x3.npz", "a.npz", cwd=bad)
+    assert (done.returncode, done.stderr) == (0, "") and Path("a.npz").exists()
 
 
 def test_the_module_is_the_command(bad):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .._files import check_place, written_whole
+from .._printing import printable
 
 __all__ = ["check_page", "write_comparison"]
 
@@ -64,21 +65,26 @@ def write_comparison(
             f"{after.shape[0]} pixels: give two of the same size"
         )
     rows = "".join(
-        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        f'<div><dt>{_text(name)}</dt><dd dir="auto">{_text(value)}</dd></div>'
         for name, value in facts.items()
     )
     page = string.Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
+        title=_text(title),
         width=before.shape[1],
         height=before.shape[0],
-        before_name=html.escape(names[0]),
-        after_name=html.escape(names[1]),
+        before_name=_text(names[0]),
+        after_name=_text(names[1]),
         before=_data(before),
         after=_data(after),
         facts=rows,
     )
     with written_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _text(text: str) -> str:
+    """Text of others, which is no part of the page's own."""
+    return html.escape(printable(text))
 
 
 def check_page(path: Path) -> None:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files import DiskFull, check_place, printable
+from .._files import DiskFull, check_place
+from .._printing import known, say
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures.files import fit_to
@@ -325,7 +326,7 @@ def _enlarge(
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
         "network": f"{networks.called()}, {plan}",
-        "trained on": network.card.get("data", "unknown pictures"),
+        "trained on": known(network.card.get("data"), "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }
     if count > 1:
@@ -384,7 +385,7 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
         from tqdm import tqdm
     except ImportError:
         yield (
-            lambda line, stream: print(printable(line), file=stream, flush=True),
+            say,
             lambda done: None,
         )
         return
@@ -396,7 +397,7 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
         leave=False,
     ) as bar:
         yield (
-            lambda line, stream: tqdm.write(printable(line), file=stream),
+            lambda line, stream: say(line, stream, tqdm.write),
             lambda done: bar.update(done - bar.n),
         )
         bar.clear()  # which closing it leaves to us if all was done within the delay
