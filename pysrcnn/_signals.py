@@ -11,6 +11,7 @@ command can be told to end while NumPy and Numba are still being imported.
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ ENDS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasa
 AT_ONCE = 1.0  # seconds in which another signal means no more than the first
 
 _for_good: list = []  # contexts that are never left
-unfinished: set[str] = set()  # files that are to be removed if the process ends
+unfinished: set[str] = set()  # files and folders to be removed if the process ends
 
 
 def _is_command() -> bool:
@@ -42,7 +43,7 @@ def _leave(number: int) -> None:
     """End at once, without what waits for something."""
     for path in list(unfinished):
         with contextlib.suppress(OSError):
-            os.remove(path)
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     os._exit(128 + number)
 
 

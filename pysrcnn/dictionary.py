@@ -36,6 +36,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from . import kernels
 from ._files import check_apart, check_place
 from ._printing import any_text, printable, say
+from ._signals import ended_in_order
 from .data import Pair, read_pairs
 from .evaluate import average, evaluate
 from .pictures import list_pictures
@@ -224,12 +225,16 @@ def main(arguments: list[str] | None = None) -> int:
         name = f"--{field.name}"
         parser.add_argument(name, type=type(field.default), default=field.default)
     with any_text():
-        options = parser.parse_args(arguments)
         try:
-            given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
-            _run(options, Recipe(**given))
+            with ended_in_order():
+                options = parser.parse_args(arguments)
+                given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
+                _run(options, Recipe(**given))
         except (ValueError, OSError) as problem:
             parser.error(printable(str(problem)))
+        except KeyboardInterrupt:
+            say("pysrcnn: interrupted", sys.stderr)
+            return 130
     return 0
 
 

@@ -439,11 +439,15 @@ def test_cleaning_up_is_not_cut_short_either(tmp_path, number):
 def test_a_later_signal_ends_a_command_that_lost_the_first(tmp_path):
     """As Python does, where one comes while an object is finalized."""
     code = f"""
-import signal, time
+import os, signal, time
 from pysrcnn import _files, _signals
+os.chdir({os.fspath(tmp_path)!r})
+os.mkdir("folder")
+open("folder/file", "x")
+_signals.unfinished.add("folder")
 _signals.AT_ONCE = 0.05
 _signals.IS_COMMAND = True
-with _signals.ended_in_order(), _files.written_whole({str(tmp_path / "a.txt")!r}):
+with _signals.ended_in_order(), _files.written_whole("a.txt"):
     for pause in (0, 0, 0.1):
         time.sleep(pause)
         try:
@@ -491,13 +495,16 @@ def test_an_end_is_an_end_whatever_zipfile_makes_of_it(tmp_path, monkeypatch, en
     assert list(tmp_path.iterdir()) == []
 
 
+OLD = b'<meta name="generator" content="pysrcnn">'  # in case it is to be a page
+
+
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "gif", "webp", "page", "npz", "bands"])
 def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     if name not in WRITERS:
         pytest.skip("what writes these is not installed")
     _, new = versions(forks, name)
     for file in new:
-        (tmp_path / file).write_bytes(b"old")
+        (tmp_path / file).write_bytes(OLD)
     said = os.fspath(tmp_path / "said")
     forks.start(folder=os.fspath(tmp_path), name=name, most=1000, said=said)
     code, said = forks.wait(), Path(said).read_text().splitlines()
@@ -505,7 +512,7 @@ def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     reason = r"(File too large|.* requested and .* written)"
     words = rf"(pysrcnn|OSError): cannot write .* \({reason}\): make room on the disk or choose"
     assert len(said) == 1 and re.match(words, said[0]), said
-    assert all((tmp_path / file).read_bytes() == b"old" for file in new)
+    assert all((tmp_path / file).read_bytes() == OLD for file in new)
     assert list(tmp_path.glob(HIDDEN)) == []
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from .._files import DiskFull, check_place
 from .._printing import known, say
+from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures.files import fit_to
@@ -347,11 +348,13 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         lost = write_picture_file(job.target, file)
     else:
         with tempfile.TemporaryDirectory() as folder:
+            unfinished.add(folder)
             path = Path(folder) / f"result{_kind(job, file)}"
             lost = write_picture_file(path, file)
             with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
+        unfinished.discard(folder)
     name = job.target or "standard output"
     if lost:
         notes = [*notes, f"{name} is without {', '.join(lost)}"]
