@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from ._files import printable
+from ._printing import printable
 from ._version import __version__
 from .formats import READABLE, WRITABLE
 from .gradcheck import LAYOUTS, WEIGHTS

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels
+from . import formats, kernels
 from ._version import __version__
 from .checks import check_batch, check_padding
 from .formats import READABLE, read_weights, write_weights
 from .sparse import SparseCoding
 
-__all__ = ["LARGEST", "SRCNN", "Model", "load", "shipped"]
+__all__ = ["LARGEST", "SRCNN", "Model", "files_of", "load", "shipped"]
 
 LARGEST = 16  # the largest factor of enlargement
 _WEIGHTS = Path(__file__).parent / "weights"
@@ -314,6 +314,13 @@ def shipped() -> dict[tuple[str, int], Path]:
         if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?|sc)_x(\d+)\.npz", path.name):
             found[match[1], int(match[2])] = path
     return found
+
+
+def files_of(name_or_path: str | os.PathLike) -> list[Path]:
+    """The files that `load` takes weights from, at any scale; none where there are none."""
+    text = os.fspath(name_or_path)
+    found = [path for (name, _), path in shipped().items() if name == text]
+    return found or list(formats.files_of(text))
 
 
 def load(

@@ -327,7 +327,7 @@ class Training:
         except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
         differing = [
-            f"{name} {theirs.get(name)!r}, now {value!r}"
+            f"{name} {theirs.get(name)!r:.60}, now {value!r}"
             for name, value in ours.items()
             if theirs.get(name) != value
         ]

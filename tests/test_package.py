@@ -232,7 +232,8 @@ LAYERS = [
     {"sparse"},
     {"formats", "pictures", "metrics"},
     {"resize", "color", "kernels", "reference", "alpha", "checks"},
-    {"_files", "_version"},
+    {"_files", "_printing", "_version"},
+    {"_signals"},
 ]
 INSIDE = {  # and inside the packages
     "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],

@@ -15,6 +15,7 @@ values in 0..1, are taken for granted, except where the file (Keras, ONNX) says 
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,15 @@ from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
 from .dictionaries import check_dictionaries
 from .layers import LIMIT, Arrays, Refused, check, check_room
 
-__all__ = ["READABLE", "WRITABLE", "read_arrays", "read_weights", "write_npz", "write_weights"]
+__all__ = [
+    "READABLE",
+    "WRITABLE",
+    "files_of",
+    "read_arrays",
+    "read_weights",
+    "write_npz",
+    "write_weights",
+]
 
 _READERS = {
     ".npz": (npz.read, "an .npz file of weights"),
@@ -100,6 +109,18 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     else:
         check(parameters, path)
     return parameters, card
+
+
+def files_of(path: str | os.PathLike) -> Iterator[Path]:
+    """The files that weights which `read_weights` has read are in; none, if there is no such file.
+
+    Those are the file itself and, for ".onnx", what it names as beside it.
+    """
+    path = Path(path)
+    if path.is_file():
+        yield path
+        if path.suffix.lower() == ".onnx":
+            yield from onnx_graph.files_beside(path.read_bytes(), path)
 
 
 def read_arrays(path: str | os.PathLike) -> Arrays:

@@ -12,7 +12,7 @@ import numpy as np
 from .layers import Arrays, Refused, read_card, shown
 from .onnx_constants import Constants, import_onnx
 
-__all__ = ["read", "write"]
+__all__ = ["files_beside", "read", "write"]
 
 _CARD = "pysrcnn"  # the entry of the metadata
 _OPSET, _FORMAT = 13, 8  # old enough for the runtimes of 2021
@@ -71,6 +71,18 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         raise Refused(f"{path} is not a chain: its output is not what the last operator gives")
     cards = [p.value for p in model.metadata_props if p.key == _CARD]
     return parameters, read_card(cards[0] if cards else "{}", path)
+
+
+def files_beside(content: bytes, path: Path) -> set[Path]:
+    """The files that tensors of this one, which `read` has read, are kept in."""
+    graph = import_onnx().load_model_from_string(content).graph
+    values = [attribute.t for node in graph.node for attribute in node.attribute]
+    return {
+        path.parent / entry.value
+        for tensor in (*graph.initializer, *values)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
 
 
 def _check_conv(options: dict, path: Path) -> None:
