@@ -27,13 +27,13 @@ from . import kernels, plots
 from ._files import check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
-from .batch import Size, enlarge_files, find_jobs, met_twice
+from .batch import Size, enlarge_files, find_jobs, is_done, met_twice
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
 from .model import SRCNN, load, shipped
-from .pictures import list_pictures, quiet_readers, read_picture
+from .pictures import list_pictures, not_read, quiet_readers, read_picture
 from .runs import run
 from .scales import Networks
 from .stream import Stream
@@ -128,10 +128,12 @@ def _upscale(options: argparse.Namespace) -> int:
         raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
     if size.scale:  # or raise, before any picture is read
         networks.at(networks.plan((1, 1), size.scale).passes[0])
-    jobs = find_jobs(
+    found = find_jobs(
         options.pictures, options.output,
-        suffix=suffix, form=options.format, below=options.recursive,
+        suffix=suffix, form=options.format, below=options.recursive, overwrite=options.overwrite,
+        fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
     )  # fmt: skip
+    jobs = found.jobs
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     if options.compare:
@@ -144,13 +146,19 @@ def _upscale(options: argparse.Namespace) -> int:
         )
     enlarged, skipped, failed = enlarge_files(
         jobs, networks, size,
-        skip=options.skip, compare=options.compare, cluster=options.cluster,
+        bad=found.bad, skip=options.skip, compare=options.compare, cluster=options.cluster,
     )  # fmt: skip
-    if len(jobs) != 1 or skipped:
-        parts = [f"{enlarged} enlarged"]
-        parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
-        print(", ".join(parts), file=sys.stderr)
-    return 2 if failed else 0
+    counts = {
+        "enlarged": enlarged,
+        "skipped": skipped,
+        "failed": failed,
+        "left out as results of earlier runs": len(found.results),
+    }
+    parts = [f"{n} {what}" for what, n in counts.items() if n or what == "enlarged"]
+    parts += [not_read(found.unread)] if found.unread else []
+    if len(jobs) != 1 or skipped or len(parts) > 1:
+        print(printable(", ".join(parts)), file=sys.stderr)
+    return 2 if failed or found.unread else 0
 
 
 # --------------------------------------------------------------------------------------- evaluate

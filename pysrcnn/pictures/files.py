@@ -8,6 +8,7 @@ and whatever a format has no place for is named, so that nothing gets lost in si
 import dataclasses
 import io
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
 from . import _chunks, _exif, deep
+from ._mark import mark
 from .pixels import (
     ENCODING,
     OPAQUE,
@@ -36,6 +38,7 @@ __all__ = [
     "is_animated",
     "kind_of",
     "read_picture_file",
+    "size_of",
     "write_picture_file",
 ]
 
@@ -107,6 +110,8 @@ class PictureFile:
         Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
     comment : bytes or None
         Of a JPEG or GIF file.
+    enlarged : bool
+        Whether it is a result, and its file is to say so (`_mark`).
     """
 
     frames: list[np.ndarray]
@@ -120,6 +125,7 @@ class PictureFile:
     colours: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     texts: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     comment: bytes | None = None
+    enlarged: bool = False
 
 
 def kind_of(content: bytes) -> str:
@@ -137,6 +143,17 @@ def is_animated(path: str | os.PathLike) -> bool:
             return kind_of(content) in _ANIMATED and file.properties(index=...).n_images > 1
     except (ValueError, OSError):
         return False
+
+
+def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Height and width that a file says it has, as stored; None if that is not easily told."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            return picture.height, picture.width
+    except Exception:  # Pillow raises nearly anything for a file that is none
+        return None
 
 
 # ------------------------------------------------------------------------------------------- read
@@ -396,6 +413,8 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
                 lost |= deep.write(temporary, kind, frames[0], **beside)
             else:
                 _write(temporary, frames, suffix, kind, beside, file)
+            if file.enlarged:
+                mark(temporary, kind)
         except (MemoryError, FileNotFoundError):
             raise
         except Exception as error:  # of Pillow or whatever else writes
