@@ -33,7 +33,7 @@ from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
 from .model import SRCNN, load, shipped
-from .pictures import list_pictures, not_read, quiet_readers, read_picture
+from .pictures import list_pictures, list_unread, not_read, quiet_readers, read_picture
 from .runs import run
 from .scales import Networks
 from .stream import Stream
@@ -195,7 +195,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             "failed": len(failed),
         }
         write_json(options.json, table)
-    return _averaged(scores, failed)
+    return _averaged(scores, failed, list_unread(options.folder, options.recursive))
 
 
 def _scores(
@@ -208,11 +208,14 @@ def _scores(
     )  # fmt: skip
 
 
-def _averaged(scores: list[Score], failed: list) -> int:
+def _averaged(scores: list[Score], failed: list, unread: list[Path]) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
-    if failed:
-        print(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", file=sys.stderr)
-    return 2 if failed else 0
+    parts = [f"averaged {_count(len(scores), 'picture')}"]
+    parts += [f"{len(failed)} failed"] if failed else []
+    parts += [not_read(unread)] if unread else []
+    if len(parts) > 1:
+        print(printable(", ".join(parts)), file=sys.stderr)
+    return 2 if len(parts) > 1 else 0
 
 
 def _row(score: Score) -> dict:
@@ -332,7 +335,7 @@ def _train(options: argparse.Namespace) -> int:
         _print_score(mean)
         network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
-    return _averaged(scores, failed)
+    return _averaged(scores, failed, list_unread(options.score) if options.score else [])
 
 
 def _split(
@@ -344,7 +347,9 @@ def _split(
     """
 
     def found(folder: Path, below: bool) -> dict[Path, Path]:
-        paths = list_pictures(folder, below)
+        paths, unread = list_pictures(folder, below), list_unread(folder, below)
+        if unread:
+            print(printable(f"{folder}: {not_read(unread)}"), file=sys.stderr)
         return {folder.resolve() / path.relative_to(folder): path for path in paths}
 
     pictures = {}

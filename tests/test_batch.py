@@ -733,8 +733,8 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
 
 def test_what_the_line_says():
     line = progress._Line(4)
-    line.report(1)
     line.began -= 60
+    line.report(1)
     assert line._text() == " 25% of 4 files, 3 min left"
     assert [progress._duration(s) for s in (0.1, 40, 100, 7500)] == [
         "1 s", "40 s", "2 min", "2 h 5 min",

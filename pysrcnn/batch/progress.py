@@ -1,6 +1,7 @@
 """What a terminal shows of work that takes a while: how much is done, how long the rest takes."""
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -33,8 +34,8 @@ class _Line(Progress):
     """A line at the foot of the terminal that changes, by a thread of its own."""
 
     def __init__(self, count: int):
-        self.count, self.done, self.phase = count, 0.0, ""
-        self.began, self.width = time.monotonic(), 0
+        self.count, self.done, self.phase, self.width = count, 0.0, "", 0
+        self.began = self.reported = time.monotonic()
         self.lock, self.ended = threading.Lock(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -44,7 +45,7 @@ class _Line(Progress):
             super().say(line, stream)
 
     def report(self, done: float) -> None:
-        self.done, self.phase = done, ""
+        self.done, self.phase, self.reported = done, "", time.monotonic()
 
     def show(self, phase: str) -> None:
         self.phase = printable(phase)
@@ -61,12 +62,14 @@ class _Line(Progress):
         of_files = f" of {self.count} files" if self.count > 1 else ""
         if not part or self.phase:
             return f"{part:4.0%}{of_files}{', ' if self.phase else ''}{self.phase} ..."
-        seconds = (time.monotonic() - self.began) * (1 - part) / part
+        seconds = (self.reported - self.began) * (1 - part) / part
+        seconds -= time.monotonic() - self.reported
         return f"{part:4.0%}{of_files}, {_duration(seconds)} left"
 
     def _put(self, text: str) -> None:
         """In place of the text before, in a line that no terminal breaks."""
-        text = text if len(text) < 79 else text[:75] + " ..."
+        room = shutil.get_terminal_size().columns - 1
+        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
         if text or self.width:
             with contextlib.suppress(OSError):  # of a terminal that is gone
                 sys.stderr.write(f"\r{text:<{self.width}}" + ("" if text else "\r"))
