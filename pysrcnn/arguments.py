@@ -109,8 +109,8 @@ def parser() -> argparse.ArgumentParser:
     )
     existing.add_argument(
         "--overwrite", action="store_true",
-        help="replace results that already exist (the default; input pictures are never "
-        "overwritten)",
+        help="also replace files that are no results of earlier runs (which are replaced anyway; "
+        "pictures to enlarge never are)",
     )  # fmt: skip
     command.add_argument(
         "--compare", action="store_true",

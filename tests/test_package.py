@@ -236,7 +236,8 @@ LAYERS = [
 ]
 INSIDE = {  # and inside the packages
     "pictures": [
-        {"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits", "_mark"},
+        {"__init__"}, {"files", "folders"}, {"pixels"}, {"deep"},
+        {"_chunks", "_exif", "_limits", "_mark"},
     ],
     "batch": [
         {"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare", "progress"}, {"inputs"},

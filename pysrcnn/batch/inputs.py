@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..pictures import list_pictures, list_unread
 from ..pictures._mark import is_marked
-from ..pictures.pixels import unreadable
+from ..pictures.folders import unreadable
 
 __all__ = ["earlier_results", "find_pictures", "spelled"]
 

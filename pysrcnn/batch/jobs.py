@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from ..pictures import SUFFIXES
 from ..pictures._mark import is_marked
-from ..pictures.files import is_animated, size_of
+from ..pictures.files import is_animated
+from ..pictures.folders import size_of
 from ..scales import Networks
 from .inputs import earlier_results, find_pictures, spelled
 

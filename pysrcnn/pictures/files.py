@@ -8,7 +8,6 @@ and whatever a format has no place for is named, so that nothing gets lost in si
 import dataclasses
 import io
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,6 @@ __all__ = [
     "is_animated",
     "kind_of",
     "read_picture_file",
-    "size_of",
     "write_picture_file",
 ]
 
@@ -143,17 +141,6 @@ def is_animated(path: str | os.PathLike) -> bool:
             return kind_of(content) in _ANIMATED and file.properties(index=...).n_images > 1
     except (ValueError, OSError):
         return False
-
-
-def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
-    """Height and width that a file says it has, as stored; None if that is not easily told."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            return picture.height, picture.width
-    except Exception:  # Pillow raises nearly anything for a file that is none
-        return None
 
 
 # ------------------------------------------------------------------------------------------- read

@@ -1,4 +1,4 @@
-"""Picture files: read, write, list; and what is wrong with one, in a sentence."""
+"""Picture files: read, write; and what is wrong with one, in a sentence."""
 
 import contextlib
 import ctypes
@@ -8,7 +8,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from ._limits import claims_too_much
 __all__ = [
     "ENCODING",
     "OPAQUE",
-    "READABLE",
+    "RAW",
     "READ_AS",
     "SUFFIXES",
     "Refused",
@@ -31,23 +31,14 @@ __all__ = [
     "content_of",
     "dtype_held",
     "encode",
-    "list_pictures",
-    "list_unread",
-    "not_read",
     "opened",
     "quiet_readers",
     "read_picture",
-    "unreadable",
     "usual",
     "write_picture",
 ]
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-# Other names of what is read. A folder's pictures are those that have one of these.
-READABLE = SUFFIXES | {
-    ".dib", ".jfi", ".jfif", ".jif", ".jp2", ".jpe", ".pbm", ".pgm", ".pjp", ".pjpeg", ".pnm",
-    ".ppm", ".tga",
-}  # fmt: skip
 # Pillow's modes as this package reads them; those without an entry as they are.
 READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
@@ -56,12 +47,11 @@ _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 _APART = 2  # of TIFF's PlanarConfiguration
 _WEB = ("http:", "https:")
-_RAW = {
+RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc",
     ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf",
     ".srw", ".x3f",
 }  # fmt: skip
-_OF_CAMERAS = _RAW | {".avif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl"}
 _NOT_READ = (  # how files begin that people take for pictures, whatever their suffix
     (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", "convert it to PNG or JPEG first"),
     (rb"(?s).{4}ftypavi", "an AVIF picture", "convert it to PNG or JPEG first"),
@@ -134,7 +124,7 @@ def content_of(path: str | os.PathLike) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise PermissionError(f"cannot read {path}: {error.strerror}") from None
-    if path.suffix.lower() in _RAW:  # of some, Pillow would read the small preview
+    if path.suffix.lower() in RAW:  # of some, Pillow would read the small preview
         raise ValueError(
             f"{path} is a camera's RAW file, which is not read: develop it to TIFF, PNG or JPEG "
             f"first"
@@ -328,104 +318,3 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
     return None
-
-
-def list_pictures(
-    folder: str | os.PathLike,
-    below: bool = False,
-    bad: Callable[[Exception], object] | None = None,
-) -> list[Path]:
-    """The picture files in a folder, by name; also those in folders below it, if asked for.
-
-    Those whose names, or folders' names, begin with a dot are left out: they are what a process
-    that was killed was writing, previews and the like. Links to folders are followed, and each
-    folder is entered once, whatever leads to it. What has a picture's name is listed, be it a pipe
-    or a link to nothing: whoever reads it says what is wrong.
-
-    Parameters
-    ----------
-    folder : path
-    below : bool
-    bad : function of an exception, optional
-        Called with what is wrong with a folder below that cannot be read, instead of raising it.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError, PermissionError
-    ValueError
-        If there are none.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(f"no folder {folder}: check the name")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
-    found, errors = _files_in(folder, below)
-    paths = sorted(path for path in found if path.suffix.lower() in READABLE)
-    if errors and not (paths and bad):
-        raise errors[0]
-    if not paths:
-        others = not_read(path for path in found if path.suffix.lower() in _OF_CAMERAS)
-        if others:
-            raise ValueError(f"no pictures that are read in {folder}, but {others}")
-        known = ", ".join(sorted(SUFFIXES))
-        more = "" if below else _files_in(folder, True)[0]
-        some = any(path.suffix.lower() in READABLE for path in more)
-        raise ValueError(
-            f"no pictures in {folder}: looked for {known} and the like"
-            + ("; there are some in folders below it" if some else "")
-        )
-    for error in errors:
-        bad(error)
-    return paths
-
-
-def list_unread(folder: str | os.PathLike, below: bool = False) -> list[Path]:
-    """Pictures of phones and cameras that `list_pictures` leaves out: HEIC, RAW and the like."""
-    found, _ = _files_in(Path(folder), below)
-    return sorted(path for path in found if path.suffix.lower() in _OF_CAMERAS)
-
-
-def unreadable(folder: str | os.PathLike) -> list[OSError]:
-    """What is wrong with a folder that cannot be read."""
-    return _files_in(Path(folder), False)[1] if os.path.isdir(folder) else []
-
-
-def not_read(paths: Iterable[Path]) -> str:
-    """What to say of pictures that `list_unread` found; "" if there are none."""
-    names = [path.name for path in paths]
-    if not names:
-        return ""
-    named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{len(names)} not read ({named}): convert to JPEG, PNG or TIFF first"
-
-
-def _files_in(folder: Path, below: bool) -> tuple[list[Path], list[OSError]]:
-    """Whatever is in a folder and is no folder; and what is wrong with folders below."""
-    found, errors, seen = [], [], set()
-    ahead, links = [folder], []  # links come last, so that folders are called by their own names
-    while ahead or links:
-        here = ahead.pop() if ahead else links.pop(0)
-        try:
-            about = here.stat()
-            if (about.st_dev, about.st_ino) in seen:
-                continue
-            seen.add((about.st_dev, about.st_ino))
-            with os.scandir(here) as entries:
-                names = sorted(e.name for e in entries if not e.name.startswith("."))
-        except OSError as error:
-            errors.append(
-                type(error)(
-                    f"the folder {here} cannot be read ({error.strerror}): change its rights or "
-                    f"leave it out"
-                )
-            )
-            continue
-        for path in (here / name for name in names):
-            # A link without a suffix that leads nowhere may be one to a folder of pictures.
-            lost = path.is_symlink() and not path.suffix and not os.path.exists(path)
-            if not os.path.isdir(path) and not lost:
-                found.append(path)
-            elif below:
-                (links if path.is_symlink() else ahead).append(path)
-    return found, errors
