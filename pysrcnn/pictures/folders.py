@@ -11,11 +11,11 @@ __all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "u
 
 # A folder's pictures are those that have one of these: those that are written, and other names of
 # what is read.
-READABLE = SUFFIXES | {
-    ".dib", ".jfi", ".jfif", ".jif", ".jp2", ".jpe", ".pbm", ".pgm", ".pjp", ".pjpeg", ".pnm",
-    ".ppm", ".tga",
+READABLE = SUFFIXES | {".dib", ".jfi", ".jfif", ".jif", ".jpe", ".pjp", ".pjpeg"}
+_UNREAD = RAW | {
+    ".avif", ".exr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2k", ".jp2", ".jxl", ".pbm",
+    ".pgm", ".pnm", ".ppm", ".tga",
 }  # fmt: skip
-_OF_CAMERAS = RAW | {".avif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".jxl"}
 
 
 def list_pictures(
@@ -53,7 +53,7 @@ def list_pictures(
     if errors and not (paths and bad):
         raise errors[0]
     if not paths:
-        others = not_read(path for path in found if path.suffix.lower() in _OF_CAMERAS)
+        others = not_read(path for path in found if path.suffix.lower() in _UNREAD)
         if others:
             raise ValueError(f"no pictures that are read in {folder}, but {others}")
         known = ", ".join(sorted(SUFFIXES))
@@ -69,9 +69,9 @@ def list_pictures(
 
 
 def list_unread(folder: str | os.PathLike, below: bool = False) -> list[Path]:
-    """Pictures of phones and cameras that `list_pictures` leaves out: HEIC, RAW and the like."""
+    """Pictures that `list_pictures` leaves out, as their kinds are not read: HEIC, RAW, ..."""
     found, _ = _files_in(Path(folder), below)
-    return sorted(path for path in found if path.suffix.lower() in _OF_CAMERAS)
+    return sorted(path for path in found if path.suffix.lower() in _UNREAD)
 
 
 def unreadable(folder: str | os.PathLike) -> list[OSError]:
