@@ -320,6 +320,31 @@ def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
     assert err.splitlines()[-1] == "averaged 2 pictures, 2 failed"
 
 
+def test_what_a_folder_has_that_is_not_read(folder, pictures, capsys, monkeypatch):
+    """By evaluate and train as by upscale."""
+    for name in ("3.HEIC", "4.NEF"):
+        (pictures / name).touch()
+    advice = "2 not read (3.HEIC, 4.NEF): convert to JPEG, PNG or TIFF first"
+    assert run("evaluate", pictures) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"averaged 3 pictures, {advice}"
+    run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY)
+    assert f"{pictures}: {advice}" in capsys.readouterr().err
+    for name in ("3.HEIC", "4.NEF"):
+        (pictures / name).unlink()
+    (pictures / "closed").mkdir()
+
+    def scandir(path, usual=os.scandir):  # which root may do everywhere
+        if os.path.basename(path) == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert run("evaluate", pictures, "-r") == 2
+    err = capsys.readouterr().err.splitlines()
+    assert "closed cannot be read (Permission denied)" in err[-2]
+    assert err[-1] == "averaged 3 pictures, 1 failed"
+
+
 @pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
 def test_the_table_fits_with_weights_from_a_file(folder, pictures, capsys, name):
     network_for(3).save(name)

@@ -266,8 +266,9 @@ def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
         raise ValueError(f"{met[0].target} is one of the pictures: give the result another name")
     bad = [
         ValueError(
-            f"{job.target} is one of the pictures, and the result of {job.source} would replace "
-            f"it: give results a folder, -o enlarged, or another --suffix"
+            f"{job.target} is one of the pictures, and the result of "
+            f"{'itself' if job.source == job.target else job.source} would replace it: give "
+            f"results a folder, -o enlarged, or another --suffix"
         )
         for job in met
     ]
