@@ -400,14 +400,14 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
                 lost |= deep.write(temporary, kind, frames[0], **beside)
             else:
                 _write(temporary, frames, suffix, kind, beside, file)
-            if file.enlarged:
-                mark(temporary, kind)
         except (MemoryError, FileNotFoundError):
             raise
         except Exception as error:  # of Pillow or whatever else writes
             if is_full(error):
                 raise
             raise ValueError(f"cannot write {path}: {error}") from None
+        if file.enlarged:
+            mark(temporary, kind)
     called = _CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
     return [called[name] for name in called if name in lost] + losses
 
