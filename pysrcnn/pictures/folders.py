@@ -9,9 +9,9 @@ from .pixels import RAW, SUFFIXES
 
 __all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "unreadable"]
 
-# A folder's pictures are those that have one of these: those that are written, and other names of
-# what is read.
-READABLE = SUFFIXES | {".dib", ".jfi", ".jfif", ".jif", ".jpe", ".pjp", ".pjpeg"}
+# A folder's pictures are those that have one of these: what is written, and other names of it.
+READABLE = {suffix: suffix for suffix in SUFFIXES} | {".dib": ".bmp"}
+READABLE |= dict.fromkeys((".jfi", ".jfif", ".jif", ".jpe", ".pjp", ".pjpeg"), ".jpg")
 _UNREAD = RAW | {
     ".avif", ".exr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2k", ".jp2", ".jxl", ".pbm",
     ".pgm", ".pnm", ".ppm", ".tga",
