@@ -717,9 +717,9 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
         until("25%, 1 s left")
         return pysrcnn.upscale(*arguments, report=report, **options)
 
-    def writing(path, file):
+    def writing(path, *more):
         until(f"100%, writing {path} ...")
-        return write_picture_file(path, file)
+        return write_picture_file(path, *more)
 
     make("a.png")
     monkeypatch.setattr(enlarge, "read_picture_file", reading)
