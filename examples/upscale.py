@@ -9,10 +9,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from pysrcnn.batch import Size, enlarge_files, job_beside
-from pysrcnn.kernels import announce_compilation
-from pysrcnn.pictures import quiet_readers
-from pysrcnn.scales import Networks
+try:
+    from pysrcnn.batch import Size, enlarge_files, job_beside
+    from pysrcnn.kernels import announce_compilation
+    from pysrcnn.pictures import quiet_readers
+    from pysrcnn.scales import Networks
+except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)
 
 SAMPLE = Path(__file__).with_name("sample.png")
 
