@@ -1,8 +1,8 @@
 """Enlarge a photograph: ``python examples/upscale.py img.png``.
 
 Writes the enlarged picture beside it and says where. Without a picture it takes the small sample
-in this folder (credits in CREDITS.md). ``pysrcnn upscale`` does the same with more options; this
-script shows how little is needed.
+in this folder (credits in CREDITS.md). ``pysrcnn upscale`` has more options and takes folders;
+reading, enlarging and writing are the same, for both call `enlarge_files`.
 """
 
 import argparse
@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 try:
-    import pysrcnn
-    from pysrcnn.pictures import read_picture, write_picture
+    from pysrcnn.batch import Size, enlarge_files, job_beside
+    from pysrcnn.kernels import announce_compilation
+    from pysrcnn.pictures import quiet_readers
+    from pysrcnn.scales import Networks
 except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
     print("interrupted", file=sys.stderr)
     sys.exit(130)
@@ -19,9 +21,9 @@ except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
 SAMPLE = Path(__file__).with_name("sample.png")
 
 
-def say(note: str) -> None:
+def say(note: object) -> None:
     """Tell the person waiting, and not the program that reads the output."""
-    print(note, file=sys.stderr)
+    print(note, file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -30,20 +32,18 @@ def main() -> int:
     parser.add_argument("picture", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("-s", "--scale", type=int, choices=(2, 3, 4), default=3)
     options = parser.parse_args()
-    output = options.picture.with_name(f"{options.picture.stem}_x{options.scale}.png")
+    size = Size(options.scale)
     try:
-        picture = read_picture(options.picture)
-        with pysrcnn.kernels.announce_compilation(say):  # only in the first run on a machine
-            enlarged = pysrcnn.upscale(picture, options.scale)
-        write_picture(output, enlarged)
-    except (ValueError, TypeError, OSError) as error:
-        print(error, file=sys.stderr)
+        quiet_readers()  # what is wrong with a file is said once, below
+        with announce_compilation(say):  # only in the first run on a machine
+            # Each frame goes through pysrcnn.upscale; all that comes with the pixels is kept.
+            enlarge_files([job_beside(options.picture, str(size))], Networks("9-1-5"), size)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        say(error)
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
-    (height, width), (new_height, new_width) = picture.shape[:2], enlarged.shape[:2]
-    print(f"{output}: {new_width} x {new_height} pixels, from {width} x {height}")
     return 0
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "DiskFull",
     "check_apart",
     "check_place",
+    "identity",
     "is_full",
     "room_for",
     "write_json",
@@ -96,7 +97,7 @@ def check_place(path: str | os.PathLike) -> None:
     if not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written: change its rights or the name")
     for stream, called in _STREAMS.items():
-        if _identity(path) == _identity(stream):
+        if identity(path) == identity(stream):
             raise ValueError(f"{path} is where {called} goes: give the result another name")
 
 
@@ -118,16 +119,16 @@ def check_apart(
     ------
     ValueError
     """
-    written = {_identity(output): output for output in outputs}
+    written = {identity(output): output for output in outputs}
     written.pop(None, None)
     for given in inputs if written else ():
-        output = written.get(_identity(given))
+        output = written.get(identity(given))
         if output is not None:
             name = _STREAMS.get(output, output)
             raise ValueError(f"{name} is {called}: give the result another name")
 
 
-def _identity(path: str | os.PathLike | int) -> tuple[int, int] | None:
+def identity(path: str | os.PathLike | int) -> tuple[int, int] | None:
     """Equal for two names of one file; None where there is none, or no regular one."""
     try:
         about = os.stat(path)

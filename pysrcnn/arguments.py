@@ -1,8 +1,11 @@
 """What may be typed after ``pysrcnn``: commands, options, and what they take."""
 
 import argparse
+import difflib
 import math
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -26,14 +29,38 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = tuple(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # said by the parser of the command, which knows what it has
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str):
         """One line, as for everything else that is wrong, instead of all options and a line."""
         files = [text for text in self.given if text.startswith("-") and os.path.isfile(text)]
-        hint = f"; for the file {files[0]} write ./{files[0]}" if files else ""
+        hint = f"; for the file {files[0]} write ./{files[0]}" if files else self._meant(message)
         line = f"pysrcnn: {message}{hint}; {self.prog} --help says more"
         self.exit(2, printable(line) + "\n")
+
+    def _meant(self, message: str) -> str:
+        """What may have been meant by words that are none of ours, as the command to type."""
+        options = list(self._option_string_actions)
+        typed = [text.partition("=")[0] for text in self.given if text[:2] == "--" != text]
+        wrong = {x: options for x in typed if not any(known.startswith(x) for known in options)}
+        choice = re.search("invalid choice: '([^']*)'", message)
+        if choice:
+            words = (action.choices or () for action in self._actions)
+            wrong[choice[1]] = [str(word) for choices in words for word in choices]
+        given = list(self.given)
+        for word, known in wrong.items():
+            here = re.compile(rf"(--?\w+=)?{re.escape(word)}(?==|$)")
+            for meant in difflib.get_close_matches(word.lower().lstrip("."), known, 1):
+                given = [here.sub(rf"\g<1>{meant}", text) for text in given]
+        if choice and f"--{choice[1]}" in options:
+            given = [f"--{choice[1]}"]
+        elif choice and choice[1] in given and self.prog == "pysrcnn":
+            given = ["upscale", *given] if any(map(os.path.exists, given)) else given
+        changed = given != list(self.given)
+        return f"; you may mean `{self.prog} {shlex.join(given)}`" if changed else ""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,8 +109,8 @@ def parser() -> argparse.ArgumentParser:
     )
     existing.add_argument(
         "--overwrite", action="store_true",
-        help="replace results that already exist (the default; input pictures are never "
-        "overwritten)",
+        help="also replace files that are no results of earlier runs (which are replaced anyway; "
+        "pictures to enlarge never are)",
     )  # fmt: skip
     command.add_argument(
         "--compare", action="store_true",
@@ -298,8 +325,9 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 
 def _factor(text: str) -> float:
+    """A number, which may be written as 3x, x3 or ×3."""
     try:
-        value = float(text)
+        value = float(text.strip("xX×"))
     except ValueError:
         value = math.nan
     if not 1 < value <= LARGEST:
@@ -308,15 +336,17 @@ def _factor(text: str) -> float:
 
 
 def _whole_factor(text: str) -> int:
-    if text not in ("2", "3", "4"):
+    factor = text.strip("xX×")
+    if factor not in ("2", "3", "4"):
         raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
-    return int(text)
+    return int(factor)
 
 
 def _pixels(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    number = text.removesuffix("px")
+    if not number.isdecimal() or int(number) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
-    return int(text)
+    return int(number)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

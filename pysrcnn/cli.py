@@ -27,14 +27,14 @@ from ._printing import any_text, drop, known, printable, say
 from ._signals import ended_in_order
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
-from .batch import Size, enlarge_files, find_jobs, met_twice
+from .batch import Size, enlarge_files, find_jobs, is_done, met_twice
 from .batch.compare import check_page
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
 from .model import SRCNN, files_of, load, shipped
-from .pictures import list_pictures, quiet_readers, read_picture
+from .pictures import list_pictures, list_unread, not_read, quiet_readers, read_picture
 from .runs import read_log, run
 from .scales import Networks
 from .stream import Stream
@@ -115,10 +115,12 @@ def _upscale(options: argparse.Namespace) -> int:
         raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
     if size.scale:  # or raise, before any picture is read
         networks.at(networks.plan((1, 1), size.scale).passes[0])
-    jobs = find_jobs(
+    found = find_jobs(
         options.pictures, options.output,
-        suffix=suffix, form=options.format, below=options.recursive,
+        suffix=suffix, form=options.format, below=options.recursive, overwrite=options.overwrite,
+        fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
     )  # fmt: skip
+    jobs = found.jobs
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     sources = [0 if job.source is None else job.source for job in jobs]
@@ -138,13 +140,19 @@ def _upscale(options: argparse.Namespace) -> int:
         )
     enlarged, skipped, failed = enlarge_files(
         jobs, networks, size,
-        skip=options.skip, compare=options.compare, cluster=options.cluster,
+        bad=found.bad, skip=options.skip, compare=options.compare, cluster=options.cluster,
     )  # fmt: skip
-    if len(jobs) != 1 or skipped:
-        parts = [f"{enlarged} enlarged"]
-        parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
+    counts = {
+        "enlarged": enlarged,
+        "skipped": skipped,
+        "failed": failed,
+        "left out as results of earlier runs": len(found.results),
+    }
+    parts = [f"{n} {what}" for what, n in counts.items() if n or what == "enlarged"]
+    parts += [not_read(found.unread)] if found.unread else []
+    if len(jobs) != 1 or skipped or len(parts) > 1:
         say(", ".join(parts), sys.stderr)
-    return 2 if failed else 0
+    return 2 if failed or found.unread else 0
 
 
 # --------------------------------------------------------------------------------------- evaluate
@@ -185,7 +193,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             "failed": len(failed),
         }
         write_json(options.json, table)
-    return _averaged(scores, failed)
+    return _averaged(scores, failed, list_unread(options.folder, options.recursive))
 
 
 def _scores(
@@ -198,11 +206,14 @@ def _scores(
     )  # fmt: skip
 
 
-def _averaged(scores: list[Score], failed: list) -> int:
+def _averaged(scores: list[Score], failed: list, unread: list[Path]) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
-    if failed:
-        say(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", sys.stderr)
-    return 2 if failed else 0
+    parts = [f"averaged {_count(len(scores), 'picture')}"]
+    parts += [f"{len(failed)} failed"] if failed else []
+    parts += [not_read(unread)] if unread else []
+    if len(parts) > 1:
+        say(", ".join(parts), sys.stderr)
+    return 2 if len(parts) > 1 else 0
 
 
 def _row(score: Score) -> dict:
@@ -330,7 +341,7 @@ def _train(options: argparse.Namespace) -> int:
         _print_score(mean)
         network.save(options.output)
     say(f"{options.output}: {network!r}")
-    return _averaged(scores, failed)
+    return _averaged(scores, failed, list_unread(options.score) if options.score else [])
 
 
 def _check_log(log: Path) -> None:
@@ -353,7 +364,9 @@ def _split(
     """
 
     def found(folder: Path, below: bool) -> dict[Path, Path]:
-        paths = list_pictures(folder, below)
+        paths, unread = list_pictures(folder, below), list_unread(folder, below)
+        if unread:
+            print(printable(f"{folder}: {not_read(unread)}"), file=sys.stderr)
         return {folder.resolve() / path.relative_to(folder): path for path in paths}
 
     pictures = {}

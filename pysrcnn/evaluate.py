@@ -116,7 +116,8 @@ def evaluate(
     below : bool
         Whether pictures in folders below are meant too.
     bad : function of an exception, optional
-        Called with what is wrong with a picture, which is then left out, instead of raising it.
+        Called with what is wrong with a picture, or a folder below, which is then left out,
+        instead of raising it.
 
     Yields
     ------
@@ -129,7 +130,7 @@ def evaluate(
         pixels after shaving), or the scale is not the network's.
     """
     scale = own_scale(network, scale)
-    for path in list_pictures(folder, below):
+    for path in list_pictures(folder, below, bad):
         try:
             score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
         except (ValueError, TypeError, OSError, MemoryError) as error:

@@ -82,7 +82,7 @@ def arguments_of(case: Case, folder: Path) -> list[str]:
         out = folder / f"out{case.rng.choice(kinds)}"
         network = str(folder / "network.npz")
         arguments = ["upscale", str(path), "-s", "2", "-m", network, "-o", str(out)]
-        arguments += ["--threads", "1"]
+        arguments += ["--threads", "1", "--overwrite"]
     else:
         kinds = [".npz", ".npz", ".mat", ".safetensors"] + [".onnx"] * available("onnx")
         kinds = [".npz"] if case.kind == "sc-npz" else kinds

@@ -2,12 +2,14 @@
 
 import base64
 import errno
+import io
 import os
 import re
 import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ from samples import encoded, exif_of
 
 import pysrcnn
 from pysrcnn import SRCNN
-from pysrcnn.batch import Size, enlarge, find_jobs
+from pysrcnn.batch import Size, enlarge, find_jobs, progress
 from pysrcnn.cli import main
 from pysrcnn.pictures import (
     PictureFile,
@@ -29,6 +31,7 @@ from pysrcnn.pictures import (
     write_picture,
     write_picture_file,
 )
+from pysrcnn.pictures._mark import is_marked
 from pysrcnn.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
@@ -89,7 +92,7 @@ def test_what_an_earlier_run_left_is_not_enlarged_again(folder, capsys):
     for _ in range(2):
         assert run("in") == 0
         assert names("in") == ["a.png", "a_x3.png", "b.png", "b_x3.png"]
-        assert said(capsys)[1] == ["2 enlarged"]
+    assert said(capsys)[1] == ["2 enlarged", "2 enlarged, 2 left out as results of earlier runs"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
@@ -195,6 +198,252 @@ def test_bad_usage_is_one_line(folder, capsys, arguments, words):
     assert names() == ["a.png", "b.png"]
 
 
+# ------------------------------------------------------------- pictures of one's own, and results
+
+OWN = RGB[:5, :7]  # of a size that no enlargement of RGB has
+FITTING = np.zeros((24, 30, 3), np.uint8)  # of the one that it would have
+
+
+def contents(folder="."):
+    return {name: Path(folder, name).read_bytes() for name in names(folder)}
+
+
+@pytest.mark.parametrize("own", [OWN, FITTING])
+@pytest.mark.parametrize("arguments, place", [
+    ("a.png", "a_x3.png"), ("a.png -o b.png", "b.png"), ("a.png -o b.tif", "b.tif"),
+    ("a.png --format jpg", "a_x3.jpg"), ("a.png --suffix= --format bmp", "a.bmp"),
+    ("a.png -o out", "out/a_x3.png"), ("a.png --format gif --compare", "a_x3.gif"),
+    ("a.png -s 3 --format webp", "a_x3.webp"),
+])  # fmt: skip
+def test_a_picture_of_ones_own_is_not_replaced(folder, capsys, own, arguments, place):
+    make("a.png")
+    make(place, picture=own)
+    before = contents()
+    assert run(*arguments.split()) == 2
+    assert contents() == before
+    assert said(capsys) == ([], [
+        f"pysrcnn: {Path(place)} is there already, and no earlier result of this picture: give the "
+        f"result another name, or replace the file by pysrcnn upscale --overwrite"
+    ])  # fmt: skip
+    assert run(*arguments.split(), "--overwrite") == 0
+    assert read_picture(place).shape == (24, 30, 3)
+    assert run(*arguments.split()) == 0  # by now it is a result
+
+
+@pytest.mark.parametrize("own", [OWN, FITTING])
+@pytest.mark.parametrize("given", [["in"], ["-r", "."], ["in/*.png"], ["in/a.png", "in/a_x3.png"]])
+def test_a_picture_that_is_called_as_a_result_is_enlarged(folder, capsys, own, given):
+    make("in/a.png")
+    make("in/a_x3.png", picture=own)
+    before = contents()
+    assert run(*given) == 2
+    assert contents() == before | {"in/a_x3_x3.png": Path("in/a_x3_x3.png").read_bytes()}
+    assert said(capsys)[1] == [
+        f"pysrcnn: {Path('in/a_x3.png')} is one of the pictures, and the result of "
+        f"{Path('in/a.png')} would replace it: give results a folder, -o enlarged, or another "
+        f"--suffix",
+        "1 enlarged, 1 failed",
+    ]
+    for option in ("--overwrite", "--skip"):
+        if own is OWN:  # the other may be an old result
+            assert run(*given, option) == 2
+            assert Path("in/a_x3.png").read_bytes() == before["in/a_x3.png"]
+
+
+def test_skip_goes_by_what_can_be_a_result(folder, capsys):
+    make("in/a.png", "in/b.png", "in/c.png", "in/d.png")
+    make("out/a_x3.png", picture=FITTING)
+    make("out/b_x3.png", picture=OWN)
+    Path("out/c_x3.png").write_text("none")
+    before = contents("out")
+    assert run("in", "-o", "out", "--skip") == 2
+    out, err = said(capsys)
+    assert len(out) == 1 and err[-1] == "1 enlarged, 1 skipped, 2 failed"
+    assert [Path(line.split()[1]).name for line in err[:2]] == ["b_x3.png", "c_x3.png"]
+    assert contents("out") == before | {"d_x3.png": Path("out/d_x3.png").read_bytes()}
+
+
+def test_overwrite_replaces_what_may_be_an_old_result(folder, capsys):
+    """Those of before there was a mark have none."""
+    make("in/a.png")
+    make("in/a_x3.png", picture=FITTING)
+    before = Path("in/a_x3.png").read_bytes()
+    assert run("in", "--skip") == 0
+    assert Path("in/a_x3.png").read_bytes() == before
+    assert run("in", "--overwrite") == 0
+    assert names() == ["in/a.png", "in/a_x3.png"] and Path("in/a_x3.png").read_bytes() != before
+    left = "1 left out as results of earlier runs"
+    assert said(capsys)[1] == [f"0 enlarged, 1 skipped, {left}", f"1 enlarged, {left}"]
+
+
+def test_a_result_of_another_picture_is_not_replaced_unless_it_was_named(folder):
+    make("a.png")
+    make("b.png", picture=OWN)
+    assert run("b.png", "-o", "a_x3.png") == 0
+    before = contents()
+    assert run("a.png") == 2 and contents() == before
+    assert run("a.png", "-o", "a_x3.png") == 0 and contents() != before
+    Path("c.png").touch()  # as mktemp does
+    assert run("a.png", "-o", "c.png") == 0
+
+
+@pytest.mark.parametrize("suffix", ["png", "apng", "jpg", "gif", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("picture", [RGB, FRAMES, RGB[:, :, 0]])
+def test_results_are_marked_and_nothing_else_is_changed(folder, suffix, picture):
+    frames = picture if isinstance(picture, list) else [picture]
+    durations = [50.0] * 3 if len(frames) > 1 else None
+    plain = PictureFile(frames, durations=durations, comment=b"beach", dpi=(90, 90))
+    lost = write_picture_file(f"a.{suffix}", plain)
+    plain.enlarged = True
+    assert write_picture_file(f"b.{suffix}", plain) == lost
+    a, b = (read_picture_file(f"{name}.{suffix}") for name in "ab")
+    assert all(map(np.array_equal, a.frames, b.frames))
+    a.frames = b.frames = []
+    assert a == b
+    assert [is_marked(f"{name}.{suffix}") for name in "ab"] == [False, True]
+    size = [Path(f"{name}.{suffix}").stat().st_size for name in "ab"]
+    assert 0 < size[1] - size[0] < 50
+    image = imageio.imread(f"b.{suffix}")  # a program that saves it leaves the mark out
+    imageio.imwrite(f"c.{suffix}", image)
+    assert not is_marked(f"c.{suffix}")
+    assert not is_marked("none") and not is_marked(".")
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "webp", "tif", "bmp", "gif"])
+@pytest.mark.parametrize("options", [[], ["-m", "9-1-5", "-s", "2"], ["--suffix=-big"]])
+def test_results_beside_their_pictures_are_left_out(folder, capsys, form, options):
+    """Whatever they were enlarged by then."""
+    make("in/a.png", "in/a b.png", "in/sub/c.png", "in/a.bmp")
+    assert run("in", "-r", "--format", form, *options) == 0
+    assert run("in", "-r", "-o", "in/enlarged", "--format", form, *options) == 0
+    before = names()
+    capsys.readouterr()
+    assert run("in", "-r", "-o", "new") == 0
+    assert said(capsys)[1] == ["4 enlarged, 8 left out as results of earlier runs"]
+    assert names("new") == ["a b_x3.png", "a_bmp_x3.png", "a_png_x3.png", "sub/c_x3.png"]
+    assert [name for name in names() if not name.startswith("new")] == before
+
+
+def test_a_result_by_itself_is_a_picture(folder, capsys):
+    make("in/a.png", "in/ab.png")
+    assert run("in") == 0
+    assert run("in/a_x3.png") == 0  # as somebody says so
+    Path("in/ab.png").unlink()  # of which ab_x3.png is what is left
+    capsys.readouterr()
+    assert run("in", "-o", "out") == 0
+    assert names("out") == ["a_x3.png", "ab_x3_x3.png"]
+    assert said(capsys)[1] == ["2 enlarged, 2 left out as results of earlier runs"]
+
+
+def test_what_a_shell_makes_of_a_pattern(folder, capsys):
+    make("two/a.png", "two/b.png")
+    assert run("two/") == 0
+    before = contents("two")
+    assert run(*sorted(Path("two").iterdir())) == 0  # two/*
+    assert contents("two") == before
+    assert said(capsys)[1][-1] == "2 enlarged, 2 left out as results of earlier runs"
+
+
+# ------------------------------------------------------------------------------ what is in folders
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_counted(folder, capsys, monkeypatch):
+    make("in/a.png", "in/closed/b.png", "in/open/c.png")
+    make("alone/closed/a.png")
+
+    def scandir(path, usual=os.scandir):  # which root may do everywhere
+        if os.path.basename(path) == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    complaint = (
+        f"pysrcnn: the folder {Path('in/closed')} cannot be read (Permission denied): change its "
+        f"rights or leave it out"
+    )
+    assert run("in", "-r", "-o", "out") == 2
+    assert names("out") == ["a_x3.png", "open/c_x3.png"]
+    assert said(capsys)[1] == [complaint, "2 enlarged, 1 failed"]
+    assert run("in/*/*.png", "-o", "new") == 2
+    assert names("new") == ["c_x3.png"]
+    assert said(capsys)[1] == [complaint, "1 enlarged, 1 failed"]
+    for given in (["alone", "-r"], ["alone/closed"], ["alone/closed/*.png"], ["alone/*/*.png"]):
+        assert run(*given) == 1
+        assert "closed cannot be read (Permission denied)" in said(capsys)[1][0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_links_to_folders_are_followed_once(folder, capsys):
+    make("in/a.png", "far/b.png", "far/more/c.png", "in/z/d.png")
+    os.symlink(folder / "far", "in/link")
+    os.symlink(folder / "far", "in/another")
+    os.symlink("..", "in/z/circle")
+    os.symlink("z", "in/first")  # before z by its name
+    assert run("in", "-r", "-o", "out") == 0
+    assert names("out") == ["a_x3.png", "another/b_x3.png", "another/more/c_x3.png", "z/d_x3.png"]
+    os.symlink("nowhere", "in/gone")
+    assert run("in", "-r", "-o", "out") == 2
+    err = said(capsys)[1]
+    assert err[-1] == "4 enlarged, 1 failed"
+    assert err[-2].startswith(f"pysrcnn: the folder {Path('in/gone')} cannot be read (No such file")
+    assert run("in", "-o", "out") == 0  # where no folder below is looked at
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes by name")
+def test_what_is_no_file_is_named_and_counted(folder, capsys):
+    make("in/a.png")
+    os.mkfifo("in/b.png")
+    os.symlink("nowhere.png", "in/c.png")
+    os.symlink("d.png", "in/d.png")
+    for given in ("in", "in/*.png"):
+        assert run(given, "-o", "out") == 2
+        out, err = said(capsys)
+        assert len(out) == 1 and err[-1] == "1 enlarged, 3 failed"
+        assert [line.split(": ")[1].split(" ")[0] for line in err[:1]] == [str(Path("in/b.png"))]
+        assert all(str(Path(f"in/{n}.png")) in line for n, line in zip("bcd", err, strict=False))
+
+
+def test_other_suffixes_of_what_is_read(folder, capsys):
+    for name in ("a.jfif", "b.jpe", "c.JPG", "d.pjpeg", "e.Tiff", "f.DIB"):
+        kind = {".tiff": ".tif", ".dib": ".bmp"}.get(Path(name).suffix.lower(), ".jpg")
+        make(f"in/x{kind}")
+        Path("in", f"x{kind}").rename(Path("in", name))
+    assert run("in", "-o", "out") == 0
+    assert names("out") == [f"{n}_x3.png" for n in "abcdef"]
+
+
+def test_pictures_of_phones_and_cameras_are_counted_and_named(folder, capsys):
+    make("in/a.png")
+    for name in ("a.HEIC", "b.NEF", "sub/c.avif", ".d.heic", "notes.txt"):
+        Path("in", name).parent.mkdir(exist_ok=True)
+        Path("in", name).write_bytes(bytes(99))
+    assert run("in", "-o", "out") == 2
+    advice = "convert to JPEG, PNG or TIFF first"
+    assert said(capsys)[1] == [f"1 enlarged, 2 not read (a.HEIC, b.NEF): {advice}"]
+    assert run("in", "-r", "-o", "out", "--skip") == 2
+    wanted = f"3 not read (a.HEIC, b.NEF, c.avif): {advice}"
+    assert said(capsys)[1] == [f"0 enlarged, 1 skipped, {wanted}"]
+    for k in range(2):
+        Path(f"in/{k}.heic").touch()
+    Path("in/a.png").unlink()
+    assert run("in") == 2
+    wanted = f"but 4 not read (0.heic, 1.heic, a.HEIC and 1 more): {advice}"
+    assert said(capsys)[1] == [f"pysrcnn: no pictures that are read in in, {wanted}"]
+
+
+@pytest.mark.parametrize("pattern, wanted", [
+    ("Trip [2020]/*.png", ["p"]), ("Trip [2020]/sub/?.png", ["q"]), ("Trip*/*.png", ["p", "r"]),
+    ("Trip [2]/*", ["r"]), ("[ab]/x*.png", ["x"]), ("**/[pq].png", ["p", "q"]),
+    ("Trip*", ["p", "r"]), ("IMG [1]*.png", ["IMG [1]"]),
+])  # fmt: skip
+def test_brackets_in_patterns(folder, pattern, wanted):
+    make("Trip [2020]/p.png", "Trip [2020]/sub/q.png", "Trip 2/r.png", "[ab]/x.png", "a/xy.png")
+    make("IMG [1].png")
+    Path("Trip none").mkdir()
+    assert run(pattern, "-o", "out") == 0
+    assert names("out") == [f"{name}_x3.png" for name in wanted]
+
+
 # ----------------------------------------------------------------------- what is done, what is said
 
 
@@ -212,7 +461,8 @@ def test_what_was_done_is_printed(folder, capsys, scale, done):
 def test_one_bad_file_does_not_stop_the_rest(folder, capsys):
     make("in/a.png", "in/c.png", "in/d.png")
     Path("in/b.png").write_text("none")
-    make("out/a_x3.png", picture=RGB[:1])
+    make("out/a_x3.png", picture=RGB.repeat(3, 0).repeat(3, 1))
+    before = Path("out/a_x3.png").read_bytes()
     assert run("in", "-o", "out", "--skip") == 2
     out, err = said(capsys)
     assert [line.split(":")[0] for line in out] == [
@@ -220,9 +470,9 @@ def test_one_bad_file_does_not_stop_the_rest(folder, capsys):
     ]
     assert err[0].startswith(f"pysrcnn: {os.path.join('in', 'b.png')} is damaged or not a picture")
     assert err[1:] == ["2 enlarged, 1 skipped, 1 failed"]
-    assert read_picture("out/a_x3.png").shape == (1, 10, 3)
-    assert run("in", "-o", "out") == 2  # replaced unless told otherwise
-    assert read_picture("out/a_x3.png").shape == (24, 30, 3)
+    assert Path("out/a_x3.png").read_bytes() == before
+    assert run("in", "-o", "out", "--overwrite") == 2
+    assert Path("out/a_x3.png").read_bytes() != before
     capsys.readouterr()
     assert run("in/a.png", "-o", "out", "--skip") == 0
     assert said(capsys) == ([], ["0 enlarged, 1 skipped"])
@@ -423,15 +673,71 @@ def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypa
     assert len(threads) == 2 and threading.get_ident() not in {t for _, t in threads}
 
 
-def test_a_bar_over_files(folder, monkeypatch, capsys):
+class Terminal(io.StringIO):
+    """Standard error that is one."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_bar_over_files(monkeypatch, capsys):
     pytest.importorskip("tqdm")
-    make("a.png", "b.png")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with enlarge._progress(2) as (say, report):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress.progress(2) as bar:
+        bar.show("reading a.png")
         for part in (0.25, 1.5, 2):
-            report(part)
-        say("a line", sys.stdout)
+            bar.report(part)
+        bar.say("a line", sys.stdout)
     assert capsys.readouterr().out == "a line\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, capsys, terminal):
+    """And which file is being read or written, in a line that is gone in the end."""
+    screen = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(progress, "DELAY", 0)
+    monkeypatch.setattr(progress, "STEP", 0.01)
+
+    def until(text):
+        if terminal:
+            for _ in range(500):
+                if text in screen.getvalue():
+                    return
+                time.sleep(0.01)
+            raise AssertionError(f"{text} is never shown")
+
+    def reading(path, content=None):
+        until(f"0%, reading {path} ...")
+        return read_picture_file(path, content)
+
+    def computing(*arguments, report, **options):
+        report(0.25)
+        until("25%, 1 s left")
+        return pysrcnn.upscale(*arguments, report=report, **options)
+
+    def writing(path, *more):
+        until(f"100%, writing {path} ...")
+        return write_picture_file(path, *more)
+
+    make("a.png")
+    monkeypatch.setattr(enlarge, "read_picture_file", reading)
+    monkeypatch.setattr(enlarge, "write_picture_file", writing)
+    monkeypatch.setattr(enlarge, "upscale", computing)
+    assert run("a.png") == 0
+    assert screen.getvalue().endswith("\r" if terminal else "")
+    assert terminal or screen.getvalue() == ""
+
+
+def test_what_the_line_says():
+    line = progress._Line(4)
+    line.began -= 60
+    line.report(1)
+    assert line._text() == " 25% of 4 files, 3 min left"
+    assert [progress._duration(s) for s in (0.1, 40, 100, 7500)] == [
+        "1 s", "40 s", "2 min", "2 h 5 min",
+    ]  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------- animations

@@ -172,7 +172,8 @@ def test_a_result_does_not_overwrite_another_picture(folder, capsys):
     before = Path("a_x3.png").read_bytes()
     assert run("upscale", "a.png", "a_x3.png") == 2
     assert "a_x3.png is one of the pictures" in capsys.readouterr().err
-    assert names(folder) == ["a.png", "a_x3.png"] and Path("a_x3.png").read_bytes() == before
+    assert names(folder) == ["a.png", "a_x3.png", "a_x3_x3.png"]
+    assert Path("a_x3.png").read_bytes() == before
 
 
 @pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3), (9, 8, 4)])
@@ -320,6 +321,31 @@ def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
     assert [line.split()[0] for line in out.splitlines()[2:]] == ["0.png", "below/3.png", "average"]
     assert lines[2].split() == out.splitlines()[2].split() != out.splitlines()[3].split()
     assert err.splitlines()[-1] == "averaged 2 pictures, 2 failed"
+
+
+def test_what_a_folder_has_that_is_not_read(folder, pictures, capsys, monkeypatch):
+    """By evaluate and train as by upscale."""
+    for name in ("3.HEIC", "4.NEF"):
+        (pictures / name).touch()
+    advice = "2 not read (3.HEIC, 4.NEF): convert to JPEG, PNG or TIFF first"
+    assert run("evaluate", pictures) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"averaged 3 pictures, {advice}"
+    run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY)
+    assert f"{pictures}: {advice}" in capsys.readouterr().err
+    for name in ("3.HEIC", "4.NEF"):
+        (pictures / name).unlink()
+    (pictures / "closed").mkdir()
+
+    def scandir(path, usual=os.scandir):  # which root may do everywhere
+        if os.path.basename(path) == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert run("evaluate", pictures, "-r") == 2
+    err = capsys.readouterr().err.splitlines()
+    assert "closed cannot be read (Permission denied)" in err[-2]
+    assert err[-1] == "averaged 3 pictures, 1 failed"
 
 
 @pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
@@ -1196,9 +1222,8 @@ def test_the_example_as_a_process(tmp_path):
     done = process("upscale.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1]
-    assert line.endswith(
-        f"sample_x3.png: {3 * width} x {3 * height} pixels, from {width} x {height}"
-    )
+    wanted = f"sample_x3.png: {3 * width} x {3 * height} pixels, from {width} x {height} by 9-1-5"
+    assert wanted in line
     assert read_picture(tmp_path / "sample_x3.png").shape[:2] == (3 * height, 3 * width)
 
 
@@ -1216,10 +1241,59 @@ def example(*arguments):
 
 
 def test_the_example_does_what_the_command_does(bad, capsys):
-    assert example("good.png", "-s", "2") == 0
-    assert capsys.readouterr().out.endswith("good_x2.png: 24 x 20 pixels, from 12 x 10\n")
-    assert run("upscale", "good.png", "-s", "2", "-o", "other.png") == 0
-    assert np.array_equal(read_picture("good_x2.png"), read_picture("other.png"))
+    """With whatever a file has: the same bytes, the same name, and what is said."""
+    image = pytest.importorskip("PIL.Image")
+    exif = image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"  # stored on its side
+    photo = image.fromarray(picture_of(10, 12, 3))
+    photo.save("turned.jpg", exif=exif, dpi=(300, 300), comment=b"beach")
+    photo.convert("CMYK").save("inks.jpg")
+    write_picture("deep.png", picture_of(9, 8).astype(np.uint16) * 257 + 1)
+    frames = [image.fromarray(picture_of(9, 8, 3, seed=k)) for k in range(3)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:], duration=[70, 90, 50])
+
+    def told():
+        return [re.sub(r" in \d.*", "", text) for text in capsys.readouterr()]
+
+    for name in ("alpha.png", "turned.jpg", "inks.jpg", "deep.png", "moving.gif"):
+        assert example(name, "-s", "2") == 0
+        by_example = told()
+        assert run("upscale", name, "-s", "2", "-o", "new/") == 0
+        (result,) = Path("new").iterdir()
+        assert result.read_bytes() == Path(result.name).read_bytes()
+        assert by_example == [text.replace(os.path.join("new", ""), "") for text in told()]
+        result.unlink()
+    assert read_picture("turned_x2.png").shape == (24, 20, 3)
+    assert image.open("turned_x2.png").getexif()[0x010F] == "Maker"
+
+
+def test_the_example_replaces_nothing_but_results(bad, capsys):
+    assert run("upscale", "good.png") == example("good.png") == run("upscale", "good.png") == 0
+    write_picture("good_x2.png", picture_of(20, 24, 3))
+    before = Path("good_x2.png").read_bytes()
+    assert example("good.png", "-s", "2") == 2
+    err = capsys.readouterr().err
+    assert "good_x2.png is there already" in err and err.count("\n") == 1
+    assert Path("good_x2.png").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_the_example_does_not_overwrite_its_picture(bad, capsys, link):
+    before = Path("good.png").read_bytes()
+    link("good.png", "good_x3.png")
+    assert example("good.png") == 2
+    assert "good_x3.png is one of the pictures" in capsys.readouterr().err
+    assert Path("good.png").read_bytes() == before
+
+
+def test_the_example_says_that_it_was_interrupted(bad, capsys, monkeypatch):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", stopped)
+    assert example("good.png") == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("name", ["none.png", "empty.png", "text.png", "half-photo.jpg", "small"])

@@ -71,7 +71,8 @@ def prepare():
 
 
 def upscale(name, out, *more):
-    return main(["upscale", name, "-s", "2", "-m", "small.npz", "-o", out, *more])
+    options = ["-s", "2", "-m", "small.npz", "-o", out, "--overwrite"]
+    return main(["upscale", name, *options, *more])
 
 
 def by_bands(seed):

@@ -11,6 +11,7 @@ import pytest
 import pysrcnn
 from pysrcnn.batch import enlarge, large
 from pysrcnn.cli import main
+from pysrcnn.pictures._mark import is_marked
 from pysrcnn.scales import Networks
 
 tifffile = pytest.importorskip("tifffile")
@@ -177,6 +178,7 @@ def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, cap
     monkeypatch.setattr(enlarge, "BANDED", 1000)
     monkeypatch.setattr(large, "TILE", 32)
     assert main(["upscale", str(source), "-o", str(tmp_path / "large.tif")]) == 0
+    assert is_marked(tmp_path / "large.tif")
     small, banded = (tifffile.imread(tmp_path / f"{n}.tif") for n in ("small", "large"))
     assert np.array_equal(small, banded)
     line = capsys.readouterr().out.splitlines()[-1]

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 import zlib
@@ -19,6 +20,7 @@ import pysrcnn
 import pysrcnn.model
 from pysrcnn import SRCNN, plots
 from pysrcnn._printing import printable
+from pysrcnn.arguments import parser
 from pysrcnn.cli import main
 from pysrcnn.pictures import write_picture
 
@@ -136,11 +138,12 @@ COMMANDS = [
     ),
     (
         "upscale empty",
-        f"no pictures in empty: looked for {SUFFIXES}",
+        f"no pictures in empty: looked for {SUFFIXES} and the like",
     ),
     (
         "upscale above",
-        f"no pictures in above: looked for {SUFFIXES}; there are some in folders below it",
+        f"no pictures in above: looked for {SUFFIXES} and the like; there are some in folders "
+        "below it",
     ),
     ("upscale *.gif", "no file matches *.gif: check the pattern"),
     ("upscale empty.png", "empty.png is empty: give a picture file"),
@@ -343,6 +346,36 @@ def test_the_command(here, capfd, command, message):
     assert said(capfd) == [f"pysrcnn: {message}"]
     assert code == 2
     assert names(here) == before
+
+
+@pytest.mark.parametrize("command, meant", [
+    ("upscal good.png", "upscale good.png"),
+    ("good.png -s 3", "upscale good.png -s 3"),
+    ("--scale 3 good.png", "upscale --scale 3 good.png"),
+    ("help", "--help"),
+    ("version", "--version"),
+    ("upscale good.png --recursivly --widht=5", "upscale good.png --recursive --width=5"),
+    ("train pictures -s 2 --ouput a.npz", "train pictures -s 2 --output a.npz"),
+    ("upscale good.png --format=.JPG", "upscale good.png --format=jpg"),
+    ("show filter -o a.png", "show filters -o a.png"),
+    ("evaluate pictures --jsn it.json", "evaluate pictures --json it.json"),
+    ("enhance none.png", None),
+    ("upscale good.png --nonsense", None),
+    ("upscale good.png -s two --recurs", None),
+])  # fmt: skip
+def test_what_was_mistyped_is_said_as_it_can_be_typed(here, capfd, command, meant):
+    with pytest.raises(SystemExit) as stop:
+        main(command.split())
+    (line,) = said(capfd)
+    assert stop.value.code == 2
+    assert re.findall("; you may mean `pysrcnn (.*?)`; pysrcnn", line) == [meant] * bool(meant)
+
+
+@pytest.mark.parametrize("scale", ["x2", "2x", "×2"])
+def test_factors_and_sizes_as_people_write_them(here, scale):
+    options = parser().parse_args(["upscale", "a.png", "-s", scale, "--width", "40px"])
+    assert (options.scale, options.width) == (2, 40)
+    assert parser().parse_args(["convert", "a.npz", "b.npz", "-s", scale]).scale == 2
 
 
 def test_the_table_is_long_enough():

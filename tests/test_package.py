@@ -236,8 +236,13 @@ LAYERS = [
     {"_signals"},
 ]
 INSIDE = {  # and inside the packages
-    "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
-    "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
+    "pictures": [
+        {"__init__"}, {"files", "folders"}, {"pixels"}, {"deep"},
+        {"_chunks", "_exif", "_limits", "_mark"},
+    ],
+    "batch": [
+        {"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare", "progress"}, {"inputs"},
+    ],
     "gradcheck": [
         {"__init__"}, {"comparison"}, {"report"}, {"reference_case", "diagnosis"}, {"fitted"},
         {"mistakes"}, {"step"},

@@ -5,7 +5,6 @@ no more than these three are in memory. A picture that cannot be read, enlarged 
 reported, and the others go on.
 """
 
-import contextlib
 import functools
 import itertools
 import math
@@ -13,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._files import DiskFull, check_place
-from .._printing import known, say
+from .._printing import known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
@@ -32,7 +31,8 @@ from ..upscale import bicubic, upscale
 from . import cluster as workers
 from . import large
 from .compare import write_comparison
-from .jobs import Job, Size
+from .jobs import Job, Size, check_free, is_done
+from .progress import Progress, progress
 
 __all__ = ["enlarge_file", "enlarge_files"]
 
@@ -46,6 +46,7 @@ def enlarge_files(
     networks: Networks,
     size: Size,
     *,
+    bad: Sequence[Exception] = (),
     skip: bool = False,
     compare: bool = False,
     cluster: Any = None,
@@ -57,6 +58,8 @@ def enlarge_files(
     jobs : list of Job
     networks : Networks
     size : Size
+    bad : exceptions
+        What `find_jobs` found to be wrong. It is said, and counts as failed.
     skip : bool
         Whether results that are there already stay, instead of being replaced.
     compare : bool
@@ -74,16 +77,19 @@ def enlarge_files(
     ValueError, TypeError, OSError, MemoryError
         What is wrong with a picture, if there is only one; and with the cluster.
     """
-    left = [job for job in jobs if not (skip and job.target and job.target.exists())]
+    left = [job for job in jobs if not (skip and is_done(job, networks, size))]
+    count = len(jobs) + len(bad)
+    for error in bad:
+        _failed(error, count, Progress().say)
     if cluster is not None and left:
-        failed = _by_workers(cluster, left, len(jobs), networks, size, compare)
-        return len(left) - failed, len(jobs) - len(left), failed
+        failed = _by_workers(cluster, left, count, networks, size, compare)
+        return len(left) - failed, len(jobs) - len(left), failed + len(bad)
     enlarged, failed, full = 0, 0, False
-    behind: Future | None = None
+    behind: tuple[Job, Future] | None = None
 
     def fail(error: Exception) -> None:
         nonlocal failed, full
-        failed += _failed(error, len(jobs), say)
+        failed += _failed(error, count, bar.say)
         full = full or isinstance(error, DiskFull)
 
     def settle() -> None:
@@ -92,18 +98,19 @@ def enlarge_files(
         now, behind = behind, None
         if now is None:
             return
+        job, written = now
+        bar.show(f"writing {job.target or 'standard output'}")
         try:
-            written = now.result()
+            _tell(*written.result(), bar.say)
         except _BAD as error:
             fail(error)
         else:
-            _tell(*written, say)
             enlarged += 1
 
     with (
         ThreadPoolExecutor(1) as reader,
         ThreadPoolExecutor(1) as writer,
-        _progress(len(left)) as (say, report),
+        progress(len(left)) as bar,
     ):
         ahead = reader.submit(_read, left[0], networks, size) if left else None
         for k, job in enumerate(left):
@@ -111,10 +118,11 @@ def enlarge_files(
                 break
 
             def tell(part: float, k: int = k) -> None:
-                report(k + part)
+                bar.report(k + part)
 
             try:
                 now, ahead = ahead, None
+                bar.show(f"reading {job.source or 'standard input'}")
                 try:
                     file = now.result()
                 finally:
@@ -123,25 +131,27 @@ def enlarge_files(
                 if isinstance(file, Plan):
                     settle()
                     if not full:
-                        _tell(*_by_bands(job, file, networks, size, compare, tell), say)
+                        tell(0)
+                        _tell(*_by_bands(job, file, networks, size, compare, tell), bar.say)
                         enlarged += 1
                     continue
+                tell(0)
                 done = _enlarge(job, file, networks, size, compare, tell)
             except _BAD as error:
                 fail(error)
                 continue
             finally:
-                report(k + 1)
+                bar.report(k + 1)
             settle()
             if full:
                 break
-            behind = writer.submit(_write, job, file, done)
+            behind = job, writer.submit(_write, job, file, done)
             if sum(frame.nbytes for frame in file.frames) > LARGE:
                 settle()
             del file
         settle()
-        _tell_undone(len(left) - enlarged - failed, say)
-    return enlarged, len(jobs) - len(left), len(left) - enlarged
+        _tell_undone(len(left) - enlarged - failed, bar.say)
+    return enlarged, len(jobs) - len(left), len(left) - enlarged + len(bad)
 
 
 def enlarge_file(
@@ -181,21 +191,21 @@ def _by_workers(
     jobs = [Job(j.source.absolute(), j.target.absolute(), *j[2:]) for j in jobs]
     failed, full = 0, False
     wanted = itertools.takewhile(lambda job: not full, jobs)
-    with workers.connected(cluster) as client, _progress(len(jobs)) as (say, report):
+    with workers.connected(cluster) as client, progress(len(jobs)) as bar:
         calls = workers.call_on(client, enlarge_file, wanted, networks, size, compare)
         for done, (job, result) in enumerate(calls, 1):
             try:
-                _tell(*result(), say)
+                _tell(*result(), bar.say)
             except ChildProcessError as error:
-                failed += _failed(ChildProcessError(f"{job.source}: {error}"), count, say)
+                failed += _failed(ChildProcessError(f"{job.source}: {error}"), count, bar.say)
             except ConnectionError:  # of the cluster, not of a picture
                 raise
             except _BAD as error:
-                failed += _failed(error, count, say)
+                failed += _failed(error, count, bar.say)
                 full = full or isinstance(error, DiskFull)
-            report(done)
+            bar.report(done)
         undone = len(jobs) - done
-        _tell_undone(undone, say)
+        _tell_undone(undone, bar.say)
     return failed + undone
 
 
@@ -243,7 +253,7 @@ def _by_bands(
     job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, report: Callable
 ) -> tuple[list[str], str, bool]:
     """Enlarge a large TIFF file into another; returns what `_write` does."""
-    _make_place(job)
+    _make_place(job, plan)
     began = time.perf_counter()
     lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
     seconds = time.perf_counter() - began
@@ -272,11 +282,12 @@ def _of_size(job: Job, plan: Plan) -> list[str]:
     ]
 
 
-def _make_place(job: Job) -> None:
+def _make_place(job: Job, plan: Plan) -> None:
     if job.makes_folder:
         job.target.parent.mkdir(parents=True, exist_ok=True)
     if job.target:
         check_place(job.target)
+        check_free(job, plan.shape)
 
 
 def _line(plan: Plan, networks: Networks, how: str, seconds: float) -> str:
@@ -309,7 +320,7 @@ def _enlarge(
     height, width = file.frames[0].shape[:2]
     plan = networks.plan((height, width), size.scale, size.shape)
     fit_to(job.target or Path(f"standard output{_kind(job, file)}"), file, plan.shape)
-    _make_place(job)
+    _make_place(job, plan)
     network = networks.at(plan.passes[0])
     before = bicubic(file.frames[0], plan.shape) if compare else None
     count = len(file.frames)
@@ -320,6 +331,7 @@ def _enlarge(
             report=lambda part, k=k: report((k + part) / count),
         )  # fmt: skip
     seconds = time.perf_counter() - began
+    file.enlarged = True
     notes = [f"{job.source or 'standard input'}: {note}" for note in file.notes]
     notes += _of_size(job, plan)
     frames = f", {count} frames" if count > 1 else ""
@@ -377,30 +389,3 @@ def _failed(error: Exception, count: int, say: Callable) -> int:
         raise error
     say(f"pysrcnn: {error or type(error).__name__}", sys.stderr)
     return 1
-
-
-@contextlib.contextmanager
-def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
-    """say(line, stream) and report(files done): a bar, if there are tqdm and a terminal."""
-    try:
-        if not sys.stderr.isatty():
-            raise ImportError
-        from tqdm import tqdm
-    except ImportError:
-        yield (
-            say,
-            lambda done: None,
-        )
-        return
-    with tqdm(
-        total=count,
-        bar_format="{bar} {percentage:3.0f}% of {total} files, {remaining} left",
-        dynamic_ncols=True,
-        delay=1,  # seconds; what is done sooner needs no bar
-        leave=False,
-    ) as bar:
-        yield (
-            lambda line, stream: say(line, stream, tqdm.write),
-            lambda done: bar.update(done - bar.n),
-        )
-        bar.clear()  # which closing it leaves to us if all was done within the delay

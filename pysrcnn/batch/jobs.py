@@ -3,19 +3,33 @@
 What cannot work is refused here, before the first picture is enlarged.
 """
 
-import glob
+import contextlib
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from .._files import check_apart
-from ..pictures import SUFFIXES, list_pictures
+from .._files import check_apart, identity
+from ..pictures import SUFFIXES
+from ..pictures._mark import is_marked
 from ..pictures.files import is_animated
+from ..pictures.folders import size_of
+from ..scales import Networks
+from .inputs import earlier_results, find_pictures, spelled
 
-__all__ = ["STANDARD", "Job", "Size", "find_jobs", "met_twice"]
+__all__ = [
+    "STANDARD",
+    "Found",
+    "Job",
+    "Size",
+    "check_free",
+    "find_jobs",
+    "is_done",
+    "job_beside",
+    "met_twice",
+]
 
 STANDARD = "-"  # standard input and output
 
@@ -32,12 +46,38 @@ class Job(NamedTuple):
         is an animation, or else ".png".
     makes_folder : bool
         Whether the folder of `target` is made if it is not there.
+    overwrite : bool
+        Whether a file at `target` is replaced though it is no earlier result.
+    named : bool
+        Whether somebody gave `target`: then it is replaced if it is a result of any size.
     """
 
     source: Path | None
     target: Path | None
     kind: str = ".png"
     makes_folder: bool = False
+    overwrite: bool = False
+    named: bool = False
+
+
+class Found(NamedTuple):
+    """What `find_jobs` found.
+
+    Attributes
+    ----------
+    jobs : list of Job
+    bad : list of exceptions
+        What is wrong with pictures and folders that no job is for.
+    results : list of path
+        Results of earlier runs, which are not enlarged again.
+    unread : list of path
+        Pictures in folders, of kinds that are not read.
+    """
+
+    jobs: list[Job]
+    bad: list[Exception]
+    results: list[Path]
+    unread: list[Path]
 
 
 class Size(NamedTuple):
@@ -70,8 +110,12 @@ def find_jobs(
     suffix: str = "_x3",
     form: str | None = None,
     below: bool = False,
-) -> list[Job]:
+    overwrite: bool = False,
+    fits: Callable[[Job], bool] = lambda job: False,
+) -> Found:
     """What to enlarge, and what to call it.
+
+    Results of earlier runs are left out where the picture that they were made of is there too.
 
     Parameters
     ----------
@@ -88,18 +132,23 @@ def find_jobs(
         their own.
     below : bool
         Whether pictures in folders below folders are meant too.
+    overwrite : bool
+        Of the jobs.
+    fits : function of a Job
+        Whether what folders and patterns have at the place of its result is left out as a result,
+        though it is not marked as one.
 
     Raises
     ------
-    FileNotFoundError, NotADirectoryError
-        If a folder or a pattern has nothing in it.
+    FileNotFoundError, NotADirectoryError, PermissionError
+        If a folder or a pattern has nothing in it, or cannot be read.
     ValueError
-        If results would overwrite pictures or each other, or several go to one file.
+        If results would overwrite each other or all the pictures, or several go to one file.
     """
-    found, listed = _find(inputs, below)
+    found, listed, bad, unread = find_pictures(inputs, below)
     if output == "":
         raise ValueError("the name after -o is empty: give a file or a folder")
-    several = len(found) > 1 or listed
+    several = len(found) > 1 or bool(listed)
     if output == STANDARD or (output is None and inputs == [STANDARD]):
         if sys.stdout is None:
             raise ValueError("standard output is closed: send it to a file or a program")
@@ -109,7 +158,7 @@ def find_jobs(
             raise ValueError("standard output takes one picture: give several a folder to go to")
         source = found[0][0]
         check_apart([1], [0 if source is None else source], "one of the pictures")
-        return [Job(source, None, f".{form}" if form else "")]
+        return Found([Job(source, None, f".{form}" if form else "")], bad, [], unread)
     folder = None
     if output is not None:
         place = Path(output)
@@ -124,46 +173,56 @@ def find_jobs(
                 f"{place} does not end in .{form}: give one name or --format, not both"
             )
         else:
-            jobs = [Job(found[0][0], place, place.suffix.lower())]
-            _check_overwriting(jobs)
-            return jobs
-    jobs = _named(found, folder, suffix, form)
-    if listed:  # what an earlier run has left is not enlarged again
-        pairs = [(job, _spelled(job.source), _spelled(job.target)) for job in jobs]
-        results = {target for _, source, target in pairs if target != source}
-        jobs = [job for job, source, _ in pairs if source not in results]
-    _check_overwriting(jobs)
-    return jobs
+            job = Job(found[0][0], place, place.suffix.lower(), overwrite=overwrite, named=True)
+            return Found([job], bad, [], unread)
+    results = earlier_results(found, suffix)
+    found = [pair for pair in found if pair[0] not in results]
+    jobs = [job._replace(overwrite=overwrite) for job in _named(found, folder, suffix, form)]
+    places = {spelled(job.source): job.source for job in jobs if job.source in listed}
+    met = ((job, places.get(spelled(job.target))) for job in jobs)
+    results |= {path for job, path in met if path not in (None, job.source) and fits(job)}
+    jobs = [job for job in jobs if job.source not in results]
+    _check_met(jobs)
+    jobs, refused = _without_overwriting(jobs)
+    return Found(jobs, bad + refused, sorted(results), unread)
 
 
-def _find(inputs: list[str], below: bool) -> tuple[list[tuple[Path | None, Path]], bool]:
-    """(picture, its place in the folder given) for each; whether folders or patterns were given."""
-    found, listed = {}, False
-    for text in inputs:
-        if not text:  # which would be the current folder; of a shell, a variable without a value
-            raise ValueError("the name of a picture is empty: give a file or a folder")
-        path = Path(text)
-        if text == STANDARD:
-            new = {None: Path("stdin")}
-        elif path.is_dir():
-            listed = True
-            new = {p: p.relative_to(path) for p in list_pictures(path, below)}
-        elif glob.has_magic(text) and not path.exists():
-            listed = True
-            names = sorted(n for n in glob.glob(text, recursive=True) if Path(n).is_file())
-            if not names:
-                raise FileNotFoundError(f"no file matches {text}: check the pattern")
-            new = {Path(n): Path(Path(n).name) for n in names}
-        else:
-            new = {path: Path(path.name)}
-        for picture, place in new.items():
-            found.setdefault(_spelled(picture), (picture, place))
-    return list(found.values()), listed
+def check_free(job: Job, shape: tuple[int, int]) -> None:
+    """Raise a ValueError if there is a file at the target that a result may not replace.
+
+    It may replace an earlier result: one that is marked, and of this height and width if its name
+    is not one that somebody gave.
+    """
+    if not (job.target and os.path.isfile(job.target)):
+        return
+    if _of_source(job) == identity(job.target):
+        raise ValueError(f"{job.target} is one of the pictures: give the result another name")
+    empty = job.target.stat().st_size == 0  # as mktemp makes them
+    ours = is_marked(job.target) and (job.named or size_of(job.target) in (shape, None))
+    if not (job.overwrite or empty or ours):
+        raise ValueError(
+            f"{job.target} is there already, and no earlier result of this picture: give the "
+            f"result another name, or replace the file by pysrcnn upscale --overwrite"
+        )
 
 
-def _spelled(path: Path | None) -> Path | None:
-    """One spelling for all of a file: "a.png", "./a.png", "/here/a.png". Links to it stay apart."""
-    return path and path.parent.resolve() / path.name
+def is_done(job: Job, networks: Networks, size: Size) -> bool:
+    """Whether what is at the target can be the result, by its size, or else by its mark."""
+    if not (job.source and job.target and os.path.isfile(job.target)):
+        return False
+    given, made = size_of(job.source), size_of(job.target)
+    if given is None or made is None:
+        return is_marked(job.target)
+    for start in (given, given[::-1]):  # stored upright, or lying
+        with contextlib.suppress(ValueError):  # of a size that the picture has already
+            if networks.plan(start, size.scale, size.shape).shape == made:
+                return True
+    return False
+
+
+def job_beside(picture: Path, suffix: str) -> Job:
+    """The job for a picture by itself, whose result goes beside it."""
+    return _named([(picture, Path(picture.name))], None, suffix, None)[0]
 
 
 def _named(
@@ -179,7 +238,7 @@ def _named(
         return Job(source, source.with_name(name) if source else Path(name), kind)
 
     jobs = [named(*pair) for pair in found]
-    places = [_spelled(job.target) for job in jobs]
+    places = [spelled(job.target) for job in jobs]
     suffixes = defaultdict(set)
     for place, pair in zip(places, found, strict=True):
         suffixes[place].add(pair[1].suffix.lower())
@@ -190,7 +249,7 @@ def _named(
     ]
 
 
-def _check_overwriting(jobs: list[Job]) -> None:
+def _check_met(jobs: list[Job]) -> None:
     twice = met_twice(job.target for job in jobs)
     if twice:
         place = os.path.realpath(twice)
@@ -200,8 +259,27 @@ def _check_overwriting(jobs: list[Job]) -> None:
             f"{of_it[0]} and {of_it[1]}{more} would become {twice}: enlarge them one at a time, "
             f"or give the folder that they are in with -r, which keeps its folders apart"
         )
-    pictures = [0 if job.source is None else job.source for job in jobs]
-    check_apart([job.target for job in jobs], pictures, "one of the pictures")
+
+
+def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
+    """The jobs whose results are not in the place of a picture; of others, what is wrong."""
+    pictures = {_of_source(job) for job in jobs} - {None}
+    met = [job for job in jobs if identity(job.target) in pictures]
+    if len(met) == len(jobs):
+        raise ValueError(f"{met[0].target} is one of the pictures: give the result another name")
+    bad = [
+        ValueError(
+            f"{job.target} is one of the pictures, and the result of "
+            f"{'itself' if job.source == job.target else job.source} would replace it: give "
+            f"results a folder, -o enlarged, or another --suffix"
+        )
+        for job in met
+    ]
+    return [job for job in jobs if job not in met], bad
+
+
+def _of_source(job: Job) -> tuple[int, int] | None:
+    return identity(0 if job.source is None else job.source)
 
 
 def met_twice(paths: Iterable[Path]) -> Path | None:

@@ -13,6 +13,7 @@ import numpy as np
 from .._files import written_whole
 from ..checks import check_picture, check_range, is_beyond
 from ..pictures import _exif, deep
+from ..pictures._mark import mark
 from ..scales import Networks
 from ..steps import Span, Step, steps_for
 
@@ -195,6 +196,7 @@ def enlarge_tiff(
                     metadata=None,
                     **options,
                 )
+                mark(temporary, "tiff")
         except (OSError, MemoryError):
             raise
         except Exception as error:  # of tifffile and what decodes for it

@@ -6,12 +6,16 @@ arrays for.
 """
 
 from .files import PictureFile, read_picture_file, write_picture_file
-from .pixels import SUFFIXES, list_pictures, quiet_readers, read_picture, write_picture
+from .folders import READABLE, list_pictures, list_unread, not_read
+from .pixels import SUFFIXES, quiet_readers, read_picture, write_picture
 
 __all__ = [
+    "READABLE",
     "SUFFIXES",
     "PictureFile",
     "list_pictures",
+    "list_unread",
+    "not_read",
     "quiet_readers",
     "read_picture",
     "read_picture_file",

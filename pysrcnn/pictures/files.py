@@ -15,6 +15,7 @@ import numpy as np
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
 from . import _chunks, _exif, deep
+from ._mark import mark
 from .pixels import (
     ENCODING,
     OPAQUE,
@@ -107,6 +108,8 @@ class PictureFile:
         Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
     comment : bytes or None
         Of a JPEG or GIF file.
+    enlarged : bool
+        Whether it is a result, and its file is to say so (`_mark`).
     """
 
     frames: list[np.ndarray]
@@ -120,6 +123,7 @@ class PictureFile:
     colours: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     texts: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     comment: bytes | None = None
+    enlarged: bool = False
 
 
 def kind_of(content: bytes) -> str:
@@ -402,6 +406,8 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
             if is_full(error):
                 raise
             raise ValueError(f"cannot write {path}: {error}") from None
+        if file.enlarged:
+            mark(temporary, kind)
     called = _CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
     return [called[name] for name in called if name in lost] + losses
 

@@ -1,4 +1,4 @@
-"""Picture files: read, write, list; and what is wrong with one, in a sentence."""
+"""Picture files: read, write; and what is wrong with one, in a sentence."""
 
 import contextlib
 import ctypes
@@ -21,6 +21,7 @@ from ._limits import claims_too_much
 __all__ = [
     "ENCODING",
     "OPAQUE",
+    "RAW",
     "READ_AS",
     "SUFFIXES",
     "Refused",
@@ -30,7 +31,6 @@ __all__ = [
     "content_of",
     "dtype_held",
     "encode",
-    "list_pictures",
     "opened",
     "quiet_readers",
     "read_picture",
@@ -47,8 +47,10 @@ _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 _APART = 2  # of TIFF's PlanarConfiguration
 _WEB = ("http:", "https:")
-_RAW = {
-    ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw",
+RAW = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc",
+    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw", ".x3f",
 }  # fmt: skip
 _NOT_READ = (  # how files begin that people take for pictures, whatever their suffix
     (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", "convert it to PNG or JPEG first"),
@@ -122,7 +124,7 @@ def content_of(path: str | os.PathLike) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise PermissionError(f"cannot read {path}: {error.strerror}") from None
-    if path.suffix.lower() in _RAW:  # of some, Pillow would read the small preview
+    if path.suffix.lower() in RAW:  # of some, Pillow would read the small preview
         raise ValueError(
             f"{path} is a camera's RAW file, which is not read: develop it to TIFF, PNG or JPEG "
             f"first"
@@ -316,38 +318,3 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
     return None
-
-
-def list_pictures(folder: str | os.PathLike, below: bool = False) -> list[Path]:
-    """The picture files in a folder, by name; also those in folders below it, if asked for.
-
-    Those whose names, or folders' names, begin with a dot are left out: they are what a process
-    that was killed was writing, previews and the like.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-    ValueError
-        If there are none.
-    """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(f"no folder {folder}: check the name")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
-    found = folder.rglob("*") if below else folder.iterdir()
-    paths = sorted(p for p in found if _is_picture(p, folder))
-    if not paths:
-        known = ", ".join(sorted(SUFFIXES))
-        more = (
-            ""
-            if below or not any(_is_picture(p, folder) for p in folder.rglob("*"))
-            else "; there are some in folders below it"
-        )
-        raise ValueError(f"no pictures in {folder}: looked for {known}{more}")
-    return paths
-
-
-def _is_picture(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()

@@ -1,0 +1,123 @@
+"""Which picture files names, folders and patterns mean, and which of these are earlier results."""
+
+import contextlib
+import glob
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from ..pictures import list_pictures, list_unread
+from ..pictures._mark import is_marked
+from ..pictures.folders import unreadable
+
+__all__ = ["earlier_results", "find_pictures", "spelled"]
+
+
+def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list]:
+    """The pictures that names of files, folders and patterns mean.
+
+    Returns
+    -------
+    found : list of (path, path)
+        Picture, and its place in the folder that was given; None for standard input.
+    listed : set of path
+        Those that folders and patterns gave.
+    bad : list of exceptions
+        What is wrong with folders in which there may be more.
+    unread : list of path
+        Pictures of kinds that are not read.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, PermissionError, ValueError
+        If a folder or a pattern has nothing in it, or cannot be read.
+    """
+    found, listed, bad, unread = {}, set(), [], []
+
+    def add(path: Path, place: Path) -> None:
+        found.setdefault(spelled(path), (path, place))
+
+    def enter(folder: Path) -> None:
+        for path in list_pictures(folder, below, bad.append):
+            add(path, path.relative_to(folder))
+            listed.add(path)
+        unread.extend(list_unread(folder, below))
+
+    for text in inputs:
+        if not text:  # which would be the current folder; of a shell, a variable without a value
+            raise ValueError("the name of a picture is empty: give a file or a folder")
+        path = Path(text)
+        if text == "-":
+            found.setdefault(None, (None, Path("stdin")))
+        elif os.path.isdir(path):
+            enter(path)
+        elif glob.has_magic(text) and not os.path.exists(path):
+            names, closed = _matching(text)
+            bad += closed
+            for name in names:
+                if os.path.isdir(name):
+                    with contextlib.suppress(ValueError):  # without pictures
+                        enter(name)
+                else:
+                    add(name, Path(name.name))
+                    listed.add(name)
+            if not found:
+                raise ValueError(f"the folders that {text} matches have no pictures in them")
+        else:
+            add(path, Path(path.name))
+    return list(found.values()), listed, bad, unread
+
+
+def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
+    """What a pattern matches, and what is wrong with the folders that it leads to.
+
+    What is there under such a name is meant by it: the folder in 'Trip [2020]/*.png'.
+    """
+    anchor = Path(pattern).anchor
+    known, parts = Path(anchor), list(Path(pattern).parts[bool(anchor) :])
+    while os.path.isdir(known / parts[0]):
+        known /= parts.pop(0)
+    names, bad = [], []
+    for rest in (parts, [part.replace("[", "[[]") for part in parts]):
+        whole = Path(glob.escape(os.fspath(known)), *rest)
+        names = names or sorted(map(Path, glob.glob(os.fspath(whole), recursive=True)))
+    for place in list(Path(*parts).parents):
+        folders = glob.glob(os.fspath(glob.escape(os.fspath(known)) / place), recursive=True)
+        bad += [error for folder in sorted(folders) for error in unreadable(folder)]
+    if not names:
+        raise bad[0] if bad else FileNotFoundError(f"no file matches {pattern}: check the pattern")
+    return names, bad
+
+
+def spelled(path: Path | None) -> Path | None:
+    """One spelling for all of a file: "a.png", "./a.png", "/here/a.png". Links to it stay apart."""
+    return path and path.parent.resolve() / path.name
+
+
+def earlier_results(found: list[tuple[Path | None, Path]], suffix: str) -> set[Path]:
+    """The results of earlier runs whose pictures are there too: beside them, or in a folder above.
+
+    They are marked, and their names begin with those of the pictures.
+    """
+    paths = {path: spelled(path).parent.parts for path, _ in found if path}
+    marked = {path for path in paths if is_marked(path)}
+    called = defaultdict(list)
+    for path in paths:
+        called[path.stem].append(path)
+
+    def made_of(result: Path, picture: Path) -> bool:
+        rest = result.stem[len(picture.stem) :]
+        if not rest and picture in marked or rest[:1].isalnum() and rest != suffix:
+            return False
+        folders = iter(paths[result])
+        return all(folder in folders for folder in paths[picture])
+
+    return {
+        result
+        for result in marked
+        if any(
+            made_of(result, picture)
+            for length in range(1, len(result.stem) + 1)
+            for picture in called[result.stem[:length]]
+        )
+    }

@@ -1,0 +1,130 @@
+"""The picture files in folders."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from .pixels import RAW, SUFFIXES
+
+__all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "unreadable"]
+
+# A folder's pictures are those that have one of these: what is written, and other names of it.
+READABLE = {suffix: suffix for suffix in SUFFIXES} | {".dib": ".bmp"}
+READABLE |= dict.fromkeys((".jfi", ".jfif", ".jif", ".jpe", ".pjp", ".pjpeg"), ".jpg")
+_UNREAD = RAW | {
+    ".avif", ".exr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2k", ".jp2", ".jxl", ".pbm",
+    ".pgm", ".pnm", ".ppm", ".tga",
+}  # fmt: skip
+
+
+def list_pictures(
+    folder: str | os.PathLike,
+    below: bool = False,
+    bad: Callable[[Exception], object] | None = None,
+) -> list[Path]:
+    """The picture files in a folder, by name; also those in folders below it, if asked for.
+
+    Those whose names, or folders' names, begin with a dot are left out: they are what a process
+    that was killed was writing, previews and the like. Links to folders are followed, and each
+    folder is entered once, whatever leads to it. What has a picture's name is listed, be it a pipe
+    or a link to nothing: whoever reads it says what is wrong.
+
+    Parameters
+    ----------
+    folder : path
+    below : bool
+    bad : function of an exception, optional
+        Called with what is wrong with a folder below that cannot be read, instead of raising it.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, PermissionError
+    ValueError
+        If there are none.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"no folder {folder}: check the name")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
+    found, errors = _files_in(folder, below)
+    paths = sorted(path for path in found if path.suffix.lower() in READABLE)
+    if errors and not (paths and bad):
+        raise errors[0]
+    if not paths:
+        others = not_read(path for path in found if path.suffix.lower() in _UNREAD)
+        if others:
+            raise ValueError(f"no pictures that are read in {folder}, but {others}")
+        known = ", ".join(sorted(SUFFIXES))
+        more = "" if below else _files_in(folder, True)[0]
+        some = any(path.suffix.lower() in READABLE for path in more)
+        raise ValueError(
+            f"no pictures in {folder}: looked for {known} and the like"
+            + ("; there are some in folders below it" if some else "")
+        )
+    for error in errors:
+        bad(error)
+    return paths
+
+
+def list_unread(folder: str | os.PathLike, below: bool = False) -> list[Path]:
+    """Pictures that `list_pictures` leaves out, as their kinds are not read: HEIC, RAW, ..."""
+    found, _ = _files_in(Path(folder), below)
+    return sorted(path for path in found if path.suffix.lower() in _UNREAD)
+
+
+def unreadable(folder: str | os.PathLike) -> list[OSError]:
+    """What is wrong with a folder that cannot be read."""
+    return _files_in(Path(folder), False)[1] if os.path.isdir(folder) else []
+
+
+def not_read(paths: Iterable[Path]) -> str:
+    """What to say of pictures that `list_unread` found; "" if there are none."""
+    names = [path.name for path in paths]
+    if not names:
+        return ""
+    named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{len(names)} not read ({named}): convert to JPEG, PNG or TIFF first"
+
+
+def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
+    """Height and width that a file says it has, as stored; None if that is not easily told."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            return picture.height, picture.width
+    except Exception:  # Pillow raises nearly anything for a file that is none
+        return None
+
+
+def _files_in(folder: Path, below: bool) -> tuple[list[Path], list[OSError]]:
+    """Whatever is in a folder and is no folder; and what is wrong with folders below."""
+    found, errors, seen = [], [], set()
+    ahead, links = [folder], []  # links come last, so that folders are called by their own names
+    while ahead or links:
+        here = ahead.pop() if ahead else links.pop(0)
+        try:
+            about = here.stat()
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(here) as entries:
+                names = sorted(e.name for e in entries if not e.name.startswith("."))
+        except OSError as error:
+            errors.append(
+                type(error)(
+                    f"the folder {here} cannot be read ({error.strerror}): change its rights or "
+                    f"leave it out"
+                )
+            )
+            continue
+        for path in (here / name for name in names):
+            # A link without a suffix that leads nowhere may be one to a folder of pictures.
+            lost = path.is_symlink() and not path.suffix and not os.path.exists(path)
+            if not os.path.isdir(path) and not lost:
+                found.append(path)
+            elif below:
+                (links if path.is_symlink() else ahead).append(path)
+    return found, errors
