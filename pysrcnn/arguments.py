@@ -100,7 +100,8 @@ def parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument(
         "folder", type=Path, metavar="FOLDER",
-        help="original pictures; those that cannot be used are named and left out",
+        help="original pictures; those that cannot be used are named and left out, and the exit "
+        "code is then 2",
     )  # fmt: skip
     command.add_argument(
         "-r", "--recursive", action="store_true", help="also take pictures in subfolders"
@@ -120,7 +121,8 @@ def parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="folders of training pictures, subfolders included",
+        help="folders of training pictures, subfolders included; those that cannot be used are "
+        "named and left out, and the exit code is then 2, as for evaluate",
     )  # fmt: skip
     command.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",

@@ -28,7 +28,7 @@ from ._files import check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
-from .data import read_pairs
+from .data import BAD, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
@@ -36,7 +36,7 @@ from .model import SRCNN, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
 from .runs import run
 from .scales import Networks
-from .stream import Stream
+from .stream import REGION, Stream
 from .train import RATES, RECIPES, Recipe, Training
 from .upscale import upscale
 
@@ -270,21 +270,8 @@ def _train(options: argparse.Namespace) -> int:
     checkpoint = options.output.with_suffix(".checkpoint")
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
-    stream = None
-    if options.stream or len(pictures) > IN_MEMORY:
-        stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
-    else:
-        data = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
-    if stream and not options.validation:  # whose bad pictures nobody has chosen
-        validation = stream.read(watched)
-        if not validation:
-            reason = next(iter(stream.skipped.values()))
-            raise ValueError(
-                f"no picture held back to watch PSNR on can be used, of {len(watched)} ({reason}): "
-                f"give others with --validation"
-            )
-    else:
-        validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
+    data, validation, skipped = _read_pictures(options, recipe, pictures, watched, same)
+    stream = data if isinstance(data, Stream) else None
     start = load(options.start) if options.start else None
     training = Training(recipe, data, start, scale)
     if options.resume:
@@ -302,11 +289,13 @@ def _train(options: argparse.Namespace) -> int:
     finally:
         if stream:
             stream.close()
-            _print_skipped(stream)
+            _print_skipped(list(stream.skipped.values()))
 
+    used = len(data) - (len(stream.skipped) if stream else 0)
+    skipped += stream.skipped.values() if stream else []
     network = training.result()
     names = " + ".join(folder.resolve().name for folder in options.folders)
-    network.card["data"] = f"{names}, {_count(len(data), 'picture')}"
+    network.card["data"] = f"{names}, {_count(used, 'picture')}"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}
     network.save(options.output)
@@ -316,15 +305,63 @@ def _train(options: argparse.Namespace) -> int:
         scores = list(_scores(options.score, network, scale, failed))
     if scores:
         mean = average(scores)
-        network.card["scores"][options.score.resolve().name] = {
-            "PSNR": round(mean.psnr, 4),
-            "SSIM": round(mean.ssim, 5),
-        }
+        network.card["scores"][options.score.resolve().name] = mean.for_card()
         _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
-    return _averaged(scores, failed)
+    code = _averaged(scores, failed)
+    if skipped:
+        print(f"trained on {_count(used, 'picture')}, {len(skipped)} failed", file=sys.stderr)
+        code = 2
+    return code
+
+
+def _read_pictures(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    pictures: list[Path],
+    watched: list[Path],
+    same: bool,
+) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
+    """What to train on, what to measure PSNR on; what is wrong with pictures that were left out.
+
+    A picture held back that cannot be used is replaced by the next of those to train on.
+    """
+    scale, c = options.scale, recipe.c
+    skipped: dict[str, None] = {}  # sentences, each once
+
+    def bad(error: Exception) -> None:
+        skipped[str(error)] = None
+
+    streamed = options.stream or len(pictures) > IN_MEMORY
+    chosen = options.validation is not None  # and taken as they are
+    rules: dict = {"smallest": 2 * scale + 1}
+    if streamed and not chosen:
+        rules = {"smallest": recipe.size, "largest": REGION, "seed": recipe.seed}
+    spare = iter([] if chosen or same else pictures)
+    validation, taken = [], set()
+    for path in watched:
+        for candidate in itertools.chain([path], spare):
+            if not same:
+                taken.add(candidate)
+            try:
+                validation.append(read_pair(candidate, scale, c, **rules))
+                break
+            except BAD as error:
+                bad(error)
+    pictures = [path for path in pictures if path not in taken] if validation else []
+    if streamed and pictures:
+        data = Stream(pictures, scale, c, recipe.size, recipe.seed)
+    else:
+        data = read_pairs(pictures, scale, c, recipe.size, bad=bad)
+    if not data and len(skipped) == 1:
+        raise ValueError(*skipped)
+    _print_skipped(list(skipped))
+    if not data:
+        what = "to train on" if validation else "to measure PSNR on"
+        raise ValueError(f"none of the pictures {what} can be used: give others")
+    return data, validation, list(skipped)
 
 
 def _split(
@@ -360,14 +397,11 @@ def _split(
     return rest or list(pictures.values()), list(watched.values()), not rest
 
 
-def _print_skipped(stream: Stream) -> None:
-    count, named = len(stream.skipped), 20
-    if count:
-        print(f"pictures that could not be used and were skipped: {count}", file=sys.stderr)
-    for path, reason in itertools.islice(stream.skipped.items(), named):
-        print(printable(f"  {path}: {reason.removeprefix(path).strip(' :')}"), file=sys.stderr)
-    if count > named:
-        print(f"  and {count - named} more", file=sys.stderr)
+def _print_skipped(skipped: list[str], named: int = 20) -> None:
+    for sentence in skipped[:named]:
+        _complain(sentence, 2)
+    if len(skipped) > named:
+        _complain(f"{len(skipped) - named} more pictures cannot be used", 2)
 
 
 # ------------------------------------------------------------------------------------------- show

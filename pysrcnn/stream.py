@@ -16,20 +16,20 @@ import os
 import signal
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
-from .data import Pair, pair
-from .pictures import read_picture
+from .data import BAD, Pair, read_pair
+from .pictures import quiet_readers
 
-__all__ = ["Stream"]
+__all__ = ["REGION", "Stream"]
 
 PART = 64  # pictures
 TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
-LARGEST = 512  # rows and columns of a picture that are used; of a larger one, a random region
+REGION = 512  # rows and columns of a picture that are used; of a larger one, a random region
 
 
 class Stream:
@@ -48,7 +48,7 @@ class Stream:
     Attributes
     ----------
     skipped : dict of str
-        File -> why it could not be used.
+        File -> why it could not be used, a sentence that names it.
     waited : float
         Seconds that `batch` has waited for pictures.
 
@@ -69,7 +69,7 @@ class Stream:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
-        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest)
+        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest, largest=REGION)
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part, self._samples = -1, None
@@ -101,11 +101,6 @@ class Stream:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._coming = None, {}
 
-    def read(self, paths: Sequence[str | os.PathLike]) -> list[Pair]:
-        """The pairs of these pictures, read at once, by the same rules as those to train on."""
-        read = [self._read(os.fspath(path), seed=(self.seed, k)) for k, path in enumerate(paths)]
-        return self._usable(zip(map(os.fspath, paths), read, strict=True))
-
     def _pairs(self, part: int) -> list[Pair]:
         began = time.perf_counter()
         try:
@@ -126,12 +121,8 @@ class Stream:
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:
-            path = next(path for path in self.paths if path in self.skipped)
-            reason = self.skipped[path]
-            raise ValueError(
-                f"no training picture can be used, of {len(self)}: "
-                f"{path}: {reason.removeprefix(path).strip(' :')}"
-            )
+            reason = next(self.skipped[path] for path in self.paths if path in self.skipped)
+            raise ValueError(f"no training picture can be used, of {len(self)}: {reason}")
         return pairs
 
     def _request(self, part: int) -> list[tuple[str, Future]]:
@@ -140,7 +131,7 @@ class Stream:
             # one that is forked off a process with OpenMP threads can hang.
             self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
             with _no_ctrl_c():
-                self._pool.submit(signal.signal, signal.SIGINT, signal.SIG_IGN)
+                self._pool.submit(_begin_reading)
         requests = []
         for position in range(part * PART, (part + 1) * PART):
             epoch, place = divmod(position, len(self.paths))
@@ -150,11 +141,9 @@ class Stream:
         return requests
 
     def _results(self, requests: list[tuple[str, Future]]) -> list[Pair]:
-        return self._usable((path, future.result()) for path, future in requests)
-
-    def _usable(self, results: Iterable[tuple[str, Pair | str]]) -> list[Pair]:
         pairs = []
-        for path, result in results:
+        for path, future in requests:
+            result = future.result()
             if isinstance(result, str):
                 self.skipped[path] = result
             else:
@@ -180,16 +169,15 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _read(path: str, scale: int, c: int, smallest: int, seed: tuple[int, int]) -> Pair | str:
-    """The pair of a picture, or of a region of it; or why there is none."""
+def _begin_reading() -> None:
+    """In the process that reads: Ctrl-C is not for it, and our sentences say what is damaged."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet_readers()
+
+
+def _read(path: str, **options) -> Pair | str:
+    """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
     try:
-        picture = read_picture(path)
-        height, width = (side - side % scale for side in picture.shape[:2])
-        if min(height, width) < smallest:
-            return f"{width} x {height} pixels, wanted at least {smallest} x {smallest}"
-        rng = np.random.default_rng(seed)
-        largest = max(LARGEST, smallest + scale - 1)  # `smallest` remain after `modcrop`
-        i, j = (rng.integers(max(side - largest, 0) + 1) for side in (height, width))
-        return pair(picture[i : i + largest, j : j + largest], scale, c)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+        return read_pair(path, **options)
+    except BAD as error:
         return str(error) or type(error).__name__
