@@ -9,9 +9,11 @@ from dataclasses import replace
 import numba
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair
+from pysrcnn.ends import keep_ends
 from pysrcnn.train import RECIPES, Recipe, Training
 
 SCALE = 2
@@ -157,6 +159,104 @@ def test_filters_keep_their_means(c):
     assert np.abs(before[c:]).max() < 1e-7 and before[:c] == pytest.approx(1 / (c * 25))
     assert by.max() < 1e-6
     assert moved(replace(MUON, keep_means=False))[1].max() > 1e-3
+
+
+# ---------------------------------------------------------------------------------- black and white
+
+
+def flat(network, value):
+    """What comes out of flat pictures, the least and the most of each channel."""
+    x = np.full((1, network.c, 17, 22), value, np.float32)
+    out = network.forward(x)[0]
+    return out.min((1, 2)), out.max((1, 2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("c, black, white", [(1, 16 / 255, 235 / 255), (3, 0, 1)])
+def test_black_stays_black_and_white_white(c, black, white, seed):
+    network = SRCNN.from_stack((5, 3, 1, 3), (9, 8, 7), c, init="he", seed=seed)
+    before = [network.layers[-1][0].copy(), network.layers[-1][1].copy()]
+    for name in ("B1", "B2", "B3"):
+        network.parameters[name][...] = 0.1
+    slack = 2**-19  # nearer than this is near enough
+    missing = flat(network, black)[1] > black - slack, flat(network, white)[0] < white + slack
+    keep_ends(network)
+    assert (flat(network, black)[1] <= np.float32(black)).all()
+    assert (flat(network, white)[0] >= np.float32(white)).all()
+    w, b = network.layers[-1]
+    for channel in range(c):
+        moved = np.any(w[channel] != before[0][channel]) or b[channel] != before[1][channel]
+        assert moved == (missing[0][channel] or missing[1][channel])
+    once = {n: p.copy() for n, p in network.parameters.items()}
+    keep_ends(network)
+    assert same_bits(once, network.parameters)
+
+
+def test_the_last_layer_moves_no_more_than_black_and_white_take():
+    """Against a solver of the same inequalities that knows nothing of pseudo-inverses."""
+    solved = 0
+    for seed in range(12):
+        network = SRCNN(3, 6, 1, 5, 3, init="he", seed=seed).astype(np.float64)
+        network.parameters["B2"][...] = 0.1
+        w, b = network.layers[-1]
+        before = np.append(w, b)
+        rows = []
+        for value in (16 / 255, 235 / 255):
+            x = np.full((1, 1, 5, 5), value)
+            maps = reference.relu(reference.forward(x, network.layers[:-1], "valid"))
+            rows.append(np.append(maps, 1))
+        rows = np.array(rows) * [[-1], [1]]
+        wanted = np.array([2**-18 - 16 / 255, 2**-18 + 235 / 255]) - rows @ before
+        # The least d with rows d >= wanted, by the y >= 0 of this least squares problem.
+        dual, last = np.vstack([rows.T, wanted]), np.append(np.zeros(before.size), 1)
+        y, _ = nnls(dual, last)
+        residual = dual @ y - last
+        least = -residual[:-1] / residual[-1]
+        possible = (rows @ least > wanted - 1e-9).all()  # unless all maps are dead
+        keep_ends(network)
+        assert np.abs(np.append(w, b) - before - possible * least).max() < 1e-9
+        solved += possible
+    assert solved > 8
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_filter_that_is_silent_at_black_alone_wakes(layer):
+    network = SRCNN(5, 9, 3, 8, 3, init="identity", seed=1)
+    w, b = network.layers[layer]
+    network.parameters[f"B{layer}"][0] -= 0.07  # black is 0.063
+    b += 0.07 * w.sum(axis=(2, 3))[:, 0]  # so that elsewhere nothing changes
+    assert flat(network, 16 / 255)[0] > 0.069
+    picture = np.random.default_rng(0).uniform(0.1, 0.9, (1, 1, 20, 20)).astype(np.float32)
+    before = network.forward(picture)
+    keep_ends(network)
+    assert flat(network, 16 / 255)[1] <= np.float32(16 / 255)
+    assert flat(network, 0.068)[1] == pytest.approx(0.068, abs=1e-4)
+    assert np.abs(network.forward(picture) - before).max() < 1e-5
+
+
+def test_dead_or_infinite_weights_are_left_alone():
+    network = SRCNN(3, 4, 1, 4, 3, init="identity")
+    network.parameters["W3"][...] = np.inf
+    keep_ends(network)
+    assert np.isinf(network.parameters["W3"]).all()
+    for name in ("W1", "B1", "W2", "B2"):
+        network.parameters[name][...] = 0
+    network.parameters["W3"][...] = 0
+    keep_ends(network)  # which it cannot
+    assert all(np.isfinite(p).all() for p in network.parameters.values())
+
+
+def test_the_modern_recipe_keeps_black_and_white_and_the_papers_does_not():
+    recipe = replace(MUON, steps=30, learning_rate=0.05)
+    training = Training(recipe, PAIRS)
+    run(training)
+    result = training.result()
+    assert flat(result, 16 / 255)[1] <= np.float32(16 / 255)
+    assert flat(result, 235 / 255)[0] >= np.float32(235 / 255)
+    assert not RECIPES["paper"].keep_ends and RECIPES["modern"].keep_ends
+    other = Training(replace(recipe, keep_ends=False), PAIRS)
+    run(other)
+    assert same_bits(other.result().parameters, training.average)
 
 
 # ------------------------------------------------------------------------------ to the same weights
@@ -480,7 +580,7 @@ def test_the_schedule_reaches_the_optimiser(monkeypatch):
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
 def test_the_average(decay):
     """avg_k = d_k avg_{k-1} + (1 - d_k) w_k with d_k = min(decay, k / (k + 9)), from the start."""
-    training = Training(replace(TINY, steps=30, average=decay), PAIRS)
+    training = Training(replace(TINY, steps=30, average=decay, keep_ends=False), PAIRS)
     wanted = {n: p.astype(np.float64) for n, p in training.network.parameters.items()}
     for progress in training.run():
         k = progress.step
