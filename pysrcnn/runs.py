@@ -7,7 +7,8 @@ training stood. `read_log` reads it back, for plots.
     loss                 average over the steps since the line before, or since it went on
     psnr                 of the averaged weights on the validation pictures, in dB
     seconds              all steps so far have taken, without validation
-    samples_per_second   since training was begun or went on, with validation
+    samples_per_second   since the line before, or since training was begun or went on; with
+                         validation, but without what is compiled before the first step
     waiting              part of that time in which the network waited for pictures
 """
 
@@ -78,17 +79,18 @@ def run(
                 f"{log} is of another training, in its {', '.join(differing)}: "
                 f"give the same pictures as before, or remove the log to begin a new one"
             )
+    _prepare(training)
     _write_log(log, head, lines)
 
     losses = []
-    begun, first, waited = time.perf_counter(), training.step, training.waited
+    before, first, waited = time.perf_counter(), training.step, training.waited
     with _end_awaited() as stop, _reporter(training) as report, _saved(training, checkpoint):
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
                 decibels = measure(training.result(), validation, training.scale)
                 training.save(checkpoint)
-                elapsed = time.perf_counter() - begun
+                elapsed = time.perf_counter() - before
                 line = {
                     "step": progress.step,
                     "samples": progress.step * recipe.batch,
@@ -100,6 +102,7 @@ def run(
                     ),
                     "waiting": round((training.waited - waited) / elapsed, 4),
                 }
+                before, first, waited = before + elapsed, progress.step, training.waited
                 _append(log, line)
                 report(progress, line)
                 losses.clear()
@@ -111,6 +114,18 @@ def run(
     if stop.is_set():
         print(f"\nstopped at step {training.step}: go on with --resume", file=sys.stderr)
         raise KeyboardInterrupt
+
+
+def _prepare(training: Training) -> None:
+    """Compile what a step and a validation call, and read the first pictures of a stream.
+
+    It may take minutes, once on each machine, which are no part of the training: neither of its
+    seconds nor of the rate that the time left is told by.
+    """
+    if training.step < training.recipe.steps:
+        low, high = training.batch(training.step, training.recipe.batch)
+        training.network.loss_and_gradients(low, high)
+        training.network.forward(low[:1])
 
 
 # ----------------------------------------------------------------------------------------- the log

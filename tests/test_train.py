@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+import pysrcnn.runs
+import pysrcnn.train
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair
 from pysrcnn.ends import keep_ends
+from pysrcnn.runs import read_log
 from pysrcnn.train import RECIPES, Recipe, Training
 
 SCALE = 2
@@ -337,6 +340,54 @@ def test_a_start_from_other_weights():
         Training(TINY, PAIRS, SRCNN(5, 9, 1, 5, 3))
     with pytest.raises(ValueError, match=re.escape("cannot start a <SRCNN 5-1-3")):
         Training(TINY, PAIRS, SRCNN.from_stack((5, 3), (9,)))
+
+
+# ----------------------------------------------------------------------------------- how fast it is
+
+
+class Clock:
+    """Seconds that pass only where a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):
+    clock, calls = Clock(), []
+    for module in (pysrcnn.runs, pysrcnn.train):
+        monkeypatch.setattr(module, "time", clock)
+
+    def slow(function, seconds):
+        def wrapper(*arguments):
+            calls.append(function.__name__)
+            clock.now += seconds(calls.count(function.__name__))
+            return function(*arguments)
+
+        return wrapper
+
+    # What is called first is compiled. Then four steps take a second each, and the others half.
+    step = slow(SRCNN.loss_and_gradients, lambda n: 100 if n == 1 else 1 if n <= 5 else 0.5)
+    monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
+    monkeypatch.setattr(SRCNN, "forward", slow(SRCNN.forward, lambda n: 100 if n == 1 else 0.25))
+    training = Training(replace(TINY, steps=8), PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
+    lines = read_log(tmp_path / "a.log")[1]
+    validation = 0.25 * len(PAIRS)
+    assert [line["samples_per_second"] for line in lines] == [
+        pytest.approx(2 * TINY.batch / (2 * seconds + validation), rel=1e-4)
+        for seconds in (1, 1, 0.5, 0.5)
+    ]
+    assert [line["seconds"] for line in lines] == [2, 4, 5, 6] and training.seconds == 6
+
+
+def test_what_is_done_before_the_clock_starts_changes_nothing(tmp_path):
+    training, whole = Training(TINY, PAIRS, scale=SCALE), Training(TINY, PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
+    run(whole)
+    assert same_bits(arrays_of(training), arrays_of(whole))
 
 
 # ----------------------------------------------------------------------------- checkpoints refused
