@@ -1,6 +1,7 @@
 """What may be typed after ``pysrcnn``: commands, options, and what they take."""
 
 import argparse
+import itertools
 import math
 import os
 import sys
@@ -26,6 +27,8 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = tuple(sys.argv[1:] if args is None else args)
+        if self.prog != "pysrcnn" and (apart := _sizes_apart(self.given)):
+            self.error(apart)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
@@ -319,6 +322,17 @@ def _pixels(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
     return int(text)
+
+
+def _sizes_apart(given: tuple[str, ...]) -> str:
+    """What is wrong with "--filters 64 32", of which 32 would be taken for a folder."""
+    for k, option in enumerate(given):
+        if option in ("--network", "--filters"):
+            following = itertools.takewhile(str.isdecimal, given[k + 1 :])
+            numbers = [text for text in following if not os.path.exists(text)]
+            if len(numbers) > 1:
+                return f"{option} takes its numbers with - between: {option} {'-'.join(numbers)}"
+    return ""
 
 
 def _sizes(text: str) -> tuple[int, ...]:

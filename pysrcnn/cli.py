@@ -30,7 +30,7 @@ from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
 from .data import BAD, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
-from .formats import read_arrays
+from .formats import READABLE, read_arrays
 from .gradcheck import case, gradcheck, write_case
 from .model import SRCNN, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
@@ -112,11 +112,28 @@ def _load(options: argparse.Namespace) -> SRCNN:
     return load(options.model, options.scale or Networks(options.model).usual)
 
 
+def _is_weights(path: str | os.PathLike) -> bool:
+    """Whether that is a file of weights, by its suffix, or the name of shipped ones."""
+    path = Path(path)
+    if path.exists():
+        return path.is_file() and path.suffix.lower() in READABLE
+    return str(path) in {name for name, _ in shipped()}
+
+
+def _refuse_weights(path: Path, advice: str) -> None:
+    """Raise where weights are given in the place of pictures."""
+    if _is_weights(path):
+        raise ValueError(f"{path} are weights: {advice}")
+
+
 # ---------------------------------------------------------------------------------------- upscale
 
 
 def _upscale(options: argparse.Namespace) -> int:
     quiet_readers()
+    if all(map(_is_weights, options.pictures)):  # not one of many files that a shell has found
+        weights = options.pictures[0]
+        _refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
     size = Size(options.scale, options.height, options.width)
     if size.scale and size != Size(size.scale):
         raise ValueError("--scale with --width or --height: give one or the other")
@@ -161,6 +178,8 @@ _TITLE = "{:<20} {:>19}   {:>19}"
 
 def _evaluate(options: argparse.Namespace) -> int:
     quiet_readers()
+    folder = options.folder
+    _refuse_weights(folder, f"type `pysrcnn evaluate FOLDER -m {folder}`, FOLDER with pictures")
     if options.json and options.json.suffix.lower() != ".json":
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
@@ -253,11 +272,21 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         ratio = recipe.last_learning_rate / recipe.learning_rate
         changes["learning_rate"] = options.learning_rate
         changes["last_learning_rate"] = options.learning_rate * ratio
-    return dataclasses.replace(recipe, **changes)
+    recipe = dataclasses.replace(recipe, **changes)
+    layers, count = len(recipe.sizes), len(recipe.filters)
+    if count != layers - 1:
+        numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
+        raise ValueError(
+            f"{layers} layers need {_count(layers - 1, 'number')} of filters, got {count}: say "
+            f"them, for example by --filters {'-'.join(map(str, numbers))}"
+        )
+    return recipe
 
 
 def _train(options: argparse.Namespace) -> int:
     quiet_readers()
+    for folder in options.folders:
+        _refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
     recipe, scale = _recipe(options), options.scale
     if options.output.suffix.lower() != ".npz":
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
@@ -272,7 +301,8 @@ def _train(options: argparse.Namespace) -> int:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
     data, validation, skipped = _read_pictures(options, recipe, pictures, watched, same)
     stream = data if isinstance(data, Stream) else None
-    start = load(options.start) if options.start else None
+    named = (str(options.start), scale) in shipped()  # of a file, any scale will do
+    start = load(options.start, scale if named else None) if options.start else None
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
@@ -407,8 +437,29 @@ def _print_skipped(skipped: list[str], named: int = 20) -> None:
 # ------------------------------------------------------------------------------------------- show
 
 
+def _logs(options: argparse.Namespace) -> list[Path]:
+    """The logs that are to be plotted; of weights and checkpoints, those that lie beside them."""
+    given = options.files
+    if not given and Path(options.model).is_file():
+        given = [Path(options.model)]
+    logs = [f.with_suffix(".log") if f.suffix in (".npz", ".checkpoint") else f for f in given]
+    for file, log in zip(given, logs, strict=True):
+        if file != log and not log.exists():
+            raise FileNotFoundError(
+                f"no log {log} beside {file}: give the log that its training has written"
+            )
+    return logs
+
+
 def _show(options: argparse.Namespace) -> int:
     quiet_readers()
+    if options.what == "curve":
+        options.files = _logs(options)
+    for file in options.files:
+        picture = "" if options.what == "filters" else " PICTURE"
+        _refuse_weights(
+            file, f"type `pysrcnn show {options.what}{picture} -m {file} -o {options.output}`"
+        )
     if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
     check_place(options.output)
@@ -440,6 +491,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    there = Path(options.model).exists() or _is_weights(options.model)
+    if not there and options.output.is_file():
+        raise FileNotFoundError(
+            f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
+            f"{options.output} {options.model}`"
+        )
     network = load(options.model, options.scale)
     network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
@@ -462,7 +519,13 @@ def _gradcheck(options: argparse.Namespace) -> int:
         write_case(options.write, made)
         print(printable(str(options.write)))
         return 0
-    report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
+    arrays = read_arrays(options.gradients)
+    with np.load(options.gradients) as file:
+        if "card" in file.files:
+            raise TypeError(
+                f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
+            )
+    report = gradcheck(arrays, made, tolerance=options.tolerance)
     print(report)
     return 0 if report.ok else 1
 

@@ -319,6 +319,13 @@ def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
     assert err.splitlines()[-1] == "averaged 2 pictures, 2 failed"
 
 
+def test_a_folder_may_be_called_as_weights_are(folder, pictures, capsys):
+    pictures.rename("9-1-5")
+    assert run("evaluate", "9-1-5", "-s", "2") == 0
+    assert run("upscale", "9-1-5", "-s", "2", "-o", "out") == 0
+    assert len(names(folder / "out")) == 3
+
+
 @pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
 def test_the_table_fits_with_weights_from_a_file(folder, pictures, capsys, name):
     network_for(3).save(name)
@@ -382,6 +389,17 @@ def test_training_starts_from_weights_and_scores_them(folder, pictures, capsys):
     card = load("mine.npz", 2).card
     assert card["start"] == "9-1-5_x3.npz"
     assert list(card["scores"]) == ["pictures"] and card["scores"]["pictures"]["PSNR"] > 15
+
+
+def test_training_starts_from_shipped_weights_by_name(folder, pictures):
+    network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=1)
+    network.scale = 2
+    network.save(folder.parent / "weights" / "3-1-3_x2.npz")
+    more = ("--start", "3-1-3", "--learning-rate", "1e-9")
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, *more) == 0
+    ours, theirs = load("mine.npz"), network.parameters
+    assert ours.card["start"] == "3-1-3"
+    assert np.abs(ours.parameters["W1"] - theirs["W1"]).max() < 1e-6
 
 
 def test_scoring_goes_on_after_a_bad_picture(folder, pictures, capsys):
@@ -747,7 +765,7 @@ BAD = [
     ("upscale half-photo.jpg", "half-photo.jpg is damaged: it ends too early"),
     ("upscale empty", "no pictures in empty: looked for .apng, .bmp"),
     ("upscale none/*.png", "no file matches none/*.png: check the pattern"),
-    ("upscale x3.npz", "x3.npz is damaged or not a picture"),
+    ("upscale x3.npz", "x3.npz are weights: type `pysrcnn upscale PICTURE -m x3.npz`"),
     # weights
     (
         "upscale good.png -m 8-1-5",
