@@ -381,6 +381,7 @@ def _read_pictures(
             except BAD as error:
                 bad(error)
     pictures = [path for path in pictures if path not in taken] if validation else []
+    data: list[Pair] | Stream
     if streamed and pictures:
         data = Stream(pictures, scale, c, recipe.size, recipe.seed)
     else:
@@ -520,7 +521,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
         print(printable(str(options.write)))
         return 0
     arrays = read_arrays(options.gradients)
-    with np.load(options.gradients) as file:
+    with np.load(options.gradients, allow_pickle=False) as file:
         if "card" in file.files:
             raise TypeError(
                 f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."

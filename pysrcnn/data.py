@@ -7,13 +7,12 @@ A sampler gives the batch of any step as a function of seed and step alone, so t
 was interrupted goes on with just the batches it would have had.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from .checks import check_range
+from .checks import check_range, memory_for
 from .color import rgb_to_luma
 from .pictures import list_pictures, read_picture
 from .resize import imresize
@@ -28,7 +27,6 @@ __all__ = [
     "pair",
     "read_pair",
     "read_pairs",
-    "reading",
     "unit",
 ]
 
@@ -131,15 +129,6 @@ def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
     return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
 
 
-@contextlib.contextmanager
-def reading(path: str | os.PathLike) -> Iterator[None]:
-    """Of a picture that takes more memory than there is, say which it is."""
-    try:
-        yield
-    except MemoryError:
-        raise MemoryError(f"{path} takes more memory than there is: leave it out") from None
-
-
 def read_pair(
     path: str | os.PathLike,
     scale: int,
@@ -174,7 +163,7 @@ def read_pair(
         If it is not a picture that can be used, or has fewer than `smallest` rows or columns (after
         `modcrop`).
     """
-    with reading(path):
+    with memory_for(path):
         picture = read_picture(path)
         check_range(picture, os.fspath(path))
         height, width = (side - side % scale for side in picture.shape[:2])
@@ -204,8 +193,11 @@ def read_pairs(
     Parameters
     ----------
     paths : path of a folder, or several paths of files
-    scale, c, smallest
-        As for `read_pair`.
+    scale : int
+    c : int
+        1 for luma, 3 for RGB.
+    smallest : int
+        Side that each picture must have at least, in pixels.
     bad : function of an exception, optional
         Called with what is wrong with a picture, which is then left out, instead of raising it.
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_range
+from .checks import check_range, memory_for
 from .color import rgb_to_luma
-from .data import BAD, Pair, pair, reading
+from .data import BAD, Pair, pair
 from .metrics import psnr, ssim
 from .model import Model
 from .pictures import list_pictures, read_picture
@@ -136,7 +136,7 @@ def evaluate(
     scale = own_scale(network, scale)
     for path in list_pictures(folder, below):
         try:
-            with reading(path):
+            with memory_for(path):
                 score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
         except BAD as error:
             if bad is None:

@@ -7,7 +7,9 @@ much after the two colour matrices, whose entries go up to 2.
 """
 
 import importlib
+import inspect
 import itertools
+import typing
 
 import numba
 import numpy as np
@@ -396,6 +398,19 @@ def test_weights_by_path(tmp_path):
     assert np.array_equal(upscale(picture, np.int64(2), network), wanted)
     with pytest.raises(ValueError, match="mine.npz was trained for scale 2, not 3"):
         upscale(picture, 3, tmp_path / "mine.npz")
+
+
+def test_types_say_what_comes_out_of_what_goes_in():
+    def options(function):
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        return [(p.name, p.kind, p.default, p.annotation) for p in parameters]
+
+    arrays, lazy = typing.get_overloads(upscale)
+    assert options(arrays) == options(lazy) == options(upscale)
+    assert arrays.__annotations__["return"] is np.ndarray
+    assert lazy.__annotations__["return"] == "dask.array.Array"
+    kinds = lazy.__annotations__["picture"].split(" | ")
+    assert kinds == ["dask.array.Array", "zarr.Array", "zarr.Group", "str", "os.PathLike"]
 
 
 def test_no_such_weights(tmp_path):
