@@ -285,9 +285,11 @@ def test_shipped_weights_keep_grey(name, scale, shape):
         assert np.ptp(result, axis=2).max() <= 1
 
 
+COMPILED = pytest.mark.skipif(not JIT, reason="so many pictures take compiled code")
 TRAINED = [which for which in shipped() if which[0] != "sc"]
 
 
+@COMPILED
 @pytest.mark.parametrize("name, scale", [*TRAINED, ("9-5-5", 6), ("9-1-5", 1.5)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_shipped_weights_keep_black_and_white(name, scale, kind):
@@ -298,6 +300,7 @@ def test_shipped_weights_keep_black_and_white(name, scale, kind):
         assert np.abs(result - value).max() <= (0 if whole else COLOUR), (shape, value)
 
 
+@COMPILED
 @pytest.mark.parametrize("name, scale", TRAINED)
 def test_bars_beside_a_picture_stay_black_or_white(name, scale):
     for value in (0, 65535):
