@@ -34,7 +34,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from . import kernels
-from ._files import check_place
+from ._files import check_place, printable
 from .data import Pair, read_pairs
 from .evaluate import average, evaluate
 from .sparse import DERIVATIVES, SparseCoding, fista
@@ -211,7 +211,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pysrcnn.dictionary", description="Learn dictionaries for sparse coding."
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER",
+        help="training pictures; those that cannot be used are named and left out, and the exit "
+        "code is then 2",
+    )  # fmt: skip
     parser.add_argument("-s", "--scale", type=int, choices=(2, 3, 4), default=3)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SC.npz")
     parser.add_argument(
@@ -224,16 +228,23 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Recipe)}
-        _run(options, Recipe(**given))
+        return _run(options, Recipe(**given))
     except (ValueError, OSError) as problem:
         parser.error(str(problem))
-    return 0
 
 
-def _run(options: argparse.Namespace, recipe: Recipe) -> None:
+def _run(options: argparse.Namespace, recipe: Recipe) -> int:
+    failed = []
+
+    def bad(error: Exception) -> None:
+        failed.append(error)
+        print(printable(str(error)), file=sys.stderr)
+
     check_place(options.output)
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
-    pairs = read_pairs(options.folder, options.scale, smallest=smallest)
+    pairs = read_pairs(options.folder, options.scale, smallest=smallest, bad=bad)
+    if not pairs:
+        raise ValueError("none of the training pictures can be used: give others")
     began = time.perf_counter()
     model = learn(pairs, recipe, lambda line: print(line, flush=True))
     model.scale = options.scale
@@ -242,13 +253,14 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
         "data": f"{options.folder.resolve().name}, {len(pairs)} pictures",
         "scores": {},
     }
-    if options.score:
-        mean = average(list(evaluate(options.score, model, options.scale)))
-        scores = {"PSNR": round(mean.psnr, 4), "SSIM": round(mean.ssim, 5)}
-        model.card["scores"][options.score.resolve().name] = scores
+    scores = list(evaluate(options.score, model, options.scale, bad=bad)) if options.score else []
+    if scores:
+        mean = average(scores)
+        model.card["scores"][options.score.resolve().name] = mean.for_card()
         print(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
     model.save(options.output)
     print(f"{options.output}: {model!r}")
+    return 2 if failed else 0
 
 
 if __name__ == "__main__":
