@@ -187,13 +187,17 @@ def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
 
 @contextlib.contextmanager
 def _reporter(training: Training) -> Iterator:
-    """report(progress, line of the log or None): a line that updates (tqdm), or plain lines."""
+    """report(progress, line of the log or None): a bar (tqdm), or plain lines.
+
+    On a terminal without tqdm, a line that changes is between these.
+    """
+    if not sys.stderr.isatty():
+        yield _plain(training)
+        return
     try:
-        if not sys.stderr.isatty():
-            raise ImportError
         from tqdm import tqdm
     except ImportError:
-        yield _plain(training)
+        yield _changing(training)
         return
     recipe = training.recipe
     with tqdm(
@@ -230,6 +234,30 @@ def _plain(training: Training):
             f"{left:.1f} min left{waiting}",
             flush=True,
         )
+
+    return report
+
+
+def _changing(training: Training):
+    """Plain lines, and until the next of them a line at the foot of the terminal, once a second."""
+    plain, steps = _plain(training), training.recipe.steps
+    began = shown = time.perf_counter()
+    first = training.step
+
+    def report(progress: Progress, line: dict | None) -> None:
+        nonlocal began, shown, first
+        now = time.perf_counter()
+        if line is None and now - shown < 1:
+            return
+        text, shown = "", now
+        if line is None:
+            left = (now - began) / (progress.step - first) * (steps - progress.step) / 60
+            text = f"step {progress.step}/{steps}, {left:.1f} min left"
+        with contextlib.suppress(OSError):  # of a terminal that is gone
+            print(f"\r{text:<50}\r{text}", end="", file=sys.stderr, flush=True)
+        if line is not None:
+            began, first = now, progress.step
+            plain(progress, line)
 
     return report
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import sys
 from dataclasses import replace
 
 import numba
@@ -381,6 +382,29 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
         for seconds in (1, 1, 0.5, 0.5)
     ]
     assert [line["seconds"] for line in lines] == [2, 4, 5, 6] and training.seconds == 6
+
+
+def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
+    clock = Clock()
+    for module in (pysrcnn.runs, pysrcnn.train):
+        monkeypatch.setattr(module, "time", clock)
+    usual = SRCNN.loss_and_gradients
+
+    def step(*arguments):
+        clock.now += 60
+        return usual(*arguments)
+
+    monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    training = Training(replace(TINY, steps=6), PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
+    out, err = capsys.readouterr()
+    shown = [text.strip() for text in err.split("\r")]
+    for line in ("step 1/6, 5.0 min left", "step 2/6, 4.0 min left", "step 5/6, 1.0 min left"):
+        assert line in shown
+    assert shown[-1] == ""  # so that whoever prints next begins on an empty line
+    assert [line.split()[1] for line in out.splitlines()] == ["3/6", "6/6"]
 
 
 def test_what_is_done_before_the_clock_starts_changes_nothing(tmp_path):
