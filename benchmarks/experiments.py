@@ -9,7 +9,8 @@ __all__ = ["EXPERIMENTS", "LARGE", "LEFT_OUT", "MODERN", "Entry"]
 
 LARGE = ("T91", "BSDS200", "General100")
 LEFT_OUT = ("302003.jpg",)  # of BSDS200: the photograph that Set5's "woman" was cut from
-MODERN, PAPER = RECIPES["modern"], RECIPES["paper"]
+# Black and white are not kept, as those of YCbCr are others.
+MODERN, PAPER = dataclasses.replace(RECIPES["modern"], keep_ends=False), RECIPES["paper"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ Each by `pysrcnn train` with the arguments below and the modern recipe. Training
 interrupted goes on where it was when the command is given again, and what is finished is not
 trained again; --install then copies all of them to pysrcnn/weights. The dictionaries of sparse
 coding are not among them: `python -m pysrcnn.dictionary` learns those.
+
+--keep-ends trains nothing: it takes the shipped weights, does to them what `Recipe.keep_ends` does
+to the result of a training, and measures them again. Of weights that have it already, nothing
+changes.
 """
 
 import argparse
@@ -11,11 +15,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from pysrcnn import cli
+from pysrcnn import cli, load
+from pysrcnn.ends import keep_ends
+from pysrcnn.evaluate import average, evaluate
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
 
+SHIPPED = harness.ROOT / "pysrcnn" / "weights"
 # Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same.
 WEIGHTS = {
     "9-1-5_x3": "-s 3 --network 9-1-5 --steps 35000",
@@ -46,6 +53,17 @@ def train(name: str, data: Path, work: Path) -> Path:
     return result
 
 
+def with_ends(name: str, data: Path, work: Path) -> Path:
+    """The shipped weights of that name, black and white kept: their file."""
+    network = load(SHIPPED / f"{name}.npz")
+    keep_ends(network)
+    network.card["recipe"]["keep_ends"] = True
+    network.card["scores"] = {"Set5": average(list(evaluate(data / "Set5", network))).for_card()}
+    print(network.card["scores"])
+    network.save(work / f"{name}.npz")
+    return work / f"{name}.npz"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.weights", description=__doc__.split("\n")[0]
@@ -61,6 +79,10 @@ def main() -> None:
         "--work", type=Path, default=harness.ROOT / "build" / "weights", metavar="FOLDER",
         help="checkpoints, logs and trained weights",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep-ends", action="store_true",
+        help="instead of training, let the shipped weights keep black and white",
+    )  # fmt: skip
     parser.add_argument("--install", action="store_true", help="copy them to pysrcnn/weights")
     options = parser.parse_args()
     names = options.names or list(WEIGHTS)
@@ -70,9 +92,10 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     for name in names:
         print(f"\n{name}", flush=True)
-        result = train(name, options.data, options.work)
+        make = with_ends if options.keep_ends else train
+        result = make(name, options.data, options.work)
         if options.install:
-            shutil.copyfile(result, harness.ROOT / "pysrcnn" / "weights" / result.name)
+            shutil.copyfile(result, SHIPPED / result.name)
 
 
 if __name__ == "__main__":

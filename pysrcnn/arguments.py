@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import itertools
 import math
 import os
 import re
@@ -29,6 +30,8 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         self.given = tuple(sys.argv[1:] if args is None else args)
+        if self.prog != "pysrcnn" and (apart := _sizes_apart(self.given)):
+            self.error(apart)
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:  # said by the parser of the command, which knows what it has
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -127,7 +130,8 @@ def parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument(
         "folder", type=Path, metavar="FOLDER",
-        help="original pictures; those that cannot be used are named and left out",
+        help="original pictures; those that cannot be used are named and left out, and the exit "
+        "code is then 2",
     )  # fmt: skip
     command.add_argument(
         "-r", "--recursive", action="store_true", help="also take pictures in subfolders"
@@ -147,7 +151,8 @@ def parser() -> argparse.ArgumentParser:
     _add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="folders of training pictures, subfolders included",
+        help="folders of training pictures, subfolders included; those that cannot be used are "
+        "named and left out, and the exit code is then 2, as for evaluate",
     )  # fmt: skip
     command.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
@@ -347,6 +352,17 @@ def _pixels(text: str) -> int:
     if not number.isdecimal() or int(number) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
     return int(number)
+
+
+def _sizes_apart(given: tuple[str, ...]) -> str:
+    """What is wrong with "--filters 64 32", of which 32 would be taken for a folder."""
+    for k, option in enumerate(given):
+        if option in ("--network", "--filters"):
+            following = itertools.takewhile(str.isdecimal, given[k + 1 :])
+            numbers = [text for text in following if not os.path.exists(text)]
+            if len(numbers) > 1:
+                return f"{option} takes its numbers with - between: {option} {'-'.join(numbers)}"
+    return ""
 
 
 def _sizes(text: str) -> tuple[int, ...]:

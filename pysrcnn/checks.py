@@ -1,8 +1,18 @@
 """What is wrong with an array that is to be a picture or a batch of them, in a sentence."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
-__all__ = ["check_batch", "check_padding", "check_picture", "check_range", "is_beyond"]
+__all__ = [
+    "check_batch",
+    "check_padding",
+    "check_picture",
+    "check_range",
+    "is_beyond",
+    "memory_for",
+]
 
 
 def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray:
@@ -100,3 +110,12 @@ def is_beyond(picture: np.ndarray) -> bool:
     """Whether floating point goes beyond 0..1 by more than rounding, which the result does not."""
     slack = 2**-17  # half a level of 16 bits
     return picture.dtype.kind == "f" and not -slack <= picture.min() <= picture.max() <= 1 + slack
+
+
+@contextlib.contextmanager
+def memory_for(name: object) -> Iterator[None]:
+    """Of a picture that takes more memory than there is, say which it is."""
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError(f"{name} takes more memory than there is: leave it out") from None

@@ -29,15 +29,15 @@ from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, is_done, met_twice
 from .batch.compare import check_page
-from .data import read_pairs
+from .data import BAD, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
-from .formats import read_arrays
+from .formats import READABLE, read_arrays
 from .gradcheck import case, gradcheck, write_case
 from .model import SRCNN, files_of, load, shipped
 from .pictures import list_pictures, list_unread, not_read, quiet_readers, read_picture
 from .runs import read_log, run
 from .scales import Networks
-from .stream import Stream
+from .stream import REGION, Stream
 from .train import RATES, RECIPES, Recipe, Training
 from .upscale import upscale
 
@@ -99,11 +99,28 @@ def _load(options: argparse.Namespace) -> SRCNN:
     return load(options.model, options.scale or Networks(options.model).usual)
 
 
+def _is_weights(path: str | os.PathLike) -> bool:
+    """Whether that is a file of weights, by its suffix, or the name of shipped ones."""
+    path = Path(path)
+    if path.exists():
+        return path.is_file() and path.suffix.lower() in READABLE
+    return str(path) in {name for name, _ in shipped()}
+
+
+def _refuse_weights(path: Path, advice: str) -> None:
+    """Raise where weights are given in the place of pictures."""
+    if _is_weights(path):
+        raise ValueError(f"{path} are weights: {advice}")
+
+
 # ---------------------------------------------------------------------------------------- upscale
 
 
 def _upscale(options: argparse.Namespace) -> int:
     quiet_readers()
+    if all(map(_is_weights, options.pictures)):  # not one of many files that a shell has found
+        weights = options.pictures[0]
+        _refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
     size = Size(options.scale, options.height, options.width)
     if size.scale and size != Size(size.scale):
         raise ValueError("--scale with --width or --height: give one or the other")
@@ -163,6 +180,8 @@ _TITLE = "{:<20} {:>19}   {:>19}"
 
 def _evaluate(options: argparse.Namespace) -> int:
     quiet_readers()
+    folder = options.folder
+    _refuse_weights(folder, f"type `pysrcnn evaluate FOLDER -m {folder}`, FOLDER with pictures")
     if options.json and options.json.suffix.lower() != ".json":
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
@@ -263,11 +282,21 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         ratio = recipe.last_learning_rate / recipe.learning_rate
         changes["learning_rate"] = options.learning_rate
         changes["last_learning_rate"] = options.learning_rate * ratio
-    return dataclasses.replace(recipe, **changes)
+    recipe = dataclasses.replace(recipe, **changes)
+    layers, count = len(recipe.sizes), len(recipe.filters)
+    if count != layers - 1:
+        numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
+        raise ValueError(
+            f"{layers} layers need {_count(layers - 1, 'number')} of filters, got {count}: say "
+            f"them, for example by --filters {'-'.join(map(str, numbers))}"
+        )
+    return recipe
 
 
 def _train(options: argparse.Namespace) -> int:
     quiet_readers()
+    for folder in options.folders:
+        _refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
     recipe, scale = _recipe(options), options.scale
     if options.output.suffix.lower() != ".npz":
         raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
@@ -281,27 +310,15 @@ def _train(options: argparse.Namespace) -> int:
     for place in outputs:
         check_place(place)
     check_apart(outputs, pictures + watched + scored, "one of the pictures")
-    start = load(options.start) if options.start else None
+    named = (str(options.start), scale) in shipped()  # of a file, any scale will do
+    start = load(options.start, scale if named else None) if options.start else None
     check_apart(outputs, files_of(options.start) if start else [], _WEIGHTS)
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
     if log.exists() and log.stat().st_size:
         _check_log(log)
-    stream = None
-    if options.stream or len(pictures) > IN_MEMORY:
-        stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
-    else:
-        data = read_pairs(pictures, scale, recipe.c, smallest=recipe.size)
-    if stream and not options.validation:  # whose bad pictures nobody has chosen
-        validation = stream.read(watched)
-        if not validation:
-            reason = next(iter(stream.skipped.values()))
-            raise ValueError(
-                f"no picture held back to watch PSNR on can be used, of {len(watched)} ({reason}): "
-                f"give others with --validation"
-            )
-    else:
-        validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
+    data, validation, skipped = _read_pictures(options, recipe, pictures, watched, same)
+    stream = data if isinstance(data, Stream) else None
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
@@ -319,11 +336,13 @@ def _train(options: argparse.Namespace) -> int:
     finally:
         if stream:
             stream.close()
-            _print_skipped(stream)
+            _print_skipped(list(stream.skipped.values()))
 
+    used = len(data) - (len(stream.skipped) if stream else 0)
+    skipped += stream.skipped.values() if stream else []
     network = training.result()
     names = " + ".join(folder.resolve().name for folder in options.folders)
-    network.card["data"] = f"{names}, {_count(len(data), 'picture')}"
+    network.card["data"] = f"{names}, {_count(used, 'picture')}"
     network.card["start"] = options.start.name if options.start else recipe.init
     network.card["scores"] = {}
     network.save(options.output)
@@ -333,15 +352,16 @@ def _train(options: argparse.Namespace) -> int:
         scores = list(_scores(options.score, network, scale, failed))
     if scores:
         mean = average(scores)
-        network.card["scores"][options.score.resolve().name] = {
-            "PSNR": round(mean.psnr, 4),
-            "SSIM": round(mean.ssim, 5),
-        }
+        network.card["scores"][options.score.resolve().name] = mean.for_card()
         _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
     say(f"{options.output}: {network!r}")
-    return _averaged(scores, failed, list_unread(options.score) if options.score else [])
+    code = _averaged(scores, failed, list_unread(options.score) if options.score else [])
+    if skipped:
+        say(f"trained on {_count(used, 'picture')}, {len(skipped)} failed", sys.stderr)
+        code = 2
+    return code
 
 
 def _check_log(log: Path) -> None:
@@ -355,6 +375,54 @@ def _check_log(log: Path) -> None:
         ) from None
 
 
+def _read_pictures(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    pictures: list[Path],
+    watched: list[Path],
+    same: bool,
+) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
+    """What to train on, what to measure PSNR on; what is wrong with pictures that were left out.
+
+    A picture held back that cannot be used is replaced by the next of those to train on.
+    """
+    scale, c = options.scale, recipe.c
+    skipped: dict[str, None] = {}  # sentences, each once
+
+    def bad(error: Exception) -> None:
+        skipped[str(error)] = None
+
+    streamed = options.stream or len(pictures) > IN_MEMORY
+    chosen = options.validation is not None  # and taken as they are
+    rules: dict = {"smallest": 2 * scale + 1}
+    if streamed and not chosen:
+        rules = {"smallest": recipe.size, "largest": REGION, "seed": recipe.seed}
+    spare = iter([] if chosen or same else pictures)
+    validation, taken = [], set()
+    for path in watched:
+        for candidate in itertools.chain([path], spare):
+            if not same:
+                taken.add(candidate)
+            try:
+                validation.append(read_pair(candidate, scale, c, **rules))
+                break
+            except BAD as error:
+                bad(error)
+    pictures = [path for path in pictures if path not in taken] if validation else []
+    data: list[Pair] | Stream
+    if streamed and pictures:
+        data = Stream(pictures, scale, c, recipe.size, recipe.seed)
+    else:
+        data = read_pairs(pictures, scale, c, recipe.size, bad=bad)
+    if not data and len(skipped) == 1:
+        raise ValueError(*skipped)
+    _print_skipped(list(skipped))
+    if not data:
+        what = "to train on" if validation else "to measure PSNR on"
+        raise ValueError(f"none of the pictures {what} can be used: give others")
+    return data, validation, list(skipped)
+
+
 def _split(
     folders: list[Path], validation: Path | None, exclude: list[str]
 ) -> tuple[list[Path], list[Path], bool]:
@@ -366,7 +434,7 @@ def _split(
     def found(folder: Path, below: bool) -> dict[Path, Path]:
         paths, unread = list_pictures(folder, below), list_unread(folder, below)
         if unread:
-            print(printable(f"{folder}: {not_read(unread)}"), file=sys.stderr)
+            say(f"{folder}: {not_read(unread)}", sys.stderr)
         return {folder.resolve() / path.relative_to(folder): path for path in paths}
 
     pictures = {}
@@ -390,21 +458,39 @@ def _split(
     return rest or list(pictures.values()), list(watched.values()), not rest
 
 
-def _print_skipped(stream: Stream) -> None:
-    count, named = len(stream.skipped), 20
-    if count:
-        say(f"pictures that could not be used and were skipped: {count}", sys.stderr)
-    for path, reason in itertools.islice(stream.skipped.items(), named):
-        say(f"  {path}: {reason.removeprefix(path).strip(' :')}", sys.stderr)
-    if count > named:
-        say(f"  and {count - named} more", sys.stderr)
+def _print_skipped(skipped: list[str], named: int = 20) -> None:
+    for sentence in skipped[:named]:
+        _complain(sentence, 2)
+    if len(skipped) > named:
+        _complain(f"{len(skipped) - named} more pictures cannot be used", 2)
 
 
 # ------------------------------------------------------------------------------------------- show
 
 
+def _logs(options: argparse.Namespace) -> list[Path]:
+    """The logs that are to be plotted; of weights and checkpoints, those that lie beside them."""
+    given = options.files
+    if not given and Path(options.model).is_file():
+        given = [Path(options.model)]
+    logs = [f.with_suffix(".log") if f.suffix in (".npz", ".checkpoint") else f for f in given]
+    for file, log in zip(given, logs, strict=True):
+        if file != log and not log.exists():
+            raise FileNotFoundError(
+                f"no log {log} beside {file}: give the log that its training has written"
+            )
+    return logs
+
+
 def _show(options: argparse.Namespace) -> int:
     quiet_readers()
+    if options.what == "curve":
+        options.files = _logs(options)
+    for file in options.files:
+        picture = "" if options.what == "filters" else " PICTURE"
+        _refuse_weights(
+            file, f"type `pysrcnn show {options.what}{picture} -m {file} -o {options.output}`"
+        )
     if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
     check_place(options.output)
@@ -440,6 +526,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    there = Path(options.model).exists() or _is_weights(options.model)
+    if not there and options.output.is_file():
+        raise FileNotFoundError(
+            f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
+            f"{options.output} {options.model}`"
+        )
     network = load(options.model, options.scale)
     check_apart([options.output], files_of(options.model), _WEIGHTS)
     network.save(options.output)
@@ -463,7 +555,13 @@ def _gradcheck(options: argparse.Namespace) -> int:
         write_case(options.write, made)
         say(str(options.write))
         return 0
-    report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
+    arrays = read_arrays(options.gradients)
+    with np.load(options.gradients, allow_pickle=False) as file:
+        if "card" in file.files:
+            raise TypeError(
+                f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
+            )
+    report = gradcheck(arrays, made, tolerance=options.tolerance)
     print(report)
     return 0 if report.ok else 1
 

@@ -8,17 +8,31 @@ was interrupted goes on with just the batches it would have had.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from .checks import check_range, memory_for
 from .color import rgb_to_luma
 from .pictures import list_pictures, read_picture
 from .resize import imresize
 
-__all__ = ["RandomCrops", "SubImages", "degrade", "luma", "modcrop", "pair", "read_pairs", "unit"]
+__all__ = [
+    "BAD",
+    "RandomCrops",
+    "SubImages",
+    "degrade",
+    "luma",
+    "modcrop",
+    "pair",
+    "read_pair",
+    "read_pairs",
+    "unit",
+]
 
 Pair = tuple[np.ndarray, np.ndarray]
+
+BAD = (ValueError, TypeError, OSError, MemoryError)  # what a picture that cannot be used raises
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
@@ -115,8 +129,64 @@ def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
     return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
 
 
+def read_pair(
+    path: str | os.PathLike,
+    scale: int,
+    c: int = 1,
+    smallest: int = 1,
+    *,
+    largest: int | None = None,
+    seed: int | tuple[int, ...] = 0,
+) -> Pair:
+    """`pair` of a picture file, or of a region of it.
+
+    Parameters
+    ----------
+    path : path
+    scale : int
+    c : int
+        1 for its luma, 3 for its RGB.
+    smallest : int
+        Side that the picture must have at least, in pixels.
+    largest : int, optional
+        Of a picture with more rows or columns, a region of so many is taken, at a random place.
+    seed : int or tuple of ints
+        Of that place.
+
+    Returns
+    -------
+    low, high : float32 arrays (c, H, W)
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, MemoryError
+        If it is not a picture that can be used, or has fewer than `smallest` rows or columns (after
+        `modcrop`).
+    """
+    with memory_for(path):
+        picture = read_picture(path)
+        check_range(picture, os.fspath(path))
+        height, width = (side - side % scale for side in picture.shape[:2])
+        if min(height, width) < smallest:
+            raise ValueError(
+                f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, wanted at least "
+                f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"
+            )
+        if largest is not None:
+            rng = np.random.default_rng(seed)
+            largest = max(largest, smallest + scale - 1)  # `smallest` remain after `modcrop`
+            i, j = (rng.integers(max(side - largest, 0) + 1) for side in (height, width))
+            picture = picture[i : i + largest, j : j + largest]
+        return pair(picture, scale, c)
+
+
 def read_pairs(
-    paths: str | os.PathLike | Iterable, scale: int, c: int = 1, smallest: int = 1
+    paths: str | os.PathLike | Iterable,
+    scale: int,
+    c: int = 1,
+    smallest: int = 1,
+    *,
+    bad: Callable[[Exception], object] | None = None,
 ) -> list[Pair]:
     """`pair` of each picture of a folder, or of each of several files.
 
@@ -128,6 +198,8 @@ def read_pairs(
         1 for luma, 3 for RGB.
     smallest : int
         Side that each picture must have at least, in pixels.
+    bad : function of an exception, optional
+        Called with what is wrong with a picture, which is then left out, instead of raising it.
 
     Returns
     -------
@@ -136,21 +208,20 @@ def read_pairs(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such folder, or a file is not a picture, or a picture has fewer than
-        `smallest` rows or columns (after `modcrop`).
+        If there is no such folder, or none of its files is a picture.
+    OSError, ValueError, TypeError, MemoryError
+        As `read_pair` does, unless `bad` is given.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = list_pictures(paths)
     pairs = []
     for path in paths:
-        picture = read_picture(path)
-        height, width = (side - side % scale for side in picture.shape[:2])
-        if min(height, width) < smallest:
-            raise ValueError(
-                f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, wanted at least "
-                f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"
-            )
-        pairs.append(pair(picture, scale, c))
+        try:
+            pairs.append(read_pair(path, scale, c, smallest))
+        except BAD as error:
+            if bad is None:
+                raise
+            bad(error)
     return pairs
 
 

@@ -214,7 +214,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pysrcnn.dictionary", description="Learn dictionaries for sparse coding."
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="training pictures")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER",
+        help="training pictures; those that cannot be used are named and left out, and the exit "
+        "code is then 2",
+    )  # fmt: skip
     parser.add_argument("-s", "--scale", type=int, choices=(2, 3, 4), default=3)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="SC.npz")
     parser.add_argument(
@@ -229,21 +233,28 @@ def main(arguments: list[str] | None = None) -> int:
             with ended_in_order():
                 options = parser.parse_args(arguments)
                 given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
-                _run(options, Recipe(**given))
+                return _run(options, Recipe(**given))
         except (ValueError, OSError) as problem:
             parser.error(printable(str(problem)))
         except KeyboardInterrupt:
             say("pysrcnn: interrupted", sys.stderr)
             return 130
-    return 0
 
 
-def _run(options: argparse.Namespace, recipe: Recipe) -> None:
+def _run(options: argparse.Namespace, recipe: Recipe) -> int:
+    failed = []
+
+    def bad(error: Exception) -> None:
+        failed.append(error)
+        say(str(error), sys.stderr)
+
     check_place(options.output)
     for folder in filter(None, (options.folder, options.score)):
         check_apart([options.output], list_pictures(folder), "one of the pictures")
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
-    pairs = read_pairs(options.folder, options.scale, smallest=smallest)
+    pairs = read_pairs(options.folder, options.scale, smallest=smallest, bad=bad)
+    if not pairs:
+        raise ValueError("none of the training pictures can be used: give others")
     began = time.perf_counter()
     model = learn(pairs, recipe, say)
     model.scale = options.scale
@@ -252,13 +263,14 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
         "data": f"{options.folder.resolve().name}, {len(pairs)} pictures",
         "scores": {},
     }
-    if options.score:
-        mean = average(list(evaluate(options.score, model, options.scale)))
-        scores = {"PSNR": round(mean.psnr, 4), "SSIM": round(mean.ssim, 5)}
-        model.card["scores"][options.score.resolve().name] = scores
+    scores = list(evaluate(options.score, model, options.scale, bad=bad)) if options.score else []
+    if scores:
+        mean = average(scores)
+        model.card["scores"][options.score.resolve().name] = mean.for_card()
         say(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
     model.save(options.output)
     say(f"{options.output}: {model!r}")
+    return 2 if failed else 0
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import check_range, memory_for
 from .color import rgb_to_luma
-from .data import Pair, pair
+from .data import BAD, Pair, pair
 from .metrics import psnr, ssim
 from .model import Model
 from .pictures import list_pictures, read_picture
@@ -40,6 +41,10 @@ class Score:
     bicubic_ssim: float
     psnr: float
     ssim: float
+
+    def for_card(self) -> dict[str, float]:
+        """The network's numbers, as the card of its weights has them."""
+        return {"PSNR": round(self.psnr, 4), "SSIM": round(self.ssim, 5)}
 
 
 def levels(x: np.ndarray) -> np.ndarray:
@@ -132,8 +137,9 @@ def evaluate(
     scale = own_scale(network, scale)
     for path in list_pictures(folder, below, bad):
         try:
-            score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
-        except (ValueError, TypeError, OSError, MemoryError) as error:
+            with memory_for(path):
+                score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
+        except BAD as error:
             if bad is None:
                 raise
             bad(error)
@@ -143,6 +149,7 @@ def evaluate(
 
 def _score_file(path: Path, network: Model, scale: int, name: str) -> Score:
     picture = read_picture(path)
+    check_range(picture, str(path))
     smallest = 11 + 2 * scale
     if min(side - side % scale for side in picture.shape[:2]) < smallest:
         raise ValueError(

@@ -7,7 +7,8 @@ training stood. `read_log` reads it back, for plots.
     loss                 average over the steps since the line before, or since it went on
     psnr                 of the averaged weights on the validation pictures, in dB
     seconds              all steps so far have taken, without validation
-    samples_per_second   since training was begun or went on, with validation
+    samples_per_second   since the line before, or since training was begun or went on; with
+                         validation, but without what is compiled before the first step
     waiting              part of that time in which the network waited for pictures
 """
 
@@ -80,17 +81,18 @@ def run(
                 f"{log} is of another training, in its {', '.join(differing)}: "
                 f"give the same pictures as before, or remove the log to begin a new one"
             )
+    _prepare(training)
     _write_log(log, head, lines)
 
     losses = []
-    begun, first, waited = time.perf_counter(), training.step, training.waited
+    before, first, waited = time.perf_counter(), training.step, training.waited
     with _end_awaited() as stop, _reporter(training) as report, _saved(training, checkpoint):
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
                 decibels = measure(training.result(), validation, training.scale)
                 training.save(checkpoint)
-                elapsed = time.perf_counter() - begun
+                elapsed = time.perf_counter() - before
                 line = {
                     "step": progress.step,
                     "samples": progress.step * recipe.batch,
@@ -102,6 +104,7 @@ def run(
                     ),
                     "waiting": round((training.waited - waited) / elapsed, 4),
                 }
+                before, first, waited = before + elapsed, progress.step, training.waited
                 _append(log, line)
                 report(progress, line)
                 losses.clear()
@@ -115,6 +118,18 @@ def run(
         say("", sys.stderr)
         say(f"stopped at step {training.step}: go on with --resume", sys.stderr)
         raise KeyboardInterrupt
+
+
+def _prepare(training: Training) -> None:
+    """Compile what a step and a validation call, and read the first pictures of a stream.
+
+    It may take minutes, once on each machine, which are no part of the training: neither of its
+    seconds nor of the rate that the time left is told by.
+    """
+    if training.step < training.recipe.steps:
+        low, high = training.batch(training.step, training.recipe.batch)
+        training.network.loss_and_gradients(low, high)
+        training.network.forward(low[:1])
 
 
 # ----------------------------------------------------------------------------------------- the log
@@ -184,13 +199,17 @@ def _has_numbers(line: dict, names: tuple[str, ...]) -> bool:
 
 @contextlib.contextmanager
 def _reporter(training: Training) -> Iterator:
-    """report(progress, line of the log or None): a line that updates (tqdm), or plain lines."""
+    """report(progress, line of the log or None): a bar (tqdm), or plain lines.
+
+    On a terminal without tqdm, a line that changes is between these.
+    """
+    if not sys.stderr.isatty():
+        yield _plain(training)
+        return
     try:
-        if not sys.stderr.isatty():
-            raise ImportError
         from tqdm import tqdm
     except ImportError:
-        yield _plain(training)
+        yield _changing(training)
         return
     recipe = training.recipe
     with tqdm(
@@ -226,6 +245,30 @@ def _plain(training: Training):
             f"PSNR {line['psnr']:.3f}  {line['samples_per_second']:.0f} samples/s  "
             f"{left:.1f} min left{waiting}"
         )
+
+    return report
+
+
+def _changing(training: Training):
+    """Plain lines, and until the next of them a line at the foot of the terminal, once a second."""
+    plain, steps = _plain(training), training.recipe.steps
+    began = shown = time.perf_counter()
+    first = training.step
+
+    def report(progress: Progress, line: dict | None) -> None:
+        nonlocal began, shown, first
+        now = time.perf_counter()
+        if line is None and now - shown < 1:
+            return
+        text, shown = "", now
+        if line is None:
+            left = (now - began) / (progress.step - first) * (steps - progress.step) / 60
+            text = f"step {progress.step}/{steps}, {left:.1f} min left"
+        with contextlib.suppress(OSError):  # of a terminal that is gone
+            print(f"\r{text:<50}\r{text}", end="", file=sys.stderr, flush=True)
+        if line is not None:
+            began, first = now, progress.step
+            plain(progress, line)
 
     return report
 

@@ -17,21 +17,21 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
 from ._signals import ENDS
-from .data import Pair, pair
-from .pictures import read_picture
+from .data import BAD, Pair, read_pair
+from .pictures import quiet_readers
 
-__all__ = ["Stream"]
+__all__ = ["REGION", "Stream"]
 
 PART = 64  # pictures
 TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
-LARGEST = 512  # rows and columns of a picture that are used; of a larger one, a random region
+REGION = 512  # rows and columns of a picture that are used; of a larger one, a random region
 
 
 class Stream:
@@ -50,7 +50,7 @@ class Stream:
     Attributes
     ----------
     skipped : dict of str
-        File -> why it could not be used.
+        File -> why it could not be used, a sentence that names it.
     waited : float
         Seconds that `batch` has waited for pictures.
 
@@ -71,7 +71,7 @@ class Stream:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
-        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest)
+        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest, largest=REGION)
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part, self._samples = -1, None
@@ -103,11 +103,6 @@ class Stream:
             self._pool.shutdown(cancel_futures=True)
         self._pool, self._coming = None, {}
 
-    def read(self, paths: Sequence[str | os.PathLike]) -> list[Pair]:
-        """The pairs of these pictures, read at once, by the same rules as those to train on."""
-        read = [self._read(os.fspath(path), seed=(self.seed, k)) for k, path in enumerate(paths)]
-        return self._usable(zip(map(os.fspath, paths), read, strict=True))
-
     def _pairs(self, part: int) -> list[Pair]:
         began = time.perf_counter()
         try:
@@ -128,12 +123,8 @@ class Stream:
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:
-            path = next(path for path in self.paths if path in self.skipped)
-            reason = self.skipped[path]
-            raise ValueError(
-                f"no training picture can be used, of {len(self)}: "
-                f"{path}: {reason.removeprefix(path).strip(' :')}"
-            )
+            reason = next(self.skipped[path] for path in self.paths if path in self.skipped)
+            raise ValueError(f"no training picture can be used, of {len(self)}: {reason}")
         return pairs
 
     def _request(self, part: int) -> list[tuple[str, Future]]:
@@ -141,7 +132,7 @@ class Stream:
             # A process, because reading would stop the steps for Python's lock; a new one, because
             # one that is forked off a process with OpenMP threads can hang.
             spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_follow)
+            self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin_reading)
             with _unheard():
                 self._pool.submit(os.getpid)  # which starts it
         requests = []
@@ -153,11 +144,9 @@ class Stream:
         return requests
 
     def _results(self, requests: list[tuple[str, Future]]) -> list[Pair]:
-        return self._usable((path, future.result()) for path, future in requests)
-
-    def _usable(self, results: Iterable[tuple[str, Pair | str]]) -> list[Pair]:
         pairs = []
-        for path, result in results:
+        for path, future in requests:
+            result = future.result()
             if isinstance(result, str):
                 self.skipped[path] = result
             else:
@@ -181,8 +170,12 @@ def _unheard() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
-def _follow() -> None:
-    """In the process that reads: end when the one that trains does, however that ends."""
+def _begin_reading() -> None:
+    """In the process that reads: end when the one that trains does, however that ends.
+
+    Ctrl-C and the like are not for it, and our sentences say what is damaged.
+    """
+    quiet_readers()
     for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -198,16 +191,9 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _read(path: str, scale: int, c: int, smallest: int, seed: tuple[int, int]) -> Pair | str:
-    """The pair of a picture, or of a region of it; or why there is none."""
+def _read(path: str, **options) -> Pair | str:
+    """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
     try:
-        picture = read_picture(path)
-        height, width = (side - side % scale for side in picture.shape[:2])
-        if min(height, width) < smallest:
-            return f"{width} x {height} pixels, wanted at least {smallest} x {smallest}"
-        rng = np.random.default_rng(seed)
-        largest = max(LARGEST, smallest + scale - 1)  # `smallest` remain after `modcrop`
-        i, j = (rng.integers(max(side - largest, 0) + 1) for side in (height, width))
-        return pair(picture[i : i + largest, j : j + largest], scale, c)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+        return read_pair(path, **options)
+    except BAD as error:
         return str(error) or type(error).__name__

@@ -24,6 +24,7 @@ import numpy as np
 
 from ._files import written_whole
 from .data import RandomCrops, SubImages
+from .ends import keep_ends
 from .model import SRCNN
 from .optim import SGD, Adam, Muon
 from .stream import Stream
@@ -50,6 +51,9 @@ class Recipe:
         it is zero, but for the filters that hand the picture on. The input is nearly constant over
         a filter, and its mean is most of it: a filter whose mean drifts answers to brightness, and
         soon always or never (see docs/paper.md).
+    keep_ends : bool
+        Whether the result is changed a little so that black stays black and white white, see
+        `pysrcnn.ends`.
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
     learning_rate : of the weights of all layers but the last
     last_learning_rate : of the last layer's weights, and of all biases
@@ -70,6 +74,7 @@ class Recipe:
     c: int = 1
     init: str = "identity"
     keep_means: bool = True
+    keep_ends: bool = True
     optimizer: str = "muon"
     learning_rate: float = RATES["muon"][0]
     last_learning_rate: float = RATES["muon"][1]
@@ -131,6 +136,7 @@ RECIPES = {
     "paper": Recipe(
         init="paper",
         keep_means=False,
+        keep_ends=False,
         optimizer="sgd",
         learning_rate=1e-4,
         last_learning_rate=1e-5,
@@ -288,6 +294,8 @@ class Training:
     def result(self) -> SRCNN:
         """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
         network = SRCNN.from_parameters(self.average)
+        if self.recipe.keep_ends:
+            keep_ends(network)
         network.scale = self.scale
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step

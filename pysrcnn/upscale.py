@@ -7,6 +7,7 @@ from top to bottom, so that memory beside the picture and the result does not gr
 import math
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -15,11 +16,16 @@ from .model import Model
 from .scales import Networks
 from .steps import Step, steps_for
 
+if TYPE_CHECKING:
+    import dask.array
+    import zarr
+
 __all__ = ["bicubic", "upscale"]
 
 BAND = 2**22  # pixels of the result that are worked on at a time
 
 
+@overload
 def upscale(
     picture: np.ndarray,
     scale: float | None = None,
@@ -27,7 +33,28 @@ def upscale(
     *,
     shape: tuple[int | None, int | None] | None = None,
     report: Callable[[float], None] | None = None,
-) -> np.ndarray:
+) -> np.ndarray: ...
+
+
+@overload
+def upscale(
+    picture: "dask.array.Array | zarr.Array | zarr.Group | str | os.PathLike",
+    scale: float | None = None,
+    model: str | os.PathLike | Model | Networks = "9-1-5",
+    *,
+    shape: tuple[int | None, int | None] | None = None,
+    report: Callable[[float], None] | None = None,
+) -> "dask.array.Array": ...
+
+
+def upscale(
+    picture: Any,
+    scale: float | None = None,
+    model: str | os.PathLike | Model | Networks = "9-1-5",
+    *,
+    shape: tuple[int | None, int | None] | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Any:
     """Enlarge a picture.
 
     Parameters

@@ -348,6 +348,13 @@ def test_what_a_folder_has_that_is_not_read(folder, pictures, capsys, monkeypatc
     assert err[-1] == "averaged 3 pictures, 1 failed"
 
 
+def test_a_folder_may_be_called_as_weights_are(folder, pictures, capsys):
+    pictures.rename("9-1-5")
+    assert run("evaluate", "9-1-5", "-s", "2") == 0
+    assert run("upscale", "9-1-5", "-s", "2", "-o", "out") == 0
+    assert len(names(folder / "out")) == 3
+
+
 @pytest.mark.parametrize("name", ["mine.npz", "my-own-weights-trained-on-holiday-pictures.npz"])
 def test_the_table_fits_with_weights_from_a_file(folder, pictures, capsys, name):
     network_for(3).save(name)
@@ -411,6 +418,17 @@ def test_training_starts_from_weights_and_scores_them(folder, pictures, capsys):
     card = load("mine.npz", 2).card
     assert card["start"] == "9-1-5_x3.npz"
     assert list(card["scores"]) == ["pictures"] and card["scores"]["pictures"]["PSNR"] > 15
+
+
+def test_training_starts_from_shipped_weights_by_name(folder, pictures):
+    network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=1)
+    network.scale = 2
+    network.save(folder.parent / "weights" / "3-1-3_x2.npz")
+    more = ("--start", "3-1-3", "--learning-rate", "1e-9")
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, *more) == 0
+    ours, theirs = load("mine.npz"), network.parameters
+    assert ours.card["start"] == "3-1-3"
+    assert np.abs(ours.parameters["W1"] - theirs["W1"]).max() < 1e-6
 
 
 def test_scoring_goes_on_after_a_bad_picture(folder, pictures, capsys):
@@ -547,14 +565,14 @@ def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsy
     Path("more").mkdir()
     Path("more/broken.png").write_bytes(b"no picture")
     train = ("train", pictures, "more", "-s", "2", *TINY, "--stream")
-    assert run(*train, "-o", "whole.npz") == 0
+    assert run(*train, "-o", "whole.npz") == 2
     err = capsys.readouterr().err
-    assert "pictures that could not be used and were skipped: 1\n" in err
-    assert "more/broken.png: is damaged or not a picture" in err
+    assert f"pysrcnn: {Path('more/broken.png')} is damaged or not a picture" in err
+    assert err.endswith("trained on 2 pictures, 1 failed\n")
     with monkeypatch.context() as patch:
         patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
         assert run(*train, "-o", "parts.npz") == 130
-    assert run(*train, "-o", "parts.npz", "--resume") == 0
+    assert run(*train, "-o", "parts.npz", "--resume") == 2
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
@@ -583,19 +601,69 @@ def test_a_streamed_training_goes_on_when_its_reader_was_stopped(
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
-def test_bad_pictures_are_not_validated_on(folder, capsys):
-    Path("more").mkdir()
-    for k in range(22):
-        write_picture(f"more/{k:02}.png", picture_of(30, 40, 3))
-    Path("more/00.png").write_bytes(b"no picture")  # the 1st and the 21st are held back
-    assert run("train", "more", "-s", "2", "-o", "a.npz", *TINY, "--stream") == 0
+@pytest.fixture
+def mixed(folder):
+    """A folder of 24 pictures, of which some cannot be used: those, by name."""
+    place = Path("mixed")
+    (place / "below").mkdir(parents=True)
+    for k in range(24):
+        write_picture(place / f"{k:02}.png", picture_of(30, 40, 3, seed=k))
+    content = (place / "01.png").read_bytes()
+    (place / "00.png").write_bytes(b"no picture")  # the 1st and the 21st are held back
+    (place / "02.png").write_bytes(b"")
+    (place / "03.png").write_bytes(content[: len(content) // 2])
+    write_picture(place / "04.png", picture_of(5, 40, 3))
+    write_picture(place / "below" / "nan.tif", np.full((30, 40), np.nan, np.float32))
+    (place / "20.png").write_bytes(b"\xff\xd8\xff")
+    return {"00.png", "02.png", "03.png", "04.png", "20.png", "nan.tif"}
+
+
+def failed(err):
+    """The names of pictures that complaints are about, each once."""
+    found = [re.match(r"pysrcnn: (\S+) ", line) for line in err.splitlines()]
+    named = [Path(match[1]).name for match in found if match]
+    assert len(named) == len(set(named))
+    return set(named)
+
+
+@pytest.mark.parametrize("more", [(), ("--stream",)])
+def test_bad_pictures_are_named_and_left_out_of_training(folder, mixed, capsys, more):
+    assert run("train", "mixed", "-s", "2", "-o", "a.npz", *TINY, "--batch", "99", *more) == 2
     out, err = capsys.readouterr()
-    assert "20 pictures, 6 steps" in out and "PSNR is measured on: 1," in out
-    assert "skipped: 1\n" in err and str(Path("more/00.png")) in err
-    Path("more/20.png").write_bytes(b"")
-    assert run("train", "more", "-s", "2", "-o", "b.npz", *TINY, "--stream") == 2
-    words = f"no picture held back to watch PSNR on can be used, of 2 ({Path('more/00.png')}"
-    assert words in capsys.readouterr().err
+    assert failed(err) == mixed
+    assert err.endswith("trained on 17 pictures, 6 failed\n")
+    assert "PSNR is measured on: 2, none of which it trains on" in out
+    assert load("a.npz").card["data"] == "mixed, 17 pictures"
+    assert not Path("a.checkpoint").exists() and len(read_log("a.log")[1]) == 3
+
+
+@pytest.mark.parametrize("more", [(), ("--stream",)])
+def test_bad_pictures_are_not_measured_on(folder, pictures, mixed, capsys, more):
+    train = ("train", pictures, "-s", "2", *TINY, *more)
+    assert run(*train, "-o", "a.npz", "--validation", "mixed") == 2
+    out, err = capsys.readouterr()
+    assert failed(err) == mixed - {"nan.tif"}  # which is in a folder below
+    assert "3 pictures, 6 steps" in out and "PSNR is measured on: 19," in out
+    for path in Path("mixed").glob("*.png"):
+        path.write_bytes(b"no picture")
+    assert run(*train, "-o", "b.npz", "--validation", "mixed") == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "pysrcnn: none of the pictures to measure PSNR on can be used: give others"
+    assert not Path("b.npz").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--stream",)])
+def test_a_training_without_usable_pictures(folder, pictures, capsys, more):
+    for path in pictures.iterdir():
+        path.write_bytes(b"no picture")
+    assert run("train", pictures, "-s", "2", "-o", "a.npz", *TINY, *more) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 4 and all("is damaged or not a picture" in line for line in err[:3])
+    assert err[-1].endswith("can be used: give others") and not Path("a.npz").exists()
+    write_picture(pictures / "0.png", picture_of(40, 40, 3))
+    assert run("train", pictures, "-s", "2", "-o", "a.npz", *TINY, *more) == 2
+    err = capsys.readouterr().err
+    assert "none of the pictures to train on can be used" in err or "no training picture" in err
 
 
 def test_pictures_are_trained_on_once_or_watched(folder):
@@ -774,7 +842,7 @@ BAD = [
     ("upscale half-photo.jpg", "half-photo.jpg is damaged: it ends too early"),
     ("upscale empty", "no pictures in empty: looked for .apng, .bmp"),
     ("upscale none/*.png", "no file matches none/*.png: check the pattern"),
-    ("upscale x3.npz", "x3.npz is damaged or not a picture"),
+    ("upscale x3.npz", "x3.npz are weights: type `pysrcnn upscale PICTURE -m x3.npz`"),
     # weights
     (
         "upscale good.png -m 8-1-5",

@@ -6,6 +6,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+import pysrcnn.data
 from pysrcnn.data import (
     RandomCrops,
     SubImages,
@@ -155,6 +156,29 @@ def test_a_picture_too_small_is_named(tmp_path):
     imageio.imwrite(tmp_path / "tiny.png", picture_of((2, 2, 3)))
     with pytest.raises(ValueError, match=re.escape("tiny.png is 2 x 2 pixels")):
         read_pairs(tmp_path, 3)
+
+
+def test_bad_pictures_are_left_out_and_told(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        imageio.imwrite(tmp_path / f"{name}.png", picture_of((40, 40, 3)))
+    imageio.imwrite(tmp_path / "small.png", picture_of((12, 50)))
+    imageio.imwrite(tmp_path / "white.tif", np.full((40, 40), 255, np.float32))
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
+    told = []
+    assert len(read_pairs(tmp_path, 2, smallest=20, bad=told.append)) == 2
+    half, small, white = map(str, told)
+    assert "half.png is damaged: it ends too early" in half
+    assert "small.png is 50 x 12 pixels, wanted at least 20 x 20" in small
+    assert "white.tif's values go from 255 to 255: a floating point picture is in 0..1" in white
+
+    def full(picture, *rest):
+        raise MemoryError("Unable to allocate 8.00 TiB")
+
+    monkeypatch.setattr(pysrcnn.data, "pair", full)
+    told.clear()
+    assert read_pairs([tmp_path / "a.png"], 2, bad=told.append) == []
+    assert str(told[0]).endswith("a.png takes more memory than there is: leave it out")
 
 
 def test_folders_without_pictures(tmp_path):

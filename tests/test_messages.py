@@ -321,7 +321,58 @@ COMMANDS = [
         "argument --network: 9x1x5 is not whole numbers with - between, as 9-1-5 is; pysrcnn train "
         "--help says more",
     ),
+    (
+        f"{TRAIN} --filters 16 8",
+        "--filters takes its numbers with - between: --filters 16-8; pysrcnn train --help says "
+        "more",
+    ),
+    (
+        "train --network 9 1 5 pictures -s 2 -o a.npz",
+        "--network takes its numbers with - between: --network 9-1-5; pysrcnn train --help says "
+        "more",
+    ),
+    (
+        f"{TRAIN} --network 9-1-1-5",
+        "4 layers need 3 numbers of filters, got 2: say them, for example by --filters 64-32-16",
+    ),
+    (
+        f"{TRAIN} --network 9-5",
+        "2 layers need 1 number of filters, got 2: say them, for example by --filters 64",
+    ),
     ("show maps -o a.png", "show maps takes 1 picture, got 0 files"),
+    # weights in another's place
+    ("upscale x2.npz", "x2.npz are weights: type `pysrcnn upscale PICTURE -m x2.npz`"),
+    ("upscale 9-1-5", "9-1-5 are weights: type `pysrcnn upscale PICTURE -m 9-1-5`"),
+    (
+        "evaluate x2.npz",
+        "x2.npz are weights: type `pysrcnn evaluate FOLDER -m x2.npz`, FOLDER with pictures",
+    ),
+    (
+        "train x2.npz -s 2 -o a.npz",
+        "x2.npz are weights: give a folder of pictures, and weights by --start x2.npz",
+    ),
+    (
+        "show filters x2.npz -o a.png",
+        "x2.npz are weights: type `pysrcnn show filters -m x2.npz -o a.png`",
+    ),
+    (
+        "show maps 9-1-5 -o a.png",
+        "9-1-5 are weights: type `pysrcnn show maps PICTURE -m 9-1-5 -o a.png`",
+    ),
+    (
+        "show curve x2.npz -o a.png",
+        "no log x2.log beside x2.npz: give the log that its training has written",
+    ),
+    (
+        "convert a.npz x2.npz",
+        "no file a.npz: what is read comes first, so type `pysrcnn convert x2.npz a.npz`",
+    ),
+    ("gradcheck x2.npz", "x2.npz holds trained weights: give gradients, as dW1, dB1, ..."),
+    (
+        "gradcheck --network 9 5 5 x2.npz",
+        "--network takes its numbers with - between: --network 9-5-5; pysrcnn gradcheck --help "
+        "says more",
+    ),
 ]  # fmt: skip
 
 

@@ -227,7 +227,7 @@ LAYERS = [
     {"train", "upscale", "evaluate"},
     {"stream", "lazy"},
     {"steps", "gradcheck"},
-    {"scales"},
+    {"scales", "ends"},
     {"model", "data", "optim"},
     {"sparse"},
     {"formats", "pictures", "metrics"},

@@ -134,6 +134,17 @@ def test_the_command(log, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "b.png").exists()
 
 
+def test_the_curve_of_weights_is_that_of_the_log_beside_them(log, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network().save("mine.npz")
+    (tmp_path / "mine.checkpoint").touch()
+    assert main(["show", "curve", "mine.log", "-o", "log.png"]) == 0
+    for k, given in enumerate((["mine.npz"], ["mine.checkpoint"], ["-m", "mine.npz"])):
+        assert main(["show", "curve", *given, "-o", f"{k}.png"]) == 0
+        ours, theirs = read_picture(f"{k}.png"), read_picture("log.png")
+        assert np.array_equal(ours, theirs)
+
+
 def test_plots_are_at_the_scale_of_the_network():
     picture = np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8)
     for plot in (plots.feature_maps, plots.crops):

@@ -471,6 +471,13 @@ def test_the_command_learns_and_scores(tmp_path, capsys):
     assert model.card["scores"]["pictures"]["PSNR"] > 0
     assert json.dumps(model.card)
 
+    (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")  # is named, and left out
+    assert dictionary.main([folder, "-o", str(output), *options]) == 2
+    assert "bad.png is damaged or not a picture" in capsys.readouterr().err
+    again = load(output, 3)
+    assert again.card["data"] == "pictures, 2 pictures"
+    assert np.array_equal(again.parameters["D_l"], model.parameters["D_l"])
+
 
 @pytest.mark.parametrize(
     "arguments, words",

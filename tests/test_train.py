@@ -4,14 +4,20 @@ import json
 import math
 import os
 import re
+import sys
 from dataclasses import replace
 
 import numba
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
+import pysrcnn.runs
+import pysrcnn.train
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair
+from pysrcnn.ends import keep_ends
+from pysrcnn.runs import read_log
 from pysrcnn.train import RECIPES, Recipe, Training
 
 SCALE = 2
@@ -159,6 +165,104 @@ def test_filters_keep_their_means(c):
     assert moved(replace(MUON, keep_means=False))[1].max() > 1e-3
 
 
+# ---------------------------------------------------------------------------------- black and white
+
+
+def flat(network, value):
+    """What comes out of flat pictures, the least and the most of each channel."""
+    x = np.full((1, network.c, 17, 22), value, np.float32)
+    out = network.forward(x)[0]
+    return out.min((1, 2)), out.max((1, 2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("c, black, white", [(1, 16 / 255, 235 / 255), (3, 0, 1)])
+def test_black_stays_black_and_white_white(c, black, white, seed):
+    network = SRCNN.from_stack((5, 3, 1, 3), (9, 8, 7), c, init="he", seed=seed)
+    before = [network.layers[-1][0].copy(), network.layers[-1][1].copy()]
+    for name in ("B1", "B2", "B3"):
+        network.parameters[name][...] = 0.1
+    slack = 2**-19  # nearer than this is near enough
+    missing = flat(network, black)[1] > black - slack, flat(network, white)[0] < white + slack
+    keep_ends(network)
+    assert (flat(network, black)[1] <= np.float32(black)).all()
+    assert (flat(network, white)[0] >= np.float32(white)).all()
+    w, b = network.layers[-1]
+    for channel in range(c):
+        moved = np.any(w[channel] != before[0][channel]) or b[channel] != before[1][channel]
+        assert moved == (missing[0][channel] or missing[1][channel])
+    once = {n: p.copy() for n, p in network.parameters.items()}
+    keep_ends(network)
+    assert same_bits(once, network.parameters)
+
+
+def test_the_last_layer_moves_no_more_than_black_and_white_take():
+    """Against a solver of the same inequalities that knows nothing of pseudo-inverses."""
+    solved = 0
+    for seed in range(12):
+        network = SRCNN(3, 6, 1, 5, 3, init="he", seed=seed).astype(np.float64)
+        network.parameters["B2"][...] = 0.1
+        w, b = network.layers[-1]
+        before = np.append(w, b)
+        rows = []
+        for value in (16 / 255, 235 / 255):
+            x = np.full((1, 1, 5, 5), value)
+            maps = reference.relu(reference.forward(x, network.layers[:-1], "valid"))
+            rows.append(np.append(maps, 1))
+        rows = np.array(rows) * [[-1], [1]]
+        wanted = np.array([2**-18 - 16 / 255, 2**-18 + 235 / 255]) - rows @ before
+        # The least d with rows d >= wanted, by the y >= 0 of this least squares problem.
+        dual, last = np.vstack([rows.T, wanted]), np.append(np.zeros(before.size), 1)
+        y, _ = nnls(dual, last)
+        residual = dual @ y - last
+        least = -residual[:-1] / residual[-1]
+        possible = (rows @ least > wanted - 1e-9).all()  # unless all maps are dead
+        keep_ends(network)
+        assert np.abs(np.append(w, b) - before - possible * least).max() < 1e-9
+        solved += possible
+    assert solved > 8
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_filter_that_is_silent_at_black_alone_wakes(layer):
+    network = SRCNN(5, 9, 3, 8, 3, init="identity", seed=1)
+    w, b = network.layers[layer]
+    network.parameters[f"B{layer}"][0] -= 0.07  # black is 0.063
+    b += 0.07 * w.sum(axis=(2, 3))[:, 0]  # so that elsewhere nothing changes
+    assert flat(network, 16 / 255)[0] > 0.069
+    picture = np.random.default_rng(0).uniform(0.1, 0.9, (1, 1, 20, 20)).astype(np.float32)
+    before = network.forward(picture)
+    keep_ends(network)
+    assert flat(network, 16 / 255)[1] <= np.float32(16 / 255)
+    assert flat(network, 0.068)[1] == pytest.approx(0.068, abs=1e-4)
+    assert np.abs(network.forward(picture) - before).max() < 1e-5
+
+
+def test_dead_or_infinite_weights_are_left_alone():
+    network = SRCNN(3, 4, 1, 4, 3, init="identity")
+    network.parameters["W3"][...] = np.inf
+    keep_ends(network)
+    assert np.isinf(network.parameters["W3"]).all()
+    for name in ("W1", "B1", "W2", "B2"):
+        network.parameters[name][...] = 0
+    network.parameters["W3"][...] = 0
+    keep_ends(network)  # which it cannot
+    assert all(np.isfinite(p).all() for p in network.parameters.values())
+
+
+def test_the_modern_recipe_keeps_black_and_white_and_the_papers_does_not():
+    recipe = replace(MUON, steps=30, learning_rate=0.05)
+    training = Training(recipe, PAIRS)
+    run(training)
+    result = training.result()
+    assert flat(result, 16 / 255)[1] <= np.float32(16 / 255)
+    assert flat(result, 235 / 255)[0] >= np.float32(235 / 255)
+    assert not RECIPES["paper"].keep_ends and RECIPES["modern"].keep_ends
+    other = Training(replace(recipe, keep_ends=False), PAIRS)
+    run(other)
+    assert same_bits(other.result().parameters, training.average)
+
+
 # ------------------------------------------------------------------------------ to the same weights
 
 
@@ -237,6 +341,79 @@ def test_a_start_from_other_weights():
         Training(TINY, PAIRS, SRCNN(5, 9, 1, 5, 3))
     with pytest.raises(ValueError, match=re.escape("cannot start a <SRCNN 5-1-3")):
         Training(TINY, PAIRS, SRCNN.from_stack((5, 3), (9,)))
+
+
+# ----------------------------------------------------------------------------------- how fast it is
+
+
+class Clock:
+    """Seconds that pass only where a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    monotonic = perf_counter
+
+
+def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):
+    clock, calls = Clock(), []
+    for module in (pysrcnn.runs, pysrcnn.train):
+        monkeypatch.setattr(module, "time", clock)
+
+    def slow(function, seconds):
+        def wrapper(*arguments):
+            calls.append(function.__name__)
+            clock.now += seconds(calls.count(function.__name__))
+            return function(*arguments)
+
+        return wrapper
+
+    # What is called first is compiled. Then four steps take a second each, and the others half.
+    step = slow(SRCNN.loss_and_gradients, lambda n: 100 if n == 1 else 1 if n <= 5 else 0.5)
+    monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
+    monkeypatch.setattr(SRCNN, "forward", slow(SRCNN.forward, lambda n: 100 if n == 1 else 0.25))
+    training = Training(replace(TINY, steps=8), PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
+    lines = read_log(tmp_path / "a.log")[1]
+    validation = 0.25 * len(PAIRS)
+    assert [line["samples_per_second"] for line in lines] == [
+        pytest.approx(2 * TINY.batch / (2 * seconds + validation), rel=1e-4)
+        for seconds in (1, 1, 0.5, 0.5)
+    ]
+    assert [line["seconds"] for line in lines] == [2, 4, 5, 6] and training.seconds == 6
+
+
+def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
+    clock = Clock()
+    for module in (pysrcnn.runs, pysrcnn.train):
+        monkeypatch.setattr(module, "time", clock)
+    usual = SRCNN.loss_and_gradients
+
+    def step(*arguments):
+        clock.now += 60
+        return usual(*arguments)
+
+    monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    training = Training(replace(TINY, steps=6), PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
+    out, err = capsys.readouterr()
+    shown = [text.strip() for text in err.split("\r")]
+    for line in ("step 1/6, 5.0 min left", "step 2/6, 4.0 min left", "step 5/6, 1.0 min left"):
+        assert line in shown
+    assert shown[-1] == ""  # so that whoever prints next begins on an empty line
+    assert [line.split()[1] for line in out.splitlines()] == ["3/6", "6/6"]
+
+
+def test_what_is_done_before_the_clock_starts_changes_nothing(tmp_path):
+    training, whole = Training(TINY, PAIRS, scale=SCALE), Training(TINY, PAIRS, scale=SCALE)
+    pysrcnn.runs.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
+    run(whole)
+    assert same_bits(arrays_of(training), arrays_of(whole))
 
 
 # ----------------------------------------------------------------------------- checkpoints refused
@@ -480,7 +657,7 @@ def test_the_schedule_reaches_the_optimiser(monkeypatch):
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
 def test_the_average(decay):
     """avg_k = d_k avg_{k-1} + (1 - d_k) w_k with d_k = min(decay, k / (k + 9)), from the start."""
-    training = Training(replace(TINY, steps=30, average=decay), PAIRS)
+    training = Training(replace(TINY, steps=30, average=decay, keep_ends=False), PAIRS)
     wanted = {n: p.astype(np.float64) for n, p in training.network.parameters.items()}
     for progress in training.run():
         k = progress.step

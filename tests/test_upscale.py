@@ -7,6 +7,9 @@ much after the two colour matrices, whose entries go up to 2.
 """
 
 import importlib
+import inspect
+import itertools
+import typing
 
 import numba
 import numpy as np
@@ -275,13 +278,37 @@ def test_black_stays_black_and_white_stays_white(kind, shape):
 
 @pytest.mark.parametrize("name, scale", shipped())
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3)])
-def test_shipped_weights_keep_black_white_and_grey(name, scale, shape):
-    network = load(name, scale)
-    for value in (0, 128, 255):
-        result = upscale(np.full(shape, value, np.uint8), scale, network).astype(int)
-        assert np.abs(result - value).max() <= 2
-        if len(shape) == 3:
-            assert np.ptp(result, axis=2).max() <= 1
+def test_shipped_weights_keep_grey(name, scale, shape):
+    result = upscale(np.full(shape, 128, np.uint8), scale, load(name, scale)).astype(int)
+    assert np.abs(result - 128).max() <= 1
+    if len(shape) == 3:
+        assert np.ptp(result, axis=2).max() <= 1
+
+
+COMPILED = pytest.mark.skipif(not JIT, reason="so many pictures take compiled code")
+TRAINED = [which for which in shipped() if which[0] != "sc"]
+
+
+@COMPILED
+@pytest.mark.parametrize("name, scale", [*TRAINED, ("9-5-5", 6), ("9-1-5", 1.5)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_shipped_weights_keep_black_and_white(name, scale, kind):
+    whole = PEAK[kind] > 1
+    shapes = [(9, 8), (9, 8, 2), (9, 8, 3), (9, 8, 4)]
+    for shape, value in itertools.product(shapes, (0, PEAK[kind])):
+        result = upscale(np.full(shape, value, kind), scale, name).astype(np.float64)
+        assert np.abs(result - value).max() <= (0 if whole else COLOUR), (shape, value)
+
+
+@COMPILED
+@pytest.mark.parametrize("name, scale", TRAINED)
+def test_bars_beside_a_picture_stay_black_or_white(name, scale):
+    for value in (0, 65535):
+        picture = np.full((20, 44, 3), value, np.uint16)
+        picture[:, 14:30] = picture_of(np.uint16, (20, 16, 3))
+        result = upscale(picture, scale, name)
+        bars = result[:, : 4 * scale], result[:, -4 * scale :]
+        assert all((bar == value).all() for bar in bars)
 
 
 # --------------------------------------------------------------- views, bands, the same every time
@@ -374,6 +401,19 @@ def test_weights_by_path(tmp_path):
     assert np.array_equal(upscale(picture, np.int64(2), network), wanted)
     with pytest.raises(ValueError, match="mine.npz was trained for scale 2, not 3"):
         upscale(picture, 3, tmp_path / "mine.npz")
+
+
+def test_types_say_what_comes_out_of_what_goes_in():
+    def options(function):
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        return [(p.name, p.kind, p.default, p.annotation) for p in parameters]
+
+    arrays, lazy = typing.get_overloads(upscale)
+    assert options(arrays) == options(lazy) == options(upscale)
+    assert arrays.__annotations__["return"] is np.ndarray
+    assert lazy.__annotations__["return"] == "dask.array.Array"
+    kinds = lazy.__annotations__["picture"].split(" | ")
+    assert kinds == ["dask.array.Array", "zarr.Array", "zarr.Group", "str", "os.PathLike"]
 
 
 def test_no_such_weights(tmp_path):

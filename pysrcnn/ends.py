@@ -1,0 +1,67 @@
+"""Black stays black and white stays white: what training does to its result for that."""
+
+import numpy as np
+
+from .color import rgb_to_luma
+from .model import SRCNN
+
+__all__ = ["keep_ends"]
+
+SLACK = 2**-18  # a quarter of a level of 16 bits: many times what float32 rounds, and not seen
+NEAR = 0.02  # of the way from black to white
+
+
+def keep_ends(network: SRCNN) -> None:
+    """Change biases and the last layer, in place, as little as black and white take.
+
+    The squared error hardly knows of either: few pixels are quite black, and a level of 255 on them
+    costs nothing. But a black border that has become grey is seen, and with 16 bits it is 300
+    levels. Results are clipped to 0..1, so flat black has to come out as black or less, and flat
+    white as white or more. In a flat picture all maps are flat, and a layer is one matrix, the sums
+    of its filters. Two things go wrong there:
+
+    1. A filter that hands brightness on falls silent a little above black, so that all that is
+       darker looks the same. Where one is silent at black and answers before 2 % of the way to
+       white, its bias b grows until it is not, by s; and the biases of the next layer sink by s
+       times the sums of their filters of its map. So nothing changes where it answered before.
+    2. What still is missing, r, the last layer makes up for. A row of A is (h, ..., h, 1), where
+       the h maps before it are repeated as often as a filter has weights: for black with its sign
+       changed, so that more is better in both. Of the changes d of a channel's weights and bias
+       with A d >= r, the smallest is A^T (A A^T)^-1 r, the pseudo-inverse of A times r, for those
+       rows in which it is just enough: for none, for black, for white, or for both.
+
+    Parameters
+    ----------
+    network : SRCNN
+        Its black and white are those of studio range, 16/255 and 235/255, if it takes luma (c = 1),
+        and 0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last
+        layer stays as it is if what it sees is the same for black and white.
+    """
+    if not all(np.isfinite(p).all() for p in network.parameters.values()):
+        return
+    ends = np.array([0.0, 1.0])
+    if network.c == 1:
+        ends = rgb_to_luma(np.stack([ends] * 3, axis=1))
+    h = np.stack([ends] * network.c)  # (maps, black and white)
+    *first, (w, b) = network.layers
+    for k, (weights, biases) in enumerate(first):
+        h = weights.sum(axis=(2, 3), dtype=np.float64) @ h + biases[:, None]
+        silent = (h[:, 0] < -SLACK) & (-h[:, 0] < NEAR * (h[:, 1] - h[:, 0]))
+        silent = np.where(silent, -h[:, 0], 0)
+        biases += silent
+        following, its_biases = network.layers[k + 1]
+        its_biases -= following.sum(axis=(2, 3), dtype=np.float64) @ silent
+        h = np.maximum(h + silent[:, None], 0)
+    a = np.vstack([np.repeat(h, w[0, 0].size, axis=0), np.ones(2)]).T * [[-1], [1]]
+    for channel in range(network.c):
+        flat = a @ np.append(w[channel], b[channel])
+        missing = [SLACK - ends[0], SLACK + ends[1]] - flat
+        found = []
+        for rows in ([], [0], [1], [0, 1]):
+            d = np.linalg.pinv(a[rows]) @ missing[rows]
+            if (a @ d > missing - SLACK / 2).all():
+                found.append(d)
+        if found:
+            d = min(found, key=np.linalg.norm)
+            w[channel] += d[:-1].reshape(w[channel].shape)
+            b[channel] += d[-1]
