@@ -109,7 +109,10 @@ def _complain(problem: object, code: int) -> int:
 
 def _load(options: argparse.Namespace) -> SRCNN:
     """The network that is asked for, at a scale that is then known."""
-    return load(options.model, options.scale or Networks(options.model).usual)
+    if options.scale:
+        return load(options.model, options.scale)
+    networks = Networks(options.model)
+    return networks.at(networks.usual)
 
 
 # ---------------------------------------------------------------------------------------- upscale
@@ -406,7 +409,9 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    network = load(options.model, options.scale)
+    network = load(
+        options.model, options.scale, residual=options.residual, levels=options.levels
+    )  # fmt: skip
     network.save(options.output)
     print(printable(f"{options.output}: {network!r}"))
     return 0
