@@ -393,7 +393,8 @@ def load(
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
     parameters, card = read_weights(path)
     foreign = "version" not in card  # not written by `SRCNN.save`
-    if (residual, tuple(levels)) != (False, (0, 1)):
+    notes = card.get("notes", []) if foreign else []
+    if residual or tuple(levels) != (0, 1):
         if "D_l" in parameters:
             raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
         parameters = as_plain(parameters, residual, levels)
@@ -414,15 +415,16 @@ def load(
         check_picture(parameters, path)
     network.scale = known if known is not None else scale and int(scale)
     network.card = card
-    for note in card.get("notes", []) if foreign else []:
+    for note in notes:
         _LOG.warning(printable(f"{path}: {note}"))
     return network
 
 
 def _as_it_was(residual: bool, levels: tuple[float, float]) -> str:
     """For the card: what the network in the file took and gave."""
-    added = " and the result was added to the input" if residual else ""
-    return f"before it was converted, values were {levels[0]:g}..{levels[1]:g}{added}"
+    parts = ["the result was to be added to the input"] if residual else []
+    parts += [f"values were {levels[0]:g}..{levels[1]:g}"] if tuple(levels) != (0, 1) else []
+    return f"before it was converted, {' and '.join(parts)}"
 
 
 def _listed(scales: list[int], word: str) -> str:

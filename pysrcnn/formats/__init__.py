@@ -22,7 +22,7 @@ import numpy as np
 from .._files import written_whole
 from . import keras, mat, npz, onnx_graph, pytorch, recognise, safe_tensors
 from .dictionaries import check_dictionaries
-from .layers import LIMIT, Arrays, Refused, check, check_room
+from .layers import LIMIT, Arrays, Refused, check, check_room, read_json
 from .recognise import is_checkpoint
 from .values import as_plain, check_picture
 
@@ -31,8 +31,10 @@ __all__ = [
     "WRITABLE",
     "as_plain",
     "check_picture",
+    "contents",
     "is_checkpoint",
     "read_arrays",
+    "read_json",
     "read_weights",
     "write_npz",
     "write_weights",
@@ -87,7 +89,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     path = Path(path)
     advice = f"give a file of weights (.npz or .mat), or one of another kind: {_OTHERS}"
     recognise.check_folder(path)
-    content = _content(path, advice)
+    content = contents(path, advice)
     kind = recognise.kind_of(content, path)
     if kind is None:
         raise ValueError(
@@ -122,21 +124,27 @@ def read_arrays(path: str | os.PathLike, most: int = LIMIT) -> Arrays:
         If it is not an .npz file of arrays, or it or what is in it has more than `most` bytes.
     """
     path = Path(path)
-    content = _content(path, "give an .npz file of arrays, as numpy.savez writes it", most)
+    content = contents(path, "give an .npz file of arrays, as numpy.savez writes it", most)
     try:
         with np.errstate(all="ignore"):  # in sizes that are damaged
             arrays = npz.read_all(content, path, most)
     except Refused:
         raise
     except Exception:  # zipfile, struct, NumPy ... each raise their own
-        raise ValueError(
-            f"{path} is damaged or not an .npz file of arrays: write them by numpy.savez"
-        ) from None
+        raise ValueError(f"{path} is damaged or not an .npz file of arrays") from None
     return {name: array for name, array in arrays.items() if name != "card"}
 
 
-def _content(path: Path, advice: str, most: int = LIMIT) -> bytes:
-    """The bytes of a file, if they are no more than `most`."""
+def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
+    """The bytes of a file, if they are some and no more than `most`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file; with `advice`, as all that is raised here.
+    ValueError
+        If it is empty or larger, a folder, a pipe or a device.
+    """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: {advice}")
     if not path.exists():

@@ -8,6 +8,7 @@ x a picture of 0..1, v what the network takes; W (O, C, f, f), B (O,).
 """
 
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,8 @@ def check_picture(parameters: Arrays, path: Path) -> None:
     ):
         if _is_picture(_on_greys(as_plain(parameters, residual, levels))):
             raise Refused(
-                f"{fact}. Probably {cause}: pysrcnn convert {path.name} mine.npz {option}; or it "
-                f"is not trained"
+                f"{fact}. Probably {cause}: pysrcnn convert {shlex.quote(str(path))} mine.npz "
+                f"{option}; or it is not trained"
             )
     raise Refused(f"{fact}. Its values are others than 0..1 or 0..255, or it is not trained")
 
