@@ -875,6 +875,160 @@ def test_keras_models_that_are_another(tmp_path, parameters, config, words):
     is_refused(keras_file(tmp_path / "a.h5", parameters, "saved", config or [1]), words)
 
 
+def weights_alone(path, parameters, layers, style="weights"):
+    """A file of Keras with weights alone, which lists all layers; those of weights are conv..."""
+    h5py = pytest.importorskip("h5py")
+    names = [name for name in layers if "conv" in name]
+    keras_file(path, parameters, style, names=names)
+    with h5py.File(path, "a") as file:
+        if style == "weights":
+            file.attrs["layer_names"] = [name.encode() for name in layers]
+        for name in set(layers) - set(names):
+            file.create_group(name if style == "weights" else f"layers/{name}/vars")
+    return path
+
+
+@pytest.mark.parametrize("style", ["weights", "new"])
+@pytest.mark.parametrize(
+    "more, bad",
+    [
+        (["input_1", "activation_1", "re_lu", "zero_padding2d", "dropout_2", "cropping2d"], None),
+        (["padding", "output_relu", "address"], None),
+        (["add_1"], "add_1"),
+        (["leaky_re_lu_1"], "leaky_re_lu_1"),
+        (["p_re_lu"], "p_re_lu"),
+        (["max_pooling2d_1"], "max_pooling2d_1"),
+        (["concatenate"], "concatenate"),
+        (["batch_normalization_3"], "batch_normalization_3"),
+        (["tf.__operators__.add"], "tf.__operators__.add"),
+        (["my_residual"], "my_residual"),
+        (["lambda"], "lambda"),
+        (["elu"], "elu"),
+    ],
+)
+def test_keras_files_of_weights_alone(tmp_path, parameters, style, more, bad):
+    """The names of layers, which nobody else asks, say that it is no chain."""
+    layers = ["conv2d", more[0], "conv2d_1", *more[1:], "conv2d_2"]
+    path = weights_alone(tmp_path / "a.h5", parameters, layers, style)
+    if bad:
+        is_refused(path, f"a.h5 has the layer {bad}, by its name none that SRCNN has")
+    else:
+        is_read(path, parameters)
+
+
+def test_keras_layers_by_the_names_of_others(tmp_path, parameters):
+    layers = ["conv2d", "conv2d_transpose", "conv2d_2"]
+    path = weights_alone(tmp_path / "a.h5", parameters, layers)
+    is_refused(path, "a.h5 has the layer conv2d_transpose, by its name none that SRCNN has")
+    # With a configuration, it says what they are, and names are free.
+    config = config_of(convolution(), convolution(), convolution("linear"))
+    is_read(keras_file(path, parameters, "saved", config, names=["add", "pool", "elu"]), parameters)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:  # a separable convolution has two kernels
+        file.attrs["layer_names"] = [b"a"]
+        group = file.create_group("a")
+        group.attrs["weight_names"] = [b"depth:0", b"point:0"]
+        group["depth:0"], group["point:0"] = np.ones((3, 3, 1, 1)), np.ones((1, 1, 1, 1))
+    is_refused(path, "a.h5 holds a/point:0 of shape (1, 1, 1, 1), and an SRCNN has nothing but")
+
+
+def theano_file(path, parameters, **attributes):
+    h5py = pytest.importorskip("h5py")
+    names = ("level1", "level2", "output")
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"layer_names": [name.encode() for name in names], **attributes})
+        for k, name in enumerate(names, 1):
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}_W".encode(), f"{name}_b".encode()]
+            group[f"{name}_W"], group[f"{name}_b"] = parameters[f"W{k}"], parameters[f"B{k}"]
+    return path
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_keras_1_in_the_order_of_theano(tmp_path, c):
+    parameters = parameters_of(SIZES, FILTERS, c)
+    is_read(theano_file(tmp_path / "a.h5", parameters), parameters)
+    is_read(theano_file(tmp_path / "a.h5", parameters, backend=b"tensorflow"), parameters)
+    turned = {n: a[..., ::-1, ::-1] if n[0] == "W" else a for n, a in parameters.items()}
+    turned = {n: np.ascontiguousarray(a) for n, a in turned.items()}
+    is_read(theano_file(tmp_path / "a.h5", parameters, backend=b"theano"), turned)
+
+
+def test_a_network_with_turned_filters_sees_a_turned_picture(parameters):
+    """Why it does not matter much, where the file does not tell."""
+    turned = {n: a[..., ::-1, ::-1] if n[0] == "W" else a for n, a in parameters.items()}
+    x = np.random.default_rng(0).random((1, 1, 9, 11), np.float32)
+    there = SRCNN.from_parameters(turned).forward(x[..., ::-1, ::-1])
+    back = SRCNN.from_parameters(parameters).forward(x)
+    assert np.abs(there[..., ::-1, ::-1] - back).max() < 1e-6
+
+
+def rescaling(scale, offset=0):
+    return "Rescaling", {"scale": scale, "offset": offset}
+
+
+LEFT_OUT = "is left out: here pictures are enlarged by bicubic interpolation, so the result may"
+
+
+@pytest.mark.parametrize(
+    "before, after, wanted",
+    [
+        ([rescaling(1 / 255)], [], lambda x, net: net(x)),
+        ([rescaling(1 / 255)], [rescaling(255)], lambda x, net: net(x)),
+        (
+            [rescaling(1 / 127.5, -1)],
+            [rescaling(127.5, 127.5)],
+            lambda x, net: net(2 * x - 1) / 2 + 0.5,
+        ),
+        ([rescaling(2, -1)], [rescaling(0.5, 0.5)], lambda x, net: net(2 * x - 1) / 2 + 0.5),
+        ([rescaling(0.5), rescaling(2, 0.1)], [], lambda x, net: net(x + 0.1)),
+        ([("UpSampling2D", {"size": [3, 3]}), rescaling(1 / 255)], [], lambda x, net: net(x)),
+    ],
+)
+def test_keras_layers_around_the_network(tmp_path, caplog, parameters, before, after, wanted):
+    config = config_of(*before, convolution(), convolution(), convolution("linear"), *after)
+    path = keras_file(tmp_path / "a.h5", parameters, "saved", config)
+    read, card = read_weights(path)
+    x = np.random.default_rng(0).random((1, 1, 12, 12))
+    plain, network = (SRCNN.from_parameters(p).astype(np.float64) for p in (parameters, read))
+    assert np.abs(network.forward(x) - wanted(x, plain.forward)).max() < 1e-6
+    if before[0][0] == "UpSampling2D":
+        assert load(path).scale == 3
+        assert (
+            f"a.h5: UpSampling2D, an enlargement before the first layer, {LEFT_OUT}" in caplog.text
+        )
+    else:
+        assert card == {}
+
+
+@pytest.mark.parametrize(
+    "layers, words",
+    [
+        ([convolution(), rescaling(2), convolution()], "rescales values between layers, which"),
+        ([convolution(), "UpSampling2D"], "has a layer of the kind UpSampling2D, which SRCNN has"),
+        ([rescaling([1, 2]), convolution()], "rescales values in a way that is not that of its 1"),
+        (
+            [("ZeroPadding2D", {"padding": [[1, 0], [0, 0]]}), convolution()],
+            "moves the picture, by",
+        ),
+        ([convolution(), ("Cropping2D", {"cropping": [[2, 2], [0, 4]]})], "by a Cropping2D of"),
+        ([("ZeroPadding2D", {"padding": {"top": 1, "bottom": 1, "left": 2, "right": 1}})], "moves"),
+    ],
+)
+def test_keras_layers_that_change_the_network(tmp_path, parameters, layers, words):
+    layers = [*layers, *[convolution()] * 2]
+    is_refused(keras_file(tmp_path / "a.h5", parameters, "saved", config_of(*layers)), words)
+
+
+@pytest.mark.parametrize(
+    "amounts", [2, [2, 2], [2, 1], [[2, 2], [1, 1]], {"top": 1, "bottom": 1, "left": 1, "right": 1}]
+)
+def test_keras_padding_of_equal_sides(tmp_path, parameters, amounts):
+    layers = ("ZeroPadding2D", {"padding": amounts}), ("Cropping2D", {"cropping": amounts})
+    config = config_of(*layers, convolution(), convolution(), convolution("linear"))
+    is_read(keras_file(tmp_path / "a.h5", parameters, "saved", config), parameters)
+
+
 def test_h5_files_that_are_not_all_right(tmp_path, parameters):
     h5py = pytest.importorskip("h5py")
     path = tmp_path / "a.h5"
@@ -1107,6 +1261,181 @@ def test_onnx_tensors_by_another_name(tmp_path, parameters):
     is_read(tmp_path / "a.onnx", parameters)
 
 
+def wrapped(before=(), after=()):
+    """An SRCNN with these operators in front and behind: (kind, other inputs or None, options)."""
+    nodes, current = [], "x"
+    for k, (kind, others, options) in enumerate(before):
+        nodes.append((kind, [n or current for n in others], [f"b{k}"], options))
+        current = f"b{k}"
+    first, *rest = chain()
+    nodes += [(first[0], [current, *first[1][1:]], *first[2:]), *rest]
+    for k, (kind, others, options) in enumerate(after):
+        name = "z" if k == len(after) - 1 else f"z{k}"
+        nodes.append((kind, [n or (f"z{k - 1}" if k else "y") for n in others], [name], options))
+    return nodes, ("z",) if after else ("y",)
+
+
+VALUES = {
+    "white": np.float32(255), "small": np.float32(1 / 255), "half": np.float32(0.5),
+    "two": np.array([[[[2]]]], np.float32), "one": np.float32(1), "zero": np.float32(0),
+    "scales": np.array([1, 1, 3, 3], np.float32), "roi": np.zeros(0, np.float32),
+    "many": np.ones((1, 1, 5, 5), np.float32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "before, after, wanted",
+    [
+        ([("Div", (None, "white"), {})], [("Mul", (None, "white"), {})], lambda x, net: net(x)),
+        ([("Mul", (None, "small"), {})], [], lambda x, net: net(x)),
+        ([("Cast", (None,), {"to": 1})], [("Cast", (None,), {"to": 1})], lambda x, net: net(x)),
+        (
+            [("Mul", (None, "two"), {}), ("Sub", (None, "one"), {})],
+            [("Add", (None, "one"), {}), ("Div", (None, "two"), {})],
+            lambda x, net: net(2 * x - 1) / 2 + 0.5,
+        ),
+        (
+            [("Mul", ("two", None), {}), ("Add", ("one", None), {})],
+            [],
+            lambda x, net: net(2 * x + 1),
+        ),
+        ([("Sub", ("one", None), {})], [("Sub", ("one", None), {})], lambda x, net: 1 - net(1 - x)),
+        (
+            [],
+            [("Mul", (None, "white"), {}), ("Clip", (None, "zero", "white"), {})],
+            lambda x, net: net(x),
+        ),
+        (
+            [("Transpose", (None,), {"perm": [0, 3, 1, 2]})],
+            [("Transpose", (None,), {"perm": [0, 2, 3, 1]})],
+            lambda x, net: net(x),
+        ),
+        ([("Resize", (None, "roi", "scales"), {"mode": "linear"})], [], lambda x, net: net(x)),
+        ([("Upsample", (None, "scales"), {"mode": "linear"})], [], lambda x, net: net(x)),
+        ([("Upsample", (None,), {"scales": [1.0, 1.0, 3.0, 3.0]})], [], lambda x, net: net(x)),
+        ([], [("Add", (None, "x"), {})], lambda x, net: net(x) + x),
+        ([], [("Add", ("x", None), {}), ("Relu", (None,), {})], lambda x, net: net(x) + x),
+        (
+            [("Resize", (None, "roi", "scales"), {"mode": "linear"})],
+            [("Add", (None, "b0"), {})],
+            lambda x, net: net(x) + x,
+        ),
+    ],
+)
+def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before, after, wanted):
+    nodes, outputs = wrapped(before, after)
+    content = onnx_bytes(*nodes, tensors=parameters | VALUES, outputs=outputs)
+    (tmp_path / "a.onnx").write_bytes(content)
+    read, card = read_weights(tmp_path / "a.onnx")
+    x = np.random.default_rng(0).random((1, 1, 12, 12), np.float32)
+    plain, network = (SRCNN.from_parameters(p).astype(np.float64) for p in (parameters, read))
+    assert np.abs(network.forward(x) - wanted(x, plain.forward)).max() < 1e-6
+    enlarges = [kind for kind, *_ in before if kind in ("Resize", "Upsample")]
+    assert card.get("scale") == (3 if enlarges else None)
+    notes = [f"{kind}, an enlargement before the first layer, {LEFT_OUT}" for kind in enlarges]
+    assert [
+        note[: len(wanted)] for note, wanted in zip(card.get("notes", []), notes, strict=True)
+    ] == notes
+
+
+@pytest.mark.parametrize(
+    "before, after, words",
+    [
+        (
+            [],
+            [("Resize", (None, "roi", "scales"), {})],
+            "enlarges, by Resize, behind layers: SRCNN",
+        ),
+        (
+            [("Mul", (None, "many"), {})],
+            [],
+            "has the operator Mul on other than pixels or channels",
+        ),
+        ([("Transpose", (None,), {"perm": [0, 1, 3, 2]})], [], "Transpose other than from and to"),
+        ([], [("Transpose", (None,), {"perm": [0, 3, 1, 2]})], "Transpose other than from and to"),
+        ([], [("Add", (None, "x"), {}), ("Mul", (None, "two"), {})], "Mul behind the sum with its"),
+        (
+            [("Mul", (None, "two"), {})],
+            [("Add", (None, "x"), {})],
+            "adds a picture that is not the",
+        ),
+        ([], [("Add", (None, "r1"), {})], "the Add takes r1, which is not in the file"),
+        (
+            [],
+            [("Mul", (None, "two"), {}), ("Relu", (None,), {})],
+            "has a Relu where SRCNN has none",
+        ),
+        (
+            [],
+            [("Mul", (None, "white"), {}), ("Clip", (None, "zero", "one"), {})],
+            "no narrower than 0..255",
+        ),
+    ],
+)
+def test_onnx_operators_that_change_the_network(tmp_path, parameters, before, after, words):
+    nodes, outputs = wrapped(before, after)
+    content = onnx_bytes(*nodes, tensors=parameters | VALUES, outputs=outputs)
+    (tmp_path / "a.onnx").write_bytes(content)
+    is_refused(tmp_path / "a.onnx", words)
+
+
+def doubling(kind, start, times=25):
+    """Each of so many operators makes its constant twice as large."""
+
+    def change(model, onnx):
+        for k in range(times):
+            options = {"axis": 0} if kind == "Concat" else {}
+            node = onnx.helper.make_node(kind, [f"s{k}"] * 2, [f"s{k + 1}"], **options)
+            model.graph.node.insert(k, node)
+        model.graph.initializer.append(start(onnx))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            doubling("Add", lambda onnx: onnx.helper.make_tensor("s0", 8, [1], [b"ha" * 512])),
+            "holds text in s0, wanted numbers",
+        ),
+        (
+            doubling("Concat", lambda onnx: onnx.numpy_helper.from_array(np.ones(8), "s0")),
+            "has the operator Concat: only chains",
+        ),
+        (
+            doubling("Add", lambda onnx: onnx.numpy_helper.from_array(np.ones(8), "s0"), 600),
+            "works out more than 500 constants: fold them",
+        ),
+        (
+            lambda model, onnx: model.graph.node.insert(
+                0, onnx.helper.make_node("Concat", ["B1"] * 100_000, ["s"], axis=0)
+            ),
+            "has the operator Concat: only chains",
+        ),
+        (
+            lambda model, onnx: [model.graph.node.add() for _ in range(5000)],
+            "has more than 4,000 operators or tensors: no SRCNN has",
+        ),
+        (
+            lambda model, onnx: [model.graph.initializer.add() for _ in range(5000)],
+            "has more than 4,000 operators or tensors: no SRCNN has",
+        ),
+        (
+            lambda model, onnx: setattr(model, "doc_string", "x" * (4 << 20)),
+            "bytes, and 4,194,304 are read at most: export it with its tensors in a file beside",
+        ),
+    ],
+)
+def test_onnx_models_that_grow(tmp_path, parameters, change, words):
+    (tmp_path / "a.onnx").write_bytes(onnx_bytes(*chain(), tensors=parameters, change=change))
+
+    def refused():
+        is_refused(tmp_path / "a.onnx", words)
+
+    assert most_memory(refused) < 40 << 20
+
+
 def resized(*shape):
     def change(model, onnx):
         del model.graph.initializer[0].dims[:]
@@ -1257,6 +1586,96 @@ def test_bombs(tmp_path, parameters, monkeypatch):
     monkeypatch.setattr("pysrcnn.formats.mat.LIMIT", 10_000)
     scipy.io.savemat(tmp_path / "a.mat", {"a": np.zeros(10_000)}, do_compression=True)
     is_refused(tmp_path / "a.mat", "a.mat unpacks to more than 10,000 bytes")
+
+
+@pytest.mark.parametrize("name", ["srcnn_x3.pth.tar", "pytorch_model.bin", "weights", "a.mat"])
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_files_by_other_names(tmp_path, parameters, kind, name):
+    """What is in a file matters, and not what it is called."""
+    content = whole_file(tmp_path, kind, parameters).read_bytes()
+    if kind == "onnx" and name == "a.mat":
+        pytest.skip("ONNX files have no mark, and this is not their name")
+    (tmp_path / name).write_bytes(content)
+    read, _ = read_weights(tmp_path / name)
+    assert all(np.array_equal(read[n], array) for n, array in parameters.items())
+    assert load(tmp_path / name, 3).scale == 3
+
+
+TENSORFLOW = "of TensorFlow, which is not read: load it in TensorFlow and save the model as .keras"
+SAVEZ = "save its arrays by numpy.savez, as W1 (O, C, f, f), B1, W2, B2, ..."
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        (
+            "model.ckpt",
+            bytes(99) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
+            f"a checkpoint {TENSORFLOW}",
+        ),
+        ("m.ckpt.index", bytes(99), f"is a checkpoint {TENSORFLOW}"),
+        ("m.ckpt.data-00000-of-00001", bytes(99), f"is a checkpoint {TENSORFLOW}"),
+        ("m.ckpt.meta", b"\n\x05abcde", f"is a checkpoint {TENSORFLOW}"),
+        ("checkpoint", b'model_checkpoint_path: "m.ckpt"\n', f"is a checkpoint {TENSORFLOW}"),
+        ("saved_model.pb", b"\x08\x01\x12\x03abc", f"is a SavedModel {TENSORFLOW}"),
+        (
+            "graph.pb",
+            b"\n\x05\n\x03abc",
+            "is a frozen graph of TensorFlow, which is not read: convert",
+        ),
+        ("m.tflite", b"\x1c\0\0\0TFL3" + bytes(40), "is a model of TensorFlow Lite, which is not"),
+        ("m.bin", b"\x1c\0\0\0TFL3" + bytes(40), "is a model of TensorFlow Lite, which is not"),
+        ("m.mlmodel", b"\x08\x04\x12\x03abc", "is a model of Core ML, which is not read: export"),
+        ("m.caffemodel", b"\n\x05SRCNN", f"is a model of Caffe, which is not read: {SAVEZ}"),
+        ("m.gguf", b"GGUF\3\0\0\0", f"is a GGUF file, which is not read: {SAVEZ}"),
+        (
+            "m.joblib",
+            b"x\x9c" + bytes(40),
+            f"is a pickle or a file of joblib, which is not read: {SAVEZ}",
+        ),
+        ("m.npy", b"\x93NUMPY\1\0" + bytes(40), f"is a single array of NumPy: {SAVEZ}"),
+        ("m.pkl", pickle.dumps([1]), "is a pickle without any tensors of PyTorch: only tensors"),
+        ("m.bin", b"\1\2\3\4" * 9, "is of no known kind, perhaps bare numbers that another file"),
+        ("m.pdparams", b"\1\2\3\4" * 9, f"is a file of PaddlePaddle, which is not read: {SAVEZ}"),
+        ("m.pth.tar", bytes(257) + b"ustar" + bytes(250), "is packed, a tar archive: unpack it"),
+        ("m.pth.gz", b"\x1f\x8b" + bytes(40), "is packed by gzip: unpack it and give the file of"),
+        ("m.pth", b"\x1f\x8b" + bytes(40), "is packed by gzip: unpack it and give the file of"),
+        (
+            "m.npz",
+            b"7z\xbc\xaf\x27\x1c" + bytes(40),
+            "is packed by 7-Zip: unpack it and give the file",
+        ),
+        ("m.pth", b"\n<!DOCTYPE html>\n<html>", "is a web page, not a file of weights: download"),
+        ("m.pth", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not"),
+        ("m.txt", b"conv1 conv2", "is neither .npz nor .mat, nor .pt"),
+        ("m.zip", zipped(b"}").replace(b"data.pkl", b"data.txt"), "is neither .npz nor .mat"),
+        (
+            "m.h5",
+            b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n",
+            "it is of version 7.3: save",
+        ),
+    ],
+)
+def test_files_of_other_kinds_are_called_what_they_are(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    is_refused(tmp_path / name, words)
+
+
+def test_what_is_no_file_of_weights(tmp_path):
+    (tmp_path / "model").mkdir()
+    is_refused(tmp_path / "model", "is a folder: give a file of weights")
+    (tmp_path / "model/saved_model.pb").write_bytes(b"\x08\x01")
+    is_refused(tmp_path / "model", f"is a SavedModel {TENSORFLOW}")
+    (tmp_path / "x.ckpt.index").write_bytes(b"x")
+    is_refused(tmp_path / "x.ckpt", f"is a checkpoint {TENSORFLOW}")
+    (tmp_path / "m-20.index").write_bytes(b"x")
+    with pytest.raises(ValueError, match="m-20 is a checkpoint of TensorFlow"):
+        load(tmp_path / "m-20", 3)
+    if os.name == "posix":
+        os.mkfifo(tmp_path / "pipe.npz")
+        is_refused(tmp_path / "pipe.npz", "is a pipe or a device, not a file: give a file of")
+    if Path("/proc/self/status").exists():
+        is_refused("/proc/self/status", "has another size than it says, or changes: give a file")
 
 
 def lying(entry, data, compression=zipfile.ZIP_DEFLATED, says=1000):

@@ -31,7 +31,7 @@ _MODELS = ("Functional", "Model", "Sequential")
 _IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
 # Of layers that an SRCNN has not, as parts of their names.
 _NAMES_OF_OTHERS = re.compile(
-    r"p_?re_?lu|leaky|l_?relu|[sgc]?elu\b|up_?sampl|transpose|shuffle|sub_?pixel|residual|separable|"
+    r"p_?re_?lu|leaky|l_?relu|(?<![a-z])[sgc]?elu|up_?sampl|transpose|shuffle|sub_?pixel|residual|separable|"
     r"depth|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
     r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|sigmoid|soft[a-z]*)"
     r"(?![a-z])"

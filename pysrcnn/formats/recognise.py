@@ -71,6 +71,9 @@ _NAMES = (
      "weights as .npz, .safetensors or .onnx"),
 )  # fmt: skip
 
+# A version from 3 to 32, and then another field of the message: of ONNX, though not of it alone.
+_LIKE_ONNX = re.compile(rb"\x08[\x03-\x20][\x12\x1a\x22\x28\x32\x3a\x42]")
+
 
 def kind_of(content: bytes, path: Path) -> str | None:
     """One of the values of `SUFFIXES`; None if neither bytes nor name tell.
@@ -92,10 +95,12 @@ def kind_of(content: bytes, path: Path) -> str | None:
         raise Refused(f"{path} is a web page, not a file of weights: download the file itself")
     if kind := SUFFIXES.get(path.suffix.lower()):
         return kind
+    if _LIKE_ONNX.match(head) and path.suffix.lower() not in (".pb", ".mlmodel"):
+        return "onnx"
     for pattern, sentence in _NAMES:
         if re.search(pattern, path.name.lower()):
             raise Refused(f"{path} {sentence}")
-    return "onnx" if re.match(rb"\x08[\x03-\x20][\x12\x1a\x22\x28\x32\x3a\x42]", head) else None
+    return None
 
 
 def _by_bytes(content: bytes, path: Path) -> str | None:

@@ -73,7 +73,7 @@ def left_out(what: str, times: list | None) -> dict:
     """The card of a network of which this was left out; `times` is by how much it enlarges."""
     card: dict[str, Any] = {
         "notes": [
-            f"{what} is left out: here pictures are enlarged by bicubic interpolation, so the "
+            f"{what}, is left out: here pictures are enlarged by bicubic interpolation, so the "
             f"result may differ a little"
         ]
     }
