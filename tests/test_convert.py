@@ -1925,6 +1925,36 @@ def test_convert(here, capsys, parameters):
         assert np.array_equal(network.parameters[name], array)
 
 
+def test_convert_networks_of_other_values(here, capsys, parameters):
+    on_bytes = {n: a * 255 if n[0] == "B" else a for n, a in parameters.items()}
+    on_bytes["B1"] = on_bytes["B1"] + 255  # as large as white
+    on_bytes["B3"] = on_bytes["B3"] - 255 * on_bytes["W3"].sum(axis=(1, 2, 3))
+    Path("b.safetensors").write_bytes(safe(named(on_bytes)))
+    assert main(["convert", "b.safetensors", "b.npz", "-s", "3"]) == 2
+    assert "pysrcnn convert b.safetensors mine.npz --range 255; or" in capsys.readouterr().err
+    assert main(["convert", "b.safetensors", "b.npz", "-s", "3", "--range", "255"]) == 0
+    assert main(["convert", "a.pth", "c.npz", "-s", "3", "--range=-1..1"]) == 2
+    assert "it makes" in capsys.readouterr().err
+    x = np.random.default_rng(0).random((1, 1, 9, 9), np.float32)
+    there = SRCNN.from_parameters(on_bytes).forward(255 * x) / 255
+    assert np.abs(load("b.npz").forward(x) - there).max() < 1e-5
+    for bad in ("x", "0", "-1", "1..0", "nan", "0..inf"):
+        with pytest.raises(SystemExit):
+            main(["convert", "a.pth", "d.npz", f"--range={bad}"])
+        assert f"{bad} is neither a number above 0 nor as -1..1 is" in capsys.readouterr().err
+
+
+def test_convert_says_what_it_leaves_out(here, capsys, caplog, parameters):
+    config = config_of("UpSampling2D", convolution(), convolution(), convolution("linear"))
+    keras_file("a.h5", parameters, "saved", config)
+    assert main(["convert", "a.h5", "b.npz"]) == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a.h5: UpSampling2D, an enlargement before the first layer, {LEFT_OUT} differ a little"
+    ]
+    caplog.clear()
+    assert load("b.npz").scale == 2 and load("b.npz").card["notes"] and not caplog.records
+
+
 def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
     pytest.importorskip("onnx")
     assert main(["convert", "9-1-5", "a.onnx", "-s", "3"]) == 0
