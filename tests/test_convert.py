@@ -1648,7 +1648,12 @@ SAVEZ = "save its arrays by numpy.savez, as W1 (O, C, f, f), B1, W2, B2, ..."
         ("m.pth", b"\n<!DOCTYPE html>\n<html>", "is a web page, not a file of weights: download"),
         ("m.pth", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not"),
         ("m.txt", b"conv1 conv2", "is neither .npz nor .mat, nor .pt"),
-        ("m.zip", zipped(b"}").replace(b"data.pkl", b"data.txt"), "is neither .npz nor .mat"),
+        (
+            "m.zip",
+            zipped(b"}").replace(b"data.pkl", b"data.txt"),
+            "is a zip archive that is damaged",
+        ),
+        ("m.bin", b"PK", "is a zip archive that is damaged or holds no weights: download it again"),
         (
             "m.h5",
             b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n",

@@ -124,8 +124,9 @@ def changed(name, change):
 @pytest.mark.parametrize(
     "spoil, words",
     [
-        (without("weights_conv2"), "has no 'weights_conv2': the authors' files hold"),
-        (without("biases_conv3"), "has no 'biases_conv3'"),
+        (without("weights_conv2"), "has no 'weights_conv2', but weights_conv1, weights_conv3, bia"),
+        (without("biases_conv3"), "biases_conv2: the authors' files hold weights_conv1 to weigh"),
+        (dict.clear, "has no 'weights_conv1', but nothing: the authors' files hold"),
         (changed("weights_conv1", lambda w: w[:24]), "weights_conv1 has 24 values a filter, which"),
         (changed("weights_conv1", lambda w: w[:16]), "W1 has the shape (4, 1, 4, 4), wanted"),
         (changed("weights_conv1", lambda w: w[:0]), "weights_conv1 has 0 values a filter"),

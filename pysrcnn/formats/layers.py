@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "LIMIT",
+    "OTHER_NETWORKS",
     "Arrays",
     "Refused",
     "check",
@@ -37,7 +38,7 @@ _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
 _MOST_SEARCHED = 8  # layers, of which all orders are tried
 _LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
 
-_CHAINS = (
+OTHER_NETWORKS = (
     "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
 )
 
@@ -145,7 +146,7 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
         (weights if kind == "weight" else biases)[prefix] = tensor
     skip = next((name for name in weights if "residual" in name.lower()), None)
     if skip is not None:  # VDSR, whose layers fit each other as those of an SRCNN do
-        raise Refused(f"{path} has residual layers, such as {shown(skip)}: {_CHAINS}")
+        raise Refused(f"{path} has residual layers, such as {shown(skip)}: {OTHER_NETWORKS}")
     if not weights:
         raise Refused(f"{path} holds no layers: weights (O, C, f, f) and biases (O,)")
     alone = next((prefix for prefix in biases if prefix not in weights), None)
@@ -261,13 +262,13 @@ def check(parameters: Arrays, path: Path) -> None:
         if channels is not None and w.shape[1] != channels:
             raise Refused(
                 f"{path}: W{k} takes {w.shape[1]} channels, the layer before gives {channels}: "
-                f"{_CHAINS}"
+                f"{OTHER_NETWORKS}"
             )
         channels = w.shape[0]
     if parameters["W1"].shape[1] != channels or channels not in (1, 3):
         raise Refused(
             f"{path}: channels into and out of the network are {parameters['W1'].shape[1]} and "
-            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {_CHAINS}"
+            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {OTHER_NETWORKS}"
         )
     for name, array in parameters.items():
         check_sense(name, array, path)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .layers import LIMIT, Arrays, Refused, check_room, shown
+from .layers import LIMIT, OTHER_NETWORKS, Arrays, Refused, check_room, shown
 
 __all__ = ["read", "write"]
 
@@ -51,9 +51,10 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         try:
             weights, biases = arrays[f"weights_conv{k}"], arrays[f"biases_conv{k}"]
         except KeyError as error:
+            names = ", ".join(map(shown, list(arrays)[:8])) or "nothing"
             raise Refused(
-                f"{path} has no {error}: the authors' files hold weights_conv1 to "
-                f"weights_conv3 and biases_conv1 to biases_conv3"
+                f"{path} has no {error}, but {names}: the authors' files hold weights_conv1 to "
+                f"weights_conv3 and biases_conv1 to biases_conv3, and {OTHER_NETWORKS}"
             ) from None
         for name, array in ((f"weights_conv{k}", weights), (f"biases_conv{k}", biases)):
             if not np.issubdtype(array.dtype, np.floating):

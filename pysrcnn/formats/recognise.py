@@ -95,6 +95,11 @@ def kind_of(content: bytes, path: Path) -> str | None:
         raise Refused(f"{path} is a web page, not a file of weights: download the file itself")
     if kind := SUFFIXES.get(path.suffix.lower()):
         return kind
+    if content.startswith(b"PK"):
+        raise Refused(
+            f"{path} is a zip archive that is damaged or holds no weights: download it "
+            f"again, or unpack it"
+        )
     if _LIKE_ONNX.match(head) and path.suffix.lower() not in (".pb", ".mlmodel"):
         return "onnx"
     for pattern, sentence in _NAMES:
