@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import re
 from dataclasses import replace
 
@@ -374,6 +375,27 @@ def test_what_a_checkpoint_says_is_cut_short(checkpoint):
     with pytest.raises(ValueError) as caught:
         Training(TINY, PAIRS).load(checkpoint)
     assert len(str(caught.value)) < 400
+
+
+def test_mutated_checkpoints(checkpoint):
+    """A few hundred with some bytes changed or lost: refused, or as they were."""
+    training, rng = Training(TINY, PAIRS), random.Random(0)
+    training.load(checkpoint)
+    before, content, refusals = arrays_of(training), checkpoint.read_bytes(), 0
+    for _ in range(200):
+        changed = bytearray(content)
+        for _ in range(rng.choice((1, 2, 8))):
+            place = rng.randrange(len(changed))
+            length = rng.choice((1, 1, 4, 30))
+            changed[place : place + length] = rng.choice((rng.randbytes(length), b"", b"\xff" * 4))
+        checkpoint.write_bytes(changed)
+        try:
+            training.load(checkpoint)
+        except ValueError as error:
+            refusals += 1
+            assert "checkpoint.npz" in str(error)
+        assert same_bits(arrays_of(training), before) and training.step == 5
+    assert refusals > 100
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
