@@ -31,21 +31,24 @@ _MODELS = ("Functional", "Model", "Sequential")
 _IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
 # Of layers that an SRCNN has not, as parts of their names.
 _NAMES_OF_OTHERS = re.compile(
-    r"p_?re_?lu|leaky|l_?relu|(?<![a-z])[sgc]?elu|up_?sampl|transpose|shuffle|sub_?pixel|residual|separable|"
+    r"p_?re_?lu|leaky|l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
+    r"transpose|shuffle|sub_?pixel|residual|skip|shortcut|attention|separable|dilat|atrous|"
     r"depth|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
-    r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|sigmoid|soft[a-z]*)"
+    r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|soft[a-z]*)"
     r"(?![a-z])"
 )
 
 
 def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     """The layers; the card is empty, but for what was left out."""
-    config: bytes | str = "{}"
+    config: bytes | None = None
     if content[:2] == b"PK":
         archive = open_zip(content, path)
         config, content = (unpacked(archive, n) for n in ("config.json", "model.weights.h5"))
     file = HDF5(content)
-    layers = _layers(read_json(file.groups[""].get("model_config") or config, path), path)
+    if config is None:
+        config = file.groups[""].get("model_config") or "{}"
+    layers = _layers(read_json(config, path), path)
     names, ordered = _names(file, [options.get("name") for _, options in layers])
     before, after, card = _check_layers(layers, path)
     if not layers:

@@ -67,11 +67,17 @@ class _Chain:
         self.parameters: Arrays = {}
         self.before, self.after, self.card = Affine(), Affine(), {}
         self._relu, self._clip, self.residual = True, False, False
+        self._sizes: set[str] = set()
         self._pictures = {start}  # the input, and what it is called behind an enlargement
 
     def add(self, node: Any, kind: str, options: dict) -> None:
         """Go on by an operator, or raise if SRCNN has none such there."""
         path, constants = self._path, self._constants
+        # How large it is to be enlarged, from how large it is: of use to a Resize alone.
+        takes = {name for name in node.input if name and name not in constants}
+        if (kind == "Shape" and takes <= self._pictures) or (takes and takes <= self._sizes):
+            self._sizes |= set(node.output)
+            return
         if kind not in _LAYERS and kind not in _AFFINE:
             raise Refused(
                 f"{path} has the operator {shown(kind)}: only chains of Conv, Relu and Pad are read"

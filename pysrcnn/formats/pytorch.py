@@ -91,6 +91,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         if isinstance(x, (_Placeholder, _Name)):
             raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {_ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, _Tensor)}
+    tensors.pop("n_averaged", None)  # a number, of running averages by torch.optim.swa_utils
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
     check_room((t.shape for t in tensors.values()), path)
@@ -290,8 +291,13 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
             return made
         case "torch.Size", (tuple() as sizes,):
             return sizes
-        case "torch._utils._rebuild_parameter", (_Tensor() as tensor, *_):
+        case (
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+            (_Tensor() as tensor, *_),
+        ):
             return tensor
+        case "torch._tensor._rebuild_from_type_v2", (_Name() as inner, _, tuple() as given, *_):
+            return _call(inner, given, path)  # of a tensor with attributes
         case (
             "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
             (_Storage() as storage, offset, tuple() as shape, tuple() as strides, *_),
