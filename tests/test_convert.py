@@ -392,6 +392,16 @@ def test_tensors_with_more_to_them(tmp_path, parameters):
         is_read(tmp_path / "a.pth", parameters)
 
 
+def test_a_loss_in_an_old_file(tmp_path, parameters):
+    """Which has the source code of its class beside it."""
+    content, storages = state(named(parameters), legacy=True)
+    parts = text("module"), function("model", "Loss"), text("model.py"), text("class Loss: ...")
+    loss = together(*parts) + b"Q)\x81}(" + text("training") + b"\x88ub"
+    content = dictionary(loss=loss, state_dict=content)
+    (tmp_path / "a.pth").write_bytes(one_after_another(content, storages))
+    is_read(tmp_path / "a.pth", parameters)
+
+
 def test_a_state_dict_of_python_2(tmp_path, parameters):
     tensors = named_tensors(parameters, 0).items()
     pairs = b"".join(b"](" + text(name) + content + b"e" for name, content in tensors)

@@ -2,15 +2,18 @@
 
 Each format has a file here, with a function `read(content, path)` that returns plain arrays,
 `(parameters, card)`, and, for the formats that are written, `write(file, parameters, card)`.
-`model.py` makes a network of the arrays. Nothing in a file is ever executed: pickles are walked
-through by an interpreter that makes nothing but tensors, and what a file says of its sizes is
-checked before memory is taken.
+`recognise.py` tells the formats apart by their bytes, and `model.py` makes a network of the arrays.
+Nothing in a file is ever executed: pickles are walked through by an interpreter that makes nothing
+but tensors and placeholders, and what a file says of its sizes is checked before memory is taken,
+and held to while it is read.
 
-A card says what the weights are: network, scale, data, recipe, scores, version. It is a string of
-JSON: in the .npz the array "card", in .safetensors and .onnx the entry "pysrcnn" of their metadata.
+A card says what the weights are: network, scale, data, recipe, scores, version, and notes of what
+was left out or changed. It is a string of JSON: in the .npz the array "card", in .safetensors and
+.onnx the entry "pysrcnn" of their metadata.
 
-Files of others say nothing of what lies between the layers: ReLU after each layer but the last, and
-values in 0..1, are taken for granted, except where the file (Keras, ONNX) says otherwise.
+Files of others say nothing of what lies between the layers: ReLU after each layer but the last is
+taken for granted, except where the file (Keras, ONNX) says otherwise. That values are in 0..1 and
+the result is a picture is seen when greys go through a network (`values.py`).
 """
 
 import json

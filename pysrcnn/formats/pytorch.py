@@ -261,8 +261,14 @@ def _put(into: dict, pairs: list) -> None:
             into[key] = value
 
 
-def _storage(described: Any, path: Path) -> _Storage | _Placeholder:
-    """From ("storage", class, key, device, number of elements), and for old files a view."""
+def _storage(described: Any, path: Path) -> _Storage | _Placeholder | _Name:
+    """From ("storage", class, key, device, number of elements), and for old files a view.
+
+    Old files have ("module", class, and its source code) too.
+    """
+    match described:
+        case ("module", _Name() as name, *_):
+            return name
     if not isinstance(described, tuple) or described[:1] != ("storage",):
         raise Refused(f"{path} holds an object that is not a tensor, and {_ADVICE}")
     kind, key, _, count, *view = described[1:]
