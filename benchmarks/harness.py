@@ -21,7 +21,7 @@ import numba
 import numpy as np
 
 from pysrcnn import SRCNN, kernels, load
-from pysrcnn._files import write_json
+from pysrcnn._files import check_place, write_json
 from pysrcnn.model import shipped
 
 from .limit import multiply_add_limit
@@ -82,8 +82,11 @@ def parse(description: str, name: str, **defaults) -> argparse.Namespace:
     elif options.output is None:
         RESULTS.mkdir(exist_ok=True)
         options.output = RESULTS / f"{name}.json"
-    if options.output and not options.output.parent.is_dir():  # said now, not after all the work
-        parser.error(f"--output {options.output}: there is no such folder")
+    if options.output:
+        try:
+            check_place(options.output)  # now, not after all the work
+        except (ValueError, OSError) as error:
+            parser.error(f"--output: {error}")
     numba.set_num_threads(options.threads)
     return options
 

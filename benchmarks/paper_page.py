@@ -42,7 +42,8 @@ ITS = {
 }
 
 
-def _table(columns: list[str], rows: list[list[str]]) -> str:
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """In Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -75,7 +76,7 @@ def networks() -> tuple[str, str]:
     columns = ["network", "", "bicubic", "the paper", "ours", "trained on", "start", "steps"]
     others.sort(key=lambda row: row[0])
     names = ["", "", "PSNR", "SSIM", "MS-SSIM", "WPSNR"]
-    return _table(columns, rows), _table(names, others)
+    return table(columns, rows), table(names, others)
 
 
 def _start(card: dict) -> str:
@@ -108,8 +109,8 @@ def experiment(name: str) -> str:
     scores = [f"{column}, dB" for column in content["lines"][-1]["psnr"]]
     if name == "recipe":
         scores.append("silent")
-    table = _table(["", "weights", *scores, "samples"], rows)
-    return f"{table}\n\n![PSNR against samples](paper_{name}.png)"
+    psnr = table(["", "weights", *scores, "samples"], rows)
+    return f"{psnr}\n\n![PSNR against samples](paper_{name}.png)"
 
 
 def main() -> None:

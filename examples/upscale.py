@@ -9,8 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import pysrcnn
-from pysrcnn.pictures import read_picture, write_picture
+try:
+    import pysrcnn
+    from pysrcnn.pictures import read_picture, write_picture
+except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)
 
 SAMPLE = Path(__file__).with_name("sample.png")
 
@@ -35,6 +39,9 @@ def main() -> int:
     except (ValueError, TypeError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     (height, width), (new_height, new_width) = picture.shape[:2], enlarged.shape[:2]
     print(f"{output}: {new_width} x {new_height} pixels, from {width} x {height}")
     return 0

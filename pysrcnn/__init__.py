@@ -4,6 +4,7 @@
 a trained one, `upscale` enlarges a picture with it. `gradcheck` compares somebody's gradients.
 """
 
+from . import _signals as _signals  # isort: skip  (before all that takes a while)
 from . import kernels, reference
 from ._version import __version__
 from .gradcheck import gradcheck

@@ -4,17 +4,19 @@ import contextlib
 import errno
 import json
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from ._signals import unfinished
 
 __all__ = [
     "DiskFull",
+    "check_apart",
     "check_place",
     "is_full",
-    "printable",
     "room_for",
     "write_json",
     "written_whole",
@@ -22,16 +24,17 @@ __all__ = [
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEARLY_NONE = 2**20  # bytes; of what is free, a file system keeps some to itself
-_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_STREAMS = {1: "standard output", 2: "standard error"}
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class DiskFull(OSError):
     """There is no room, with the sentence that says where; for no other file either."""
-
-
-def printable(line: str) -> str:
-    """A line with whatever a terminal would obey, or cannot show, escaped: names may have it."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
 
 @contextlib.contextmanager
@@ -66,7 +69,8 @@ def check_place(path: str | os.PathLike) -> None:
     ------
     FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError
     ValueError
-        If the name is longer than the file system takes.
+        If the name is longer than the file system takes; or what is there is not a regular file,
+        or is the one that standard output or standard error goes to.
     """
     path = Path(path)
     try:
@@ -76,12 +80,65 @@ def check_place(path: str | os.PathLike) -> None:
             raise ValueError(f"the name {path} is too long: choose a shorter one") from None
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file to write")
-    if not path.parent.exists():
-        raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first")
-    if not path.parent.is_dir():
-        raise NotADirectoryError(f"{path.parent} is a file, not a folder to write {path.name} to")
-    if path.exists() and not os.access(path, os.W_OK):
+    place = _place(path)
+    if not place.parent.exists():
+        raise FileNotFoundError(f"the folder {place.parent} does not exist: create it first")
+    if not place.parent.is_dir():
+        raise NotADirectoryError(f"{place.parent} is a file, not a folder to write {place.name} to")
+    if not path.exists():
+        return
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise ValueError(
+            f"{path} is {_KINDS.get(kind, 'something else')}, not a file: give the name of a file "
+            f"to write"
+        )
+    if not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written: change its rights or the name")
+    for stream, called in _STREAMS.items():
+        if _identity(path) == _identity(stream):
+            raise ValueError(f"{path} is where {called} goes: give the result another name")
+
+
+def check_apart(
+    outputs: Iterable[str | os.PathLike | int],
+    inputs: Iterable[str | os.PathLike | int],
+    called: str,
+) -> None:
+    """Raise if what is to be written is, under whatever name, a file that is read.
+
+    Parameters
+    ----------
+    outputs, inputs : paths, or numbers of open files
+        0 is standard input, 1 standard output. Of links, what they lead to counts.
+    called : str
+        What the inputs are: "one of the pictures".
+
+    Raises
+    ------
+    ValueError
+    """
+    written = {_identity(output): output for output in outputs}
+    written.pop(None, None)
+    for given in inputs if written else ():
+        output = written.get(_identity(given))
+        if output is not None:
+            name = _STREAMS.get(output, output)
+            raise ValueError(f"{name} is {called}: give the result another name")
+
+
+def _identity(path: str | os.PathLike | int) -> tuple[int, int] | None:
+    """Equal for two names of one file; None where there is none, or no regular one."""
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (about.st_dev, about.st_ino) if stat.S_ISREG(about.st_mode) else None
+
+
+def _place(path: Path) -> Path:
+    """Where a file of this name is written: links stay, and what they lead to is replaced."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextlib.contextmanager
@@ -95,14 +152,15 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError, PermissionError, OSError
-        With a sentence, if `path` cannot be written or there is no room for it.
+    FileNotFoundError, IsADirectoryError, PermissionError, OSError, ValueError
+        With a sentence, if `path` cannot be written or there is no room for it, see `check_place`.
     """
     path = Path(path)
-    place = Path(os.path.realpath(path)) if path.is_symlink() else path
-    check_place(place)
+    check_place(path)
+    place = _place(path)
     # Known before it is there, so that it is removed wherever Ctrl-C comes between.
     temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
+    unfinished.add(os.fspath(temporary))
     try:
         with room_for(path, place.parent):
             _create(temporary, path)
@@ -118,8 +176,16 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             raise first from None
         raise
     finally:
-        with contextlib.suppress(OSError):  # of a file that could not be made
-            temporary.unlink(missing_ok=True)
+        try:
+            _remove(temporary)
+        finally:  # as this, too, can be interrupted, once
+            _remove(temporary)
+            unfinished.discard(os.fspath(temporary))
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # of a file that could not be made
+        temporary.unlink(missing_ok=True)
 
 
 def _create(temporary: Path, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from ._files import printable
+from ._printing import printable
 from ._version import __version__
 from .formats import READABLE, WRITABLE
 from .gradcheck import LAYOUTS, WEIGHTS
@@ -232,8 +232,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument(
         "--range", type=_levels, default=(0.0, 1.0), dest="levels", metavar="WHITE",
-        help="the network's values are 0..WHITE, such as 255, or =BLACK..WHITE, such as =-1..1; "
-        "OUT is for 0..1 (default: 1)",
+        help="what white is for the network, such as 255; or black and white, --range=-1..1; OUT "
+        "is for 0..1 (default: 1)",
     )  # fmt: skip
 
     command = commands.add_parser(

@@ -5,18 +5,16 @@ Python's development mode (``python -X dev -m pysrcnn``) the traceback comes bef
 """
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
 import math
 import os
 import platform
-import signal
 import sys
-import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,17 +22,20 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, is_full, printable, write_json, written_whole
+from ._files import check_apart, check_place, is_full, write_json, written_whole
+from ._printing import any_text, drop, known, printable, say
+from ._signals import ended_in_order
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
+from .batch.compare import check_page
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
 from .gradcheck import case, gradcheck, write_case
-from .model import SRCNN, load, shipped
+from .model import SRCNN, files_of, load, shipped
 from .pictures import list_pictures, quiet_readers, read_picture
-from .runs import run
+from .runs import read_log, run
 from .scales import Networks
 from .stream import Stream
 from .train import RATES, RECIPES, Recipe, Training
@@ -42,22 +43,29 @@ from .upscale import upscale
 
 __all__ = ["main"]
 
+_WEIGHTS = "the file of weights"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command with these arguments (by default those of the process): the exit code."""
     if sys.stderr is None:  # closed, by 2>&-; print would turn to standard output
         sys.stderr = open(os.devnull, "w")
-    options = parser().parse_args(arguments)
+    try:
+        with ended_in_order(), any_text():
+            return _run(parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Do what is asked for; what goes wrong becomes a line and an exit code."""
     try:
         if getattr(options, "threads", None) is not None:
             most = numba.config.NUMBA_NUM_THREADS
             if not 1 <= options.threads <= most:
                 raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
             numba.set_num_threads(options.threads)
-        with (
-            _ended_in_order(),
-            kernels.announce_compilation(lambda note: print(note, file=sys.stderr, flush=True)),
-        ):
+        with kernels.announce_compilation(lambda note: say(note, sys.stderr)):
             code = _COMMANDS[options.command](options)
             if sys.stdout is not None:  # closed, by >&-
                 sys.stdout.flush()
@@ -65,21 +73,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return _complain(e, 2)
     except BrokenPipeError:  # whoever read the output has seen enough
-        _drop_output()
+        drop(sys.stdout)
         return 1
     except (OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as e:
         if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
-            _drop_output()
+            drop(sys.stdout)
             e = f"cannot write standard output ({e.strerror}): make room on the disk"
         return _complain(e, 1)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-
-
-def _drop_output() -> None:
-    """What standard output does not take is not tried again when Python ends."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(number: int, called: str) -> str:
@@ -87,23 +87,10 @@ def _count(number: int, called: str) -> str:
     return f"{number} {called}{'' if number == 1 else 's'}"
 
 
-@contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """SIGTERM ends the process as an exception does, so that no half-written file is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    usual = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, usual or signal.SIG_DFL)  # None: not Python's
-
-
 def _complain(problem: object, code: int) -> int:
     if sys.flags.dev_mode and isinstance(problem, Exception):
         traceback.print_exception(problem)
-    print(printable(f"pysrcnn: {problem or type(problem).__name__}"), file=sys.stderr)
+    say(f"pysrcnn: {problem or type(problem).__name__}", sys.stderr)
     return code
 
 
@@ -137,10 +124,17 @@ def _upscale(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
-    if options.compare:
-        page = met_twice(job.target.with_suffix(".html") for job in jobs)
-        if page:  # a.gif, an animation, and a.png
-            raise ValueError(f"several results would have the page {page}: give one --format")
+    sources = [0 if job.source is None else job.source for job in jobs]
+    targets = [1 if job.target is None else job.target for job in jobs]
+    pages = [job.target.with_suffix(".html") for job in jobs] if options.compare else []
+    if page := met_twice(pages):  # a.gif, an animation, and a.png
+        raise ValueError(f"several results would have the page {page}: give one --format")
+    check_apart(pages, targets, "one of the results")
+    check_apart(pages, sources, "one of the pictures")
+    check_apart([*targets, *pages], files_of(options.model), _WEIGHTS)
+    for job, page in zip(jobs, pages):
+        if page.exists() and not (options.skip and job.target.exists()):
+            check_page(page)
     if options.cluster is not None and options.threads is not None:
         raise ValueError(
             "--threads is of this machine, and workers share theirs: leave it out with --cluster"
@@ -152,7 +146,7 @@ def _upscale(options: argparse.Namespace) -> int:
     if len(jobs) != 1 or skipped:
         parts = [f"{enlarged} enlarged"]
         parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
-        print(", ".join(parts), file=sys.stderr)
+        say(", ".join(parts), sys.stderr)
     return 2 if failed else 0
 
 
@@ -169,6 +163,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         check_place(options.json)
     network = _load(options)
+    if options.json:
+        check_apart([options.json], files_of(options.model), _WEIGHTS)
+        pictures = list_pictures(options.folder, options.recursive)
+        check_apart([options.json], pictures, "one of the pictures")
     scores, failed = [], []
     for score in _scores(options.folder, network, network.scale, failed, options.recursive):
         if not scores:
@@ -206,7 +204,7 @@ def _scores(
 def _averaged(scores: list[Score], failed: list) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
     if failed:
-        print(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", file=sys.stderr)
+        say(f"averaged {_count(len(scores), 'picture')}, {len(failed)} failed", sys.stderr)
     return 2 if failed else 0
 
 
@@ -217,15 +215,16 @@ def _row(score: Score) -> dict:
 
 
 def _print_title(scale: int, name: str) -> None:
+    name = printable(name)
     name = name if len(name) <= 19 else name[:16] + "..."
-    print(_TITLE.format(f"scale {scale}", "bicubic", printable(name)))
-    print(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
+    say(_TITLE.format(f"scale {scale}", "bicubic", name))
+    say(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
 
 
 def _print_score(score: Score) -> None:
     numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
     cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
-    print(_ROW.format(printable(score.picture), *cells), flush=True)
+    say(_ROW.format(printable(score.picture), *cells))
 
 
 # ------------------------------------------------------------------------------------------ train
@@ -267,12 +266,19 @@ def _train(options: argparse.Namespace) -> int:
     if options.every < 1:
         raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
     pictures, watched, same = _split(options.folders, options.validation, options.exclude)
-    if options.score:
-        list_pictures(options.score)  # or raise, before hours of training and not after
-    check_place(options.output)
-    checkpoint = options.output.with_suffix(".checkpoint")
+    # Or raise, before hours of training and not after.
+    scored = list_pictures(options.score) if options.score else []
+    checkpoint, log = (options.output.with_suffix(s) for s in (".checkpoint", ".log"))
+    outputs = [options.output, log, checkpoint]
+    for place in outputs:
+        check_place(place)
+    check_apart(outputs, pictures + watched + scored, "one of the pictures")
+    start = load(options.start) if options.start else None
+    check_apart(outputs, files_of(options.start) if start else [], _WEIGHTS)
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+    if log.exists() and log.stat().st_size:
+        _check_log(log)
     stream = None
     if options.stream or len(pictures) > IN_MEMORY:
         stream = data = Stream(pictures, scale, recipe.c, recipe.size, recipe.seed)
@@ -288,20 +294,20 @@ def _train(options: argparse.Namespace) -> int:
             )
     else:
         validation = read_pairs(watched, scale, recipe.c, smallest=2 * scale + 1)
-    start = load(options.start) if options.start else None
     training = Training(recipe, data, start, scale)
     if options.resume:
         training.load(checkpoint)
-    print(
+    say(
         f"{training.network.name} x{scale}: {_count(len(data), 'picture')}, "
         f"{_count(recipe.steps, 'step')} of {_count(recipe.batch, 'sub-image')}, "
-        f"{recipe.optimizer}\n"
+        f"{recipe.optimizer}"
+    )
+    say(
         f"pictures that PSNR is measured on: {len(validation)}, "
-        f"{'of those it trains on' if same else 'none of which it trains on'}",
-        flush=True,
+        f"{'of those it trains on' if same else 'none of which it trains on'}"
     )
     try:
-        run(training, validation, checkpoint, options.output.with_suffix(".log"), options.every)
+        run(training, validation, checkpoint, log, options.every)
     finally:
         if stream:
             stream.close()
@@ -326,8 +332,19 @@ def _train(options: argparse.Namespace) -> int:
         _print_title(scale, options.output.name)
         _print_score(mean)
         network.save(options.output)
-    print(printable(f"{options.output}: {network!r}"))
+    say(f"{options.output}: {network!r}")
     return _averaged(scores, failed)
+
+
+def _check_log(log: Path) -> None:
+    """Raise if what is there was not written by a training: nobody gave it that name for one."""
+    try:
+        read_log(log)
+    except ValueError:
+        raise ValueError(
+            f"{log} is there and is not a log of training: give the weights another name, or move "
+            f"it"
+        ) from None
 
 
 def _split(
@@ -366,11 +383,11 @@ def _split(
 def _print_skipped(stream: Stream) -> None:
     count, named = len(stream.skipped), 20
     if count:
-        print(f"pictures that could not be used and were skipped: {count}", file=sys.stderr)
+        say(f"pictures that could not be used and were skipped: {count}", sys.stderr)
     for path, reason in itertools.islice(stream.skipped.items(), named):
-        print(printable(f"  {path}: {reason.removeprefix(path).strip(' :')}"), file=sys.stderr)
+        say(f"  {path}: {reason.removeprefix(path).strip(' :')}", sys.stderr)
     if count > named:
-        print(f"  and {count - named} more", file=sys.stderr)
+        say(f"  and {count - named} more", sys.stderr)
 
 
 # ------------------------------------------------------------------------------------------- show
@@ -387,6 +404,9 @@ def _show(options: argparse.Namespace) -> int:
         raise ValueError(
             f"show {options.what} takes {wanted}, got {_count(len(options.files), 'file')}"
         )
+    called = "one of the logs" if options.what == "curve" else "the picture"
+    check_apart([options.output], options.files, called)
+    check_apart([options.output], files_of(options.model), _WEIGHTS)
     if options.what == "curve":
         figure = plots.curve(options.files)
     elif options.what == "filters":  # which are those of a file whatever its scale
@@ -399,9 +419,10 @@ def _show(options: argparse.Namespace) -> int:
         else:
             region = tuple(options.region) if options.region else None
             figure = plots.crops(network, picture, network.scale, region)
-    with written_whole(options.output) as temporary:
+    with written_whole(options.output) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a name, which matplotlib's font has not
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
-    print(printable(str(options.output)))
+    say(str(options.output))
     return 0
 
 
@@ -412,8 +433,9 @@ def _convert(options: argparse.Namespace) -> int:
     network = load(
         options.model, options.scale, residual=options.residual, levels=options.levels
     )  # fmt: skip
+    check_apart([options.output], files_of(options.model), _WEIGHTS)
     network.save(options.output)
-    print(printable(f"{options.output}: {network!r}"))
+    say(f"{options.output}: {network!r}")
     return 0
 
 
@@ -431,7 +453,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)
-        print(printable(str(options.write)))
+        say(str(options.write))
         return 0
     report = gradcheck(read_arrays(options.gradients), made, tolerance=options.tolerance)
     print(report)
@@ -473,9 +495,20 @@ def _info(options: argparse.Namespace) -> int:
     print("weights")
     for (name, scale), path in shipped().items():
         card = load(path).card
-        scores = ", ".join(f"{k} {v['PSNR']:.2f} dB" for k, v in card.get("scores", {}).items())
-        print(f"  {name + f' x{scale}':<15}{card.get('data', '')}; {scores}")
+        scores = "".join(f"; {k} {v:.2f} dB" for k, v in _psnr(card).items())
+        print(f"  {name + f' x{scale}':<15}{known(card.get('data'))}{scores}")
     return 0
+
+
+def _psnr(card: dict) -> dict[str, float]:
+    """What a card says of PSNR on sets of pictures, of which there may be anything."""
+    scores = card.get("scores")
+    found = {}
+    for name, score in scores.items() if isinstance(scores, dict) else ():
+        value = score.get("PSNR") if isinstance(score, dict) else None
+        if isinstance(value, (int, float)) and abs(value) < 1000:
+            found[known(name)] = value
+    return found
 
 
 def _cpu_name() -> str:

@@ -34,9 +34,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from . import kernels
-from ._files import check_place
+from ._files import check_apart, check_place
+from ._printing import any_text, printable, say
+from ._signals import ended_in_order
 from .data import Pair, read_pairs
 from .evaluate import average, evaluate
+from .pictures import list_pictures
 from .sparse import DERIVATIVES, SparseCoding, fista
 
 __all__ = ["Recipe", "learn", "main", "principal", "sampled"]
@@ -221,21 +224,28 @@ def main(arguments: list[str] | None = None) -> int:
     for field in dataclasses.fields(Recipe):
         name = f"--{field.name}"
         parser.add_argument(name, type=type(field.default), default=field.default)
-    options = parser.parse_args(arguments)
-    try:
-        given = {field.name: getattr(options, field.name) for field in dataclasses.fields(Recipe)}
-        _run(options, Recipe(**given))
-    except (ValueError, OSError) as problem:
-        parser.error(str(problem))
+    with any_text():
+        try:
+            with ended_in_order():
+                options = parser.parse_args(arguments)
+                given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
+                _run(options, Recipe(**given))
+        except (ValueError, OSError) as problem:
+            parser.error(printable(str(problem)))
+        except KeyboardInterrupt:
+            say("pysrcnn: interrupted", sys.stderr)
+            return 130
     return 0
 
 
 def _run(options: argparse.Namespace, recipe: Recipe) -> None:
     check_place(options.output)
+    for folder in filter(None, (options.folder, options.score)):
+        check_apart([options.output], list_pictures(folder), "one of the pictures")
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
     pairs = read_pairs(options.folder, options.scale, smallest=smallest)
     began = time.perf_counter()
-    model = learn(pairs, recipe, lambda line: print(line, flush=True))
+    model = learn(pairs, recipe, say)
     model.scale = options.scale
     model.card |= {
         "minutes": round((time.perf_counter() - began) / 60, 1),
@@ -246,9 +256,9 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
         mean = average(list(evaluate(options.score, model, options.scale)))
         scores = {"PSNR": round(mean.psnr, 4), "SSIM": round(mean.ssim, 5)}
         model.card["scores"][options.score.resolve().name] = scores
-        print(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
+        say(f"{options.score}: {mean.psnr:.2f} dB, bicubic {mean.bicubic_psnr:.2f} dB")
     model.save(options.output)
-    print(f"{options.output}: {model!r}")
+    say(f"{options.output}: {model!r}")
 
 
 if __name__ == "__main__":

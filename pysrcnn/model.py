@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels
-from ._files import printable
+from . import formats, kernels
+from ._printing import printable
 from ._version import __version__
 from .checks import check_batch, check_padding
 from .formats import (
@@ -28,7 +28,7 @@ from .formats import (
 )
 from .sparse import SparseCoding
 
-__all__ = ["LARGEST", "SRCNN", "Model", "load", "shipped"]
+__all__ = ["LARGEST", "SRCNN", "Model", "files_of", "load", "shipped"]
 
 LARGEST = 16  # the largest factor of enlargement
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
@@ -324,6 +324,13 @@ def shipped() -> dict[tuple[str, int], Path]:
         if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?|sc)_x(\d+)\.npz", path.name):
             found[match[1], int(match[2])] = path
     return found
+
+
+def files_of(name_or_path: str | os.PathLike) -> list[Path]:
+    """The files that `load` takes weights from, at any scale; none where there are none."""
+    text = os.fspath(name_or_path)
+    found = [path for (name, _), path in shipped().items() if name == text]
+    return found or list(formats.files_of(text))
 
 
 def load(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._printing import printable
 from .data import modcrop, pair, unit
 from .evaluate import mean_psnr
 from .model import Model
@@ -55,6 +56,12 @@ def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "
     for axis, picture in zip(axes, pictures, strict=False):
         axis.imshow(picture, **show)
     return figure
+
+
+def _label(name: str) -> str:
+    """The name of a file in a legend, which reads $ as mathematics and leaves out what begins _."""
+    name = printable(name).replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def filters(network: Model) -> "Figure":
@@ -119,7 +126,9 @@ def curve(
     figure = _figure(8.5 if crowded else 6, 4)
     axis = figure.subplots()
     ends = []
-    for k, (log, name) in enumerate(zip(logs, names or [x.stem for x in logs], strict=True)):
+    for k, (log, name) in enumerate(
+        zip(logs, names or [_label(x.stem) for x in logs], strict=True)
+    ):
         head, points = read_log(log)
         if log is logs[0] and "bicubic_psnr" in head:
             lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}

@@ -14,7 +14,6 @@ training stood. `read_log` reads it back, for plots.
 import contextlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -24,6 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from ._files import room_for, written_whole
+from ._printing import say
+from ._signals import AT_ONCE, handled_by
 from .data import Pair
 from .evaluate import mean_psnr
 from .formats import contents
@@ -60,7 +61,8 @@ def run(
     Raises
     ------
     KeyboardInterrupt
-        After the step during which Ctrl-C was pressed or SIGTERM came, with a checkpoint of it.
+        After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, with a checkpoint
+        of it.
     ValueError
         If the log to go on with is damaged or of another training.
     FloatingPointError, OSError, ValueError
@@ -109,10 +111,12 @@ def run(
             else:
                 report(progress, None)
             if stop.is_set():
-                training.save(checkpoint)
+                with handled_by(lambda number, frame: None):  # by none, however late
+                    training.save(checkpoint)
                 break
     if stop.is_set():
-        print(f"\nstopped at step {training.step}: go on with --resume", file=sys.stderr)
+        say("", sys.stderr)
+        say(f"stopped at step {training.step}: go on with --resume", sys.stderr)
         raise KeyboardInterrupt
 
 
@@ -163,12 +167,20 @@ def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
         except (ValueError, RecursionError):
             break
     head, *lines = objects or [None]
-    wanted = {"step", "samples", "loss", "psnr"}
+    wanted = ("step", "samples", "loss", "psnr")
     if not isinstance(head, dict) or "recipe" not in head:
         raise ValueError(f"{path} is not a log of training: its first line names no recipe")
-    if not all(isinstance(line, dict) and wanted <= line.keys() for line in lines):
-        raise ValueError(f"{path} is not a log of training: a line lacks one of {sorted(wanted)}")
+    if not all(isinstance(line, dict) and _has_numbers(line, wanted) for line in lines):
+        raise ValueError(
+            f"{path} is not a log of training: a line lacks a number of {', '.join(wanted)}"
+        )
+    if "bicubic_psnr" in head and not _has_numbers(head, ("bicubic_psnr",)):
+        raise ValueError(f"{path} is not a log of training: its bicubic_psnr is not a number")
     return head, lines
+
+
+def _has_numbers(line: dict, names: tuple[str, ...]) -> bool:
+    return all(type(line.get(name)) in (int, float) for name in names)
 
 
 # ---------------------------------------------------------------------------------------- progress
@@ -213,11 +225,10 @@ def _plain(training: Training):
         recipe = training.recipe
         left = (recipe.steps * recipe.batch - line["samples"]) / line["samples_per_second"] / 60
         waiting = f"  waiting {line['waiting']:.1%}" if training.waited else ""
-        print(
+        say(
             f"step {line['step']:>7}/{recipe.steps}  loss {line['loss']:.6f}  "
             f"PSNR {line['psnr']:.3f}  {line['samples_per_second']:.0f} samples/s  "
-            f"{left:.1f} min left{waiting}",
-            flush=True,
+            f"{left:.1f} min left{waiting}"
         )
 
     return report
@@ -236,21 +247,19 @@ def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _end_awaited() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that no step is cut in two; a second one does."""
+    """An event that signals to end set, so that no step is cut in two; a later one cuts it."""
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # signals are the main thread's
-        return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    since = time.monotonic()
 
     def handle(number, frame):
-        event.set()
-        signal.signal(number, usual[number] or signal.SIG_DFL)
+        nonlocal since
+        if not event.is_set():
+            event.set()
+            since = time.monotonic()
+        elif time.monotonic() - since > AT_ONCE:
+            if not callable(usual[number]):
+                raise KeyboardInterrupt
+            usual[number](number, frame)
 
-    for number in usual:
-        signal.signal(number, handle)
-    try:
+    with handled_by(handle) as usual:
         yield event
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's

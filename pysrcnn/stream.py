@@ -14,6 +14,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
+from ._signals import ENDS
 from .data import Pair, pair
 from .pictures import read_picture
 
@@ -138,9 +140,10 @@ class Stream:
         if self._pool is None:
             # A process, because reading would stop the steps for Python's lock; a new one, because
             # one that is forked off a process with OpenMP threads can hang.
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-            with _no_ctrl_c():
-                self._pool.submit(signal.signal, signal.SIGINT, signal.SIG_IGN)
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_follow)
+            with _unheard():
+                self._pool.submit(os.getpid)  # which starts it
         requests = []
         for position in range(part * PART, (part + 1) * PART):
             epoch, place = divmod(position, len(self.paths))
@@ -163,16 +166,31 @@ class Stream:
 
 
 @contextlib.contextmanager
-def _no_ctrl_c() -> Iterator[None]:
-    """What is started in here never hears of Ctrl-C, which is for the process that trains."""
+def _unheard() -> Iterator[None]:
+    """What is started in here never hears of Ctrl-C and the like, though they are sent to it too.
+
+    The process that trains does, and may need what is being read for the step that it is at.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+
+
+def _follow() -> None:
+    """In the process that reads: end when the one that trains does, however that ends."""
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
+
+    def follow():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @functools.lru_cache(maxsize=2)

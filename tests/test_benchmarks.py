@@ -93,6 +93,14 @@ def test_the_page_has_the_numbers_of_its_results(tmp_path):
     assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
 
 
+def test_the_page_of_weights_has_the_cards_of_the_files(tmp_path):
+    command("weights_page", "--output", tmp_path)
+    committed = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    assert (tmp_path / "weights.md").read_text(encoding="utf-8") == committed
+    for name, scale in shipped():
+        assert f"\n## {name} ×{scale}\n" in committed
+
+
 @pytest.mark.slow
 def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import runpy
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ import pysrcnn.cli
 import pysrcnn.model
 import pysrcnn.runs
 from pysrcnn import SRCNN, arguments, cli, load
+from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.optim import SGD, Muon
 from pysrcnn.pictures import read_picture, write_picture
@@ -79,18 +82,18 @@ def run(*arguments):
     return main([os.fspath(a) for a in arguments])
 
 
-def process(*arguments, cwd, **more):
-    """Run Python on the package that is under test here; what it printed and its exit code."""
+def process(*arguments, cwd, first="", environment=(), **more):
+    """Run Python on the package that is under test here; what it printed and its exit code.
+
+    Modules in the folder `first` are found before others.
+    """
     root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join(os.fspath(x) for x in (first, root, os.environ.get("PYTHONPATH")) if x)
     return subprocess.run(
         [sys.executable, *map(os.fspath, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        **more,
+        env={**os.environ, "PYTHONPATH": path, **dict(environment)},
+        **{"capture_output": True, "encoding": "utf-8", "timeout": 300} | more,
     )
 
 
@@ -456,14 +459,62 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_training_that_is_terminated_writes_a_checkpoint(folder, pictures, capsys, monkeypatch):
-    usual = signal.getsignal(signal.SIGTERM)
-    step = interrupted_once(Muon.step, 4, signal.SIGTERM)
-    monkeypatch.setattr(Muon, "step", step)
-    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
+@pytest.mark.parametrize("number", ENDS)
+def test_a_training_that_is_ended_writes_a_checkpoint(
+    folder, pictures, capsys, monkeypatch, number
+):
+    usual = signal.getsignal(number)
+    monkeypatch.setattr(Muon, "step", interrupted_once(Muon.step, 4, number))
+    saved = Training.save
+
+    def save(*arguments):  # others come, and not only at once
+        for other in ENDS:
+            signal.raise_signal(other)
+        saved(*arguments)
+
+    monkeypatch.setattr(Training, "save", save)
+    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", 0)
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
     assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
-    assert signal.getsignal(signal.SIGTERM) == usual
+    assert signal.getsignal(number) == usual
+
+
+@pytest.mark.parametrize("wait, steps", [(99, 4), (0, 2)])
+def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatch, wait, steps):
+    def interrupted(*arguments, usual=Muon.step, calls=[]):  # noqa: B006
+        calls.append(0)
+        if len(calls) == 4:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+        usual(*arguments)
+
+    monkeypatch.setattr(Muon, "step", interrupted)
+    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", wait)
+    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
+    with np.load("parts.checkpoint") as file:
+        assert json.loads(str(file["state"]))["step"] == steps
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are none")
+def test_a_training_whose_terminal_is_gone_writes_a_checkpoint(bad):
+    """Nobody can be told so, and that stops nothing."""
+    terminal, end = os.openpty()
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    command = [sys.executable, "-m", "pysrcnn", "train", "pictures", "-s", "2", "-o", "a.npz"]
+    with subprocess.Popen(
+        [*command, *TINY, "--steps", "1000000"],
+        env={**os.environ, "PYTHONPATH": root}, stdout=end, stderr=end, start_new_session=True,
+    ) as training:  # fmt: skip
+        os.close(end)
+        while not Path("a.log").exists() or Path("a.log").read_text().count("\n") < 2:
+            if select.select([terminal], [], [], 0.05)[0]:
+                assert os.read(terminal, 1000)
+        os.close(terminal)
+        training.send_signal(signal.SIGHUP)
+        assert training.wait(60) == 130
+    assert Path("a.checkpoint").exists() and not list(bad.glob(".*"))
 
 
 def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsys, monkeypatch):
@@ -846,6 +897,159 @@ def test_the_picture_is_not_overwritten_through_a_link(bad, capsys):
     assert Path("good.png").read_bytes() == before
 
 
+# Commands that write OUT, and what they read that it may be another name of.
+READS = [
+    ("upscale good.png -m x3.npz -o OUT.png", ["good.png", "x3.npz"]),
+    ("upscale good.png -m x3.npz --compare -o a.png", ["good.png", "x3.npz", "a.html"]),
+    ("evaluate pictures -m x3.npz --json OUT.json", ["pictures/1.png", "x3.npz"]),
+    ("show filters -m x3.npz -o OUT.svg", ["x3.npz"]),
+    ("show maps good.png -m x3.npz -o OUT.png", ["good.png", "x3.npz"]),
+    ("show curve a.log b.log -o OUT.pdf", ["b.log"]),
+    ("convert x3.npz OUT.safetensors", ["x3.npz"]),
+    ("convert 9-1-5 OUT.npz -s 3", ["../weights/9-1-5_x3.npz"]),
+    (
+        "train pictures -s 2 --start x3.npz --validation mixed --score small -o OUT.npz "
+        "--size 15 --network 3-1-3 --filters 9-8",
+        ["pictures/1.png", "mixed/0.png", "small/tiny.png", "x3.npz"],
+    ),
+]
+READS = [(command, given) for command, inputs in READS for given in inputs]
+
+
+def link(how, source, name):
+    if how == "hard":
+        os.link(source, name)
+    else:
+        os.symlink(os.path.abspath(source), name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+@pytest.mark.parametrize("how", ["hard", "symbolic"])
+@pytest.mark.parametrize("command, given", READS)
+def test_what_a_command_reads_is_not_overwritten(bad, capsys, command, given, how):
+    for name in ("a.log", "b.log", "a.png"):
+        Path(name).write_text("mine")
+    (output,) = [word for word in command.split() if word.startswith(("OUT", "a.png"))]
+    output = output.replace("a.png", "a.html")
+    if given == "a.html":  # the result is what the page would be
+        given = "a.png"
+    link(how, given, output)
+    before = {name: Path(name).read_bytes() for name in names(bad) if Path(name).is_file()}
+    assert run(*command.split()) == 2
+    err = capsys.readouterr().err
+    what = r"(one of the (pictures|logs|results)|the (picture|file of weights))"
+    assert re.fullmatch(rf"pysrcnn: {output} is {what}: give the result another name\n", err), err
+    after = {name: Path(name).read_bytes() for name in names(bad) if Path(name).is_file()}
+    assert after == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
+def test_what_a_training_writes_beside_its_weights_is_no_picture_either(bad, capsys):
+    for suffix in (".log", ".checkpoint"):
+        os.link("pictures/1.png", f"a{suffix}")
+        assert run("train", "pictures", "-s", "2", "-o", "a.npz", *TINY, "--resume") == 2
+        assert f"a{suffix} is one of the pictures" in capsys.readouterr().err
+        os.remove(f"a{suffix}")
+
+
+def test_a_log_of_something_else_is_not_overwritten(bad, capsys):
+    """Nobody gave it that name to be replaced: it follows from that of the weights."""
+    Path("paper.log").write_text("This is pdfTeX")
+    assert run("train", "pictures", "-s", "2", "-o", "paper.npz", *TINY) == 2
+    assert "paper.log is there and is not a log of training: give" in capsys.readouterr().err
+    assert Path("paper.log").read_text() == "This is pdfTeX" and not Path("paper.npz").exists()
+    Path("paper.log").write_text("")
+    for _ in range(2):  # and one of a training is replaced by the next
+        assert run("train", "pictures", "-s", "2", "-o", "paper.npz", *TINY) == 0
+        assert len(read_log("paper.log")[1]) == 3
+
+
+def test_tensors_beside_an_onnx_file_are_not_overwritten(bad, capsys):
+    onnx = pytest.importorskip("onnx")
+    assert run("convert", "x3.npz", "x3.onnx") == 0
+    model = onnx.load("x3.onnx")
+    apart = {"save_as_external_data": True, "location": "tensors", "size_threshold": 99}
+    onnx.save_model(model, "apart.onnx", **apart)
+    link("hard", "tensors", "out.npz")
+    link("hard", "tensors", "out.png")
+    before = Path("tensors").read_bytes()
+    capsys.readouterr()
+    for command in ("convert apart.onnx out.npz", "upscale good.png -m apart.onnx -o out.png"):
+        assert run(*command.split()) == 2
+        assert " is the file of weights: give the result another" in capsys.readouterr().err
+    assert Path("tensors").read_bytes() == before and Path("out.npz").samefile("tensors")
+
+
+def test_a_picture_that_comes_by_standard_input_is_not_overwritten(bad):
+    before = Path("good.png").read_bytes()
+    arguments = ("-m", "pysrcnn", "upscale", "-", "-m", "x3.npz", "-o")
+    with open("good.png", "rb") as picture:
+        done = process(*arguments, "good.png", cwd=bad, stdin=picture)
+    assert done.returncode == 2
+    line = "pysrcnn: good.png is one of the pictures: give the result another name\n"
+    assert done.stderr == line and Path("good.png").read_bytes() == before
+
+
+def test_a_file_that_output_is_sent_to_is_not_replaced(bad):
+    """What is printed would be in no file any more."""
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    arguments = ["evaluate", "pictures", "-m", "x3.npz", "--json"]
+    with open("table.json", "w") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "pysrcnn", *arguments, "table.json"],
+            stdout=file, stderr=subprocess.PIPE, encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": root},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("pysrcnn: table.json is where standard output goes: give")
+
+
+WRITE = [
+    ("upscale good.png -m x3.npz -o OUT", ".png"),
+    ("upscale good.png -m x3.npz --compare -o a.png", "a.html"),
+    ("evaluate pictures -m x3.npz --json OUT", ".json"),
+    ("show filters -m x3.npz -o OUT", ".svg"),
+    ("convert x3.npz OUT", ".npz"),
+    ("convert x3.npz OUT", ".mat"),
+    ("gradcheck --network 3-1-3 --write OUT", ".npz"),
+    ("train pictures -s 2 -o a.npz --size 15 --network 3-1-3 --steps 2", "a.npz"),
+    ("train pictures -s 2 -o a.npz --size 15 --network 3-1-3 --steps 2", "a.log"),
+    ("train pictures -s 2 -o a.npz --size 15 --network 3-1-3 --resume", "a.checkpoint"),
+]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("command, name", WRITE)
+def test_what_is_no_regular_file_is_not_replaced(bad, capsys, command, name, behind):
+    node = "node" if behind else name if not name.startswith(".") else f"a{name}"
+    name = f"link{name}" if name.startswith(".") else name
+    if behind:
+        os.symlink(node, name)
+    else:
+        name = node
+    os.mkfifo(node)
+    before = names(bad)
+    assert run(*command.replace("OUT", name).split()) == 2
+    line = f"pysrcnn: {name} is a pipe, not a file: give the name of a file to write\n"
+    assert capsys.readouterr().err == line
+    assert Path(node).is_fifo() and names(bad) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are none")
+def test_neither_is_a_device_or_a_socket(bad, capsys):
+    ends = os.openpty()  # where nobody can replace anything, whatever goes wrong here
+    os.symlink(os.ttyname(ends[1]), "terminal.npz")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.bind("socket.npz")
+    for name, kind in (("terminal", "device"), ("socket", "socket")):
+        assert run("convert", "x3.npz", f"{name}.npz") == 2
+        assert f"{name}.npz is a {kind}, not a file: give" in capsys.readouterr().err
+    assert Path("terminal.npz").is_char_device() and Path("socket.npz").is_socket()
+    for end in ends:
+        os.close(end)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links take rights there")
 def test_a_result_is_written_through_a_link(bad):
     os.mkdir("elsewhere")
@@ -913,6 +1117,46 @@ def test_an_interruption_leaves_nothing_behind(bad, capsys, monkeypatch):
 
 
 # ---------------------------------------------------------------------------------- real processes
+
+
+STARTS = {
+    "module": ["-m", "pysrcnn", "info"],
+    "script": ["pysrcnn", "info"],
+    "example": ["upscale.py"],
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_ctrl_c_during_imports_is_one_line(tmp_path, start):
+    # In place of Numba, something that takes long, in the middle of which the user presses Ctrl-C.
+    (tmp_path / "numba.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    script = "import sys\nfrom pysrcnn.cli import main\nsys.exit(main())\n"
+    (tmp_path / "pysrcnn").write_text(script)
+    if start == "example":
+        if not EXAMPLE.exists():
+            pytest.skip("the examples are not beside the tests")
+        shutil.copy(EXAMPLE, tmp_path)
+    done = process(*STARTS[start], cwd=tmp_path, first=tmp_path)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.removeprefix("pysrcnn: ") == "interrupted\n"
+
+
+def test_ctrl_c_during_imports_is_left_to_other_programs(tmp_path):
+    (tmp_path / "numba.py").write_text("raise KeyboardInterrupt")
+    code = "import signal\ntry:\n    import pysrcnn\nexcept KeyboardInterrupt:\n"
+    code += "    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    (tmp_path / "other.py").write_text(code)
+    assert process("other.py", cwd=tmp_path, first=tmp_path).stdout == "True\n"
+
+
+def test_ctrl_c_when_all_is_done_changes_nothing(bad):
+    script = "import os, signal, sys, threading\nfrom pysrcnn.cli import main\ncode = main()\n"
+    script += "for end in (signal.SIGINT, signal.SIGTERM):\n    os.kill(os.getpid(), end)\n"
+    Path("pysrcnn").write_text(script + "sys.exit(code)\n")
+    done = process("pysrcnn", "convert", "x3.npz", "a.npz", cwd=bad)
+    assert (done.returncode, done.stderr) == (0, "") and Path("a.npz").exists()
 
 
 def test_the_module_is_the_command(bad):

@@ -34,6 +34,20 @@ def test_pictures_of_two_sizes_and_other_names_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_page_of_others_stays(tmp_path):
+    """The name of a page follows from that of a picture, and nobody chose it to be replaced."""
+    page = tmp_path / "index.html"
+    page.write_text("<!doctype html><title>My pictures</title>" + "<p>...</p>" * 200)
+    before = page.read_bytes()
+    with pytest.raises(ValueError, match=r"index.html is a page that --compare did not write: "):
+        write_comparison(page, BLACK, WHITE, "a", {})
+    assert page.read_bytes() == before
+    page.write_text("")
+    for title in ("first", "second"):  # but one of ours is replaced
+        write_comparison(page, BLACK, WHITE, title, {})
+        assert f"<title>{title}</title>" in page.read_text(encoding="utf-8")
+
+
 # -------------------------------------------------------------------------------- in a real browser
 
 

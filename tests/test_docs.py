@@ -57,7 +57,7 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "examples" / "sample.png", "img.png")
     names = {}
-    for block in blocks(ROOT / "README.md", "python"):
+    for block in blocks(ROOT / "README.md", "python") + blocks(ROOT / "docs" / "dask.md", "python"):
         exec(block, names)
     assert names["larger"].shape == tuple(3 * n for n in names["picture"].shape[:2]) + (3,)
     assert set(names["gradients"]) >= {"W1", "B1"}

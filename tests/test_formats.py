@@ -16,8 +16,10 @@ from samples import parameters_of
 from scipy.ndimage import correlate
 
 from pysrcnn import SRCNN, kernels, load, reference
-from pysrcnn._files import written_whole
+from pysrcnn._files import write_json, written_whole
 from pysrcnn.formats import read_weights, write_npz
+from pysrcnn.gradcheck import case, write_case
+from pysrcnn.pictures import write_picture
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 
@@ -470,6 +472,22 @@ def test_saving_to_a_folder_of_others(tmp_path, parameters):
         pytest.skip("this user may write everywhere")
     with pytest.raises(PermissionError, match="choose another folder or change its rights"):
         SRCNN.from_parameters(parameters).save(folder / "weights.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("write", [
+    lambda path: write_npz(path, {"W1": np.zeros(3)}, {}),
+    lambda path: write_json(path, {}),
+    lambda path: write_case(path, case("3-1-3")),
+    lambda path: write_picture(path.rename(path.with_suffix(".png")), np.zeros((9, 9), np.uint8)),
+])  # fmt: skip
+def test_functions_that_write_replace_regular_files_alone(tmp_path, write):
+    path = tmp_path / "a.npz"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"a\.(npz|png) is a pipe, not a file: give the name"):
+        write(path)
+    (left,) = tmp_path.iterdir()
+    assert left.is_fifo()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")

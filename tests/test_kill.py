@@ -25,13 +25,13 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import SRCNN, runs
+from pysrcnn import SRCNN, _files, _signals, runs
 from pysrcnn._files import written_whole
-from pysrcnn.batch import large
+from pysrcnn._signals import ENDS, ended_in_order
+from pysrcnn.batch import enlarge
 from pysrcnn.cli import main
 from pysrcnn.model import load
 from pysrcnn.pictures import PictureFile, list_pictures, write_picture, write_picture_file
-from pysrcnn.scales import Networks
 from pysrcnn.train import Recipe, Training
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
@@ -65,6 +65,9 @@ def prepare():
         SRCNN(3, 2, 1, 2, 3, seed=seed).save(f"few{seed}.npz")
         (Path(f"pictures{seed}")).mkdir()
         write_picture(f"pictures{seed}/a.png", picture_of(seed, 40, 40, 3))
+        (Path(f"many{seed}")).mkdir()
+        for k in range(4):
+            write_picture(f"many{seed}/out{k}.png", picture_of(seed + 2 * k, 90, 100, 3))
 
 
 def upscale(name, out, *more):
@@ -72,7 +75,15 @@ def upscale(name, out, *more):
 
 
 def by_bands(seed):
-    large.enlarge_tiff(f"{seed}.tif", "bands.tif", Networks("small.npz"), 2)
+    usual, enlarge.BANDED = enlarge.BANDED, 0
+    try:
+        return upscale(f"{seed}.tif", "bands.tif")
+    finally:
+        enlarge.BANDED = usual
+
+
+def folder(seed):
+    return upscale(f"many{seed}", ".", "--suffix", "")
 
 
 def convert(suffix):
@@ -102,6 +113,7 @@ def plot(seed):
 
 WRITERS = {
     "png": lambda seed: upscale(f"{seed}.png", "out.png"),
+    "folder": folder,
     "jpeg": lambda seed: upscale(f"{seed}.png", "out.jpg"),
     "tiff": lambda seed: upscale(f"{seed}.tif", "out.tif"),
     "gif": lambda seed: upscale(f"{seed}.gif", "out.gif"),
@@ -126,6 +138,9 @@ with contextlib.suppress(ImportError):
 
     matplotlib.use("agg")
     WRITERS["plot"] = plot
+
+
+RESULTS = ("out", "bands", "page", "weights", "table", "run", "plot")
 
 
 def read(path):
@@ -192,7 +207,7 @@ def serve():
         for name, write in WRITERS.items():
             write(seed)
             for path in Path().glob("*.*"):
-                if path.stem in ("out", "bands", "page", "weights", "table", "run", "plot"):
+                if path.stem.rstrip("0123456789") in RESULTS:
                     Path(f"new{seed}", name).mkdir(parents=True, exist_ok=True)
                     path.rename(Path(f"new{seed}", name, path.name))
     assert len(os.listdir("/proc/self/task")) == 1
@@ -219,8 +234,11 @@ def serve():
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
 
 
-def child(answers, folder, name, most=None, bare=False, said=None):
+def child(answers, folder, name, most=None, bare=False, said=None, command=False):
     """Write one version after the other for ever, in files of at most `most` bytes."""
+    _signals.IS_COMMAND = command
+    for number in ENDS if command else ():  # whatever the tests were started by
+        signal.signal(number, signal.default_int_handler)
     # All children would share a lock of Numba's, and one that is killed while it has it keeps it.
     numba.np.ufunc.parallel._set_init_process_lock()
     for given in os.listdir():
@@ -327,6 +345,141 @@ def test_an_end_in_order_leaves_no_temporary_file(forks, tmp_path, number, name,
         assert list(tmp_path.glob(HIDDEN)) == [] and broken(tmp_path, old, new) == []
 
 
+def send_burst(pid, rng):
+    for number in rng.choice(ENDS, rng.integers(1, 5)):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(pid, number)
+        time.sleep(rng.choice([0, rng.uniform(0, 0.02)]))
+
+
+def burst(forks, folder, name, rng):
+    """Send up to four signals to a command, at a random moment of its next round: its exit code."""
+    pid, seconds = forks.start(folder=os.fspath(folder), name=name, command=True)
+    time.sleep(rng.uniform(0, seconds))
+    send_burst(pid, rng)
+    return forks.wait(lambda: os.kill(pid, signal.SIGINT))
+
+
+COMMANDS = [n for n in ("folder", "bands", "gif", "webp", "page", "npz", "plot") if n in WRITERS]
+ENDED = {128 + number for number in ENDS}
+
+
+@pytest.mark.parametrize("trials", [2, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_burst_of_signals_leaves_no_temporary_file(forks, tmp_path, trials):
+    rng = np.random.default_rng(trials)
+    for k in range(trials):
+        name = COMMANDS[k % len(COMMANDS)]
+        place = tmp_path / name
+        place.mkdir(exist_ok=True)
+        assert burst(forks, place, name, rng) in ENDED
+        assert list(place.glob(HIDDEN)) == [] and broken(place, *versions(forks, name)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trials", [30])
+def test_a_burst_of_signals_in_a_training_leaves_a_checkpoint(tmp_path, trials):
+    """In processes of their own, as OpenMP, which training uses, is not to be forked."""
+    rng = np.random.default_rng(trials)
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    (tmp_path / "pictures").mkdir()
+    write_picture(tmp_path / "pictures" / "a.png", picture_of(0, 40, 40, 3))
+    sizes = "--network 3-1-3 --filters 9-8 --size 15 --batch 4 --steps 1000000 --every 3"
+    command = ["-m", "pysrcnn", "train", "pictures", "-s", "2", "-o", "run.npz", *sizes.split()]
+    done = 0
+    for k in range(trials):
+        with subprocess.Popen(
+            [sys.executable, *command, *(["--resume"] if k else [])], cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,  # or a shell that runs the tests may end with it
+        ) as training:  # fmt: skip
+            next(line for line in training.stdout if line.startswith("step "))
+            time.sleep(rng.uniform(0, 0.3))
+            send_burst(training.pid, rng)
+            training.communicate()
+            assert training.returncode == 130
+        assert list(tmp_path.glob(HIDDEN)) == [] and not (tmp_path / "run.npz").exists()
+        with np.load(tmp_path / "run.checkpoint") as file:
+            now = json.loads(str(file["state"]))["step"]
+        assert now > done and runs.read_log(tmp_path / "run.log")
+        done = now
+
+
+@pytest.mark.parametrize("ends", list(itertools.permutations(ENDS)))
+def test_what_follows_a_signal_at_once_changes_nothing(tmp_path, ends):
+    def many(*arguments, usual=Path.unlink, **options):
+        for number in ends:
+            signal.raise_signal(number)
+        usual(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", many)
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as end, ended_in_order():
+            with written_whole(tmp_path / "a.txt"):
+                signal.raise_signal(ends[0])
+    code = 130 if end.type is KeyboardInterrupt else end.value.code
+    assert code == 128 + ends[0] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_cleaning_up_is_not_cut_short_either(tmp_path, number):
+    """By a signal that is the first, where something else is wrong."""
+
+    def interrupted(*arguments, usual=Path.unlink, **options):
+        signal.raise_signal(number)
+        usual(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted)
+        with pytest.raises((KeyboardInterrupt, SystemExit)), ended_in_order():
+            with written_whole(tmp_path / "a.txt"):
+                raise ValueError
+    assert list(tmp_path.iterdir()) == [] and not _files.unfinished
+
+
+def test_a_later_signal_ends_a_command_that_lost_the_first(tmp_path):
+    """As Python does, where one comes while an object is finalized."""
+    code = f"""
+import os, signal, time
+from pysrcnn import _files, _signals
+os.chdir({os.fspath(tmp_path)!r})
+os.mkdir("folder")
+open("folder/file", "x")
+_signals.unfinished.add("folder")
+_signals.AT_ONCE = 0.05
+_signals.IS_COMMAND = True
+with _signals.ended_in_order(), _files.written_whole("a.txt"):
+    for pause in (0, 0, 0.1):
+        time.sleep(pause)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            print("lost")
+    print("not reached")
+"""
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-uc", code], env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "lost\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ignored_signals_stay_ignored_and_usual_handlers_come_back():
+    """nohup has SIGHUP ignored, and shells Ctrl-C for what runs behind."""
+    for number in ENDS:
+        usual = signal.signal(number, signal.SIG_IGN)
+        try:
+            with ended_in_order():
+                signal.raise_signal(number)
+                assert signal.getsignal(number) is signal.SIG_IGN
+        finally:
+            signal.signal(number, usual)
+        with ended_in_order():
+            assert signal.getsignal(number) is not usual
+        assert signal.getsignal(number) is usual
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # zipfile's
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
 def test_an_end_is_an_end_whatever_zipfile_makes_of_it(tmp_path, monkeypatch, end):
@@ -342,13 +495,16 @@ def test_an_end_is_an_end_whatever_zipfile_makes_of_it(tmp_path, monkeypatch, en
     assert list(tmp_path.iterdir()) == []
 
 
+OLD = b'<meta name="generator" content="pysrcnn">'  # in case it is to be a page
+
+
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "gif", "webp", "page", "npz", "bands"])
 def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     if name not in WRITERS:
         pytest.skip("what writes these is not installed")
     _, new = versions(forks, name)
     for file in new:
-        (tmp_path / file).write_bytes(b"old")
+        (tmp_path / file).write_bytes(OLD)
     said = os.fspath(tmp_path / "said")
     forks.start(folder=os.fspath(tmp_path), name=name, most=1000, said=said)
     code, said = forks.wait(), Path(said).read_text().splitlines()
@@ -356,7 +512,7 @@ def test_no_room_leaves_the_old_file_and_one_sentence(forks, tmp_path, name):
     reason = r"(File too large|.* requested and .* written)"
     words = rf"(pysrcnn|OSError): cannot write .* \({reason}\): make room on the disk or choose"
     assert len(said) == 1 and re.match(words, said[0]), said
-    assert all((tmp_path / file).read_bytes() == b"old" for file in new)
+    assert all((tmp_path / file).read_bytes() == OLD for file in new)
     assert list(tmp_path.glob(HIDDEN)) == []
 
 

@@ -1,5 +1,6 @@
 """What is printed for the mistakes that people make most often, word by word."""
 
+import contextlib
 import errno
 import io
 import json
@@ -16,7 +17,8 @@ import pytest
 
 import pysrcnn
 import pysrcnn.model
-from pysrcnn import SRCNN
+from pysrcnn import SRCNN, plots
+from pysrcnn._printing import printable
 from pysrcnn.cli import main
 from pysrcnn.pictures import write_picture
 
@@ -468,3 +470,207 @@ def test_a_scale_that_the_function_does_not_take(here, scale):
     with pytest.raises(ValueError) as error:
         pysrcnn.upscale(np.zeros((4, 5), np.uint8), scale)
     assert str(error.value) == f"scale is a number above 1, up to 16; got {scale!r}"
+
+
+# ------------------------------------------------------------------------- text that others chose
+
+TURNED = "a\u202egnp.exe"  # which a terminal shows as aexe.png
+NAMES = {
+    "turns": (TURNED, r"a\u202egnp.exe"),
+    "isolates": ("\u2066a\u2069", r"\u2066a\u2069"),
+    "marks": ("a\u200e\u200f", r"a\u200e\u200f"),
+    "has no width": ("a\u200b\u2060\ufeff\u00ad", r"a\u200b\u2060\ufeff\xad"),
+    "has no ink": ("a\u3164\u115f\ufe0f", r"a\u3164\u115f\ufe0f"),
+    "ends lines": ("a\nb\u2028\u2029\x85", r"a\nb\u2028\u2029\x85"),
+    "commands": ("a\x1b[2J\x9b\x07", r"a\x1b[2J\x9b\x07"),
+    "is not UTF-8": (os.fsdecode(b"a\xff\xfe"), r"a\udcff\udcfe"),
+    "piles up marks": ("a" + "\u0301" * 9, "a" + "\u0301" * 4 + r"\u0301" * 5),
+    "is beyond 16 bits": ("a\U000e0041", r"a\U000e0041"),
+}
+LEGIT = [
+    "größe",
+    "фото",
+    "写真\u3000一",
+    "תמונה",
+    "صورة",
+    "ảnh",
+    "a\u0302\u0309nh",
+    "🏔",
+    "%s {0} $x",
+]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_what_nobody_sees_is_shown(kind):
+    name, shown = NAMES[kind]
+    assert printable(f"{name}.png: 3") == f"{shown}.png: 3"
+
+
+@pytest.mark.parametrize("name", LEGIT)
+def test_what_anybody_writes_stays(name):
+    assert printable(name) == name
+
+
+class Strict(io.TextIOWrapper):
+    """A standard output that takes a few characters and raises for others."""
+
+    def __init__(self, encoding):
+        super().__init__(io.BytesIO(), encoding=encoding, errors="strict", write_through=True)
+
+    def text(self):
+        return self.buffer.getvalue().decode(self.encoding)
+
+
+@pytest.fixture(params=["cp1252", "ascii"])
+def strictly(request):
+    """main() with such a standard output and error: its exit code, and what they got."""
+
+    def run(*arguments):
+        streams = Strict(request.param), Strict(request.param)
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            try:
+                code = main(list(arguments))
+            except SystemExit as stop:  # of the parser
+                code = stop.code
+        assert all(stream.errors == "strict" for stream in streams)  # as it was
+        return code, *(stream.text() for stream in streams)
+
+    return run
+
+
+@pytest.fixture
+def named(here, tmp_path, monkeypatch):
+    """An empty current folder, with one of pictures of many names in it."""
+    monkeypatch.chdir(tmp_path)
+    names = [name for name, _ in NAMES.values()] + LEGIT
+    for name in names:
+        try:
+            write_picture("in.png", noise(20, 20))
+            Path("pictures").mkdir(exist_ok=True)
+            Path("in.png").rename(Path("pictures", f"{name}.png"))
+        except OSError:  # which not every system takes
+            names.remove(name)
+    (tmp_path / "x2.npz").write_bytes((here / "x2.npz").read_bytes())
+    return names
+
+
+def test_names_that_cannot_be_printed_lose_nothing(named, strictly):
+    Path("pictures/bad ф\u202e.png").write_text("no picture")
+    code, out, err = strictly("upscale", "pictures", "-s", "2", "-m", "x2.npz", "-o", "out")
+    assert code == 2
+    written = {path.stem.removesuffix("_x2") for path in Path("out").iterdir()}
+    assert written == set(named) and len(out.splitlines()) == len(named)
+    lines = [line for line in err.splitlines() if not line.startswith("compiling")]
+    assert len(lines) == 2 and lines[1] == f"{len(named)} enlarged, 1 failed"
+    assert r"bad \u0444\u202e.png is damaged" in lines[0]
+    assert rf"{Path('out/a')}\u202egnp.exe_x2.png: 40 x 40 pixels" in out
+
+
+@pytest.mark.parametrize("command", [
+    "evaluate pictures -m x2.npz --json ф\u202e.json",
+    "convert x2.npz ф\u202e.npz",
+    "gradcheck --network 3-1-3 --write ф\u202e.npz",
+    "train pictures -s 2 -o ф\u202e.npz --size 15 --network 3-1-3 --steps 1 --batch 2",
+    "upscale ф\u202e.png", "evaluate ф\u202e", "upscale a.png --ф\u202e",
+])  # fmt: skip
+def test_every_command_says_it_anyhow(named, strictly, command):
+    code, *text = strictly(*command.split(" "))
+    wrong = command.startswith(("upscale", "evaluate ф"))
+    assert code == (2 if wrong else 0), text
+    assert "Traceback" not in text[1]
+    if "evaluate pictures" not in command:
+        assert r"\u0444\u202e" in text[wrong]
+    else:
+        with open("ф\u202e.json", encoding="utf-8") as file:
+            rows = json.load(file)["pictures"]
+        assert {row["picture"] for row in rows} == {f"{name}.png" for name in named}
+
+
+def test_a_page_is_not_broken_by_a_name(named, capsys):
+    for name in ("<script>$x</script>&quot;\u202e", os.fsdecode(b"\xff"), "צילום"):
+        write_picture(f"pictures/{name.replace('/', '')}.png", noise(9, 9))
+    assert main(["upscale", "pictures", "-m", "x2.npz", "-s", "2", "-o", "o", "--compare"]) == 0
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in Path("o").glob("*.html")}
+    assert len(pages) == len(named) + 3
+    for text in pages.values():
+        assert text.count("<script>") == 1 and "\u202e" not in text
+    assert any('<h1 dir="auto">צילום_x2.png</h1>' in text for text in pages.values())
+    assert any(r"\udcff_x2.png" in text for text in pages.values())
+
+
+CARDS = ["5", "0.25", "null", "true", "[1]", '{"a": [1]}', '""', json.dumps("x" * 50_000)]
+CARDS += ["[" * 400 + "]" * 400, "1" * 4000, "NaN", "-1e999", json.dumps("a\nb\x1b\u202e<b>\ud800")]
+
+
+def weights_with(card, path):
+    with np.load("x2.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(path, **arrays | {"card": np.array(card)})
+
+
+@pytest.mark.parametrize("value", CARDS, ids=[card[:20] for card in CARDS])
+def test_a_card_may_hold_anything(named, capsys, monkeypatch, value):
+    names = ("data", "scores", "network", "filters", "recipe", "version", "start", "minutes")
+    weights_with(
+        f'{{"scale": 2, {", ".join(f"{json.dumps(n)}: {value}" for n in names)}}}', "n.npz"
+    )
+    write_picture("a.png", noise(9, 9))
+    assert main(["upscale", "a.png", "-m", "n.npz", "--compare", "-o", "o.png"]) == 0
+    page = Path("o.html").read_text(encoding="utf-8")
+    said = {"5": "5", "0.25": "0.25", "NaN": "nan", "-1e999": "-inf"}.get(value, "unknown pictures")
+    said = r"a\nb\x1b\u202e&lt;b&gt;\ud800" if "<b>" in value else said
+    assert f'<dt>trained on</dt><dd dir="auto">{said}</dd>' in page and len(page) < 20_000
+    for suffix in (".npz", ".safetensors"):
+        assert main(["convert", "n.npz", f"o{suffix}"]) == 0
+    Path("weights").mkdir()
+    Path("n.npz").rename("weights/9-1-5_x2.npz")
+    score = (
+        f'{{"scale": 2, "data": {value}, "scores": {{"Set5": {{"PSNR": {value}}}, "b": {value}}}}}'
+    )
+    weights_with(score, "weights/9-5-5_x2.npz")
+    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", Path("weights"))
+    assert main(["info"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.split("weights\n")[1].splitlines()
+    assert len(lines) == 2 and max(map(len, lines)) < 100 and err.count("\n") <= 1
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("line", ['"a"', "[1]", "null", "true", '{"a": 1}'])
+def test_a_log_may_hold_anything_too(here, capsys, line):
+    numbers = f'{{"step": 1, "samples": 1, "loss": 1, "psnr": {line}}}\n'
+    for text in (f'{{"recipe": {{}}}}\n{numbers}', f'{{"recipe": 1, "bicubic_psnr": {line}}}\n'):
+        Path("some.log").write_text(text)
+        assert main(["show", "curve", "some.log", "-o", "a.png"]) == 2
+        assert said(capsys)[0].startswith("pysrcnn: some.log is not a log of training: ")
+    Path("some.log").unlink()
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_nobody_listens_any_more(named, monkeypatch, capsys, closed):
+    """The terminal is gone, as behind a shell that was closed: the rest is done all the same."""
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    Path("pictures/bad.png").write_text("no picture")
+    monkeypatch.setattr(sys, closed, Gone())
+    assert main(["upscale", "pictures", "-s", "2", "-m", "x2.npz", "-o", "out"]) == 2
+    assert len(list(Path("out").iterdir())) == len(named)
+    assert main(["upscale", "none.png"]) == 2
+
+
+def test_a_legend_shows_names_as_they_are(here):
+    pytest.importorskip("matplotlib")
+    line = {"step": 1, "samples": 2, "loss": 0.1, "psnr": 30.0}
+    logs = ["_first.log", "a$b^$.log", f"{TURNED}.log", "日本.log"]
+    for log in logs:
+        Path(log).write_text(json.dumps({"recipe": {}}) + "\n" + json.dumps(line) + "\n")
+    (axis,) = plots.curve(logs).axes
+    assert [text.get_text().strip() for text in axis.get_legend().get_texts()] == [
+        "_first", r"a\$b^\$", r"a\u202egnp.exe", "日本",
+    ]  # fmt: skip
+    assert main(["show", "curve", *logs, "-o", "a.svg"]) == 0
+    for name in [*logs, "a.svg"]:
+        Path(name).unlink()

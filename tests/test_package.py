@@ -232,7 +232,8 @@ LAYERS = [
     {"sparse"},
     {"formats", "pictures", "metrics"},
     {"resize", "color", "kernels", "reference", "alpha", "checks"},
-    {"_files", "_version"},
+    {"_files", "_printing", "_version"},
+    {"_signals"},
 ]
 INSIDE = {  # and inside the packages
     "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
@@ -364,6 +365,9 @@ def test_what_the_wheel_holds(tmp_path):
     required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", meta, re.MULTILINE)
     assert sorted(required) == ["imageio", "numba", "numpy", "scipy"]
 
+    links = re.findall(r"\]\(([^)]+)\)", meta)
+    assert len(links) > 20 and all(re.match("https?://", link) for link in links), links
+
     files = (SOURCES / "pysrcnn").rglob("*.py")
     sources = {path.relative_to(SOURCES).as_posix() for path in files} | {"pysrcnn/py.typed"}
     weights = {f"pysrcnn/weights/9-1-5_x{scale}.npz" for scale in (2, 3, 4)}
@@ -374,11 +378,27 @@ def test_what_the_wheel_holds(tmp_path):
     assert wheel.stat().st_size < 2_000_000
 
 
+def test_links_of_the_readme_are_absolute_where_it_is_the_description(monkeypatch):
+    """Where a package index shows it, there are no files beside it."""
+    if not (SOURCES / "setup.cfg").exists():
+        pytest.skip("the tests are not in a checkout: there is no setup.py")
+    pytest.importorskip("setuptools")
+    from distutils.core import run_setup  # which setuptools brings
+
+    monkeypatch.chdir(SOURCES)
+    about = run_setup("setup.py", stop_after="init").metadata
+    targets = re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", about.long_description)
+    assert len(targets) > 20
+    for image, target in targets:
+        assert target.startswith("https://"), target
+        assert ("/raw/main/" in target) == bool(image), target
+
+
 def _copy(folder):
     """A copy of what the wheel is made of, so that building leaves nothing in the checkout."""
     copy = folder / "sources"
     copy.mkdir()
-    for name in ("setup.cfg", "setup.py", "README.md", "LICENSE", "MANIFEST.in"):
+    for name in ("pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(SOURCES / name, copy)
     # With tests and examples, which must not get in.
     for name in ("pysrcnn", "tests", "examples", "benchmarks"):

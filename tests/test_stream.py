@@ -4,12 +4,15 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pysrcnn.stream
+from pysrcnn._signals import ENDS
 from pysrcnn.data import RandomCrops, SubImages, pair
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.runs import _append, read_log
@@ -104,7 +107,7 @@ def test_the_reading_process_is_stopped(paths):
     stream = Stream(paths, 2, 1, smallest=20, seed=0)
     stream.batch(0, 5, take)
     (reader,) = stream._pool._processes.values()
-    os.kill(reader.pid, signal.SIGTERM)
+    reader.kill()
     reader.join()
     with pytest.raises(OSError, match="process that reads pictures was stopped: go on with --res"):
         for step in range(1, 10):
@@ -113,14 +116,32 @@ def test_the_reading_process_is_stopped(paths):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="as on Windows")
-def test_the_reading_process_does_not_hear_ctrl_c(paths):
+def test_the_reading_process_does_not_hear_ctrl_c_and_the_like(paths):
     stream = Stream(paths, 2, 1, smallest=20, seed=0)
     stream._pairs(0)
     (reader,) = stream._pool._processes.values()
-    os.kill(reader.pid, signal.SIGINT)
+    for number in ENDS:
+        os.kill(reader.pid, number)
     assert stream._pairs(1) and reader.is_alive()
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(ENDS)
     stream.close()
+
+
+def test_the_reading_process_ends_with_the_other(paths):
+    code = f"""
+import os, signal
+from pysrcnn.stream import Stream
+stream = Stream({[*map(str, paths)]!r}, 2, 1, smallest=20, seed=0)
+stream._pairs(0)
+print("read", flush=True)
+os._exit(3)
+"""
+    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
+    done = subprocess.run(  # which waits for all that may still print
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "read\n"), done.stderr
 
 
 def test_sub_images_larger_than_the_regions(tmp_path):

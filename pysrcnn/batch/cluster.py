@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 
+from .._printing import say
 from .._version import __version__
 
 if TYPE_CHECKING:
@@ -104,10 +105,10 @@ def _quiet() -> Iterator[None]:
 def _wait_for_worker(client: "distributed.Client") -> None:
     """If there is none, say so first."""
     if not client.nthreads():
-        print(
+        say(
             f"waiting for a worker: start one with `dask worker {client.scheduler.address}`",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            sys.stderr,
+        )
         client.wait_for_workers(1)
 
 

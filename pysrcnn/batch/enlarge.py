@@ -20,7 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files import DiskFull, check_place, printable
+from .._files import DiskFull, check_place
+from .._printing import known, say
+from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures.files import fit_to
@@ -325,7 +327,7 @@ def _enlarge(
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
         "network": f"{networks.called()}, {plan}",
-        "trained on": network.card.get("data", "unknown pictures"),
+        "trained on": known(network.card.get("data"), "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }
     if count > 1:
@@ -346,11 +348,13 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         lost = write_picture_file(job.target, file)
     else:
         with tempfile.TemporaryDirectory() as folder:
+            unfinished.add(folder)
             path = Path(folder) / f"result{_kind(job, file)}"
             lost = write_picture_file(path, file)
             with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
+        unfinished.discard(folder)
     name = job.target or "standard output"
     if lost:
         notes = [*notes, f"{name} is without {', '.join(lost)}"]
@@ -384,7 +388,7 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
         from tqdm import tqdm
     except ImportError:
         yield (
-            lambda line, stream: print(printable(line), file=stream, flush=True),
+            say,
             lambda done: None,
         )
         return
@@ -396,7 +400,7 @@ def _progress(count: int) -> Iterator[tuple[Callable, Callable[[float], None]]]:
         leave=False,
     ) as bar:
         yield (
-            lambda line, stream: tqdm.write(printable(line), file=stream),
+            lambda line, stream: say(line, stream, tqdm.write),
             lambda done: bar.update(done - bar.n),
         )
         bar.clear()  # which closing it leaves to us if all was done within the delay

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from .._files import check_apart
 from ..pictures import SUFFIXES, list_pictures
 from ..pictures.files import is_animated
 
@@ -106,7 +107,9 @@ def find_jobs(
             raise ValueError("standard output is a terminal: send it to a file or a program")
         if several:
             raise ValueError("standard output takes one picture: give several a folder to go to")
-        return [Job(found[0][0], None, f".{form}" if form else "")]
+        source = found[0][0]
+        check_apart([1], [0 if source is None else source], "one of the pictures")
+        return [Job(source, None, f".{form}" if form else "")]
     folder = None
     if output is not None:
         place = Path(output)
@@ -197,10 +200,8 @@ def _check_overwriting(jobs: list[Job]) -> None:
             f"{of_it[0]} and {of_it[1]}{more} would become {twice}: enlarge them one at a time, "
             f"or give the folder that they are in with -r, which keeps its folders apart"
         )
-    pictures = {_identity(job.source) for job in jobs if job.source} - {None}
-    for job in jobs:
-        if _identity(job.target) in pictures:
-            raise ValueError(f"{job.target} is one of the pictures: give the result another name")
+    pictures = [0 if job.source is None else job.source for job in jobs]
+    check_apart([job.target for job in jobs], pictures, "one of the pictures")
 
 
 def met_twice(paths: Iterable[Path]) -> Path | None:
@@ -212,12 +213,3 @@ def met_twice(paths: Iterable[Path]) -> Path | None:
             return path
         places.add(place)
     return None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Equal for two names of one file; None where there is none."""
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino

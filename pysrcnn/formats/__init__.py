@@ -18,6 +18,7 @@ the result is a picture is seen when greys go through a network (`values.py`).
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     "as_plain",
     "check_picture",
     "contents",
+    "files_of",
     "is_checkpoint",
     "read_arrays",
     "read_json",
@@ -114,6 +116,19 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     else:
         check(parameters, path)
     return parameters, card
+
+
+def files_of(path: str | os.PathLike) -> Iterator[Path]:
+    """The files that weights which `read_weights` has read are in; none, if there is no such file.
+
+    Those are the file itself and, of ONNX, what it names as beside it.
+    """
+    path = Path(path)
+    if path.is_file():
+        yield path
+        content = contents(path, "give a file of weights")
+        if recognise.kind_of(content, path) == "onnx":
+            yield from onnx_graph.files_beside(content, path)
 
 
 def read_arrays(path: str | os.PathLike, most: int = LIMIT) -> Arrays:

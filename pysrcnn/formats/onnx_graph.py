@@ -15,7 +15,7 @@ from .layers import Arrays, Refused, read_card, shown
 from .onnx_constants import Constants, import_onnx
 from .values import Affine, as_plain, folded, left_out
 
-__all__ = ["read", "write"]
+__all__ = ["files_beside", "read", "write"]
 
 _CARD = "pysrcnn"  # the entry of the metadata
 _OPSET, _FORMAT = 13, 8  # old enough for the runtimes of 2021
@@ -166,6 +166,18 @@ class _Chain:
         scales = [x.tolist()[2:] for x in known if x.dtype.kind == "f" and x.size == 4]
         scales += [options["scales"][2:]] if "scales" in options else []
         self.card = left_out(f"{kind}, an enlargement before the first layer", (*scales, None)[0])
+
+
+def files_beside(content: bytes, path: Path) -> set[Path]:
+    """The files that tensors of this one, which `read` has read, are kept in."""
+    graph = import_onnx().load_model_from_string(content).graph
+    values = [attribute.t for node in graph.node for attribute in node.attribute]
+    return {
+        path.parent / entry.value
+        for tensor in (*graph.initializer, *values)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
 
 
 def _check_conv(options: dict, path: Path) -> None:

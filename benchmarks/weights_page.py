@@ -1,0 +1,65 @@
+"""docs/weights.md from the cards of the shipped weights: python -m benchmarks.weights_page
+
+The words around the cards are in weights_page.md.
+"""
+
+import argparse
+import string
+from pathlib import Path
+
+from pysrcnn._files import written_whole
+from pysrcnn.model import load, shipped
+
+from . import harness
+from .paper_page import table
+
+_ALL = {
+    "steps",
+    "batch",
+    "optimizer",
+    "learning_rate",
+    "last_learning_rate",
+    "size",
+    "init",
+    "seed",
+}
+
+
+def card(name: str, scale: int, path: Path) -> str:
+    """A section on one file."""
+    model = load(name, scale)
+    about = model.card
+    arrays = model.parameters.values()
+    scores = (f"{x}: {s['PSNR']:.2f} dB, {s['SSIM']:.4f}" for x, s in about["scores"].items())
+    recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
+    rows = {
+        "network": repr(model).strip("<>"),
+        "channels": about["channels"],
+        "numbers in it": f"{sum(a.size for a in arrays):,}, {path.stat().st_size:,} bytes",
+        "trained on": about["data"],
+        "started from": about.get("start", "random numbers"),
+        "recipe": ", ".join(f"{k} {v}" for k, v in recipe.items()),
+        "time it took": f"{about['minutes']:.0f} minutes on two cores",
+        "scores": "; ".join(scores),
+        "terms": f"MIT; made by pysrcnn {about['version']}",
+    }
+    return f"## {name} ×{scale}\n\n" + table(["", path.name], [list(row) for row in rows.items()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.weights_page", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--output", type=Path, default=harness.ROOT / "docs", metavar="FOLDER")
+    folder = parser.parse_args().output
+    folder.mkdir(exist_ok=True)
+    words = (Path(__file__).parent / "weights_page.md").read_text(encoding="utf-8")
+    cards = "\n\n".join(card(*key, path) for key, path in shipped().items())
+    with written_whole(folder / "weights.md") as temporary:
+        text = string.Template(words).substitute(cards=cards)
+        temporary.write_text(text, encoding="utf-8")
+    print(folder / "weights.md")
+
+
+if __name__ == "__main__":
+    main()

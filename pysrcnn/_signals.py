@@ -1,0 +1,105 @@
+"""How the command ends when it is told to: by Ctrl-C, SIGTERM, or SIGHUP of a terminal that closes.
+
+The first of them is an exception, so that everything is left in order; others that follow at once,
+as fingers and systems send them, change nothing, or they would cut short what puts it in order. One
+that comes later is from somebody who has waited: then unfinished files are removed, and no more is
+waited for. Signals that are ignored when the command begins, as by nohup, stay ignored.
+
+This module is imported before all others, and imports no more than it needs: a process of the
+command can be told to end while NumPy and Numba are still being imported.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+__all__ = ["AT_ONCE", "ENDS", "IS_COMMAND", "ended_in_order", "handled_by", "unfinished"]
+
+# Windows has no SIGHUP.
+ENDS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
+AT_ONCE = 1.0  # seconds in which another signal means no more than the first
+
+_for_good: list = []  # contexts that are never left
+unfinished: set[str] = set()  # files and folders to be removed if the process ends
+
+
+def _is_command() -> bool:
+    """Whether this process runs the command `pysrcnn`, and not another program that imports us."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    if name == "-m":  # python -m pysrcnn: of the module, only what was typed is known by now
+        given = sys.orig_argv[len(sys.orig_argv) - len(sys.argv)]
+        return given.removeprefix("-m").split(".")[0] == __package__
+    return os.path.splitext(name)[0].removesuffix("-script") == __package__
+
+
+def _leave(number: int) -> None:
+    """End at once, without what waits for something."""
+    for path in list(unfinished):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    os._exit(128 + number)
+
+
+def _while_importing(number: int, frame: FrameType | None) -> None:
+    # Not by an exception, which not everything that is imported hands on.
+    with contextlib.suppress(OSError):
+        os.write(2, b"pysrcnn: interrupted\n")
+    _leave(number)
+
+
+IS_COMMAND = _is_command()
+if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _while_importing)  # until `ended_in_order`
+
+
+@contextlib.contextmanager
+def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[int, Any]]:
+    """In the block, call `handle` for those of `ENDS` that are not ignored; what they did usually.
+
+    In other threads than the main one, which signals are not for, do nothing.
+    """
+    usual: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    usual[number] = signal.signal(number, handle)
+        yield usual
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """In the block, the first signal raises: Ctrl-C KeyboardInterrupt, the others SystemExit.
+
+    In a process of the command, signals are handled from then on until it has ended.
+    """
+    last = None
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, now = last, time.monotonic()
+        if before is not None and now - before < AT_ONCE:
+            return
+        if before is not None and IS_COMMAND:
+            _leave(number)
+        last = now
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(handled_by(handle))
+        try:
+            yield
+        finally:
+            last = last or time.monotonic()  # there is nothing left to be interrupted
+            if IS_COMMAND:
+                _for_good.append(stack.pop_all())
