@@ -616,6 +616,11 @@ def test_packed_archives(tmp_path, parameters):
     packed = zipped(*state(named(parameters)), compression=zipfile.ZIP_DEFLATED)
     (tmp_path / "a.pth").write_bytes(packed)
     is_read(tmp_path / "a.pth", parameters)
+    with zipfile.ZipFile(io.BytesIO(packed)) as there:  # unpacked and packed, by hand
+        with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+            for name in there.namelist():
+                archive.writestr(name.removeprefix("archive/"), there.read(name))
+    is_read(tmp_path / "b.zip", parameters)
     bomb = zipped(b"}", [bytes(1 << 26)], compression=zipfile.ZIP_DEFLATED)
     (tmp_path / "a.pth").write_bytes(bomb)
     is_refused(tmp_path / "a.pth", "a.pth unpacks to 67,108,")
@@ -891,7 +896,8 @@ def test_keras_archives(tmp_path, parameters):
         (config_of(convolution(groups=3)), "has a convolution with strides, dilation or groups"),
         (config_of("Conv2DTranspose"), "has a layer of the kind Conv2DTranspose, which SRCNN has"),
         (config_of(convolution(), "BatchNormalization"), "of the kind BatchNormalization, which"),
-        (config_of("Lambda"), "has a layer of the kind Lambda, which SRCNN has not"),
+        (config_of("Lambda"), "Lambda, which SRCNN has not: if it enlarges the picture, save the"),
+        (config_of(convolution(), "Lambda"), "has a layer of the kind Lambda, which SRCNN has not"),
         (config_of(convolution(), "ReLU"), "has an activation where SRCNN has none"),
         (config_of("ReLU"), "has an activation where SRCNN has none"),
         (config_of(convolution("linear"), ("ReLU", {"max_value": 6})), "of the kind ReLU, which"),
@@ -924,6 +930,9 @@ def weights_alone(path, parameters, layers, style="weights"):
     [
         (["input_1", "activation_1", "re_lu", "zero_padding2d", "dropout_2", "cropping2d"], None),
         (["padding", "output_relu", "address"], None),
+        (["map_relu", "final_relu"], None),
+        (["my_prelu"], "my_prelu"),
+        (["lrelu2"], "lrelu2"),
         (["add_1"], "add_1"),
         (["leaky_re_lu_1"], "leaky_re_lu_1"),
         (["p_re_lu"], "p_re_lu"),
@@ -1016,6 +1025,7 @@ LEFT_OUT = "is left out: here pictures are enlarged by bicubic interpolation, so
         ([rescaling(2, -1)], [rescaling(0.5, 0.5)], lambda x, net: net(2 * x - 1) / 2 + 0.5),
         ([rescaling(0.5), rescaling(2, 0.1)], [], lambda x, net: net(x + 0.1)),
         ([("UpSampling2D", {"size": [3, 3]}), rescaling(1 / 255)], [], lambda x, net: net(x)),
+        ([("Resizing", {"height": 9, "width": 9})], [], lambda x, net: net(x)),
     ],
 )
 def test_keras_layers_around_the_network(tmp_path, caplog, parameters, before, after, wanted):
@@ -1025,10 +1035,11 @@ def test_keras_layers_around_the_network(tmp_path, caplog, parameters, before, a
     x = np.random.default_rng(0).random((1, 1, 12, 12))
     plain, network = (SRCNN.from_parameters(p).astype(np.float64) for p in (parameters, read))
     assert np.abs(network.forward(x) - wanted(x, plain.forward)).max() < 1e-6
-    if before[0][0] == "UpSampling2D":
-        assert load(path).scale == 3
+    if before[0][0] != "Rescaling":
+        assert load(path).scale == (3 if before[0][0] == "UpSampling2D" else None)
         assert (
-            f"a.h5: UpSampling2D, an enlargement before the first layer, {LEFT_OUT}" in caplog.text
+            f"a.h5: {before[0][0]}, an enlargement before the first layer, {LEFT_OUT}"
+            in caplog.text
         )
     else:
         assert card == {}

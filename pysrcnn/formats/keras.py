@@ -31,7 +31,7 @@ _MODELS = ("Functional", "Model", "Sequential")
 _IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
 # Of layers that an SRCNN has not, as parts of their names.
 _NAMES_OF_OTHERS = re.compile(
-    r"p_?re_?lu|leaky|l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
+    r"(?<![a-z])p_?re_?lu|leaky|(?<![a-z])l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
     r"transpose|shuffle|sub_?pixel|residual|skip|shortcut|attention|separable|dilat|atrous|"
     r"depth|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
     r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|soft[a-z]*)"
@@ -172,8 +172,8 @@ def _check_layers(layers: list[tuple[str, dict]], path: Path) -> tuple[Affine, A
             if any(before != after for before, after in pairs):
                 raise Refused(f"{path} moves the picture, by a {name} of unequal sides")
             continue
-        if name == "UpSampling2D" and not active:
-            times = np.ravel(options.get("size") or 2).tolist()
+        if name in ("UpSampling2D", "Resizing") and not active:
+            times = np.ravel(options.get("size") or 2).tolist() if name != "Resizing" else None
             card = left_out(f"{name}, an enlargement before the first layer", times)
             continue
         if name == "Rescaling":
@@ -194,7 +194,8 @@ def _check_layers(layers: list[tuple[str, dict]], path: Path) -> tuple[Affine, A
         ):
             activation = "relu"
         elif name != "Activation":
-            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not")
+            way = "" if active else ": if it enlarges the picture, save the model without it"
+            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not{way}")
         if not active or active[-1] != "linear":
             raise Refused(f"{path} has an activation where SRCNN has none")
         active[-1] = activation

@@ -27,16 +27,8 @@ _LAYERS = ("Conv", "Relu", "Pad", "Clip", "Identity", "Cast", "Transpose", "Resi
 
 def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     """The layers, and the card if it is one of our files."""
-    onnx = import_onnx()
-    if len(content) > _LARGEST:
-        raise Refused(
-            f"{path} has {len(content):,} bytes, and {_LARGEST:,} are read at most: export it with "
-            f"its tensors in a file beside it"
-        )
-    model = onnx.load_model_from_string(content)
+    onnx, model = import_onnx(), _parsed(content, path)
     graph = model.graph
-    if max(len(graph.node), len(graph.initializer), len(graph.input)) > _MOST_NODES:
-        raise Refused(f"{path} has more than {_MOST_NODES:,} operators or tensors: no SRCNN has")
     opsets = [x.version for x in model.opset_import if x.domain in ("", "ai.onnx")]
     constants = Constants(graph.initializer, path, max(opsets, default=_OPSET))
     inputs = [x.name for x in graph.input if x.name not in constants]
@@ -57,6 +49,20 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     card = read_card(cards[0] if cards else "{}", path) | chain.card
     parameters = folded(chain.parameters, chain.before, chain.after, path)
     return as_plain(parameters, residual=chain.residual), card
+
+
+def _parsed(content: bytes, path: Path) -> Any:
+    """The message that is in the file, if it is one of some hundred parts."""
+    if len(content) > _LARGEST:
+        raise Refused(
+            f"{path} has {len(content):,} bytes, and {_LARGEST:,} are read at most: export it with "
+            f"its tensors in a file beside it"
+        )
+    model = import_onnx().load_model_from_string(content)
+    graph = model.graph
+    if max(len(graph.node), len(graph.initializer), len(graph.input)) > _MOST_NODES:
+        raise Refused(f"{path} has more than {_MOST_NODES:,} operators or tensors: no SRCNN has")
+    return model
 
 
 class _Chain:
@@ -170,7 +176,7 @@ class _Chain:
 
 def files_beside(content: bytes, path: Path) -> set[Path]:
     """The files that tensors of this one, which `read` has read, are kept in."""
-    graph = import_onnx().load_model_from_string(content).graph
+    graph = _parsed(content, path).graph
     values = [attribute.t for node in graph.node for attribute in node.attribute]
     return {
         path.parent / entry.value

@@ -14,6 +14,7 @@ order, the object, the keys of the storages), then the storages, each behind its
 
 import io
 import pickletools
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +104,16 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
 def _read_zip(content: bytes, path: Path) -> tuple:
     archive = open_zip(content, path)
     names = set(archive.namelist())
-    pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
+    # In a folder, or in none, if somebody has packed it again.
+    pickles = [name for name in names if re.fullmatch(r"([^/]*/)?data\.pkl", name)]
     if len(pickles) != 1:
         raise Refused(f"{path} is a zip archive without a data.pkl, so not a PyTorch file")
-    folder = pickles[0].split("/")[0]
-    if f"{folder}/constants.pkl" in names:
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in names:
         raise Refused(f"{path} is a TorchScript program, and {_ADVICE}")
-    swapped = f"{folder}/byteorder" in names and unpacked(archive, f"{folder}/byteorder") == b"big"
+    swapped = f"{folder}byteorder" in names and unpacked(archive, f"{folder}byteorder") == b"big"
     found = _interpret(io.BytesIO(unpacked(archive, pickles[0])), {}, path)
-    return found, lambda key: unpacked(archive, f"{folder}/data/{key}"), ">" if swapped else "<"
+    return found, lambda key: unpacked(archive, f"{folder}data/{key}"), ">" if swapped else "<"
 
 
 def _read_legacy(content: bytes, path: Path) -> tuple:

@@ -115,7 +115,7 @@ def _by_bytes(content: bytes, path: Path) -> str | None:
             names = open_zip(content, path).namelist()
         except (zipfile.BadZipFile, NotImplementedError, UnicodeError):
             return None
-        if any(name.endswith("/data.pkl") for name in names):
+        if any(name.split("/")[-1] == "data.pkl" for name in names):
             return "pytorch"
         if {"config.json", "model.weights.h5"} & set(names):
             return "keras"
