@@ -258,6 +258,15 @@ def parser() -> argparse.ArgumentParser:
         "-s", "--scale", type=_whole_factor, metavar="{2,3,4}",
         help="factor the weights are for, if their file does not say",
     )  # fmt: skip
+    command.add_argument(
+        "--residual", action="store_true",
+        help="what the network gives is to be added to its input; OUT gives the picture itself",
+    )  # fmt: skip
+    command.add_argument(
+        "--range", type=_levels, default=(0.0, 1.0), dest="levels", metavar="WHITE",
+        help="what white is for the network, such as 255; or black and white, --range=-1..1; OUT "
+        "is for 0..1 (default: 1)",
+    )  # fmt: skip
 
     command = commands.add_parser(
         "gradcheck", help="compare your gradients with the reference, and say what is wrong",
@@ -345,6 +354,18 @@ def _whole_factor(text: str) -> int:
     if factor not in ("2", "3", "4"):
         raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
     return int(factor)
+
+
+def _levels(text: str) -> tuple[float, float]:
+    """ "255" -> (0, 255), "-1..1" -> (-1, 1): black and white."""
+    black, dots, white = text.partition("..")
+    try:
+        levels = (float(black), float(white)) if dots else (0.0, float(text))
+    except ValueError:
+        levels = math.nan, math.nan
+    if not -math.inf < levels[0] < levels[1] < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number above 0 nor as -1..1 is")
+    return levels
 
 
 def _pixels(text: str) -> int:

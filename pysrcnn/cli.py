@@ -96,7 +96,10 @@ def _complain(problem: object, code: int) -> int:
 
 def _load(options: argparse.Namespace) -> SRCNN:
     """The network that is asked for, at a scale that is then known."""
-    return load(options.model, options.scale or Networks(options.model).usual)
+    if options.scale:
+        return load(options.model, options.scale)
+    networks = Networks(options.model)
+    return networks.at(networks.usual)
 
 
 def _is_weights(path: str | os.PathLike) -> bool:
@@ -532,7 +535,9 @@ def _convert(options: argparse.Namespace) -> int:
             f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
             f"{options.output} {options.model}`"
         )
-    network = load(options.model, options.scale)
+    network = load(
+        options.model, options.scale, residual=options.residual, levels=options.levels
+    )  # fmt: skip
     check_apart([options.output], files_of(options.model), _WEIGHTS)
     network.save(options.output)
     say(f"{options.output}: {network!r}")

@@ -5,6 +5,7 @@ to be read). Both have the same functions; `SRCNN(ops=reference)` runs the other
 """
 
 import importlib
+import logging
 import os
 import re
 from pathlib import Path
@@ -14,14 +15,23 @@ from typing import Any
 import numpy as np
 
 from . import formats, kernels
+from ._printing import printable
 from ._version import __version__
 from .checks import check_batch, check_padding
-from .formats import READABLE, read_weights, write_weights
+from .formats import (
+    READABLE,
+    as_plain,
+    check_picture,
+    is_checkpoint,
+    read_weights,
+    write_weights,
+)
 from .sparse import SparseCoding
 
 __all__ = ["LARGEST", "SRCNN", "Model", "files_of", "load", "shipped"]
 
 LARGEST = 16  # the largest factor of enlargement
+_LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -324,7 +334,12 @@ def files_of(name_or_path: str | os.PathLike) -> list[Path]:
 
 
 def load(
-    name_or_path: str | os.PathLike, scale: int | None = None, *, ops: ModuleType = kernels
+    name_or_path: str | os.PathLike,
+    scale: int | None = None,
+    *,
+    ops: ModuleType = kernels,
+    residual: bool = False,
+    levels: tuple[float, float] = (0, 1),
 ) -> Model:
     """A trained network, by the name of shipped weights or from a file.
 
@@ -338,6 +353,12 @@ def load(
         The factor of enlargement. Needed with a name of which there are weights for several; with
         a file that says its own scale, it must be the same; with one that does not say, it is what
         you say it is.
+    residual : bool
+        Whether the result of the network in the file is to be added to its input. What you get is
+        an SRCNN whose result is the picture.
+    levels : pair of numbers
+        What black and white are for the network in the file, such as (0, 255). What you get is an
+        SRCNN for 0..1.
 
     Returns
     -------
@@ -351,8 +372,8 @@ def load(
     ModuleNotFoundError
         If the package onnx, which .onnx files need, is not installed.
     ValueError
-        If there are no weights for that scale, the file's scale is another one or not 2 to 16, or
-        the file is damaged.
+        If there are no weights for that scale, the file's scale is another one or not 2 to 16, the
+        file is damaged, or what others have trained makes no picture.
     """
     text = os.fspath(name_or_path)
     have = shipped()
@@ -369,7 +390,8 @@ def load(
         path = have[text, scale]
     else:
         path = Path(text)
-        if not path.exists() and path.suffix.lower() not in READABLE:
+        there = path.exists() or path.suffix.lower() in READABLE or is_checkpoint(path)
+        if not there:
             names = ", ".join(sorted({n for n, _ in have})) or "none"
             raise FileNotFoundError(
                 f"{text} is neither a file nor the name of shipped weights ({names})"
@@ -377,6 +399,13 @@ def load(
     if scale is not None and scale not in range(2, LARGEST + 1):
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
     parameters, card = read_weights(path)
+    foreign = "version" not in card  # not written by `SRCNN.save`
+    notes = card.get("notes", []) if foreign else []
+    if residual or tuple(levels) != (0, 1):
+        if "D_l" in parameters:
+            raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
+        parameters = as_plain(parameters, residual, levels)
+        card = card | {"notes": [*card.get("notes", []), _as_it_was(residual, levels)]}
     if "D_l" in parameters:
         network = SparseCoding(parameters, card).astype(np.float32)
     else:
@@ -389,9 +418,20 @@ def load(
             f"{path} was trained for scale {known}, not {scale}, and weights are of use only at "
             f"their own: enlarge by that, or take other weights"
         )
+    if foreign and "D_l" not in parameters:
+        check_picture(parameters, path)
     network.scale = known if known is not None else scale and int(scale)
     network.card = card
+    for note in notes:
+        _LOG.warning(printable(f"{path}: {note}"))
     return network
+
+
+def _as_it_was(residual: bool, levels: tuple[float, float]) -> str:
+    """For the card: what the network in the file took and gave."""
+    parts = ["the result was to be added to the input"] if residual else []
+    parts += [f"values were {levels[0]:g}..{levels[1]:g}"] if tuple(levels) != (0, 1) else []
+    return f"before it was converted, {' and '.join(parts)}"
 
 
 def _listed(scales: list[int], word: str) -> str:

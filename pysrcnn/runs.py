@@ -28,10 +28,13 @@ from ._printing import say
 from ._signals import AT_ONCE, handled_by
 from .data import Pair
 from .evaluate import mean_psnr
+from .formats import contents
 from .model import SRCNN
 from .train import Progress, Training
 
 __all__ = ["read_log", "run"]
+
+_LARGEST = 1 << 24  # bytes of a log, which is a hundred thousand lines
 
 
 def run(
@@ -172,10 +175,11 @@ def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
     if not path.is_file():
         raise FileNotFoundError(f"no log {path}: check the name")
     objects = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    content = contents(path, "give the .log that training has written", _LARGEST)
+    for text in content.decode("utf-8", "replace").splitlines():
         try:
             objects.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     head, *lines = objects or [None]
     wanted = ("step", "samples", "loss", "psnr")

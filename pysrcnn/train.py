@@ -25,6 +25,7 @@ import numpy as np
 from ._files import written_whole
 from .data import RandomCrops, SubImages
 from .ends import keep_ends
+from .formats import read_arrays, read_json
 from .model import SRCNN
 from .optim import SGD, Adam, Muon
 from .stream import Stream
@@ -32,6 +33,7 @@ from .stream import Stream
 __all__ = ["RATES", "RECIPES", "Progress", "Recipe", "Training"]
 
 
+_STATE = 1 << 20  # bytes of a checkpoint beside its arrays, at most
 _OPTIMIZERS = {"sgd": SGD, "adam": Adam, "muon": Muon}
 
 # (learning_rate, last_learning_rate) that suit each of them, for the loss of this package
@@ -325,14 +327,12 @@ class Training:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
-        ours = self._identity()
+        ours, mine = self._identity(), self._arrays()
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            state = json.loads(str(arrays.pop("state")))
-            theirs, step, seconds = dict(state["recipe"]), int(state["step"]), state["seconds"]
-            shapes = {name: array.shape for name, array in arrays.items()}
-        except Exception as error:  # zipfile, zlib, NumPy and JSON each raise their own
+            arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
+            state = read_json(str(arrays.pop("state")), path)
+            theirs, step, seconds = dict(state["recipe"]), state["step"], state["seconds"]
+        except Exception as error:  # that there is no such array, or no such entry in a dict
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
         differing = [
             f"{name} {theirs.get(name)!r:.60}, now {value!r}"
@@ -341,11 +341,24 @@ class Training:
         ]
         if differing:
             raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
-        mine = self._arrays()
-        if shapes != {name: array.shape for name, array in mine.items()}:
+        kinds, wanted = (
+            {name: (array.shape, array.dtype) for name, array in some.items()}
+            for some in (arrays, mine)
+        )
+        if kinds != wanted:
             raise ValueError(
                 f"{path} is damaged or not a checkpoint (it lacks arrays of this training)"
             )
+        whole = type(step) is int and 0 <= step <= self.recipe.steps
+        if not whole or type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+            raise ValueError(
+                f"{path} is damaged or not a checkpoint (it says step {step!r:.60} of "
+                f"{self.recipe.steps}, after {seconds!r:.60} seconds)"
+            )
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError(f"{path} is damaged or not a checkpoint (it holds infinite numbers)")
+        if arrays["optimizer.steps"] != step:
+            raise ValueError(f"{path} is damaged or not a checkpoint (its steps are not {step})")
         for name in self.average:
             self.network.parameters[name][...] = arrays[f"parameter.{name}"]
             self.average[name][...] = arrays[f"average.{name}"]

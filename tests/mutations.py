@@ -634,11 +634,13 @@ def _bombs(kind):
         "pth": ["gzip", "zip"],
         "keras": ["zip"],
         "packed-mat": ["zeros"],
-    }.get(kind, [])
+    }.get(kind, []) + [name for of, name in _BOMBS_OF_WEIGHTS if of == kind]
 
 
 @functools.cache
 def _bomb(kind, name):
+    if (kind, name) in _BOMBS_OF_WEIGHTS:
+        return _BOMBS_OF_WEIGHTS[kind, name]()
     if kind in ("png", "tiff"):
         colour, side = name.rsplit(" ", 1)
         side = int(side)
@@ -683,3 +685,90 @@ def _bomb(kind, name):
         for start, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
             content = _put(content, content.index(start) + place, 4, "little", 1000)
     return content
+
+
+# Of weights: parts that are larger than they say, and parts of which many are made.
+
+
+def _small(entry, data, compression):
+    """An archive whose entry says that it has 1000 bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(entry), data, compression)
+    content = out.getvalue()
+    for start, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        content = _put(content, content.index(start) + place, 4, "little", 1000)
+    return content
+
+
+def _archive(**entries):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(zipfile.ZipInfo(name.replace("__", ".")), data, 8)
+    return out.getvalue()
+
+
+def _zeros(shape, kind="<f4"):
+    """The head of a .npy file."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", 118) + header.encode()
+
+
+def _text_that_doubles():
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * 4) for n in ("x", "y")]
+    nodes = [helper.make_node("Add", [f"s{k}"] * 2, [f"s{k + 1}"]) for k in range(25)]
+    start = helper.make_tensor("s0", TensorProto.STRING, [1], [b"ha" * 512])
+    return helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], [start])
+    ).SerializeToString()
+
+
+def _messages(field, size):
+    """A model of ONNX whose graph has nothing but empty parts, of two bytes each."""
+    body, length = bytes([field, 0]) * (size // 2), b""
+    count = len(body)
+    while count > 127:
+        length, count = length + bytes([count & 127 | 128]), count >> 7
+    return b"\x08\x08\x3a" + length + bytes([count]) + body
+
+
+def _matlab(values):
+    """One byte a value in the file, 16 in memory."""
+    head = struct.pack("<IIII", 6, 8, 0x0806, 0) + struct.pack("<IIii", 5, 8, values, 1)
+    body = head + struct.pack("<HH4s", 1, 1, b"x") + struct.pack("<II", 2, values) + bytes(values)
+    data = zlib.compress(struct.pack("<II", 14, len(body)) + body)
+    matrix = struct.pack("<II", 15, len(data)) + data
+    return _originals("packed-mat")[0][:128] + matrix * 3
+
+
+def _pickle(one, times):
+    """A list of as many of the same, each of which is made anew."""
+    return samples.zipped(b"](" + one * times + b"e")
+
+
+_JSON = b'{"a":[' + b"[]," * 3_000_000 + b"[]]}"
+_BOMBS_OF_WEIGHTS = {
+    ("npz", "bzip2"): lambda: _small("W1.npy", _zeros("(218,)") + bytes(1 << 26), 12),
+    ("npz", "LZMA"): lambda: _small("W1.npy", _zeros("(218,)") + bytes(1 << 24), 14),
+    ("npz", "a shape"): lambda: _archive(W1__npy=_zeros("(10**9,)") + bytes(99)),
+    ("npz", "a card"): lambda: _archive(
+        card__npy=_zeros("()", "<U9000000") + "[],".encode("utf-32-le") * 3_000_000
+    ),
+    ("keras", "said to be small"): lambda: _small("config.json", b"[" + bytes(1 << 27), 8),
+    ("keras", "JSON"): lambda: _archive(
+        config__json=_JSON, model__weights__h5=_originals("new-h5")[0]
+    ),
+    ("safetensors", "JSON"): lambda: struct.pack("<Q", len(_JSON)) + _JSON,
+    ("onnx", "text that doubles"): _text_that_doubles,
+    ("onnx", "operators"): lambda: _messages(0x0A, 60 << 20),
+    ("onnx", "fewer operators"): lambda: _messages(0x0A, 4_000_000),
+    ("onnx", "fewer tensors"): lambda: _messages(0x2A, 4_000_000),
+    ("packed-mat", "bytes for numbers"): lambda: _matlab(15_000_000),
+    ("pth", "dicts"): lambda: _pickle(samples.call("collections", "OrderedDict"), 900_000),
+    ("pth", "numbers"): lambda: _pickle(b"K\x01", 60 << 19),
+    ("pth", "long names"): lambda: _pickle(samples.text("x" * 1000), 50_000),
+    ("legacy-pth", "objects"): lambda: b"\x80\x02" + b"N0" * 499_000 + b"N.",
+}

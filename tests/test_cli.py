@@ -851,7 +851,7 @@ BAD = [
     ("upscale good.png -m none.npz", "no file none.npz: give a file of weights (.npz or .mat)"),
     ("upscale good.png -s 3 -m x2.npz", "x2.npz was trained for scale 2, not 3"),
     ("upscale good.png -m half.npz", "half.npz is damaged or not an .npz file of weights"),
-    ("upscale good.png -m empty.npz", "empty.npz is damaged or not an .npz file of weights"),
+    ("upscale good.png -m empty.npz", "empty.npz is empty: give a file of weights"),
     ("upscale good.png -m text.npz", "text.npz is damaged or not an .npz file of weights"),
     ("upscale good.png -m text.mat", "text.mat is damaged or not a MATLAB 5 .mat file"),
     ("upscale good.png -m nan.npz", "nan.npz: W1 holds values that are not finite"),

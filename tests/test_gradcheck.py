@@ -791,7 +791,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         (["mine.npz", "--network", "91-91-91"], "takes 106 GiB for 3 samples, wanted at most 1"),
         (["mine.npz", "--seed", "-1"], "seed is -1, wanted a whole number, 0 or more"),
         (["missing.npz"], "no file missing.npz: give an .npz file of arrays"),
-        (["mine.mat"], "mine.mat is not an .npz file: write arrays with numpy.savez"),
+        (["mine.mat"], "no file mine.mat: give an .npz file of arrays"),
         (["bad.npz"], "bad.npz is damaged or not an .npz file of arrays"),
         (["objects.npz"], "objects.npz is damaged or not an .npz file of arrays"),
         (["--write", "case.txt"], "case.txt does not end in .npz"),

@@ -266,7 +266,7 @@ COMMANDS = [
     ("upscale good.png -m text.npz", "text.npz is damaged or not an .npz file of weights"),
     (
         "upscale good.png -m code.pth",
-        f"code.pth holds {os.mkdir.__module__}.mkdir, and {TENSORS}",
+        f"code.pth is a pickle without any tensors of PyTorch: {TENSORS}",
     ),
     (
         "upscale good.png -m list.pth",

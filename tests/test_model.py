@@ -12,7 +12,7 @@ from naive import forward as naive_forward
 
 import pysrcnn
 from pysrcnn import SRCNN, kernels, load, model, reference
-from pysrcnn.formats import read_weights
+from pysrcnn.formats import check_picture, read_weights
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 EPS32, EPS64 = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
@@ -547,6 +547,152 @@ def test_a_stray_file_in_the_folder_of_weights_does_no_harm(weights, stray):
     (weights / stray).write_bytes(b"")
     assert len(model.shipped()) == 3
     assert load("9-1-5", 3).scale == 3
+
+
+# ------------------------------------------------------------- networks that others have trained
+
+
+def others(path, parameters):
+    """A file that does not say that we wrote it, nor what its values are."""
+    np.savez(path, **parameters)
+    return path
+
+
+def on_bytes(parameters):
+    """The same network for pictures of 0..255."""
+    return {name: p * (255 if name[0] == "B" else 1) for name, p in parameters.items()}
+
+
+def on_signed(parameters, black=-1):
+    """The same for pictures of -1..1: W (v + 1) / 2 + B in front, and 2 (W h + B) - 1 behind."""
+    last = len(parameters) // 2
+    p = dict(parameters)
+    p["B1"] = p["B1"] + p["W1"].sum(axis=(1, 2, 3)) / 2
+    p["W1"] = p["W1"] / 2
+    p[f"W{last}"], p[f"B{last}"] = p[f"W{last}"] * 2, p[f"B{last}"] * 2 + black
+    return p
+
+
+def less_its_input(parameters):
+    """What is to be added to the input: one more filter hands it on, and the last takes it off."""
+    network, c = dict(parameters), parameters["W1"].shape[1]
+    layers = len(parameters) // 2
+    for k in range(1, layers + 1):
+        w, f = network[f"W{k}"], network[f"W{k}"].shape[2]
+        ins, outs = (c if k > 1 else 0), (c if k < layers else 0)
+        wide = np.zeros((w.shape[0] + outs, w.shape[1] + ins, f, f), w.dtype)
+        wide[: w.shape[0], : w.shape[1]] = w
+        for channel in range(c):
+            wide[channel - c, channel - c, f // 2, f // 2] += 1 if k < layers else -1
+        network[f"W{k}"] = wide
+        network[f"B{k}"] = np.append(network[f"B{k}"], np.zeros(outs, w.dtype))
+    return network
+
+
+def honest(c=1, sizes=(5, 1, 3), filters=(9, 8)):
+    """A network that is better than nothing: the picture, and a little of many filters."""
+    network = SRCNN.from_stack(sizes, filters, c, init="identity")
+    rng = np.random.default_rng(1)
+    for parameter in network.parameters.values():
+        parameter += rng.normal(0, 0.003, parameter.shape).astype(np.float32)
+    return network
+
+
+OTHERS = [
+    (on_bytes, {"levels": (0, 255)}, "Probably its values are 0..255: pysrcnn convert {} mine.npz "
+     "--range 255; or it is not trained"),
+    (less_its_input, {"residual": True}, "Probably what it gives is to be added to its input: "
+     "pysrcnn convert {} mine.npz --residual; or it is not trained"),
+    (lambda p: on_bytes(less_its_input(p)), {"residual": True, "levels": (0, 255)}, "Probably "),
+    (lambda p: on_signed(less_its_input(p), 0), {"residual": True, "levels": (-1, 1)}, None),
+    (on_signed, {"levels": (-1, 1)}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change, options, words", OTHERS, ids=range(len(OTHERS)))
+@pytest.mark.parametrize("c, sizes, filters", [(1, (5, 1, 3), (9, 8)), (3, (5, 3), (9,))])
+def test_networks_of_other_values(tmp_path, c, sizes, filters, change, options, words):
+    network = honest(c, sizes, filters)
+    network.parameters["B1"] += 0.1  # which is small in 0..255
+    network.parameters["W2"][0] *= 0.9
+    network.parameters[f"B{len(sizes)}"] -= 0.01
+    path = others(tmp_path / "theirs.npz", change(network.parameters))
+    if words:
+        with pytest.raises(ValueError, match=re.escape(words.format(path))) as caught:
+            load(path, 3)
+        start = f"{path} makes no picture: of greys of 0.25, 0.50, 0.75 it makes "
+        assert str(caught.value).startswith(start)
+    # With what is known of it, it is the network that it was.
+    made = load(path, 3, **options)
+    x = np.random.default_rng(0).random((2, c, 14, 11)) * 1.2
+    there, here = (n.astype(np.float64).forward(x) for n in (made, network))
+    assert np.abs(there - here).max() < 3e-6
+    made.save(tmp_path / "mine.npz")
+    again = load(tmp_path / "mine.npz")
+    assert same_bits(again.parameters, made.parameters) and again.scale == 3
+    assert again.card["notes"][0].startswith("before it was converted, ")
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_a_residual_network_adds_to_all_values(tmp_path, c):
+    """Those below 0 too, which bicubic interpolation gives beside edges."""
+    network = SRCNN(3, 4, 1, 5, 3, c)
+    made = load(others(tmp_path / "a.npz", network.parameters), 3, residual=True)
+    assert made.filters == (4 + c, 5 + c)
+    x = np.random.default_rng(0).random((2, c, 14, 11)) * 1.4 - 0.2
+    there, here = (n.astype(np.float64).forward(x) for n in (made, network))
+    assert np.abs(there - here - x).max() < 1e-12 and x.min() < -0.1
+
+
+def test_a_single_layer_of_other_values(tmp_path):
+    network = honest(1, (5,), ())
+    changed = dict(network.parameters)
+    changed["W1"] = changed["W1"].copy()
+    changed["W1"][0, 0, 2, 2] -= 1
+    made = load(others(tmp_path / "a.npz", changed), 2, residual=True)
+    assert same(made.parameters["W1"], network.parameters["W1"], 1e-6)
+    made = load(others(tmp_path / "b.npz", on_signed(network.parameters)), 2, levels=(-1, 1))
+    assert np.abs(made.parameters["B1"] - network.parameters["B1"]).max() < 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_that_learned_a_little_is_read(tmp_path, seed):
+    """Within what is still a picture: greys that are a tenth too bright, or too dark."""
+    network = SRCNN(init="identity", seed=seed)
+    assert load(others(tmp_path / "a.npz", network.parameters), 3).name == "9-1-5"
+    for shift in (0.1, -0.1):
+        network.parameters["B3"][...] = shift
+        load(others(tmp_path / "a.npz", network.parameters), 3)
+    network.parameters["B3"][...] = 0.25
+    with pytest.raises(ValueError, match=r"of greys of 0.25, 0.50, 0.75 it makes 0.50, 0.75, 1.00"):
+        load(others(tmp_path / "a.npz", network.parameters), 3)
+
+
+@pytest.mark.parametrize("init", ["paper", "he"])
+def test_a_network_that_is_not_trained(tmp_path, init):
+    """Ours may be in the midst of training; of others', it is said."""
+    network = SRCNN(init=init)
+    network.scale = 3
+    network.save(tmp_path / "ours.npz")
+    assert same_bits(load(tmp_path / "ours.npz").parameters, network.parameters)
+    with pytest.raises(ValueError, match="makes no picture: .* not trained$"):
+        load(others(tmp_path / "theirs.npz", network.parameters), 3)
+
+
+def test_values_of_the_shipped_weights():
+    for name, scale in model.shipped():
+        if name != "sc":
+            check_picture(load(name, scale).parameters, Path(name))
+    with pytest.raises(
+        ValueError, match="sc_x3.npz holds dictionaries: their values are 0..1, and"
+    ):
+        load("sc", residual=True)
+
+
+@pytest.mark.parametrize("levels", [(0, 0), (1, 0), (0, float("nan")), (float("-inf"), 1)])
+def test_levels_that_are_none(levels):
+    with pytest.raises(ValueError, match="wanted black and a larger number for white"):
+        load("9-1-5", 3, levels=levels)
 
 
 # ----------------------------------------------------------------------- the weights in the package

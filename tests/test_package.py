@@ -315,9 +315,8 @@ def test_files_of_others_are_never_executed(path):
     for name, call in calls(path):
         assert name not in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"), name
         assert not name.endswith((".read_pickle", "pickle.load", "pickle.loads")), name
-        if name in ("np.load", "numpy.load"):
-            given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-            assert given.get("allow_pickle") == "False", f"{path}:{call.lineno}"
+        # It takes as much memory as a header asks for, see `formats/npz.py`.
+        assert name not in ("np.load", "numpy.load"), f"{path}:{call.lineno}"
         assert all(
             not (keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False")
             for keyword in call.keywords
@@ -330,7 +329,7 @@ def test_the_tests_above_see_what_they_look_for(tmp_path):
     found = set()
     for path in FILES:
         found |= {name for name, _ in calls(path)}
-    assert "np.load" in found
+    assert "np.savez" in found
     assert ".kernels" in imports(PACKAGE / "steps.py")
     assert ".color" in imports(PACKAGE / "evaluate.py")
     assert "scipy.io" in imports(PACKAGE / "formats" / "mat.py")

@@ -333,7 +333,13 @@ BAD = [
     (lambda a, c: a.update(D_l=1e30 * a["D_l"]), "e+30, wanted columns of about 1"),
     (
         lambda a, c: a.update(D_l=np.ones((5, 4097)), D_h=np.ones((9, 4097))),
-        "D_l has 4,097 atoms of 5 features, and 4,096 of either are read at most",
+        "D_l has 4,097 atoms of 5 features, and 4,096 of either and 524,288 numbers are read at",
+    ),
+    (
+        lambda a, c: a.update(
+            P=np.ones((1000, 4, 3, 3)), D_l=np.ones((1000, 600)), D_h=np.ones((9, 600))
+        ),
+        "D_l has 600 atoms of 1,000 features, and 4,096 of either and 524,288 numbers are read",
     ),
     (lambda a, c: a.update(D_h=a["D_h"][:4]), "D_h has the shape (4, 9), wanted (g*g, 9), g odd"),
     (lambda a, c: a.update(D_h=a["D_h"][:8]), "D_h has the shape (8, 9), wanted (g*g, 9), g odd"),

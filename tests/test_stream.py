@@ -168,9 +168,15 @@ def test_read_log(tmp_path):
     lines = [{"recipe": {}}, {"step": 1, "samples": 4, "loss": 0.5, "psnr": 20.0}]
     log.write_text("\n".join(map(json.dumps, lines)) + '\n{"step": 2, "sam')
     assert read_log(log) == (lines[0], lines[1:])
-    for text in ("", "1\n", '{"step": 1}\n', '{"recipe": 1}\n{"step": 1}\n', "\xff\n"):
+    more = ("[" * 100_000, '{"a":' * 100_000)  # deeper than can be read
+    for text in ("1\n", '{"step": 1}\n', '{"recipe": 1}\n{"step": 1}\n', "\xff\n", *more):
         log.write_text(text, encoding="latin-1")
         with pytest.raises(ValueError, match="a.log is not a log of training"):
             read_log(log)
     with pytest.raises(FileNotFoundError, match="no log .*b.log"):
         read_log(tmp_path / "b.log")
+    for size, words in [(0, "is empty"), (1 << 32, "has 4,294,967,296 bytes, and 16,777,216 are")]:
+        log.write_bytes(b"")
+        os.truncate(log, size)
+        with pytest.raises(ValueError, match=f"a.log {words}.*: give the .log that training has"):
+            read_log(log)

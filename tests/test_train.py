@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import re
 import sys
 from dataclasses import replace
@@ -490,6 +491,21 @@ def rewritten(path, change):
         lambda arrays, state: state.pop("step"),
         lambda arrays, state: state.pop("seconds"),
         lambda arrays, state: state.update(recipe=[1]),
+        lambda arrays, state: state.update(step=10**9),
+        lambda arrays, state: state.update(step=-1),
+        lambda arrays, state: state.update(step=True),
+        lambda arrays, state: state.update(step=4),
+        lambda arrays, state: state.update(seconds="1"),
+        lambda arrays, state: state.update(seconds=float("nan")),
+        lambda arrays, state: state.update(seconds=-1),
+        lambda arrays, state: state.update(more="[" * (1 << 20)),
+        lambda arrays, state: arrays.update({"optimizer.steps": np.array(10**6)}),
+        lambda arrays, state: arrays.update({"optimizer.steps": np.array(5.0)}),
+        lambda arrays, state: arrays.update({"average.B1": arrays["average.B1"] * np.nan}),
+        lambda arrays, state: arrays.update({"average.B1": arrays["average.B1"].astype("f8")}),
+        lambda arrays, state: arrays.update({"average.B1": arrays["average.B1"].astype(str)}),
+        lambda arrays, state: arrays.update(more=np.zeros(1 << 19)),
+        lambda arrays, state: arrays.update({"average.B1": np.array([{}] * 9)}),
     ],
     ids=[
         "no parameter",
@@ -501,11 +517,62 @@ def rewritten(path, change):
         "no step",
         "no seconds",
         "no recipe",
+        "a step beyond the last",
+        "a step before the first",
+        "a step that is no number",
+        "another step than the optimiser's",
+        "seconds that are text",
+        "seconds that are none",
+        "seconds before the start",
+        "a state that is far too long",
+        "steps of the optimiser",
+        "steps that are not whole",
+        "infinite numbers",
+        "other numbers",
+        "text",
+        "more than training has",
+        "a pickle",
     ],
 )
 def test_a_checkpoint_with_something_missing_is_refused(checkpoint, change):
     rewritten(checkpoint, change)
     refused(checkpoint, "checkpoint.npz is damaged or not a checkpoint")
+
+
+def test_a_checkpoint_that_is_larger_than_training_has(checkpoint):
+    """Of a file of gigabytes, of which there may be nothing on the disk, nothing is read."""
+    with open(checkpoint, "r+b") as file:
+        file.truncate(1 << 33)
+    refused(checkpoint, "checkpoint.npz has 8,589,934,592 bytes, and 1,0")
+
+
+def test_what_a_checkpoint_says_is_cut_short(checkpoint):
+    rewritten(checkpoint, lambda arrays, state: state["recipe"].update(optimizer="x" * 9999))
+    refused(checkpoint, "another recipe: optimizer 'xxxxxxxxxxxxxxx")
+    with pytest.raises(ValueError) as caught:
+        Training(TINY, PAIRS).load(checkpoint)
+    assert len(str(caught.value)) < 400
+
+
+def test_mutated_checkpoints(checkpoint):
+    """A few hundred with some bytes changed or lost: refused, or as they were."""
+    training, rng = Training(TINY, PAIRS), random.Random(0)
+    training.load(checkpoint)
+    before, content, refusals = arrays_of(training), checkpoint.read_bytes(), 0
+    for _ in range(200):
+        changed = bytearray(content)
+        for _ in range(rng.choice((1, 2, 8))):
+            place = rng.randrange(len(changed))
+            length = rng.choice((1, 1, 4, 30))
+            changed[place : place + length] = rng.choice((rng.randbytes(length), b"", b"\xff" * 4))
+        checkpoint.write_bytes(changed)
+        try:
+            training.load(checkpoint)
+        except ValueError as error:
+            refusals += 1
+            assert "checkpoint.npz" in str(error)
+        assert same_bits(arrays_of(training), before) and training.step == 5
+    assert refusals > 100
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):

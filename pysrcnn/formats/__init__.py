@@ -2,15 +2,18 @@
 
 Each format has a file here, with a function `read(content, path)` that returns plain arrays,
 `(parameters, card)`, and, for the formats that are written, `write(file, parameters, card)`.
-`model.py` makes a network of the arrays. Nothing in a file is ever executed: pickles are walked
-through by an interpreter that makes nothing but tensors, and what a file says of its sizes is
-checked before memory is taken.
+`recognise.py` tells the formats apart by their bytes, and `model.py` makes a network of the arrays.
+Nothing in a file is ever executed: pickles are walked through by an interpreter that makes nothing
+but tensors and placeholders, and what a file says of its sizes is checked before memory is taken,
+and held to while it is read.
 
-A card says what the weights are: network, scale, data, recipe, scores, version. It is a string of
-JSON: in the .npz the array "card", in .safetensors and .onnx the entry "pysrcnn" of their metadata.
+A card says what the weights are: network, scale, data, recipe, scores, version, and notes of what
+was left out or changed. It is a string of JSON: in the .npz the array "card", in .safetensors and
+.onnx the entry "pysrcnn" of their metadata.
 
-Files of others say nothing of what lies between the layers: ReLU after each layer but the last, and
-values in 0..1, are taken for granted, except where the file (Keras, ONNX) says otherwise.
+Files of others say nothing of what lies between the layers: ReLU after each layer but the last is
+taken for granted, except where the file (Keras, ONNX) says otherwise. That values are in 0..1 and
+the result is a picture is seen when greys go through a network (`values.py`).
 """
 
 import json
@@ -21,31 +24,34 @@ from pathlib import Path
 import numpy as np
 
 from .._files import written_whole
-from . import keras, mat, npz, onnx_graph, pytorch, safe_tensors
+from . import keras, mat, npz, onnx_graph, pytorch, recognise, safe_tensors
 from .dictionaries import check_dictionaries
-from .layers import LIMIT, Arrays, Refused, check, check_room
+from .layers import LIMIT, Arrays, Refused, check, check_room, read_json
+from .recognise import is_checkpoint
+from .values import as_plain, check_picture
 
 __all__ = [
     "READABLE",
     "WRITABLE",
+    "as_plain",
+    "check_picture",
+    "contents",
     "files_of",
+    "is_checkpoint",
     "read_arrays",
+    "read_json",
     "read_weights",
     "write_npz",
     "write_weights",
 ]
 
 _READERS = {
-    ".npz": (npz.read, "an .npz file of weights"),
-    ".mat": (mat.read, "a MATLAB 5 .mat file"),
-    ".pt": (pytorch.read, "a PyTorch file"),
-    ".pth": (pytorch.read, "a PyTorch file"),
-    ".ckpt": (pytorch.read, "a PyTorch file"),
-    ".safetensors": (safe_tensors.read, "a .safetensors file"),
-    ".h5": (keras.read, "a Keras .h5 file"),
-    ".hdf5": (keras.read, "a Keras .h5 file"),
-    ".keras": (keras.read, "a .keras file"),
-    ".onnx": (onnx_graph.read, "an .onnx file"),
+    "npz": (npz.read, "an .npz file of weights"),
+    "mat": (mat.read, "a MATLAB 5 .mat file"),
+    "pytorch": (pytorch.read, "a PyTorch file"),
+    "safetensors": (safe_tensors.read, "a .safetensors file"),
+    "keras": (keras.read, "a Keras .h5 or .keras file"),
+    "onnx": (onnx_graph.read, "an .onnx file"),
 }
 _WRITERS = {
     ".npz": npz.write,
@@ -53,19 +59,20 @@ _WRITERS = {
     ".safetensors": safe_tensors.write,
     ".onnx": onnx_graph.write,
 }
-READABLE, WRITABLE = tuple(_READERS), tuple(_WRITERS)
+READABLE, WRITABLE = tuple(recognise.SUFFIXES), tuple(_WRITERS)
 _OTHERS = f"{', '.join(READABLE[2:-1])} or {READABLE[-1]}"
 
 
 def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
-    """Read weights by the suffix of the file's name.
+    """Read weights, of whatever kind the first bytes of the file say that it is.
 
     Parameters
     ----------
     path : path
-        ".npz" as `write_npz` writes it; ".mat" of the authors; ".pt", ".pth" or ".ckpt" of
-        PyTorch, a state dict or a checkpoint around one; ".safetensors"; ".h5", ".hdf5" or ".keras"
-        of Keras; ".onnx" (needs the package onnx), which may keep its tensors in a file beside it.
+        Of an .npz as `write_npz` writes it; a .mat of the authors; a file of PyTorch (.pt, .pth,
+        .ckpt, .pth.tar, .bin), a state dict or a checkpoint around one; .safetensors; of Keras
+        (.h5, .hdf5, .keras); or .onnx (needs the package onnx), which may keep its tensors in a
+        file beside it. The name matters where the bytes do not tell, as those of ONNX.
 
     Returns
     -------
@@ -86,24 +93,24 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     """
     path = Path(path)
     advice = f"give a file of weights (.npz or .mat), or one of another kind: {_OTHERS}"
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: {advice}")
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: {advice}")
-    if path.suffix.lower() not in _READERS:
+    recognise.check_folder(path)
+    content = contents(path, advice)
+    kind = recognise.kind_of(content, path)
+    if kind is None:
         raise ValueError(
             f"{path} is neither .npz nor .mat, nor {_OTHERS}: these are the weights we can read"
         )
-    reader, kind = _READERS[path.suffix.lower()]
-    content = _content(path)
+    reader, called = _READERS[kind]
     try:
         with np.errstate(all="ignore"):  # in sizes that are damaged
             parameters, card = reader(content, path)
     except (Refused, ModuleNotFoundError):
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
-        raise ValueError(f"{path} is damaged or not {kind}") from None
+        raise ValueError(f"{path} is damaged or not {called}") from None
     check_room((array.shape for array in parameters.values()), path)
+    if not isinstance(card.get("notes", []), list):
+        raise ValueError(f"{path} is damaged: the notes in its card are no list")
     if "D_l" in parameters or "D_h" in parameters:
         check_dictionaries(parameters, card, path)
     else:
@@ -114,16 +121,17 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
 def files_of(path: str | os.PathLike) -> Iterator[Path]:
     """The files that weights which `read_weights` has read are in; none, if there is no such file.
 
-    Those are the file itself and, for ".onnx", what it names as beside it.
+    Those are the file itself and, of ONNX, what it names as beside it.
     """
     path = Path(path)
     if path.is_file():
         yield path
-        if path.suffix.lower() == ".onnx":
-            yield from onnx_graph.files_beside(path.read_bytes(), path)
+        content = contents(path, "give a file of weights")
+        if recognise.kind_of(content, path) == "onnx":
+            yield from onnx_graph.files_beside(content, path)
 
 
-def read_arrays(path: str | os.PathLike) -> Arrays:
+def read_arrays(path: str | os.PathLike, most: int = LIMIT) -> Arrays:
     """All arrays of an .npz file, whatever they are, by name.
 
     Raises
@@ -131,30 +139,46 @@ def read_arrays(path: str | os.PathLike) -> Arrays:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not an .npz file of arrays, or larger than 64 MB.
+        If it is not an .npz file of arrays, or it or what is in it has more than `most` bytes.
     """
     path = Path(path)
-    if path.suffix.lower() != ".npz" or path.is_dir():
-        raise ValueError(f"{path} is not an .npz file: write arrays with numpy.savez")
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: give an .npz file of arrays")
-    content = _content(path)
+    content = contents(path, "give an .npz file of arrays, as numpy.savez writes it", most)
     try:
         with np.errstate(all="ignore"):  # in sizes that are damaged
-            return npz.read(content, path)[0]
+            arrays = npz.read_all(content, path, most)
     except Refused:
         raise
-    except Exception:  # zipfile, struct, json, NumPy ... each raise their own
+    except Exception:  # zipfile, struct, NumPy ... each raise their own
         raise ValueError(f"{path} is damaged or not an .npz file of arrays") from None
+    return {name: array for name, array in arrays.items() if name != "card"}
 
 
-def _content(path: Path) -> bytes:
-    if path.stat().st_size > LIMIT:
-        raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes, and the weights of an SRCNN have "
-            f"{LIMIT:,} at most: give a file that holds nothing else"
-        )
-    return path.read_bytes()
+def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
+    """The bytes of a file, if they are some and no more than `most`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file; with `advice`, as all that is raised here.
+    ValueError
+        If it is empty or larger, a folder, a pipe or a device.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: {advice}")
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}: {advice}")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device, not a file: {advice}")
+    size = path.stat().st_size
+    if size > most:
+        raise ValueError(f"{path} has {size:,} bytes, and {most:,} are read at most: {advice}")
+    with open(path, "rb") as file:
+        content = file.read(size + 1)
+    if len(content) != size:  # files of /proc say that they are empty
+        raise ValueError(f"{path} has another size than it says, or changes: {advice}")
+    if not content:
+        raise ValueError(f"{path} is empty: {advice}")
+    return content
 
 
 def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:

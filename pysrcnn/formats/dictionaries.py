@@ -12,6 +12,7 @@ __all__ = ["check_dictionaries"]
 # At most; no file shall fill a machine's memory, or keep it busy for days.
 _STEPS = 1000  # of FISTA
 _COUNT = 4096  # of atoms, and of features; 1024 atoms are usual
+_NUMBERS = 1 << 19  # in D_l: the largest singular value of more takes seconds
 _PRODUCTS = 1 << 25  # atoms times features times steps, 200 times those of the shipped dictionaries
 _SIZES = 1e-6, 1e6  # the length of all of D_l, whose columns usually have the length 1
 
@@ -38,10 +39,10 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
         raise Refused(
             f"{path}: D_h has the shape {high.shape}, wanted (g*g, {low.shape[1]}), g odd"
         )
-    if max(low.shape) > _COUNT:
+    if max(low.shape) > _COUNT or low.size > _NUMBERS:
         raise Refused(
             f"{path}: D_l has {low.shape[1]:,} atoms of {low.shape[0]:,} features, and {_COUNT:,} "
-            f"of either are read at most"
+            f"of either and {_NUMBERS:,} numbers are read at most"
         )
     length = np.linalg.norm(low.astype(np.float64))
     if not _SIZES[0] <= length <= _SIZES[1]:

@@ -106,6 +106,7 @@ class HDF5:
             if self._cut(child, 4) != b"SNOD":
                 raise ValueError("not a table of names")
             (size,) = self._unpack("H", child + 6)
+            self._steps += size  # of a list that is made before any of them is looked at
             found += [child + 8 + 40 * i for i in range(size)]
         return found
 

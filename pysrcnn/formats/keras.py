@@ -1,9 +1,10 @@
 """Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, a zip archive around one.
 
-All of them are trees of arrays, the kernels (f, f, C, O).
+All of them are trees of arrays, the kernels (f, f, C, O), or (O, C, f, f) of Keras 1 with Theano's
+order of axes. Files with weights alone say no more of the other layers than their names, which are
+those of their classes unless somebody has called them otherwise: "leaky_re_lu_1".
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,35 +12,60 @@ from typing import Any
 import numpy as np
 
 from .hdf5 import HDF5
-from .layers import Arrays, Refused, check_room, open_zip, shown, stack
+from .layers import (
+    Arrays,
+    Refused,
+    check_room,
+    open_zip,
+    read_json,
+    shown,
+    stack,
+    unpacked,
+)
+from .values import Affine, folded, left_out
 
 __all__ = ["read"]
 
 _OTHERS = ("optimizer", "_optimizer", "optimizer_weights", "top_level_model_weights")
 _MODELS = ("Functional", "Model", "Sequential")
-_IGNORED = ("Cropping2D", "Dropout", "InputLayer", "ZeroPadding2D")  # nothing inside a picture
+_IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
+# Of layers that an SRCNN has not, as parts of their names.
+_NAMES_OF_OTHERS = re.compile(
+    r"(?<![a-z])p_?re_?lu|leaky|(?<![a-z])l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
+    r"transpose|shuffle|sub_?pixel|residual|skip|shortcut|attention|separable|dilat|atrous|"
+    r"depth|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
+    r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|soft[a-z]*)"
+    r"(?![a-z])"
+)
 
 
 def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
-    """The layers; the card is empty."""
-    config = "{}"
+    """The layers; the card is empty, but for what was left out."""
+    config: bytes | None = None
     if content[:2] == b"PK":
         archive = open_zip(content, path)
-        config, content = archive.read("config.json"), archive.read("model.weights.h5")
+        config, content = (unpacked(archive, n) for n in ("config.json", "model.weights.h5"))
     file = HDF5(content)
-    layers = _layers(json.loads(file.groups[""].get("model_config") or config), path)
-    _check_layers(layers, path)
+    if config is None:
+        config = file.groups[""].get("model_config") or "{}"
+    layers = _layers(read_json(config, path), path)
     names, ordered = _names(file, [options.get("name") for _, options in layers])
+    before, after, card = _check_layers(layers, path)
+    if not layers:
+        card = _check_names(file, names, path)
     check_room(map(file.shape, names), path)
-    tensors = {}
+    arrays = {}
     for name in names:
         try:
-            array = file.array(name)
+            arrays[name] = file.array(name)
         except TypeError as error:
             raise Refused(f"{path}: {error}, so it is not read") from None
+    theano = _is_of_theano([array.shape for array in arrays.values() if array.ndim == 4])
+    tensors = {}
+    for name, array in arrays.items():
         layer = _layer(name)
-        if array.ndim == 4:
-            tensors[f"{layer}.weight"] = array.transpose(3, 2, 0, 1)
+        if array.ndim == 4 and f"{layer}.weight" not in tensors:
+            tensors[f"{layer}.weight"] = array if theano else array.transpose(3, 2, 0, 1)
         elif array.ndim == 1 and f"{layer}.bias" not in tensors:
             tensors[f"{layer}.bias"] = array
         else:
@@ -47,7 +73,22 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
                 f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing but "
                 f"convolutions: kernels (f, f, C, O) and biases (O,)"
             )
-    return stack(tensors, path, ordered), {}
+    parameters = stack(tensors, path, ordered)
+    backends = [file.groups.get(group, {}).get("backend") for group in ("", "model_weights")]
+    if "theano" in backends:
+        # Theano turns filters by 180 degrees, as convolutions are defined. Keras 1 does not say on
+        # what it ran. To turn all filters is to turn the picture, to which a network is blind.
+        parameters = {
+            name: np.ascontiguousarray(p[..., ::-1, ::-1]) if p.ndim == 4 else p
+            for name, p in parameters.items()
+        }
+    return folded(parameters, before, after, path), card
+
+
+def _is_of_theano(shapes: list[tuple]) -> bool:
+    """Whether the axes of the kernels are (O, C, f, f), as they cannot be (f, f, C, O)."""
+    square = all(shape[0] == shape[1] for shape in shapes)
+    return not square and all(shape[2] == shape[3] for shape in shapes)
 
 
 def _layer(name: str) -> str:
@@ -91,12 +132,56 @@ def _counted(texts: list[str]) -> list[int | None]:
     return [int(part[2] or 0) for part in parts]
 
 
-def _check_layers(layers: list[tuple[str, dict]], path: Path) -> None:
-    """Raise if the model, as far as the file tells, computes something else than an SRCNN."""
+def _check_names(file: HDF5, arrays: list[str], path: Path) -> dict:
+    """Raise if the names of layers, all that there is, are of others than an SRCNN has: the card.
+
+    An enlargement in front of all layers is left out.
+    """
+    root = "model_weights" if "model_weights" in file.groups else ""
+    with_arrays = {_layer(name).removeprefix("model_weights/").split("/")[0] for name in arrays}
+    names, ordered = file.groups[root].get("layer_names") or [], True
+    if not names:
+        ordered = False
+        with_arrays = {_layer(name).rpartition("/")[2] for name in arrays}
+        names = [_layer(f"{g}/x").rpartition("/")[2] for g in file.groups if g.endswith("/vars")]
+    card, front = {}, ordered
+    for name in names:
+        front = front and name not in with_arrays
+        if front and re.search(r"up_?sampl", name.lower()):
+            card = left_out(f"{shown(name)}, an enlargement before the first layer", None)
+        elif _NAMES_OF_OTHERS.search(name.lower()):
+            raise Refused(f"{path} has the layer {shown(name)}, by its name none that SRCNN has")
+    return card
+
+
+def _check_layers(layers: list[tuple[str, dict]], path: Path) -> tuple[Affine, Affine, dict]:
+    """What is done to values before the first layer and after the last, and the card.
+
+    Raises if the model, as far as the file tells, computes something else than an SRCNN.
+    """
     active = []  # the activation of each convolution so far
+    before, after, card = Affine(), Affine(), {}
     for name, options in layers:
         if name in _IGNORED:
             continue
+        if name in ("ZeroPadding2D", "Cropping2D"):  # nothing inside a picture, or a shift
+            amounts = options.get("padding" if name == "ZeroPadding2D" else "cropping") or 0
+            if isinstance(amounts, dict):  # of Keras 1: top_pad, bottom_pad, left_pad, right_pad
+                amounts = [[*amounts.values()]]
+            pairs = np.reshape(amounts, (-1, 2)).tolist() if np.size(amounts) == 4 else []
+            if any(before != after for before, after in pairs):
+                raise Refused(f"{path} moves the picture, by a {name} of unequal sides")
+            continue
+        if name in ("UpSampling2D", "Resizing") and not active:
+            times = np.ravel(options.get("size") or 2).tolist() if name != "Resizing" else None
+            card = left_out(f"{name}, an enlargement before the first layer", times)
+            continue
+        if name == "Rescaling":
+            change = Affine(np.ravel(options["scale"]), np.ravel(options.get("offset") or 0))
+            before, after = (before, after.then(change)) if active else (before.then(change), after)
+            continue
+        if after.any:
+            raise Refused(f"{path} rescales values between layers, which SRCNN does not")
         activation = options.get("activation", "linear")
         if name in ("Conv2D", "Convolution2D"):
             steps = [options.get(n) for n in ("strides", "subsample", "dilation_rate", "groups")]
@@ -109,7 +194,8 @@ def _check_layers(layers: list[tuple[str, dict]], path: Path) -> None:
         ):
             activation = "relu"
         elif name != "Activation":
-            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not")
+            way = "" if active else ": if it enlarges the picture, save the model without it"
+            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not{way}")
         if not active or active[-1] != "linear":
             raise Refused(f"{path} has an activation where SRCNN has none")
         active[-1] = activation
@@ -119,6 +205,7 @@ def _check_layers(layers: list[tuple[str, dict]], path: Path) -> None:
         raise Refused(
             f"{path} has the activations {names}: an SRCNN has relu after each layer but the last"
         )
+    return before, after, card
 
 
 def _layers(config: Any, path: Path, depth: int = 0) -> list[tuple[str, dict]]:

@@ -5,13 +5,15 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 __all__ = [
     "LIMIT",
+    "OTHER_NETWORKS",
     "Arrays",
     "Refused",
     "check",
@@ -20,21 +22,23 @@ __all__ = [
     "check_sense",
     "open_zip",
     "read_card",
+    "read_json",
     "shown",
     "stack",
+    "unpacked",
 ]
 
 Arrays = dict[str, np.ndarray]
 
 LIMIT = 1 << 26  # bytes of a file, and of all its arrays; the paper's largest network has 0.7 MB
-
+_LONGEST_TEXT = 1 << 20  # of JSON, which in memory takes twenty times as much
 
 # Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
 _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
 _MOST_SEARCHED = 8  # layers, of which all orders are tried
 _LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
 
-_CHAINS = (
+OTHER_NETWORKS = (
     "networks of another kind than SRCNN, such as ESPCN, VDSR, EDSR and Real-ESRGAN, are not read"
 )
 
@@ -50,9 +54,18 @@ def shown(text: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def read_json(text: str | bytes, path: Path, hook: Callable | None = None) -> Any:
+    """What a file says in JSON, unless it is far longer than anything that an SRCNN has to say."""
+    if len(text) > _LONGEST_TEXT:
+        raise Refused(
+            f"{path} has {len(text):,} characters of JSON, and an SRCNN's file has a few thousand"
+        )
+    return json.loads(text, object_pairs_hook=hook)
+
+
 def read_card(text: str, path: Path) -> dict:
     """The card from its JSON."""
-    card = json.loads(text)
+    card = read_json(text, path)
     if not isinstance(card, dict):
         raise Refused(f"{path} is damaged: its card is not a JSON object")
     return card
@@ -71,15 +84,31 @@ def check_room(shapes: Iterable[tuple], path: Path) -> None:
         )
 
 
-def open_zip(content: bytes, path: Path) -> zipfile.ZipFile:
-    """A zip archive that has few entries, which unpack to no more than `LIMIT` bytes."""
+def open_zip(content: bytes, path: Path, most: int = LIMIT) -> zipfile.ZipFile:
+    """A zip archive of few entries, which say that they unpack to no more than `most` bytes.
+
+    To be read by `unpacked`: what an entry says of its size may be wrong.
+    """
     if content.count(b"PK\x01\x02") > 10_000:  # how an entry begins in the table of contents
         raise Refused(f"{path} has more than 10,000 entries: no SRCNN has as many")
     archive = zipfile.ZipFile(io.BytesIO(content))
-    size = sum(entry.file_size for entry in archive.infolist())
-    if size > LIMIT:
-        raise Refused(f"{path} unpacks to {size:,} bytes, and an SRCNN has at most {LIMIT:,}")
+    entries = archive.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > most:
+        raise Refused(f"{path} unpacks to {size:,} bytes, and an SRCNN has at most {most:,}")
+    # `zipfile` unpacks the others without a limit; NumPy, PyTorch and Keras never write them.
+    if any(e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in entries):
+        raise Refused(f"{path} is packed by bzip2, LZMA or the like: pack it by deflate, or not")
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise Refused(f"{path} is damaged: two of its entries have the same name")
     return archive
+
+
+def unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of an entry, as many as it says that it has; more are not even unpacked."""
+    entry = archive.getinfo(name)
+    with archive.open(entry) as file:
+        return file.read(entry.file_size)
 
 
 def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
@@ -117,7 +146,7 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
         (weights if kind == "weight" else biases)[prefix] = tensor
     skip = next((name for name in weights if "residual" in name.lower()), None)
     if skip is not None:  # VDSR, whose layers fit each other as those of an SRCNN do
-        raise Refused(f"{path} has residual layers, such as {shown(skip)}: {_CHAINS}")
+        raise Refused(f"{path} has residual layers, such as {shown(skip)}: {OTHER_NETWORKS}")
     if not weights:
         raise Refused(f"{path} holds no layers: weights (O, C, f, f) and biases (O,)")
     alone = next((prefix for prefix in biases if prefix not in weights), None)
@@ -233,13 +262,13 @@ def check(parameters: Arrays, path: Path) -> None:
         if channels is not None and w.shape[1] != channels:
             raise Refused(
                 f"{path}: W{k} takes {w.shape[1]} channels, the layer before gives {channels}: "
-                f"{_CHAINS}"
+                f"{OTHER_NETWORKS}"
             )
         channels = w.shape[0]
     if parameters["W1"].shape[1] != channels or channels not in (1, 3):
         raise Refused(
             f"{path}: channels into and out of the network are {parameters['W1'].shape[1]} and "
-            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {_CHAINS}"
+            f"{channels}, wanted 1 and 1 (luminance) or 3 and 3 (RGB): {OTHER_NETWORKS}"
         )
     for name, array in parameters.items():
         check_sense(name, array, path)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .layers import LIMIT, Arrays, Refused, check_room, shown
+from .layers import LIMIT, OTHER_NETWORKS, Arrays, Refused, check_room, shown
 
 __all__ = ["read", "write"]
 
@@ -51,9 +51,10 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         try:
             weights, biases = arrays[f"weights_conv{k}"], arrays[f"biases_conv{k}"]
         except KeyError as error:
+            names = ", ".join(map(shown, list(arrays)[:8])) or "nothing"
             raise Refused(
-                f"{path} has no {error}: the authors' files hold weights_conv1 to "
-                f"weights_conv3 and biases_conv1 to biases_conv3"
+                f"{path} has no {error}, but {names}: the authors' files hold weights_conv1 to "
+                f"weights_conv3 and biases_conv1 to biases_conv3, and {OTHER_NETWORKS}"
             ) from None
         for name, array in ((f"weights_conv{k}", weights), (f"biases_conv{k}", biases)):
             if not np.issubdtype(array.dtype, np.floating):
@@ -87,7 +88,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
     if order is None:
         newer = content.startswith(b"MATLAB 7.3")
         raise ValueError("it is of version 7.3: save it with -v7" if newer else "it has no header")
-    found, room, place = {}, LIMIT, 128
+    found, shapes, room, place = {}, [], LIMIT, 128
     for _ in range(1000):  # variables
         if place >= len(content):
             return found
@@ -99,7 +100,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
                 raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
             kind, data, _ = _element(data, 0, order)
         if kind == _MATRIX:
-            name, array = _matrix(data, order, path)
+            name, array = _matrix(data, order, shapes, path)
             found[name] = array
     raise Refused(f"{path} has more than 1,000 variables, and the authors' files have six")
 
@@ -117,14 +118,15 @@ def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
     return kind, content[begin:end], after
 
 
-def _matrix(content: bytes, order: str, path: Path) -> tuple[str, np.ndarray]:
-    """Name and array of a variable."""
+def _matrix(content: bytes, order: str, shapes: list, path: Path) -> tuple[str, np.ndarray]:
+    """Name and array of a variable, whose shape is added to those of the others."""
     _, flags, place = _element(content, 0, order)
     _, sizes, place = _element(content, place, order)
     _, name, place = _element(content, place, order)
     (flags,) = struct.unpack_from(f"{order}I", flags)
     shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
-    check_room([shape], path)
+    shapes.append(shape)
+    check_room(shapes, path)  # of all: a byte of the file may become a number of 8 or 16 bytes
     name = name.decode("latin-1")
     if flags & 255 not in _CLASSES:
         return name, np.empty(0, f"U{shape[-1]}" if flags & 255 == _CHARACTERS else object)

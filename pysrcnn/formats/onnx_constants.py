@@ -1,8 +1,8 @@
 """What an ONNX graph says without a picture: its tensors, and the little sums made of them.
 
 PyTorch writes the amounts of a padding, and bounds, as a dozen operators on a few constants. They
-are worked out here by the package onnx, on at most `_MOST` numbers; operators on anything else are
-none of this module's.
+are worked out here by the package onnx, on at most `_MOST` numbers; operators on more, or on text,
+which may double with each, are none of this module's.
 """
 
 import math
@@ -18,7 +18,8 @@ from .layers import Refused, check_room, shown
 
 __all__ = ["Constants", "import_onnx"]
 
-_MOST = 64  # numbers in a tensor of such a sum: paddings have eight
+_MOST = 64  # numbers that such a sum is made of, and that it gives: paddings have eight
+_MOST_SUMS = 500  # which take a millisecond each
 _SUMS = {
     "Add", "Cast", "Concat", "ConstantOfShape", "Gather", "Mul", "Reshape", "Shape", "Slice", "Sub",
     "Transpose", "Unsqueeze",
@@ -44,7 +45,7 @@ class Constants:
     def __init__(self, tensors: list, path: Path, opset: int):
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._arrays: dict[str, np.ndarray] = {}
-        self._shapes: list[tuple] = []  # of those that were made arrays of
+        self._values = self._sums = 0  # that arrays were made of so far; worked out so far
         self._path, self._opset = path, opset
 
     def __contains__(self, name: str) -> bool:
@@ -54,10 +55,12 @@ class Constants:
         """The array of this name, float32 if the file holds fewer bits."""
         if name not in self._arrays:  # which several nodes may share
             onnx, tensor = import_onnx(), self._tensors[name]
-            self._shapes.append(tuple(tensor.dims))
-            check_room(self._shapes, self._path)
+            check_room([(self._values,), tuple(tensor.dims)], self._path)
+            self._values += math.prod(tensor.dims)
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
                 tensor = self._from_beside(tensor)
+            if tensor.data_type == onnx.TensorProto.STRING:
+                raise Refused(f"{self._path} holds text in {shown(name)}, wanted numbers")
             array = onnx.numpy_helper.to_array(tensor)
             narrow = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
             self._arrays[name] = array.astype(np.float32) if tensor.data_type in narrow else array
@@ -104,7 +107,7 @@ class Constants:
         if kind == "Identity":
             self._arrays[node.output[0]] = self.array(node.input[0])
             return True
-        if kind not in _SUMS or any(self._size(name) > _MOST for name in node.input):
+        if kind not in _SUMS or sum(map(self._size, node.input)) > _MOST or len(node.input) > _MOST:
             return False
         given = [self.array(name) if name else None for name in node.input]
         if kind == "ConstantOfShape" and math.prod(map(int, given[0])) > _MOST:
@@ -115,6 +118,9 @@ class Constants:
     def _work_out(self, node: Any, given: list) -> None:
         from onnx.reference import ReferenceEvaluator
 
+        self._sums += 1
+        if self._sums > _MOST_SUMS:
+            raise Refused(f"{self._path} works out more than {_MOST_SUMS} constants: fold them")
         node.ClearField("domain")  # "ai.onnx", which means the same as none
         known = {name: array for name, array in zip(node.input, given, strict=True) if name}
         result = ReferenceEvaluator(node, opsets={"": self._opset}).run(None, known)[0]
@@ -123,4 +129,5 @@ class Constants:
     def _size(self, name: str) -> int:
         if name in self._arrays:
             return self._arrays[name].size
+        # What a file says of a size is compared with what it holds when the array is made.
         return math.prod(self._tensors[name].dims) if name else 0

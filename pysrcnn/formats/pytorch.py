@@ -1,11 +1,11 @@
 """PyTorch's .pt, .pth and .ckpt, read without PyTorch and without executing the pickles in them.
 
 A pickle is a program for a small stack machine, which may call any function. `_interpret` runs
-the few operations that a dict of tensors is made of, on a stack of plain Python values; a name of a
-function is looked up in the short lists below, and everything else ends in a sentence. Tensors are
-only described there, by storage, offset, shape and strides. Bytes are looked at later, and only
-those of the layers. In the place of other objects that checkpoints hold, of a few known kinds,
-stands a placeholder, which has a name and nothing else.
+the few operations that objects are made of, on a stack of plain Python values. A function or class
+is a name there and nothing else; the few that tensors are made by are known (`_call`), and what any
+other would return is a placeholder, which runs nothing: checkpoints hold losses, schedulers, dates
+and settings beside the tensors. Tensors are only described, by storage, offset, shape and strides.
+Bytes are looked at later, and only those of the layers.
 
 Since PyTorch 1.6 a file is a zip archive: NAME/data.pkl is the pickle, NAME/data/KEY the bytes of
 the storages. Older ones are five pickles one after the other (a magic number, a version, the byte
@@ -14,7 +14,7 @@ order, the object, the keys of the storages), then the storages, each behind its
 
 import io
 import pickletools
-import zipfile
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_room, open_zip, shown, stack
+from .layers import Arrays, Refused, check_room, open_zip, shown, stack, unpacked
 from .safe_tensors import bfloat16
 
 __all__ = ["read"]
@@ -41,35 +41,16 @@ _STORAGES = {
     "torch.ByteStorage": "u1",
     "torch.BoolStorage": "u1",
 }
-_FUNCTIONS = {
-    "collections.OrderedDict",
-    "torch.Size",
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_parameter",
-}
-# What else checkpoints hold; what a pickle would make by these names is a placeholder here.
-_BESIDE = {
-    *(f"{module}.multiarray.{name}" for module in ("numpy._core", "numpy.core")
-      for name in ("scalar", "_reconstruct")),
-    *(f"{module}.{name}" for module in ("builtins", "__builtin__")
-      for name in ("set", "frozenset", "list", "dict", "int", "long", "float", "bytes")),
-    *(f"pathlib.{name}Path" for name in ("Posix", "Windows", "PurePosix", "PureWindows")),
-    *(f"torch.{name}" for name in ("float16", "bfloat16", "float32", "float64", "device")),
-    "numpy.ndarray", "numpy.dtype", "_codecs.encode",  # bytes
-    "argparse.Namespace", "collections.defaultdict", "collections.Counter",
-}  # fmt: skip
 _ADVICE = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"
 _PUSHED = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES",
+    "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "BYTEARRAY8",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-# Where checkpoints keep the network; with several there, the first of these.
-_WRAPPERS = (
-    "params_ema", "params", "state_dict", "model_state_dict", "model", "net", "network",
-    "generator", "srcnn",
-)  # fmt: skip
+_DEEPEST = 3  # how far inside a checkpoint a network is, at most
+# By which of these words in their names networks of one checkpoint are preferred, the first first.
+_WORDS = ("ema", "best", "params", "state", "model", "net", "network", "generator", "srcnn")
 
 
 @dataclass(frozen=True)
@@ -79,11 +60,12 @@ class _Name:
     name: str
 
 
-@dataclass(frozen=True)
-class _Placeholder:
-    """An object of a kind in `_BESIDE`, without anything that is in it."""
+class _Placeholder(dict):
+    """An object of a kind that we do not know: what is put into it as into a dict, and no more."""
 
-    name: str
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -110,45 +92,43 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         if isinstance(x, (_Placeholder, _Name)):
             raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {_ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, _Tensor)}
+    tensors.pop("n_averaged", None)  # a number, of running averages by torch.optim.swa_utils
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
     check_room((t.shape for t in tensors.values()), path)
-    contents = {t.storage.key: storages(t.storage.key) for t in tensors.values()}
+    contents = {key: storages(key) for key in {t.storage.key for t in tensors.values()}}
     arrays = {n: _array(t, contents[t.storage.key], order, path) for n, t in tensors.items()}
     return stack(arrays, path, ordered=True), {}
 
 
 def _read_zip(content: bytes, path: Path) -> tuple:
     archive = open_zip(content, path)
-    entries = archive.infolist()
-    pickles = [e.filename for e in entries if e.filename.split("/")[1:] == ["data.pkl"]]
+    names = set(archive.namelist())
+    # In a folder, or in none, if somebody has packed it again.
+    pickles = [name for name in names if re.fullmatch(r"([^/]*/)?data\.pkl", name)]
     if len(pickles) != 1:
         raise Refused(f"{path} is a zip archive without a data.pkl, so not a PyTorch file")
-    folder = pickles[0].split("/")[0]
-    names = {e.filename for e in entries}
-    if f"{folder}/constants.pkl" in names:
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in names:
         raise Refused(f"{path} is a TorchScript program, and {_ADVICE}")
-    # PyTorch packs nothing, so what is packed may be meant to burst.
-    packed = any(e.compress_type != zipfile.ZIP_STORED for e in entries)
-    if packed or sum(e.file_size for e in entries) > len(content):
-        raise Refused(f"{path} is packed inside, which PyTorch's files are not: save it again")
-    swapped = f"{folder}/byteorder" in names and archive.read(f"{folder}/byteorder") == b"big"
-    found = _interpret(io.BytesIO(archive.read(pickles[0])), {}, path)
-    return found, lambda key: archive.read(f"{folder}/data/{key}"), ">" if swapped else "<"
+    swapped = f"{folder}byteorder" in names and unpacked(archive, f"{folder}byteorder") == b"big"
+    found = _interpret(io.BytesIO(unpacked(archive, pickles[0])), {}, path)
+    return found, lambda key: unpacked(archive, f"{folder}data/{key}"), ">" if swapped else "<"
 
 
 def _read_legacy(content: bytes, path: Path) -> tuple:
     file, kinds = io.BytesIO(content), {}
     magic = _interpret(file, {}, path)
-    if isinstance(magic, (dict, list, tuple)):  # a pickle, though not of PyTorch
-        raise Refused(f"{path} is a pickle without any tensors of PyTorch: {_ADVICE}")
-    version, system = (_interpret(file, {}, path) for _ in range(2))
-    if magic != _MAGIC or version != 1001:
+    if type(magic) is not int or magic != _MAGIC:
+        kind = f" ({magic.name})" if isinstance(magic, (_Name, _Placeholder)) else ""
+        raise Refused(f"{path} is a pickle without any tensors of PyTorch{kind}: {_ADVICE}")
+    version, system = (_interpret(file, {}, path, 100) for _ in range(2))
+    if type(version) is not int or version != 1001:
         raise ValueError("another kind of file")
     order = "<" if system["little_endian"] else ">"
     found = _interpret(file, kinds, path)
     places = {}
-    for key in _interpret(file, {}, path):
+    for key in _interpret(file, {}, path, 100_000):
         count = int.from_bytes(file.read(8), "little" if order == "<" else "big")
         begin = file.tell()
         end = begin + count * np.dtype(_STORAGES[kinds[key].kind]).itemsize
@@ -159,7 +139,9 @@ def _read_legacy(content: bytes, path: Path) -> tuple:
     return found, lambda key: content[slice(*places[key])], order
 
 
-def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any:
+def _interpret(
+    file: BinaryIO, storages: dict[str, _Storage], path: Path, most: int = _MOST_OPERATIONS
+) -> Any:
     """The value of the pickle at `file`; the storages it names are put into `storages`.
 
     `pickletools.genops` takes a pickle apart into its operations and does none of them. Values
@@ -175,15 +157,9 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
         return taken
 
     def put(pairs: list) -> None:
-        if isinstance(values[-1], _Placeholder):
-            return
         if not isinstance(values[-1], dict) or len(pairs) % 2:
             raise ValueError("no dict to put something into")
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            # Numbers beyond this can be chosen so that a dict becomes slow.
-            if not isinstance(key, str) and not (isinstance(key, int) and abs(key) < 1 << 60):
-                raise Refused(f"{path} holds a dict whose keys are not names: {_ADVICE}")
-            values[-1][key] = value
+        _put(values[-1], pairs)
 
     def append(items: list) -> None:
         if isinstance(values[-1], _Placeholder):
@@ -192,8 +168,13 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
             raise ValueError("no list to append to")
         values[-1].extend(items)
 
+    def make(made: Any) -> None:
+        if not isinstance(made, (_Name, _Placeholder)):
+            raise Refused(f"{path} calls something that is no function, and {_ADVICE}")
+        values.append(_Placeholder(made.name))
+
     for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
-        if count > _MOST_OPERATIONS:
+        if count > most:
             raise Refused(f"{path} holds far more than the weights of an SRCNN: {_ADVICE}")
         match operation.name:
             case "PROTO" | "FRAME":
@@ -211,6 +192,8 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
             case "FROZENSET":
                 since_mark()
                 values.append(_Placeholder("frozenset"))
+            case "LONG4":  # longer than 255 bytes
+                values.append(_Placeholder("int"))
             case "MARK":
                 marks.append(len(values))
             case "TUPLE":
@@ -234,16 +217,19 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
                 put([key, value])
             case "SETITEMS":
                 put(since_mark())
-            case "GLOBAL" | "INST" as name:
-                values.append(_admitted(argument.replace(" ", ".", 1), path))
-                if name == "INST":
-                    raise Refused(f"{path} holds the pickle operation INST, and {_ADVICE}")
+            case "POP":
+                values.pop()
+            case "POP_MARK":
+                since_mark()
+            case "GLOBAL":
+                values.append(_Name(shown(argument.replace(" ", ".", 1), 200)))
             case "STACK_GLOBAL":
                 name, module = values.pop(), values.pop()
-                values.append(_admitted(f"{shown(module, 200)}.{shown(name, 200)}", path))
+                values.append(_Name(f"{shown(module, 200)}.{shown(name, 200)}"))
             case "BINPERSID":
                 storage = _storage(values.pop(), path)
-                if storages.setdefault(storage.key, storage) != storage:
+                kept = isinstance(storage, _Storage)
+                if kept and storages.setdefault(storage.key, storage) != storage:
                     raise Refused(f"{path} is damaged: a storage is described in two ways")
                 values.append(storage)
             case "REDUCE":
@@ -251,13 +237,17 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
                 values.append(_call(function, arguments, path))
             case "NEWOBJ":
                 _, made = values.pop(), values.pop()
-                if not isinstance(made, _Name) or made.name not in _BESIDE:
-                    raise Refused(f"{path} holds the pickle operation NEWOBJ, and {_ADVICE}")
-                values.append(_Placeholder(made.name))
-            case "BUILD":  # attributes of an OrderedDict: versions of modules, of no use here
+                make(made)
+            case "NEWOBJ_EX":
+                _, _, made = values.pop(), values.pop(), values.pop()
+                make(made)
+            case "OBJ":
+                make(since_mark()[0])
+            case "INST":
+                since_mark()
+                make(_Name(shown(argument.replace(" ", ".", 1), 200)))
+            case "BUILD":  # attributes, such as versions of modules: of no use here
                 values.pop()
-                if not isinstance(values[-1], (OrderedDict, _Placeholder)):
-                    raise Refused(f"{path} sets attributes of an object, and {_ADVICE}")
             case "STOP":
                 return values.pop()
             case name:
@@ -265,53 +255,75 @@ def _interpret(file: BinaryIO, storages: dict[str, _Storage], path: Path) -> Any
     raise ValueError("a pickle without an end")
 
 
-def _admitted(name: str, path: Path) -> _Name:
-    if name not in _FUNCTIONS and name not in _STORAGES and name not in _BESIDE:
-        raise Refused(f"{path} holds {shown(name)}, and {_ADVICE}")
-    return _Name(name)
+def _put(into: dict, pairs: list) -> None:
+    """Put values by their names; those by anything else, which no network has, are left out."""
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        # Numbers beyond this can be chosen so that a dict becomes slow.
+        if isinstance(key, str) or (isinstance(key, int) and abs(key) < 1 << 60):
+            into[key] = value
 
 
-def _storage(described: Any, path: Path) -> _Storage:
-    """From ("storage", class, key, device, number of elements), and for old files a view."""
+def _storage(described: Any, path: Path) -> _Storage | _Placeholder | _Name:
+    """From ("storage", class, key, device, number of elements), and for old files a view.
+
+    Old files have ("module", class, and its source code) too.
+    """
+    match described:
+        case ("module", _Name() as name, *_):
+            return name
     if not isinstance(described, tuple) or described[:1] != ("storage",):
         raise Refused(f"{path} holds an object that is not a tensor, and {_ADVICE}")
     kind, key, _, count, *view = described[1:]
     if view not in ([], [None]):
         raise Refused(f"{path} holds a storage inside another: save it again by a newer PyTorch")
-    if not isinstance(kind, _Name) or kind.name not in _STORAGES or type(key) is not str:
+    if not isinstance(kind, _Name) or type(key) is not str:
         raise ValueError("not a storage")
+    if kind.name not in _STORAGES:  # of numbers that no weights are
+        return _Placeholder(kind.name)
     if type(count) is not int or count < 0:
         raise Refused(f"{path} is damaged: a storage has a size that cannot be")
     return _Storage(key, kind.name, count)
 
 
 def _call(function: Any, arguments: Any, path: Path) -> Any:
-    """What an admitted function would return."""
-    if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+    """What a function would return: an empty dict, a tensor, or a placeholder of what it makes."""
+    if not isinstance(function, (_Name, _Placeholder)) or not isinstance(arguments, tuple):
         raise Refused(f"{path} calls something that is no function, and {_ADVICE}")
-    match function.name:
-        case name if name in _BESIDE:
-            return _Placeholder(name)
-        case "collections.OrderedDict" if not arguments:
+    match function.name if isinstance(function, _Name) else "", arguments:
+        case "collections.OrderedDict", ():
             return OrderedDict()
-        case "torch.Size" if len(arguments) == 1 and isinstance(arguments[0], tuple):
-            return arguments[0]
-        case "torch._utils._rebuild_parameter" if isinstance(arguments[0], _Tensor):
-            return arguments[0]
-        case "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2":
-            return _tensor(*arguments[:4], path)
-    raise Refused(f"{path} calls {function.name} in an unknown way, and {_ADVICE}")
+        case "collections.OrderedDict", (list() as pairs,):  # as Python 2 pickles it
+            made = OrderedDict()
+            for pair in pairs:
+                _put(made, pair if isinstance(pair, (list, tuple)) and len(pair) == 2 else [])
+            return made
+        case "torch.Size", (tuple() as sizes,):
+            return sizes
+        case (
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
+            (_Tensor() as tensor, *_),
+        ):
+            return tensor
+        case "torch._tensor._rebuild_from_type_v2", (_Name() as inner, _, tuple() as given, *_):
+            return _call(inner, given, path)  # of a tensor with attributes
+        case (
+            "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
+            (_Storage() as storage, offset, tuple() as shape, tuple() as strides, *_),
+        ):
+            return _tensor(storage, offset, shape, strides, path)
+    return _Placeholder(function.name)
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, path: Path) -> _Tensor:
+def _tensor(storage: _Storage, offset: Any, shape: tuple, strides: tuple, path: Path) -> _Tensor:
     """A tensor that lies within its storage."""
-    numbers = [offset, *shape, *strides]
-    if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in numbers):
+    if len(shape) > 8 or len(shape) != len(strides):
+        raise Refused(f"{path} is damaged: a tensor has {len(shape)} axes, {len(strides)} strides")
+    if not all(type(n) is int and n >= 0 for n in (offset, *shape, *strides)):
         raise Refused(f"{path} is damaged: a tensor has an offset, shape or strides that cannot be")
     furthest = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if 0 not in shape and furthest >= storage.count:
         raise Refused(f"{path} is damaged: a tensor reaches beyond its storage")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+    return _Tensor(storage, offset, shape, strides)
 
 
 def _array(tensor: _Tensor, content: bytes, order: str, path: Path) -> np.ndarray:
@@ -327,29 +339,58 @@ def _array(tensor: _Tensor, content: bytes, order: str, path: Path) -> np.ndarra
 
 
 def _state_dict(found: Any, path: Path) -> dict:
-    """The dict of the network's tensors: `found` itself, or what a checkpoint keeps in it."""
+    """The dict of the network's tensors: `found` itself, or one that a checkpoint keeps in it.
 
-    def holds_layers(x: Any) -> bool:
-        return isinstance(x, dict) and any(
-            isinstance(t, _Tensor) and len(t.shape) == 4 for t in x.values()
+    That is the one least deep inside; of several, the one that is called so (`_WORDS`).
+    """
+    level, seen = [("", found)] if isinstance(found, (dict, list, tuple)) else [], set()
+    for _ in range(_DEEPEST + 1):
+        networks = [(name, x) for name, x in level if _holds_layers(x)]
+        if networks:
+            return _chosen(networks, path)
+        level = [(f"{above}.{key}".strip("."), x) for above, y in level for key, x in _inside(y)]
+        # Each but once: a small file may hold the same list in itself a thousand times.
+        level = [(name, x) for name, x in level if not (id(x) in seen or seen.add(id(x)))]
+    if isinstance(found, dict) and not isinstance(found, _Placeholder):
+        names = ", ".join(shown(str(name)) for name in list(found)[:8])
+        objects = {x.name: None for x in found.values() if isinstance(x, (_Name, _Placeholder))}
+        of = f" and {', '.join(list(objects)[:4])}" if objects else ""
+        raise Refused(f"{path} holds no layers by name, only {names or 'nothing'}{of}: {_ADVICE}")
+    if isinstance(found, (_Name, _Placeholder)):
+        kind = found.name
+    else:
+        kind = type(found).__name__.strip("_").lower()
+        kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    raise Refused(f"{path} holds {kind}, not a dict of tensors by name: {_ADVICE}")
+
+
+def _holds_layers(x: Any) -> bool:
+    return isinstance(x, dict) and any(
+        isinstance(t, _Tensor) and len(t.shape) == 4 for t in x.values()
+    )
+
+
+def _inside(x: Any) -> list[tuple[str, Any]]:
+    """The dicts and lists in a dict or list, but for what an optimizer remembers of a network."""
+    items = list(x.items() if isinstance(x, dict) else enumerate(x))
+    return [
+        (shown(str(key)), y)
+        for key, y in items[:1000]
+        if isinstance(y, (dict, list, tuple)) and not str(key).lower().startswith("optim")
+    ]
+
+
+def _chosen(networks: list[tuple[str, dict]], path: Path) -> dict:
+    """The network to take, of all that a checkpoint holds at the same depth."""
+
+    def rank(network: tuple[str, dict]) -> tuple[int, int]:
+        words = network[0].lower().rpartition(".")[2].split("_")
+        return next((k for k, w in enumerate(_WORDS) if w in words), len(_WORDS)), len(words)
+
+    networks = sorted(networks, key=rank)
+    if len(networks) > 1 and rank(networks[0]) == rank(networks[1]):
+        names = ", ".join(name for name, _ in networks[:8])
+        raise Refused(
+            f"{path} holds several networks, {names}: save the state dict of one of them alone"
         )
-
-    for _ in range(3):  # how deep checkpoints are nested, at most
-        if not isinstance(found, dict):
-            kind = type(found).__name__.strip("_").lower()
-            kind = found.name if isinstance(found, (_Name, _Placeholder)) else kind
-            article = "an" if kind[0] in "aeiou" else "a"
-            raise Refused(
-                f"{path} holds {article} {kind}, not a dict of tensors by name: {_ADVICE}"
-            )
-        if holds_layers(found):
-            return found
-        inner = {name: x for name, x in found.items() if holds_layers(x)}
-        if len(inner) == 1:
-            return next(iter(inner.values()))
-        chosen = next((n for n in _WRAPPERS if n in (inner or found)), None)
-        if chosen is None:
-            break
-        found = found[chosen]
-    names = ", ".join(shown(str(name)) for name in list(found)[:8])
-    raise Refused(f"{path} holds no layers by name, only {names or 'nothing'}: {_ADVICE}")
+    return networks[0][1]

@@ -1,0 +1,167 @@
+"""Which values a network takes and gives: here 0..1, black to white, in and out.
+
+Others are trained on 0..255, or give what is to be added to their input, and their files do not
+say so. A flat grey shows it: a network that makes pictures gives nearly the same grey. What is done
+to values before the first layer and after the last can be taken into these, exactly.
+
+x a picture of 0..1, v what the network takes; W (O, C, f, f), B (O,).
+"""
+
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .layers import Arrays, Refused
+
+__all__ = ["Affine", "as_plain", "check_picture", "folded", "left_out"]
+
+_OF_BYTES = 1 / 50  # a factor below this makes small numbers of 0..255
+_GREYS = np.array([0.25, 0.5, 0.75])
+_FAR = 0.15  # from a grey: at this error alone, the PSNR is 16 dB; bicubic interpolation has 30
+
+Levels = tuple[float, float]  # black, white
+
+
+@dataclass(frozen=True)
+class Affine:
+    """What a file does to all values before the first layer, or after the last: a v + b."""
+
+    a: np.ndarray | float = 1.0  # numbers, or one for each channel
+    b: np.ndarray | float = 0.0
+
+    def then(self, after: "Affine") -> "Affine":
+        """This one, and `after` it another."""
+        return Affine(after.a * self.a, after.a * self.b + after.b)
+
+    @property
+    def any(self) -> bool:
+        """Whether it does anything."""
+        return bool(np.any(self.a != 1.0) or np.any(self.b != 0.0))
+
+
+def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arrays:
+    """The same network without what is done before and after its layers, which take it in.
+
+    A factor of 1/255 in front, or of 255 behind, says that pictures there are 0..255. Here they are
+    0..1 without it.
+    """
+    if not (before.any or after.any):
+        return parameters
+    parameters = {name: p.astype(np.float64) for name, p in parameters.items()}
+    first, last = parameters["W1"], len(parameters) // 2
+    c = first.shape[1]
+    a, b, e, d = (np.ravel(x) for x in (before.a, before.b, after.a, after.b))
+    if not all(x.size in (1, c) and np.isfinite(x).all() for x in (a, b, e, d)):
+        raise Refused(f"{path} rescales values in a way that is not that of its {c} channels")
+    if np.abs(a).max() < _OF_BYTES:
+        a = a * 255
+    if np.abs(e).max() * _OF_BYTES > 1:
+        e, d = e / 255, d / 255
+    a, b, e, d = (np.broadcast_to(x, c) for x in (a, b, e, d))
+    parameters["B1"] = parameters["B1"] + first.sum(axis=(2, 3)) @ b
+    parameters["W1"] = first * a[:, None, None]
+    parameters[f"W{last}"] = parameters[f"W{last}"] * e[:, None, None, None]
+    parameters[f"B{last}"] = parameters[f"B{last}"] * e + d
+    return parameters
+
+
+def left_out(what: str, times: list | None) -> dict:
+    """The card of a network of which this was left out; `times` is by how much it enlarges."""
+    card: dict[str, Any] = {
+        "notes": [
+            f"{what}, is left out: here pictures are enlarged by bicubic interpolation, so the "
+            f"result may differ a little"
+        ]
+    }
+    if times and len(set(times)) == 1 and float(times[0]).is_integer() and 2 <= times[0] <= 16:
+        card["scale"] = int(times[0])
+    return card
+
+
+def as_plain(parameters: Arrays, residual: bool = False, levels: Levels = (0, 1)) -> Arrays:
+    """The network of x whose result is a picture, of one that takes and gives other values.
+
+    Parameters
+    ----------
+    parameters : dict of arrays W1, B1, W2, B2, ...
+        Of a network g of v = black + (white - black) x.
+    residual : bool
+        Whether what it gives is to be added to its input: v + g(v) is the picture, instead of g(v).
+    levels : pair of numbers
+        Black and white: (0, 255), (-1, 1).
+
+    Notes
+    -----
+    With s = white - black, g(s x) / s is g with its biases divided by s, since ReLU hands on any
+    factor. Black moves the first biases and the last. To add x, each layer gets a filter for each
+    channel that hands it on; it goes through as x + 1, as ReLU would cut what is below 0.
+    """
+    black, white = levels
+    if not -math.inf < black < white < math.inf:
+        raise ValueError(f"levels are {levels}, wanted black and a larger number for white")
+    if not residual and (black, white) == (0, 1):
+        return parameters
+    span = white - black
+    p = {name: array.astype(np.float64) for name, array in parameters.items()}
+    layers = len(p) // 2
+    c = p["W1"].shape[1]
+    p["B1"] = p["B1"] + black * p["W1"].sum(axis=(1, 2, 3))
+    if not residual:
+        p[f"B{layers}"] = p[f"B{layers}"] - black
+    for k in range(1, layers + 1):
+        p[f"B{k}"] = p[f"B{k}"] / span
+        if residual:
+            p[f"W{k}"], p[f"B{k}"] = _handing_on(p[f"W{k}"], p[f"B{k}"], c, k == 1, k == layers)
+    return {name: np.ascontiguousarray(array, parameters[name].dtype) for name, array in p.items()}
+
+
+def _handing_on(w: np.ndarray, b: np.ndarray, c: int, first: bool, last: bool) -> tuple:
+    """A layer that also hands on the picture, in c more channels, or adds it, if it is the last."""
+    more = 0 if first else c, 0 if last else c  # channels in, filters
+    wide = np.pad(w, ((0, more[1]), (0, more[0]), (0, 0), (0, 0)))
+    centre = w.shape[2] // 2
+    for k in range(-c, 0):
+        wide[k, k, centre, centre] += 1
+    return wide, np.append(b - float(last and not first), np.full(more[1], 1.0 if first else 0.0))
+
+
+def check_picture(parameters: Arrays, path: Path) -> None:
+    """Raise if greys do not come out as about the same greys, with the cause and the way out."""
+    given = _on_greys(parameters)
+    if _is_picture(given):
+        return
+    numbers = [", ".join(f"{x:.2f}" for x in some) for some in (given.mean(axis=0), _GREYS)]
+    fact = f"{path} makes no picture: of greys of {numbers[1]} it makes {numbers[0]}"
+    for residual, levels, cause, option in (
+        (False, (0, 255), "its values are 0..255", "--range 255"),
+        (True, (0, 1), "what it gives is to be added to its input", "--residual"),
+        (True, (0, 255), "it gives what is to be added, of 0..255", "--residual --range 255"),
+        (False, (-1, 1), "its values are -1..1", "--range=-1..1"),
+        (True, (-1, 1), "it gives what is to be added, of -1..1", "--residual --range=-1..1"),
+    ):
+        if _is_picture(_on_greys(as_plain(parameters, residual, levels))):
+            raise Refused(
+                f"{fact}. Probably {cause}: pysrcnn convert {shlex.quote(str(path))} mine.npz "
+                f"{option}; or it is not trained"
+            )
+    raise Refused(f"{fact}. Its values are others than 0..1 or 0..255, or it is not trained")
+
+
+def _is_picture(given: np.ndarray) -> bool:
+    return bool(np.abs(given - _GREYS).max() <= _FAR)
+
+
+def _on_greys(parameters: Arrays) -> np.ndarray:
+    """What the network gives for flat pictures (c, 3), where each layer sees but one value."""
+    layers = len(parameters) // 2
+    values = np.tile(_GREYS, (parameters["W1"].shape[1], 1))
+    for k in range(1, layers + 1):
+        w, b = (parameters[f"{kind}{k}"].astype(np.float64) for kind in "WB")
+        values = w.sum(axis=(2, 3)) @ values + b[:, None]
+        if k < layers:
+            values = np.maximum(values, 0)
+    return values
