@@ -32,9 +32,10 @@ unfinished: set[str] = set()  # files and folders to be removed if the process e
 
 def _is_command() -> bool:
     """Whether this process runs the command `pysrcnn`, and not another program that imports us."""
-    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    arguments = getattr(sys, "argv", None) or [""]  # none, where Python is part of a program
+    name = os.path.basename(arguments[0])
     if name == "-m":  # python -m pysrcnn: of the module, only what was typed is known by now
-        given = sys.orig_argv[len(sys.orig_argv) - len(sys.argv)]
+        given = sys.orig_argv[len(sys.orig_argv) - len(arguments)]
         return given.removeprefix("-m").split(".")[0] == __package__
     return os.path.splitext(name)[0].removesuffix("-script") == __package__
 
