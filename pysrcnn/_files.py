@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ._printing import printable  # which those who write files also say things with
 from ._signals import unfinished
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check_place",
     "identity",
     "is_full",
+    "printable",
     "room_for",
     "write_json",
     "written_whole",

@@ -48,9 +48,7 @@ def known(value: object, otherwise: str = "unknown") -> str:
     return otherwise
 
 
-def say(
-    line: str, stream: TextIO | None = None, write: Callable[..., Any] = print, **options: Any
-) -> None:
+def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = print) -> None:
     """Print a line, with what is hidden in it escaped, at once.
 
     If nobody can read it, since the terminal is gone or standard error is closed, the work goes on.
@@ -72,7 +70,7 @@ def say(
     if stream is None:  # closed, by >&-
         return
     try:
-        write(printable(line), file=stream, **options)
+        write(printable(line), file=stream)
         stream.flush()
     except OSError as error:
         if stream is sys.stdout and error.errno != errno.EIO:

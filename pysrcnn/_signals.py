@@ -1,14 +1,16 @@
 """How the command ends when it is told to: by Ctrl-C, SIGTERM, or SIGHUP of a terminal that closes.
 
 The first of them is an exception, so that everything is left in order; others that follow at once,
-as fingers and systems send them, change nothing, or they would cut short what puts it in order. One
-that comes later is from somebody who has waited: then unfinished files are removed, and no more is
-waited for. Signals that are ignored when the command begins, as by nohup, stay ignored.
+as fingers and systems send them, change nothing, or they would cut short what puts it in order.
+When one comes later, from somebody who has waited, or the command has not ended after `PATIENCE`,
+unfinished files are removed and no more is waited for: a thread that writes may take its time, and
+Python loses some exceptions. Signals that are ignored at the beginning, as by nohup, stay ignored.
 
 This module is imported before all others, and imports no more than it needs: a process of the
 command can be told to end while NumPy and Numba are still being imported.
 """
 
+import _thread
 import contextlib
 import os
 import shutil
@@ -20,11 +22,20 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-__all__ = ["AT_ONCE", "ENDS", "IS_COMMAND", "ended_in_order", "handled_by", "unfinished"]
+__all__ = [
+    "AT_ONCE",
+    "ENDS",
+    "IS_COMMAND",
+    "PATIENCE",
+    "ended_in_order",
+    "handled_by",
+    "unfinished",
+]
 
 # Windows has no SIGHUP.
 ENDS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 AT_ONCE = 1.0  # seconds in which another signal means no more than the first
+PATIENCE = 10.0  # seconds that the command has to end in order
 
 _for_good: list = []  # contexts that are never left
 unfinished: set[str] = set()  # files and folders to be removed if the process ends
@@ -32,15 +43,17 @@ unfinished: set[str] = set()  # files and folders to be removed if the process e
 
 def _is_command() -> bool:
     """Whether this process runs the command `pysrcnn`, and not another program that imports us."""
-    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    arguments = getattr(sys, "argv", None) or [""]  # none, where Python is part of a program
+    name = os.path.basename(arguments[0])
     if name == "-m":  # python -m pysrcnn: of the module, only what was typed is known by now
-        given = sys.orig_argv[len(sys.orig_argv) - len(sys.argv)]
+        given = sys.orig_argv[len(sys.orig_argv) - len(arguments)]
         return given.removeprefix("-m").split(".")[0] == __package__
     return os.path.splitext(name)[0].removesuffix("-script") == __package__
 
 
-def _leave(number: int) -> None:
-    """End at once, without what waits for something."""
+def _leave(number: int, wait: float = 0) -> None:
+    """End, at once or after so many seconds, without what else is waited for."""
+    time.sleep(wait)
     for path in list(unfinished):
         with contextlib.suppress(OSError):
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
@@ -93,6 +106,8 @@ def ended_in_order() -> Iterator[None]:
         if before is not None and IS_COMMAND:
             _leave(number)
         last = now
+        if IS_COMMAND:
+            _thread.start_new_thread(_leave, (number, PATIENCE))
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     with contextlib.ExitStack() as stack:

@@ -232,8 +232,8 @@ LAYERS = [
     {"sparse"},
     {"formats", "pictures", "metrics"},
     {"resize", "color", "kernels", "reference", "alpha", "checks"},
-    {"_files", "_printing", "_version"},
-    {"_signals"},
+    {"_files", "_version"},
+    {"_printing", "_signals"},
 ]
 INSIDE = {  # and inside the packages
     "pictures": [
