@@ -1,7 +1,8 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
 `reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network, `load` gets
-a trained one, `upscale` enlarges a picture with it. `gradcheck` compares somebody's gradients.
+a trained one, `upscale` enlarges a picture with it, which `read_picture` and `write_picture` read
+and write. `gradcheck` compares somebody's gradients.
 """
 
 from . import kernels, reference
@@ -9,6 +10,7 @@ from ._version import __version__
 from .gradcheck import gradcheck
 from .metrics import psnr, ssim
 from .model import SRCNN, load
+from .pictures import read_picture, write_picture
 from .resize import imresize
 from .upscale import upscale
 
@@ -20,7 +22,9 @@ __all__ = [
     "kernels",
     "load",
     "psnr",
+    "read_picture",
     "reference",
     "ssim",
     "upscale",
+    "write_picture",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "is_full",
     "printable",
     "room_for",
+    "told",
     "write_json",
     "written_whole",
 ]
@@ -32,6 +33,22 @@ class DiskFull(OSError):
 def printable(line: str) -> str:
     """A line with whatever a terminal would obey, or cannot show, escaped: names may have it."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+
+
+def told(error: OSError, path: str | os.PathLike | None = None) -> OSError | ValueError:
+    """The same error with a sentence, where it has the system's few words: "[Errno 36] ..."."""
+    path = error.filename if path is None else path
+    if error.errno is None or path is None:
+        return error
+    if error.errno == errno.ENAMETOOLONG:
+        return ValueError(f"the name {path} is too long: check it, or give the file a shorter one")
+    if error.errno == errno.ELOOP:
+        return ValueError(f"{path} is a link that leads to itself: give the file that is meant")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FileNotFoundError(f"no file {path}: check the name")
+    words = (error.strerror or type(error).__name__).lower()
+    advice = "change its rights" if isinstance(error, PermissionError) else "check it and its disk"
+    return type(error)(f"cannot open {path} ({words}): {advice}")
 
 
 @contextlib.contextmanager

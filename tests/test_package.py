@@ -101,9 +101,11 @@ def test_the_public_names():
         "kernels",
         "load",
         "psnr",
+        "read_picture",
         "reference",
         "ssim",
         "upscale",
+        "write_picture",
     }
     assert set(pysrcnn.__all__) == wanted | {"__version__"}
     assert all(hasattr(pysrcnn, name) for name in pysrcnn.__all__)
@@ -235,7 +237,10 @@ LAYERS = [
     {"_files", "_version"},
 ]
 INSIDE = {  # and inside the packages
-    "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
+    "pictures": [
+        {"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_structure", "_exif"}, {"_tiff"},
+        {"_chunks", "_foreign", "_limits"},
+    ],
     "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
     "gradcheck": [
         {"__init__"}, {"comparison"}, {"report"}, {"reference_case", "diagnosis"}, {"fitted"},

@@ -150,12 +150,8 @@ def test_a_picture_of_other_colours_becomes_rgb(tmp_path):
 @pytest.mark.parametrize(
     "width, height, words",
     [
-        (50000, 50000, "a.png claims more pixels than are read, 179 million: cut it into parts"),
-        (
-            8000,
-            5000,
-            "a.png claims to hold 8,000 x 5,000 pixels in [0-9]+ bytes, which only damaged",
-        ),
+        (50000, 50000, "a.png claims to hold 50,000 x 50,000 pixels in [0-9]+ bytes, which only"),
+        (8000, 5000, "a.png claims to hold 8,000 x 5,000 pixels in [0-9]+ bytes, which only dam"),
     ],
 )
 def test_a_picture_that_claims_to_be_huge(tmp_path, width, height, words):

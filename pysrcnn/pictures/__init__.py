@@ -5,8 +5,8 @@ resolution, the frames of an animation. `deep` is colour of 16 bits a channel, w
 arrays for.
 """
 
-from .files import PictureFile, read_picture_file, write_picture_file
-from .pixels import SUFFIXES, list_pictures, quiet_readers, read_picture, write_picture
+from .files import PictureFile, read_picture, read_picture_file, write_picture_file
+from .pixels import SUFFIXES, list_pictures, quiet_readers, write_picture
 
 __all__ = [
     "SUFFIXES",
