@@ -24,7 +24,7 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_place, is_full, printable, write_json, written_whole
+from ._files import check_place, is_full, printable, told, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
 from .batch import Size, enlarge_files, find_jobs, met_twice
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                 sys.stdout.flush()
             return code
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
-        return _complain(e, 2)
+        return _complain(told(e) if isinstance(e, OSError) else e, 2)
     except BrokenPipeError:  # whoever read the output has seen enough
         _drop_output()
         return 1
@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
         if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
             _drop_output()
             e = f"cannot write standard output ({e.strerror}): make room on the disk"
-        return _complain(e, 1)
+        named = told(e) if isinstance(e, OSError) else e
+        return _complain(named, 2 if isinstance(named, ValueError) else 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files import DiskFull, check_place, printable
+from .._files import DiskFull, check_place, printable, told
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures.files import fit_to
@@ -371,6 +371,7 @@ def _tell_undone(count: int, say: Callable) -> None:
 def _failed(error: Exception, count: int, say: Callable) -> int:
     if count == 1 or isinstance(error, BrokenPipeError):
         raise error
+    error = told(error) if isinstance(error, OSError) else error
     say(f"pysrcnn: {error or type(error).__name__}", sys.stderr)
     return 1
 

@@ -11,6 +11,7 @@ WHOLE = 2**26  # bytes of files that are read before it is known what they are
 BYTES = 2**25  # of pixels, however few they are in the file: a screen of 3840 x 2160, RGBA
 TIMES = 500  # as many as in the file: photographs take ten at most, and all white is a thousand
 FRAMES = 4  # times as many in animations, whose frames repeat much of the one before
+FRAME = 2**16  # bytes that a frame counts for at least, as it takes time however small it is
 LARGE = 3 * 10**8  # bytes of pixels, beyond which there has to be more in the file for each
 TIMES_LARGE = 60
 
@@ -84,7 +85,8 @@ def check_claim(
     size : int
         Bytes of the file, or of its pixels in it.
     """
-    pixels = frames * math.prod(shape) * np.dtype(dtype).itemsize
+    pixels = math.prod(shape) * np.dtype(dtype).itemsize
+    pixels = frames * max(pixels, FRAME) if frames > 1 else pixels
     if np.dtype(dtype).kind == "b":
         pixels //= 2
     if claims_too_much(pixels, size, frames):

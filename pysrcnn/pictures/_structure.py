@@ -73,17 +73,13 @@ def examine(source: bytes | Stored, name: str) -> Structure | None:
     kind = kind_of(source[:16])
     if not kind:
         return None
-    if kind == "tiff":
-        found = _tiff.examine(source, name)
-    else:
-        found = {"png": _png, "jpeg": _jpeg, "gif": _gif, "webp": _webp, "bmp": _bmp}[kind](
-            source, name
-        )
-        dtype = np.dtype(bool) if found.bits == 1 else np.min_scalar_type(2**found.bits - 1)
-        check_claim(found.shape, dtype, found.data, name, found.frames)
-        raw = found.frames * math.prod(found.shape) * dtype.itemsize
-        if found.data > 2 * raw + _BESIDE:
-            raise ValueError(f"{found.data:,} bytes are more than its pixels take")
+    walk = {"png": _png, "jpeg": _jpeg, "gif": _gif, "webp": _webp, "bmp": _bmp}
+    found = walk.get(kind, _tiff.examine)(source, name)
+    dtype = np.dtype(bool) if found.bits == 1 else np.min_scalar_type(2 ** min(found.bits, 64) - 1)
+    check_claim(found.shape, dtype, found.data, name, found.frames if kind != "tiff" else 1)
+    raw = found.frames * math.prod(found.shape) * dtype.itemsize
+    if found.data > 2 * raw + _BESIDE:
+        raise ValueError(f"{found.data:,} bytes are more than its pixels take")
     whole = [slice(0, len(source))]
     if found.parts == whole:
         found.content = source[0 : len(source)]
@@ -204,6 +200,7 @@ def _leave_out(found: Structure, kind: bytes, data: bytes, why: str) -> None:
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a byte of pixels nor a restart
 _SCANS = 20  # of a picture of any size; a progressive one has ten
 _SCANNED = 2**31  # bytes of pixels that more scans may go over
+_FILL = 2**16  # bytes between two segments
 _SEGMENTS = 1000  # beside the pixels
 _BLOCK = 2**16  # bytes of a large file that are searched at a time
 
@@ -213,7 +210,7 @@ def _jpeg(source, name: str) -> Structure:
     found.parts.keep(0, 2)
     at, scans, beside, exif, began = 2, 0, 0, b"", None
     for _ in range(_PIECES):
-        at, marker = _next_marker(source, at)
+        at, marker = _next_marker(source, at, _FILL if began is None else len(source))
         if marker is None:
             at = len(source)
             break
@@ -237,7 +234,7 @@ def _jpeg(source, name: str) -> Structure:
         if aside and began is None:
             beside += 1
             if head[2:8] == b"Exif\0\0":
-                exif += source[at + (10 if exif else 4) : end] if beside <= _SEGMENTS else b""
+                exif += source[at + (10 if exif else 4) : end] if len(exif) < _UNPACKED else b""
             elif beside <= _SEGMENTS:
                 found.parts.keep(at, end)
         elif began is None:
@@ -245,7 +242,7 @@ def _jpeg(source, name: str) -> Structure:
         at = end
     else:
         raise ValueError("it is cut into too many segments")
-    if exif and _tiff.is_bounded(exif):
+    if exif and len(exif) < _UNPACKED and _tiff.is_bounded(exif):
         if len(exif) < 65534:
             found.parts.insert(1, b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
         else:
@@ -266,12 +263,13 @@ def _jpeg(source, name: str) -> Structure:
     return found
 
 
-def _next_marker(source, at: int) -> tuple[int, int | None]:
-    """Where the next marker is, from `at` on, and which; None if there is no more."""
+def _next_marker(source, at: int, most: int) -> tuple[int, int | None]:
+    """Where the next marker is, of `most` bytes from `at` on, and which; None if there is none."""
+    stop = min(at + most, len(source))
     if isinstance(source, bytes):
-        match = _MARKER.search(source, at)
+        match = _MARKER.search(source, at, stop)
         return (match.start(), source[match.start() + 1]) if match else (len(source), None)
-    while block := source[at : at + _BLOCK]:
+    while block := source[at : min(at + _BLOCK, stop)]:
         match = _MARKER.search(block)
         if match:
             return at + match.start(), block[match.start() + 1]
@@ -376,7 +374,8 @@ def _webp(source, name: str) -> Structure:
         if at + 8 > stop or len(head) < 8:
             break
         kind, (length,) = head[:4], struct.unpack("<I", head[4:8])
-        if not kind.strip().isalnum():
+        if not kind.strip().isalnum():  # no chunk
+            stop = at
             break
         end = at + 8 + length + length % 2
         if kind == b"VP8X" and len(head) == 18:

@@ -181,7 +181,8 @@ def examine(source, name: str) -> Structure:
     dtype = np.dtype(bool) if bits == 1 else np.min_scalar_type(2 ** min(bits, 64) - 1)
     data = _data_of(found, tags, size)
     shape = (height, width, samples)
-    check_claim(shape, dtype, data, name)
+    if min(shape) < 1:
+        raise ValueError("it does not say its width or height")
     tile = found.number(tags, TILE_HEIGHT, 0), found.number(tags, TILE_WIDTH, 0)
     if tile != (0, 0):
         check_claim((*tile, samples), dtype, max(data, math.prod(shape) * dtype.itemsize), name)

@@ -25,7 +25,7 @@ __all__ = [
     "INSTALL",
     "Unread",
     "available",
-    "check_packing",
+    "check_piece",
     "helps",
     "read",
     "texts_of",
@@ -156,7 +156,9 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
         tile = math.prod(page.chunks) * page.dtype.itemsize if page.is_tiled else 0
         if claims_too_much(max(page.nbytes, tile), len(content)):
             return None
-        check_packing(page)
+        for place, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+            if int(page.compression) not in _STOPS:
+                check_piece(page, content[place : place + size])
         picture = page.asarray()
         if picture.ndim == 3 and planes == _APART:
             picture = np.moveaxis(picture, 0, -1)
@@ -177,31 +179,26 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     return picture if picture.shape[2] > 1 else picture[:, :, 0]
 
 
-def check_packing(page) -> None:
-    """Raise `Unread` if a piece of tifffile's page may unpack to more than its tags say.
+def check_piece(page, content: bytes) -> None:
+    """Raise `Unread` if a strip or tile of tifffile's page may unpack to more than its tags say.
 
     Most ways to pack stop where the piece is full. Pictures within the file have a size of their
     own, which is compared; those that have it in no simple place are not read.
     """
     packing = int(page.compression)
-    if packing in _STOPS:
+    if packing in _STOPS or not content:
         return
-    file = page.parent.filehandle
-    most = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    high = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
     wide = page.tilewidth if page.is_tiled else page.imagewidth
-    for place, size in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if not size:  # a tile that is not stored
-            continue
-        file.seek(place)
-        content = file.read(size)
-        try:
-            height, width, channels = _inner_shape(packing, content, page)
-        except (ValueError, struct.error, IndexError):
-            raise Unread(f"its pixels are packed in a way ({packing}) that is not read") from None
-        if height > most or width > wide or channels > page.samplesperpixel:
-            raise Unread(
-                f"a piece of {wide} x {most} pixels holds {width} x {height} of {channels} channels"
-            )
+    try:
+        height, width, channels = _inner_shape(packing, content, page)
+    except (ValueError, struct.error, IndexError):
+        raise Unread(f"its pixels are packed in a way ({packing}) that is not read") from None
+    if height > high or width > wide or channels > page.samplesperpixel:
+        raise Unread(
+            f"a piece of {wide} x {high} x {page.samplesperpixel} holds a picture of {width} x "
+            f"{height} x {channels}"
+        )
 
 
 def _inner_shape(packing: int, content: bytes, page) -> tuple[int, int, int]:

@@ -229,7 +229,7 @@ def _read_beyond_pillow(
     try:
         pixels = deep.read(found.content, "tiff")
     except deep.Unread as other:
-        if not found.whole:
+        if not found.whole or "is damaged" in str(error):  # which Pillow saw when it decoded it
             raise error from None
         raise ValueError(f"{path} is a TIFF file that cannot be read: {other}") from None
     if pixels is None:
@@ -247,9 +247,9 @@ def _read(found: Structure, path: str | os.PathLike, first: bool) -> PictureFile
     more = f", or {deep.INSTALL}, which reads more" if deep.helps("tiff") else ""
     with opened(found, path, more) as image:
         about = _about(image, result.notes)
-        if found.frames > 1 and kind in _ANIMATED:
-            start = int(bool(about.get("default_image")) and not first)
-            _read_frames(image, about, range(start, 1 if first else found.frames), result)
+        if found.frames > 1 and kind in _ANIMATED and not first:
+            start = int(bool(about.get("default_image")))
+            _read_frames(image, about, range(start, found.frames), result)
         else:
             pixels = _deep_pixels(found, about, result.notes)
             if pixels is None:

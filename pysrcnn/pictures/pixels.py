@@ -187,7 +187,8 @@ def _sentence(error: Exception, found: Structure, name: str, was_open: bool, mor
         return f"{name} is a {kind}: save it as PNG"
     if reason.startswith("decoder error"):  # which has a number
         reason = "its pixels cannot be decoded"
-    if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
+    vague = ("cannot identify", "can not", "unknown", "not identified", "no more images", "not a ")
+    if len(reason) > 100 or any(words in reason for words in vague):
         reason = f"it begins as a {found.kind.upper()} file and cannot be read as one"
     return f"{name} is damaged or not a picture: {reason}"
 
