@@ -379,7 +379,8 @@ def _webp(source, name: str) -> Structure:
             break
         end = at + 8 + length + length % 2
         if kind == b"VP8X" and len(head) == 18:
-            found.shape = _of_24_bits(head[15:18]) + 1, _of_24_bits(head[12:15]) + 1, 4
+            width, height = (int.from_bytes(head[k : k + 3], "little") + 1 for k in (12, 15))
+            found.shape = height, width, 4 if head[8] & 0x10 else 3
         elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANMF"):
             found.data += min(end, stop) - at
             found.frames += kind == b"ANMF"
@@ -407,10 +408,6 @@ def _webp(source, name: str) -> Structure:
     return found
 
 
-def _of_24_bits(data: bytes) -> int:
-    return int.from_bytes(data, "little")
-
-
 def _of_bitstream(kind: bytes, head: bytes) -> tuple[int, int, int]:
     """The shape of a picture that has no head besides; (0, 0, 3) if it does not say."""
     if kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
@@ -418,7 +415,7 @@ def _of_bitstream(kind: bytes, head: bytes) -> tuple[int, int, int]:
         return height & 0x3FFF, width & 0x3FFF, 3
     if kind == b"VP8L" and head[:1] == b"\x2f":
         both = int.from_bytes(head[1:5], "little")
-        return (both >> 14 & 0x3FFF) + 1, (both & 0x3FFF) + 1, 4
+        return (both >> 14 & 0x3FFF) + 1, (both & 0x3FFF) + 1, 3 + (both >> 28 & 1)
     return 0, 0, 3
 
 

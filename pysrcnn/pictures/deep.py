@@ -23,6 +23,7 @@ from ._structure import examine
 
 __all__ = [
     "INSTALL",
+    "Failed",
     "Unread",
     "available",
     "check_piece",
@@ -77,7 +78,11 @@ def _imported(library: str) -> ModuleType:
 
 
 class Unread(ValueError):
-    """A library failed at a file that it should read, with why."""
+    """A file that is not read here, with why."""
+
+
+class Failed(Unread):
+    """One at which a library failed, with what it says."""
 
 
 def read(content: bytes, kind: str) -> np.ndarray | None:
@@ -92,9 +97,10 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
 
     Raises
     ------
+    Failed
+        If the library does.
     Unread
-        With what the library says, if it fails; and if pixels are packed in a form whose size is
-        not known before they are unpacked.
+        If pixels are packed in a form whose size is not known before they are unpacked.
     MemoryError
     """
     try:
@@ -103,7 +109,7 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
         raise
     except Exception as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise Unread(f"{_CALLED[kind]} failed, {words[0][:100]}") from None
+        raise Failed(f"{_CALLED[kind]} failed, {words[0][:100]}") from None
 
 
 @contextlib.contextmanager

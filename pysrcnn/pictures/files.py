@@ -229,7 +229,8 @@ def _read_beyond_pillow(
     try:
         pixels = deep.read(found.content, "tiff")
     except deep.Unread as other:
-        if not found.whole or "is damaged" in str(error):  # which Pillow saw when it decoded it
+        # Pillow saw damage when it decoded it, which is better said by it.
+        if not found.whole or (isinstance(other, deep.Failed) and "is damaged" in str(error)):
             raise error from None
         raise ValueError(f"{path} is a TIFF file that cannot be read: {other}") from None
     if pixels is None:

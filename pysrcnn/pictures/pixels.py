@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .._files import is_full, told, written_whole
-from . import _exif, _foreign
+from . import _exif, _foreign, deep
 from ._limits import WHOLE, Refused, Structure, check_claim
 from ._structure import Stored, examine
 
@@ -40,6 +40,7 @@ __all__ = [
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
+_KINDS_DEEP = {".png": "png", ".apng": "png", ".tif": "tiff", ".tiff": "tiff"}
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 _APART = 2  # of TIFF's PlanarConfiguration
@@ -270,7 +271,8 @@ def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Write a picture, whole or not at all; the suffix says the format.
 
-    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF.
+    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF; such colour
+    with the extra `deep`.
 
     Raises
     ------
@@ -283,7 +285,10 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     check_output(path, picture)
     with written_whole(path) as temporary:
         try:
-            encode(temporary, picture)
+            if picture.ndim == 3 and picture.dtype != np.uint8:
+                deep.write(temporary, _KINDS_DEEP[path.suffix.lower()], picture)
+            else:
+                encode(temporary, picture)
         except Exception as error:
             if is_full(error):
                 raise
@@ -322,10 +327,17 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     """What keeps a picture from being stored without loss in files of a suffix, if anything."""
     if suffix not in SUFFIXES:
         return f"the name must end in one of {', '.join(sorted(SUFFIXES))}"
-    deep = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}.get(picture.dtype, ())
-    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep):
+    of_type = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}
+    deep_ones = of_type.get(picture.dtype, ())
+    if picture.ndim == 3 and suffix in deep_ones and deep.available(_KINDS_DEEP[suffix]):
+        return None
+    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep_ones):
         kind = "colour" if picture.ndim == 3 else "grey"
-        other = f", or write a {' or '.join(deep[:2])} file" if picture.ndim == 2 and deep else ""
+        other = (
+            f", or write a {' or '.join(deep_ones[:2])} file"
+            if picture.ndim == 2 and deep_ones
+            else ""
+        )
         return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
     if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
