@@ -5,12 +5,13 @@ a trained one, `upscale` enlarges a picture with it, which `read_picture` and `w
 and write. `gradcheck` compares somebody's gradients.
 """
 
+from typing import TYPE_CHECKING
+
 from . import kernels, reference
 from ._version import __version__
 from .gradcheck import gradcheck
 from .metrics import psnr, ssim
 from .model import SRCNN, load
-from .pictures import read_picture, write_picture
 from .resize import imresize
 from .upscale import upscale
 
@@ -28,3 +29,15 @@ __all__ = [
     "upscale",
     "write_picture",
 ]
+
+if TYPE_CHECKING:
+    from .pictures import read_picture, write_picture
+
+
+def __getattr__(name: str) -> object:
+    """What reads and writes files, imported when it is asked for: importing this stays quick."""
+    if name in ("read_picture", "write_picture"):
+        from . import pictures
+
+        return getattr(pictures, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -175,6 +175,7 @@ def test_what_a_file_may_claim():
         (shape, np.uint16, size, "it"),
         ((2160, 3840, 5), np.uint8, 100, "it"),
         ((9_000, 9_000), bool, 100, "it"),
+        ((2**20, 1), np.uint8, 100, "it"),  # few pixels in rows that take time
         ((100, 1000, 3), np.uint8, 59_999, "it", 400),
     ]:
         with pytest.raises(Refused, match=r"^it claims to hold .* x [0-9,]+ pixels in [0-9,]+ byt"):

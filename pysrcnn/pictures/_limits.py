@@ -12,6 +12,7 @@ BYTES = 2**25  # of pixels, however few they are in the file: a screen of 3840 x
 TIMES = 500  # as many as in the file: photographs take ten at most, and all white is a thousand
 FRAMES = 4  # times as many in animations, whose frames repeat much of the one before
 FRAME = 2**16  # bytes that a frame counts for at least, as it takes time however small it is
+ROW = 64  # and a row
 LARGE = 3 * 10**8  # bytes of pixels, beyond which there has to be more in the file for each
 TIMES_LARGE = 60
 
@@ -85,7 +86,7 @@ def check_claim(
     size : int
         Bytes of the file, or of its pixels in it.
     """
-    pixels = math.prod(shape) * np.dtype(dtype).itemsize
+    pixels = shape[0] * max(math.prod(shape[1:]) * np.dtype(dtype).itemsize, ROW)
     pixels = frames * max(pixels, FRAME) if frames > 1 else pixels
     if np.dtype(dtype).kind == "b":
         pixels //= 2

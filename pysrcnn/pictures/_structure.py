@@ -198,6 +198,7 @@ def _leave_out(found: Structure, kind: bytes, data: bytes, why: str) -> None:
 # ------------------------------------------------------------------------------------------- JPEG
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a byte of pixels nor a restart
+_SIZED = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers after which a size comes
 _SCANS = 20  # of a picture of any size; a progressive one has ten
 _SCANNED = 2**31  # bytes of pixels that more scans may go over
 _FILL = 2**16  # bytes between two segments
@@ -228,7 +229,7 @@ def _jpeg(source, name: str) -> Structure:
         if marker == 0xDA:
             began = at if began is None else began
             scans += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and len(head) >= 8:
+        elif marker in _SIZED and len(head) >= 8:
             _check_frame(found, marker, head, name)
         aside = 0xE0 <= marker <= 0xEF or marker == 0xFE
         if aside and began is None:

@@ -76,6 +76,7 @@ def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Struc
         If the file is empty, a pipe or the like, damaged, or no picture that is read.
     Refused
         If it claims to hold more than it can, or is a picture of a kind that is not read.
+    MemoryError
     """
     if content is not None:
         return _examined(content, str(path))
@@ -93,6 +94,8 @@ def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Struc
     except FileNotFoundError:
         advice = "download it first" if Path(path).parts[0] in _WEB else "check the name"
         raise FileNotFoundError(f"no file {path}: {advice}") from None
+    except MemoryError:
+        raise MemoryError(_too_large(path)) from None
     except OSError as error:
         raise told(error, path) from None
     except ValueError as error:
@@ -130,6 +133,10 @@ def _examined(source: bytes | Stored, name: str) -> Structure:
     )
 
 
+def _too_large(name: str | os.PathLike) -> str:
+    return f"{name} takes more memory than there is: give parts of it"
+
+
 def _too_short(name: str) -> str:
     return f"{name} is damaged: it ends too early, so copy or download it again"
 
@@ -162,7 +169,7 @@ def opened(found: Structure, name: str | os.PathLike, more: str = "") -> Iterato
     except Refused:
         raise
     except MemoryError:
-        raise MemoryError(f"{name} takes more memory than there is: give parts of it") from None
+        raise MemoryError(_too_large(name)) from None
     except Image.DecompressionBombError:
         raise Refused(
             f"{name} has more pixels than are read of {found.kind.upper()} files, 179 million: "
