@@ -76,7 +76,7 @@ def upscale(
             f"by pysrcnn.read_picture"
         )
     check_mask(picture)
-    if type(picture).__module__.startswith("PIL."):
+    if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
         from .pictures.files import pixels_of
 
         picture = pixels_of(picture)

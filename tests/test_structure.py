@@ -248,6 +248,14 @@ def test_what_others_may_not_unpack_is_kept(tmp_path):
     assert read_picture_file(tmp_path / "a.png").icc_profile == profile
 
 
+def test_rows_that_are_not_there_are_not_made_up():
+    content = png(GREY, 8, 0)
+    head = b"IHDR" + struct.pack(">II", 9, 100_000) + content[24:29]
+    content = content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]
+    with pytest.raises(ValueError, match="it is damaged .*: its pixels end too early"):
+        read(content)
+
+
 def test_a_wrong_checksum_of_pixels_is_damage():
     content = bytearray(encoded(RGB, "PNG"))
     content[content.index(b"IDAT") + 60] ^= 1

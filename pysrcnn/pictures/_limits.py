@@ -34,6 +34,8 @@ class Structure:
         A channel.
     data : int
         Bytes of the file that are pixels.
+    least : int
+        As many bytes as they take at least, by the best way to pack them that there is.
     parts : list of slices and bytes
         What a reader has to see: slices of the file, and what is instead of others.
     frames : int
@@ -55,6 +57,7 @@ class Structure:
     bits: int
     data: int
     parts: list[slice | bytes]
+    least: int = 0
     frames: int = 1
     notes: list[str] = dataclasses.field(default_factory=list)
     beside: dict[str, bytes] = dataclasses.field(default_factory=dict)

@@ -77,6 +77,8 @@ def examine(source: bytes | Stored, name: str) -> Structure | None:
     found = walk.get(kind, _tiff.examine)(source, name)
     dtype = np.dtype(bool) if found.bits == 1 else np.min_scalar_type(2 ** min(found.bits, 64) - 1)
     check_claim(found.shape, dtype, found.data, name, found.frames if kind != "tiff" else 1)
+    if found.data < found.least:
+        raise ValueError("its pixels end too early")
     raw = found.frames * math.prod(found.shape) * dtype.itemsize
     if found.data > 2 * raw + _BESIDE:
         raise ValueError(f"{found.data:,} bytes are more than its pixels take")
@@ -91,6 +93,8 @@ def examine(source: bytes | Stored, name: str) -> Structure | None:
 # -------------------------------------------------------------------------------------------- PNG
 
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of PNG's types of colour; a palette's colours
+_PALETTE = 3
+_DEFLATED = 1032  # bytes that zlib packs into one, at most
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9}
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
@@ -133,6 +137,9 @@ def _png(source, name: str) -> Structure:
         at = end
     else:
         raise ValueError("it is cut into too many chunks")
+    if found.frames == 1:  # or Pillow would make up the rest of the rows
+        row = 1 + width * bits * (1 if colour == _PALETTE else found.shape[2]) // 8
+        found.least = height * row // _DEFLATED
     return found
 
 

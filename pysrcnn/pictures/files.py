@@ -139,12 +139,12 @@ def is_animated(path: str | os.PathLike) -> bool:
 def read_picture(path: str | os.PathLike) -> np.ndarray:
     """The first picture of a file, upright, in all its depth.
 
-    What is lost, such as depth that takes more libraries, is said in a warning.
+    Depth that is lost, as it takes more libraries, is said in a warning.
 
     Returns
     -------
     picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
-        Palettes are colours, and grey with alpha is RGBA.
+        Palettes are colours, inks become RGB, and grey with alpha is RGBA.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     """
     file = _checked(structure_of(path), path, first=True)
     for note in file.notes:
-        if any(word in note for word in ("16 bits", "became RGB")):
+        if "16 bits" in note:
             warnings.warn(f"{path}: {note}", stacklevel=2)
     (picture,) = file.frames
     if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
