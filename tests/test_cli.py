@@ -697,7 +697,10 @@ BAD = [
     ("upscale half-photo.jpg", "half-photo.jpg is damaged: it ends too early"),
     ("upscale empty", "no pictures in empty: looked for .apng, .bmp"),
     ("upscale none/*.png", "no file matches none/*.png: check the pattern"),
-    ("upscale x3.npz", "x3.npz is damaged or not a picture"),
+    (
+        "upscale x3.npz",
+        "x3.npz is a ZIP archive (a document, arrays or weights), which",
+    ),
     # weights
     (
         "upscale good.png -m 8-1-5",

@@ -37,7 +37,7 @@ _KINDS = (  # how they begin, whatever their suffix
     (rb"AT&TFORM", "a DjVu document", "export the page as PNG first"),
     (rb"\x93NUMPY", "an array of NumPy", "save it as PNG or TIFF, or enlarge it in Python"),
     (rb"\x89HDF", "an HDF5 file", "save its picture as PNG or TIFF, or enlarge it in Python"),
-    (rb"PK\x03\x04", "a ZIP archive, or a document in one", "take the picture out first"),
+    (rb"PK\x03\x04", "a ZIP archive (a document, arrays or weights)", "take the picture out first"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "an archive", "unpack it first"),
     (rb"(?s).{4}ftyp", "a video", "take its frames out as PNG files first"),
     (rb"\x1a\x45\xdf\xa3|(?s:RIFF.{4}AVI )", "a video", "take its frames out as PNG files first"),
