@@ -1,8 +1,11 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
 `reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network, `load` gets
-a trained one, `upscale` enlarges a picture with it. `gradcheck` compares somebody's gradients.
+a trained one, `upscale` enlarges a picture with it, which `read_picture` and `write_picture` read
+and write. `gradcheck` compares somebody's gradients.
 """
+
+from typing import TYPE_CHECKING
 
 from . import _signals as _signals  # isort: skip  (before all that takes a while)
 from . import kernels, reference
@@ -21,7 +24,21 @@ __all__ = [
     "kernels",
     "load",
     "psnr",
+    "read_picture",
     "reference",
     "ssim",
     "upscale",
+    "write_picture",
 ]
+
+if TYPE_CHECKING:
+    from .pictures import read_picture, write_picture
+
+
+def __getattr__(name: str) -> object:
+    """What reads and writes files, imported when it is asked for: importing this stays quick."""
+    if name in ("read_picture", "write_picture"):
+        from . import pictures
+
+        return getattr(pictures, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,7 @@ __all__ = [
     "is_full",
     "printable",
     "room_for",
+    "told",
     "write_json",
     "written_whole",
 ]
@@ -38,6 +39,22 @@ _KINDS = {
 
 class DiskFull(OSError):
     """There is no room, with the sentence that says where; for no other file either."""
+
+
+def told(error: OSError, path: str | os.PathLike | None = None) -> OSError | ValueError:
+    """The same error with a sentence, where it has the system's few words: "[Errno 36] ..."."""
+    path = error.filename if path is None else path
+    if error.errno is None or path is None:
+        return error
+    if error.errno == errno.ENAMETOOLONG:
+        return ValueError(f"the name {path} is too long: check it, or give the file a shorter one")
+    if error.errno == errno.ELOOP:
+        return ValueError(f"{path} is a link that leads to itself: give the file that is meant")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FileNotFoundError(f"no file {path}: check the name")
+    words = (error.strerror or type(error).__name__).lower()
+    advice = "change its rights" if isinstance(error, PermissionError) else "check it and its disk"
+    return type(error)(f"cannot open {path} ({words}): {advice}")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import numpy as np
 
 __all__ = [
     "check_batch",
+    "check_mask",
     "check_padding",
     "check_picture",
     "check_range",
@@ -60,8 +61,9 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
         If it is not of uint8, uint16, float32 or float64.
     ValueError
         If its shape is none of (H, W), (H, W, 2), (H, W, 3), (H, W, 4), it has no pixels, or some
-        are NaN or infinite.
+        are masked, NaN or infinite.
     """
+    check_mask(picture, name)
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
     foreign = held and held.startswith(("int", "uint32", "uint64"))  # of which white is unknown
@@ -84,6 +86,16 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
         raise ValueError(f"{name} has no pixels: its shape is {picture.shape}, wanted 1 or more")
     if picture.dtype.kind == "f" and not np.isfinite(picture).all():
         raise ValueError(f"{name} has NaN or infinite pixels: replace them first")
+
+
+def check_mask(picture: object, name: str = "the picture") -> None:
+    """Raise a ValueError for an array of which something is masked: as NumPy or Astropy have it."""
+    mask = getattr(picture, "mask", False)
+    if not callable(mask) and np.any(mask):
+        raise ValueError(
+            f"{name} is a masked array, and a mask cannot be enlarged: fill what is masked, "
+            f"picture.filled(0), or make the mask its alpha channel"
+        )
 
 
 def _reshaping(shape: tuple[int, ...]) -> str:

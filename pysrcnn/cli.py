@@ -11,6 +11,7 @@ import itertools
 import math
 import os
 import platform
+import re
 import sys
 import time
 import traceback
@@ -22,7 +23,7 @@ import numba
 import numpy as np
 
 from . import kernels, plots
-from ._files import check_apart, check_place, is_full, write_json, written_whole
+from ._files import check_apart, check_place, is_full, told, write_json, written_whole
 from ._printing import any_text, drop, known, printable, say
 from ._signals import ended_in_order
 from ._version import __version__
@@ -71,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stdout.flush()
             return code
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
-        return _complain(e, 2)
+        return _complain(told(e) if isinstance(e, OSError) else e, 2)
     except BrokenPipeError:  # whoever read the output has seen enough
         drop(sys.stdout)
         return 1
@@ -79,7 +80,8 @@ def _run(options: argparse.Namespace) -> int:
         if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
             drop(sys.stdout)
             e = f"cannot write standard output ({e.strerror}): make room on the disk"
-        return _complain(e, 1)
+        named = told(e) if isinstance(e, OSError) else e
+        return _complain(named, 2 if isinstance(named, ValueError) else 1)
 
 
 def _count(number: int, called: str) -> str:
@@ -561,11 +563,10 @@ def _gradcheck(options: argparse.Namespace) -> int:
         say(str(options.write))
         return 0
     arrays = read_arrays(options.gradients)
-    with np.load(options.gradients, allow_pickle=False) as file:
-        if "card" in file.files:
-            raise TypeError(
-                f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
-            )
+    if arrays and all(re.fullmatch(r"[WB]\d+", name) for name in arrays):
+        raise TypeError(
+            f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
+        )
     report = gradcheck(arrays, made, tolerance=options.tolerance)
     print(report)
     return 0 if report.ok else 1

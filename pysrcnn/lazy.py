@@ -77,7 +77,7 @@ def _checked(part: np.ndarray) -> np.ndarray:
     if part.size:
         check_picture(part.reshape(len(part), -1))
         check_range(part)
-    return part
+    return np.asarray(part)  # of a masked array, of which nothing is masked
 
 
 def _array_of_zarr(given: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .checks import check_picture, check_range
+from .checks import check_mask, check_picture, check_range
 from .model import Model
 from .scales import Networks
 from .steps import Step, steps_for
@@ -62,7 +62,8 @@ def upscale(
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Grey, grey and alpha, RGB or RGBA: uint8, uint16, or floating point in 0..1. Computed in
         float32. Or such an array of Dask or Zarr, or the path of a Zarr store that holds one: then
-        the result is an array of Dask, of which nothing is computed yet (`lazy.py`).
+        the result is an array of Dask, of which nothing is computed yet (`lazy.py`). Or a picture
+        of Pillow's, which is taken by its mode, as it is stored: not turned by EXIF.
     scale : float, optional
         How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
         a `model` from a file. Where there are no weights for it, the picture goes through those of
@@ -99,13 +100,13 @@ def upscale(
     if named:
         raise TypeError(
             f"the picture is a name, {os.fspath(picture)}, wanted an array: read the file first, "
-            f"by imageio.v3.imread"
+            f"by pysrcnn.read_picture"
         )
-    if np.ma.is_masked(picture):
-        raise ValueError(
-            "the picture is a masked array, and a mask cannot be enlarged: fill what is masked, "
-            "picture.filled(0), or make the mask its alpha channel"
-        )
+    check_mask(picture)
+    if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
+        from .pictures.files import pixels_of
+
+        picture = pixels_of(picture)
     picture = np.asarray(picture)
     if not picture.dtype.isnative:  # big-endian, as in FITS files
         picture = picture.astype(picture.dtype.newbyteorder("="))

@@ -19,6 +19,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import picture_bombs
 import samples
 from samples import DEEP, FRAMES, GREY, LA, RGB, RGBA, Image, animation, chunk, encoded, png
 
@@ -626,6 +627,10 @@ def _packed_zeros(count, head=b""):
 
 
 def _bombs(kind):
+    return [*picture_bombs.BOMBS.get(kind, ()), *_bombs_of_zeros(kind)]
+
+
+def _bombs_of_zeros(kind):
     return {
         "png": ["grey 13000", "RGB 13000", "1 bit 13000", "RGB 16 30000", "grey 4500", "RGBA 4000"],
         "tiff": ["grey 13000", "RGB 13000", "1 bit 40000", "RGB 16 13000", "float 13000"],
@@ -641,6 +646,8 @@ def _bombs(kind):
 def _bomb(kind, name):
     if (kind, name) in _BOMBS_OF_WEIGHTS:
         return _BOMBS_OF_WEIGHTS[kind, name]()
+    if name in picture_bombs.BOMBS.get(kind, ()):
+        return picture_bombs.bomb(kind, name)
     if kind in ("png", "tiff"):
         colour, side = name.rsplit(" ", 1)
         side = int(side)

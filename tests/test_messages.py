@@ -175,7 +175,8 @@ COMMANDS = [
     ),
     (
         "upscale bomb.png",
-        "bomb.png claims more pixels than are read, 179 million: cut it into parts first",
+        "bomb.png claims to hold 30,000 x 30,000 pixels in 20 bytes, which only damaged or empty "
+        "pictures do: if it is as it should be, save it without compression",
     ),
     # how much
     ("upscale good.png -s 0", SCALE.format(0)),
@@ -502,7 +503,7 @@ ARRAYS = [
     (
         "photo.png", TypeError,
         "the picture is a name, photo.png, wanted an array: read the file first, by "
-        "imageio.v3.imread",
+        "pysrcnn.read_picture",
     ),
     (
         np.zeros((4, 5), np.int64), TypeError,

@@ -101,9 +101,11 @@ def test_the_public_names():
         "kernels",
         "load",
         "psnr",
+        "read_picture",
         "reference",
         "ssim",
         "upscale",
+        "write_picture",
     }
     assert set(pysrcnn.__all__) == wanted | {"__version__"}
     assert all(hasattr(pysrcnn, name) for name in pysrcnn.__all__)
@@ -237,8 +239,8 @@ LAYERS = [
 ]
 INSIDE = {  # and inside the packages
     "pictures": [
-        {"__init__"}, {"files", "folders"}, {"pixels"}, {"deep"},
-        {"_chunks", "_exif", "_limits", "_mark"},
+        {"__init__"}, {"folders"}, {"files"}, {"pixels"}, {"deep"}, {"_structure", "_exif"},
+        {"_tiff"}, {"_chunks", "_foreign", "_limits", "_mark"},
     ],
     "batch": [
         {"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare", "progress"}, {"inputs"},

@@ -626,7 +626,7 @@ def test_float_colour_that_claims_to_be_huge(monkeypatch):
     for place in (width, height):
         large[place : place + 2] = struct.pack("<H", 4000)
     assert deep.read(bytes(large), "tiff") is None
-    with pytest.raises(ValueError, match="it is damaged, or a TIFF file of float32"):
+    with pytest.raises(ValueError, match="it claims to hold 4,000 x 4,000 pixels in "):
         read(bytes(large))
 
 
@@ -642,7 +642,7 @@ def test_tiles_that_claim_to_be_huge():
     content[place - 6 : place - 4] = struct.pack("<H", 4)  # four bytes, whatever it was
     content[place : place + 4] = b"\xff" * 4
     assert deep.read(bytes(content), "tiff") is None
-    with pytest.raises(ValueError, match="it is damaged or not a picture"):
+    with pytest.raises(ValueError, match="it claims to hold 16 x 4,294,967,295 pixels in "):
         read(bytes(content))
 
 
@@ -845,7 +845,7 @@ def test_channels_apart_are_read_or_refused(tmp_path, monkeypatch):
     )
     with pytest.raises(ValueError, match=rf'^it {words}, or pip install ".\[deep\]" in the clone'):
         read(content)
-    with pytest.raises(ValueError, match=f"a.tif {words}$"):
+    with pytest.raises(ValueError, match=f"a.tif {words}, or pip install"):
         read_picture(tmp_path / "a.tif")
 
 
@@ -959,8 +959,8 @@ def test_what_the_extra_reads_is_said_without_it(monkeypatch, pixels, held):
     with pytest.raises(ValueError) as error:
         read(content)
     assert str(error.value) == (
-        f"it is damaged, or a TIFF file of {held} in a form that is not read: save it with 8 or 16 "
-        f'bits a channel, or pip install ".[deep]" in the clone of pysrcnn, which reads more'
+        f"it is a TIFF file of {held} in a form that is not read: save it with 8 or 16 bits a "
+        f'channel, or pip install ".[deep]" in the clone of pysrcnn, which reads more'
     )
 
 

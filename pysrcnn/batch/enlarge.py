@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._files import DiskFull, check_place
+from .._files import DiskFull, check_place, told
 from .._printing import known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
-from ..pictures.files import fit_to
+from ..pictures.files import fit_to, kind_of
 from ..pictures.pixels import check_claim
 from ..scales import Networks, Plan
 from ..upscale import bicubic, upscale
@@ -242,7 +242,9 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
             if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
                 return plan
         return read_picture_file(job.source)
-    content = sys.stdin.buffer.read() if sys.stdin else b""  # None: closed
+    content = sys.stdin.buffer.read(4096) if sys.stdin else b""  # None: closed
+    if kind_of(content):  # or what follows may have no end
+        content += sys.stdin.buffer.read()
     if not content:
         raise ValueError("standard input is empty: send a picture file")
     return read_picture_file("standard input", content)
@@ -387,5 +389,6 @@ def _tell_undone(count: int, say: Callable) -> None:
 def _failed(error: Exception, count: int, say: Callable) -> int:
     if count == 1 or isinstance(error, BrokenPipeError):
         raise error
+    error = told(error) if isinstance(error, OSError) else error
     say(f"pysrcnn: {error or type(error).__name__}", sys.stderr)
     return 1

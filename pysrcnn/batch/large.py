@@ -14,6 +14,8 @@ from .._files import written_whole
 from ..checks import check_picture, check_range, is_beyond
 from ..pictures import _exif, deep
 from ..pictures._mark import mark
+from ..pictures._structure import Stored
+from ..pictures._tiff import examine as tiff_of
 from ..scales import Networks
 from ..steps import Span, Step, steps_for
 
@@ -79,6 +81,7 @@ class _Stored:
         content = file.read(self.page.databytecounts[number])
         if len(content) < self.page.databytecounts[number]:
             raise ValueError("the file is cut short")
+        deep.check_piece(self.page, content)
         piece, _, shape = self.page.decode(content, number)
         if piece is None:  # a tile that is not stored holds zeros
             return np.zeros((self.high, self.wide, self.channels), self.page.dtype)
@@ -135,6 +138,9 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     import tifffile
 
     try:
+        with open(path, "rb") as stored:  # before tifffile goes through pages without end
+            if tiff_of(Stored(stored, path.stat().st_size), str(path)).frames > 1:
+                return None
         with tifffile.TiffFile(path) as file:
             page = _page(file) if len(file.pages) == 1 else None
             if page is None:

@@ -11,6 +11,8 @@ import struct
 import warnings
 from collections.abc import Iterable
 
+from . import _tiff
+
 __all__ = [
     "after_enlarging",
     "beside_pixels",
@@ -31,7 +33,7 @@ _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: ce
 _PROFILE = 0x8773
 _POINTERS = {POINTER_TO_MORE, 0x8825, 0xA005}
 _BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
-_SUBFILE, _SAMPLES, _CODES = 0x00FE, 0x0115, {_SHORT: "H", _LONG: "I"}
+_SAMPLES = 0x0115
 
 
 def has_head(exif: bytes) -> bool:
@@ -136,29 +138,18 @@ def from_full_size(content: bytes) -> bytes:
 
     Other files, and those of smaller copies alone or damage, as they are.
     """
-    order = {b"II": "<", b"MM": ">"}.get(content[:2])
-    if order is None:
+    try:
+        found = _tiff.Directories(content)
+        pages = found.pages()
+        first = page = next(pages, None)
+        while page is not None and found.number(found.at(page)[0], _tiff.SUBFILE, 0) & 1:
+            page = next(pages, None)
+    except (ValueError, struct.error, OverflowError):
         return content
-    big = 43 in content[2:4]
-    pointer, count, entry, head = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 4)
-    at, seen = head, set()
-    with contextlib.suppress(struct.error, OverflowError, KeyError):
-        while at not in seen:  # once round
-            seen.add(at)
-            (page,) = struct.unpack_from(order + pointer, content, at)
-            if not page:  # there are no more
-                break
-            (number,) = struct.unpack_from(order + count, content, page)
-            first = page + struct.calcsize(order + count)  # of its tags, the lowest
-            tag, kind = struct.unpack_from(order + "HH", content, first)
-            at = first + entry - struct.calcsize(order + pointer)
-            if tag != _SUBFILE or not struct.unpack_from(order + _CODES[kind], content, at)[0] & 1:
-                if len(seen) == 1:
-                    return content
-                block = struct.pack(order + pointer, page)
-                return content[:head] + block + content[head + len(block) :]
-            at = first + entry * number
-    return content
+    if page is None or page == first:
+        return content
+    block = struct.pack(found.order + found.pointer, page)
+    return content[: found.first] + block + content[found.first + len(block) :]
 
 
 def beside_pixels(content: bytes) -> dict[str, object]:
@@ -176,7 +167,13 @@ def beside_pixels(content: bytes) -> dict[str, object]:
 
 
 def of_tiff(content: bytes) -> bytes | None:
-    """What a TIFF file says of its picture besides the pixels, as EXIF; None for nothing."""
+    """What a TIFF file says of its picture besides the pixels, as EXIF; None for nothing.
+
+    Raises
+    ------
+    ValueError
+        If that is damaged.
+    """
     from PIL.Image import Exif  # Pillow, which imageio brings and reads TIFF by
 
     exif = Exif()
@@ -193,5 +190,5 @@ def of_tiff(content: bytes) -> bytes | None:
         if describes_pixels(str(exif.get(DESCRIPTION, ""))):
             del exif[DESCRIPTION]
         return exif.tobytes() if len(exif) else None
-    except Exception:  # damaged tags, which no pixel depends on
-        return None
+    except Exception as error:  # Pillow raises anything for what is damaged
+        raise ValueError("its tags are damaged") from error

@@ -10,7 +10,7 @@ import importlib.util
 import io
 import math
 import os
-import tempfile
+import struct
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
@@ -19,8 +19,19 @@ import numpy as np
 
 from . import _chunks, _exif
 from ._limits import claims_too_much
+from ._structure import examine
 
-__all__ = ["INSTALL", "available", "helps", "read", "texts_of", "write"]
+__all__ = [
+    "INSTALL",
+    "Failed",
+    "Unread",
+    "available",
+    "check_piece",
+    "helps",
+    "read",
+    "texts_of",
+    "write",
+]
 
 INSTALL = 'pip install ".[deep]" in the clone of pysrcnn'
 _LIBRARY = {"png": "cv2", "tiff": "tifffile"}
@@ -32,6 +43,14 @@ _one_at_a_time = threading.Lock()
 _importing = threading.Lock()
 _GREY_ALPHA = 4  # PNG's type of colour
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1  # of TIFF's ExtraSamples
+_WHITE_IS_0, _BLACK_IS_0, _RGB = 0, 1, 2  # of PhotometricInterpretation
+_APART = 2  # of PlanarConfiguration
+_CALLED = {"png": "OpenCV", "tiff": "tifffile"}
+# Of Compression: none, LZW, zlib, PackBits, LZMA and ZSTD, which unpack as much as is wanted ...
+_STOPS = (1, 5, 8, 32773, 32946, 34925, 50000)
+# ... and whole pictures, which say their size.
+_PICTURES = dict.fromkeys((7, 33007, 34892), "jpeg") | {34933: "png", 50001: "webp"}
+_JPEG2000, _LERC = (33003, 33004, 33005, 34712), 34887
 
 
 def available(kind: str) -> bool:
@@ -58,6 +77,14 @@ def _imported(library: str) -> ModuleType:
         return importlib.import_module(library)
 
 
+class Unread(ValueError):
+    """A file that is not read here, with why."""
+
+
+class Failed(Unread):
+    """One at which a library failed, with what it says."""
+
+
 def read(content: bytes, kind: str) -> np.ndarray | None:
     """The pixels of a PNG or TIFF file in all their depth.
 
@@ -65,42 +92,49 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
     -------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or None
         Of uint8, uint16, float32 or float64, not turned by EXIF's orientation. Black is 0, alpha is
-        straight, and other channels are left out. None where the file is of a kind that the library
-        does not read; Pillow may.
+        straight, and other channels are left out. None where the file is of a kind that is not read
+        here; Pillow may.
 
     Raises
     ------
+    Failed
+        If the library does.
+    Unread
+        If pixels are packed in a form whose size is not known before they are unpacked.
     MemoryError
     """
     try:
-        if kind == "png":
-            return _read_png(content)
-        return _read_tiff(content)
-    except MemoryError:
+        return _read_png(content) if kind == "png" else _read_tiff(content)
+    except (MemoryError, Unread):
         raise
-    except Exception:  # of a library for a file that another one can, or says what is wrong with
-        return None
+    except Exception as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise Failed(f"{_CALLED[kind]} failed, {words[0][:100]}") from None
 
 
 @contextlib.contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Keep off standard error what OpenCV and its libpng write of damage; the rest comes later."""
-    with _one_at_a_time, tempfile.TemporaryFile() as written:
+    with _one_at_a_time:
         try:
             usual = os.dup(2)
         except OSError:  # there is no standard error
             yield
             return
-        os.dup2(written.fileno(), 2)
+        # Not a file, for which there may be no folder. What is too much for it is lost.
+        out, into = os.pipe()
+        with contextlib.suppress(OSError, AttributeError):  # of Windows
+            os.set_blocking(out, False), os.set_blocking(into, False)
+        os.dup2(into, 2)
         try:
             yield
         finally:
             os.dup2(usual, 2)
-            os.close(usual)
-            written.seek(0)
-            for line in written:
-                if not line.startswith((b"libpng ", b"[ WARN:", b"[ERROR:")):
-                    os.write(2, line)
+            os.close(usual), os.close(into)
+            with open(out, "rb") as written:
+                for line in written:
+                    if not line.startswith((b"libpng ", b"[ WARN:", b"[ERROR:")):
+                        os.write(2, line)
 
 
 def _read_png(content: bytes) -> np.ndarray | None:
@@ -118,18 +152,23 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     tifffile = _imported("tifffile")
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page = file.pages[0]
-        colours = {"RGB": 3, "MINISBLACK": 1, "MINISWHITE": 1}.get(page.photometric.name)
-        if colours is None or page.dtype.name not in _TYPES:
+        # Numbers, as those of tags that are not there, for which TIFF 6.0 has defaults, are.
+        photometric, planes = int(page.photometric), int(page.planarconfig)
+        colours = {_RGB: 3, _BLACK_IS_0: 1, _WHITE_IS_0: 1}.get(photometric)
+        if colours is None or page.dtype is None or page.dtype.name not in _TYPES:
             return None
         if page.dtype.kind == "u" and page.bitspersample != 8 * page.dtype.itemsize:
             return None  # 12 bits, for example, of which white is 4095
         tile = math.prod(page.chunks) * page.dtype.itemsize if page.is_tiled else 0
         if claims_too_much(max(page.nbytes, tile), len(content)):
             return None
+        for place, size in zip(page.dataoffsets, page.databytecounts, strict=False):
+            if int(page.compression) not in _STOPS:
+                check_piece(page, content[place : place + size])
         picture = page.asarray()
-        if picture.ndim == 3 and page.planarconfig.name == "SEPARATE":
+        if picture.ndim == 3 and planes == _APART:
             picture = np.moveaxis(picture, 0, -1)
-        extra, white_is_zero = tuple(page.extrasamples), page.photometric.name == "MINISWHITE"
+        extra, white_is_zero = tuple(page.extrasamples), photometric == _WHITE_IS_0
     picture = picture[:, :, None] if picture.ndim == 2 else picture
     if picture.ndim != 3 or picture.shape[2] < colours:
         return None
@@ -144,6 +183,53 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     if extra[:1] == (_PREMULTIPLIED,):
         _divide_by_alpha(picture, white)
     return picture if picture.shape[2] > 1 else picture[:, :, 0]
+
+
+def check_piece(page, content: bytes) -> None:
+    """Raise `Unread` if a strip or tile of tifffile's page may unpack to more than its tags say.
+
+    Most ways to pack stop where the piece is full. Pictures within the file have a size of their
+    own, which is compared; those that have it in no simple place are not read.
+    """
+    packing = int(page.compression)
+    if packing in _STOPS or not content:
+        return
+    high = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    wide = page.tilewidth if page.is_tiled else page.imagewidth
+    try:
+        height, width, channels = _inner_shape(packing, content, page)
+    except (ValueError, struct.error, IndexError):
+        raise Unread(f"its pixels are packed in a way ({packing}) that is not read") from None
+    if height > high or width > wide or channels > page.samplesperpixel:
+        raise Unread(
+            f"a piece of {wide} x {high} x {page.samplesperpixel} holds a picture of {width} x "
+            f"{height} x {channels}"
+        )
+
+
+def _inner_shape(packing: int, content: bytes, page) -> tuple[int, int, int]:
+    """Height, width and channels of a picture within a TIFF file, as it says itself."""
+    if packing in _JPEG2000:
+        start = content.index(b"\xff\x4f\xff\x51")
+        right, bottom, left, top = struct.unpack_from(">4I", content, start + 8)
+        (channels,) = struct.unpack_from(">H", content, start + 40)
+        return bottom - top, right - left, channels
+    if packing == _LERC:
+        if not content.startswith(b"Lerc2 ") or page.tags.valueof(50674, default=(4, 0))[1]:
+            raise ValueError("packed once more")
+        (version,) = struct.unpack_from("<i", content, 6)
+        at = 14 if version >= 3 else 10
+        height, width = struct.unpack_from("<2i", content, at)
+        channels = struct.unpack_from("<i", content, at + 8)[0] if version >= 4 else 1
+        if min(height, width, channels) < 1:
+            raise ValueError("no size")
+        # Others may follow, of which each is one more channel.
+        return height, width, channels * content.count(b"Lerc2 ")
+    if packing in _PICTURES:
+        found = examine(content, "a piece")
+        if found and found.kind == _PICTURES[packing] and min(found.shape) > 0:
+            return found.shape
+    raise ValueError("not known")
 
 
 def _divide_by_alpha(picture: np.ndarray, white: int) -> None:

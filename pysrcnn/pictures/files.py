@@ -8,6 +8,7 @@ and whatever a format has no place for is named, so that nothing gets lost in si
 import dataclasses
 import io
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,19 @@ import numpy as np
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
 from . import _chunks, _exif, deep
+from ._limits import Refused, Structure
 from ._mark import mark
+from ._structure import kind_of
 from .pixels import (
     ENCODING,
     OPAQUE,
-    READ_AS,
-    Refused,
-    check_claim,
+    array_of,
     check_output,
     check_planes,
-    content_of,
     dtype_held,
     encode,
     opened,
+    structure_of,
     usual,
 )
 
@@ -36,6 +37,8 @@ __all__ = [
     "fit_to",
     "is_animated",
     "kind_of",
+    "pixels_of",
+    "read_picture",
     "read_picture_file",
     "write_picture_file",
 ]
@@ -43,10 +46,6 @@ __all__ = [
 _KINDS = {
     ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
     ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
-}  # fmt: skip
-_STARTS = {
-    b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff",
-    b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
 }  # fmt: skip
 _ANIMATED = ("gif", "png", "webp")
 _CARRIES = {  # beside pixels
@@ -69,6 +68,9 @@ _CALLED = {
 _PIECE_OF_JPEG = 65533  # bytes of EXIF, or of a comment, that fit
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
+# Pillow's modes as this package reads them; those without an entry as they are.
+_READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
+_READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
 
@@ -126,24 +128,43 @@ class PictureFile:
     enlarged: bool = False
 
 
-def kind_of(content: bytes) -> str:
-    """Which format the first bytes of a file are of: "png", "jpeg", ...; "" for another."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "webp"
-    return next((kind for start, kind in _STARTS.items() if content.startswith(start)), "")
-
-
 def is_animated(path: str | os.PathLike) -> bool:
     """Whether a file holds an animation; not if it cannot be read."""
     try:
-        content = content_of(path)
-        with opened(content, path) as file:
-            return kind_of(content) in _ANIMATED and file.properties(index=...).n_images > 1
+        found = structure_of(path)
     except (ValueError, OSError):
         return False
+    return found.kind in _ANIMATED and found.frames > 1
 
 
 # ------------------------------------------------------------------------------------------- read
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """The first picture of a file, upright, in all its depth.
+
+    Depth that is lost, as it takes more libraries, is said in a warning.
+
+    Returns
+    -------
+    picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
+        Palettes are colours, inks become RGB, and grey with alpha is RGBA.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+    ValueError, TypeError
+        As of `read_picture_file`.
+    MemoryError
+    """
+    file = _checked(structure_of(path), path, first=True)
+    for note in file.notes:
+        if "16 bits" in note:
+            warnings.warn(f"{path}: {note}", stacklevel=2)
+    (picture,) = file.frames
+    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
+        picture = picture[:, :, [0, 0, 0, 1]]
+    return picture
 
 
 def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> PictureFile:
@@ -162,63 +183,142 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
     ValueError
         If the file is empty, truncated or not a picture, claims to be far larger than it is, or
         holds floating point beyond 0..1.
+    TypeError
+        If it holds integers whose white is unknown.
     MemoryError
     """
-    content = _exif.from_full_size(content_of(path) if content is None else content)
-    kind = kind_of(content)
+    return _checked(structure_of(path, content), path)
+
+
+def pixels_of(image) -> np.ndarray:
+    """The pixels of a picture of Pillow's, by what its mode says they are.
+
+    Raises
+    ------
+    ValueError
+        If it is of inks or other colours that are not RGB.
+    """
+    if _READ_AS.get(image.mode) == "RGB":
+        raise ValueError(
+            f'the picture has {image.mode} colours: convert it to RGB first, picture.convert("RGB")'
+        )
+    image.load()
+    return _pixels(image, _about(image, []))
+
+
+def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> PictureFile:
+    """A picture, or an animation unless only the `first` frame is wanted, that can be enlarged."""
+    if found.kind == "tiff":
+        found.content = _exif.from_full_size(found.content)
     try:
-        file = _read(content, kind, path)
+        file = _read(found, path, first)
     except Refused:
         raise
-    except ValueError:  # floating point colour, for example, is beyond Pillow
-        pixels = deep.read(content, kind) if kind == "tiff" and deep.available(kind) else None
-        if pixels is None:
-            raise
-        file, about = PictureFile([pixels], kind), _exif.beside_pixels(content)
-        _turn_upright(file, about)
-        _read_metadata(content, about, file)
+    except ValueError as error:  # floating point colour, for example, is beyond Pillow
+        file = _read_beyond_pillow(found, path, error)
     for frame in file.frames:
-        check_picture(frame, str(path), dtype_held(content))
+        check_picture(frame, str(path), dtype_held(found.content))
         check_range(frame, str(path))
     if is_beyond(file.frames[0]):
         file.notes.append("its values outside 0..1 are clipped")
     return file
 
 
-def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
-    result = PictureFile([], kind)
+def _read_beyond_pillow(
+    found: Structure, path: str | os.PathLike, error: ValueError
+) -> PictureFile:
+    """What tifffile reads of a file of which Pillow says `error`, or that error."""
+    if found.kind != "tiff" or not deep.available("tiff"):
+        raise error
+    try:
+        pixels = deep.read(found.content, "tiff")
+    except deep.Unread as other:
+        # Pillow saw damage when it decoded it, which is better said by it.
+        if not found.whole or (isinstance(other, deep.Failed) and "is damaged" in str(error)):
+            raise error from None
+        raise ValueError(f"{path} is a TIFF file that cannot be read: {other}") from None
+    if pixels is None:
+        raise error
+    file, about = PictureFile([pixels], "tiff"), _exif.beside_pixels(found.content)
+    _turn_upright(file, about)
+    _read_metadata(found.content, about, file)
+    _note_pages(found, file)
+    return file
+
+
+def _read(found: Structure, path: str | os.PathLike, first: bool) -> PictureFile:
+    kind, content = found.kind, found.content
+    result = PictureFile([], kind, notes=list(found.notes))
     more = f", or {deep.INSTALL}, which reads more" if deep.helps("tiff") else ""
-    with opened(content, path, more) as file:
-        all_frames = file.properties(index=...)
-        count = all_frames.n_images or 1
-        about = file.metadata(index=0, exclude_applied=False)
-        if kind == "png":  # whose texts are in it by their names, be they "dpi"
-            about = {k: v for k, v in about.items() if k == "mode" or not isinstance(v, str)}
-        if count > 1 and kind in _ANIMATED:
-            check_claim(all_frames.shape[1:], all_frames.dtype, len(content), str(path), count)
-            _read_frames(file, about, range(bool(about.get("default_image")), count), result)
+    with opened(found, path, more) as image:
+        about = _about(image, result.notes)
+        if found.frames > 1 and kind in _ANIMATED and not first:
+            start = int(bool(about.get("default_image")))
+            _read_frames(image, about, range(start, found.frames), result)
         else:
-            pixels = _deep_pixels(content, kind, about, result.notes)
+            pixels = _deep_pixels(found, about, result.notes)
             if pixels is None:
                 check_planes(about, path, more)
-                clear = about.get("transparency")
-                mode = (_READ_CLEAR_AS if clear is not None else {}).get(about["mode"])
-                pixels = file.read(index=0, mode=mode or READ_AS.get(about["mode"]), rotate=False)
-                pixels = usual(pixels, about)
+                _make_room(image)
+                pixels = _pixels(image, about)
                 if kind == "tiff":  # Pillow has turned it, and says so by removing the tag
-                    about = file.metadata(index=0, exclude_applied=False)
-                if clear is not None and about["mode"].startswith("I"):
-                    pixels = _with_alpha(pixels, clear)
-            if about["mode"] == "P" and not (about.get("icc_profile") or b"")[16:20] == b"RGB ":
+                    about = _about(image, [])
+            palette_of_grey = about["mode"] == "P" and not first
+            if palette_of_grey and (about.get("icc_profile") or b"")[16:20] != b"RGB ":
                 (pixels,) = _without_colour([pixels])
             result.frames = [pixels]
-            # MPO, of two lenses or with a map of brightness, begins as JPEG does.
-            called = {"tiff": "pages", "jpeg": "pictures"}.get(kind)
-            if count > 1 and called:
-                result.notes.append(f"only the first of its {count} {called} is taken")
+            _note_pages(found, result, getattr(image, "n_frames", 1) if kind == "jpeg" else 1)
     _turn_upright(result, about)
     _read_metadata(content, about, result)
     return result
+
+
+def _note_pages(found: Structure, result: PictureFile, pictures: int = 1) -> None:
+    """Say that there are more. MPO, of two lenses or with a map of brightness, begins as JPEG."""
+    count = found.frames if found.kind == "tiff" else pictures
+    called = {"tiff": "pages", "jpeg": "pictures"}.get(found.kind)
+    if count > 1 and called:
+        result.notes.append(f"only the first of its {count} {called} is taken")
+
+
+def _make_room(image) -> None:
+    """Make what the pixels of a TIFF file go into, as Pillow would if it had no limit for them."""
+    from PIL import Image
+
+    if image.format == "TIFF" and image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+        image.im = Image.new(image.mode, getattr(image, "_tile_size", image.size)).im
+
+
+def _about(image, notes: list[str]) -> dict:
+    """What Pillow says of its picture: its mode, what it calls info, EXIF's tags by their names."""
+    from PIL.ExifTags import TAGS
+
+    if image.format == "PNG":  # of which getexif would, and what is wrong with pixels is not EXIF's
+        image.load()
+    try:
+        exif = dict(image.getexif())
+    except Exception:  # Pillow raises anything for what is damaged
+        exif = {}
+        image.info.pop("exif", None)
+        notes.append("its EXIF is damaged and left out")
+    # The texts of PNG files, which are called anything, even "dpi", are not among it.
+    about = {k: v for k, v in image.info.items() if image.format != "PNG" or not isinstance(v, str)}
+    tags = {TAGS[tag]: value for tag, value in exif.items() if tag in TAGS}
+    return about | {"mode": image.mode} | tags
+
+
+def _pixels(image, about: dict) -> np.ndarray:
+    """Of one of Pillow's pictures, with black at 0 and a transparent colour as alpha."""
+    mode, clear = about["mode"], about.get("transparency")
+    other = _READ_CLEAR_AS.get(mode) if clear is not None else None
+    other = other or _READ_AS.get(mode)
+    image.load()
+    if other is None and mode == "P":
+        other = image.palette.mode
+    if mode == "I" and image.format == "PNG":  # as which older versions of Pillow hold I;16
+        other = "I;16"
+    pixels = usual(array_of(image.convert(other) if other else image), about)
+    return _with_alpha(pixels, clear) if clear is not None and mode.startswith("I") else pixels
 
 
 def _turn_upright(result: PictureFile, about: dict) -> None:
@@ -226,17 +326,18 @@ def _turn_upright(result: PictureFile, about: dict) -> None:
     result.frames = [turn(frame) for frame in result.frames]
 
 
-def _read_frames(file, about: dict, indices: range, result: PictureFile) -> None:
+def _read_frames(image, about: dict, indices: range, result: PictureFile) -> None:
     """The frames of an animation, as composed by Pillow from what each changes."""
     result.durations = []
     shapes = set()
     for k in indices:
-        shapes.add(file.properties(index=k).shape[:2])
+        image.seek(k)
+        shapes.add(image.size)
         if len(shapes) > 1:  # before its pixels are made, which may be many
             raise ValueError("its frames differ in size")
-        result.frames.append(file.read(index=k, mode="RGBA", rotate=False))
+        result.frames.append(array_of(image.convert("RGBA")))
         # After reading: in WebP, only a frame that was decoded has a duration.
-        result.durations.append(float(file.metadata(index=k).get("duration", 0)))
+        result.durations.append(float(image.info.get("duration", 0)))
     if all((frame[:, :, 3] == 255).all() for frame in result.frames):
         result.frames = [frame[:, :, :3] for frame in result.frames]
     if about["mode"] in ("P", "L", "LA", "1"):
@@ -258,21 +359,22 @@ def _without_colour(frames: list[np.ndarray]) -> list[np.ndarray]:
     return [x[:, :, 0] if x.shape[2] == 3 else x[:, :, [0, 3]] for x in rgb]
 
 
-def _deep_pixels(content: bytes, kind: str, about: dict, notes: list[str]) -> np.ndarray | None:
+def _deep_pixels(found: Structure, about: dict, notes: list[str]) -> np.ndarray | None:
     """Colour of 16 bits a channel, if it is that; a note, if it has to be read as 8."""
-    bits = about.get("BitsPerSample", (8,))
-    if kind == "png":  # a header, the first chunk, says bits and type of colour: 2, 4, 6 are deep
-        is_deep = content[12:16] == b"IHDR" and content[24] == 16 and content[25] in (2, 4, 6)
-    else:
-        is_deep = kind == "tiff" and isinstance(bits, tuple) and len(bits) > 1 and bits[0] == 16
-    if not is_deep:
+    kind, channels = found.kind, found.shape[2]
+    if kind not in ("png", "tiff") or found.bits != 16 or channels < 2:
         return None
-    pixels = deep.read(content, kind) if deep.available(kind) else None
+    pixels, why = None, ""
+    if deep.available(kind):
+        try:
+            pixels = deep.read(found.content, kind)
+        except deep.Unread as error:
+            why = f", as {error}"
     if pixels is None:
         # Pillow compares its pixels of 8 bits with a transparent colour of 16.
         lost = " without their transparent colour" if about.pop("transparency", None) else ""
-        helps = f": to keep them, {deep.INSTALL}" if deep.helps(kind) else ""
-        notes.append(f"its 16 bits a channel are read as 8{lost}{helps}")
+        helps = f": to keep them, {deep.INSTALL}" if deep.helps(kind) and not why else ""
+        notes.append(f"its 16 bits a channel are read as 8{lost}{why}{helps}")
     elif pixels.shape[2:] == (3,) and about.get("transparency") is not None:
         pixels = _with_alpha(pixels, about["transparency"])
     return pixels
@@ -296,7 +398,10 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.icc_profile = profile
     result.exif = about.get("exif") or None
     if result.kind == "tiff":
-        result.exif = _exif.of_tiff(content)
+        try:
+            result.exif = _exif.of_tiff(content)
+        except ValueError:
+            result.notes.append("its tags beside the pixels are damaged and left out")
         if _exif.is_on_map(_exif.tags_of(content)):
             result.notes.append("its place on the map is left out, as it holds for its old pixels")
         shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")

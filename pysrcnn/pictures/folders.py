@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .pixels import RAW, SUFFIXES
+from ._foreign import RAW
+from .pixels import SUFFIXES
 
 __all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "unreadable"]
 

@@ -2,65 +2,52 @@
 
 import contextlib
 import ctypes
+import importlib
 import io
 import logging
-import math
 import os
-import re
+import stat
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from .._files import is_full, written_whole
-from ..checks import check_picture
-from . import _exif
-from ._limits import claims_too_much
+from .._files import is_full, told, written_whole
+from . import _exif, _foreign, deep
+from ._limits import WHOLE, Refused, Structure, check_claim
+from ._structure import Stored, examine
 
 __all__ = [
     "ENCODING",
     "OPAQUE",
-    "RAW",
-    "READ_AS",
     "SUFFIXES",
     "Refused",
+    "array_of",
     "check_claim",
     "check_output",
     "check_planes",
-    "content_of",
     "dtype_held",
     "encode",
     "opened",
     "quiet_readers",
-    "read_picture",
+    "structure_of",
     "usual",
     "write_picture",
 ]
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-# Pillow's modes as this package reads them; those without an entry as they are.
-READ_AS = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
-READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
+_KINDS_DEEP = {".png": "png", ".apng": "png", ".tif": "tiff", ".tiff": "tiff"}
 _FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
 OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
 _APART = 2  # of TIFF's PlanarConfiguration
 _WEB = ("http:", "https:")
-RAW = {
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc",
-    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf",
-    ".srw", ".x3f",
+_PLUGINS = {
+    "bmp": "Bmp", "gif": "Gif", "jpeg": "Jpeg", "png": "Png", "tiff": "Tiff", "webp": "WebP",
 }  # fmt: skip
-_NOT_READ = (  # how files begin that people take for pictures, whatever their suffix
-    (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", "convert it to PNG or JPEG first"),
-    (rb"(?s).{4}ftypavi", "an AVIF picture", "convert it to PNG or JPEG first"),
-    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture", "convert it to PNG or JPEG first"),
-    (rb"(?s).{4}ftyp", "a video", "take its frames out as PNG files first"),
-    (rb"%PDF", "a PDF document", "export the page as PNG first"),
-    (rb"(?i)\W*<(!doctype )?html", "a web page", "download the picture that it shows"),
-    (rb"(?si)\W*<(svg|[?!].{0,2000}?<svg)", "an SVG drawing", "export it as PNG first"),
-)
+_BAND = 2**24  # pixels of Pillow's that become an array at a time
 # How Pillow writes each format. zlib's level 3 takes a third of the time of 6, for photographs
 # some 7% larger.
 ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
@@ -71,120 +58,176 @@ ENCODING |= {".webp": {"quality": 95}}
 _QUIET = logging.NullHandler()
 
 
-class Refused(ValueError):
-    """A file that is not read, with the whole sentence that says why."""
+def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Structure:
+    """What a picture file holds, and as much of its bytes as that takes.
 
-
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """The first picture of a file.
-
-    Returns
-    -------
-    picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-    ValueError
-        If the file is empty, truncated or not a picture.
-    """
-    content = _exif.from_full_size(content_of(path))
-    with opened(content, path) as file:
-        about = file.metadata(index=0)
-        check_planes(about, path)
-        mode = about.get("mode")
-        clear = mode in ("P", "L", "RGB") and "transparency" in about
-        # Upright, as EXIF says.
-        picture = file.read(index=0, mode="RGBA" if clear else READ_AS.get(mode), rotate=True)
-    picture = usual(picture, about)
-    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
-        picture = picture[:, :, [0, 0, 0, 1]]
-    check_picture(picture, str(path), dtype_held(content))
-    return picture
-
-
-def content_of(path: str | os.PathLike) -> bytes:
-    """The bytes of a picture file.
+    Parameters
+    ----------
+    path : str or path
+        The file; with `content`, only what errors call it.
+    content : bytes, optional
+        The file's bytes, where they do not come from a file.
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError, PermissionError
+    FileNotFoundError, IsADirectoryError, PermissionError, OSError
     ValueError
-        If the file is empty, a pipe or the like, or RAW by its name.
+        If the file is empty, a pipe or the like, damaged, or no picture that is read.
+    Refused
+        If it claims to hold more than it can, or is a picture of a kind that is not read.
+    MemoryError
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give a picture file")
-    if not path.exists():
-        advice = "download it first" if path.parts[0] in _WEB else "check the name"
-        raise FileNotFoundError(f"no file {path}: {advice}")
-    if not path.is_file():  # a pipe, from which reading may wait for ever
-        raise ValueError(f"{path} is not a file: give a picture file, or - for standard input")
+    if content is not None:
+        return _examined(content, str(path))
     try:
-        content = path.read_bytes()
+        about = os.stat(path)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(f"{path} is a folder: give a picture file")
+        if not stat.S_ISREG(about.st_mode):  # a pipe, from which reading may wait for ever
+            raise ValueError(f"{path} is not a file: give a picture file, or - for standard input")
+        with open(path, "rb") as file:
+            source = Stored(file, about.st_size)
+            if about.st_size <= WHOLE:
+                source = file.read()
+            return _examined(source, str(path))
+    except FileNotFoundError:
+        advice = "download it first" if Path(path).parts[0] in _WEB else "check the name"
+        raise FileNotFoundError(f"no file {path}: {advice}") from None
+    except MemoryError:
+        raise MemoryError(_too_large(path)) from None
     except OSError as error:
-        raise PermissionError(f"cannot read {path}: {error.strerror}") from None
-    if path.suffix.lower() in RAW:  # of some, Pillow would read the small preview
+        raise told(error, path) from None
+    except ValueError as error:
+        if "\0" in os.fspath(path):
+            raise ValueError(f"the name {os.fspath(path)!r} holds a NUL: check it") from None
+        raise error
+
+
+def _examined(source: bytes | Stored, name: str) -> Structure:
+    if not len(source):
+        raise ValueError(f"{name} is empty: give a picture file")
+    head = source[:4096]
+    sentence = _foreign.sentence_for(head, name)
+    if sentence:
+        raise ValueError(sentence)
+    try:
+        found = examine(source, name)
+    except Refused:
+        raise
+    except struct.error:
+        raise ValueError(_too_short(name)) from None
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{name} is damaged or not a picture: {error}") from None
+    if found:
+        return found
+    other = _foreign.known_to_pillow(head)
+    if other:
         raise ValueError(
-            f"{path} is a camera's RAW file, which is not read: develop it to TIFF, PNG or JPEG "
-            f"first"
+            f"{name} is a file of the format {other}, which is not read: save it as PNG, JPEG or "
+            f"TIFF first"
         )
-    if not content:
-        raise ValueError(f"{path} is empty: give a picture file")
-    return content
+    raise ValueError(
+        f"{name} is damaged or not a picture: its format was not recognised; give a PNG, JPEG, "
+        f"WebP, TIFF, BMP or GIF file"
+    )
+
+
+def _too_large(name: str | os.PathLike) -> str:
+    return f"{name} takes more memory than there is: give parts of it"
+
+
+def _too_short(name: str) -> str:
+    return f"{name} is damaged: it ends too early, so copy or download it again"
 
 
 @contextlib.contextmanager
-def opened(content: bytes, name: str | os.PathLike, more: str = "") -> Iterator:
-    """imageio's file object for these bytes; whatever goes wrong in the block, in a sentence.
+def opened(found: Structure, name: str | os.PathLike, more: str = "") -> Iterator:
+    """Pillow's picture of a file; whatever goes wrong in the block, in a sentence.
 
     `more` is what else may help for TIFF files that Pillow does not read.
 
     Raises
     ------
     ValueError
-        If the bytes are truncated, damaged or not those of a picture.
+        If the file is truncated, damaged or of a kind that is not read.
     Refused
-        If they are few, and said to be a large picture.
+        If it has more pixels than Pillow reads.
     MemoryError
     """
-    import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
+    from PIL import Image  # not at the top: `import pysrcnn` stays quick
 
+    image = None
     try:
         with warnings.catch_warnings():  # of damage that Pillow then raises for, or repairs
             warnings.simplefilter("ignore")
-            with imageio.imopen(content, "r", plugin="pillow") as file:
-                first = file.properties(index=0)
-                check_claim(first.shape, first.dtype, len(content), str(name))
-                yield file
+            importlib.import_module(f"PIL.{_PLUGINS[found.kind]}ImagePlugin")
+            # Not by Image.open, which has a limit of its own for pixels.
+            image = Image.OPEN[found.kind.upper()][0](io.BytesIO(found.content), "")
+            image.info |= found.beside
+            yield image
     except Refused:
         raise
     except MemoryError:
-        raise MemoryError(f"{name} takes more memory than there is: give parts of it") from None
+        raise MemoryError(_too_large(name)) from None
+    except Image.DecompressionBombError:
+        raise Refused(
+            f"{name} has more pixels than are read of {found.kind.upper()} files, 179 million: "
+            f"save it as PNG, JPEG or TIFF first"
+        ) from None
     except Exception as error:  # Pillow raises nearly anything for a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "decompression bomb" in f"{error} {error.__cause__} {error.__context__}":
-            raise Refused(
-                f"{name} claims more pixels than are read, 179 million: cut it into parts first"
-            ) from None
-        for beginning, kind, advice in _NOT_READ:
-            if re.match(beginning, content):
-                raise ValueError(f"{name} is {kind}, which is not read: {advice}") from None
-        if "truncated" in reason.lower():
-            raise ValueError(
-                f"{name} is damaged: it ends too early, so copy or download it again"
-            ) from None
-        held = dtype_held(content) if "can not" in reason else None
-        if held:
-            raise ValueError(
-                f"{name} is damaged, or a TIFF file of {held} in a form that is not "
-                f"read: save it with 8 or 16 bits a channel{more}"
-            ) from None
-        if reason.startswith("decoder error"):  # which has a number
-            reason = "its pixels cannot be decoded"
-        if len(reason) > 100 or any(w in reason for w in ("cannot identify", "can not", "unknown")):
-            reason = "its format was not recognised; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
-        raise ValueError(f"{name} is damaged or not a picture: {reason}") from None
+        raise ValueError(_sentence(error, found, str(name), image is not None, more)) from None
+    finally:
+        if image is not None:
+            image.close()
+
+
+def _sentence(error: Exception, found: Structure, name: str, was_open: bool, more: str) -> str:
+    """What is wrong with a file of which Pillow says this."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "truncated" in reason.lower() or isinstance(error, EOFError):
+        return _too_short(name)
+    if found.kind == "tiff" and not was_open:
+        damaged = "" if found.whole else "damaged, or "
+        return f"{name} is {damaged}a TIFF file of {_form_of(found)}{more}"
+    if reason.startswith(("Unsupported", "unsupported")):
+        kind = f"{found.kind.upper()} file of a kind that is not read ({reason})"
+        return f"{name} is a {kind}: save it as PNG"
+    if reason.startswith("decoder error"):  # which has a number
+        reason = "its pixels cannot be decoded"
+    vague = ("cannot identify", "can not", "unknown", "not identified", "no more images", "not a ")
+    if len(reason) > 100 or any(words in reason for words in vague):
+        reason = f"it begins as a {found.kind.upper()} file and cannot be read as one"
+    return f"{name} is damaged or not a picture: {reason}"
+
+
+def _form_of(found: Structure) -> str:
+    """What is in a TIFF file that is not read, and what to do."""
+    held, save = dtype_held(found.content), "save it with 8 or 16 bits a channel"
+    if found.colours:
+        channels = f" in {found.shape[2]} channels" if found.shape[2] > 1 else ""
+        return (
+            f"{found.colours}{channels} of {found.bits} bits, which are not read: save it as RGB, "
+            f"or grey, with 8 or 16 bits a channel"
+        )
+    return f"{held or f'{found.bits} bits a channel'} in a form that is not read: {save}"
+
+
+def array_of(image) -> np.ndarray:
+    """The pixels of Pillow's picture, a part at a time: they take memory once more, not thrice."""
+    image.load()
+    if image.width * image.height <= _BAND:
+        return np.array(image)
+    band = max(1, _BAND // image.width)
+    parts = (
+        np.asarray(image.crop((0, top, image.width, min(top + band, image.height))))
+        for top in range(0, image.height, band)
+    )
+    first = next(parts)
+    pixels = np.empty((image.height, *first.shape[1:]), first.dtype)
+    pixels[: len(first)] = first
+    for k, part in enumerate(parts, 1):
+        pixels[k * band : k * band + len(part)] = part
+    return pixels
 
 
 def dtype_held(content: bytes) -> str | None:
@@ -231,34 +274,11 @@ def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
 
 
-def check_claim(
-    shape: tuple[int, ...], dtype: np.dtype, size: int, name: str, frames: int = 1
-) -> None:
-    """Raise `Refused` if a file of `size` bytes can hardly hold what it claims to.
-
-    Parameters
-    ----------
-    shape : tuple of ints
-        (H, W) or (H, W, channels), of one of the frames.
-    dtype : dtype
-        bool: black and white, of which twice as much is read, since it packs better.
-    """
-    pixels = frames * math.prod(shape) * np.dtype(dtype).itemsize
-    if np.dtype(dtype).kind == "b":
-        pixels //= 2
-    if claims_too_much(pixels, size, frames):
-        times = f"{frames:,} times " if frames > 1 else ""
-        advice = "give its frames one by one" if frames > 1 else "save it without compression"
-        raise Refused(
-            f"{name} claims to hold {times}{shape[1]:,} x {shape[0]:,} pixels in {size:,} bytes, "
-            f"which only damaged or empty pictures do: if it is as it should be, {advice}"
-        )
-
-
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Write a picture, whole or not at all; the suffix says the format.
 
-    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF.
+    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF; such colour
+    with the extra `deep`.
 
     Raises
     ------
@@ -271,7 +291,10 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     check_output(path, picture)
     with written_whole(path) as temporary:
         try:
-            encode(temporary, picture)
+            if picture.ndim == 3 and picture.dtype != np.uint8:
+                deep.write(temporary, _KINDS_DEEP[path.suffix.lower()], picture)
+            else:
+                encode(temporary, picture)
         except Exception as error:
             if is_full(error):
                 raise
@@ -310,10 +333,17 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     """What keeps a picture from being stored without loss in files of a suffix, if anything."""
     if suffix not in SUFFIXES:
         return f"the name must end in one of {', '.join(sorted(SUFFIXES))}"
-    deep = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}.get(picture.dtype, ())
-    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep):
+    of_type = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}
+    deep_ones = of_type.get(picture.dtype, ())
+    if picture.ndim == 3 and suffix in deep_ones and deep.available(_KINDS_DEEP[suffix]):
+        return None
+    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep_ones):
         kind = "colour" if picture.ndim == 3 else "grey"
-        other = f", or write a {' or '.join(deep[:2])} file" if picture.ndim == 2 and deep else ""
+        other = (
+            f", or write a {' or '.join(deep_ones[:2])} file"
+            if picture.ndim == 2 and deep_ones
+            else ""
+        )
         return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
     if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
         return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
