@@ -243,9 +243,11 @@ def _by_bands(
     """Enlarge a large TIFF file into another; returns what `_write` does."""
     _make_place(job)
     began = time.perf_counter()
-    lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
+    lost, notes = large.enlarge_tiff(
+        job.source, job.target, networks, size.scale, size.shape, report
+    )
     seconds = time.perf_counter() - began
-    notes = _of_size(job, plan)
+    notes = [f"{job.source}: {note}" for note in notes] + _of_size(job, plan)
     if compare:
         notes.append(f"{job.source}: no page that compares, as it is done band by band")
     if lost:

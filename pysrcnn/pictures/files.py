@@ -8,13 +8,15 @@ and whatever a format has no place for is named, so that nothing gets lost in si
 import dataclasses
 import io
 import os
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
-from . import _chunks, _exif, deep
+from . import _beside, _carried, _chunks, _directories, _exif, deep
 from .pixels import (
     ENCODING,
     OPAQUE,
@@ -31,6 +33,7 @@ from .pixels import (
 )
 
 __all__ = [
+    "CALLED",
     "PictureFile",
     "fit_to",
     "is_animated",
@@ -48,24 +51,20 @@ _STARTS = {
     b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
 }  # fmt: skip
 _ANIMATED = ("gif", "png", "webp")
-_CARRIES = {  # beside pixels
-    "png": {"icc_profile", "exif", "dpi", "colours", "texts", "comment"},
-    "jpeg": {"icc_profile", "exif", "dpi", "comment"},
-    "tiff": {"icc_profile", "exif", "dpi"},
-    "webp": {"icc_profile", "exif"},
-    "bmp": {"dpi"},
-    "gif": {"comment"},
-}
-_CALLED = {
+CALLED = {
     "icc_profile": "the colour profile",
     "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
     "dpi": "the resolution in DPI",
+    "ratio": "the shape of its pixels, which are not square",
     "colours": "what it says its colours are (in chunks of PNG)",
     "texts": "",  # by name
     "comment": "the comment",
     "grey": "grey as such (it is RGB of equal levels)",
 }
-_PIECE_OF_JPEG = 65533  # bytes of EXIF, or of a comment, that fit
+_UNIT_OF_JFIF = 13  # where a JPEG file that Pillow writes has the unit of its density
+_PREDICTOR = 317  # of TIFF
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
 _READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
@@ -93,10 +92,12 @@ class PictureFile:
         Upright, as they are seen: an animation's frames are whole pictures, all of one shape.
     kind : str
         Of the file that was read: "png", "jpeg", "webp", "tiff", "bmp", "gif", or "".
-    icc_profile, exif : bytes or None
-        As stored; EXIF's orientation and size are corrected when it is written.
+    icc_profile, exif, xmp, iptc : bytes or None
+        As stored; what they say of the old pixels is corrected or left out when they are written.
     dpi : pair of floats or None
         Pixels an inch, along the width and the height.
+    ratio : Fraction or None
+        Where no DPI is said: how many pixels along the width are as long as one along the height.
     durations : list of floats or None
         How long each frame of an animation is shown, in milliseconds.
     plays : int
@@ -107,6 +108,12 @@ class PictureFile:
         Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
     comment : bytes or None
         Of a JPEG or GIF file.
+    lossy : bool
+        Whether its pixels were stored with loss, so that more of that is no surprise.
+    compression : int
+        How a TIFF file's pixels are packed, by its numbers; 1: not at all.
+    predictor : bool
+        Whether differences between them are.
     """
 
     frames: list[np.ndarray]
@@ -120,6 +127,12 @@ class PictureFile:
     colours: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     texts: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     comment: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    ratio: Fraction | None = None
+    lossy: bool = False
+    compression: int = 1
+    predictor: bool = False
 
 
 def kind_of(content: bytes) -> str:
@@ -171,8 +184,8 @@ def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> 
         if pixels is None:
             raise
         file, about = PictureFile([pixels], kind), _exif.beside_pixels(content)
-        _turn_upright(file, about)
         _read_metadata(content, about, file)
+        _turn_upright(file, about)
     for frame in file.frames:
         check_picture(frame, str(path), dtype_held(content))
         check_range(frame, str(path))
@@ -212,8 +225,8 @@ def _read(content: bytes, kind: str, path: str | os.PathLike) -> PictureFile:
             called = {"tiff": "pages", "jpeg": "pictures"}.get(kind)
             if count > 1 and called:
                 result.notes.append(f"only the first of its {count} {called} is taken")
-    _turn_upright(result, about)
     _read_metadata(content, about, result)
+    _turn_upright(result, about)
     return result
 
 
@@ -290,9 +303,7 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
         profile = None
         result.notes.append(f"its {about['mode']} colours became RGB{of_it} and may look different")
     result.icc_profile = profile
-    result.exif = about.get("exif") or None
     if result.kind == "tiff":
-        result.exif = _exif.of_tiff(content)
         if _exif.is_on_map(_exif.tags_of(content)):
             result.notes.append("its place on the map is left out, as it holds for its old pixels")
         shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")
@@ -300,19 +311,15 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
         if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
             others = f"{samples - channels} of {samples}"
             result.notes.append(f"its channels beside colour and alpha are left out: {others}")
-    if result.exif and not _exif.has_head(result.exif):
-        result.exif = None
-        result.notes.append("its EXIF is damaged and left out")
+    beside = _beside.of_file(content, result.kind, about)
+    result.notes += beside.pop("notes")
+    for name, value in beside.items():
+        setattr(result, name, value)
     if result.kind == "png":
         result.colours, result.texts = _chunks.of_png(content)
         if sum(len(text) for _, text in result.texts) > _chunks.MOST:
             result.texts = []
             result.notes.append("its texts, of several megabytes, are left out")
-    if result.kind in ("jpeg", "gif"):
-        result.comment = about.get("comment") or None
-    x, y = about.get("dpi") or (0, 0)
-    # 1 is what Pillow says for TIFF files that say nothing.
-    result.dpi = (float(x), float(y)) if x > 1 and y > 1 else None
 
 
 # ------------------------------------------------------------------------------------------ write
@@ -351,8 +358,19 @@ def _without_idle_alpha(frame: np.ndarray) -> np.ndarray:
     return frame[:, :, :3] if frame.shape[2] == 4 else frame[:, :, 0]
 
 
-def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
+def write_picture_file(
+    path: str | os.PathLike, file: PictureFile, quality: int | None = None
+) -> list[str]:
     """Write a picture or an animation, whole or not at all; the suffix says the format.
+
+    WebP is written without loss if the picture was read without, and no `quality` is given.
+
+    Parameters
+    ----------
+    path : path
+    file : PictureFile
+    quality : int, optional
+        Of JPEG and WebP, 1 to 100; by default 95.
 
     Returns
     -------
@@ -372,47 +390,32 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     _check_fit(path, file, file.frames[0].shape[:2])
     kind = _KINDS[suffix]
     frames, losses = _fitted(file, kind)
-    height, width = frames[0].shape[:2]
-    names = ("icc_profile", "exif", "dpi", "colours", "texts", "comment")
-    beside = {name: getattr(file, name) for name in names if getattr(file, name)}
-    if kind != "png" and _chunks.says_usual(file.colours, file.icc_profile):
-        beside.pop("colours", None)
-    if "exif" in beside:
-        exif = b"Exif\0\0" + beside["exif"].removeprefix(b"Exif\0\0")  # as JPEG has it
-        beside["exif"] = _exif.after_enlarging(exif, width, height)
-    lost = beside.keys() - _CARRIES[kind]
-    if kind == "jpeg":
-        lost |= {
-            name for name in ("exif", "comment") if len(beside.get(name, b"")) > _PIECE_OF_JPEG
-        }
-    if kind == "webp" and frames[0].ndim == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
-        lost |= {"icc_profile"}  # WebP has no grey; it becomes RGB
-    beside = {name: value for name, value in beside.items() if name not in lost}
-    if kind == "png":
-        beside["chunks"] = _chunks_of(beside)
+    beside, lost, more = _carried.carried(file, kind, frames[0].shape)
+    options = _options(file, kind, quality)
     with written_whole(path) as temporary:
         try:
-            if _is_deep(frames[0]):
-                lost |= deep.write(temporary, kind, frames[0], **beside)
-            else:
-                _write(temporary, frames, suffix, kind, beside, file)
-        except (MemoryError, FileNotFoundError):
-            raise
+            lost |= _write(temporary, frames, kind, beside, options, file)
         except Exception as error:  # of Pillow or whatever else writes
-            if is_full(error):
+            if isinstance(error, (MemoryError, FileNotFoundError)) or is_full(error):
                 raise
-            raise ValueError(f"cannot write {path}: {error}") from None
-    called = _CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
-    return [called[name] for name in called if name in lost] + losses
+            try:  # without what is beside the pixels, which may be what it stumbles over
+                _write(temporary, frames, kind, {}, options, file)
+            except Exception:
+                raise ValueError(f"cannot write {path}: {error}") from None
+            lost |= beside.keys()
+    called = CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
+    return [called[name] for name in called if name in lost] + more + losses
 
 
-def _chunks_of(beside: dict) -> list[tuple[bytes, bytes]]:
-    """Taken out of `beside`: what goes into a PNG file as chunks."""
-    colours, texts = beside.pop("colours", []), beside.pop("texts", [])
-    if "icc_profile" in beside:  # which a file has instead of sRGB
-        colours = [chunk for chunk in colours if chunk[0] != b"sRGB"]
-    comment = beside.pop("comment", None)
-    return colours + texts + ([_chunks.of_comment(comment)] if comment else [])
+def _options(file: PictureFile, kind: str, quality: int | None) -> dict[str, Any]:
+    """How the pixels are encoded, where that is not as always."""
+    if kind in ("jpeg", "webp") and quality is not None:
+        return {"quality": quality}
+    if kind == "webp" and not file.lossy:  # whose quality is the time that is taken
+        return {"lossless": True, "exact": True, "quality": 50}
+    if kind == "tiff" and file.compression != 1:
+        return {"compression": file.compression, "predictor": file.predictor}
+    return {}
 
 
 def _named(names: list[str]) -> str:
@@ -437,21 +440,64 @@ def _is_deep(frame: np.ndarray) -> bool:
     return frame.ndim == 3 and frame.dtype != np.uint8
 
 
-def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file: PictureFile):
-    import imageio.v3 as imageio
-    from PIL.PngImagePlugin import PngInfo
+def _write(
+    path: Path, frames: list, kind: str, beside: dict, options: dict, file: PictureFile
+) -> set[str]:
+    """Pixels and what is beside them; by name, what of that the libraries cannot write."""
+    beside, is_deep, lost = dict(beside), _is_deep(frames[0]), set()
+    if kind == "tiff":
+        tags, order = _carried.as_tags(beside)
+        if is_deep:
+            deep.write_tiff(path, frames[0], **options)
+        else:
+            _encode_tiff(path, frames[0], **options)
+        if tags:
+            _directories.add(path, tags, order)
+        return lost
+    chunks = _carried.as_chunks(beside) if kind == "png" else []
+    if is_deep:
+        return deep.write_png(path, frames[0], chunks=chunks, **beside)
+    ratio = beside.pop("ratio", None)
+    if kind == "jpeg":
+        beside["extra"] = _carried.as_segments(beside)
+        if ratio:
+            beside["dpi"] = ratio.as_integer_ratio()
+    elif kind == "bmp":
+        beside.setdefault("dpi", (0, 0))  # or Pillow says 96
+    elif chunks:
+        from PIL.PngImagePlugin import PngInfo
 
-    chunks = beside.pop("chunks", [])
-    if chunks:
         beside["pnginfo"] = PngInfo()
         for chunk in chunks:
             beside["pnginfo"].add(*chunk)
     if len(frames) == 1:
-        encode(path, frames[0], **beside)
+        encode(path, frames[0], **options, **beside)
+    else:
+        _encode_animation(path, frames, kind, options | beside, file)
+    if ratio and kind == "jpeg":
+        with open(path, "r+b") as content:
+            content.seek(_UNIT_OF_JFIF)
+            content.write(b"\0")
+    elif ratio:
+        path.write_bytes(_chunks.joined(path.read_bytes(), [_chunks.of_ratio(ratio)]))
+    return lost
+
+
+def _encode_tiff(path: Path, frame: np.ndarray, compression: int = 1, predictor: bool = False):
+    if compression == 1:
+        encode(path, frame)
         return
-    options = ENCODING.get(suffix, {}) | beside
+    packing, _ = _beside.COMPRESSIONS[compression]
+    info = {"tiffinfo": {_PREDICTOR: 2}} if predictor and frame.dtype.kind == "u" else {}
+    encode(path, frame, compression=packing, **info)
+
+
+def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: PictureFile):
+    import imageio.v3 as imageio
+
+    suffix = path.suffix.lower()
     durations, plays = file.durations or [0.0] * len(frames), file.plays
-    options |= {"duration": durations, "loop": plays}
+    options = ENCODING.get(suffix, {}) | options | {"duration": durations, "loop": plays}
     if kind == "gif":
         # In hundredths of a second, rounded so that the whole keeps its length.
         ends = np.round(np.cumsum(durations) / 10).astype(int) * 10
