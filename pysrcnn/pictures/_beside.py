@@ -14,7 +14,7 @@ COMPRESSIONS = {
     32773: ("packbits", "packbits"),
     50000: ("zstd", "zstd"),
 }
-_NONE, _DEFLATE, _TIFFS_JPEG = 1, 8, (6, 7, 34712, 34887, 34892, 50001)
+_NONE, _DEFLATE, _PACKBITS, _TIFFS_JPEG = 1, 8, 32773, (6, 7, 34712, 34887, 34892, 50001)
 _COMPRESSION, _PREDICTOR = 259, 317
 XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _EXIF, PHOTOSHOP, _JFIF = b"Exif\0\0", b"Photoshop 3.0\0", b"JFIF\0"
@@ -164,7 +164,7 @@ def _of_tiff(content, about: dict, found: Beside) -> None:
     found["lossy"] = packing in _TIFFS_JPEG
     if packing != _NONE:
         found["compression"] = int(packing) if packing in COMPRESSIONS else _DEFLATE
-    found["predictor"] = numbers.get(_PREDICTOR) in (2, 3)
+    found["predictor"] = numbers.get(_PREDICTOR) in (2, 3) and packing != _PACKBITS
     if others:
         found["notes"].append(f"its tags {named(others)} are left out, which may be of its pixels")
 

@@ -54,7 +54,9 @@ def carried(
     if _chunks.says_usual(file.colours, file.icc_profile):
         lost.discard("colours")
     turned = "xmp" in beside and _TURNED.search(beside["xmp"])
-    if "exif" in beside:
+    if "exif" in beside and not _exif.has_head(beside["exif"]):
+        lost.add("exif")
+    elif "exif" in beside:
         exif = beside["exif"].removeprefix(b"Exif\0\0")
         turned = turned or _exif.numbers_of(exif, _exif.ORIENTATION).get(_exif.ORIENTATION, 1) != 1
         exif = _exif.after_enlarging(exif, width, height)
@@ -71,7 +73,7 @@ def carried(
         beside["iptc"] = _iptc.after_enlarging(beside["iptc"])
     lost |= {name for name in beside.keys() & {"xmp", "iptc"} if not beside[name]}  # damaged
     times, most = _DENSEST.get(kind, (1, math.inf))
-    if not all(0.5 <= n * times <= most for n in beside.get("dpi", ())):  # nor NaN
+    if not all(0.5 <= n * times < most + 0.5 for n in beside.get("dpi", ())):  # nor NaN
         lost.add("dpi")
     if kind == "jpeg":
         lost |= {name for name in _ROOM.keys() & beside if len(beside[name] or b"") > _ROOM[name]}
@@ -113,7 +115,7 @@ def as_tags(beside: dict[str, Any]) -> tuple[Tags, str]:
     for name, tag, kind in (
         ("icc_profile", _PROFILE, _UNDEFINED),
         ("xmp", _exif.XMP, _BYTE),
-        ("iptc", _exif.IPTC, _UNDEFINED),
+        ("iptc", _exif.IPTC, _BYTE),
     ):
         if name in beside:
             data = beside.pop(name)

@@ -81,9 +81,9 @@ def profiles_of(content: bytes) -> Iterator[tuple[str, bytes]]:
         if data.startswith(_XMP):
             yield "xmp", text
             continue
-        digits = text.split(maxsplit=2)[2:]  # behind a name and a number
+        digits = b"".join(text.lstrip().splitlines()[2:])  # below a name and a number
         try:
-            held = bytes.fromhex(digits[0].decode("ascii")) if digits else b""
+            held = bytes.fromhex(digits.decode("ascii"))
         except ValueError:
             held = b""
         yield name.removeprefix(_RAW).decode("latin-1").lower(), held

@@ -45,6 +45,7 @@ __all__ = [
 
 DESCRIPTION, ORIENTATION = 0x010E, 0x0112
 _MORE, _INTEROP = 0x8769, 0xA005  # pointers
+_COMPONENTS = 0x9101  # of compressed pixels that are not RGB
 _SITING, _CENTRED = 0x0213, 1  # of chroma, which is written for every pixel
 _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
@@ -58,7 +59,8 @@ _PREVIEW = re.compile(rb"(?s)\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe](?:.*?\x
 
 def has_head(exif: bytes) -> bool:
     """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
-    return exif.removeprefix(b"Exif\0\0")[:4] in (b"II*\0", b"MM\0*")
+    head = head_of(exif.removeprefix(b"Exif\0\0"))
+    return head is not None and not head[1]
 
 
 # Tags of a TIFF file that say how its pixels are stored, and what other formats hold elsewhere.
@@ -83,6 +85,7 @@ _OF_PICTURE = POINTERS | {
     40095, 50341,
 }  # fmt: skip
 _ROOM = {59932, 59933}
+_WITH_OTHERS = {ORIENTATION, *_PER_UNIT, _UNIT}  # no reason for EXIF by themselves
 # EXIF's own: CompressedBitsPerPixel, SubjectArea, SubjectLocation, the resolution on the sensor,
 # CFAPattern; TIFF/EP's numbers for some of these.
 _OF_PIXELS_IN_EXIF = {
@@ -247,25 +250,27 @@ def of_tiff(content) -> tuple[bytes | None, set[int]]:
 
     None for nothing. `content` is bytes or what has them.
     """
-    tags, others, order = _of_picture(content)
-    if not tags:
+    tags, others, order = _of_picture(content, _OF_PICTURE | _WITH_OTHERS)
+    if not tags.keys() - _WITH_OTHERS:
         return None, others
-    return b"Exif\0\0" + (b"II*\0\b\0\0\0" if order == "<" else b"MM\0*\0\0\0\b") + packed(
-        tags, 8, order
-    ), others
+    head = b"II*\0\b\0\0\0" if order == "<" else b"MM\0*\0\0\0\b"
+    return b"Exif\0\0" + head + packed(tags, 8, order), others
 
 
 def for_tiff(exif: bytes) -> tuple[Tags, set[int], str]:
     """The tags of EXIF that a TIFF file can have; those it cannot have; their order of bytes."""
-    return _of_picture(exif.removeprefix(b"Exif\0\0"))
+    tags, others, order = _of_picture(exif.removeprefix(b"Exif\0\0"), _OF_PICTURE)
+    if _MORE in tags:
+        tags[_MORE][2].pop(_COMPONENTS, None)
+    return tags, others, order
 
 
-def _of_picture(content) -> tuple[Tags, set[int], str]:
+def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
     head = head_of(content)
     if head is None:
         return {}, set(), "<"
     order, big, at = head
-    tags = directory(content, at, order, big, _OF_PICTURE)
+    tags = directory(content, at, order, big, wanted)
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
     if describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]

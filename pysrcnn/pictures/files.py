@@ -70,6 +70,7 @@ _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 _READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
 
+_LYING = (5, 6, 7, 8)  # orientations in which rows are stored as columns
 # How a stored picture is turned to be upright, by EXIF's orientation.
 _UPRIGHT = {
     2: lambda x: x[:, ::-1],
@@ -315,6 +316,13 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.notes += beside.pop("notes")
     for name, value in beside.items():
         setattr(result, name, value)
+    stored = content if result.kind == "tiff" else (result.exif or b"").removeprefix(b"Exif\0\0")
+    orientation = _exif.numbers_of(stored, _exif.ORIENTATION).get(_exif.ORIENTATION)
+    if result.kind != "tiff":  # which Pillow may have turned
+        orientation = about.setdefault("Orientation", orientation)
+    if orientation in _LYING:
+        result.dpi = result.dpi and result.dpi[::-1]
+        result.ratio = result.ratio and 1 / result.ratio
     if result.kind == "png":
         result.colours, result.texts = _chunks.of_png(content)
         if sum(len(text) for _, text in result.texts) > _chunks.MOST:
@@ -399,7 +407,8 @@ def write_picture_file(
             if isinstance(error, (MemoryError, FileNotFoundError)) or is_full(error):
                 raise
             try:  # without what is beside the pixels, which may be what it stumbles over
-                _write(temporary, frames, kind, {}, options, file)
+                plain = {"compression": 8} if "compression" in options else {}
+                lost |= _write(temporary, frames, kind, {}, options | plain, file)
             except Exception:
                 raise ValueError(f"cannot write {path}: {error}") from None
             lost |= beside.keys()
