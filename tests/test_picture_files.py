@@ -247,7 +247,7 @@ CARRIED = [
 @pytest.mark.parametrize("suffix, losses", CARRIED)
 @pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_profile_exif_and_dpi_survive_where_they_can(tmp_path, source, suffix, losses):
-    if source == "WEBP":
+    if source == "WEBP" or (source, suffix) == ("TIFF", "webp"):  # whose EXIF has it
         losses = [x for x in losses if "DPI" not in x]
     file = read(encoded(RGB, source, **ALL))
     assert write_picture_file(tmp_path / f"a.{suffix}", file) == losses
@@ -671,7 +671,7 @@ def test_what_is_beside_floating_point_is_read(dtype, shape, unit, per_inch):
     file = read(out.getvalue())
     assert same(file.frames[0], pixels.swapaxes(0, 1)[:, ::-1])
     assert file.icc_profile == SRGB and _exif.tags_of(file.exif)[315] == "somebody"
-    assert file.dpi == pytest.approx((100 * per_inch, 200 * per_inch))
+    assert file.dpi == pytest.approx((200 * per_inch, 100 * per_inch))  # turned, too
 
 
 @pytest.mark.parametrize("order", "<>")
