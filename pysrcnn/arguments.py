@@ -10,6 +10,7 @@ import numba
 
 from ._files import printable
 from ._version import __version__
+from .batch import SAME
 from .formats import READABLE, WRITABLE
 from .gradcheck import LAYOUTS, WEIGHTS
 from .pictures import SUFFIXES
@@ -73,8 +74,13 @@ def parser() -> argparse.ArgumentParser:
         "--suffix", metavar="TEXT", help="added to the names of results (default: the factor: _x3)"
     )
     command.add_argument(
-        "--format", choices=sorted(s[1:] for s in SUFFIXES),
-        help="format of the results (default: png; for animations, that of the input)",
+        "--format", choices=[*sorted(s[1:] for s in SUFFIXES), SAME],
+        help="format of the results; same: that of each input, JPEG stays JPEG (default: png; for "
+        "animations, that of the input)",
+    )  # fmt: skip
+    command.add_argument(
+        "--quality", type=_quality, metavar="{1..100}",
+        help="of results in JPEG and WebP (default: 95; WebP without loss if the input has none)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(
@@ -310,6 +316,12 @@ def _factor(text: str) -> float:
 def _whole_factor(text: str) -> int:
     if text not in ("2", "3", "4"):
         raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
+    return int(text)
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100")
     return int(text)
 
 

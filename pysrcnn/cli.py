@@ -27,7 +27,7 @@ from . import kernels, plots
 from ._files import check_place, is_full, printable, write_json, written_whole
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
-from .batch import Size, enlarge_files, find_jobs, met_twice
+from .batch import Job, Size, enlarge_files, find_jobs, met_twice, with_quality
 from .data import read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import read_arrays
@@ -132,6 +132,8 @@ def _upscale(options: argparse.Namespace) -> int:
         options.pictures, options.output,
         suffix=suffix, form=options.format, below=options.recursive,
     )  # fmt: skip
+    if options.quality is not None:
+        jobs = with_quality(jobs, options.quality)
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     if options.compare:
@@ -150,7 +152,23 @@ def _upscale(options: argparse.Namespace) -> int:
         parts = [f"{enlarged} enlarged"]
         parts += [f"{n} {what}" for n, what in ((skipped, "skipped"), (failed, "failed")) if n]
         print(", ".join(parts), file=sys.stderr)
+    if enlarged and not options.format:
+        _tell_larger([job for job in jobs if str(job.target) != options.output])
     return 2 if failed else 0
+
+
+def _tell_larger(jobs: list[Job]) -> None:
+    """Say what would make PNG files smaller that were made of JPEG files, if they are large."""
+    before = after = 0
+    for job in jobs:
+        is_jpeg = job.source and job.source.suffix.lower() in (".jpg", ".jpeg")
+        if is_jpeg and job.target and job.kind == ".png":
+            with contextlib.suppress(OSError):  # of one that failed
+                sizes = job.source.stat().st_size, job.target.stat().st_size
+                before, after = before + sizes[0], after + sizes[1]
+    if after > max(10 * before, 10_000_000):
+        sizes = f"takes {after / 1e6:.0f} MB here where JPEG took {before / 1e6:.1f} MB"
+        print(f"PNG, without loss, {sizes}: --format same keeps JPEG", file=sys.stderr)
 
 
 # --------------------------------------------------------------------------------------- evaluate

@@ -6,6 +6,16 @@ the work among the workers of Dask; `compare` writes a page with a slider.
 """
 
 from .enlarge import enlarge_file, enlarge_files
-from .jobs import STANDARD, Job, Size, find_jobs, met_twice
+from .jobs import SAME, STANDARD, Job, Size, find_jobs, met_twice, with_quality
 
-__all__ = ["STANDARD", "Job", "Size", "enlarge_file", "enlarge_files", "find_jobs", "met_twice"]
+__all__ = [
+    "SAME",
+    "STANDARD",
+    "Job",
+    "Size",
+    "enlarge_file",
+    "enlarge_files",
+    "find_jobs",
+    "met_twice",
+    "with_quality",
+]

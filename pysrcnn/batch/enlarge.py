@@ -23,14 +23,14 @@ import numpy as np
 from .._files import DiskFull, check_place, printable
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
-from ..pictures.files import fit_to
+from ..pictures.files import SUFFIX_OF, fit_to
 from ..pictures.pixels import check_claim
 from ..scales import Networks, Plan
 from ..upscale import bicubic, upscale
 from . import cluster as workers
 from . import large
 from .compare import write_comparison
-from .jobs import Job, Size
+from .jobs import SAME, Job, Size
 
 __all__ = ["enlarge_file", "enlarge_files"]
 
@@ -258,6 +258,8 @@ def _by_bands(
 
 def _kind(job: Job, file: PictureFile) -> str:
     """The suffix of what is written: for standard output, an animation's own."""
+    if job.kind == SAME:
+        return SUFFIX_OF.get(file.kind, ".png")
     moves = len(file.frames) > 1 and file.kind in ("gif", "webp")
     return job.kind or (f".{file.kind}" if moves else ".png")
 
@@ -345,11 +347,11 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
         write_comparison(page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts)
         notes = [*notes, f"{page}: compares with bicubic interpolation"]
     if job.target:
-        lost = write_picture_file(job.target, file)
+        lost = write_picture_file(job.target, file, job.quality)
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"result{_kind(job, file)}"
-            lost = write_picture_file(path, file)
+            lost = write_picture_file(path, file, job.quality)
             with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()

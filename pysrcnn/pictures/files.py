@@ -34,6 +34,7 @@ from .pixels import (
 
 __all__ = [
     "CALLED",
+    "SUFFIX_OF",
     "PictureFile",
     "fit_to",
     "is_animated",
@@ -46,6 +47,7 @@ _KINDS = {
     ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
     ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
 }  # fmt: skip
+SUFFIX_OF = {kind: suffix for suffix, kind in _KINDS.items()}  # of the usual ones, the last
 _STARTS = {
     b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff",
     b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
