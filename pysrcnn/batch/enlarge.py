@@ -344,7 +344,10 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
     if done.bicubic is not None:
         page = job.target.with_suffix(".html")
         pair = (np.round(np.clip(unit(x), 0, 1) * 255) for x in (done.bicubic, file.frames[0]))
-        write_comparison(page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts)
+        write_comparison(
+            page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts,
+            icc_profile=file.icc_profile, colours=file.colours,
+        )  # fmt: skip
         notes = [*notes, f"{page}: compares with bicubic interpolation"]
     if job.target:
         lost = write_picture_file(job.target, file, job.quality)
