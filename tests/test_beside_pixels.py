@@ -432,6 +432,23 @@ def test_exif_twice_in_a_png_file_is_named(tmp_path):
     assert first_tags(tmp_path / "a.png")[0x112] == 1
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_texts_named_for_a_property_of_the_old_pixels_do_not_go_along(bits):
+    names = [b"exif:ExifImageWidth", b"exif:Orientation", b"Thumb::Image::Height", b"exif:Make"]
+    more = [chunk(b"tEXt", name + b"\0006") for name in [*names, b"Title"]]
+    pixels = DEEP[..., :3].reshape(7, -1) >> (16 - bits)
+    texts = read(png(pixels, bits, 2, *more)).texts
+    assert [text for _, text in texts] == [b"exif:Make\0006", b"Title\0006"]
+
+
+def test_signatures_of_the_old_pixels_are_named():
+    webp = encoded(RGB, "WEBP", xmp=xmp())
+    webp += b"C2PA" + struct.pack("<I", 4) + b"jumb"
+    for content in (jpeg_with((0xEB, b"JP\0\1" + bytes(20))), webp):
+        notes = read(content).notes
+        assert notes == ["its content credentials (C2PA) are left out, which sign old pixels"]
+
+
 def test_several_comments_of_a_jpeg_file_are_kept(tmp_path):
     file = read(jpeg_with((0xFE, b"one"), (0xFE, b"two")))
     assert file.comment == b"one\ntwo"
@@ -540,6 +557,26 @@ def test_what_is_too_long_for_jpeg_is_named(tmp_path):
     assert write_picture_file(tmp_path / "a.tif", file) == []
     again = read_picture_file(tmp_path / "a.tif")
     assert again.iptc == iptc and len(again.xmp) > 65534
+
+
+LIMITS = [
+    ("gif", 655_350, 65_536), ("png", 65_535_000, 2**31 - 1), ("webp", 2**24 - 1, 65_535),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix, longest, most", LIMITS)
+def test_times_that_a_format_cannot_hold_are_cut_and_named(tmp_path, suffix, longest, most):
+    def written(duration, plays):
+        file = PictureFile(FRAMES, "gif", durations=[duration, 50.0, 50.0, 50.0], plays=plays)
+        lost = write_picture_file(tmp_path / f"a.{suffix}", file)
+        again = read_picture_file(tmp_path / f"a.{suffix}")
+        return lost, again.durations[0], again.plays
+
+    assert written(float(longest), most) == ([], longest, most)
+    times = f"times of frames that are not from 0 to {longest / 1000:g} s"
+    often = f"that it is played {most + 1} times (it is played without end)"
+    assert written(longest + 10.0, most + 1) == ([times, often], longest, 0)
+    assert written(float("nan"), 1)[:2] == ([times], 0)
 
 
 # -------------------------------------------------------------------------- how pixels are packed

@@ -35,6 +35,8 @@ def of_file(content, kind: str, about: dict) -> Beside:
         _READERS[kind](content, about, found)
     if kind in ("png", "bmp") and about.get("dpi"):
         found["dpi"] = _exif.known_dpi(*map(float, about["dpi"]))
+    if found.pop("signed", False):
+        found["notes"].append("its content credentials (C2PA) are left out, which sign old pixels")
     notes, resources, iptc = found["notes"], found.pop("resources"), found.pop("bare", None)
     if resources:
         held, others = _iptc.of_resources(resources)
@@ -70,6 +72,8 @@ def _of_jpeg(content: bytes, about: dict, found: Beside) -> None:
             more = True
         elif marker == 0xED and data.startswith(PHOTOSHOP):
             found["resources"] += data.removeprefix(PHOTOSHOP)
+        elif marker == 0xEB and data.startswith(b"JP"):
+            found["signed"] = True
         elif marker == 0xFE:
             comments.append(data)
     if more:
@@ -108,6 +112,8 @@ def _of_webp(content: bytes, about: dict, found: Beside) -> None:
                 found["xmp"] = found["xmp"] or content[at + 8 : at + 8 + size]
             elif kind == b"VP8 ":
                 found["lossy"] = True
+            elif kind == b"C2PA":
+                found["signed"] = True
             elif kind == b"ANMF":  # whose own pieces come behind 16 bytes
                 pieces.append((at + 24, min(at + 8 + size, end)))
             at += 8 + size + size % 2

@@ -61,8 +61,6 @@ def carried(
         turned = turned or _exif.numbers_of(exif, _exif.ORIENTATION).get(_exif.ORIENTATION, 1) != 1
         exif = _exif.after_enlarging(exif, width, height)
         beside["exif"] = b"Exif\0\0" + exif  # as JPEG has it
-        if _exif.density(exif)[0] == file.dpi:
-            lost.discard("dpi") if kind == "webp" else None
         if kind == "tiff":
             others = _exif.for_tiff(exif)[1]
             parts += [f"the tags {named(others)} of EXIF"] if others else []
@@ -79,7 +77,10 @@ def carried(
         lost |= {name for name in _ROOM.keys() & beside if len(beside[name] or b"") > _ROOM[name]}
     if kind == "webp" and len(shape) == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
         lost.add("icc_profile")  # WebP has no grey; it becomes RGB
-    return {k: v for k, v in beside.items() if k in _CARRIES[kind] - lost}, lost, parts
+    beside = {k: v for k, v in beside.items() if k in _CARRIES[kind] - lost}
+    if kind != "tiff" and "exif" in beside and _exif.density(beside["exif"][6:])[0] == file.dpi:
+        lost.discard("dpi")  # which EXIF has
+    return beside, lost, parts
 
 
 def as_chunks(beside: dict[str, Any]) -> list[tuple[bytes, bytes]]:

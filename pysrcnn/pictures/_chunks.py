@@ -3,6 +3,7 @@
 They go to other PNG files byte by byte and are not unpacked: a short one may hold a long text.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,11 @@ _KNOWN = {
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"acTL", b"fcTL",
     b"fdAT", b"sBIT", b"hIST", b"tIME", b"iDOT", b"CgBI", b"dSIG",
 }  # fmt: skip
+# Texts that are named for a property of the old pixels, as ImageMagick and thumbnails have them.
+_OF_PIXELS = re.compile(
+    rb"(?i)(exif|jpeg|png|tiff):.*(dimension|height|length|orientation|resolution|sampling|width)"
+    rb"|(exif:)?thumb"
+)
 _HEADED = 8 + 25  # bytes of the signature and of the first chunk, IHDR
 # What readers assume of a picture that says nothing: BT.709's primaries, and the curve of sRGB.
 _USUAL = {
@@ -62,7 +68,11 @@ def of_png(content: bytes) -> tuple[list[Chunk], list[Chunk]]:
     for kind, data in chunks_of(content):
         if kind in _COLOURS:
             colours.setdefault(kind, data)
-        elif kind in _TEXTS and not data.startswith((_XMP, _RAW)):
+        elif (
+            kind in _TEXTS
+            and not data.startswith((_XMP, _RAW))
+            and not _OF_PIXELS.match(data[:80].split(b"\0")[0])
+        ):
             texts.append((kind, data))
     return list(colours.items()), texts
 

@@ -53,6 +53,10 @@ _STARTS = {
     b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
 }  # fmt: skip
 _ANIMATED = ("gif", "png", "webp")
+# The longest time of a frame, in milliseconds; how often an animation is played at most.
+_LIMITS_OF_TIME = {
+    "gif": (655_350, 65_536), "png": (65_535_000, 2**31 - 1), "webp": (2**24 - 1, 65_535),
+}  # fmt: skip
 CALLED = {
     "icc_profile": "the colour profile",
     "exif": "EXIF",
@@ -473,8 +477,6 @@ def _write(
         beside["extra"] = _carried.as_segments(beside)
         if ratio:
             beside["dpi"] = ratio.as_integer_ratio()
-    elif kind == "bmp":
-        beside.setdefault("dpi", (0, 0))  # or Pillow says 96
     elif chunks:
         from PIL.PngImagePlugin import PngInfo
 
@@ -507,7 +509,7 @@ def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: 
     import imageio.v3 as imageio
 
     suffix = path.suffix.lower()
-    durations, plays = file.durations or [0.0] * len(frames), file.plays
+    durations, plays, _ = _timing(file, kind)
     options = ENCODING.get(suffix, {}) | options | {"duration": durations, "loop": plays}
     if kind == "gif":
         # In hundredths of a second, rounded so that the whole keeps its length.
@@ -531,12 +533,28 @@ def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: 
     path.write_bytes(encoded.getbuffer())
 
 
+def _timing(file: PictureFile, kind: str) -> tuple[list[float], int, list[str]]:
+    """How long frames are shown and how often all are, as the format can hold it; what differs."""
+    longest, most = _LIMITS_OF_TIME[kind]
+    durations = file.durations or [0.0] * len(file.frames)
+    plays, losses = file.plays, []
+    fitting = [d if 0 <= d <= longest else longest if d > longest else 0.0 for d in durations]
+    if fitting != durations:  # nor are they, where one is NaN
+        losses.append(f"times of frames that are not from 0 to {longest / 1000:g} s")
+    if not 0 <= plays <= most:
+        losses.append(f"that it is played {plays} times (it is played without end)")
+        plays = 0
+    return fitting, plays, losses
+
+
 def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
     """The frames as the format can hold them, and what that loses."""
     frames, losses = file.frames, []
     if len(frames) > 1 and kind not in _ANIMATED:
         losses.append(f"all of its {len(frames)} frames but the first")
         frames = frames[:1]
+    if len(frames) > 1:
+        losses += _timing(file, kind)[2]
     dtype = _dtype_for(frames, kind)
     if dtype != frames[0].dtype:
         losses.append(f"depth: {frames[0].dtype} became {dtype}")

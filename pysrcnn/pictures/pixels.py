@@ -64,6 +64,7 @@ _NOT_READ = (  # how files begin that people take for pictures, whatever their s
 ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
 ENCODING |= {suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg")}
 ENCODING |= {".webp": {"quality": 95}}
+ENCODING |= {".bmp": {"dpi": (0, 0)}}  # none said, of which Pillow would make 96
 
 
 _QUIET = logging.NullHandler()
