@@ -29,24 +29,29 @@ def of_file(content, kind: str, about: dict) -> Beside:
 
     `content` is bytes or, for TIFF, what has them.
     """
-    found: Beside = {"exif": about.get("exif") or None, "notes": [], "xmp": None, "resources": b""}
+    found: Beside = {"exif": about.get("exif") or None, "notes": [], "xmp": None, "resources": []}
     found |= {"dpi": None, "ratio": None, "comment": about.get("comment") or None}
     if kind in _READERS:
         _READERS[kind](content, about, found)
-    if kind in ("png", "bmp") and about.get("dpi"):
+    if kind not in ("gif", "jpeg", "tiff", "webp") and about.get("dpi"):
         found["dpi"] = _exif.known_dpi(*map(float, about["dpi"]))
+    notes = found["notes"]
     if found.pop("signed", False):
-        found["notes"].append("its content credentials (C2PA) are left out, which sign old pixels")
-    notes, resources, iptc = found["notes"], found.pop("resources"), found.pop("bare", None)
-    if resources:
-        held, others = _iptc.of_resources(resources)
-        iptc = iptc or held
-        if others:
-            notes.append("its settings of Photoshop (paths, guides, ...) are left out")
+        notes.append("its content credentials (C2PA) are left out, which sign old pixels")
+    held, others = _iptc.of_resources(b"".join(found.pop("resources")))
+    if others:
+        notes.append("its settings of Photoshop (paths, guides, ...) are left out")
+    iptc = found.pop("bare", None) or held
+    if iptc and len(iptc) > _chunks.MOST:
+        iptc = None
+        notes.append("its IPTC, of several megabytes, is left out")
     found["iptc"] = iptc or None
     if found["exif"] and not _exif.has_head(found["exif"]):
         found["exif"] = None
         notes.append("its EXIF is damaged and left out")
+    if found["exif"] and len(found["exif"]) > _chunks.MOST:
+        found["exif"] = None
+        notes.append("its EXIF, of several megabytes, is left out")
     if found["exif"] and kind != "tiff":
         exif = found["exif"].removeprefix(_EXIF)
         found["xmp"] = found["xmp"] or _exif.xmp_and_iptc(exif)[0]
@@ -71,7 +76,7 @@ def _of_jpeg(content: bytes, about: dict, found: Beside) -> None:
         elif marker == 0xE1 and data.startswith(_MORE_XMP):
             more = True
         elif marker == 0xED and data.startswith(PHOTOSHOP):
-            found["resources"] += data.removeprefix(PHOTOSHOP)
+            found["resources"].append(data.removeprefix(PHOTOSHOP))
         elif marker == 0xEB and data.startswith(b"JP"):
             found["signed"] = True
         elif marker == 0xFE:
@@ -84,15 +89,13 @@ def _of_jpeg(content: bytes, about: dict, found: Beside) -> None:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker segments of a JPEG file before its pixels."""
+    """The marker segments of a JPEG file before its pixels; no more than any camera writes."""
     at = 2
-    while at + 4 <= len(content):
-        if content[at] != 0xFF:  # damage, which readers pass over
-            at += 1
-            continue
-        marker = content[at + 1]
-        if marker == 0xDA:
+    for _ in range(2**16):
+        at = content.find(b"\xff", at)  # behind damage, which readers pass over
+        if at < 0 or at + 4 > len(content) or content[at + 1] == 0xDA:
             return
+        marker = content[at + 1]
         if marker in _NO_LENGTH or marker in (0, 0xFF):
             at += 1 if marker == 0xFF else 2
             continue
@@ -102,21 +105,18 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _of_webp(content: bytes, about: dict, found: Beside) -> None:
-    found["lossy"] = False
-    pieces = [(12, len(content))]
-    while pieces:
-        at, end = pieces.pop()
-        while at + 8 <= end:
-            kind, size = struct.unpack_from("<4sI", content, at)
-            if kind == b"XMP ":
-                found["xmp"] = found["xmp"] or content[at + 8 : at + 8 + size]
-            elif kind == b"VP8 ":
-                found["lossy"] = True
-            elif kind == b"C2PA":
-                found["signed"] = True
-            elif kind == b"ANMF":  # whose own pieces come behind 16 bytes
-                pieces.append((at + 24, min(at + 8 + size, end)))
-            at += 8 + size + size % 2
+    found["lossy"], at = False, 12
+    for _ in range(2**18):
+        if at + 8 > len(content):
+            break
+        kind, size = struct.unpack_from("<4sI", content, at)
+        if kind == b"XMP ":
+            found["xmp"] = found["xmp"] or content[at + 8 : at + 8 + size]
+        elif kind == b"VP8 ":
+            found["lossy"] = True
+        elif kind == b"C2PA":
+            found["signed"] = True
+        at += 24 if kind == b"ANMF" else 8 + size + size % 2  # in which are pieces of its own
 
 
 def _of_gif(content: bytes, about: dict, found: Beside) -> None:
@@ -132,10 +132,10 @@ def _of_gif(content: bytes, about: dict, found: Beside) -> None:
 
 
 def _of_png(content: bytes, about: dict, found: Beside) -> None:
-    notes = found["notes"]
-    if sum(kind == b"eXIf" for kind, _ in _chunks.chunks_of(content)) > 1:
+    notes, chunks = found["notes"], list(_chunks.chunks_of(content))
+    if sum(kind == b"eXIf" for kind, _ in chunks) > 1:
         notes.append("only one of its several pieces of EXIF is taken")
-    for name, held in _chunks.profiles_of(content):
+    for name, held in _chunks.profiles_of(chunks):
         if name == "app1":
             name = "xmp" if held.startswith(XMP) else "exif"
             held = held.removeprefix(XMP)
@@ -146,24 +146,23 @@ def _of_png(content: bytes, about: dict, found: Beside) -> None:
             if held.startswith(b"\x1c"):
                 found["bare"] = held
             else:
-                found["resources"] += held
+                found["resources"].append(held)
         else:
             notes.append(f"its profile {name[:20]}, in the form of a text, is left out")
         if not held:
             notes.append(f"its {name[:20]}, in the form of a text, is damaged and left out")
-    kinds = _chunks.left_out(content)
+    kinds = _chunks.left_out(chunks)
     if kinds:
-        noun = "chunk" if len(kinds) == 1 else "chunks"
-        notes.append(
-            f"what its {noun} {', '.join(kinds)} {'says' if len(kinds) == 1 else 'say'} is left out"
-        )
-    shape = _chunks.shape_of_pixels(content)
+        said = f"chunk {kinds[0]} says" if len(kinds) == 1 else f"chunks {', '.join(kinds)} say"
+        notes.append(f"what its {said} is left out")
+    shape = _chunks.shape_of_pixels(chunks)
     found["ratio"] = _exif.ratio_of(*shape) if shape else None
 
 
 def _of_tiff(content, about: dict, found: Beside) -> None:
     found["exif"], others = _exif.of_tiff(content)
-    found["xmp"], found["bare"], found["resources"] = _exif.xmp_and_iptc(content)
+    found["xmp"], found["bare"], resources = _exif.xmp_and_iptc(content)
+    found["resources"].append(resources or b"")
     found["dpi"], found["ratio"] = _exif.density(content)
     numbers = _exif.numbers_of(content, _COMPRESSION, _PREDICTOR)
     packing = numbers.get(_COMPRESSION, _NONE)

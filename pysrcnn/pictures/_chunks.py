@@ -27,14 +27,15 @@ __all__ = [
 ]
 
 MOST = 2**22  # bytes of texts that are carried
+_MANY = 2**16
 _COLOURS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
 _TEXTS = (b"iTXt", b"tEXt", b"zTXt")
 # EXIF, IPTC and XMP in the form of texts: with an orientation and a size that are true no more.
 _XMP, _RAW = b"XML:com.adobe.xmp\0", b"Raw profile type "
 # What is needed to decode the pixels, is read elsewhere, or is no more than when it was written.
 _KNOWN = {
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"acTL", b"fcTL",
-    b"fdAT", b"sBIT", b"hIST", b"tIME", b"iDOT", b"CgBI", b"dSIG",
+    b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"acTL", b"sBIT", b"hIST", b"tIME",
+    b"iDOT", b"CgBI", b"dSIG",
 }  # fmt: skip
 # Texts that are named for a property of the old pixels, as ImageMagick and thumbnails have them.
 _OF_PIXELS = re.compile(
@@ -52,13 +53,17 @@ Chunk = tuple[bytes, bytes]  # its kind, and its content
 
 
 def chunks_of(content: bytes) -> Iterator[Chunk]:
-    """The chunks of a PNG file from the first to IEND."""
-    at = 8
-    while at + 12 <= len(content):
+    """The chunks of a PNG file from the first to IEND that hold no pixels; of very many, some."""
+    at, count = 8, 0
+    for _ in range(16 * _MANY):
+        if at + 12 > len(content) or count == _MANY:
+            break
         length, kind = struct.unpack_from(">I4s", content, at)
         if kind == b"IEND":
             break
-        yield kind, b"" if kind == b"IDAT" else content[at + 8 : at + 8 + length]
+        if kind not in (b"IDAT", b"fdAT", b"fcTL"):
+            count += 1
+            yield kind, content[at + 8 : at + 8 + length]
         at += 12 + length
 
 
@@ -77,17 +82,19 @@ def of_png(content: bytes) -> tuple[list[Chunk], list[Chunk]]:
     return list(colours.items()), texts
 
 
-def profiles_of(content: bytes) -> Iterator[tuple[str, bytes]]:
+def profiles_of(chunks: Iterable[Chunk]) -> Iterator[tuple[str, bytes]]:
     """What a PNG file has in the form of texts: ("xmp", ...), ("exif", ...), ("iptc", ...).
 
     The profiles of ImageMagick, "exif", "APP1" and others, hold hexadecimal digits. Nothing of
-    those that are damaged, or of more than `MOST` bytes.
+    those that are damaged, or of more than `MOST` bytes together.
     """
-    for kind, data in chunks_of(content):
+    room = MOST
+    for kind, data in chunks:
         if kind not in _TEXTS or not data.startswith((_XMP, _RAW)):
             continue
         name = data[:80].split(b"\0")[0]
-        text = _unpacked(kind, data[len(name) + 1 :])
+        text = _unpacked(kind, data[len(name) + 1 :], room)
+        room = room - len(text) if text else room // 2  # so that much damage takes little time
         if data.startswith(_XMP):
             yield "xmp", text
             continue
@@ -99,32 +106,33 @@ def profiles_of(content: bytes) -> Iterator[tuple[str, bytes]]:
         yield name.removeprefix(_RAW).decode("latin-1").lower(), held
 
 
-def _unpacked(kind: bytes, data: bytes) -> bytes:
+def _unpacked(kind: bytes, data: bytes, most: int) -> bytes:
+    """The text, if it has no more than `most` bytes."""
     packed = kind == b"zTXt"
     if kind == b"iTXt":  # is it packed, how, language, translated keyword
         packed, data = data[:1] == b"\1", b"".join(data[2:].split(b"\0", 2)[2:])
     elif packed:
         data = data[1:]
     if not packed:
-        return data
+        return data if len(data) <= most else b""
     try:
         unpacking = zlib.decompressobj()
-        text = unpacking.decompress(data, MOST)
+        text = unpacking.decompress(data, most) if most else b""
         return text if unpacking.eof else b""
     except zlib.error:
         return b""
 
 
-def left_out(content: bytes) -> list[str]:
+def left_out(chunks: Iterable[Chunk]) -> list[str]:
     """The kinds of a PNG file's chunks that nobody reads here: where it lies on a page, ..."""
     known = _KNOWN.union(_COLOURS, _TEXTS)
-    found = dict.fromkeys(kind for kind, _ in chunks_of(content) if kind not in known)
-    return [kind.decode("latin-1") for kind in found]
+    found = dict.fromkeys(kind for kind, _ in chunks if kind not in known)
+    return [kind.decode("latin-1") for kind in found][:9]
 
 
-def shape_of_pixels(content: bytes) -> tuple[int, int] | None:
+def shape_of_pixels(chunks: Iterable[Chunk]) -> tuple[int, int] | None:
     """How many pixels along width and height are of one length, where no unit is said."""
-    for kind, data in chunks_of(content):
+    for kind, data in chunks:
         if kind == b"pHYs" and len(data) == 9 and data[8] != 1:
             return struct.unpack_from(">II", data)
     return None

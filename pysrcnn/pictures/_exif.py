@@ -53,8 +53,8 @@ _NUMBERS = {1: "B", SHORT: "H", LONG: "I", 5: "II", 11: "f", 12: "d", LONG8: "Q"
 _PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
 _BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
 _SUBFILE, _SAMPLES, _CODES = 0x00FE, 0x0115, {SHORT: "H", LONG: "I"}
-# Previews: the start of a picture, the marker that comes next in JPEG, and all until its end.
-_PREVIEW = re.compile(rb"(?s)\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe](?:.*?\xff\xd9)?")
+# How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
+_PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
 
 
 def has_head(exif: bytes) -> bool:
@@ -105,12 +105,7 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
     if head is None or head[1]:
         return exif
     order, _, first = head
-    previews = list(_PREVIEW.finditer(block))
-    if previews and previews[-1].end() == len(block):  # where they usually are
-        block = block[: previews.pop().start()]
-    changed = bytearray(block)
-    for preview in previews:
-        changed[slice(*preview.span())] = bytes(len(preview[0]))
+    changed = _without_previews(block)
     upright = {ORIENTATION: (SHORT, 1), _SITING: (SHORT, _CENTRED)}
     pointers = _change(changed, order, first, _OF_PIXELS - _IN_EXIF, upright)
     seen = {first}
@@ -123,6 +118,20 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
             seen.add(at)
             pointers |= _change(changed, order, at, dropped, sizes)
     return exif[:start] + bytes(changed)
+
+
+def _without_previews(block: bytes) -> bytearray:
+    """With zeros in place of JPEG pictures; shorter, if the last one was at its end."""
+    changed, end = bytearray(block), 0
+    while start := _PREVIEW.search(block, end):
+        end = block.find(b"\xff\xd9", start.end()) + 2
+        if end < 2:  # it has no end, nor have others
+            changed = bytearray(_PREVIEW.sub(bytes(4), bytes(changed)))
+            break
+        changed[start.start() : end] = bytes(end - start.start())
+        if end == len(block):
+            del changed[start.start() :]
+    return changed
 
 
 def _change(

@@ -44,7 +44,7 @@ def after_enlarging(iptc: bytes) -> bytes:
 
     What cannot be followed, because it is damaged, is left out.
     """
-    kept, at = b"", 0
+    kept, at = [], 0
     while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
         record, dataset, size = struct.unpack_from(">BBH", iptc, at + 1)
         end = at + 5 + size
@@ -54,6 +54,6 @@ def after_enlarging(iptc: bytes) -> bytes:
         if end > len(iptc):
             break
         if record not in (3, 7, 8, 9) and (record, dataset) not in ((2, 200), (2, 201), (2, 202)):
-            kept += iptc[at:end]
+            kept.append(iptc[at:end])
         at = end
-    return kept
+    return b"".join(kept)

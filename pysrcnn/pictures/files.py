@@ -459,7 +459,7 @@ def _write(
     path: Path, frames: list, kind: str, beside: dict, options: dict, file: PictureFile
 ) -> set[str]:
     """Pixels and what is beside them; by name, what of that the libraries cannot write."""
-    beside, is_deep, lost = dict(beside), _is_deep(frames[0]), set()
+    beside, is_deep = dict(beside), _is_deep(frames[0])
     if kind == "tiff":
         tags, order = _carried.as_tags(beside)
         if is_deep:
@@ -468,7 +468,7 @@ def _write(
             _encode_tiff(path, frames[0], **options)
         if tags:
             _directories.add(path, tags, order)
-        return lost
+        return set()
     chunks = _carried.as_chunks(beside) if kind == "png" else []
     if is_deep:
         return deep.write_png(path, frames[0], chunks=chunks, **beside)
@@ -493,7 +493,7 @@ def _write(
             content.write(b"\0")
     elif ratio:
         path.write_bytes(_chunks.joined(path.read_bytes(), [_chunks.of_ratio(ratio)]))
-    return lost
+    return set()
 
 
 def _encode_tiff(path: Path, frame: np.ndarray, compression: int = 1, predictor: bool = False):
