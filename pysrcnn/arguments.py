@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument(
         "--quality", type=_quality, metavar="{1..100}",
-        help="of results in JPEG and WebP (default: 95; WebP without loss if the input has none)",
+        help="quality of JPEG and WebP (default: 95; WebP without loss if the input has none)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(

@@ -235,7 +235,10 @@ LAYERS = [
     {"_files", "_version"},
 ]
 INSIDE = {  # and inside the packages
-    "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
+    "pictures": [
+        {"__init__"}, {"files"}, {"pixels"}, {"deep", "_carried"}, {"_beside"},
+        {"_chunks", "_exif", "_iptc", "_limits", "_xmp"}, {"_directories"},
+    ],
     "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
     "gradcheck": [
         {"__init__"}, {"comparison"}, {"report"}, {"reference_case", "diagnosis"}, {"fitted"},

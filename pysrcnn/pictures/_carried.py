@@ -4,14 +4,11 @@ import math
 import re
 import struct
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _chunks, _exif, _iptc, _xmp
 from ._beside import PHOTOSHOP, XMP, named
 from ._directories import SHORT, Tags
-
-if TYPE_CHECKING:
-    from .files import PictureFile
 
 __all__ = ["as_chunks", "as_segments", "as_tags", "carried"]
 
@@ -41,11 +38,11 @@ _X, _Y, _UNIT, _NO_UNIT, _INCH, _PROFILE = 282, 283, 296, 1, 2, 34675
 
 
 def carried(
-    file: "PictureFile", kind: str, shape: tuple[int, ...]
+    file: Any, kind: str, shape: tuple[int, ...]
 ) -> tuple[dict[str, Any], set[str], list[str]]:
     """What goes into a file of this kind, by name; what does not; and of it, parts, in words.
 
-    `shape` is that of the array of new pixels.
+    `file` is a `PictureFile`, and `shape` that of the array of new pixels.
     """
     height, width = shape[:2]
     names = ("icc_profile", "exif", "xmp", "iptc", "dpi", "ratio", "colours", "texts", "comment")
