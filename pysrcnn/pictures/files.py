@@ -426,8 +426,8 @@ def _options(file: PictureFile, kind: str, quality: int | None) -> dict[str, Any
     """How the pixels are encoded, where that is not as always."""
     if kind in ("jpeg", "webp") and quality is not None:
         return {"quality": quality}
-    if kind == "webp" and not file.lossy:  # whose quality is the time that is taken
-        return {"lossless": True, "exact": True, "quality": 50}
+    if kind == "webp" and not file.lossy:  # 20: of the time that is taken; more gains 0.5%
+        return {"lossless": True, "exact": True, "quality": 20}
     if kind == "tiff" and file.compression != 1:
         return {"compression": file.compression, "predictor": file.predictor}
     return {}
