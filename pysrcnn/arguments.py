@@ -14,6 +14,7 @@ import numba
 
 from ._printing import printable
 from ._version import __version__
+from .batch import SAME
 from .formats import READABLE, WRITABLE
 from .gradcheck import LAYOUTS, WEIGHTS
 from .pictures import SUFFIXES
@@ -103,8 +104,13 @@ def parser() -> argparse.ArgumentParser:
         "--suffix", metavar="TEXT", help="added to the names of results (default: the factor: _x3)"
     )
     command.add_argument(
-        "--format", choices=sorted(s[1:] for s in SUFFIXES),
-        help="format of the results (default: png; for animations, that of the input)",
+        "--format", choices=[*sorted(s[1:] for s in SUFFIXES), SAME],
+        help="format of the results; same: that of each input, JPEG stays JPEG (default: png; for "
+        "animations, that of the input)",
+    )  # fmt: skip
+    command.add_argument(
+        "--quality", type=_quality, metavar="{1..100}",
+        help="quality of JPEG and WebP (default: 95; WebP without loss if the input has none)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(
@@ -366,6 +372,12 @@ def _levels(text: str) -> tuple[float, float]:
     if not -math.inf < levels[0] < levels[1] < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is neither a number above 0 nor as -1..1 is")
     return levels
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100")
+    return int(text)
 
 
 def _pixels(text: str) -> int:

@@ -5,6 +5,7 @@ Python's development mode (``python -X dev -m pysrcnn``) the traceback comes bef
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import itertools
@@ -28,7 +29,7 @@ from ._printing import any_text, drop, known, printable, say
 from ._signals import ended_in_order
 from ._version import __version__
 from .arguments import IN_MEMORY, parser
-from .batch import Size, enlarge_files, find_jobs, is_done, met_twice
+from .batch import Job, Size, enlarge_files, find_jobs, is_done, met_twice, with_quality
 from .batch.compare import check_page
 from .data import BAD, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
@@ -143,6 +144,8 @@ def _upscale(options: argparse.Namespace) -> int:
         fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
     )  # fmt: skip
     jobs = found.jobs
+    if options.quality is not None:
+        jobs = with_quality(jobs, options.quality)
     if options.compare and any(job.target is None for job in jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     sources = [0 if job.source is None else job.source for job in jobs]
@@ -164,6 +167,8 @@ def _upscale(options: argparse.Namespace) -> int:
         jobs, networks, size,
         bad=found.bad, skip=options.skip, compare=options.compare, cluster=options.cluster,
     )  # fmt: skip
+    if enlarged and not options.format:
+        _tell_larger([job for job in jobs if str(job.target) != options.output])
     counts = {
         "enlarged": enlarged,
         "skipped": skipped,
@@ -175,6 +180,20 @@ def _upscale(options: argparse.Namespace) -> int:
     if len(jobs) != 1 or skipped or len(parts) > 1:
         say(", ".join(parts), sys.stderr)
     return 2 if failed or found.unread else 0
+
+
+def _tell_larger(jobs: list[Job]) -> None:
+    """Say what would make PNG files smaller that were made of JPEG files, if they are large."""
+    before = after = 0
+    for job in jobs:
+        is_jpeg = job.source and job.source.suffix.lower() in (".jpg", ".jpeg")
+        if is_jpeg and job.target and job.kind == ".png":
+            with contextlib.suppress(OSError):  # of one that failed
+                sizes = job.source.stat().st_size, job.target.stat().st_size
+                before, after = before + sizes[0], after + sizes[1]
+    if after > max(10 * before, 10_000_000):
+        sizes = f"takes {after / 1e6:.0f} MB here where JPEG took {before / 1e6:.1f} MB"
+        say(f"PNG, without loss, {sizes}: --format same keeps JPEG", sys.stderr)
 
 
 # --------------------------------------------------------------------------------------- evaluate

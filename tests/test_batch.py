@@ -556,7 +556,7 @@ def test_names_do_not_command_the_terminal(folder, capsys):
 def test_whether_numpy_means_a_full_disk_is_looked_up(folder, capsys, monkeypatch, free, left):
     make("in/a.png", "in/b.png")
 
-    def short(path, file):
+    def short(path, file, quality):
         with pysrcnn._files.written_whole(path):
             raise OSError("270000 requested and 2388 written")
 
@@ -573,7 +573,7 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
     names_in = [f"in/{k}.png" for k in range(5)]
     make(*names_in)
 
-    def full(path, file, usual=enlarge.write_picture_file):
+    def full(path, file, quality, usual=enlarge.write_picture_file):
         with pysrcnn._files.written_whole(path):
             if path.name >= f"{bad}_x3.png":
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -651,7 +651,7 @@ def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypa
         read_now.set()
         return file
 
-    def writing(path, file):
+    def writing(path, file, quality):
         threads.add(("write", threading.get_ident()))
         return write_picture_file(path, file)
 

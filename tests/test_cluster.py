@@ -113,7 +113,7 @@ def test_a_full_disk_ends_it(threads, folder, capsys, monkeypatch):
     for k in range(20):
         write_picture(f"in/{k}.png", picture_of(9, 9))
 
-    def full(path, file):
+    def full(path, file, quality):
         with written_whole(path):
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,13 +1,20 @@
 """The page that compares two pictures, as a file and in a real browser."""
 
 import base64
+import io
 import re
+import struct
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from samples import SRGB
 
+from pysrcnn.batch import compare
 from pysrcnn.batch.compare import write_comparison
+from pysrcnn.cli import main
+
+Image = pytest.importorskip("PIL.Image")
 
 BLACK, WHITE = (np.full((60, 100, 3), level, np.uint8) for level in (0, 255))
 
@@ -46,6 +53,74 @@ def test_a_page_of_others_stays(tmp_path):
     for title in ("first", "second"):  # but one of ours is replaced
         write_comparison(page, BLACK, WHITE, title, {})
         assert f"<title>{title}</title>" in page.read_text(encoding="utf-8")
+
+
+def held_by(page):
+    """The kinds and contents of the two pictures in a page."""
+    found = re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page.read_text(encoding="utf-8"))
+    return [(kind, base64.b64decode(data)) for kind, data in found]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_both_have_the_colour_profile(tmp_path, monkeypatch, exact, channels):
+    if not exact:
+        monkeypatch.setattr(compare, "EXACT", 0)
+    profile = SRGB if channels > 1 else SRGB[:16] + b"GRAY" + SRGB[20:]
+    picture = np.zeros((8, 9, channels), np.uint8)
+    picture = picture if channels > 1 else picture[..., 0]
+    page = tmp_path / "a.html"
+    write_comparison(page, picture, picture, "a", {}, icc_profile=profile)
+    for kind, content in held_by(page):
+        assert kind == ("png" if exact else "webp" if channels > 1 else "jpeg")
+        with Image.open(io.BytesIO(content)) as held:
+            assert held.info["icc_profile"] == profile and held.size == (9, 8)
+
+
+def test_both_have_the_colours_of_a_png_file_or_a_word(tmp_path, monkeypatch):
+    gamma, words = [(b"gAMA", struct.pack(">I", 100000))], "says of its colours"
+    for exact in (True, False):
+        if not exact:
+            monkeypatch.setattr(compare, "EXACT", 0)
+        write_comparison(tmp_path / "a.html", BLACK, WHITE, "a", {}, colours=gamma)
+        assert all((b"gAMA" in content) == exact for _, content in held_by(tmp_path / "a.html"))
+        assert (words in (tmp_path / "a.html").read_text(encoding="utf-8")) != exact
+
+
+def test_the_command_hands_the_profile_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(BLACK).save("a.jpg", icc_profile=SRGB)
+    assert main(["upscale", "a.jpg", "-s", "2", "--compare"]) == 0
+    for _, content in held_by(tmp_path / "a_x2.html"):
+        assert Image.open(io.BytesIO(content)).info["icc_profile"] == SRGB
+
+
+def test_a_large_picture_makes_no_large_page(tmp_path):
+    """Noise, which packs worst: as PNG, it would be several times as large."""
+    noise = np.random.default_rng(0).normal(128, 20, (450, 650)).clip(0, 255)
+    smooth = np.asarray(Image.fromarray(noise.astype(np.uint8)).resize((2000, 1400)).convert("RGB"))
+    write_comparison(tmp_path / "a.html", smooth, smooth, "a", {})
+    assert (tmp_path / "a.html").stat().st_size < 3_000_000
+    (kind, content), _ = held_by(tmp_path / "a.html")
+    assert kind == "webp"
+    error = np.asarray(Image.open(io.BytesIO(content))).astype(int) - smooth
+    assert 10 * np.log10(255**2 / np.square(error).mean()) > 38
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "this page has both as WebP of quality 90." in text
+
+
+def test_of_what_browsers_do_not_show_the_middle_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "MOST", 600)
+    picture = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60)
+    picture = np.stack([picture % 256, picture // 256, picture * 0], 2).astype(np.uint8)
+    write_comparison(tmp_path / "a.html", picture, 255 - picture, "a", {})
+    (_, before), (_, after) = held_by(tmp_path / "a.html")
+    assert np.array_equal(imageio.imread(before), picture[10:30, 15:45])
+    assert np.array_equal(imageio.imread(after), 255 - picture[10:30, 15:45])
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "Of 60 x 40 pixels, this page has the middle 30 x 20." in text
+    rows, columns = compare._middle((2, 40000))
+    assert (rows.stop - rows.start, columns.stop - columns.start) <= (2, compare.LONGEST)
 
 
 # -------------------------------------------------------------------------------- in a real browser
@@ -131,14 +206,70 @@ def test_zoom(page):
 
     frame = page.find_element("id", "frame")
     assert frame.rect["width"] > 400  # fits the window
-    ActionChains(page).send_keys("+").perform()
-    assert frame.rect["width"] == pytest.approx(100, abs=1)
+    for key, width in (("+", 800), ("-", 400), ("-", 200), ("-", 100), ("+", 200)):
+        ActionChains(page).send_keys(key).perform()
+        assert frame.rect["width"] == pytest.approx(width, abs=1)
     page.find_element("css selector", "[data-zoom='8']").click()
     assert frame.rect["width"] == pytest.approx(800, abs=1)
     pressed = page.find_elements("css selector", "[aria-pressed=true]")
     assert [button.text for button in pressed] == ["8:1"]
     ActionChains(page).send_keys("0").perform()
     assert 400 < frame.rect["width"] < 800
+
+
+def scrolled(page):
+    return page.execute_script("return [stage.scrollLeft, stage.scrollTop]")
+
+
+def test_an_enlarged_picture_is_dragged_and_a_click_moves_the_line(page):
+    from selenium.webdriver import ActionChains
+
+    page.execute_script("show(32)")
+    before, stage = scrolled(page), page.find_element("id", "stage")
+    chain = ActionChains(page).move_to_element_with_offset(stage, -200, 50)
+    chain.click_and_hold().move_by_offset(-60, -30).release().perform()
+    assert scrolled(page) == [before[0] + 60, before[1] + 30] and _at(page) == 50
+    ActionChains(page).move_to_element_with_offset(stage, -200, 50).click().perform()
+    box = page.find_element("id", "frame").rect
+    middle = stage.rect["x"] + stage.rect["width"] / 2
+    assert _at(page) == pytest.approx((middle - 200 - box["x"]) / box["width"] * 100, abs=0.5)
+    line = page.find_element("id", "line")  # which is dragged, too
+    ActionChains(page).drag_and_drop_by_offset(line, 160, 0).perform()
+    moved = (middle - 40 - box["x"]) / box["width"] * 100
+    assert _at(page) == pytest.approx(moved, abs=1)
+
+
+@pytest.mark.parametrize("x, y", [(-150, -60), (0, 0), (200, 40)])
+def test_the_wheel_zooms_where_the_pointer_is(page, x, y):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+    page.execute_script("show(16)")
+    stage, frame = page.find_element("id", "stage"), page.find_element("id", "frame")
+
+    def pointed_at():
+        box, view = frame.rect, stage.rect
+        return (
+            (view["x"] + view["width"] / 2 + x - box["x"]) / box["width"],
+            (view["y"] + view["height"] / 2 + y - box["y"]) / box["height"],
+        )
+
+    before, width = pointed_at(), frame.rect["width"]
+    origin = ScrollOrigin.from_element(stage, x, y)
+    ActionChains(page).scroll_from_origin(origin, 0, -200).perform()
+    page.execute_async_script("requestAnimationFrame(arguments[0])")
+    assert frame.rect["width"] > 1.3 * width
+    assert pointed_at() == pytest.approx(before, abs=0.01)
+    for _ in range(8):
+        ActionChains(page).scroll_from_origin(origin, 0, 400).perform()
+    page.execute_async_script("requestAnimationFrame(arguments[0])")
+    assert frame.rect["width"] == pytest.approx(100, abs=1)  # 1:1, as to fit is larger
+
+
+def test_two_fingers_are_left_to_the_browser(page):
+    style = "return getComputedStyle(document.getElementById(arguments[0])).touchAction"
+    assert page.execute_script(style, "line") == "pinch-zoom"
+    assert page.execute_script(style, "frame") == "auto"
 
 
 def test_a_long_strip_is_seen(browser, tmp_path):

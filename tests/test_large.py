@@ -58,7 +58,10 @@ def test_the_same_as_in_one_piece(tmp_path, small_bands, kind, layout):
     assert dtype == picture.dtype
     done = []
     networks = Networks("9-1-5")
-    assert large.enlarge_tiff(source, tmp_path / "b.tif", networks, 2, report=done.append) == []
+    assert large.enlarge_tiff(source, tmp_path / "b.tif", networks, 2, report=done.append) == (
+        [],
+        [],
+    )
     ours = tifffile.imread(tmp_path / "b.tif")
     assert np.array_equal(ours, pysrcnn.upscale(picture, 2))
     assert done[-1] == 1 and sorted(done) == done and len(done) > 3
@@ -147,7 +150,7 @@ def test_damage_and_wrong_values_leave_what_was_there(tmp_path, small_bands):
 def test_what_is_left_out_is_named(tmp_path):
     picture, place = KINDS["float"] * np.float32(1.3), [(33550, "d", 3, (10.0, 10.0, 0.0), True)]
     source = write(tmp_path / "a.tif", picture, extratags=place)
-    losses = large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    losses, _ = large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
     assert losses == ["its place on the map", "values outside 0..1"]
 
 

@@ -239,8 +239,9 @@ LAYERS = [
 ]
 INSIDE = {  # and inside the packages
     "pictures": [
-        {"__init__"}, {"folders"}, {"files"}, {"pixels"}, {"deep"}, {"_structure", "_exif"},
-        {"_tiff"}, {"_chunks", "_foreign", "_limits", "_mark"},
+        {"__init__"}, {"folders"}, {"files"}, {"pixels"}, {"deep", "_carried"}, {"_beside"},
+        {"_structure", "_exif"}, {"_tiff"},
+        {"_chunks", "_iptc", "_foreign", "_limits", "_mark", "_xmp"}, {"_directories"},
     ],
     "batch": [
         {"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare", "progress"}, {"inputs"},

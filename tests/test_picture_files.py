@@ -228,7 +228,7 @@ def test_exif_is_changed_in_place_and_damage_left_alone(order):
     long = block[:8] + struct.pack(order + "H", 65535) + block[10:]
     assert _exif.after_enlarging(long, 5, 5) == long.replace(entry, upright)
     assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
-    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") is None
+    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") == (None, set())
 
 
 # -------------------------------------------------------------------------------------- round trips
@@ -247,7 +247,7 @@ CARRIED = [
 @pytest.mark.parametrize("suffix, losses", CARRIED)
 @pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_profile_exif_and_dpi_survive_where_they_can(tmp_path, source, suffix, losses):
-    if source == "WEBP":
+    if source == "WEBP" or (source, suffix) == ("TIFF", "webp"):  # whose EXIF has it
         losses = [x for x in losses if "DPI" not in x]
     file = read(encoded(RGB, source, **ALL))
     assert write_picture_file(tmp_path / f"a.{suffix}", file) == losses
@@ -300,7 +300,9 @@ def test_texts_of_png(tmp_path):
     info.add_text("Title", "a picture")
     info.add_text("parameters", "steps: 20 " * 50, zip=True)
     info.add_itxt("Author", "Ærøskøbing")
-    info.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')  # would turn the result again
+    # Which would turn the result again.
+    orientation = '<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="1"/>'
+    info.add_itxt("XML:com.adobe.xmp", orientation)
     for content in (
         encoded(RGB, "PNG", pnginfo=info),
         animation("PNG", pnginfo=info),
@@ -594,9 +596,10 @@ def test_16_bits_a_channel_of_tiff(tmp_path, channels):
     tifffile = pytest.importorskip("tifffile")
     pixels = DEEP[..., :channels]
     file = PictureFile([pixels], "tiff", SRGB, dpi=(300.0, 300.0), exif=exif_of().tobytes())
-    assert write_picture_file(tmp_path / "a.tif", file) == ["EXIF"]
+    assert write_picture_file(tmp_path / "a.tif", file) == []
     again = read_picture_file(tmp_path / "a.tif")
     assert same(again.frames[0], pixels) and again.notes == []
+    assert b"Maker" in again.exif
     if channels > 2:
         assert again.icc_profile == SRGB and again.dpi == (300, 300)
     floats = (pixels / 65535).astype(np.float32)
@@ -668,7 +671,7 @@ def test_what_is_beside_floating_point_is_read(dtype, shape, unit, per_inch):
     file = read(out.getvalue())
     assert same(file.frames[0], pixels.swapaxes(0, 1)[:, ::-1])
     assert file.icc_profile == SRGB and _exif.tags_of(file.exif)[315] == "somebody"
-    assert file.dpi == pytest.approx((100 * per_inch, 200 * per_inch))
+    assert file.dpi == pytest.approx((200 * per_inch, 100 * per_inch))  # turned, too
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -904,7 +907,7 @@ def test_the_place_on_the_map_is_left_out_and_it_is_said(tmp_path, dtype, suffix
     place.append((315, "s", 0, "somebody", True))
     file = read(tiff(of_type(DEEP[..., :3], dtype), extratags=place))
     assert file.notes == ["its place on the map is left out, as it holds for its old pixels"]
-    assert set(_exif.tags_of(file.exif)) == {315}
+    assert set(_exif.tags_of(file.exif)) == {282, 283, 296, 315}  # resolution, and somebody
     write_picture_file(tmp_path / f"a.{suffix}", file)
     again = read_picture_file(tmp_path / f"a.{suffix}")
     assert 33550 not in _exif.tags_of(again.exif) and again.notes == []

@@ -7,9 +7,21 @@ what a terminal shows meanwhile.
 """
 
 from .enlarge import enlarge_file, enlarge_files
-from .jobs import STANDARD, Found, Job, Size, find_jobs, is_done, job_beside, met_twice
+from .jobs import (
+    SAME,
+    STANDARD,
+    Found,
+    Job,
+    Size,
+    find_jobs,
+    is_done,
+    job_beside,
+    met_twice,
+    with_quality,
+)
 
 __all__ = [
+    "SAME",
     "STANDARD",
     "Found",
     "Job",
@@ -20,4 +32,5 @@ __all__ = [
     "is_done",
     "job_beside",
     "met_twice",
+    "with_quality",
 ]

@@ -1,24 +1,30 @@
 """Two pictures in a web page, one over the other, with a slider between them.
 
-The page is one file that needs no network: the pictures are in it, as PNG.
+The page is one file that needs no network: the pictures are in it, small ones as PNG, and large
+ones with so little loss that nobody sees it.
 """
 
 import base64
 import contextlib
 import html
 import io
+import math
 import os
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from .._files import check_place, written_whole
 from .._printing import printable
+from ..pictures import _carried, _chunks
+from ..pictures.pixels import ENCODING
 
 __all__ = ["check_page", "write_comparison"]
 
+EXACT = 4_000_000  # bytes of each picture as PNG, above which it is not
+MOST, LONGEST = 24_000_000, 16383  # pixels that browsers show well; a side, of WebP
 _PAGE = Path(__file__).parent / "compare.html"
 _OURS = b'<meta name="generator" content="pysrcnn">'  # by which a page is known again
 
@@ -30,22 +36,27 @@ def write_comparison(
     title: str,
     facts: Mapping[str, str],
     names: tuple[str, str] = ("bicubic", "SRCNN"),
+    icc_profile: bytes | None = None,
+    colours: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Write a page that shows `before` left of a slider and `after` right of it.
 
-    The slider moves by mouse, touch and keyboard; the pictures can be enlarged and scrolled.
+    The slider moves by mouse, touch and keyboard; the pictures can be enlarged and moved about. Of
+    pictures larger than browsers show well, the middle is taken.
 
     Parameters
     ----------
     path : path
         Of the page, ".html".
-    before, after : uint8 arrays (H, W), (H, W, 3) or (H, W, 4)
+    before, after : uint8 arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Of the same height and width.
     title : str
     facts : mapping of str to str
         What is said below the pictures: {"size": "768 x 768 pixels", ...}.
     names : (str, str)
         Of the two pictures.
+    icc_profile, colours
+        What the colours of both are, as of a `PictureFile`.
 
     Raises
     ------
@@ -68,15 +79,24 @@ def write_comparison(
         f'<div><dt>{_text(name)}</dt><dd dir="auto">{_text(value)}</dd></div>'
         for name, value in facts.items()
     )
+    shape, notes = before.shape[:2], []
+    part = _middle(shape)
+    if before[part].shape != before.shape:
+        height, width = before[part].shape[:2]
+        notes.append(
+            f"Of {shape[1]} x {shape[0]} pixels, this page has the middle {width} x {height}."
+        )
+    pictures, note = _encoded((before[part], after[part]), icc_profile, colours)
     page = string.Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=_text(title),
-        width=before.shape[1],
-        height=before.shape[0],
+        width=before[part].shape[1],
+        height=before[part].shape[0],
         before_name=_text(names[0]),
         after_name=_text(names[1]),
-        before=_data(before),
-        after=_data(after),
+        before=pictures[0],
+        after=pictures[1],
         facts=rows,
+        note=" ".join([*notes, *note]),
     )
     with written_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -104,10 +124,45 @@ def check_page(path: Path) -> None:
             )
 
 
-def _data(picture: np.ndarray) -> str:
-    """A picture as a URL that holds it."""
+def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Which rows and columns of pictures of this height and width are shown."""
+    part = min(1.0, math.sqrt(MOST / math.prod(shape)))
+    sizes = (min(LONGEST, max(1, round(n * part))) for n in shape)
+    return tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, sizes, strict=True))
+
+
+def _encoded(
+    pictures: tuple[np.ndarray, np.ndarray],
+    icc_profile: bytes | None,
+    colours: Sequence[tuple[bytes, bytes]],
+) -> tuple[list[str], list[str]]:
+    """Both as URLs that hold them, and what is to be said of that."""
+    beside = {"icc_profile": icc_profile} if icc_profile else {}
+    if pictures[0].size <= 2 * EXACT:  # or PNG is not tried
+        chunks = _carried.as_chunks({**beside, "colours": list(colours)})
+        held = [_chunks.joined(_file(x, ".png", beside), chunks) for x in pictures]
+        if max(map(len, held)) <= EXACT:
+            return [_url("png", content) for content in held], []
+    # WebP has no grey, and what is grey may have a profile of it.
+    kind, name = ("jpeg", "JPEG") if pictures[0].ndim == 2 else ("webp", "WebP")
+    if pictures[0].shape[2:] == (2,):
+        beside = {}
+    options = beside | {"quality": 90} | ({"method": 2} if kind == "webp" else {})  # fast enough
+    held = [_file(x, f".{kind}", options) for x in pictures]
+    notes = [f"To be small, this page has both as {name} of quality 90."]
+    if not _chunks.says_usual(colours, icc_profile):
+        notes.append("What the file says of its colours in chunks of PNG is not in this page.")
+    return [_url(kind, content) for content in held], notes
+
+
+def _file(picture: np.ndarray, suffix: str, options: Mapping) -> bytes:
     import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
 
     content = io.BytesIO()
-    imageio.imwrite(content, picture, extension=".png", plugin="pillow", compress_level=3)
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+    options = ENCODING[".jpg" if suffix == ".jpeg" else suffix] | dict(options)
+    imageio.imwrite(content, picture, extension=suffix, plugin="pillow", **options)
+    return content.getvalue()
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")

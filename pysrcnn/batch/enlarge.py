@@ -24,14 +24,14 @@ from .._printing import known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
-from ..pictures.files import fit_to, kind_of
+from ..pictures.files import SUFFIX_OF, fit_to, kind_of
 from ..pictures.pixels import check_claim
 from ..scales import Networks, Plan
 from ..upscale import bicubic, upscale
 from . import cluster as workers
 from . import large
 from .compare import write_comparison
-from .jobs import Job, Size, check_free, is_done
+from .jobs import SAME, Job, Size, check_free, is_done
 from .progress import Progress, progress
 
 __all__ = ["enlarge_file", "enlarge_files"]
@@ -257,9 +257,11 @@ def _by_bands(
     """Enlarge a large TIFF file into another; returns what `_write` does."""
     _make_place(job, plan)
     began = time.perf_counter()
-    lost = large.enlarge_tiff(job.source, job.target, networks, size.scale, size.shape, report)
+    lost, notes = large.enlarge_tiff(
+        job.source, job.target, networks, size.scale, size.shape, report
+    )
     seconds = time.perf_counter() - began
-    notes = _of_size(job, plan)
+    notes = [f"{job.source}: {note}" for note in notes] + _of_size(job, plan)
     if compare:
         notes.append(f"{job.source}: no page that compares, as it is done band by band")
     if lost:
@@ -270,6 +272,8 @@ def _by_bands(
 
 def _kind(job: Job, file: PictureFile) -> str:
     """The suffix of what is written: for standard output, an animation's own."""
+    if job.kind == SAME:
+        return SUFFIX_OF.get(file.kind, ".png")
     moves = len(file.frames) > 1 and file.kind in ("gif", "webp")
     return job.kind or (f".{file.kind}" if moves else ".png")
 
@@ -356,15 +360,18 @@ def _write(job: Job, file: PictureFile, done: _Done) -> tuple[list[str], str, bo
     if done.bicubic is not None:
         page = job.target.with_suffix(".html")
         pair = (np.round(np.clip(unit(x), 0, 1) * 255) for x in (done.bicubic, file.frames[0]))
-        write_comparison(page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts)
+        write_comparison(
+            page, *(x.astype(np.uint8) for x in pair), job.target.name, done.facts,
+            icc_profile=file.icc_profile, colours=file.colours,
+        )  # fmt: skip
         notes = [*notes, f"{page}: compares with bicubic interpolation"]
     if job.target:
-        lost = write_picture_file(job.target, file)
+        lost = write_picture_file(job.target, file, job.quality)
     else:
         with tempfile.TemporaryDirectory() as folder:
             unfinished.add(folder)
             path = Path(folder) / f"result{_kind(job, file)}"
-            lost = write_picture_file(path, file)
+            lost = write_picture_file(path, file, job.quality)
             with open(path, "rb") as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
                 sys.stdout.buffer.flush()

@@ -15,11 +15,12 @@ from .._files import check_apart, identity
 from ..pictures import SUFFIXES
 from ..pictures._mark import is_marked
 from ..pictures.files import is_animated
-from ..pictures.folders import size_of
+from ..pictures.folders import READABLE, size_of
 from ..scales import Networks
 from .inputs import earlier_results, find_pictures, spelled
 
 __all__ = [
+    "SAME",
     "STANDARD",
     "Found",
     "Job",
@@ -29,9 +30,12 @@ __all__ = [
     "is_done",
     "job_beside",
     "met_twice",
+    "with_quality",
 ]
 
 STANDARD = "-"  # standard input and output
+SAME = "same"  # in place of a format, that of each picture
+_WITH_QUALITY = (".jpeg", ".jpg", ".webp")
 
 
 class Job(NamedTuple):
@@ -42,14 +46,16 @@ class Job(NamedTuple):
     source, target : path or None
         None is standard input, and standard output.
     kind : str
-        The suffix of what is written, ".png"; "", for standard output: that of what is read, if it
-        is an animation, or else ".png".
+        The suffix of what is written, ".png"; for standard output also "", that of what is read, if
+        it is an animation, or else ".png"; and `SAME`, that of whatever is read.
     makes_folder : bool
         Whether the folder of `target` is made if it is not there.
     overwrite : bool
         Whether a file at `target` is replaced though it is no earlier result.
     named : bool
         Whether somebody gave `target`: then it is replaced if it is a result of any size.
+    quality : int or None
+        Of what is written as JPEG or WebP.
     """
 
     source: Path | None
@@ -58,6 +64,7 @@ class Job(NamedTuple):
     makes_folder: bool = False
     overwrite: bool = False
     named: bool = False
+    quality: int | None = None
 
 
 class Found(NamedTuple):
@@ -128,8 +135,8 @@ def find_jobs(
     suffix : str
         Comes after the name and before the dot.
     form : str, optional
-        "png", "jpg", ...: the format. By default that of `output`, or png, and for animations
-        their own.
+        "png", "jpg", ...: the format, or "same": that of each picture. By default that of
+        `output`, or png, and for animations their own.
     below : bool
         Whether pictures in folders below folders are meant too.
     overwrite : bool
@@ -158,7 +165,8 @@ def find_jobs(
             raise ValueError("standard output takes one picture: give several a folder to go to")
         source = found[0][0]
         check_apart([1], [0 if source is None else source], "one of the pictures")
-        return Found([Job(source, None, f".{form}" if form else "")], bad, [], unread)
+        kind = _kind_of(source, form) if form else ""
+        return Found([Job(source, None, kind)], bad, [], unread)
     folder = None
     if output is not None:
         place = Path(output)
@@ -168,10 +176,8 @@ def find_jobs(
             folder = place
         elif several:
             raise ValueError(f"several pictures need a folder to go to; {place} is not one")
-        elif form and place.suffix.lower() != f".{form}":
-            raise ValueError(
-                f"{place} does not end in .{form}: give one name or --format, not both"
-            )
+        elif form and place.suffix.lower() != (kind := _kind_of(found[0][0], form)):
+            raise ValueError(f"{place} does not end in {kind}: give one name or --format, not both")
         else:
             job = Job(found[0][0], place, place.suffix.lower(), overwrite=overwrite, named=True)
             return Found([job], bad, [], unread)
@@ -229,7 +235,7 @@ def _named(
     found: list[tuple[Path | None, Path]], folder: Path | None, suffix: str, form: str | None
 ) -> list[Job]:
     def named(source: Path | None, place: Path, mark: str = "") -> Job:
-        kind = f".{form}" if form else ".png"
+        kind = _kind_of(place, form) if form else ".png"
         if form is None and source and place.suffix.lower() in (".gif", ".webp"):
             kind = place.suffix.lower() if is_animated(source) else ".png"
         name = f"{place.stem}{mark}{suffix}{kind}"
@@ -247,6 +253,33 @@ def _named(
         job if len(suffixes[place]) == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
         for job, place, pair in zip(jobs, places, found, strict=True)
     ]
+
+
+def _kind_of(picture: Path | None, form: str) -> str:
+    """The suffix for a format; for "same", that of the picture, if such files are written."""
+    if form != SAME:
+        return f".{form}"
+    if picture is None:
+        return SAME
+    return READABLE.get(picture.suffix.lower(), ".png")
+
+
+def with_quality(jobs: list[Job], quality: int) -> list[Job]:
+    """The same, with this quality for what becomes JPEG or WebP.
+
+    Raises
+    ------
+    ValueError
+        If nothing does.
+    """
+    done = [job._replace(quality=quality) if job.kind in _WITH_QUALITY else job for job in jobs]
+    if jobs and all(job.quality is None for job in done):
+        name, kind = jobs[0].target or "standard output", jobs[0].kind.lstrip(".").upper() or "PNG"
+        raise ValueError(
+            f"--quality is for JPEG and WebP, and {name} becomes {kind}, which has no such "
+            f"setting: leave it out, or give --format jpg"
+        )
+    return done
 
 
 def _check_met(jobs: list[Job]) -> None:

@@ -3,6 +3,7 @@
 Needs tifffile, the extra `deep`. The result is the same, to the bit, as that of `upscale`.
 """
 
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 
 from .._files import written_whole
 from ..checks import check_picture, check_range, is_beyond
-from ..pictures import _exif, deep
+from ..pictures import PictureFile, _beside, _carried, _directories, _exif, deep
 from ..pictures._mark import mark
 from ..pictures._structure import Stored
 from ..pictures._tiff import examine as tiff_of
+from ..pictures.files import CALLED
 from ..scales import Networks
 from ..steps import Span, Step, steps_for
 
@@ -26,7 +28,6 @@ _CLASSIC = 2**32 - 2**25  # bytes that fit into a TIFF file without the larger o
 _GREY, _RGB, _TOGETHER = 1, 2, 1  # of the tags PhotometricInterpretation, PlanarConfiguration
 _STRAIGHT = 2  # of ExtraSamples: alpha that colour is not multiplied by
 _PLAIN = (1, 8, 32773, 32946)  # of Compression: none, zlib and PackBits, which tifffile has itself
-_DPI = {2: 1.0, 3: 2.54}  # of ResolutionUnit: pixels an inch, a centimetre
 
 
 class _Rows(Protocol):
@@ -157,7 +158,7 @@ def enlarge_tiff(
     scale: float | None = None,
     shape: tuple[int | None, int | None] | None = None,
     report: Callable[[float], None] = lambda part: None,
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Enlarge one TIFF file into another, whole or not at all.
 
     Parameters
@@ -170,7 +171,9 @@ def enlarge_tiff(
     Returns
     -------
     losses : list of str
-        What is not in the result: "EXIF".
+        What is not in the result: "values outside 0..1".
+    notes : list of str
+        What was lost in reading, a sentence each.
 
     Raises
     ------
@@ -189,7 +192,11 @@ def enlarge_tiff(
             picture = (*stored.shape, stored.channels)
             for step in steps_for(picture, page.dtype, networks, scale, shape):
                 rows = _Made(step, rows)
-            options = _beside(page)
+            beside = _beside_pixels(source, page)
+            parts, lost, more = _carried.carried(beside, "tiff", (*rows.shape, stored.channels))
+            options = deep.tiff_options(
+                stored.channels, page.dtype, beside.compression, beside.predictor
+            )
             size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize
             with written_whole(target) as temporary:
                 tifffile.imwrite(
@@ -199,39 +206,31 @@ def enlarge_tiff(
                     dtype=page.dtype,
                     bigtiff=size > _CLASSIC,
                     tile=(TILE, TILE),
-                    metadata=None,
                     **options,
                 )
+                _directories.add(temporary, *_carried.as_tags(parts))
                 mark(temporary, "tiff")
         except (OSError, MemoryError):
             raise
         except Exception as error:  # of tifffile and what decodes for it
             raise ValueError(f"cannot enlarge {source}: {error}") from None
-        losses = {
-            "EXIF": 34665 in page.tags,
-            "its place on the map": _exif.is_on_map(tag.code for tag in page.tags),
-            "values outside 0..1": stored.beyond,
-        }
-        return [name for name, lost in losses.items() if lost]
+        losses = [name for name in CALLED if name in lost]
+        losses = [CALLED[name] for name in losses] + more
+        if _exif.is_on_map(tag.code for tag in page.tags):
+            losses.append("its place on the map")
+        if stored.beyond:
+            losses.append("values outside 0..1")
+        return losses, beside.notes
 
 
-def _beside(page) -> dict:
-    """What is written beside the pixels: kind of colour, profile, resolution, texts."""
-    channels = page.samplesperpixel
-    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
-    if channels in (2, 4):
-        options["extrasamples"] = ["UNASSALPHA"]
-    profile = page.tags.valueof(34675)
-    if profile:
-        options["iccprofile"] = profile
-    unit, x, y = (page.tags.valueof(tag) for tag in (296, 282, 283))
-    if unit in _DPI and x and y and x[1] and y[1]:
-        per_inch = tuple(a / b * _DPI[unit] for a, b in (x, y))
-        options |= {"resolution": per_inch, "resolutionunit": "INCH"}
-    tags = {tag.code: tag.value for tag in reversed(list(page.tags))}  # the first of two counts
-    if _exif.describes_pixels(str(tags.get(_exif.DESCRIPTION, ""))):
-        del tags[_exif.DESCRIPTION]
-    return options | deep.texts_of(tags)[0]
+def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
+    """What the file says beside its pixels, without any frame."""
+    with (
+        open(source, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        found = _beside.of_file(content, "tiff", {})
+    return PictureFile([], "tiff", icc_profile=page.tags.valueof(34675), **found)
 
 
 def _tiles(rows: _Rows, report: Callable[[float], None]) -> Iterator[np.ndarray]:

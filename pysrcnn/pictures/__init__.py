@@ -5,9 +5,15 @@ resolution, the frames of an animation. `deep` is colour of 16 bits a channel, w
 arrays for.
 """
 
-from .files import PictureFile, read_picture, read_picture_file, write_picture_file
+from .files import (
+    PictureFile,
+    read_picture,
+    read_picture_file,
+    write_picture,
+    write_picture_file,
+)
 from .folders import READABLE, list_pictures, list_unread, not_read
-from .pixels import SUFFIXES, quiet_readers, write_picture
+from .pixels import SUFFIXES, quiet_readers
 
 __all__ = [
     "READABLE",

@@ -1,92 +1,173 @@
-"""EXIF of a picture that was turned upright and enlarged: two kinds of tags change, the rest stays.
+"""EXIF of a picture that was turned upright and enlarged: what it says of the old pixels goes.
 
-EXIF is a TIFF file without pixels. The tags are changed in place, byte by byte, and nothing is
-moved: makers' notes point into the block by offsets that nobody else can correct.
+EXIF is a TIFF file without pixels. Tags are changed and left out in place, byte by byte, and
+nothing is moved: makers' notes point into the block by offsets that nobody else can correct.
 """
 
-import contextlib
 import io
 import math
+import re
 import struct
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from fractions import Fraction
 
 from . import _tiff
+from ._directories import (
+    LONG,
+    LONG8,
+    POINTERS,
+    SHORT,
+    Tags,
+    directory,
+    entries_of,
+    head_of,
+    packed,
+)
 
 __all__ = [
     "after_enlarging",
     "beside_pixels",
     "describes_pixels",
     "dtype_of_tiff",
+    "for_tiff",
     "from_full_size",
+    "density",
     "has_head",
     "is_on_map",
+    "known_dpi",
+    "numbers_of",
     "of_tiff",
+    "ratio_of",
     "tags_of",
+    "xmp_and_iptc",
 ]
 
-DESCRIPTION, ORIENTATION, SOFTWARE = 0x010E, 0x0112, 0x0131
-POINTER_TO_MORE, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
-_SHORT, _LONG = 3, 4
+DESCRIPTION, ORIENTATION = 0x010E, 0x0112
+_MORE, _INTEROP = 0x8769, 0xA005  # pointers
+_COMPONENTS = 0x9101  # of compressed pixels that are not RGB
+_SITING, _CENTRED = 0x0213, 1  # of chroma, which is written for every pixel
 _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
-_PROFILE = 0x8773
-_POINTERS = {POINTER_TO_MORE, 0x8825, 0xA005}
+_NUMBERS = {1: "B", SHORT: "H", LONG: "I", 5: "II", 11: "f", 12: "d", LONG8: "Q"}
+_PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
 _BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
-_SAMPLES = 0x0115
+_SAMPLES, _CODES = 0x0115, {SHORT: "H", LONG: "I"}
+# How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
+_PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
 
 
 def has_head(exif: bytes) -> bool:
     """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
-    return exif.removeprefix(b"Exif\0\0")[:4] in (b"II*\0", b"MM\0*")
+    head = head_of(exif.removeprefix(b"Exif\0\0"))
+    return head is not None and not head[1]
+
+
+# Tags of a TIFF file that say how its pixels are stored, and what other formats hold elsewhere.
+_OF_PIXELS = {
+    254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284,
+    286, 287, 288, 289, 290, 291, 292, 293, 297, 301, 317, 320, 321, 322, 323, 324, 325,
+    326, 327, 328, 330, 332, 333, 334, 336, 338, 339, 340, 341, 342, 343, 344, 345, 346, 347, 351,
+    400, 401, 402, 403, 404, 405, 433, 434, 435, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529,
+    530, 531, 532, 559, 282, 283, 296, XMP, 32995, 32996, 32997, 32998, 33300, 33301, 33302, 33303,
+    33304, 33305, 33421, 33422, IPTC, PHOTOSHOP, 34232, _PROFILE, 37399, 42113, 48256, 48257,
+    48320, 48321, 48322, 48323, 48324, 48325, 50674, 50706, 50707, 50719, 50720, 50829, 50830,
+}  # fmt: skip
+# Those among them that EXIF has in other files too: its resolution, its colours.
+_IN_EXIF = {*_PER_UNIT, _UNIT, 301, ORIENTATION, _SITING}
+# Where its pixels are on the map: of GeoTIFF, Intergraph (33920) and RPC (50844).
+_ON_MAP = {33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844}
+# Tags that are of the picture, whatever its pixels: texts, the camera, ratings; and empty room.
+_OF_PICTURE = POINTERS | {
+    269, DESCRIPTION, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 32781, 33423,
+    33432, 33434, 33437, 34850, 34852, 34855, 34864, 34865, 36867, 36868, 37377, 37378, 37379,
+    37380, 37381, 37382, 37383, 37384, 37385, 37386, 37393, 37398, 40091, 40092, 40093, 40094,
+    40095, 50341,
+}  # fmt: skip
+_ROOM = {59932, 59933}
+_WITH_OTHERS = {ORIENTATION, *_PER_UNIT, _UNIT}  # no reason for EXIF by themselves
+# EXIF's own: CompressedBitsPerPixel, SubjectArea, SubjectLocation, the resolution on the sensor,
+# CFAPattern; TIFF/EP's numbers for some of these.
+_OF_PIXELS_IN_EXIF = {
+    0x9102, 0x9214, 0xA214, 0xA20E, 0xA20F, 0xA210, 0xA302, 0x920E, 0x920F, 0x9210, 0x828D, 0x828E,
+}  # fmt: skip
 
 
 def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
     """The same EXIF for a picture that is stored upright with this many pixels.
 
-    What cannot be followed, because it is damaged, is left as it is.
+    Without its preview, and those in makers' notes. What cannot be followed, because it is
+    damaged, is left as it is.
     """
     start = 6 if exif.startswith(b"Exif\0\0") else 0
-    block = bytearray(exif[start:])
-    order = {b"II": "<", b"MM": ">"}.get(bytes(block[:2]))
-    if order is None:
+    block = exif[start:]
+    head = head_of(block)
+    if head is None or head[1]:
         return exif
-    more = _change(block, order, 4, {ORIENTATION: 1})
-    if more:
-        _change(block, order, more, {WIDTH: width, HEIGHT: height})
-    return exif[:start] + bytes(block)
+    order, _, first = head
+    changed = _without_previews(block)
+    upright = {ORIENTATION: (SHORT, 1), _SITING: (SHORT, _CENTRED)}
+    pointers = _change(changed, order, first, _OF_PIXELS - _IN_EXIF, upright)
+    seen = {first}
+    for pointer, dropped, sizes in (
+        (_MORE, _OF_PIXELS_IN_EXIF, {0xA002: (LONG, width), 0xA003: (LONG, height)}),
+        (_INTEROP, set(), {0x1001: (LONG, width), 0x1002: (LONG, height)}),
+    ):
+        at = pointers.get(pointer)
+        if at is not None and at not in seen:
+            seen.add(at)
+            pointers |= _change(changed, order, at, dropped, sizes)
+    return exif[:start] + bytes(changed)
 
 
-def _change(block: bytearray, order: str, pointer: int, values: dict[int, int]) -> int | None:
-    """Set these tags of the directory that is pointed to, if they are there.
+def _without_previews(block: bytes) -> bytearray:
+    """With zeros in place of JPEG pictures; shorter, if the last one was at its end."""
+    changed, end = bytearray(block), 0
+    while start := _PREVIEW.search(block, end):
+        end = block.find(b"\xff\xd9", start.end()) + 2
+        if end < 2:  # it has no end, nor have others
+            changed = bytearray(_PREVIEW.sub(bytes(4), bytes(changed)))
+            break
+        changed[start.start() : end] = bytes(end - start.start())
+        if end == len(block):
+            del changed[start.start() :]
+    return changed
 
-    Returns where the pointer to more tags is. At a place beyond the end, it stops.
+
+def _change(
+    block: bytearray, order: str, at: int, dropped: set, values: dict[int, tuple[int, int]]
+) -> dict[int, int]:
+    """Leave these tags of a directory out, and set those, if they are there; nothing comes next.
+
+    Returns where its pointers lead. At a place beyond the end, it stops.
     """
-    more = None
-    with contextlib.suppress(struct.error):
-        (offset,) = struct.unpack_from(order + "I", block, pointer)
-        (count,) = struct.unpack_from(order + "H", block, offset)
-        for at in range(offset + 2, offset + 2 + 12 * count, 12):
-            tag, kind, number = struct.unpack_from(order + "HHI", block, at)
-            if tag == POINTER_TO_MORE:
-                more = at + 8
-            elif tag == ORIENTATION and tag in values:  # of whatever type and number it was
-                struct.pack_into(order + "HIHH", block, at + 2, _SHORT, 1, values[tag], 0)
-            elif tag in values and number == 1 and kind in (_SHORT, _LONG):
-                value = values[tag] if kind == _LONG else min(values[tag], 65535)
-                struct.pack_into(order + ("I" if kind == _LONG else "H"), block, at + 8, value)
-    return more
-
-
-# Tags of a TIFF file that say how its pixels are stored, and what other formats hold elsewhere.
-_OF_PIXELS = {
-    254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 274, 277, 278, 279, 280, 281, 284, 288, 289,
-    290, 291, 292, 293, 297, 301, 317, 318, 319, 320, 321, 322, 323, 324, 325, 330, 332, 333, 334,
-    336, 338, 339, 340, 341, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532,
-    282, 283, 296, 700, 34377, 34675,
-}  # fmt: skip
-# Where its pixels are on the map: of GeoTIFF, Intergraph (33920) and RPC (50844).
-_ON_MAP = {33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844}
+    pointers, kept, places, turned = {}, [], {}, False
+    found = list(entries_of(block, at, order))
+    for place, tag in found:
+        entry = block[place : place + 12]
+        if tag == ORIENTATION:  # a number, in whichever of the four bytes
+            turned = turned or max(entry[8:]) in (5, 6, 7, 8)
+        if tag in POINTERS:
+            (pointers[tag],) = struct.unpack_from(order + "I", entry, 8)
+        if tag in values:  # of whatever kind and number it was
+            kind, value = values[tag]
+            struct.pack_into(order + "HII", entry, 2, kind, 1, 0)
+            struct.pack_into(order + _CODES[kind], entry, 8, value)
+        if tag not in dropped:
+            places[tag] = len(kept)
+            kept.append(entry)
+    if turned and places.keys() >= set(_PER_UNIT):
+        x, y = (kept[places[tag]] for tag in _PER_UNIT)
+        x[2:], y[2:] = y[2:], x[2:]
+    if found:
+        (count,) = struct.unpack_from(order + "H", block, at)
+        if len(kept) < len(found):
+            struct.pack_into(order + "H", block, at, len(kept))
+        # Zeros where left-out tags were, and behind the last one: there is no other directory.
+        room = 12 * len(found) + (4 if count == len(found) else 0)
+        room = min(room, len(block) - at - 2)
+        block[at + 2 : at + 2 + room] = b"".join(kept).ljust(room, b"\0")
+    return pointers
 
 
 def describes_pixels(description: str) -> bool:
@@ -153,42 +234,101 @@ def from_full_size(content: bytes) -> bytes:
 
 
 def beside_pixels(content: bytes) -> dict[str, object]:
-    """What a TIFF file says of channels, orientation, profile and DPI, by imageio's names."""
+    """What a TIFF file says of channels, orientation and profile, by imageio's names."""
     tags = tags_of(content)
     about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
     about |= {"SamplesPerPixel": tags.get(_SAMPLES)}
     if isinstance(tags.get(_PROFILE), bytes):
         about["icc_profile"] = tags[_PROFILE]
-    with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):  # none, or damaged
-        dpi = tuple(float(tags[tag]) * _INCHES[tags.get(_UNIT, 2)] for tag in _PER_UNIT)
-        if all(map(math.isfinite, dpi)):
-            about["dpi"] = dpi
     return about
 
 
-def of_tiff(content: bytes) -> bytes | None:
-    """What a TIFF file says of its picture besides the pixels, as EXIF; None for nothing.
+def of_tiff(content) -> tuple[bytes | None, set[int]]:
+    """What a TIFF file says of its picture besides the pixels, as EXIF; the tags it is without.
 
-    Raises
-    ------
-    ValueError
-        If that is damaged.
+    None for nothing. `content` is bytes or what has them.
     """
-    from PIL.Image import Exif  # Pillow, which imageio brings and reads TIFF by
+    tags, others, order = _of_picture(content, _OF_PICTURE | _WITH_OTHERS)
+    if not tags.keys() - _WITH_OTHERS:
+        return None, others
+    head = b"II*\0\b\0\0\0" if order == "<" else b"MM\0*\0\0\0\b"
+    return b"Exif\0\0" + head + packed(tags, 8, order), others
 
-    exif = Exif()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if content.startswith(_BIG):
-                tags = tags_of(content)
-                exif.update({tag: tags[tag] for tag in tags.keys() - _POINTERS})
-            else:
-                exif.load(content)
-        for tag in (_OF_PIXELS | _ON_MAP) & set(exif):
-            del exif[tag]
-        if describes_pixels(str(exif.get(DESCRIPTION, ""))):
-            del exif[DESCRIPTION]
-        return exif.tobytes() if len(exif) else None
-    except Exception as error:  # Pillow raises anything for what is damaged
-        raise ValueError("its tags are damaged") from error
+
+def for_tiff(exif: bytes) -> tuple[Tags, set[int], str]:
+    """The tags of EXIF that a TIFF file can have; those it cannot have; their order of bytes."""
+    tags, others, order = _of_picture(exif.removeprefix(b"Exif\0\0"), _OF_PICTURE)
+    if _MORE in tags:
+        tags[_MORE][2].pop(_COMPONENTS, None)
+    return tags, others, order
+
+
+def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
+    head = head_of(content)
+    if head is None:
+        return {}, set(), "<"
+    order, big, at = head
+    tags = directory(content, at, order, big, wanted)
+    _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
+    if describes_pixels(description.decode("latin-1")):
+        del tags[DESCRIPTION]
+    numbers = {tag for _, tag in entries_of(content, at, order, big)}
+    others = numbers - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
+    return _followed(content, tags, order, big), others, order
+
+
+def _followed(
+    content, tags: Tags, order: str, big: bool, pointers: Set[int] = frozenset(POINTERS)
+) -> Tags:
+    """With directories in place of these pointers, and without the others."""
+    for tag in POINTERS & tags.keys():
+        (_, _, data), inner = tags.pop(tag), {}
+        if tag in pointers:
+            at = int.from_bytes(data, "little" if order == "<" else "big")
+            more = {_INTEROP} if tag == _MORE else set()  # so that no circle is followed
+            inner = _followed(content, directory(content, at, order, big), order, big, more)
+        if inner:
+            tags[tag] = LONG, 1, inner
+    return {tag: value for tag, value in tags.items() if value[0] < LONG8}
+
+
+def xmp_and_iptc(content) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """A TIFF file's XMP, IPTC and Photoshop's resources, as they are."""
+    order, big, at = head_of(content) or ("<", False, 0)
+    tags = directory(content, at, order, big, {XMP, IPTC, PHOTOSHOP})
+    return tuple(tags[tag][2] if tag in tags else None for tag in (XMP, IPTC, PHOTOSHOP))
+
+
+def numbers_of(content, *wanted: int) -> dict[int, float]:
+    """What these tags of its first directory hold, the first number of each."""
+    order, big, at = head_of(content) or ("<", False, 0)
+    found = directory(content, at, order, big, set(wanted)) if at else {}
+    numbers = {}
+    for tag, (kind, count, data) in found.items():
+        if kind in _NUMBERS and count:
+            top, *bottom = struct.unpack_from(order + _NUMBERS[kind], data)
+            numbers[tag] = (
+                top if bottom in ([], [1]) else top / bottom[0] if bottom[0] else math.nan
+            )
+    return numbers
+
+
+def density(content) -> tuple[tuple[float, float] | None, Fraction | None]:
+    """Pixels an inch along width and height; or, where it is only that, their ratio."""
+    numbers = numbers_of(content, *_PER_UNIT, _UNIT)
+    x, y = (numbers.get(tag, 0) for tag in _PER_UNIT)
+    unit = _INCHES.get(numbers.get(_UNIT, 2))
+    return (known_dpi(x * unit, y * unit), None) if unit else (None, ratio_of(x, y))
+
+
+def known_dpi(x: float, y: float) -> tuple[float, float] | None:
+    """These, if they are numbers above 0."""
+    return (x, y) if 0 < x < math.inf and 0 < y < math.inf else None
+
+
+def ratio_of(x: float, y: float) -> Fraction | None:
+    """How many pixels along the width are as long as one along the height; None for one."""
+    if known_dpi(x, y) is None or not 0 < x / y < math.inf:
+        return None
+    ratio = Fraction(x / y).limit_denominator(1000)
+    return ratio if ratio not in (0, 1) else None

@@ -12,12 +12,15 @@ import math
 import os
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from . import _chunks, _exif
+from . import _chunks
+from ._beside import COMPRESSIONS
 from ._limits import claims_too_much
 from ._structure import examine
 
@@ -29,15 +32,14 @@ __all__ = [
     "check_piece",
     "helps",
     "read",
-    "texts_of",
-    "write",
+    "tiff_options",
+    "write_png",
+    "write_tiff",
 ]
 
 INSTALL = 'pip install ".[deep]" in the clone of pysrcnn'
 _LIBRARY = {"png": "cv2", "tiff": "tifffile"}
 _DECODERS = "imagecodecs"  # which tifffile needs for LZW and others
-# ImageDescription, Make, Model, Software, DateTime, Artist, Copyright
-_TEXTS = (270, 271, 272, 305, 306, 315, 33432)
 _TYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _one_at_a_time = threading.Lock()
 _importing = threading.Lock()
@@ -243,60 +245,62 @@ def _divide_by_alpha(picture: np.ndarray, white: int) -> None:
         colour[:] = np.minimum((colour * np.uint32(white) + alpha // 2) // alpha, white)
 
 
-def write(
-    path: str | os.PathLike,
-    kind: str,
-    picture: np.ndarray,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    chunks: Iterable[tuple[bytes, bytes]] = (),
-) -> set[str]:
-    """Write deep colour with what the library can write beside it; what it cannot, by name.
-
-    `chunks` are more of a PNG file, kind and content each.
+def write_tiff(
+    path: str | os.PathLike, picture: np.ndarray, compression: int = 1, predictor: bool = False
+) -> None:
+    """Write deep colour as a TIFF file with nothing beside it; packed, as `tiff_options` says.
 
     Raises
     ------
     OSError, ValueError
         If the library cannot write it.
     """
-    if kind == "png":
-        chunks = [*chunks, *([_chunks.of_dpi(dpi)] if dpi else [])]
-        return _write_png(path, picture, icc_profile, exif, chunks)
-    import tifffile
+    tifffile = _imported("tifffile")
+    options = tiff_options(picture.shape[2], picture.dtype, compression, predictor)
+    tifffile.imwrite(path, picture, **options)
 
-    options = {"iccprofile": icc_profile} if icc_profile else {}
-    if dpi:
-        options |= {"resolution": dpi, "resolutionunit": "INCH"}
-    if picture.shape[2] in (2, 4):
+
+def tiff_options(
+    channels: int, dtype: np.dtype, compression: int = 1, predictor: bool = False
+) -> dict[str, Any]:
+    """tifffile's options: kinds of channels, nothing beside them, and how they are packed.
+
+    `compression` is TIFF's number; without imagecodecs, zlib is taken in place of others.
+    """
+    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
+    if channels in (2, 4):
         options["extrasamples"] = ["UNASSALPHA"]
-    colour = "rgb" if picture.shape[2] > 2 else "minisblack"
-    tags = _exif.tags_of(exif) if exif else {}
-    texts, rest = texts_of(tags)
-    tifffile.imwrite(
-        path, picture, photometric=colour, planarconfig="contig", metadata=None, **options, **texts
-    )
-    return {"exif"} if rest or exif and not tags else set()
+    if compression != 1:
+        _, packing = COMPRESSIONS[compression]
+        has_all = _is_there(_DECODERS)
+        options["compression"] = packing if has_all else "zlib"
+        options["predictor"] = predictor and (dtype.kind == "u" or has_all)
+    return options | {"metadata": None, "software": False}
 
 
-def texts_of(tags: Mapping[int, object]) -> tuple[dict, set[int]]:
-    """tifffile's options for those tags of a TIFF file that are a line of text; the others."""
-    texts = {
-        tag: text
-        for tag, text in tags.items()
-        if tag in _TEXTS and isinstance(text, str) and text.isascii()
-    }
-    rest = tags.keys() - texts.keys() - {_exif.ORIENTATION}
-    options = {
-        "description": texts.pop(_exif.DESCRIPTION, None),
-        "software": texts.pop(_exif.SOFTWARE, False),
-        "extratags": [(tag, "s", 0, text, True) for tag, text in texts.items()],
-    }
-    return options, rest
+def write_png(
+    path: str | os.PathLike,
+    picture: np.ndarray,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    ratio: Fraction | None = None,
+    chunks: Iterable[tuple[bytes, bytes]] = (),
+) -> set[str]:
+    """Write deep colour as a PNG file with what the library can write beside it.
 
+    `chunks` are more of them, kind and content each. Returns, by name, what it cannot write.
 
-def _write_png(path, picture, icc_profile, exif, chunks) -> set[str]:
+    Raises
+    ------
+    OSError, ValueError
+        If the library cannot write it.
+    """
+    chunks = [*chunks]
+    if dpi:
+        chunks.append(_chunks.of_dpi(dpi))
+    if ratio:
+        chunks.append(_chunks.of_ratio(ratio))
     cv2 = _imported("cv2")
     order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
     pixels = np.ascontiguousarray(picture[:, :, order])

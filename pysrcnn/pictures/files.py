@@ -9,13 +9,15 @@ import dataclasses
 import io
 import os
 import warnings
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._files import is_full, written_whole
 from ..checks import check_picture, check_range, is_beyond
-from . import _chunks, _exif, deep
+from . import _beside, _carried, _chunks, _directories, _exif, deep
 from ._limits import Refused, Structure
 from ._mark import mark
 from ._structure import kind_of
@@ -33,6 +35,8 @@ from .pixels import (
 )
 
 __all__ = [
+    "CALLED",
+    "SUFFIX_OF",
     "PictureFile",
     "fit_to",
     "is_animated",
@@ -40,6 +44,7 @@ __all__ = [
     "pixels_of",
     "read_picture",
     "read_picture_file",
+    "write_picture",
     "write_picture_file",
 ]
 
@@ -47,25 +52,26 @@ _KINDS = {
     ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
     ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
 }  # fmt: skip
+SUFFIX_OF = {kind: suffix for suffix, kind in _KINDS.items()}  # of the usual ones, the last
 _ANIMATED = ("gif", "png", "webp")
-_CARRIES = {  # beside pixels
-    "png": {"icc_profile", "exif", "dpi", "colours", "texts", "comment"},
-    "jpeg": {"icc_profile", "exif", "dpi", "comment"},
-    "tiff": {"icc_profile", "exif", "dpi"},
-    "webp": {"icc_profile", "exif"},
-    "bmp": {"dpi"},
-    "gif": {"comment"},
-}
-_CALLED = {
+# The longest time of a frame, in milliseconds; how often an animation is played at most.
+_LIMITS_OF_TIME = {
+    "gif": (655_350, 65_536), "png": (65_535_000, 2**31 - 1), "webp": (2**24 - 1, 65_535),
+}  # fmt: skip
+CALLED = {
     "icc_profile": "the colour profile",
     "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
     "dpi": "the resolution in DPI",
+    "ratio": "the shape of its pixels, which are not square",
     "colours": "what it says its colours are (in chunks of PNG)",
     "texts": "",  # by name
     "comment": "the comment",
     "grey": "grey as such (it is RGB of equal levels)",
 }
-_PIECE_OF_JPEG = 65533  # bytes of EXIF, or of a comment, that fit
+_UNIT_OF_JFIF = 13  # where a JPEG file that Pillow writes has the unit of its density
+_PREDICTOR = 317  # of TIFF
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
 
 # Pillow's modes as this package reads them; those without an entry as they are.
@@ -74,6 +80,7 @@ _READ_AS |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _READ_CLEAR_AS = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
 
+_LYING = (5, 6, 7, 8)  # orientations in which rows are stored as columns
 # How a stored picture is turned to be upright, by EXIF's orientation.
 _UPRIGHT = {
     2: lambda x: x[:, ::-1],
@@ -96,10 +103,12 @@ class PictureFile:
         Upright, as they are seen: an animation's frames are whole pictures, all of one shape.
     kind : str
         Of the file that was read: "png", "jpeg", "webp", "tiff", "bmp", "gif", or "".
-    icc_profile, exif : bytes or None
-        As stored; EXIF's orientation and size are corrected when it is written.
+    icc_profile, exif, xmp, iptc : bytes or None
+        As stored; what they say of the old pixels is corrected or left out when they are written.
     dpi : pair of floats or None
         Pixels an inch, along the width and the height.
+    ratio : Fraction or None
+        Where no DPI is said: how many pixels along the width are as long as one along the height.
     durations : list of floats or None
         How long each frame of an animation is shown, in milliseconds.
     plays : int
@@ -110,6 +119,12 @@ class PictureFile:
         Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
     comment : bytes or None
         Of a JPEG or GIF file.
+    lossy : bool
+        Whether its pixels were stored with loss, so that more of that is no surprise.
+    compression : int
+        How a TIFF file's pixels are packed, by its numbers; 1: not at all.
+    predictor : bool
+        Whether differences between them are.
     enlarged : bool
         Whether it is a result, and its file is to say so (`_mark`).
     """
@@ -125,6 +140,12 @@ class PictureFile:
     colours: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     texts: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
     comment: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    ratio: Fraction | None = None
+    lossy: bool = False
+    compression: int = 1
+    predictor: bool = False
     enlarged: bool = False
 
 
@@ -268,8 +289,8 @@ def _read(found: Structure, path: str | os.PathLike, first: bool) -> PictureFile
                 (pixels,) = _without_colour([pixels])
             result.frames = [pixels]
             _note_pages(found, result, getattr(image, "n_frames", 1) if kind == "jpeg" else 1)
-    _turn_upright(result, about)
     _read_metadata(content, about, result)
+    _turn_upright(result, about)
     return result
 
 
@@ -396,12 +417,7 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
         profile = None
         result.notes.append(f"its {about['mode']} colours became RGB{of_it} and may look different")
     result.icc_profile = profile
-    result.exif = about.get("exif") or None
     if result.kind == "tiff":
-        try:
-            result.exif = _exif.of_tiff(content)
-        except ValueError:
-            result.notes.append("its tags beside the pixels are damaged and left out")
         if _exif.is_on_map(_exif.tags_of(content)):
             result.notes.append("its place on the map is left out, as it holds for its old pixels")
         shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")
@@ -409,19 +425,22 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
         if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
             others = f"{samples - channels} of {samples}"
             result.notes.append(f"its channels beside colour and alpha are left out: {others}")
-    if result.exif and not _exif.has_head(result.exif):
-        result.exif = None
-        result.notes.append("its EXIF is damaged and left out")
+    beside = _beside.of_file(content, result.kind, about)
+    result.notes += beside.pop("notes")
+    for name, value in beside.items():
+        setattr(result, name, value)
+    stored = content if result.kind == "tiff" else (result.exif or b"").removeprefix(b"Exif\0\0")
+    orientation = _exif.numbers_of(stored, _exif.ORIENTATION).get(_exif.ORIENTATION)
+    if result.kind != "tiff":  # which Pillow may have turned
+        orientation = about.setdefault("Orientation", orientation)
+    if orientation in _LYING:
+        result.dpi = result.dpi and result.dpi[::-1]
+        result.ratio = result.ratio and 1 / result.ratio
     if result.kind == "png":
         result.colours, result.texts = _chunks.of_png(content)
         if sum(len(text) for _, text in result.texts) > _chunks.MOST:
             result.texts = []
             result.notes.append("its texts, of several megabytes, are left out")
-    if result.kind in ("jpeg", "gif"):
-        result.comment = about.get("comment") or None
-    x, y = about.get("dpi") or (0, 0)
-    # 1 is what Pillow says for TIFF files that say nothing.
-    result.dpi = (float(x), float(y)) if x > 1 and y > 1 else None
 
 
 # ------------------------------------------------------------------------------------------ write
@@ -460,8 +479,19 @@ def _without_idle_alpha(frame: np.ndarray) -> np.ndarray:
     return frame[:, :, :3] if frame.shape[2] == 4 else frame[:, :, 0]
 
 
-def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
+def write_picture_file(
+    path: str | os.PathLike, file: PictureFile, quality: int | None = None
+) -> list[str]:
     """Write a picture or an animation, whole or not at all; the suffix says the format.
+
+    WebP is written without loss if the picture was read without, and no `quality` is given.
+
+    Parameters
+    ----------
+    path : path
+    file : PictureFile
+    quality : int, optional
+        Of JPEG and WebP, 1 to 100; by default 95.
 
     Returns
     -------
@@ -481,49 +511,53 @@ def write_picture_file(path: str | os.PathLike, file: PictureFile) -> list[str]:
     _check_fit(path, file, file.frames[0].shape[:2])
     kind = _KINDS[suffix]
     frames, losses = _fitted(file, kind)
-    height, width = frames[0].shape[:2]
-    names = ("icc_profile", "exif", "dpi", "colours", "texts", "comment")
-    beside = {name: getattr(file, name) for name in names if getattr(file, name)}
-    if kind != "png" and _chunks.says_usual(file.colours, file.icc_profile):
-        beside.pop("colours", None)
-    if "exif" in beside:
-        exif = b"Exif\0\0" + beside["exif"].removeprefix(b"Exif\0\0")  # as JPEG has it
-        beside["exif"] = _exif.after_enlarging(exif, width, height)
-    lost = beside.keys() - _CARRIES[kind]
-    if kind == "jpeg":
-        lost |= {
-            name for name in ("exif", "comment") if len(beside.get(name, b"")) > _PIECE_OF_JPEG
-        }
-    if kind == "webp" and frames[0].ndim == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
-        lost |= {"icc_profile"}  # WebP has no grey; it becomes RGB
-    beside = {name: value for name, value in beside.items() if name not in lost}
-    if kind == "png":
-        beside["chunks"] = _chunks_of(beside)
+    beside, lost, more = _carried.carried(file, kind, frames[0].shape)
+    options = _options(file, kind, quality)
     with written_whole(path) as temporary:
         try:
-            if _is_deep(frames[0]):
-                lost |= deep.write(temporary, kind, frames[0], **beside)
-            else:
-                _write(temporary, frames, suffix, kind, beside, file)
-        except (MemoryError, FileNotFoundError):
-            raise
+            lost |= _write(temporary, frames, kind, beside, options, file)
         except Exception as error:  # of Pillow or whatever else writes
-            if is_full(error):
+            if isinstance(error, (MemoryError, FileNotFoundError)) or is_full(error):
                 raise
-            raise ValueError(f"cannot write {path}: {error}") from None
+            try:  # without what is beside the pixels, which may be what it stumbles over
+                plain = {"compression": 8} if "compression" in options else {}
+                lost |= _write(temporary, frames, kind, {}, options | plain, file)
+            except Exception:
+                raise ValueError(f"cannot write {path}: {error}") from None
+            lost |= beside.keys()
         if file.enlarged:
             mark(temporary, kind)
-    called = _CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
-    return [called[name] for name in called if name in lost] + losses
+    called = CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
+    return [called[name] for name in called if name in lost] + more + losses
 
 
-def _chunks_of(beside: dict) -> list[tuple[bytes, bytes]]:
-    """Taken out of `beside`: what goes into a PNG file as chunks."""
-    colours, texts = beside.pop("colours", []), beside.pop("texts", [])
-    if "icc_profile" in beside:  # which a file has instead of sRGB
-        colours = [chunk for chunk in colours if chunk[0] != b"sRGB"]
-    comment = beside.pop("comment", None)
-    return colours + texts + ([_chunks.of_comment(comment)] if comment else [])
+def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Write a picture, whole or not at all; the suffix says the format.
+
+    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF; such colour
+    with the extra `deep`.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or cannot hold such a picture.
+    OSError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    check_output(path, picture)
+    write_picture_file(path, PictureFile([picture]))
+
+
+def _options(file: PictureFile, kind: str, quality: int | None) -> dict[str, Any]:
+    """How the pixels are encoded, where that is not as always."""
+    if kind in ("jpeg", "webp") and quality is not None:
+        return {"quality": quality}
+    if kind == "webp" and not file.lossy:  # 20: of the time that is taken; more gains 0.5%
+        return {"lossless": True, "exact": True, "quality": 20}
+    if kind == "tiff" and file.compression != 1:
+        return {"compression": file.compression, "predictor": file.predictor}
+    return {}
 
 
 def _named(names: list[str]) -> str:
@@ -548,21 +582,62 @@ def _is_deep(frame: np.ndarray) -> bool:
     return frame.ndim == 3 and frame.dtype != np.uint8
 
 
-def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file: PictureFile):
-    import imageio.v3 as imageio
-    from PIL.PngImagePlugin import PngInfo
+def _write(
+    path: Path, frames: list, kind: str, beside: dict, options: dict, file: PictureFile
+) -> set[str]:
+    """Pixels and what is beside them; by name, what of that the libraries cannot write."""
+    beside, is_deep = dict(beside), _is_deep(frames[0])
+    if kind == "tiff":
+        tags, order = _carried.as_tags(beside)
+        if is_deep:
+            deep.write_tiff(path, frames[0], **options)
+        else:
+            _encode_tiff(path, frames[0], **options)
+        if tags:
+            _directories.add(path, tags, order)
+        return set()
+    chunks = _carried.as_chunks(beside) if kind == "png" else []
+    if is_deep:
+        return deep.write_png(path, frames[0], chunks=chunks, **beside)
+    ratio = beside.pop("ratio", None)
+    if kind == "jpeg":
+        beside["extra"] = _carried.as_segments(beside)
+        if ratio:
+            beside["dpi"] = ratio.as_integer_ratio()
+    elif chunks:
+        from PIL.PngImagePlugin import PngInfo
 
-    chunks = beside.pop("chunks", [])
-    if chunks:
         beside["pnginfo"] = PngInfo()
         for chunk in chunks:
             beside["pnginfo"].add(*chunk)
     if len(frames) == 1:
-        encode(path, frames[0], **beside)
+        encode(path, frames[0], **options, **beside)
+    else:
+        _encode_animation(path, frames, kind, options | beside, file)
+    if ratio and kind == "jpeg":
+        with open(path, "r+b") as content:
+            content.seek(_UNIT_OF_JFIF)
+            content.write(b"\0")
+    elif ratio:
+        path.write_bytes(_chunks.joined(path.read_bytes(), [_chunks.of_ratio(ratio)]))
+    return set()
+
+
+def _encode_tiff(path: Path, frame: np.ndarray, compression: int = 1, predictor: bool = False):
+    if compression == 1:
+        encode(path, frame)
         return
-    options = ENCODING.get(suffix, {}) | beside
-    durations, plays = file.durations or [0.0] * len(frames), file.plays
-    options |= {"duration": durations, "loop": plays}
+    packing, _ = _beside.COMPRESSIONS[compression]
+    info = {"tiffinfo": {_PREDICTOR: 2}} if predictor and frame.dtype.kind == "u" else {}
+    encode(path, frame, compression=packing, **info)
+
+
+def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: PictureFile):
+    import imageio.v3 as imageio
+
+    suffix = path.suffix.lower()
+    durations, plays, _ = _timing(file, kind)
+    options = ENCODING.get(suffix, {}) | options | {"duration": durations, "loop": plays}
     if kind == "gif":
         # In hundredths of a second, rounded so that the whole keeps its length.
         ends = np.round(np.cumsum(durations) / 10).astype(int) * 10
@@ -585,12 +660,28 @@ def _write(path: Path, frames: list, suffix: str, kind: str, beside: dict, file:
     path.write_bytes(encoded.getbuffer())
 
 
+def _timing(file: PictureFile, kind: str) -> tuple[list[float], int, list[str]]:
+    """How long frames are shown and how often all are, as the format can hold it; what differs."""
+    longest, most = _LIMITS_OF_TIME[kind]
+    durations = file.durations or [0.0] * len(file.frames)
+    plays, losses = file.plays, []
+    fitting = [d if 0 <= d <= longest else longest if d > longest else 0.0 for d in durations]
+    if fitting != durations:  # nor are they, where one is NaN
+        losses.append(f"times of frames that are not from 0 to {longest / 1000:g} s")
+    if not 0 <= plays <= most:
+        losses.append(f"that it is played {plays} times (it is played without end)")
+        plays = 0
+    return fitting, plays, losses
+
+
 def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
     """The frames as the format can hold them, and what that loses."""
     frames, losses = file.frames, []
     if len(frames) > 1 and kind not in _ANIMATED:
         losses.append(f"all of its {len(frames)} frames but the first")
         frames = frames[:1]
+    if len(frames) > 1:
+        losses += _timing(file, kind)[2]
     dtype = _dtype_for(frames, kind)
     if dtype != frames[0].dtype:
         losses.append(f"depth: {frames[0].dtype} became {dtype}")

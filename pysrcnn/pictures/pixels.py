@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import is_full, told, written_whole
+from .._files import told
 from . import _exif, _foreign, deep
 from ._limits import WHOLE, Refused, Structure, check_claim
 from ._structure import Stored, examine
@@ -34,7 +34,6 @@ __all__ = [
     "quiet_readers",
     "structure_of",
     "usual",
-    "write_picture",
 ]
 
 SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -53,6 +52,7 @@ _BAND = 2**24  # pixels of Pillow's that become an array at a time
 ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
 ENCODING |= {suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg")}
 ENCODING |= {".webp": {"quality": 95}}
+ENCODING |= {".bmp": {"dpi": (0, 0)}}  # none said, of which Pillow would make 96
 
 
 _QUIET = logging.NullHandler()
@@ -272,33 +272,6 @@ def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
     if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
         picture = (1 if picture.dtype.kind == "f" else 65535) - picture
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
-
-
-def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a picture, whole or not at all; the suffix says the format.
-
-    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF; such colour
-    with the extra `deep`.
-
-    Raises
-    ------
-    ValueError
-        If the format is unknown or cannot hold such a picture.
-    OSError
-        If the file cannot be written.
-    """
-    path = Path(path)
-    check_output(path, picture)
-    with written_whole(path) as temporary:
-        try:
-            if picture.ndim == 3 and picture.dtype != np.uint8:
-                deep.write(temporary, _KINDS_DEEP[path.suffix.lower()], picture)
-            else:
-                encode(temporary, picture)
-        except Exception as error:
-            if is_full(error):
-                raise
-            raise ValueError(f"cannot write {path}: {error}") from None
 
 
 class _File(io.BufferedWriter):

@@ -1,0 +1,100 @@
+"""XMP of a picture that was turned upright and enlarged: what it says of the old pixels goes.
+
+It is RDF in XML. Properties are known by their namespaces, whatever prefix stands for these.
+"""
+
+import io
+from xml.dom import minidom
+
+__all__ = ["MOST", "after_enlarging"]
+
+MOST = 2**20  # bytes that are read: a tree of XML takes a hundred times as many
+_TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
+_XMP, _DC = "http://ns.adobe.com/xap/1.0/", "http://purl.org/dc/elements/1.1/"
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
+_PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
+_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
+_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_DIMENSIONS = "http://ns.adobe.com/xap/1.0/sType/Dimensions#"
+_TEXTS = {"Artist", "Copyright", "DateTime", "ImageDescription", "Make", "Model", "Software"}
+_OF_PIXELS = {
+    _EXIF: {
+        "CFAPattern", "ComponentsConfiguration", "CompressedBitsPerPixel",
+        "FocalPlaneResolutionUnit", "FocalPlaneXResolution", "FocalPlaneYResolution",
+        "NativeDigest", "PixelXDimension", "PixelYDimension", "SubjectArea", "SubjectLocation",
+    },
+    _XMP: {"Thumbnails"},
+    _DC: {"format"},
+    _PHOTOSHOP: {"ColorMode", "ICCProfile"},
+}  # fmt: skip
+# Of pictures, sound and video elsewhere in the file, which do not go along.
+_OF_OTHERS = (
+    "http://ns.google.com/photos/1.0/container/", "http://ns.google.com/photos/1.0/depthmap/",
+    "http://ns.google.com/photos/1.0/image/", "http://ns.google.com/photos/1.0/audio/",
+    "http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/",
+    "http://ns.adobe.com/xmp/note/",
+)  # fmt: skip
+_FACES = (_REGIONS, "http://ns.microsoft.com/photo/1.2/", "http://ns.apple.com/faceinfo/1.0/")
+
+
+def after_enlarging(
+    xmp: bytes, width: int, height: int, turned: bool = False
+) -> tuple[bytes | None, list[str]]:
+    """The same XMP for a picture that is stored upright with this many pixels; what it loses.
+
+    None if it is damaged, as everything is that holds a document type or has a thousand levels.
+    """
+    content = xmp.strip(b"\0 \r\n\t")
+    if len(content) > MOST or b"!DOCTYPE" in content.replace(b"\0", b""):
+        return None, []
+    lost: dict[str, None] = {}
+    try:
+        document = minidom.parse(io.BytesIO(content))
+        _clean(document, width, height, turned, lost)
+        text = "".join(node.toxml() for node in document.childNodes)
+        return text.encode(), list(lost)
+    except Exception:  # of expat and minidom for what is no XML, or far too deep
+        return None, []
+
+
+def _clean(node, width: int, height: int, turned: bool, lost: dict) -> None:
+    for child in list(node.childNodes):
+        if child.nodeType != child.ELEMENT_NODE:
+            continue
+        if _is_left_out(child, turned, lost):
+            node.removeChild(child)
+            continue
+        for attribute in list(child.attributes.values()):
+            if _is_left_out(attribute, turned, lost):
+                child.removeAttributeNode(attribute)
+        if (child.namespaceURI, child.localName) == (_REGIONS, "AppliedToDimensions"):
+            _set(child, {"w": width, "h": height})
+        _clean(child, width, height, turned, lost)
+
+
+def _is_left_out(node, turned: bool, lost: dict) -> bool:
+    """Whether this property is of the old pixels; in `lost`, what somebody may miss."""
+    space, name = node.namespaceURI or "", node.localName or ""
+    if space in _OF_OTHERS or (space == _CAMERA and name.startswith(("Micro", "Motion"))):
+        lost["what XMP says of other pictures, sound or video in the file"] = None
+        return True
+    is_region = space == _IPTC and name == "ImageRegion"
+    if (turned and (space in _FACES or is_region)) or (is_region and "pixel" in node.toxml()):
+        lost["the regions (faces) in XMP"] = None
+        return True
+    return (
+        (space == _TIFF and name not in _TEXTS)
+        or name in _OF_PIXELS.get(space, ())
+        or (space == _PANORAMA and name.endswith("Pixels"))
+    )
+
+
+def _set(node, values: dict[str, int]) -> None:
+    """The fields of a structure, which are attributes or elements."""
+    for name, value in values.items():
+        if node.hasAttributeNS(_DIMENSIONS, name):
+            node.getAttributeNodeNS(_DIMENSIONS, name).value = str(value)
+        for field in node.getElementsByTagNameNS(_DIMENSIONS, name):
+            for text in field.childNodes:
+                text.data = str(value)
