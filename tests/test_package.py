@@ -43,16 +43,6 @@ def test_the_files_are_there():
 # ------------------------------------------------------------------------------------------ import
 
 
-def test_import_is_quick():
-    code = "import time; t = time.perf_counter(); import pysrcnn; print(time.perf_counter() - t)"
-    seconds = []
-    for _ in range(5):  # the best of five, since other processes may be running
-        seconds.append(float(python(code)))
-        if min(seconds) < 0.6:
-            return
-    pytest.fail(f"import pysrcnn took {', '.join(f'{s:.2f}' for s in seconds)} s, wanted 0.6")
-
-
 def test_import_compiles_nothing_and_imports_no_more_than_it_needs():
     code = """
 import sys
@@ -75,7 +65,8 @@ print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
     events, kernels, signatures = map(int, first.split())
     assert kernels > 10, "the test looks in the wrong place"
     assert events == signatures == 0
-    assert not ast.literal_eval(second) & {"scipy", "imageio", "PIL", "matplotlib", "skimage"}
+    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "cv2", "dask", "zarr", "onnx"}
+    assert not ast.literal_eval(second) & slow
 
 
 def test_import_prints_nothing_and_warns_of_nothing():
