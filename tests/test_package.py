@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from conftest import SMOKE
 
 import pysrcnn
 
@@ -38,6 +39,20 @@ def python(code, *options):
 def test_the_files_are_there():
     assert len(FILES) > 10 and PACKAGE / "kernels" / "tile.py" in FILES
     assert "pysrcnn.kernels.tile" in MODULES and "pysrcnn.cli" in MODULES
+
+
+def test_the_tests_of_a_smoke_run_are_there():
+    for file, names in SMOKE.items():
+        text = (SOURCES / "tests" / file).read_text(encoding="utf-8")
+        assert names and all(f"def {name}(" in text for name in names), file
+
+
+def test_no_test_looks_at_a_clock_on_the_wall():
+    """Only how long to wait at random is measured by one, in the tests of kills."""
+    for path in sorted((SOURCES / "tests").glob("test_*.py")):
+        if path.name != "test_kill.py":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"time\.(perf_counter|monotonic|time)\(", text), path
 
 
 # ------------------------------------------------------------------------------------------ import
