@@ -302,7 +302,7 @@ def test_training_holds_blas_to_one_thread(blas_threads, monkeypatch):
         optim, "orthogonalised", lambda *given: (seen.append(blas_threads()), step(*given))[1]
     )
     rng = np.random.default_rng(0)
-    pictures = [(rng.random((1, 40, 40), np.float32),) * 2]
+    pictures = [(rng.random((1, 50, 50), np.float32),) * 2]
     recipe = Recipe(steps=1, batch=2, filters=(8, 8), optimizer="muon")
     for _ in Training(recipe, pictures).run():
         assert blas_threads() == usual
