@@ -4,7 +4,7 @@ Either way the thread that calls does the work, and others help as they come to 
 next task when it is done with its last. So it waits for tasks that another has begun, never for
 another to begin: where another program has the processor, one thread does it all. Numba's own
 parallel loops divide the tasks beforehand, and their threads wait for each other busily: there a
-step of training takes twenty times as long. (They also take four times as long to compile.)
+step of training takes twenty times as long.
 
 Compiled code runs without Python's lock, so Python's own threads do.
 """
