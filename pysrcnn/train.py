@@ -26,6 +26,7 @@ from ._files import written_whole
 from .data import RandomCrops, SubImages
 from .ends import keep_ends
 from .formats import read_arrays, read_json
+from .kernels import one_blas_thread
 from .model import SRCNN
 from .optim import SGD, Adam, Muon
 from .stream import Stream
@@ -260,7 +261,8 @@ class Training:
                 raise self._diverged(loss, factor)
             parameters = self.network.parameters
             before = {name: p.copy() for name, p in parameters.items()}
-            with np.errstate(over="ignore", invalid="ignore"):  # reported below, in a sentence
+            quiet = np.errstate(over="ignore", invalid="ignore")  # reported below, in a sentence
+            with quiet, one_blas_thread():
                 self.optimizer.step(gradients, factor)
                 if recipe.keep_means:
                     parameters["W1"] += self._means - _means(parameters["W1"])

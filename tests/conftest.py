@@ -7,6 +7,45 @@ from pathlib import Path
 
 import pytest
 
+# `pytest -m smoke`: what uses each part of the package once, in less than a minute.
+SMOKE = {
+    "test_batch.py": {"test_patterns"},
+    "test_cli.py": {"test_the_result_is_written_beside_the_picture"},
+    "test_color.py": {"test_studio_range_as_matlab", "test_full_range_as_jfif"},
+    "test_compare.py": {"test_the_page_holds_both_pictures_and_asks_for_nothing"},
+    "test_convert.py": {"test_bfloat16", "test_missing_biases_are_zero"},
+    "test_data.py": {"test_pairs", "test_modcrop", "test_a_picture_that_is_one_crop"},
+    "test_evaluate.py": {"test_average_is_the_mean_of_each_column"},
+    "test_formats.py": {"test_two_channels_are_refused", "test_truncated_files"},
+    "test_gradcheck.py": {"test_two_mistakes_are_two"},
+    "test_kernels.py": {"test_winograd_is_correlation", "test_planes_to_pixels"},
+    "test_large.py": {"test_profile_and_resolution_stay"},
+    "test_lazy.py": {"test_all_kinds_of_pictures"},
+    "test_metrics.py": {"test_psnr_by_hand", "test_ssim_by_hand"},
+    "test_model.py": {"test_from_parameters", "test_identity_hands_the_picture_on"},
+    "test_ops.py": {"test_same_names", "test_same_signatures", "test_adjoint"},
+    "test_optim.py": {"test_sgd_is_equation_5", "test_adam_is_algorithm_1", "test_orthogonalised"},
+    "test_package.py": {
+        "test_the_public_names", "test_imports_point_down", "test_each_module_says_what_is_public"
+    },
+    "test_picture_files.py": {"test_a_file_is_read_as_what_it_is"},
+    "test_pictures.py": {"test_grey_and_rgb", "test_webp"},
+    "test_plots.py": {"test_filters"},
+    "test_resize.py": {"test_scale_one_is_an_exact_copy", "test_weights_sum_to_one"},
+    "test_sparse.py": {"test_kernels_are_the_definition"},
+    "test_stream.py": {"test_a_batch_follows_from_seed_and_step"},
+    "test_threads.py": {"test_nobody_waits_for_a_thread_that_does_not_come"},
+    "test_train.py": {"test_progress_counts_steps_from_one", "test_filters_keep_their_means"},
+    "test_upscale.py": {"test_kinds_of_pictures"},
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Mark those of `SMOKE`."""
+    for item in items:
+        if getattr(item, "originalname", item.name) in SMOKE.get(item.path.name, ()):
+            item.add_marker(pytest.mark.smoke)
+
 
 @pytest.fixture(scope="session")
 def data_folder():

@@ -331,10 +331,8 @@ def test_ctrl_c_leaves_the_rest_undone(processes, folder):
     large_pictures(12)
     with command("large", "-o", "many", "--cluster", processes.scheduler.address) as process:
         after_the_first_result(lambda: process.send_signal(signal.SIGINT)).join()
-        began = time.perf_counter()
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "pysrcnn: interrupted\n")
-    assert time.perf_counter() - began < 10
     while any(processes.run(_threads_at_work).values()):  # what had begun is written whole
         time.sleep(0.1)
     assert len(contents("many")) <= 1 + 2 * 3

@@ -568,14 +568,14 @@ def test_integers_are_no_weights(tmp_path, parameters):
 def test_hostile_pickles(tmp_path, monkeypatch, name):
     content, words = HOSTILE[name]
     monkeypatch.chdir(tmp_path)
-    began = time.perf_counter()
+    began = time.process_time()  # what the processor does, however busy others keep it
     (tmp_path / "a.pth").write_bytes(zipped(content, [bytes(36)]))
     is_refused(tmp_path / "a.pth", words)
     # In older files, what a storage holds and what is said of it are compared at once.
     tensors = b"_rebuild_tensor" in content
     (tmp_path / "a.pth").write_bytes(one_after_another(content, [bytes(36)] * tensors))
     is_refused(tmp_path / "a.pth", "a.pth" if tensors else words)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert not Path(HARM).exists()
 
 
@@ -1958,7 +1958,7 @@ def test_mutated_files(tmp_path, parameters, kind):
                 )
             )
         path.write_bytes(changed)
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # zipfile's: a name that occurs twice
@@ -1966,7 +1966,7 @@ def test_mutated_files(tmp_path, parameters, kind):
         except ValueError as error:
             refused += 1
             assert path.name in str(error) and str(error).isprintable()
-        assert time.perf_counter() - began < 5
+        assert time.process_time() - began < 5
     assert refused > 100
 
 

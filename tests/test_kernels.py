@@ -64,12 +64,11 @@ print(kernels.VECTORS, kernels.VECTOR_BYTES)
 
 
 # The processor's own is tested everywhere. Each other one takes half a minute to compile.
-OTHERS = [name for name in WIDTHS if name != VECTORS]
-OTHERS[1:] = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS[1:]]
 
 
 @compiled_only
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in WIDTHS if name != VECTORS])
 def test_forced_vector_width(name, tmp_path):
     """Each width gives the right results here: LLVM splits vectors the processor lacks."""
     assert run(COMPARE, tmp_path, PYSRCNN_VECTORS=name) == f"{name} {WIDTHS[name][0]}"

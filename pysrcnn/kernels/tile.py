@@ -19,12 +19,10 @@ are flat: element `at`, counted from the first.
 Axes: L lanes, the numbers of a vector; O filters.
 """
 
-import functools
 import hashlib
 import inspect
 import os
 import platform
-import threading
 from pathlib import Path
 
 import llvmlite.binding
@@ -72,16 +70,14 @@ _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.p
 _STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
 
 
-def compiled(inner=False, parallel=False):
+def compiled(inner=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
-    `parallel` ones run one at a time, whichever threads call them: not every threading layer of
-    Numba survives more.
     """
 
     def decorate(function):
-        settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
+        settings = {"error_model": "numpy", "nogil": True}
         settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
         if numba.config.DISABLE_JIT:
             return function
@@ -92,21 +88,9 @@ def compiled(inner=False, parallel=False):
             # No folder for the cache is writable, or this Numba keeps its stamp elsewhere, and a
             # cache would go stale: compile anew in each process.
             kernel = numba.njit(**settings)(function)
-        return _one_at_a_time(kernel) if parallel else kernel
+        return kernel
 
     return decorate
-
-
-_running = threading.RLock()
-
-
-def _one_at_a_time(kernel):
-    @functools.wraps(kernel.py_func)
-    def call(*arguments):
-        with _running:
-            return kernel(*arguments)
-
-    return call
 
 
 @intrinsic
