@@ -243,7 +243,7 @@ def test_a_clamp_above_all_values_is_seen_where_values_are_larger(options, limit
                          {"low": low, "high": high, **parameters}.items())  # fmt: skip
         changes = [
             ("relu", 1, lambda right, z: np.clip(z, 0, limit)),
-            ("mask", 1, lambda right, df, z: df * ((z > 0) & (z < limit))),
+            ("mask", 1, lambda right, df, z, after: df * ((z > 0) & (z < limit))),
         ]
         values = step(low, high, list(zip(p[::2], p[1::2], strict=True)), changes)
         return {name: in_layout_of(made, name, a) for name, a in values.items()}
@@ -380,10 +380,10 @@ def test_other_functions_have_their_own_gradients():
     layers = _layers(made)
     checked = set()
     for mistake in mistakes(made.exact["low"], made.exact["high"], layers):
-        way_back = {operation for operation, *_ in mistake.changes} & {"mask", "dloss"}
-        if way_back and mistake.kind in {
-            "another activation", "sigmoid after the last layer",
-            "tanh after the last layer", "Huber",
+        operations = {operation for operation, *_ in mistake.changes}
+        if operations in ({"relu", "mask"}, {"loss", "dloss"}) and mistake.kind in {
+            "another activation", "sigmoid after the last layer", "tanh after the last layer",
+            "Huber", "log cosh", "PSNR", "root", "Charbonnier",
         }:  # fmt: skip
             losses = []
             for small in (1e-6, -1e-6):
@@ -393,10 +393,10 @@ def test_other_functions_have_their_own_gradients():
             slope = (losses[0] - losses[1]) / 2e-6
             assert slope == pytest.approx(values["dB1"].sum(), rel=1e-4), mistake.words
             checked.add(mistake.words)
-    assert len(checked) == 18
+    assert len(checked) == 31
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 11])
+@pytest.mark.parametrize("every", [pytest.param(11, marks=pytest.mark.slow), 299])
 def test_mistakes_of_the_list_are_found_again(every):
     made = case(**SMALL, seed=3)
     exact, layers = made.exact, [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in (1, 2, 3)]
@@ -469,9 +469,9 @@ def test_a_graph_that_is_cut_is_said_to_be_cut():
     cut = [("dx", 3, lambda right, *arguments: 0 * right(*arguments))]
     values = step(made.exact["low"], made.exact["high"], _layers(made), cut)
     report = gradcheck(values, made)
-    assert "the gradient of F2 is zero everywhere: never computed, or cut off" in str(
-        " ".join(report.diagnosis)
-    )
+    assert (
+        "gradient that goes back through the kernels in layer 3 is zero: never computed, or cut off"
+    ) in report.diagnosis[0]
 
 
 class Tensor:
@@ -511,6 +511,11 @@ def test_numbers_of_fewer_digits_are_told_from_mistakes():
     assert gradcheck({n: a.astype(np.float32) for n, a in made.arrays.items()}, made).ok
     half = {n: a.astype(np.float16).astype(np.float32) for n, a in made.arrays.items() if n != "W3"}
     half = {n: a for n, a in half.items() if n in ("loss", "dW1", "dB1", "dW2", "dB2", "dW3")}
+    report = gradcheck(half, made)
+    assert kinds(report) == [{"float16"}]
+    noise = np.random.default_rng(0)
+    half = {n: (made.arrays[n] * (1 + 4e-4 * noise.standard_normal(a.shape))).astype(np.float32)
+            for n, a in half.items()}  # fmt: skip
     report = gradcheck(half, made)
     assert not report.ok and not report.explanations
     assert any("TF32" in sentence for sentence in report.diagnosis)

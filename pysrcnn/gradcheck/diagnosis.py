@@ -10,14 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from .fitted import clipped, fitted, own_factor
-from .mistakes import Mistake, mistakes
-from .step import steps
+from .mistakes import mistakes
+from .step import Mistake, steps
 
 __all__ = ["Explanation", "diagnose", "relative_error"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-PASSES = 5000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):
@@ -72,11 +72,9 @@ def diagnose(
         that others are computed from, those others are not looked at.
     """
     search = _Search(given, low, high, layers, tolerance)
-    found, left = _explain(search, [], MOST)
-    for direct in (_own_factors(search), _clipped(search)):
-        if direct and _score(direct, []) <= _score(found, left):
-            return direct, []
-    return found, left
+    direct = _own_factors(search) or _clipped(search)
+    found, left = _explain(search, [], 2 if direct else MOST)
+    return (direct, []) if direct and _score(direct, []) <= _score(found, left) else (found, left)
 
 
 def _clipped(search) -> list[Explanation]:
@@ -164,6 +162,36 @@ def _score(found, left) -> tuple[int, int, int]:
     return len(left), sum(e.likely[0].fitted for e in found), len(found)
 
 
+# Operations whose results all that follows is computed from.
+_FORWARD = {"input", "target", "conv", "relu", "dloss"}
+_MAIN = _FORWARD | {"mask", "dx"}
+
+
+def _place(operation, k, last):
+    """When in a step an operation is done: 0 the input, 1 to last the layers forward, ..."""
+    if operation in ("input", "target"):
+        return 0
+    if operation in ("conv", "relu"):
+        return k
+    if operation == "kept":  # which is used by the layer behind it on the way back
+        return 2 * last + 2 - k
+    if k == 0:
+        return last + 1
+    return 2 * last + 3 - k + (0.5 if operation == "dx" else 0)
+
+
+def _place_of(name, last):
+    """The same of the last operation that a quantity comes from."""
+    if name == "loss":
+        return _place("loss", 0, last)
+    if name == "dlow":
+        return _place("dx", 1, last)
+    k = int(name[-1])
+    if name[:2] == "dF":
+        return _place("dx", k + 1, last)
+    return k if name[0] == "F" else _place(name[:2].lower(), k, last)
+
+
 class _Search:
     """Passes with mistakes in them, compared with what was given."""
 
@@ -174,7 +202,7 @@ class _Search:
         if "dlow" not in given:  # nothing else shows what goes back through the first layer
             self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
         self.known, self.compared, self.passes = {}, {}, 0
-        self.right = self.keep([])
+        self.right, self.fine = self.keep([]), None
         self.order = [name for name in self.right if name in given]
         self.fine = [name for name in self.order if not self.differs(name, self.right[name])]
 
@@ -190,6 +218,8 @@ class _Search:
         return self.given[name].shape == self.right[name].shape
 
     def differs(self, name, value):
+        if value is self.right.get(name) and self.fine is not None:
+            return name not in self.fine
         return relative_error(self.given[name], value) > self.tolerance
 
     def wrong(self, changes, names):
@@ -201,7 +231,7 @@ class _Search:
                 for found, value in self.steps(changes):
                     if found in self.given and found not in compared:
                         compared[found] = self.differs(found, value)
-                        if compared[found] and not again:
+                        if compared[found] and found in names and not again:
                             break
             if compared[name]:
                 yield name
@@ -220,19 +250,49 @@ class _Search:
             far = self.reach(more, order)
             return start if far > start and any(self.wrong(more, self.fine)) else far
 
-        tried = [(mistake, reached(mistake)) for mistake in self.listed]
-        furthest = max(far for _, far in tried)
         wrong = set(self.wrong(changes, order))
         one = self.given[order[start]].size == 1
+
+        def alone(far):
+            """Whether one number is all that is explained, which chance may have met."""
+            return one and wrong.isdisjoint(order[start + 1 : far])
+
+        tried, furthest = [], start
+        for stage in self.stages(order[start], {*self.fine, *order[:start]}):
+            for mistake in stage:
+                far = reached(mistake)
+                followed = any(operation in _MAIN for operation, *_ in mistake.changes)
+                if not (followed and self.tolerance > 1e-9 and alone(far)):
+                    tried.append((mistake, far))
+            furthest = max([far for _, far in tried], default=start)
+            if furthest > start:
+                break
         for family in self.families:
             mistake = self.fit(family, changes, order[start])
             far = reached(mistake) if mistake else start
             # A number that can be chosen explains one value always. It has to explain more than
             # that, and more than the mistakes that have no such number.
-            if far > furthest and not (one and wrong.isdisjoint(order[start + 1 : far])):
+            if far > furthest and not alone(far):
                 tried.append((mistake, far))
-        furthest = max(far for _, far in tried)
-        return [mistake for mistake, far in tried if far == furthest > start], furthest
+        furthest = max([far for _, far in tried], default=start)
+        found = [mistake for mistake, far in tried if far == furthest > start]
+        return sorted(found, key=lambda mistake: len(mistake.changes)), furthest
+
+    def stages(self, first, right):
+        """The mistakes that can make a quantity wrong; last those that would change right ones.
+
+        Where a dB is right, so is what it was summed from, and all that led there.
+        """
+        last, stages = len(self.layers), ([], [])
+        reached = max((_place_of(n, last) for n in right if n[:2] not in ("dW", "lo")), default=-1)
+        forward = max(last if "loss" in right else -1, reached)
+        for mistake in self.listed:
+            places = {(o, k): _place(o, k, last) for o, k, _ in mistake.changes}
+            if min(places.values()) <= _place_of(first, last):
+                doubtful = all(o in _MAIN and at <= reached for (o, _), at in places.items())
+                ahead = [at for (o, _), at in places.items() if o in _FORWARD]
+                stages[doubtful or bool(ahead and max(ahead) <= forward)].append(mistake)
+        return stages
 
     def fit(self, family: Callable[[float], Mistake], changes, name) -> Mistake | None:
         """The mistake of a family whose number brings a quantity nearest to what was given."""
