@@ -51,7 +51,7 @@ def col2im(cols, shape, f, planted=()):
 
 def student(low, high, p, *planted):
     """(loss, gradients), NCHW and OIHW, with these mistakes planted."""
-    p = dict(p)
+    planted = [name for names in planted for name in names.split(", ")]
     x = low
     if "centred" in planted:
         x = x - x.mean()
@@ -89,7 +89,7 @@ def student(low, high, p, *planted):
             out = np.maximum(z, 0)
             if "threshold" in here:
                 out = np.where(z > 0.1, z, 0)
-        caches.append((x, im2col(x, f) if "im2col backward" in here else cols, z))
+        caches.append((x, cols, z))
         x = out
     difference = x - high
     loss = (difference**2).mean()
@@ -181,61 +181,60 @@ def student(low, high, p, *planted):
 
 # What is planted, and words of the sentence that is to name it.
 PLANTED = {
-    "last write": "overwritten where patches overlap",
-    "last write 2": "overwritten where patches overlap",
-    "first write": "overwritten where patches overlap",
+    "last write": "overwritten where patches overlap, wanted their sum (col2im: +=",
+    "last write 2": "kernels in layer 2 is overwritten where patches overlap, wanted their sum",
+    "first write": "overwritten where patches overlap, wanted their sum (col2im: +=",
     "rows overwritten": "overwritten where patches of different rows overlap",
     "col2im rows": "back through the kernels in all layers is computed without the last row of the",
     "col2im columns": "back through the kernels in all layers is computed without the last column",
-    "im2col rows": "",
-    "im2col columns": "",
-    "im2col backward": "",
-    "col2im order": "",
+    "im2col rows": "in all layers, forward and in dW, is computed without the last row of the kern",
+    "im2col columns": "in all layers, forward and in dW, is computed without the last column of",
+    "col2im order": "are read with the channels behind the rows and columns where the gradient",
     "no last row": "dW in all layers is computed without the last row of the output",
     "no last row 2": "dW in layer 2 is computed without the last row of the output",
     "no last column": "dW in all layers is computed without the last column of the output",
     "no first row": "dW in all layers is computed without the first row of the output",
     "interior": "dW in all layers is computed without the first and the last row and column",
     "no last sample": "dW in all layers is computed without the last sample",
+    "no last sample, bias too": "dW and dB in all layers are computed without the last sample",
     "last pixel": "dW in all layers is computed from the last pixel",
     "sample 0 for all": "dW in all layers is computed from the first sample alone, as often",
-    "order of dz": "",
-    "pixels first": "",
-    "channels of output": "",
+    "order of dz": "dz with its axes in the order N, C, H, W in memory, given the shape C, N, H, W",
+    "pixels first": "dz with its axes in the order C, H, W, N in memory, given the shape C, N, H",
+    "channels of output": "axes in the order C, N, H, W in memory, given the shape N, C, H, W with",
     "no last kernel row": "dW in all layers is computed without the last row of the kernels",
-    "no last filter": "",
-    "no last filter 2": "",
-    "no last channel 2": "",
-    "dB twice": "",
-    "dB twice 2": "dB in layer 2 is 2 times",
-    "bias twice 2": "the bias in layer 2 is added twice",
+    "no last filter": "dW in all layers is computed without the last filter",
+    "no last filter 2": "dW in layer 2 is computed without the last filter",
+    "no last channel 2": "dW in layer 2 is computed without the last channel",
+    "dB twice": "dB in all layers is 2 times what is wanted",
+    "dB twice 2": "dB in layer 2 is 2 times what is wanted",
     "bias twice": "the bias in all layers is added twice",
-    "bias of layer 3 1": "the bias of layer 3 is added in layer 1",
-    "bias of layer 3 2": "the bias of layer 3 is added in layer 2",
-    "bias of layer 1 2": "the bias of layer 1 is added in layer 2",
+    "bias twice 2": "the bias in layer 2 is added twice",
+    "bias of layer 3 1": "the bias of layer 3 is added in layer 1, in place of that of layer 1",
+    "bias of layer 3 2": "the bias of layer 3 is added in layer 2, in place of that of layer 2",
+    "bias of layer 1 2": "the bias of layer 1 is added in layer 2, in place of that of layer 2",
     "first bias 2": "the first bias in layer 2 is added to all filters",
     "no bias 1": "the bias in layer 1 is not added",
-    "no bias 2": "the bias in layer 2 is not added",
     "no bias 3": "the bias in layer 3 is not added",
-    "centred": "",
-    "-1..1": "",
-    "0..255": "",
-    "standardized": "",
-    "threshold": "",
-    "mask threshold": "the mask of the ReLU of F1 and F2 lets through where z > 0.1",
-    "mask threshold 1": "the mask of the ReLU of F1 lets through where z > 0.1",
-    "threshold 1": "",
+    "centred": "the input of layer 1 is centred (its mean subtracted), wanted as given",
+    "-1..1": "the input of layer 1 is scaled to -1..1",
+    "0..255": "the input of layer 1 is scaled to 0..255",
+    "standardized": "the input of layer 1 is standardized (mean 0, standard deviation 1)",
+    "threshold": "the ReLU of F1 and F2 lets through what is above 0.1, forward and backward",
+    "threshold 1": "the ReLU of F1 lets through what is above 0.1, forward and backward",
+    "mask threshold": "the mask of the ReLU of F1 and F2 lets through where z > 0.1, wanted 0",
+    "mask threshold 1": "the mask of the ReLU of F1 lets through where z > 0.1, wanted 0",
     "mask of sample 0": "mask of the ReLU of F1 and F2 is that of the first sample for all samples",
     "mask of sample 0 2": "mask of the ReLU of F2 is that of the first sample for all samples",
-    "mask before bias": "before the bias is added",
-    "mask of next 1": "is that of the layer after it",
-    "half loss": "",
-    "half gradient": "",
-    "mean and sum": "",
-    "float16": "",
-    "norm of each": "",
-    "dx last filter": "",
-    "dx first sample": "",
-    "decay": "",
-    "regularized": "",
+    "mask before bias": "is taken before the bias is added",
+    "mask of next 1": "the mask of the ReLU of F1 is that of the layer after it, in its middle",
+    "half loss": "the loss alone is 1/2 times what is wanted",
+    "half gradient": "the gradient of the loss, dF, is 1/2 times what is wanted",
+    "mean and sum": "the loss alone is 3 times what is wanted: a sum over the 3 samples",
+    "float16": "have at most 11 significant bits each: they went through float16",
+    "norm of each": "Give the gradients themselves: neither multiplied by learning rates nor norm",
+    "dx last filter": "in layer 2 is computed from the last filter alone",
+    "dx first sample": "back through the kernels in layer 3 is computed from the first sample",
+    "decay": "dW and dB in all layers have 0.001 times the weights and biases added",
+    "regularized": "the loss has 0.005 times the squares of all weights added (weight decay)",
 }

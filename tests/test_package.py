@@ -238,7 +238,8 @@ INSIDE = {  # and inside the packages
     "pictures": [{"__init__"}, {"files"}, {"pixels"}, {"deep"}, {"_chunks", "_exif", "_limits"}],
     "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
     "gradcheck": [
-        {"__init__"}, {"comparison"}, {"calls", "report"}, {"reference_case", "diagnosis"},
+        {"__init__"}, {"comparison"}, {"calls", "report"}, {"differences"},
+        {"reference_case", "diagnosis"},
         {"fitted", "mistakes"}, {"convolutions", "parts", "rectifiers"}, {"step"},
     ],
 }  # fmt: skip

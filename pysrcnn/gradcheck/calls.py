@@ -43,8 +43,8 @@ def called_again(first: Arrays, again: Arrays, made: Case, allowed: float) -> tu
                 added[name] = again[name].astype(np.float64) - first[name]
     start = "Called again with the same input, your function "
     mend = (
-        "gradients are kept between calls and added up. Set them to zero, or make new arrays, at "
-        "the start of each call."
+        "what was computed is kept between calls and added up. Set it to zero, or make new arrays, "
+        "at the start of each call."
     )
 
     def equal(name, wanted):
@@ -113,10 +113,23 @@ def enlarged(made: Case) -> Case | None:
     return replace(made, arrays=scaled(made.arrays), exact=scaled(made.exact))
 
 
-def called_larger(first: Arrays, again: Arrays, made: Case, larger: Case, allowed: float) -> str:
+def called_larger(
+    first: Arrays, call: Callable[[], Arrays], made: Case, larger: Case, allowed: float
+) -> str:
     """A sentence if a function that is right is so no more where activations are larger, or ""."""
-    if all(np.array_equal(again.get(name), a) for name, a in first.items()):
-        return ""  # it has the parameters from elsewhere, and computed the same once more
+
+    def same(arrays):
+        return all(np.array_equal(arrays.get(name), a) for name, a in first.items())
+
+    again = call()
+    if same(again):
+        if same(call()):
+            return ""  # it has the parameters from elsewhere, and computed the same once more
+        return (
+            "With other weights (W1, B1, ... times 64, the last divided by 64) your function first "
+            "returns the gradients of the call before, and those of the new weights only the next "
+            "time: it uses what it kept from the call before."
+        )
     errors = {name: relative_error(again[name], larger.wanted(name))
               for name in made.arrays if name in again}  # fmt: skip
     wrong = [name for name, error in errors.items() if not error <= allowed]

@@ -82,8 +82,11 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
             first = f"Your function changed {', '.join(changed)} in place. Let it work on copies "
             diagnosis.insert(0, first + "first: what is said below may come of that.")
     elif callable(function) and not kept and (larger := enlarged(made)):
-        again, _ = _named(called(function, larger)[0], larger, same_inputs=False)
-        sentence = called_larger(given, again, made, larger, allowed)
+
+        def call():
+            return _named(called(function, larger)[0], larger, same_inputs=False)[0]
+
+        sentence = called_larger(given, call, made, larger, allowed)
         diagnosis = [sentence] if sentence else []
     if kept:
         diagnosis.insert(0, kept)

@@ -17,7 +17,7 @@ __all__ = ["Explanation", "diagnose", "relative_error"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+PASSES = 5000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):
@@ -138,6 +138,9 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         unexplained.append(first)
         if first[0] == "F" or first[:2] == "dF":  # all that follows was computed from it
             return [], unexplained
+        ends = f"dB{len(search.layers)}"  # the sum of dF, which comes from the output as the loss
+        if first == "loss" and ends in order and ends in search.wrong(changes, [ends]):
+            return [], unexplained + order[start + 1 :]
 
     if far == len(order) and not unexplained:
         return [Explanation(first, likely)], []
@@ -311,6 +314,8 @@ class _Search:
             if abs(move) <= 1e-8 * abs(t):
                 break
             step = 1e-6
+        if relative_error(value, self.value(changes, name)) <= 10 * self.tolerance:
+            return None  # a number that changes next to nothing follows the rounding
         return family(t)._replace(fitted=True)
 
     def value(self, changes, name):

@@ -78,11 +78,13 @@ def of_parts(on: tuple[int, ...], low: np.ndarray, layers: Layers) -> list[Mista
     for kind, words, pattern, letters in _PATTERNS:
         for along in letters:
             sizes = [_size(along, k, low, layers) for k in on]
-            if max(sizes) == 1 or (along == "o" and min(sizes) == 1):
+            if max(sizes) == 1:
                 continue
             for what, operations in maps if along[0] in _MAPS else weights:
                 if "nij" in along and "conv" in operations:
                     continue
+                if along == "o" and min(sizes) == 1 and "dx" in operations:
+                    continue  # the gradient is cut off there, which is another mistake
                 changes = [(o, k, partial(weighted, o, along, pattern))
                            for o in operations for k in on]  # fmt: skip
                 found.append(_part(kind, f"{what.format(where)} computed", words, along, changes))
@@ -147,8 +149,6 @@ def of_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
         ("sign alone", "the sign of what is wanted, -1 or 1",
          lambda right, *arguments: np.sign(right(*arguments))),
         ("absolute value", "without the sign", lambda right, *a: np.abs(right(*a))),
-        ("float16", "rounded to float16",
-         lambda right, *a: right(*a).astype(np.float16).astype(np.float64)),
         ("centred", "centred (its mean subtracted)",
          lambda right, *a: (lambda g: g - g.mean())(right(*a))),
     ]  # fmt: skip
@@ -180,5 +180,7 @@ def of_loss_parts() -> list[Mistake]:
                     ("the gradient of the loss, dF, is", ["dloss"]),
                 ):
                     changes = [(o, 0, partial(weighted, o, along, pattern)) for o in operations]
-                    found.append(_part(kind, f"{what} computed", words, along, changes))
+                    found.append(
+                        _part(f"{kind} in the loss", f"{what} computed", words, along, changes)
+                    )
     return found
