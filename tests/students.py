@@ -179,7 +179,7 @@ MISTAKES = {
     "bias mean": ("mean over samples and pixels", "dB in all layers is averaged over samples and"),
     "mean over batch": ("mean over samples", "dW and dB in all layers are averaged over the samp"),
     "last sample": (
-        "last alone: sample",
+        "last alone: sample (dw)",
         "dW in all layers is computed from the last sample alone",
     ),
     "no 2": ("factor of the gradient", "dF, is 1/2 times what is wanted: a factor of 2 is missing"),

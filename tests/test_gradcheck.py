@@ -61,8 +61,8 @@ def in_layout_of(made, name, array):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("network", ["9-1-5", "9-5-5"])
 def test_right_ones_pass(network, dtype):
-    for layout, student in (("NCHW", nchw), ("NHWC", nhwc)):
-        report = gradcheck(student, network, layout=layout, dtype=dtype)
+    for layout, right in (("NCHW", nchw), ("NHWC", nhwc)):
+        report = gradcheck(right, network, layout=layout, dtype=dtype)
         assert report.ok and all(row.ok for row in report.rows), report
         assert not report.diagnosis and not report.explanations
         assert f"{network}, {layout}" in report.title and f", {dtype}, errors up to" in report.title
@@ -212,6 +212,8 @@ def test_arrays_that_are_right_are_not_accused():
         assert {"dB1", "dB2", "dB3"} <= right
         assert right.isdisjoint(e.first for e in report.explanations)
         for sentence in report.diagnosis[:-1]:
+            if sentence.startswith("Right are "):
+                continue
             assert right.isdisjoint(re.findall(r"d[WB]\d", sentence)), sentence
 
 

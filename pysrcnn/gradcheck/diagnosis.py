@@ -17,7 +17,7 @@ __all__ = ["Explanation", "diagnose", "relative_error"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-PASSES = 5000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):

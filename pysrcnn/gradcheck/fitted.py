@@ -73,7 +73,7 @@ def _weight_decay(what, on, t):
         return right(dz, x, w) + t * w
 
     words = (
-        f"{what} has {t:.6g} times the weights added (weight decay), wanted the gradient of the "
+        f"{what} has {t:.4g} times the weights added (weight decay), wanted the gradient of the "
         "loss alone"
     )
     return Mistake("weight decay", words, [("dw", k, change) for k in on])
@@ -86,7 +86,7 @@ def _decay_of_all(layers, t):
     changes = [(o, k, partial(change, p=p)) for k, wb in enumerate(layers, 1)
                for o, p in zip(("dw", "db"), wb, strict=True)]  # fmt: skip
     words = (
-        f"dW and dB in all layers have {t:.6g} times the weights and biases added (weight decay), "
+        f"dW and dB in all layers have {t:.4g} times the weights and biases added (weight decay), "
         "wanted the gradient of the loss alone"
     )
     return Mistake("weight decay", words, changes)
@@ -103,7 +103,7 @@ def _regularized(layers, of, biases, backward, t):
     if backward:
         changes += (_decay_of_all(layers, t) if biases else _weight_decay(
             "", range(1, len(layers) + 1), t)).changes  # fmt: skip
-    words = f"the loss has {t / 2:.6g} times the squares of all {of} added (weight decay)"
+    words = f"the loss has {t / 2:.4g} times the squares of all {of} added (weight decay)"
     return Mistake("regularized loss", words + (", wanted the mean squared error alone"), changes)
 
 

@@ -95,7 +95,8 @@ def _part(kind, what, words, along, changes):
     name = _NAMES[along]
     if " two " in words:
         name = name.replace(" ", "s ", 1)
-    return Mistake(f"{kind}: {name}", f"{what} {words.format(name)}", changes)
+    operations = "+".join(sorted({operation for operation, *_ in changes}))
+    return Mistake(f"{kind}: {name} ({operations})", f"{what} {words.format(name)}", changes)
 
 
 def _size(along: str, k: int, low: np.ndarray, layers: Layers) -> int:
@@ -180,7 +181,5 @@ def of_loss_parts() -> list[Mistake]:
                     ("the gradient of the loss, dF, is", ["dloss"]),
                 ):
                     changes = [(o, 0, partial(weighted, o, along, pattern)) for o in operations]
-                    found.append(
-                        _part(f"{kind} in the loss", f"{what} computed", words, along, changes)
-                    )
+                    found.append(_part(kind, f"{what} computed", words, along, changes))
     return found

@@ -71,6 +71,7 @@ class Report:
 
 # -------------------------------------------------------------------------------------- in words
 
+_ALTERNATIVES = 4  # mistakes that give the same numbers, of which as many are named
 _CONVENTION = (
     "Here the loss is the mean over all elements of (F{last} - high)^2, so "
     "dF{last} = 2 (F{last} - high) / {size}; no layer pads, and convolution does not flip."
@@ -127,7 +128,7 @@ def explain(
     for number, (first, likely) in enumerate(explanations, 1):
         text = f"{first} is wrong{' too' if number > 1 else ''}: "
         others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
-        text += "; or ".join(m.words for m in reversed(others.values())) + ". "
+        text += "; or ".join([m.words for m in reversed(others.values())][:_ALTERNATIVES]) + ". "
         if len(others) > 1:
             text += "What was given does not tell these apart. "
         if number == len(explanations):  # what is said of the whole
