@@ -29,7 +29,7 @@ def called_again(first: Arrays, again: Arrays, made: Case, allowed: float) -> tu
     if it is right, and the first call had added it to something already.
     """
     changed = [
-        name for name, a in first.items()
+        name for name in made.arrays if (a := first.get(name)) is not None
         if name in again and not np.array_equal(a, again[name], equal_nan=True)
         and not relative_error(again[name], a) <= allowed
     ]  # fmt: skip

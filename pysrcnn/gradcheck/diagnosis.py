@@ -138,9 +138,11 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         unexplained.append(first)
         if first[0] == "F" or first[:2] == "dF":  # all that follows was computed from it
             return [], unexplained
-        ends = f"dB{len(search.layers)}"  # the sum of dF, which comes from the output as the loss
-        if first == "loss" and ends in order and ends in search.wrong(changes, [ends]):
-            return [], unexplained + order[start + 1 :]
+        # So it was where the loss is wrong and dB of the last layer too, or a layer's dW and dB.
+        ends = f"dB{len(search.layers)}"
+        follows = first == "loss" and ends in order and ends in search.wrong(changes, [ends])
+        if follows or first[:2] == "dB" and f"dW{first[2:]}" in unexplained:
+            return [], unexplained + [n for n in order[start + 1 :] if n not in search.fine]
 
     if far == len(order) and not unexplained:
         return [Explanation(first, likely)], []
@@ -260,16 +262,14 @@ class _Search:
             """Whether one number is all that is explained, which chance may have met."""
             return one and wrong.isdisjoint(order[start + 1 : far])
 
-        tried, furthest = [], start
-        for stage in self.stages(order[start], {*self.fine, *order[:start]}):
-            for mistake in stage:
-                far = reached(mistake)
-                followed = any(operation in _MAIN for operation, *_ in mistake.changes)
-                if not (followed and self.tolerance > 1e-9 and alone(far)):
-                    tried.append((mistake, far))
-            furthest = max([far for _, far in tried], default=start)
-            if furthest > start:
-                break
+        tried = []
+        right = {*order[:start], *(self.fine if order[start][:2] != "dF" else ())}
+        for mistake in self.possible(order[start], right):
+            far = reached(mistake)
+            followed = any(operation in _MAIN for operation, *_ in mistake.changes)
+            if not (followed and self.tolerance > 1e-9 and alone(far)):
+                tried.append((mistake, far))
+        furthest = max([far for _, far in tried], default=start)
         for family in self.families:
             mistake = self.fit(family, changes, order[start])
             far = reached(mistake) if mistake else start
@@ -281,21 +281,24 @@ class _Search:
         found = [mistake for mistake, far in tried if far == furthest > start]
         return sorted(found, key=lambda mistake: len(mistake.changes)), furthest
 
-    def stages(self, first, right):
-        """The mistakes that can make a quantity wrong; last those that would change right ones.
+    def possible(self, first, right):
+        """The mistakes that can make a quantity wrong, and leave alone what led to right ones.
 
         Where a dB is right, so is what it was summed from, and all that led there.
         """
-        last, stages = len(self.layers), ([], [])
+        last, found = len(self.layers), []
         reached = max((_place_of(n, last) for n in right if n[:2] not in ("dW", "lo")), default=-1)
         forward = max(last if "loss" in right else -1, reached)
         for mistake in self.listed:
             places = {(o, k): _place(o, k, last) for o, k, _ in mistake.changes}
-            if min(places.values()) <= _place_of(first, last):
-                doubtful = all(o in _MAIN and at <= reached for (o, _), at in places.items())
-                ahead = [at for (o, _), at in places.items() if o in _FORWARD]
-                stages[doubtful or bool(ahead and max(ahead) <= forward)].append(mistake)
-        return stages
+            ahead = [at for (o, _), at in places.items() if o in _FORWARD]
+            if (
+                min(places.values()) <= _place_of(first, last)
+                and not all(o in _MAIN and at <= reached for (o, _), at in places.items())
+                and not (ahead and max(ahead) <= forward)
+            ):
+                found.append(mistake)
+        return found
 
     def fit(self, family: Callable[[float], Mistake], changes, name) -> Mistake | None:
         """The mistake of a family whose number brings a quantity nearest to what was given."""

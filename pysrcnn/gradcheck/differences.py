@@ -117,13 +117,8 @@ def _way(got, wanted, error) -> str:
     factor = float(np.vdot(wanted, got) / np.vdot(wanted, wanted))
     if equal(got, factor * wanted):
         return f", where it is {factor:.6g} times what is wanted"
-    if equal(np.abs(got), np.abs(wanted)):
-        return ", in the sign alone"
     if equal(got - wanted, (got - wanted).mean()):
         return f", where it is what is wanted plus {(got - wanted).mean():.6g}"
-    two = (np.abs(got) <= error) | (np.abs(got - wanted) <= error)
-    if two.all():
-        return ", where it is 0"
     nonzero = np.abs(got) > error
     factor = float(np.median(got[nonzero] / np.where(wanted, wanted, np.inf)[nonzero]))
     if abs(factor) > 1e-6 and equal(got[nonzero], factor * wanted[nonzero]):
