@@ -18,9 +18,10 @@ import pysrcnn
 from pysrcnn import SRCNN, kernels, reference
 from pysrcnn.cli import main
 from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
-from pysrcnn.gradcheck.diagnosis import diagnose, relative_error
+from pysrcnn.gradcheck.diagnosis import diagnose
 from pysrcnn.gradcheck.fitted import fitted
 from pysrcnn.gradcheck.mistakes import mistakes
+from pysrcnn.gradcheck.search import relative_error
 from pysrcnn.gradcheck.step import step
 from pysrcnn.kernels import blas
 

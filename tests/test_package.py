@@ -239,8 +239,8 @@ INSIDE = {  # and inside the packages
     "batch": [{"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare"}],
     "gradcheck": [
         {"__init__"}, {"comparison"}, {"calls", "report"}, {"differences"},
-        {"reference_case", "diagnosis"},
-        {"fitted", "mistakes"}, {"convolutions", "parts", "rectifiers"}, {"step"},
+        {"reference_case", "diagnosis"}, {"search"}, {"fitted", "mistakes"},
+        {"convolutions", "orders", "parts", "rectifiers"}, {"step"},
     ],
 }  # fmt: skip
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .diagnosis import relative_error
 from .reference_case import Case
+from .search import relative_error
 
 __all__ = ["called", "called_again", "called_larger", "enlarged"]
 

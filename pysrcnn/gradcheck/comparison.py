@@ -8,9 +8,9 @@ import numpy as np
 from ..formats.layers import stack
 from ..kernels.blas import one_blas_thread
 from .calls import called, called_again, called_larger, enlarged
-from .diagnosis import relative_error
 from .reference_case import Case, case, rounding
 from .report import Report, Row, explain
+from .search import relative_error
 
 __all__ = ["gradcheck"]
 

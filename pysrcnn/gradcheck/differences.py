@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..reference import im2col
-from .diagnosis import relative_error
 from .reference_case import Case
+from .search import relative_error
 from .step import dw_of
 
 __all__ = ["begins", "describe"]

@@ -1,8 +1,8 @@
 """The usual mistakes in the gradients of an SRCNN, each as what it makes of the right numbers.
 
 `mistakes` lists them as changes of `step`: those of the input, the loss and the output are here,
-those of a layer in `convolutions`, `parts` and `rectifiers`. `fitted` has those with a number in
-them; `diagnosis` looks for those with which `step` gives the very numbers of somebody's.
+those of a layer in `convolutions`, `orders`, `parts` and `rectifiers`. `fitted` has those with a
+number in them; `diagnosis` looks for those with which `step` gives the very numbers of somebody's.
 """
 
 from functools import partial
@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from ..reference import relu
-from .convolutions import of_biases, of_convolutions, of_orders, shifted
+from .convolutions import of_biases, of_convolutions, shifted
+from .orders import of_orders
 from .parts import of_loss_parts, of_parts, of_sums
 from .rectifiers import of_other_activations, of_relu, sigmoid
 from .step import Layers, Mistake, scaled

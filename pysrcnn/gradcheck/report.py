@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .diagnosis import Explanation, diagnose, relative_error
+from .diagnosis import Explanation, diagnose
 from .differences import begins, describe
 from .reference_case import Case, rounding
+from .search import relative_error
 
 __all__ = ["Report", "Row", "explain"]
 
