@@ -173,7 +173,7 @@ class Search:
             if abs(move) <= 1e-8 * abs(t):
                 break
             step = 1e-6
-        if relative_error(value, self.value(changes, name)) <= 10 * self.tolerance:
+        if relative_error(value, self.value(changes, name)) <= 3 * self.tolerance:
             return None  # a number that changes next to nothing follows the rounding
         return family(t)._replace(fitted=True)
 
