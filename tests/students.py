@@ -178,7 +178,10 @@ MISTAKES = {
     ),
     "bias mean": ("mean over samples and pixels", "dB in all layers is averaged over samples and"),
     "mean over batch": ("mean over samples", "dW and dB in all layers are averaged over the samp"),
-    "last sample": ("last sample", "dW in all layers is that of the last sample alone"),
+    "last sample": (
+        "last alone: sample (dw)",
+        "dW in all layers is computed from the last sample alone",
+    ),
     "no 2": ("factor of the gradient", "dF, is 1/2 times what is wanted: a factor of 2 is missing"),
     "sign": ("factor of the gradient", "-1 times what is wanted: the wrong sign"),
     "convolution": ("flipped", "kernels in layer 2 are flipped (rotated by 180 degrees) in the fo"),

@@ -253,8 +253,9 @@ INSIDE = {  # and inside the packages
         {"__init__"}, {"enlarge"}, {"large", "jobs", "cluster", "compare", "progress"}, {"inputs"},
     ],
     "gradcheck": [
-        {"__init__"}, {"comparison"}, {"report"}, {"reference_case", "diagnosis"}, {"fitted"},
-        {"mistakes"}, {"step"},
+        {"__init__"}, {"comparison"}, {"calls", "report"}, {"differences"},
+        {"reference_case", "diagnosis"}, {"search"}, {"fitted", "mistakes"},
+        {"convolutions", "orders", "parts", "rectifiers"}, {"step"},
     ],
 }  # fmt: skip
 

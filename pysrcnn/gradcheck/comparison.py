@@ -1,15 +1,16 @@
 """Somebody's numbers beside those of a case: `gradcheck`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..formats.layers import stack
-from .diagnosis import relative_error
+from ..kernels.blas import one_blas_thread
+from .calls import called, called_again, called_larger, enlarged
 from .reference_case import Case, case, rounding
 from .report import Report, Row, explain
+from .search import relative_error
 
 __all__ = ["gradcheck"]
 
@@ -27,11 +28,12 @@ def gradcheck(
     ----------
     mine : function or dict of arrays
         A function is called as ``mine(low, high, parameters)`` with arrays of NumPy, and returns
-        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. If all is right it is
-        called once more, with F1 and F2 64 times as large, so that a clamp shows (ReLU6). A dict
-        holds what was computed from the case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight"
-        are good names for gradients too), and, for a closer look, any of "F1", "F2", "F3" (or
-        "output"), "dF3", "dF2", "dF1", "dlow". Whatever else a `Case` has is passed over.
+        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. It is called twice, so that
+        gradients that are kept between calls show; and if all is right once more, with F1 and F2
+        64 times as large, so that a clamp shows (ReLU6). A dict holds what was computed from the
+        case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight" are good names for gradients too),
+        and, for a closer look, any of "F1", "F2", "F3" (or "output"), "dF3", "dF2", "dF1", "dlow".
+        Whatever else a `Case` has is passed over.
     against : Case or str
         What it was or will be computed from; the name of a network stands for
         ``case(network, **options)``.
@@ -53,13 +55,23 @@ def gradcheck(
     made = against if isinstance(against, Case) else case(against, **options)
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance is {tolerance}, wanted 0 or more")
+    with one_blas_thread():
+        return _report(mine, made, tolerance)
+
+
+def _report(mine, made: Case, tolerance: float | None) -> Report:
     function, changed = mine, []
     if callable(function):
-        mine, changed = _called(function, made)
+        mine, changed = called(function, made)
     given, none = _named(mine, made)
     types = [made.dtype, *(a.dtype for a in given.values() if a.ndim)]
     dtype = np.dtype(np.float32 if np.float32 in types else np.float64)
     allowed = rounding(made, dtype) if tolerance is None else tolerance
+    kept = ""
+    if callable(function):
+        given = {name: a.copy() for name, a in given.items()}  # the next call may write to them
+        again, _ = _named(called(function, made)[0], made)
+        kept, given = called_again(given, again, made, max(allowed, rounding(made, dtype)))
 
     order = [name for name in made.arrays if name in given]
     rows = [_row(name, given[name], made.wanted(name), allowed) for name in order]
@@ -69,8 +81,15 @@ def gradcheck(
         if changed:
             first = f"Your function changed {', '.join(changed)} in place. Let it work on copies "
             diagnosis.insert(0, first + "first: what is said below may come of that.")
-    elif callable(function):
-        diagnosis = _larger(function, made, given, allowed)
+    elif callable(function) and not kept and (larger := enlarged(made)):
+
+        def call():
+            return _named(called(function, larger)[0], larger, same_inputs=False)[0]
+
+        sentence = called_larger(given, call, made, larger, allowed)
+        diagnosis = [sentence] if sentence else []
+    if kept:
+        diagnosis.insert(0, kept)
     needed = ["loss", *(f"d{name}" for name in made.parameters)]
     never = [n for n in needed if n not in given and not none.isdisjoint({n, n.removeprefix("d")})]
     if never:
@@ -81,57 +100,6 @@ def gradcheck(
     title = f"{made.network}, {made.layout}, weights {made.weights}, {dtype}"
     title += f", errors up to {allowed:.1e} allowed"
     return Report(title, not diagnosis, rows, diagnosis, explanations)
-
-
-def _called(function: Callable, made: Case):
-    """What a function makes of a case, and the names of what it changed in place."""
-    low, high = made.low.copy(), made.high.copy()
-    parameters = {name: a.copy() for name, a in made.parameters.items()}
-    after = {"low": low, "high": high, **parameters}
-    mine = function(low, high, parameters)
-    return mine, [n for n, a in after.items() if not np.array_equal(a, made.arrays[n])]
-
-
-def _larger(
-    function: Callable, made: Case, given: dict[str, np.ndarray], allowed: float
-) -> list[str]:
-    """A sentence if a function that is right is so no more where activations are larger.
-
-    ReLU commutes with a factor. So with the first layer's values 64 times as large, all biases but
-    the last likewise, and the last weights divided by it, the output is what it was, and all else
-    known without another pass: 64 is a power of two, which rounds nothing.
-    """
-    last = len(made.parameters) // 2
-    if last < 2:
-        return []
-    powers = {"W1": 1, f"W{last}": -1}
-    powers |= {f"{letter}{k}": 1 for letter in "BF" for k in range(1, last)}
-
-    def scaled(arrays):
-        result = {}
-        for name, a in arrays.items():
-            power = powers.get(name.removeprefix("d"), 0)
-            result[name] = np.asarray(a * 64.0 ** (-power if name[0] == "d" else power), a.dtype)
-        return result
-
-    larger = replace(made, arrays=scaled(made.arrays), exact=scaled(made.exact))
-    again, _ = _named(_called(function, larger)[0], larger, same_inputs=False)
-    if all(np.array_equal(again.get(name), a) for name, a in given.items()):
-        return []  # it has the parameters from elsewhere, and computed the same once more
-    order = [name for name in made.arrays if name in again]
-    rows = [_row(name, again[name], larger.wanted(name), allowed) for name in order]
-    row = next((row for row in rows if not row.ok), None)
-    if row is None:
-        return []
-    inner = " and ".join(f"F{k}" for k in range(1, last))
-    largest = max(a.max() for name, a in made.activations.items() if name != f"F{last}")
-    biases = ", ".join(f"B{k}" for k in range(1, last))
-    return [
-        f"All is right with values up to {largest:.2g} in {inner}, but no longer where they are 64 "
-        f"times as large (W1, {biases} times 64, W{last} divided by 64: the output is the same): "
-        f"{row.name} is off by {row.error:.1e}. Is there a clamp behind a layer, as in ReLU6? "
-        f"Wanted ReLU."
-    ]
 
 
 def _array(a) -> np.ndarray:

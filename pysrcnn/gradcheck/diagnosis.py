@@ -4,20 +4,19 @@ Nothing is guessed: each mistake of `mistakes` is made, and one that does not re
 to rounding, is not named.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from .fitted import clipped, fitted, own_factor
-from .mistakes import Mistake, mistakes
-from .step import steps
+from .fitted import clipped, own_factor
+from .search import Search
+from .step import Mistake
 
-__all__ = ["Explanation", "diagnose", "relative_error"]
+__all__ = ["Explanation", "diagnose"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-PASSES = 5000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
 class Explanation(NamedTuple):
@@ -29,15 +28,6 @@ class Explanation(NamedTuple):
 
     first: str
     likely: list[Mistake]
-
-
-def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference, in units of the largest value wanted; infinite for other shapes."""
-    if got.shape != wanted.shape or not np.isfinite(got).all():
-        return np.inf
-    largest = np.abs(wanted).max()
-    difference = np.abs(got.astype(np.float64) - wanted).max()
-    return float(difference / largest) if largest > 0 else (np.inf if difference else 0.0)
 
 
 def diagnose(
@@ -71,12 +61,10 @@ def diagnose(
         Quantities that are wrong whichever mistakes are made. Where these are values or gradients
         that others are computed from, those others are not looked at.
     """
-    search = _Search(given, low, high, layers, tolerance)
-    found, left = _explain(search, [], MOST)
-    for direct in (_own_factors(search), _clipped(search)):
-        if direct and _score(direct, []) <= _score(found, left):
-            return direct, []
-    return found, left
+    search = Search(given, low, high, layers, tolerance)
+    direct = _own_factors(search) or _clipped(search)
+    found, left = _explain(search, [], 2 if direct else MOST)
+    return (direct, []) if direct and _score(direct, []) <= _score(found, left) else (found, left)
 
 
 def _clipped(search) -> list[Explanation]:
@@ -140,6 +128,11 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         unexplained.append(first)
         if first[0] == "F" or first[:2] == "dF":  # all that follows was computed from it
             return [], unexplained
+        # So it was where the loss is wrong and dB of the last layer too, or a layer's dW and dB.
+        ends = f"dB{len(search.layers)}"
+        follows = first == "loss" and ends in order and ends in search.wrong(changes, [ends])
+        if follows or first[:2] == "dB" and f"dW{first[2:]}" in unexplained:
+            return [], unexplained + [n for n in order[start + 1 :] if n not in search.fine]
 
     if far == len(order) and not unexplained:
         return [Explanation(first, likely)], []
@@ -162,96 +155,3 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
 def _score(found, left) -> tuple[int, int, int]:
     """The less the better: what is unexplained, numbers that were chosen to fit, mistakes."""
     return len(left), sum(e.likely[0].fitted for e in found), len(found)
-
-
-class _Search:
-    """Passes with mistakes in them, compared with what was given."""
-
-    def __init__(self, given, low, high, layers, tolerance):
-        self.given, self.tolerance = given, tolerance
-        self.low, self.high, self.layers = low, high, layers
-        self.listed, self.families = mistakes(low, high, layers), fitted(layers)
-        if "dlow" not in given:  # nothing else shows what goes back through the first layer
-            self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
-        self.known, self.compared, self.passes = {}, {}, 0
-        self.right = self.keep([])
-        self.order = [name for name in self.right if name in given]
-        self.fine = [name for name in self.order if not self.differs(name, self.right[name])]
-
-    def steps(self, changes, keep=False):
-        self.passes += 1
-        return steps(self.low, self.high, self.layers, changes, self.known, keep)
-
-    def keep(self, changes):
-        """A pass whose results others, with more changes, will share."""
-        return dict(self.steps(changes, keep=True))
-
-    def fits(self, name):
-        return self.given[name].shape == self.right[name].shape
-
-    def differs(self, name, value):
-        return relative_error(self.given[name], value) > self.tolerance
-
-    def wrong(self, changes, names):
-        """Those of these quantities, one by one, that differ from what was given."""
-        compared = self.compared.setdefault(tuple(changes), {})
-        for name in names:
-            while name not in compared:  # at first as far as needed, then to the end
-                again = bool(compared)
-                for found, value in self.steps(changes):
-                    if found in self.given and found not in compared:
-                        compared[found] = self.differs(found, value)
-                        if compared[found] and not again:
-                            break
-            if compared[name]:
-                yield name
-
-    def reach(self, changes, order):
-        """How many of these quantities are right before the first that is wrong."""
-        first = next(self.wrong(changes, order), None)
-        return len(order) if first is None else order.index(first)
-
-    def likely(self, changes, order, start):
-        """The mistakes that explain most from order[start] on, and how far they do."""
-
-        def reached(mistake):
-            """How far, if it makes nothing wrong that is right."""
-            more = changes + mistake.changes
-            far = self.reach(more, order)
-            return start if far > start and any(self.wrong(more, self.fine)) else far
-
-        tried = [(mistake, reached(mistake)) for mistake in self.listed]
-        furthest = max(far for _, far in tried)
-        wrong = set(self.wrong(changes, order))
-        one = self.given[order[start]].size == 1
-        for family in self.families:
-            mistake = self.fit(family, changes, order[start])
-            far = reached(mistake) if mistake else start
-            # A number that can be chosen explains one value always. It has to explain more than
-            # that, and more than the mistakes that have no such number.
-            if far > furthest and not (one and wrong.isdisjoint(order[start + 1 : far])):
-                tried.append((mistake, far))
-        furthest = max(far for _, far in tried)
-        return [mistake for mistake, far in tried if far == furthest > start], furthest
-
-    def fit(self, family: Callable[[float], Mistake], changes, name) -> Mistake | None:
-        """The mistake of a family whose number brings a quantity nearest to what was given."""
-        given = self.given[name]
-        if not np.isfinite(given).all():
-            return None
-        t, step = 0.0, 1.0
-        for _ in range(8):  # of Newton's method; linear ones take the first alone
-            value = self.value(changes + family(t).changes, name)
-            direction = (self.value(changes + family(t + step).changes, name) - value) / step
-            square = np.vdot(direction, direction)
-            if square == 0 or not np.isfinite(square):
-                return None
-            move = float(np.vdot(direction, given - value) / square)
-            t += move
-            if abs(move) <= 1e-8 * abs(t):
-                break
-            step = 1e-6
-        return family(t)._replace(fitted=True)
-
-    def value(self, changes, name):
-        return next(value for found, value in self.steps(changes) if found == name)

@@ -5,8 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from .mistakes import Mistake, scaled
-from .step import Layers, dw_of
+from .step import Layers, Mistake, dw_of, scaled
 
 __all__ = ["clipped", "fitted", "own_factor"]
 
@@ -33,6 +32,8 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
         *(partial(_constant_factor, "constant factor", *place) for place in places),
         partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
         *(partial(_weight_decay, *place) for place in several),
+        partial(_decay_of_all, layers),
+        *(partial(_regularized, layers, *way) for way in _REGULARIZED),
         *(partial(_leaky, *place) for place in sloping),
         partial(_updated, every),
     ]
@@ -72,17 +73,45 @@ def _weight_decay(what, on, t):
         return right(dz, x, w) + t * w
 
     words = (
-        f"{what} has {t:.6g} times the weights added (weight decay), wanted the gradient of the "
+        f"{what} has {t:.4g} times the weights added (weight decay), wanted the gradient of the "
         "loss alone"
     )
     return Mistake("weight decay", words, [("dw", k, change) for k in on])
+
+
+def _decay_of_all(layers, t):
+    def change(right, *arguments, p):
+        return right(*arguments) + t * p
+
+    changes = [(o, k, partial(change, p=p)) for k, wb in enumerate(layers, 1)
+               for o, p in zip(("dw", "db"), wb, strict=True)]  # fmt: skip
+    words = (
+        f"dW and dB in all layers have {t:.4g} times the weights and biases added (weight decay), "
+        "wanted the gradient of the loss alone"
+    )
+    return Mistake("weight decay", words, changes)
+
+
+_REGULARIZED = [
+    ("weights", False, True), ("weights and biases", True, True), ("weights", False, False),
+]  # fmt: skip
+
+
+def _regularized(layers, of, biases, backward, t):
+    added = t / 2 * sum(np.sum(w**2) + (np.sum(b**2) if biases else 0) for w, b in layers)
+    changes = [("loss", 0, lambda right, out, high: right(out, high) + added)]
+    if backward:
+        changes += (_decay_of_all(layers, t) if biases else _weight_decay(
+            "", range(1, len(layers) + 1), t)).changes  # fmt: skip
+    words = f"the loss has {t / 2:.4g} times the squares of all {of} added (weight decay)"
+    return Mistake("regularized loss", words + (", wanted the mean squared error alone"), changes)
 
 
 def _leaky(what, on, way, t):
     def leaky(right, z):
         return np.where(z > 0, z, t * z)
 
-    def mask(right, df, z):
+    def mask(right, df, z, z_next):
         return np.where(z > 0, df, t * df)
 
     words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"

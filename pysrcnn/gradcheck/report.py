@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .diagnosis import Explanation, diagnose, relative_error
+from .diagnosis import Explanation, diagnose
+from .differences import begins, describe
 from .reference_case import Case, rounding
+from .search import relative_error
 
 __all__ = ["Report", "Row", "explain"]
 
@@ -70,6 +72,7 @@ class Report:
 
 # -------------------------------------------------------------------------------------- in words
 
+_ALTERNATIVES = 4  # mistakes that give the same numbers, of which as many are named
 _CONVENTION = (
     "Here the loss is the mean over all elements of (F{last} - high)^2, so "
     "dF{last} = 2 (F{last} - high) / {size}; no layer pads, and convolution does not flip."
@@ -107,6 +110,13 @@ def explain(
             "All your gradients are zero: read them after the backward pass, and before they are "
             "set to zero for the next step."
         ], []
+    wrong = [row.name for row in rows if not row.ok]
+    few = _few_digits([given[name] for name in wrong])
+    if few and max(row.error for row in rows) < 0.02:
+        return [
+            f"The values of {', '.join(wrong)} have at most 11 significant bits each: they went "
+            f"through float16, bfloat16 or TF32, wanted {dtype} throughout. Or give tolerance=0.01."
+        ], []
     last = len(made.parameters) // 2
     layers = [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in range(1, last + 1)]
     ours = {name: made.to_ours(name, array) for name, array in given.items()}
@@ -119,7 +129,7 @@ def explain(
     for number, (first, likely) in enumerate(explanations, 1):
         text = f"{first} is wrong{' too' if number > 1 else ''}: "
         others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
-        text += "; or ".join(m.words for m in reversed(others.values())) + ". "
+        text += "; or ".join([m.words for m in reversed(others.values())][:_ALTERNATIVES]) + ". "
         if len(others) > 1:
             text += "What was given does not tell these apart. "
         if number == len(explanations):  # what is said of the whole
@@ -134,9 +144,18 @@ def explain(
         )
     if unexplained:
         rounded = not explanations and not some_right
-        sentences += _unexplained(made, given, rows, unexplained, rounded)
+        sentences += _unexplained(made, given, rows, unexplained, rounded, allowed)
     sentences.append(_CONVENTION.format(last=last, size=made.high.size))
     return sentences, explanations
+
+
+def _few_digits(arrays: list[np.ndarray]) -> bool:
+    """Whether many different values all have no more bits than float16 or bfloat16 holds."""
+    values = np.concatenate([np.ravel(array) for array in arrays])
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = values.astype(np.float32)
+    bits = np.unique(single.view(np.uint32))
+    return bool(bits.size > 9 and (single == values).all() and not (bits & 0x1FFF).any())
 
 
 def _those(unexplained: list[str]) -> str:
@@ -147,7 +166,12 @@ def _those(unexplained: list[str]) -> str:
 
 
 def _unexplained(
-    made: Case, given: dict[str, np.ndarray], rows: list[Row], names: list[str], rounded: bool
+    made: Case,
+    given: dict[str, np.ndarray],
+    rows: list[Row],
+    names: list[str],
+    rounded: bool,
+    allowed: float,
 ) -> list[str]:
     """Sentences on arrays that no known mistake gives, and that may be `rounded`."""
     sentences, strange = [], []
@@ -175,6 +199,18 @@ def _unexplained(
             f"{row.got:.6g}, wanted {row.wanted:.6g}."
             + (f" Give {', '.join(before)} too, to see where it begins." if before else "")
         )
+        right = [r.name for r in rows if r.ok]
+        wrong = [r.name for r in rows if not r.ok]
+        where = begins(made, {*right}, wrong) if row.name == wrong[0] else ""
+        if where and right:
+            sentences.append(
+                f"Right {'are' if len(right) > 1 else 'is'} {', '.join(right)}. {where}"
+            )
+        elif where:
+            sentences.append(where)
+        if row.name != "loss":
+            arrays = [r.name for r in strange if r.index]
+            sentences += describe(made, given, arrays, allowed)
     worst = max(row.error for row in rows)
     if rounded and worst < 0.02:
         sentences.append(

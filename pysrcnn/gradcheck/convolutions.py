@@ -1,0 +1,276 @@
+"""Mistakes of convolutions: kernels, patches and pixels in the wrong order or the wrong place."""
+
+from functools import partial
+
+import numpy as np
+
+from ..reference import col2im
+from .step import Layers, Mistake, scaled
+
+__all__ = ["of_biases", "of_convolutions", "shifted"]
+
+
+# Ways to misread an array of weights (O, C, f, f), each with its inverse. Changing the shape alone
+# (reshape) leaves the numbers where they are in memory, which is how the axes get mixed up.
+def _exchange(w):
+    o, c, f, g = w.shape
+    return w.reshape(c, o, f, g).swapaxes(0, 1)
+
+
+def _exchange_back(w):
+    return w.swapaxes(0, 1).reshape(w.shape)
+
+
+def _exchange_last(w):  # the same where weights are HWIO
+    o, c, f, g = w.shape
+    return w.transpose(2, 3, 1, 0).reshape(f, g, o, c).transpose(2, 3, 0, 1)
+
+
+def _exchange_last_back(w):
+    o, c, f, g = w.shape
+    return w.transpose(2, 3, 0, 1).reshape(f, g, c, o).transpose(3, 2, 0, 1)
+
+
+def _channels_last(w):
+    o, c, f, g = w.shape
+    return w.reshape(o, f, g, c).transpose(0, 3, 1, 2)
+
+
+def _channels_last_back(w):
+    return w.transpose(0, 2, 3, 1).reshape(w.shape)
+
+
+def _transpose(w):
+    return w.swapaxes(2, 3)
+
+
+def _flip(w):
+    return w[:, :, ::-1, ::-1]
+
+
+def _upside_down(w):
+    return w[:, :, ::-1]
+
+
+def _mirror(w):
+    return w[:, :, :, ::-1]
+
+
+def _turn(w):
+    return np.rot90(w, 1, (2, 3))
+
+
+def _turn_back(w):
+    return np.rot90(w, -1, (2, 3))
+
+
+_MISREAD = [
+    ("flipped", "flipped (rotated by 180 degrees)", _flip, _flip),
+    ("transposed", "transposed (rows and columns exchanged)", _transpose, _transpose),
+    ("upside down", "upside down (the order of rows alone reversed)", _upside_down, _upside_down),
+    ("left to right", "mirrored left to right (the order of columns alone reversed)",
+     _mirror, _mirror),
+    ("turned", "turned by 90 degrees", _turn, _turn_back),
+    ("channels exchanged", "read with the axes of filters and channels exchanged",
+     _exchange, _exchange_back),
+    ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
+     _exchange_last, _exchange_last_back),
+    ("channels misplaced", "read with the channels behind the rows and columns",
+     _channels_last, _channels_last_back),
+]  # fmt: skip
+
+
+_WAYS = [
+    ("one row up", -1, 0), ("one row down", 1, 0),
+    ("one column left", 0, -1), ("one column right", 0, 1),
+    ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
+]  # fmt: skip
+
+
+def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
+    """Kernels and patches that are used wrongly, forward or on the way back."""
+    found = []
+    for kind, words, misread, back in _MISREAD:
+        forward = [("conv", k, lambda right, x, w, b, m=misread: right(x, m(w), b)) for k in on]
+        dx = [("dx", k, lambda right, dz, x, w, m=misread: right(dz, x, m(w))) for k in on]
+        dw = [("dw", k, lambda right, dz, x, w, m=back: m(right(dz, x, w))) for k in on]
+        found += [
+            Mistake(kind, f"the kernels {where} are {words}, forward and backward alike",
+                    forward + dx + dw),
+            Mistake(kind, f"the kernels {where} are {words} in the forward pass", forward),
+            Mistake(kind, f"the kernels {where} are {words} in the forward pass and in dW, but not "
+                    "where the gradient goes back through them", forward + dw),
+            Mistake(kind, f"the kernels {where} are {words} in the forward pass and where the "
+                    "gradient goes back through them, but not in dW", forward + dx),
+        ]  # fmt: skip
+        for way in (misread, back) if misread is not back else (misread,):
+            words_of_dw = words.replace("read with", "returned with")
+            words_of_dx = (
+                f"the kernels {where} are {words} where the gradient goes back through them"
+            )
+            if kind == "flipped":  # the one mistake whose usual name says the opposite
+                words_of_dx = (
+                    f"the kernels {where} are not flipped where the gradient goes back through "
+                    f"them (as a full correlation does, it takes them rotated by 180 degrees)"
+                )
+            found += [
+                Mistake(kind, f"dW {where} is {words_of_dw}",
+                        [("dw", k, lambda right, *a, m=way: m(right(*a))) for k in on]),
+                Mistake("unflipped" if kind == "flipped" else kind,
+                        words_of_dx,
+                        [("dx", k, lambda right, dz, x, w, m=way: right(dz, x, m(w)))
+                         for k in on]),
+            ]  # fmt: skip
+    return found + _of_col2im(where, on) + _of_shifts(where, on)
+
+
+def _of_col2im(where, on):
+    """What goes back is the sum of patches that overlap, which reach beyond dz on all sides."""
+    found = [
+        Mistake("cut off", f"the gradient that goes back through the kernels {where} is zero: "
+                "never computed, or cut off (detached) from the loss",
+                [("dx", k, partial(scaled, 0)) for k in on])
+    ]  # fmt: skip
+    for what, axes in (("", (0, 1)), (" of different rows", (0,)), (" of different columns", (1,))):
+        for how, order in (
+            ("the lowest and rightmost weight of a kernel wins, as where a loop over the kernel's "
+             "weights writes last, or one over pixels first", 1),
+            ("the uppermost and leftmost weight of a kernel wins, as where a loop over pixels "
+             "writes last, or one over the kernel's weights first", -1),
+        ):  # fmt: skip
+            found.append(Mistake(
+                "overwritten", f"the gradient that goes back through the kernels {where} is "
+                f"overwritten where patches{what} overlap, wanted their sum (col2im: += in place "
+                f"of =): {how}", [("dx", k, partial(_overwritten, axes, order)) for k in on],
+            ))  # fmt: skip
+    found.append(Mistake(
+        "overlaps averaged", f"the gradient that goes back through the kernels {where} is averaged "
+        "where patches overlap, wanted their sum", [("dx", k, _averaged) for k in on]))  # fmt: skip
+    for mode, words in (
+        ("edge", "its outermost values repeated"), ("wrap", "it repeated (wrapped around)"),
+        ("reflect", "it mirrored"), ("symmetric", "it mirrored with its edge"),
+    ):  # fmt: skip
+        found.append(Mistake("padding", f"the gradient that goes back through the kernels {where} "
+                             f"is computed from dz with {words} around it, wanted zeros",
+                             [("dx", k, partial(_padded, mode)) for k in on]))  # fmt: skip
+    return found
+
+
+def _overwritten(axes, order, right, dz, x, w):
+    (n, o, h, width), f = dz.shape, w.shape[2]
+    patches = (w.reshape(o, -1).T @ dz.reshape(n, o, -1)).reshape(n, -1, f, f, h, width)
+    for axis in (0, 1):  # rows, then columns
+        summed = np.zeros((*patches.shape[:2], *([f] if axis == 0 else []),
+                           *([x.shape[2], width] if axis == 0 else x.shape[2:])))  # fmt: skip
+        for u in range(f)[::order]:
+            if axis == 0:
+                place, patch = summed[:, :, :, u : u + h], patches[:, :, u]
+            else:
+                place, patch = summed[..., u : u + width], patches[:, :, u]
+            place[...] = patch if axis in axes else place + patch
+        patches = summed
+    return patches
+
+
+def _averaged(right, dz, x, w):
+    n, _, h, width = dz.shape
+    f, shape = w.shape[2], (1, 1, *x.shape[2:])
+    return right(dz, x, w) / col2im(np.ones((1, f * f, h * width)), shape, f)
+
+
+def _padded(mode, right, dz, x, w):
+    margin = w.shape[2] - 1
+    if mode == "reflect" and margin >= min(dz.shape[2:]):
+        mode = "constant"  # larger than there is to mirror
+    wide = np.pad(dz, ((0, 0), (0, 0), *[(margin, margin)] * 2), mode=mode)
+    larger = np.zeros((*x.shape[:2], *(n + margin for n in wide.shape[2:])))
+    middle = slice(margin, -margin or None)
+    return right(wide, larger, w)[:, :, middle, middle]
+
+
+_WAYS = [
+    ("one row up", -1, 0), ("one row down", 1, 0),
+    ("one column left", 0, -1), ("one column right", 0, 1),
+    ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
+]  # fmt: skip
+
+
+def _of_shifts(where, on):
+    """dW is a correlation of the layer's input with dz, one shift for each weight of a kernel."""
+    turned = [("dw", k, lambda right, dz, x, w: right(_flip(dz), x, w)) for k in on]
+    found = [Mistake("dz flipped", f"dW {where} is computed from dz flipped", turned)]
+    for n, i, j in [(name, i, j) for name, i, j in _WAYS]:
+        for ends, fill in (("", shifted), (", around the edge", rolled)):
+            found += [
+                Mistake("shifted", f"dW {where} is shifted {n}{ends}",
+                        [("dw", k, lambda right, *a, i=i, j=j, s=fill: s(i, j, right(*a)))
+                         for k in on]),
+                Mistake("shifted", f"dW {where} is computed from an input that is shifted {n}"
+                        f"{ends}", [("dw", k, lambda right, dz, x, w, i=i, j=j, s=fill:
+                                     right(dz, s(i, j, x), w)) for k in on]),
+                Mistake("shifted", f"the gradient that goes back through the kernels {where} is "
+                        f"shifted {n}{ends}",
+                        [("dx", k, lambda right, *a, i=i, j=j, s=fill: s(i, j, right(*a)))
+                         for k in on]),
+            ]  # fmt: skip
+    return found
+
+
+def rolled(i: int, j: int, x: np.ndarray) -> np.ndarray:
+    """Moved down by i and right by j; what goes out comes in on the other side."""
+    return np.roll(x, (i, j), axis=(2, 3))
+
+
+def shifted(i: int, j: int, x: np.ndarray) -> np.ndarray:
+    """Moved down by i and right by j, zeros coming in."""
+    wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    height, width = x.shape[2:]
+    return wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width]
+
+
+def of_biases(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
+    """Biases that are missing, or others."""
+
+    def conv(change):
+        return [("conv", k, lambda right, x, w, b, k=k: right(x, w, change(b, k))) for k in on]
+
+    subtracted = conv(lambda b, k: -b)
+    twice = conv(lambda b, k: 2 * b)
+    found = [
+        Mistake("no bias", f"the bias {where} is not added", conv(lambda b, k: 0 * b)),
+        Mistake("bias twice", f"the bias {where} is added twice", twice),
+        Mistake("bias twice", f"the bias {where} is added twice, and dB is twice as large too",
+                twice + [("db", k, partial(scaled, 2)) for k in on]),
+        Mistake("bias subtracted", f"the bias {where} is subtracted, wanted added",
+                subtracted + [("db", k, partial(scaled, -1)) for k in on]),
+        Mistake("bias subtracted", f"the bias {where} is subtracted in the forward pass, wanted "
+                "added", subtracted),
+        Mistake("first bias", f"the first bias {where} is added to all filters, wanted its own to "
+                "each", conv(lambda b, k: b[:1].repeat(len(b)))),
+        Mistake("mean bias", f"the mean of the biases {where} is added to all filters, wanted its "
+                "own to each", conv(lambda b, k: np.full_like(b, b.mean()))),
+        Mistake("sum of biases", f"the sum of the biases {where} is added to all filters, wanted "
+                "its own to each", conv(lambda b, k: np.full_like(b, b.sum()))),
+        Mistake("biases reversed", f"the biases {where} are added in reverse order",
+                conv(lambda b, k: b[::-1])),
+        Mistake("bias of one sample", f"the bias {where} is added to the first sample alone",
+                [("conv", k, lambda right, x, w, b: np.concatenate(
+                    [right(x[:1], w, b), right(x[1:], w, 0 * b)])) for k in on]),
+        Mistake("bias of each channel", f"the bias {where} is added once for each channel of the "
+                "input (inside of the sum), wanted once",
+                [("conv", k, lambda right, x, w, b: right(x, w, b * w.shape[1])) for k in on]),
+        Mistake("bias of each weight", f"the bias {where} is added once for each weight of a "
+                "filter (inside of the sum), wanted once",
+                [("conv", k, lambda right, x, w, b: right(x, w, b * w[0].size)) for k in on]),
+    ]  # fmt: skip
+    if len(on) > 1:
+        return found
+    for other, (_, theirs) in enumerate(layers, 1):
+        if other not in on:
+            for what, add in (("in place of", 0), ("on top of", 1)):
+                found.append(Mistake(
+                    "another bias", f"the bias of layer {other} is added {where}, {what} that of "
+                    f"layer {on[0]}",
+                    conv(lambda b, k, t=theirs, add=add: np.resize(t, len(b)) + add * b),
+                ))  # fmt: skip
+    return found

@@ -1,0 +1,201 @@
+"""What can be said of numbers that no known mistake gives: where they differ, and in what way."""
+
+import numpy as np
+
+from ..reference import im2col
+from .reference_case import Case
+from .search import relative_error
+from .step import dw_of
+
+__all__ = ["begins", "describe"]
+
+Arrays = dict[str, np.ndarray]
+
+_OF_WEIGHTS = {
+    "O": "filter",
+    "I": "channel",
+    "H": "row of the kernels",
+    "W": "column of the kernels",
+}
+_OF_MAPS = {"N": "sample", "C": "channel", "H": "row", "W": "column"}
+_MOST = 6  # places that are listed one by one
+
+
+def begins(made: Case, right: set[str], wrong: list[str]) -> str:
+    """A sentence on the part of the step in which the first of these went wrong."""
+    first, last = wrong[0], len(made.parameters) // 2
+    if first == "loss" and any(name[:2] in ("dW", "dB") for name in right):
+        return "Gradients are right, so the forward pass is: look at the loss itself."
+    if first == "loss":
+        return f"So the forward pass, or the loss, is wrong{_but(right, 'F')}."
+    k = int(first[-1]) if first[-1].isdecimal() else 1
+    if first[0] == "F":
+        return f"So layer {k} is wrong in the forward pass{_but(right, 'F')}."
+    dw, db = f"dW{k}", f"dB{k}"
+    proof = [n for j in range(k, 0, -1) if (n := f"dB{j}") in right and made.wanted(n).size > 1]
+    if first == dw and proof:
+        return f"{proof[0]} is right, and so is the dz that {dw} is made from: look at {dw} itself."
+    if first == db and dw in right:
+        return f"{dw} is right, and so is the dz that both are made from: look at the sum in {db}."
+    if first[:2] == "dF" or k == last:
+        after = f"what goes back through W{k + 1}" if k < last else "the gradient of the loss, dF"
+        return f"So it begins with {after if first[:2] == 'dF' or k == last else ''}."
+    if first in (dw, db) and {dw, db} <= {*wrong} and {f"dW{k + 1}", f"dB{k + 1}"} <= right:
+        return (
+            f"Layer {k + 1} is right, and layer {k} is not: look at what goes back from one to the "
+            f"other, through W{k + 1} and the mask of F{k}."
+        )
+    return ""
+
+
+def _but(right, letter):
+    names = [name for name in sorted(right) if name[0] == letter]
+    return f", though {', '.join(names)} {'are' if len(names) > 1 else 'is'} right" if names else ""
+
+
+def describe(made: Case, given: Arrays, names: list[str], allowed: float) -> list[str]:
+    """Sentences on arrays of the right shape: where they differ from what is wanted, and how.
+
+    Of what was computed from the first of them, only what is plain.
+    """
+    sentences = []
+    for name in names:
+        got, wanted = given[name], made.wanted(name)
+        text = _difference(name, got, wanted, made.axes(name), allowed)
+        if text and (name == names[0] or " only in " in text or ", where " in text):
+            sentences.append(text)
+        if name[:2] == "dW" and name == names[0]:
+            right = [f"dB{k}" for k in range(1, int(name[2:]) + 1) if f"dB{k}" in given]
+            right = [n for n in right if given[n].size > 1
+                     and relative_error(given[n], made.wanted(n)) <= allowed]  # fmt: skip
+            sentences += _of_dw(made, name, got, allowed, bool(right))
+    return sentences
+
+
+def _difference(name, got, wanted, axes, allowed) -> str:
+    wrong = np.abs(got - wanted) > allowed * np.abs(wanted).max()
+    if got.size < 2 or not wrong.any() or not np.isfinite(got).all():
+        return ""
+    words = _OF_WEIGHTS if name.removeprefix("d")[0] in "WB" else _OF_MAPS
+    where = []
+    for axis, letter in enumerate(axes):
+        others = tuple(a for a in range(got.ndim) if a != axis)
+        hit = wrong.any(axis=others)
+        if 0 < hit.sum() < hit.size:
+            where.append(_indices(words[letter], np.flatnonzero(hit), hit.size))
+    text = (
+        f"{name} differs only in {' and '.join(where)}" if where else f"{name} differs everywhere"
+    )
+    if not where and wrong.mean() < 0.9:
+        text = f"{name} differs at {wrong.mean():.0%} of its places, in all its parts"
+    return text + _way(got[wrong], wanted[wrong], allowed * np.abs(wanted).max()) + "."
+
+
+def _indices(what, indices, size) -> str:
+    """ "row 3 (the last of 4)", "samples 1 and 2 of 3"."""
+    if len(indices) == 1:
+        ends = {0: "the first", size - 1: "the last"}
+        return f"{what} {indices[0]} ({ends.get(int(indices[0]), 'one')} of {size})"
+    noun = what.replace(" ", "s ", 1) if " " in what else f"{what}s"
+    if np.ptp(indices) == len(indices) - 1:
+        return f"{noun} {indices[0]} to {indices[-1]} of {size}"
+    if len(indices) > _MOST:
+        return f"{len(indices)} of {size} {noun}"
+    return f"{noun} {', '.join(map(str, indices[:-1]))} and {indices[-1]} of {size}"
+
+
+def _way(got, wanted, error) -> str:
+    """What the numbers have to do with what is wanted, as the end of a sentence."""
+
+    def equal(a, b):
+        return bool(np.abs(a - b).max() <= error)
+
+    if equal(got, 0):
+        return ", where it is 0"
+    if got.size < 2 or not wanted.any():
+        return ""
+    factor = float(np.vdot(wanted, got) / np.vdot(wanted, wanted))
+    if equal(got, factor * wanted):
+        return f", where it is {factor:.6g} times what is wanted"
+    if equal(got - wanted, (got - wanted).mean()):
+        return f", where it is what is wanted plus {(got - wanted).mean():.6g}"
+    nonzero = np.abs(got) > error
+    factor = float(np.median(got[nonzero] / np.where(wanted, wanted, np.inf)[nonzero]))
+    if abs(factor) > 1e-6 and equal(got[nonzero], factor * wanted[nonzero]):
+        return (
+            f", where it is 0 ({1 - nonzero.mean():.0%}) or {factor:.4g} times what is wanted, as "
+            f"dropout leaves it"
+        )
+    if equal(np.sort(got), np.sort(wanted)):
+        return ", where it has the same numbers in another order"
+    norms = np.linalg.norm(got) * np.linalg.norm(wanted)
+    alike = float(np.vdot(got, wanted) / norms) if norms else 0.0
+    return f" (its direction is {'nearly right' if alike > 0.95 else 'wrong'}, cosine {alike:.2f})"
+
+
+# ------------------------------------------------------------------------- what dW is a sum of
+
+
+def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: bool) -> list[str]:
+    """What a dW tells of the terms it is a sum of, and of the dz it was computed from."""
+    k, last = int(name[2:]), len(made.parameters) // 2
+    exact, got = made.exact, made.to_ours(name, got).astype(np.float64)
+    if not np.isfinite(got).all():
+        return []
+    x = exact["low"] if k == 1 else exact[f"F{k - 1}"]
+    dz = exact[f"dF{k}"] * (exact[f"F{k}"] > 0) if k < last else exact[f"dF{k}"]
+    for axis, what in ((0, "samples"), (2, "rows of the output"), (3, "columns of the output")):
+        terms = []
+        for index in range(dz.shape[axis]):
+            of_one = np.zeros_like(dz)
+            place = (slice(None),) * axis + (index,)
+            of_one[place] = dz[place]
+            terms.append(dw_of(of_one, x, exact[f"W{k}"]).ravel())
+        weights, left = _solved(np.stack(terms, 1), got.reshape(-1, 1))
+        if len(terms) < got.size and left <= 4 * allowed:
+            counts = ", ".join(f"{weight:.4g}" for weight in np.round(weights[:, 0], 6) + 0.0)
+            return [f"{name} is the sum over {what}, but these count {counts} times."]
+    columns = im2col(x, got.shape[2])
+    columns = columns.transpose(1, 0, 2).reshape(columns.shape[1], -1)
+    if columns.shape[0] < columns.shape[1]:
+        return []  # more unknown than known
+    theirs, left = _solved(columns, got.reshape(len(got), -1).T)
+    if left > 100 * allowed:
+        return [
+            f"Whatever dz is, {name} is not its sum of products with the right input of layer {k}: "
+            f"look at {name} itself, or at that input."
+        ]
+    if dz_right:
+        return []
+    theirs = theirs.reshape(len(x), *dz.shape[2:], len(got)).transpose(0, 3, 1, 2)
+    found = _difference(f"dz{k}", theirs, dz, "NCHW", 100 * allowed)
+    start = (
+        f"{name} fits a dz{k} (the gradient of layer {k} before its ReLU) that is not the right one"
+    )
+    df = exact[f"dF{k}"]
+    error = 100 * allowed * np.abs(df).max()
+    passed = np.abs(theirs) > error
+    if k < last and np.abs(np.where(passed, theirs - df, 0)).max() <= error:
+        through = passed & (np.abs(df) > error)
+        wanted = (exact[f"F{k}"] > 0) & (np.abs(df) > error)
+        return [
+            f"{start}: dF{k} is right, its mask is another. It stops {(wanted & ~through).sum()} "
+            f"values that it should let through, and lets through {(through & ~wanted).sum()} that "
+            f"it should stop, of {df.size}. {_threshold(exact[f'F{k}'], wanted, through)}{found}"
+        ]
+    return [f"{start}. {found}".rstrip()]
+
+
+def _threshold(f, wanted, through) -> str:
+    """A sentence if the mask stops just those values that are smaller than the others."""
+    stopped = f[wanted & ~through]
+    if stopped.size and not (through & ~wanted).any() and stopped.max() < f[through].min():
+        between = f"between {stopped.max():.4g} and {f[through].min():.4g}"
+        return f"Those it stops are the smallest: is its threshold, to be 0, {between}? "
+    return ""
+
+
+def _solved(columns, values):
+    """The least squares solution, and the largest relative error it leaves."""
+    found = np.linalg.lstsq(columns, values, rcond=None)[0]
+    return found, relative_error(columns @ found, values)
