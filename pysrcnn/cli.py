@@ -66,6 +66,7 @@ def _run(options: argparse.Namespace) -> int:
             most = numba.config.NUMBA_NUM_THREADS
             if not 1 <= options.threads <= most:
                 raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
+            kernels.load_openmp()
             numba.set_num_threads(options.threads)
         with kernels.announce_compilation(lambda note: say(note, sys.stderr)):
             code = _COMMANDS[options.command](options)

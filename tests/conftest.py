@@ -34,7 +34,7 @@ SMOKE = {
     "test_resize.py": {"test_scale_one_is_an_exact_copy", "test_weights_sum_to_one"},
     "test_sparse.py": {"test_kernels_are_the_definition"},
     "test_stream.py": {"test_a_batch_follows_from_seed_and_step"},
-    "test_threads.py": {"test_nobody_waits_for_a_thread_that_does_not_come"},
+    "test_threads.py": {"test_blas_has_one_thread_and_then_as_many_as_before"},
     "test_train.py": {"test_progress_counts_steps_from_one", "test_filters_keep_their_means"},
     "test_upscale.py": {"test_kinds_of_pictures"},
 }  # fmt: skip

@@ -1,10 +1,9 @@
 """Enlarging from several threads and processes at once, forked and spawned, and in a web server.
 
-What cannot be undone, as a fork, happens in a process of its own.
+Each case runs in a process of its own, as what it does to threads cannot be undone.
 """
 
 import multiprocessing
-import time
 
 import numba
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import test_kernels
 from test_kernels import compiled_only
 
-from pysrcnn import SRCNN, kernels, optim
+from pysrcnn import kernels, optim
 from pysrcnn.kernels import blas, threads
 from pysrcnn.train import Recipe, Training
 
@@ -33,6 +32,7 @@ def train():
     low, high = rng.random((4, 1, 20, 20), np.float32), rng.random((4, 1, 16, 16), np.float32)
     SRCNN(3, 8, 1, 8, 3, 1).loss_and_gradients(low, high)
 """
+LAYERS = ["workqueue", "omp", "tbb"]
 HOW = multiprocessing.get_all_start_methods()
 
 
@@ -47,13 +47,13 @@ def run(tmp_path_factory):
     return run
 
 
-def test_threads(run, tmp_path):
+def test_threads(run, tmp_path, layer):
     code = """
 want = [work(k) for k in range(6)]
 with ThreadPoolExecutor(8) as pool:
     print(list(pool.map(work, range(48))) == want * 8)
 """
-    assert run(START + code, tmp_path) == "True"
+    assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
 def test_threads_that_outlive_the_main_one(run, tmp_path):
@@ -69,7 +69,8 @@ for k in range(2):
 
 @pytest.mark.slow
 def test_several_threads_may_train_and_enlarge_at_once(run, tmp_path):
-    """One is helped by other threads, the rest do their work alone: to the same bits."""
+    """Numba's own threading layer, which is there where no other is, ends the process if they do
+    not wait for each other."""
     code = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
@@ -83,7 +84,27 @@ def work(_):
 with ThreadPoolExecutor(4) as pool:
     print(len(set(pool.map(work, range(200)))))
 """
-    assert run(code, tmp_path) == "1"
+    assert run(code, tmp_path, NUMBA_THREADING_LAYER="workqueue") == "1"
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request, run, tmp_path):
+    code = """
+import numba
+@numba.njit(parallel=True)
+def f(x):
+    for i in numba.prange(x.size):
+        x[i] = i
+import numpy as np
+try:
+    f(np.zeros(9))
+    print("there")
+except ValueError:
+    print("missing")
+"""
+    if run(code, tmp_path, NUMBA_THREADING_LAYER=request.param) == "missing":
+        pytest.skip(f"Numba has no {request.param} here")
+    return request.param
 
 
 # Only a forked process has anything of what the first one did before.
@@ -91,7 +112,7 @@ AFTER = [pytest.param(h, True, marks=[] if h == "fork" else pytest.mark.slow) fo
 
 
 @pytest.mark.parametrize("how, trained", [*((h, False) for h in HOW), *AFTER])
-def test_processes(run, tmp_path, how, trained):
+def test_processes(run, tmp_path, layer, how, trained):
     """Also where the first process has enlarged, or trained, before it forks."""
     code = f"""
 if __name__ == "__main__":
@@ -109,7 +130,7 @@ if __name__ == "__main__":
         code = (
             f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}], check=True)"
         )
-    assert run(code, tmp_path) == "True"
+    assert run(code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
 def test_in_a_web_server(run, tmp_path):
@@ -170,91 +191,44 @@ print(one, max(most), numba.get_num_threads())
     assert run(START + code, tmp_path) == "1 2 2"
 
 
-# ------------------------------------------------------------------------- threads that help sleep
+# ------------------------------------------------------------------------ threads that wait, sleep
 
-
-def losses(seed=0):
-    """What a step of training gives, as bytes."""
-    rng = np.random.default_rng(seed)
+LOADED = """
+import os
+seen = []
+import sys, importlib.abc
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "numba.np.ufunc.omppool":
+            seen.append(os.environ.get("GOMP_SPINCOUNT"))
+sys.meta_path.insert(0, Finder())
+import pysrcnn
+work = {
+    "training": lambda: train(),
+    "enlarging": lambda: pysrcnn.upscale(rng.random((90, 90), np.float32), 3),
+}
+import numpy as np
+rng = np.random.default_rng(0)
+def train():
     low, high = rng.random((4, 1, 20, 20), np.float32), rng.random((4, 1, 16, 16), np.float32)
-    loss, gradients = SRCNN(3, 8, 1, 8, 3, 1).loss_and_gradients(low, high)
-    return repr(loss).encode() + b"".join(g.tobytes() for g in gradients.values())
+    pysrcnn.SRCNN(3, 8, 1, 8, 3, 1).loss_and_gradients(low, high)
+before = dict(os.environ)
+assert not seen
+"""
 
 
-@pytest.fixture
-def team(monkeypatch):
-    """A team of its own, that no other test has woken."""
-    monkeypatch.setattr(threads, "_team", threads._Team())
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
-    yield threads._team
-    threads._team.dismiss()
+@pytest.mark.parametrize("work", ["training", "enlarging"])
+def test_openmp_is_loaded_so_that_threads_that_wait_soon_sleep(run, tmp_path, work):
+    """It reads how long from the environment, where nothing stays that was not there."""
+    code = LOADED + f"work[{work!r}](); print(seen[:1], dict(os.environ) == before)"
+    assert run(code, tmp_path) == f"['{threads.LOOKS}'] True"
 
 
-def test_nobody_waits_for_a_thread_that_does_not_come(team, monkeypatch):
-    """As beside another program that keeps the processor."""
-    want = losses()
-    team.dismiss()
-    asked = []
-
-    class Absent:
-        def __init__(self, board):
-            asked.append(self)
-
-        def wake(self):
-            pass
-
-    monkeypatch.setattr(threads, "_Helper", Absent)
-    assert losses() == want and len(asked) == 2
-    team.helpers.clear()
-
-
-def test_threads_without_work_go_to_sleep(team):
-    losses()
-    assert len(team.helpers) == 2
-    began = time.process_time()
-    while any(helper.awake for helper in team.helpers):
-        time.sleep(0.01)
-        assert time.process_time() - began < 5  # of the processor, which those awake would take
-    assert losses() == losses()  # and are woken again
-
-
-def test_threads_end_before_a_fork_and_are_there_again(team):
-    want = losses()
-    before = list(team.helpers)
-    team.dismiss()
-    assert not team.helpers and not any(helper.is_alive() for helper in before)
-    assert losses() == want and len(team.helpers) == 2
-
-
-def test_whoever_finds_the_team_at_work_works_alone(team):
-    want = losses()
-    with team.taken:
-        assert losses() == want
-    assert losses() == want
-
-
-def test_ctrl_c_waits_for_tasks_that_have_begun(monkeypatch):
-    board, slept = np.zeros(threads.SIZE, np.int64), []
-    board[threads.GATE] = 1
-
-    def sleep(seconds):
-        slept.append(seconds)
-        if len(slept) == 3:
-            board[threads.GATE] = 0
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threads.time, "sleep", sleep)
-    with pytest.raises(KeyboardInterrupt):
-        threads._wait(board)
-    assert len(slept) == 3
-
-
-def test_a_kernel_without_memory_is_an_error():
-    board = np.zeros(threads.SIZE, np.int64)
-    board[threads.FAILED] = 1
-    with pytest.raises(MemoryError, match="intermediate results"):
-        threads._wait(board)
-    threads._wait(board)  # once
+@pytest.mark.parametrize("name, value", [("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "active")])
+def test_what_a_user_has_set_for_openmp_stays(run, tmp_path, name, value):
+    code = LOADED + f"work['training'](); print(seen[:1], os.environ[{name!r}])"
+    wanted = ["77"] if name == "GOMP_SPINCOUNT" else [None]
+    assert run(code, tmp_path, **{name: value}) == f"{wanted} {value}"
 
 
 # ---------------------------------------------------------------------------- one thread for BLAS

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 
+from .. import kernels
 from .._printing import say
 from .._version import __version__
 
@@ -213,6 +214,7 @@ def _call(
     import distributed
 
     here = busy.get(_host(distributed.get_worker().address), 1)
+    kernels.load_openmp()
     usual = numba.get_num_threads()
     numba.set_num_threads(max(1, min(usual, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
     try:

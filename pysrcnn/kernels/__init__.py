@@ -32,6 +32,7 @@ from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
+from .threads import load_openmp as load_openmp
 from .tile import COLUMNS as COLUMNS
 from .tile import ROWS as ROWS
 from .tile import VECTOR_BYTES as VECTOR_BYTES

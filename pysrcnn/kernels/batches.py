@@ -10,28 +10,26 @@ Axes: N samples, C channels, H x W pixels, L lanes, B blocks of L samples.
 """
 
 import numpy as np
+from numba import prange
 
 from . import lanes, lanes_winograd, winograd
 from .inputs import network_input
 from .memory import Memory
-from .threads import fork, in_threads, take
 from .tile import GATE, LINEAR, RELU, ROWS, VECTOR_BYTES, compiled
 
 
-@compiled(inner=True)
-def _squared_error_tasks(board, out, border, high, size, errors):
-    """Add the squared error of a batch in lanes against `high` (N, C, H, W) to errors (B * H,).
+@compiled(parallel=True)
+def _squared_error(out, border, high, size):
+    """The squared error of a batch in lanes against `high` (N, C, H, W), row by row, float64.
 
-    Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
+    It is not summed here, where threads would share the sum and so decide on its rounding.
     out (B, C, H + 2 border, W + 2 border, L) becomes the gradient of the mean over `size` elements.
     """
     n, channels, height, width = high.shape
     blocks, _, _, _, lanes = out.shape
+    errors = np.zeros(blocks * height)
     scale = out.dtype.type(2 / size)
-    while True:
-        task = take(board)
-        if task >= blocks * height:
-            break
+    for task in prange(blocks * height):
         block, i = task // height, task % height
         samples = min(lanes, n - block * lanes)
         for c in range(channels):
@@ -42,11 +40,7 @@ def _squared_error_tasks(board, out, border, high, size, errors):
                     pixel[lane] = e * scale
                     errors[task] += e * e
                 pixel[samples:] = 0
-
-
-@compiled()
-def _squared_error(board, *arguments):
-    fork(board, _squared_error_tasks, arguments)
+    return errors
 
 
 # Vectors of samples that are worked on at a time, so that their maps stay in the cache.
@@ -115,8 +109,7 @@ def _part_of_a_batch(low, high, layers, fast, size):
         else:
             lanes.convolve(maps[k], borders[k], w, b, then, maps[k + 1], borders[k + 1])
 
-    errors = np.zeros(blocks * high.shape[2])
-    in_threads(_squared_error, maps[-1], borders[-1], high, size, errors)
+    error = _squared_error(maps[-1], borders[-1], high, size).sum() / size
     gradients = []
     for k in reversed(range(len(layers))):
         w, _ = layers[k]
@@ -128,4 +121,4 @@ def _part_of_a_batch(low, high, layers, fast, size):
             gradients.append(lanes.gradients(dout, border, maps[k], borders[k], w))
             if k > 0:
                 lanes.gradient_of_input(dout, w, GATE, maps[k], borders[k])
-    return errors.sum() / size, gradients[::-1]
+    return error, gradients[::-1]

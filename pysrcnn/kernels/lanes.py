@@ -10,9 +10,8 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L sam
 """
 
 import numpy as np
-from numba import literally
+from numba import literally, prange
 
-from .threads import fork, in_threads, take
 from .tile import (
     COLUMNS,
     LINEAR,
@@ -70,8 +69,8 @@ def parts_of(filters):
     return filters // ROWS if filters % ROWS == 0 else 1
 
 
-@compiled(inner=True)
-def _convolve_tasks(board, x, x_border, w, b, f, g, then, out, out_border):
+@compiled(parallel=True)
+def _convolve(x, x_border, w, b, f, g, then, out, out_border):
     """Write w * x + b into `out`, both inside their borders, after ReLU or the gate that `out` is.
 
     x (B, C, H + 2 x_border, W + 2 x_border, L), w of filters f x g packed, b (O,),
@@ -83,10 +82,7 @@ def _convolve_tasks(board, x, x_border, w, b, f, g, then, out, out_border):
     stride = out.shape[2] * out.shape[3] * lanes
     parts = parts_of(b.size)
     filters = b.size // parts
-    while True:
-        task = take(board)
-        if task >= blocks * rows * parts:
-            break
+    for task in prange(blocks * rows * parts):
         row, first = task // parts, task % parts * filters
         block, i = row // rows, row % rows
         outs = (out, position(out, block, first, i + out_border, out_border), stride)
@@ -95,38 +91,24 @@ def _convolve_tasks(board, x, x_border, w, b, f, g, then, out, out_border):
         convolve_row(x, start, patch, some, b[first : first + filters], then, outs, outs, columns)
 
 
-@compiled()
-def _convolve(board, *arguments):
-    fork(board, _convolve_tasks, arguments)
-
-
 def convolve(x, x_border, w, b, then, out, out_border):
     """w * x + b into `out`, then what `tile.convolve_row` says; see `_convolve` for the shapes."""
-    packed = pack_weights(w)
-    in_threads(_convolve, x, x_border, packed, b, *w.shape[2:], then, out, out_border)
+    _convolve(x, x_border, pack_weights(w), b, *w.shape[2:], then, out, out_border)
 
 
-@compiled(inner=True)
-def _fold_tasks(board, sums, b, out, border):
+@compiled(parallel=True)
+def _fold(sums, b, out, border):
     """Row i of filter o in `out` (B, O, ..., L): b[o] and, for all u, row i + u of sums o f + u."""
     blocks, filters, height, _, _ = out.shape
     rows, f = height - 2 * border, sums.shape[1] // filters
     columns = sums.shape[3]
-    while True:
-        task = take(board)
-        if task >= blocks * rows:
-            break
+    for task in prange(blocks * rows):
         block, i = task // rows, task % rows
         for o in range(filters):
             to = out[block, o, i + border, border : border + columns]
             to[:] = b[o]
             for u in range(f):
                 to += sums[block, o * f + u, i + u]
-
-
-@compiled()
-def _fold(board, *arguments):
-    fork(board, _fold_tasks, arguments)
 
 
 def convolve_to_few(x, x_border, w, b, out, out_border, memory):
@@ -138,7 +120,7 @@ def convolve_to_few(x, x_border, w, b, out, out_border, memory):
     shape = blocks, o * f, height - 2 * x_border, width - 2 * x_border - f + 1, lanes
     sums = memory.array("sums of rows", shape, x.dtype)
     convolve(x, x_border, rows, np.zeros(o * f, w.dtype), LINEAR, sums, 0)
-    in_threads(_fold, sums, b, out, out_border)
+    _fold(sums, b, out, out_border)
 
 
 @compiled(inner=True)
@@ -242,8 +224,8 @@ def tasks_of(dw):
     return (filters // ROWS + filters % ROWS) * ((entries + ENTRIES - 1) // ENTRIES)
 
 
-@compiled(inner=True)
-def _gradients_tasks(board, dout, border, x, x_border, f, dw, db):
+@compiled(parallel=True)
+def _gradients(dout, border, x, x_border, f, dw, db):
     """dw (O, C*f*f) and db (O,), float64, from dout (B, O, H' + 2 border, W' + 2 border, L).
 
     x is (B, C, H + 2 x_border, W + 2 x_border, L).
@@ -255,16 +237,8 @@ def _gradients_tasks(board, dout, border, x, x_border, f, dw, db):
     xs = (x, position(x, 0, 0, x_border, x_border), x_line, x.shape[1] * x.shape[2] * x_line)
     lines, pixels = height - 2 * border, width - 2 * border
     patch = _patch(x, f, f)
-    while True:
-        task = take(board)
-        if task >= tasks_of(dw):
-            break
+    for task in prange(tasks_of(dw)):
         sum_products(task, ds, xs, patch, blocks, lines, pixels, dw, db)
-
-
-@compiled()
-def _gradients(board, *arguments):
-    fork(board, _gradients_tasks, arguments)
 
 
 def gradients(dout, border, x, x_border, w):
@@ -277,10 +251,10 @@ def gradients(dout, border, x, x_border, w):
     o, c, f, _ = w.shape
     if o < ROWS <= c and border >= f - 1:
         dw, unused = np.empty((c, o * f * f)), np.empty(c)
-        in_threads(_gradients, x, x_border, dout, border - (f - 1), f, dw, unused)
+        _gradients(x, x_border, dout, border - (f - 1), f, dw, unused)
         return turned(dw.reshape(c, o, f, f)), dout.sum(axis=(0, 2, 3, 4), dtype=np.float64)
     dw, db = np.empty((w.shape[0], w[0].size)), np.empty(w.shape[0])
-    in_threads(_gradients, dout, border, x, x_border, w.shape[2], dw, db)
+    _gradients(dout, border, x, x_border, w.shape[2], dw, db)
     return dw.reshape(w.shape), db
 
 

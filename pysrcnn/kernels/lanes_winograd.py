@@ -16,9 +16,9 @@ Axes: B blocks of L samples (the lanes), C channels, O filters, H x W pixels, n 
 """
 
 import numpy as np
+from numba import prange
 
 from .lanes import parts_of, position, sum_products, tasks_of, turned
-from .threads import fork, in_threads, take
 from .tile import COLUMNS, LINEAR, ROWS, compiled, convolve_row, packed_at, tiles
 from .winograd import AT_ONE, OUTPUTS, matrices
 
@@ -39,8 +39,8 @@ def _row_to_points(x, at, patch, matrix, zero, out, out_at, count):
         tiles(OUTPUTS, 1, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, to, GROUP, rest)
 
 
-@compiled(inner=True)
-def _to_points_tasks(board, x, border, matrix, last, out):
+@compiled(parallel=True)
+def _to_points(x, border, matrix, last, out):
     """Apply a matrix (n, m) to every tile, m pixels, of the rows of x inside its border.
 
     x (B, C, H + 2 border, W + 2 border, L), out (B, H, n, C, T, L).
@@ -51,10 +51,7 @@ def _to_points_tasks(board, x, border, matrix, last, out):
     columns = x.shape[3] - 2 * border
     whole = (columns - size) // OUTPUTS + 1
     patch, zero = np.arange(size) * lanes, np.zeros(OUTPUTS, x.dtype)
-    while True:
-        task = take(board)
-        if task >= blocks * rows:
-            break
+    for task in prange(blocks * rows):
         block, i = task // rows, task % rows
         for c in range(channels):
             at = position(x, block, c, i + border, border)
@@ -65,44 +62,26 @@ def _to_points_tasks(board, x, border, matrix, last, out):
                 _row_to_points(x, at, patch, last, zero, out, to + whole * lanes, 1)
 
 
-@compiled()
-def _to_points(board, *arguments):
-    fork(board, _to_points_tasks, arguments)
-
-
-@compiled(inner=True)
-def _transform_tasks(board, w, g, out):
-    """G applied to the rows of filters w (O, C, f, f): out (n, O*f*C), each packed; g is (n, f)."""
-    filters, channels, f, _ = w.shape
-    while True:
-        o = take(board)
-        if o >= filters:
-            break
-        first, step = packed_at(o, filters, channels * f)
-        for c in range(channels):
-            for u in range(f):
-                for p in range(g.shape[0]):
-                    total = 0.0
-                    for v in range(f):
-                        total += g[p, v] * w[o, c, u, v]
-                    out[p, first + (u * channels + c) * step] = total
-
-
-@compiled()
-def _transform(board, *arguments):
-    fork(board, _transform_tasks, arguments)
-
-
-@compiled(inner=True)
-def _convolve_tasks(board, x, zeros, transformed, f, a, b, then, out, border):
+@compiled(parallel=True)
+def _convolve(x, zeros, w, a, g, b, then, out, border):
     """Products of the points x (B, H, n, C, T, L), then A, bias, `then`; into `out` in its border.
 
     zeros: how many rows of x above and below are known to be 0, at most f - 1.
-    transformed (n, O*f*C) weights, a (4, n), b (O, 4) each bias repeated, out (B, O, ..., L).
+    w (O, C, f, f), a (4, n), g (n, f), b (O, 4) each bias repeated, out (B, O, ..., L).
     """
     blocks, height, n, channels, count, lanes = x.shape
-    plane = count * lanes
+    f, plane = w.shape[2], count * lanes
     line = n * channels * plane
+    transformed = np.empty((n, w.size // f), w.dtype)
+    for o in prange(w.shape[0]):
+        first, step = packed_at(o, w.shape[0], channels * f)
+        for c in range(channels):
+            for u in range(f):
+                for p in range(n):
+                    total = 0.0
+                    for v in range(f):
+                        total += g[p, v] * w[o, c, u, v]
+                    transformed[p, first + (u * channels + c) * step] = total
     rows, columns = height - f + 1, out.shape[3] - 2 * border
     patch = np.empty(f * channels, np.int64)
     for u in range(f):
@@ -113,10 +92,7 @@ def _convolve_tasks(board, x, zeros, transformed, f, a, b, then, out, border):
     parts = parts_of(b.shape[0])
     filters = b.shape[0] // parts
     zero = np.zeros(filters, x.dtype)
-    while True:
-        task = take(board)
-        if task >= blocks * rows * parts:
-            break
+    for task in prange(blocks * rows * parts):
         row, first = task // parts, task % parts * filters
         block, i = row // rows, row % rows
         entries, weight = patch, first * patch.size
@@ -134,11 +110,6 @@ def _convolve_tasks(board, x, zeros, transformed, f, a, b, then, out, border):
             source = (products, o * n * plane)
             at = position(out, block, first + o, i + border, border)
             _row_from_points(source, points, packed, single, b[first + o], then, (out, at), columns)
-
-
-@compiled()
-def _convolve(board, *arguments):
-    fork(board, _convolve_tasks, arguments)
 
 
 @compiled(inner=True)
@@ -162,15 +133,16 @@ def _row_from_points(source, points, packed, single, b, then, out, columns):
         tiles(1, 1, 1, 1, products, last, points, single, b, then, to, to, new, (0, 1))
 
 
-@compiled(inner=True)
-def _sum_points_tasks(board, dout, x, f, sums, db):
-    """The sums over samples and tiles of (A' dy) . (B d): sums (n, O, C*f), float64.
+@compiled(parallel=True)
+def _gradients(dout, x, g, dw, db):
+    """G' times the sums over samples and tiles of (A' dy) . (B d): dw (O, C*f, f), float64.
 
     And db (O,): where polynomials are evaluated at 1, A' dy is the sum of a tile.
 
-    dout (B, H - f + 1, n, O, T, L) and x (B, H, n, C, T, L) are points.
+    dout (B, H - f + 1, n, O, T, L) and x (B, H, n, C, T, L) are points, g is (n, f).
     """
     blocks, height, n, channels, count, lanes = x.shape
+    f = g.shape[1]
     lines, filters = dout.shape[1], dout.shape[3]
     plane = count * lanes
     line, d_line = n * channels * plane, n * filters * plane
@@ -178,42 +150,21 @@ def _sum_points_tasks(board, dout, x, f, sums, db):
     for c in range(channels):
         for u in range(f):
             patch[c * f + u] = u * line + c * plane
+    sums = np.empty((n, filters, channels * f))
     each = tasks_of(sums[0])
-    while True:
-        task = take(board)
-        if task >= n * each:
-            break
+    for task in prange(n * each):
         p = task // each
         sum_of_tiles = db if p == AT_ONE else np.empty(filters)
         ds = (dout, p * filters * plane, plane, d_line, lines * d_line)
         xs = (x, p * channels * plane, line, height * line)
         sum_products(task % each, ds, xs, patch, blocks, lines, count, sums[p], sum_of_tiles)
-
-
-@compiled()
-def _sum_points(board, *arguments):
-    fork(board, _sum_points_tasks, arguments)
-
-
-@compiled(inner=True)
-def _transform_back_tasks(board, sums, g, dw):
-    """G' times sums (n, O, C*f): dw (O, C*f, f); g is (n, f)."""
-    n, filters, rows = sums.shape
-    while True:
-        o = take(board)
-        if o >= filters:
-            break
-        for k in range(rows):
-            for v in range(g.shape[1]):
+    for o in prange(filters):
+        for k in range(channels * f):
+            for v in range(f):
                 total = 0.0
                 for p in range(n):
                     total += g[p, v] * sums[p, o, k]
                 dw[o, k, v] = total
-
-
-@compiled()
-def _transform_back(board, *arguments):
-    fork(board, _transform_back_tasks, arguments)
 
 
 def _halves(matrix, dtype):
@@ -229,8 +180,7 @@ def _points(x, border, matrix, last, memory, name):
     count = -(-(width - 2 * border - size) // OUTPUTS) + 1
     shape = (blocks, height - 2 * border, n, channels, count, lanes)
     out = memory.array(name, shape, x.dtype)
-    packed = (_halves(m, x.dtype) for m in (matrix, last))
-    in_threads(_to_points, x, border, *packed, out)
+    _to_points(x, border, _halves(matrix, x.dtype), _halves(last, x.dtype), out)
     return out
 
 
@@ -247,11 +197,7 @@ def convolve(points, zeros, w, b, then, out, border):
     """
     a, g, _ = matrices(w.shape[2])
     repeated = np.repeat(b[:, None], OUTPUTS, 1)
-    f = w.shape[2]
-    transformed = np.empty((len(g), w.size // f), w.dtype)
-    in_threads(_transform, w, g, transformed)
-    a = a.astype(w.dtype)
-    in_threads(_convolve, points, zeros, transformed, f, a, repeated, then, out, border)
+    _convolve(points, zeros, w, a.astype(w.dtype), g, repeated, then, out, border)
 
 
 def gradients(dout, border, points, w, memory):
@@ -263,9 +209,8 @@ def gradients(dout, border, points, w, memory):
     rest = (dout.shape[3] - 2 * border) % OUTPUTS
     last = a * (np.arange(OUTPUTS) >= OUTPUTS - rest)[:, None]
     d = _points(dout, border, a.T, last.T, memory, "dout")
-    sums, dw, db = np.empty((len(g), o, c * f)), np.empty((o, c * f, f)), np.empty(o)
-    in_threads(_sum_points, d, points, f, sums, db)
-    in_threads(_transform_back, sums, g, dw)
+    dw, db = np.empty((o, c * f, f)), np.empty(o)
+    _gradients(d, points, g, dw, db)
     return dw.reshape(w.shape), db
 
 

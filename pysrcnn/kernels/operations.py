@@ -5,6 +5,7 @@ code could not address is refused with a ValueError.
 """
 
 import numpy as np
+from numba import prange
 
 from . import lanes
 from .inputs import contiguous, network_input, same_shape, window_fits
@@ -40,12 +41,12 @@ def im2col(x, f):
     return _im2col(x, f)
 
 
-@compiled()
+@compiled(parallel=True)
 def _im2col(x, f):
     n, channels, height, width = x.shape
     rows, columns = height - f + 1, width - f + 1
     cols = np.empty((n, channels * f * f, rows * columns), x.dtype)
-    for task in range(n * channels):
+    for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for u in range(f):
             for v in range(f):
@@ -66,12 +67,12 @@ def col2im(cols, shape, f):
     return _col2im(cols, shape, f)
 
 
-@compiled()
+@compiled(parallel=True)
 def _col2im(cols, shape, f):
     n, channels, height, width = shape
     rows, columns = height - f + 1, width - f + 1
     x = np.zeros((n, channels, height, width), cols.dtype)
-    for task in range(n * channels):
+    for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for u in range(f):
             for v in range(f):
@@ -82,12 +83,12 @@ def _col2im(cols, shape, f):
     return x
 
 
-@compiled()
+@compiled(parallel=True)
 def relu(x):
     """See `reference.relu`."""
     flat, out = np.ascontiguousarray(x).reshape(-1), np.empty(x.shape, x.dtype)
     flat_out = out.reshape(-1)
-    for i in range(flat.size):
+    for i in prange(flat.size):
         flat_out[i] = 0 if flat[i] <= 0 else flat[i]
     return out
 
@@ -98,12 +99,12 @@ def relu_backward(dout, x):
     return _relu_backward(dout, x)
 
 
-@compiled()
+@compiled(parallel=True)
 def _relu_backward(dout, x):
     dx = np.empty(dout.shape, dout.dtype)
     flat, gate = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(x).reshape(-1)
     flat_out = dx.reshape(-1)
-    for i in range(flat.size):
+    for i in prange(flat.size):
         flat_out[i] = flat[i] if gate[i] > 0 else 0
     return dx
 
@@ -114,13 +115,13 @@ def mse(prediction, target):
     return _squared_errors(prediction, target).sum() / prediction.size
 
 
-@compiled()
+@compiled(parallel=True)
 def _squared_errors(prediction, target):
     # Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
     rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
     targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
     errors = np.zeros(rows.shape[0])
-    for i in range(rows.shape[0]):
+    for i in prange(rows.shape[0]):
         for j in range(rows.shape[1]):
             e = rows[i, j] - targets[i, j]
             errors[i] += e * e
@@ -133,13 +134,13 @@ def mse_backward(prediction, target):
     return _mse_backward(prediction, target)
 
 
-@compiled()
+@compiled(parallel=True)
 def _mse_backward(prediction, target):
     out = np.empty(prediction.shape, prediction.dtype)
     a, b = np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(target).reshape(-1)
     flat_out = out.reshape(-1)
     scale = prediction.dtype.type(2 / prediction.size)
-    for i in range(a.size):
+    for i in prange(a.size):
         flat_out[i] = (a[i] - b[i]) * scale
     return out
 
@@ -151,11 +152,11 @@ def pad_replicate(x, p):
     return _pad_replicate(x, p)
 
 
-@compiled()
+@compiled(parallel=True)
 def _pad_replicate(x, p):
     n, channels, height, width = x.shape
     out = np.empty((n, channels, height + 2 * p, width + 2 * p), x.dtype)
-    for task in range(n * channels):
+    for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for i in range(height + 2 * p):
             for j in range(width + 2 * p):
@@ -171,7 +172,7 @@ def pad_replicate_backward(dout, p):
     return _pad_replicate_backward(dout, p)
 
 
-@compiled()
+@compiled(parallel=True)
 def _pad_replicate_backward(dout, p):
     n, channels, height, width = (
         dout.shape[0],
@@ -180,7 +181,7 @@ def _pad_replicate_backward(dout, p):
         dout.shape[3] - 2 * p,
     )
     dx = np.zeros((n, channels, height, width), dout.dtype)
-    for task in range(n * channels):
+    for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for i in range(height + 2 * p):
             for j in range(width + 2 * p):

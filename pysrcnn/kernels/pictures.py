@@ -21,13 +21,12 @@ Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 import itertools
 from collections import namedtuple
 
-import numba
 import numpy as np
 
 from . import winograd
 from .inputs import network_input
 from .memory import aligned
-from .threads import share
+from .threads import count, share
 from .tile import LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
@@ -385,7 +384,7 @@ def _forward(x, layers, padding, phases):
             _strip(x[sample], out[sample], bias, stack, transforms, rows, cols, margin, ring)
 
     lefts = range(0, out.shape[3], columns)
-    rows_a_thread = -(-n * len(lefts) * out.shape[2] // numba.get_num_threads())
+    rows_a_thread = -(-n * len(lefts) * out.shape[2] // count())
     band = min(max(rows_a_thread, BANDS[0]), BANDS[1])
     share(itertools.product(range(n), range(0, out.shape[2], band), lefts), work)
     return out

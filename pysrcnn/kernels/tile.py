@@ -19,10 +19,12 @@ are flat: element `at`, counted from the first.
 Axes: L lanes, the numbers of a vector; O filters.
 """
 
+import functools
 import hashlib
 import inspect
 import os
 import platform
+import threading
 from pathlib import Path
 
 import llvmlite.binding
@@ -32,6 +34,8 @@ from llvmlite import ir
 from numba import literally, types
 from numba.core import event
 from numba.extending import intrinsic, models, register_model
+
+from .threads import load_openmp
 
 # Bytes a vector and the shapes of tiles, (filters, vectors), by what the processor has. The sums of
 # a tile, its vectors of input and a weight must fit into the registers. The large shape serves all
@@ -70,14 +74,16 @@ _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.p
 _STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
 
 
-def compiled(inner=False):
+def compiled(inner=False, parallel=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    `parallel` ones run one at a time, whichever threads call them: not every threading layer of
+    Numba survives more. Their threads do not wait busily for long, see `threads.load_openmp`.
     """
 
     def decorate(function):
-        settings = {"error_model": "numpy", "nogil": True}
+        settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
         settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
         if numba.config.DISABLE_JIT:
             return function
@@ -88,9 +94,22 @@ def compiled(inner=False):
             # No folder for the cache is writable, or this Numba keeps its stamp elsewhere, and a
             # cache would go stale: compile anew in each process.
             kernel = numba.njit(**settings)(function)
-        return kernel
+        return _one_at_a_time(kernel) if parallel else kernel
 
     return decorate
+
+
+_running = threading.RLock()
+
+
+def _one_at_a_time(kernel):
+    @functools.wraps(kernel.py_func)
+    def call(*arguments):
+        with _running:
+            load_openmp()
+            return kernel(*arguments)
+
+    return call
 
 
 @intrinsic
