@@ -7,8 +7,7 @@ training stood. `read_log` reads it back, for plots.
     loss                 average over the steps since the line before, or since it went on
     psnr                 of the averaged weights on the validation pictures, in dB
     seconds              all steps so far have taken, without validation
-    samples_per_second   since the line before, or since training was begun or went on; with
-                         validation, but without what is compiled before the first step
+    samples_per_second   since the line before, with validation, without compiling
     waiting              part of that time in which the network waited for pictures
 """
 
