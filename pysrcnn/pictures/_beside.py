@@ -25,7 +25,7 @@ Beside = dict[str, object]  # attributes of a PictureFile, and "notes"
 
 
 def of_file(content, kind: str, about: dict) -> Beside:
-    """What the file says, by the names that `PictureFile` has for it; `about` is imageio's.
+    """What the file says, by the names that `PictureFile` has for it; `about` is what Pillow says.
 
     `content` is bytes or, for TIFF, what has them.
     """

@@ -234,7 +234,7 @@ def from_full_size(content: bytes) -> bytes:
 
 
 def beside_pixels(content: bytes) -> dict[str, object]:
-    """What a TIFF file says of channels, orientation and profile, by imageio's names."""
+    """What a TIFF file says of channels, orientation and profile, by Pillow's names."""
     tags = tags_of(content)
     about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
     about |= {"SamplesPerPixel": tags.get(_SAMPLES)}

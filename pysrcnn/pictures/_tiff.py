@@ -24,7 +24,7 @@ _SIZES = {
     17: 8, 18: 8,
 }  # fmt: skip
 _CODES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS = 254, 256, 257, 258, 259, 262
+SUBFILE, WIDTH, HEIGHT, BITS, COLOURS = 254, 256, 257, 258, 262
 SAMPLES, TILE_WIDTH, TILE_HEIGHT, BELOW, DNG = 277, 322, 323, 330, 50706
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # of strips, of tiles
 _MORE = (0x8769, 0x8825, 0xA005)  # of EXIF: more tags, the place on the map, how to read it

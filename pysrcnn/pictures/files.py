@@ -1,8 +1,8 @@
 """A picture file with all that comes with its pixels: colour profile, EXIF, resolution, frames.
 
-`read_picture` and `write_picture` of `pictures.py` are for those who want an array. Here a file
-goes in and a file of the same kind can come out: grey stays grey, transparency and 16 bits stay,
-and whatever a format has no place for is named, so that nothing gets lost in silence.
+`read_picture` and `write_picture` are for those who want an array. With the others, a file goes in
+and a file of the same kind can come out: grey stays grey, transparency and 16 bits stay, and what
+a format has no place for is named, so that nothing gets lost in silence.
 """
 
 import dataclasses

@@ -259,7 +259,7 @@ def check_planes(about: Mapping, name: str | os.PathLike, more: str = "") -> Non
 def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
     """The array that Pillow read, with black at 0, and as uint8 or uint16 if it fits.
 
-    `about` is imageio's metadata.
+    `about` is what Pillow says of it.
     """
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
