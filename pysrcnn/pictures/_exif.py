@@ -143,7 +143,7 @@ def _change(
     """
     pointers, kept, places, turned = {}, [], {}, False
     found = list(entries_of(block, at, order))
-    for place, tag in found:
+    for place, tag, _ in found:
         entry = block[place : place + 12]
         if tag == ORIENTATION:  # a number, in whichever of the four bytes
             turned = turned or max(entry[8:]) in (5, 6, 7, 8)
@@ -272,7 +272,7 @@ def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
     if describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]
-    numbers = {tag for _, tag in entries_of(content, at, order, big)}
+    numbers = {tag for _, tag, _ in entries_of(content, at, order, big)}
     others = numbers - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
     return _followed(content, tags, order, big), others, order
 
