@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterable, Set
 from fractions import Fraction
 
-from . import _tiff
 from ._directories import (
     LONG,
     LONG8,
@@ -31,7 +30,6 @@ __all__ = [
     "describes_pixels",
     "dtype_of_tiff",
     "for_tiff",
-    "from_full_size",
     "density",
     "has_head",
     "is_on_map",
@@ -212,25 +210,6 @@ def dtype_of_tiff(content: bytes) -> str | None:
 def is_on_map(tags: Iterable[int]) -> bool:
     """Whether some of a TIFF file's tags say where its pixels are, which enlarging makes untrue."""
     return not _ON_MAP.isdisjoint(tags)
-
-
-def from_full_size(content: bytes) -> bytes:
-    """A TIFF file as if it began with its first page that is no smaller copy of another one.
-
-    Other files, and those of smaller copies alone or damage, as they are.
-    """
-    try:
-        found = _tiff.Directories(content)
-        pages = found.pages()
-        first = page = next(pages, None)
-        while page is not None and found.number(found.at(page)[0], _tiff.SUBFILE, 0) & 1:
-            page = next(pages, None)
-    except (ValueError, struct.error, OverflowError):
-        return content
-    if page is None or page == first:
-        return content
-    block = struct.pack(found.order + found.pointer, page)
-    return content[: found.first] + block + content[found.first + len(block) :]
 
 
 def beside_pixels(content: bytes) -> dict[str, object]:

@@ -174,8 +174,12 @@ def examine(source, name: str) -> Structure:
                 f"{name} has {size:,} bytes, of which the first picture takes {data:,}: save that "
                 f"as a file of its own"
             )
+    parts: list[slice | bytes] = [slice(0, reach)]
+    if page != pages[0]:  # then the file is one that begins with it
+        pointer = struct.pack(found.order + found.pointer, page)
+        parts = [slice(0, found.first), pointer, slice(found.first + len(pointer), reach)]
     return Structure(
-        "tiff", shape, bits, data, parts=[slice(0, reach)], frames=len(pages) - smaller,
+        "tiff", shape, bits, data, parts, frames=len(pages) - smaller,
         colours=_CALLED.get(found.number(tags, COLOURS, 0), ""), whole=found.reach <= size,
     )  # fmt: skip
 

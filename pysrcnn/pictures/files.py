@@ -229,8 +229,6 @@ def pixels_of(image) -> np.ndarray:
 
 def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> PictureFile:
     """A picture, or an animation unless only the `first` frame is wanted, that can be enlarged."""
-    if found.kind == "tiff":
-        found.content = _exif.from_full_size(found.content)
     try:
         file = _read(found, path, first)
     except Refused:
