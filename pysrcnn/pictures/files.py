@@ -23,6 +23,7 @@ from ._mark import mark
 from ._structure import kind_of
 from .pixels import (
     ENCODING,
+    KINDS,
     OPAQUE,
     array_of,
     check_output,
@@ -48,11 +49,7 @@ __all__ = [
     "write_picture_file",
 ]
 
-_KINDS = {
-    ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
-    ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
-}  # fmt: skip
-SUFFIX_OF = {kind: suffix for suffix, kind in _KINDS.items()}  # of the usual ones, the last
+SUFFIX_OF = {kind: suffix for suffix, kind in KINDS.items()}  # of the usual ones, the last
 _ANIMATED = ("gif", "png", "webp")
 # The longest time of a frame, in milliseconds; how often an animation is played at most.
 _LIMITS_OF_TIME = {
@@ -457,11 +454,11 @@ def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -
         so many pixels a side.
     """
     path = Path(path)
-    if path.suffix.lower() in OPAQUE:
+    if KINDS.get(path.suffix.lower()) in OPAQUE:
         file.frames = [_without_idle_alpha(frame) for frame in file.frames]
     _check_fit(path, file, shape)
     count = len(file.frames)
-    if count > 1 and _KINDS[path.suffix.lower()] not in _ANIMATED:
+    if count > 1 and KINDS[path.suffix.lower()] not in _ANIMATED:
         file.frames, file.durations = file.frames[:1], None
         file.notes.append(
             f"only the first of its {count} frames is taken, as {path.name} holds one"
@@ -505,9 +502,8 @@ def write_picture_file(
         If the file cannot be written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     _check_fit(path, file, file.frames[0].shape[:2])
-    kind = _KINDS[suffix]
+    kind = KINDS[path.suffix.lower()]
     frames, losses = _fitted(file, kind)
     beside, lost, more = _carried.carried(file, kind, frames[0].shape)
     options = _options(file, kind, quality)
@@ -566,7 +562,7 @@ def _named(names: list[str]) -> str:
 
 def _check_fit(path: Path, file: PictureFile, shape: tuple[int, int]) -> None:
     check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
-    kind, (height, width) = _KINDS[path.suffix.lower()], shape
+    kind, (height, width) = KINDS[path.suffix.lower()], shape
     most = _LONGEST.get(kind)
     if most and max(shape) > most:
         raise ValueError(
@@ -635,7 +631,7 @@ def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: 
 
     suffix = path.suffix.lower()
     durations, plays, _ = _timing(file, kind)
-    options = ENCODING.get(suffix, {}) | options | {"duration": durations, "loop": plays}
+    options = ENCODING.get(kind, {}) | options | {"duration": durations, "loop": plays}
     if kind == "gif":
         # In hundredths of a second, rounded so that the whole keeps its length.
         ends = np.round(np.cumsum(durations) / 10).astype(int) * 10
