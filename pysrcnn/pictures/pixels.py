@@ -16,7 +16,7 @@ import numpy as np
 
 from .._files import told
 from . import _exif, _foreign, deep
-from ._limits import WHOLE, Refused, Structure, check_claim
+from ._limits import WHOLE, Refused, Structure
 from ._structure import Stored, examine
 
 __all__ = [
@@ -24,9 +24,7 @@ __all__ = [
     "KINDS",
     "OPAQUE",
     "SUFFIXES",
-    "Refused",
     "array_of",
-    "check_claim",
     "check_output",
     "check_planes",
     "dtype_held",
