@@ -4,11 +4,9 @@ EXIF is a TIFF file without pixels. Tags are changed and left out in place, byte
 nothing is moved: makers' notes point into the block by offsets that nobody else can correct.
 """
 
-import io
 import math
 import re
 import struct
-import warnings
 from collections.abc import Iterable, Set
 from fractions import Fraction
 
@@ -49,7 +47,6 @@ _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
 _NUMBERS = {1: "B", SHORT: "H", LONG: "I", 5: "II", 11: "f", 12: "d", LONG8: "Q"}
 _PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
-_BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
 _SAMPLES, _CODES = 0x0115, {SHORT: "H", LONG: "I"}
 # How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
 _PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
@@ -176,34 +173,16 @@ def describes_pixels(description: str) -> bool:
     return description.startswith(('{"shape"', "ImageJ=")) or "<OME" in description[:2000]
 
 
-def tags_of(exif: bytes) -> dict[int, object]:
-    """The tags of its first directory; none if it is damaged."""
-    from PIL.Image import Exif
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    tags = Exif()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if exif.startswith(_BIG):
-                tags = ImageFileDirectory_v2(exif[:16])
-                file = io.BytesIO(exif)
-                file.seek(tags.next)
-                tags.load(file)
-            else:
-                tags.load(exif)
-            return dict(tags)  # which reads them
-    except Exception:
-        return {}
+def tags_of(content) -> set[int]:
+    """The numbers of the tags in the first directory of a TIFF file or EXIF."""
+    order, big, at = head_of(content) or ("<", False, 0)
+    return {tag for _, tag, _ in entries_of(content, at, order, big)} if at else set()
 
 
-def dtype_of_tiff(content: bytes) -> str | None:
-    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say."""
-    tags = tags_of(content)
-    bits, form = (
-        value[0] if isinstance(value, tuple) and value else value
-        for value in (tags.get(_BITS), tags.get(_FORMAT, 1))
-    )
+def dtype_of_tiff(content) -> str | None:
+    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say, or is none."""
+    numbers = numbers_of(content, _BITS, _FORMAT)
+    bits, form = numbers.get(_BITS), numbers.get(_FORMAT, 1)
     return f"{_CALLED[form]}{bits}" if form in _CALLED and isinstance(bits, int) else None
 
 
@@ -214,12 +193,12 @@ def is_on_map(tags: Iterable[int]) -> bool:
 
 def beside_pixels(content: bytes) -> dict[str, object]:
     """What a TIFF file says of channels, orientation and profile, by Pillow's names."""
-    tags = tags_of(content)
-    about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
-    about |= {"SamplesPerPixel": tags.get(_SAMPLES)}
-    if isinstance(tags.get(_PROFILE), bytes):
-        about["icc_profile"] = tags[_PROFILE]
-    return about
+    order, big, at = head_of(content) or ("<", False, 0)
+    numbers = numbers_of(content, ORIENTATION, _SAMPLES)
+    about = {"mode": "RGB", "Orientation": numbers.get(ORIENTATION)}
+    about |= {"SamplesPerPixel": numbers.get(_SAMPLES)}
+    profile = directory(content, at, order, big, {_PROFILE}).get(_PROFILE)
+    return about | ({"icc_profile": profile[2]} if profile else {})
 
 
 def of_tiff(content) -> tuple[bytes | None, set[int]]:
@@ -251,8 +230,7 @@ def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
     if describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]
-    numbers = {tag for _, tag, _ in entries_of(content, at, order, big)}
-    others = numbers - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
+    others = tags_of(content) - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
     return _followed(content, tags, order, big), others, order
 
 

@@ -28,7 +28,6 @@ from .pixels import (
     array_of,
     check_output,
     check_planes,
-    dtype_held,
     encode,
     opened,
     structure_of,
@@ -233,7 +232,7 @@ def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> 
     except ValueError as error:  # floating point colour, for example, is beyond Pillow
         file = _read_beyond_pillow(found, path, error)
     for frame in file.frames:
-        check_picture(frame, str(path), dtype_held(found.content))
+        check_picture(frame, str(path), _exif.dtype_of_tiff(found.content))
         check_range(frame, str(path))
     if is_beyond(file.frames[0]):
         file.notes.append("its values outside 0..1 are clipped")

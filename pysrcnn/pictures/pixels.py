@@ -27,7 +27,6 @@ __all__ = [
     "array_of",
     "check_output",
     "check_planes",
-    "dtype_held",
     "encode",
     "opened",
     "quiet_readers",
@@ -206,7 +205,7 @@ def _sentence(error: Exception, found: Structure, name: str, was_open: bool, mor
 
 def _form_of(found: Structure) -> str:
     """What is in a TIFF file that is not read, and what to do."""
-    held, save = dtype_held(found.content), "save it with 8 or 16 bits a channel"
+    held, save = _exif.dtype_of_tiff(found.content), "save it with 8 or 16 bits a channel"
     if found.colours:
         channels = f" in {found.shape[2]} channels" if found.shape[2] > 1 else ""
         return (
@@ -232,11 +231,6 @@ def array_of(image) -> np.ndarray:
     for k, part in enumerate(parts, 1):
         pixels[k * band : k * band + len(part)] = part
     return pixels
-
-
-def dtype_held(content: bytes) -> str | None:
-    """The dtype of a TIFF file, as the file says; None for other files, and where it does not."""
-    return _exif.dtype_of_tiff(content) if content.startswith((b"II", b"MM")) else None
 
 
 def quiet_readers() -> None:
