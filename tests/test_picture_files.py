@@ -915,7 +915,7 @@ def test_the_place_on_the_map_is_left_out_and_it_is_said(tmp_path, dtype, suffix
     place = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (34735, "H", 4, (1, 1, 0, 0), True)]
     place.append((315, "s", 0, "somebody", True))
     file = read(tiff(of_type(DEEP[..., :3], dtype), extratags=place))
-    assert file.notes == ["its place on the map is left out, as it holds for its old pixels"]
+    assert file.notes == ["its place on the map, true of the old pixels, is left out"]
     assert set(tags_of(file.exif)) == {282, 283, 296, 315}  # resolution, and somebody
     write_picture_file(tmp_path / f"a.{suffix}", file)
     again = read_picture_file(tmp_path / f"a.{suffix}")

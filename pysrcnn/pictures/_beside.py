@@ -37,7 +37,7 @@ def of_file(content, kind: str, about: dict) -> Beside:
         found["dpi"] = _exif.known_dpi(*map(float, about["dpi"]))
     notes = found["notes"]
     if found.pop("signed", False):
-        notes.append("its content credentials (C2PA) are left out, which sign old pixels")
+        notes.append("its content credentials (C2PA), which sign the old pixels, are left out")
     held, others = _iptc.of_resources(b"".join(found.pop("resources")))
     if others:
         notes.append("its settings of Photoshop (paths, guides, ...) are left out")
@@ -171,7 +171,7 @@ def _of_tiff(content, about: dict, found: Beside) -> None:
         found["compression"] = int(packing) if packing in COMPRESSIONS else _DEFLATE
     found["predictor"] = numbers.get(_PREDICTOR) in (2, 3) and packing != _PACKBITS
     if others:
-        found["notes"].append(f"its tags {named(others)} are left out, which may be of its pixels")
+        found["notes"].append(f"its tags {named(others)}, which may be of its pixels, are left out")
 
 
 def named(numbers: set[int]) -> str:

@@ -413,7 +413,7 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.icc_profile = profile
     if result.kind == "tiff":
         if _exif.is_on_map(_exif.tags_of(content)):
-            result.notes.append("its place on the map is left out, as it holds for its old pixels")
+            result.notes.append("its place on the map, true of the old pixels, is left out")
         shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")
         channels = shape[2] if len(shape) == 3 else 1
         if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
