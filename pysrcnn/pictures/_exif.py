@@ -25,7 +25,6 @@ from ._directories import (
 __all__ = [
     "after_enlarging",
     "beside_pixels",
-    "describes_pixels",
     "dtype_of_tiff",
     "for_tiff",
     "density",
@@ -165,7 +164,7 @@ def _change(
     return pointers
 
 
-def describes_pixels(description: str) -> bool:
+def _describes_pixels(description: str) -> bool:
     """Whether an ImageDescription is of the arrangement of pixels, which enlarging makes untrue.
 
     So those of tifffile, ImageJ and OME are.
@@ -228,7 +227,7 @@ def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
     order, big, at = head
     tags = directory(content, at, order, big, wanted)
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
-    if describes_pixels(description.decode("latin-1")):
+    if _describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]
     others = tags_of(content) - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
     return _followed(content, tags, order, big), others, order
