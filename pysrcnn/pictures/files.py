@@ -520,7 +520,7 @@ def write_picture_file(
             lost |= beside.keys()
         if file.enlarged:
             mark(temporary, kind)
-    called = CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
+    called = CALLED | {"texts": f"the texts {_beside.named(_chunks.keywords(file.texts), 4)}"}
     return [called[name] for name in called if name in lost] + more + losses
 
 
@@ -551,12 +551,6 @@ def _options(file: PictureFile, kind: str, quality: int | None) -> dict[str, Any
     if kind == "tiff" and file.compression != 1:
         return {"compression": file.compression, "predictor": file.predictor}
     return {}
-
-
-def _named(names: list[str]) -> str:
-    return (
-        ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
-    )
 
 
 def _check_fit(path: Path, file: PictureFile, shape: tuple[int, int]) -> None:
