@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ._printing import printable  # which those who write files also say things with
 from ._signals import unfinished
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "check_place",
     "identity",
     "is_full",
-    "printable",
     "room_for",
     "told",
     "write_json",

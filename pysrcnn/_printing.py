@@ -7,12 +7,13 @@ and there may be nobody to print for. None of it may stop the work, or pass for 
 import contextlib
 import errno
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ["any_text", "drop", "known", "printable", "say"]
+__all__ = ["StatusLine", "any_text", "drop", "known", "printable", "say"]
 
 # Control characters, those that turn the direction of others or have no width, halves of pairs (of
 # which names are made that are not UTF-8), ends of lines.
@@ -76,6 +77,22 @@ def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = pri
         if stream is sys.stdout and error.errno != errno.EIO:
             raise
         drop(stream)
+
+
+class StatusLine:
+    """A line at the foot of the terminal, on standard error, that changes."""
+
+    width = 0
+
+    def put(self, text: str) -> None:
+        """In place of the text before, in a line that no terminal breaks; "" leaves it empty."""
+        room = shutil.get_terminal_size().columns - 1
+        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
+        if text or self.width:
+            with contextlib.suppress(OSError):  # of a terminal that is gone
+                sys.stderr.write(f"\r{text:<{self.width}}" + ("" if text else "\r"))
+                sys.stderr.flush()
+        self.width = len(text)
 
 
 def drop(stream: TextIO) -> None:

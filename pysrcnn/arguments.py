@@ -71,10 +71,20 @@ def parser() -> argparse.ArgumentParser:
     """Of all commands: `parse_args` gives the options, with the name in `command`."""
     top = _Parser(prog="pysrcnn", description="Enlarge pictures with SRCNN; train and evaluate it.")
     top.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
-    commands = top.add_subparsers(required=True, metavar="command")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+    _add_upscale(commands)
+    _add_evaluate(commands)
+    _add_train(commands)
+    _add_show(commands)
+    _add_convert(commands)
+    _add_gradcheck(commands)
+    commands.add_parser("warmup", help="compile everything now, so that later runs need not")
+    commands.add_parser("info", help="show versions, processor, threads and shipped weights")
+    return top
 
+
+def _add_upscale(commands) -> None:
     command = commands.add_parser("upscale", help="enlarge pictures")
-    command.set_defaults(command="upscale")
     _add_threads(command)
     command.add_argument(
         "pictures", nargs="+", metavar="IN",
@@ -131,8 +141,9 @@ def parser() -> argparse.ArgumentParser:
         "files; they must see them under the same names",
     )  # fmt: skip
 
+
+def _add_evaluate(commands) -> None:
     command = commands.add_parser("evaluate", help="measure PSNR and SSIM on a folder of pictures")
-    command.set_defaults(command="evaluate")
     _add_threads(command)
     command.add_argument(
         "folder", type=Path, metavar="FOLDER",
@@ -148,12 +159,13 @@ def parser() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="FILE", help="also write the table to this file"
     )
 
+
+def _add_train(commands) -> None:
     command = commands.add_parser(
         "train", help="train a network on a folder of pictures",
         description="Train a network on a folder of pictures. Whatever is not given, learning "
         "rates included, comes from the recipe.",
     )  # fmt: skip
-    command.set_defaults(command="train")
     _add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
@@ -226,10 +238,11 @@ def parser() -> argparse.ArgumentParser:
         help="evaluate on these pictures at the end, and write the averages into the weights' card",
     )  # fmt: skip
 
+
+def _add_show(commands) -> None:
     command = commands.add_parser(
         "show", help="plot filters, feature maps, convergence, or before and after"
     )
-    command.set_defaults(command="show")
     _add_threads(command)
     command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="what to plot")
     command.add_argument(
@@ -250,10 +263,11 @@ def parser() -> argparse.ArgumentParser:
         help="which part to crop, in pixels (default: the middle)",
     )  # fmt: skip
 
+
+def _add_convert(commands) -> None:
     command = commands.add_parser(
         "convert", help="convert weights from one kind of file to another"
     )
-    command.set_defaults(command="convert")
     command.add_argument(
         "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
     )
@@ -274,13 +288,14 @@ def parser() -> argparse.ArgumentParser:
         "is for 0..1 (default: 1)",
     )  # fmt: skip
 
+
+def _add_gradcheck(commands) -> None:
     command = commands.add_parser(
         "gradcheck", help="compare your gradients with the reference, and say what is wrong",
         description="Compare gradients that another program computed with those of the reference, "
         "and name the mistake. --write writes a batch and weights to compute them from, and the "
         "answers.",
     )  # fmt: skip
-    command.set_defaults(command="gradcheck")
     command.add_argument(
         "gradients", nargs="?", type=Path, metavar="MINE.npz",
         help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
@@ -308,17 +323,6 @@ def parser() -> argparse.ArgumentParser:
         "--write", type=Path, metavar="CASE.npz",
         help="write the batch, the weights, and everything that should come out",
     )  # fmt: skip
-
-    command = commands.add_parser(
-        "warmup", help="compile everything now, so that later runs need not"
-    )
-    command.set_defaults(command="warmup")
-
-    command = commands.add_parser(
-        "info", help="show versions, processor, threads and shipped weights"
-    )
-    command.set_defaults(command="info")
-    return top
 
 
 def _add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:

@@ -162,7 +162,7 @@ def _upscale(options: argparse.Namespace) -> int:
             check_page(page)
     if options.cluster is not None and options.threads is not None:
         raise ValueError(
-            "--threads is of this machine, and workers share theirs: leave it out with --cluster"
+            "--threads is for this machine, not for workers: leave it out with --cluster"
         )
     enlarged, skipped, failed = enlarge_files(
         jobs, networks, size,

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ._files import room_for, written_whole
-from ._printing import say
+from ._printing import StatusLine, say
 from ._signals import AT_ONCE, handled_by
 from .data import Pair
 from .evaluate import mean_psnr
@@ -254,24 +254,21 @@ def _plain(training: Training):
 
 def _changing(training: Training):
     """Plain lines, and until the next of them a line at the foot of the terminal, once a second."""
-    plain, steps = _plain(training), training.recipe.steps
+    plain, status, steps = _plain(training), StatusLine(), training.recipe.steps
     began = shown = time.perf_counter()
     first = training.step
 
     def report(progress: Progress, line: dict | None) -> None:
         nonlocal began, shown, first
         now = time.perf_counter()
-        if line is None and now - shown < 1:
-            return
-        text, shown = "", now
-        if line is None:
-            left = (now - began) / (progress.step - first) * (steps - progress.step) / 60
-            text = f"step {progress.step}/{steps}, {left:.1f} min left"
-        with contextlib.suppress(OSError):  # of a terminal that is gone
-            print(f"\r{text:<50}\r{text}", end="", file=sys.stderr, flush=True)
         if line is not None:
-            began, first = now, progress.step
+            began, first, shown = now, progress.step, now
+            status.put("")
             plain(progress, line)
+        elif now - shown >= 1:
+            shown = now
+            left = (now - began) / (progress.step - first) * (steps - progress.step) / 60
+            status.put(f"step {progress.step}/{steps}, {left:.1f} min left")
 
     return report
 

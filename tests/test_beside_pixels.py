@@ -212,7 +212,7 @@ def test_tags_of_a_tiff_file_that_nobody_knows_are_named(tmp_path):
     out = io.BytesIO()
     Image.fromarray(RGB).save(out, "TIFF", tiffinfo={50838: (12, 9), 50839: b"IJIJ", 315: "me"})
     file = read(out.getvalue())
-    assert file.notes == ["its tags 50838, 50839 are left out, which may be of its pixels"]
+    assert file.notes == ["its tags 50838, 50839, which may be of its pixels, are left out"]
     write_picture_file(tmp_path / "a.tif", enlarged(file))
     assert {315} == first_tags(tmp_path / "a.tif").keys() & {315, 50838, 50839}
 
@@ -447,7 +447,7 @@ def test_signatures_of_the_old_pixels_are_named():
     webp = webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:]
     for content in (jpeg_with((0xEB, b"JP\0\1" + bytes(20))), webp):
         notes = read(content).notes
-        assert notes == ["its content credentials (C2PA) are left out, which sign old pixels"]
+        assert notes == ["its content credentials (C2PA), which sign the old pixels, are left out"]
 
 
 def test_several_comments_of_a_jpeg_file_are_kept(tmp_path):

@@ -953,7 +953,7 @@ def test_keras_files_of_weights_alone(tmp_path, parameters, style, more, bad):
     layers = ["conv2d", more[0], "conv2d_1", *more[1:], "conv2d_2"]
     path = weights_alone(tmp_path / "a.h5", parameters, layers, style)
     if bad:
-        is_refused(path, f"a.h5 has the layer {bad}, by its name none that SRCNN has")
+        is_refused(path, f"a.h5 has the layer {bad}, by its name none of an SRCNN")
     else:
         is_read(path, parameters)
 
@@ -961,7 +961,7 @@ def test_keras_files_of_weights_alone(tmp_path, parameters, style, more, bad):
 def test_keras_layers_by_the_names_of_others(tmp_path, parameters):
     layers = ["conv2d", "conv2d_transpose", "conv2d_2"]
     path = weights_alone(tmp_path / "a.h5", parameters, layers)
-    is_refused(path, "a.h5 has the layer conv2d_transpose, by its name none that SRCNN has")
+    is_refused(path, "a.h5 has the layer conv2d_transpose, by its name none of an SRCNN")
     # With a configuration, it says what they are, and names are free.
     config = config_of(convolution(), convolution(), convolution("linear"))
     is_read(keras_file(path, parameters, "saved", config, names=["add", "pool", "elu"]), parameters)
@@ -1746,7 +1746,7 @@ def test_what_is_no_file_of_weights(tmp_path):
         os.mkfifo(tmp_path / "pipe.npz")
         is_refused(tmp_path / "pipe.npz", "is a pipe or a device, not a file: give a file of")
     if Path("/proc/self/status").exists():
-        is_refused("/proc/self/status", "has another size than it says, or changes: give a file")
+        is_refused("/proc/self/status", "is not of the size it says, or is changing: give a file")
 
 
 def lying(entry, data, compression=zipfile.ZIP_DEFLATED, says=1000):

@@ -4,6 +4,7 @@ The files are made with Pillow, and looked at with Pillow; sizes, modes, depth, 
 and timing are compared with what was put in.
 """
 
+import contextlib
 import errno
 import gc
 import io
@@ -39,6 +40,7 @@ from pysrcnn.batch import large
 from pysrcnn.pictures import (
     PictureFile,
     _exif,
+    _tiff,
     deep,
     read_picture,
     read_picture_file,
@@ -54,6 +56,12 @@ PROFILES = {space: SRGB[:16] + space + SRGB[20:] for space in (b"RGB ", b"GRAY",
 
 def read(content):
     return read_picture_file("it", content)
+
+
+def tags_of(exif):
+    tags = Image.Exif()
+    tags.load(exif)
+    return dict(tags)
 
 
 def same(frame, wanted):
@@ -670,7 +678,7 @@ def test_what_is_beside_floating_point_is_read(dtype, shape, unit, per_inch):
     )  # fmt: skip
     file = read(out.getvalue())
     assert same(file.frames[0], pixels.swapaxes(0, 1)[:, ::-1])
-    assert file.icc_profile == SRGB and _exif.tags_of(file.exif)[315] == "somebody"
+    assert file.icc_profile == SRGB and tags_of(file.exif)[315] == "somebody"
     assert file.dpi == pytest.approx((200 * per_inch, 100 * per_inch))  # turned, too
 
 
@@ -884,19 +892,20 @@ def test_a_smaller_copy_before_the_picture_is_passed_over(tmp_path, dtype, order
     file = read_picture_file(path)
     assert same(file.frames[0], pixels) and file.notes == []
     if not (big and order == ">"):  # which Pillow reads no tags of
-        assert _exif.tags_of(file.exif)[315] == "somebody"
+        assert tags_of(file.exif)[315] == "somebody"
     if dtype == "u1" and not (big and order == ">"):
         assert same(read_picture(path), pixels)
 
 
 def test_damaged_and_small_pages_are_left_as_they_are():
     small = tiff(RGB, subfiletype=1)
-    for content in [small, *(small[:length] for length in range(len(small)))]:
-        assert _exif.from_full_size(content) == content
+    for length in range(len(small) + 1):
+        with contextlib.suppress(ValueError, struct.error):
+            assert _tiff.examine(small[:length], "a.tif").parts == [slice(0, length)]
     place = small.index(struct.pack("<HHII", 254, 4, 1, 1))
     end = place + 12 * struct.unpack_from("<H", small, place - 2)[0]
     endless = small[:end] + small[4:8] + small[end + 4 :]  # the next page is the first one
-    assert _exif.from_full_size(endless) == endless
+    assert _tiff.examine(endless, "a.tif").parts == [slice(0, len(endless))]
     assert same(read(small).frames[0], RGB)
 
 
@@ -906,11 +915,11 @@ def test_the_place_on_the_map_is_left_out_and_it_is_said(tmp_path, dtype, suffix
     place = [(33550, "d", 3, (10.0, 10.0, 0.0), True), (34735, "H", 4, (1, 1, 0, 0), True)]
     place.append((315, "s", 0, "somebody", True))
     file = read(tiff(of_type(DEEP[..., :3], dtype), extratags=place))
-    assert file.notes == ["its place on the map is left out, as it holds for its old pixels"]
-    assert set(_exif.tags_of(file.exif)) == {282, 283, 296, 315}  # resolution, and somebody
+    assert file.notes == ["its place on the map, true of the old pixels, is left out"]
+    assert set(tags_of(file.exif)) == {282, 283, 296, 315}  # resolution, and somebody
     write_picture_file(tmp_path / f"a.{suffix}", file)
     again = read_picture_file(tmp_path / f"a.{suffix}")
-    assert 33550 not in _exif.tags_of(again.exif) and again.notes == []
+    assert 33550 not in tags_of(again.exif) and again.notes == []
 
 
 def test_white_of_12_bits_is_white_of_16(tmp_path):

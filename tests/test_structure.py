@@ -28,8 +28,9 @@ from pysrcnn.pictures import (
     read_picture_file,
     write_picture_file,
 )
+from pysrcnn.pictures._limits import Refused
 from pysrcnn.pictures.files import is_animated
-from pysrcnn.pictures.pixels import Refused, structure_of
+from pysrcnn.pictures.pixels import structure_of
 
 Image = pytest.importorskip("PIL.Image")
 

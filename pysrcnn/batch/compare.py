@@ -140,7 +140,7 @@ def _encoded(
     beside = {"icc_profile": icc_profile} if icc_profile else {}
     if pictures[0].size <= 2 * EXACT:  # or PNG is not tried
         chunks = _carried.as_chunks({**beside, "colours": list(colours)})
-        held = [_chunks.joined(_file(x, ".png", beside), chunks) for x in pictures]
+        held = [_chunks.joined(_file(x, "png", beside), chunks) for x in pictures]
         if max(map(len, held)) <= EXACT:
             return [_url("png", content) for content in held], []
     # WebP has no grey, and what is grey may have a profile of it.
@@ -148,19 +148,19 @@ def _encoded(
     if pictures[0].shape[2:] == (2,):
         beside = {}
     options = beside | {"quality": 90} | ({"method": 2} if kind == "webp" else {})  # fast enough
-    held = [_file(x, f".{kind}", options) for x in pictures]
+    held = [_file(x, kind, options) for x in pictures]
     notes = [f"To be small, this page has both as {name} of quality 90."]
     if not _chunks.says_usual(colours, icc_profile):
         notes.append("What the file says of its colours in chunks of PNG is not in this page.")
     return [_url(kind, content) for content in held], notes
 
 
-def _file(picture: np.ndarray, suffix: str, options: Mapping) -> bytes:
+def _file(picture: np.ndarray, kind: str, options: Mapping) -> bytes:
     import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
 
     content = io.BytesIO()
-    options = ENCODING[".jpg" if suffix == ".jpeg" else suffix] | dict(options)
-    imageio.imwrite(content, picture, extension=suffix, plugin="pillow", **options)
+    options = ENCODING[kind] | dict(options)
+    imageio.imwrite(content, picture, extension=f".{kind}", plugin="pillow", **options)
     return content.getvalue()
 
 

@@ -24,8 +24,8 @@ from .._printing import known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
+from ..pictures._limits import check_claim
 from ..pictures.files import SUFFIX_OF, fit_to, kind_of
-from ..pictures.pixels import check_claim
 from ..scales import Networks, Plan
 from ..upscale import bicubic, upscale
 from . import cluster as workers

@@ -1,14 +1,13 @@
 """What a terminal shows of work that takes a while: how much is done, how long the rest takes."""
 
 import contextlib
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from .._printing import printable, say
+from .._printing import StatusLine, printable, say
 
 __all__ = ["Progress", "progress"]
 
@@ -34,14 +33,14 @@ class _Line(Progress):
     """A line at the foot of the terminal that changes, by a thread of its own."""
 
     def __init__(self, count: int):
-        self.count, self.done, self.phase, self.width = count, 0.0, "", 0
+        self.count, self.done, self.phase, self.line = count, 0.0, "", StatusLine()
         self.began = self.reported = time.monotonic()
         self.lock, self.ended = threading.Lock(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def say(self, line: str, stream: TextIO) -> None:
         with self.lock:
-            self._put("")
+            self.line.put("")
             super().say(line, stream)
 
     def report(self, done: float) -> None:
@@ -54,7 +53,7 @@ class _Line(Progress):
         wait = DELAY
         while not self.ended.wait(wait):
             with self.lock:
-                self._put(self._text())
+                self.line.put(self._text())
             wait = STEP
 
     def _text(self) -> str:
@@ -66,21 +65,11 @@ class _Line(Progress):
         seconds -= time.monotonic() - self.reported
         return f"{part:4.0%}{of_files}, {_duration(seconds)} left"
 
-    def _put(self, text: str) -> None:
-        """In place of the text before, in a line that no terminal breaks."""
-        room = shutil.get_terminal_size().columns - 1
-        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
-        if text or self.width:
-            with contextlib.suppress(OSError):  # of a terminal that is gone
-                sys.stderr.write(f"\r{text:<{self.width}}" + ("" if text else "\r"))
-                sys.stderr.flush()
-        self.width = len(text)
-
     def close(self) -> None:
         """Leave an empty line to whoever prints next."""
         self.ended.set()
         self.thread.join()
-        self._put("")
+        self.line.put("")
 
 
 class _Bar(Progress):

@@ -175,7 +175,7 @@ def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
     with open(path, "rb") as file:
         content = file.read(size + 1)
     if len(content) != size:  # files of /proc say that they are empty
-        raise ValueError(f"{path} has another size than it says, or changes: {advice}")
+        raise ValueError(f"{path} is not of the size it says, or is changing: {advice}")
     if not content:
         raise ValueError(f"{path} is empty: {advice}")
     return content

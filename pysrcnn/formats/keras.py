@@ -150,7 +150,7 @@ def _check_names(file: HDF5, arrays: list[str], path: Path) -> dict:
         if front and re.search(r"up_?sampl", name.lower()):
             card = left_out(f"{shown(name)}, an enlargement before the first layer", None)
         elif _NAMES_OF_OTHERS.search(name.lower()):
-            raise Refused(f"{path} has the layer {shown(name)}, by its name none that SRCNN has")
+            raise Refused(f"{path} has the layer {shown(name)}, by its name none of an SRCNN")
     return card
 
 

@@ -148,7 +148,7 @@ def check_picture(parameters: Arrays, path: Path) -> None:
                 f"{fact}. Probably {cause}: pysrcnn convert {shlex.quote(str(path))} mine.npz "
                 f"{option}; or it is not trained"
             )
-    raise Refused(f"{fact}. Its values are others than 0..1 or 0..255, or it is not trained")
+    raise Refused(f"{fact}. Its values are neither of 0..1 nor of 0..255, or it is not trained")
 
 
 def _is_picture(given: np.ndarray) -> bool:

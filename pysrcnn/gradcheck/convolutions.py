@@ -10,8 +10,9 @@ from .step import Layers, Mistake, scaled
 __all__ = ["of_biases", "of_convolutions", "shifted"]
 
 
-# Ways to misread an array of weights (O, C, f, f), each with its inverse. Changing the shape alone
-# (reshape) leaves the numbers where they are in memory, which is how the axes get mixed up.
+# Ways to misread an array of weights (O, C, f, f), each with its inverse; None: it is its own.
+# Changing the shape alone (reshape) leaves the numbers where they are in memory, which is how the
+# axes get mixed up.
 def _exchange(w):
     o, c, f, g = w.shape
     return w.reshape(c, o, f, g).swapaxes(0, 1)
@@ -40,37 +41,19 @@ def _channels_last_back(w):
     return w.transpose(0, 2, 3, 1).reshape(w.shape)
 
 
-def _transpose(w):
-    return w.swapaxes(2, 3)
-
-
 def _flip(w):
     return w[:, :, ::-1, ::-1]
 
 
-def _upside_down(w):
-    return w[:, :, ::-1]
-
-
-def _mirror(w):
-    return w[:, :, :, ::-1]
-
-
-def _turn(w):
-    return np.rot90(w, 1, (2, 3))
-
-
-def _turn_back(w):
-    return np.rot90(w, -1, (2, 3))
-
-
-_MISREAD = [
-    ("flipped", "flipped (rotated by 180 degrees)", _flip, _flip),
-    ("transposed", "transposed (rows and columns exchanged)", _transpose, _transpose),
-    ("upside down", "upside down (the order of rows alone reversed)", _upside_down, _upside_down),
+_MISREAD = [  # a word, a sentence, the function and its inverse
+    ("flipped", "flipped (rotated by 180 degrees)", _flip, None),
+    ("transposed", "transposed (rows and columns exchanged)", lambda w: w.swapaxes(2, 3), None),
+    ("upside down", "upside down (the order of rows alone reversed)",
+     lambda w: w[:, :, ::-1], None),
     ("left to right", "mirrored left to right (the order of columns alone reversed)",
-     _mirror, _mirror),
-    ("turned", "turned by 90 degrees", _turn, _turn_back),
+     lambda w: w[:, :, :, ::-1], None),
+    ("turned", "turned by 90 degrees",
+     lambda w: np.rot90(w, 1, (2, 3)), lambda w: np.rot90(w, -1, (2, 3))),
     ("channels exchanged", "read with the axes of filters and channels exchanged",
      _exchange, _exchange_back),
     ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
@@ -80,17 +63,11 @@ _MISREAD = [
 ]  # fmt: skip
 
 
-_WAYS = [
-    ("one row up", -1, 0), ("one row down", 1, 0),
-    ("one column left", 0, -1), ("one column right", 0, 1),
-    ("one row up and one column left", -1, -1), ("one row down and one column right", 1, 1),
-]  # fmt: skip
-
-
 def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """Kernels and patches that are used wrongly, forward or on the way back."""
     found = []
-    for kind, words, misread, back in _MISREAD:
+    for kind, words, misread, inverse in _MISREAD:
+        back = inverse or misread
         forward = [("conv", k, lambda right, x, w, b, m=misread: right(x, m(w), b)) for k in on]
         dx = [("dx", k, lambda right, dz, x, w, m=misread: right(dz, x, m(w))) for k in on]
         dw = [("dw", k, lambda right, dz, x, w, m=back: m(right(dz, x, w))) for k in on]
@@ -103,7 +80,7 @@ def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
             Mistake(kind, f"the kernels {where} are {words} in the forward pass and where the "
                     "gradient goes back through them, but not in dW", forward + dx),
         ]  # fmt: skip
-        for way in (misread, back) if misread is not back else (misread,):
+        for way in (misread, inverse) if inverse else (misread,):
             words_of_dw = words.replace("read with", "returned with")
             words_of_dx = (
                 f"the kernels {where} are {words} where the gradient goes back through them"
@@ -199,17 +176,17 @@ def _of_shifts(where, on):
     """dW is a correlation of the layer's input with dz, one shift for each weight of a kernel."""
     turned = [("dw", k, lambda right, dz, x, w: right(_flip(dz), x, w)) for k in on]
     found = [Mistake("dz flipped", f"dW {where} is computed from dz flipped", turned)]
-    for n, i, j in [(name, i, j) for name, i, j in _WAYS]:
+    for way, i, j in _WAYS:
         for ends, fill in (("", shifted), (", around the edge", rolled)):
             found += [
-                Mistake("shifted", f"dW {where} is shifted {n}{ends}",
+                Mistake("shifted", f"dW {where} is shifted {way}{ends}",
                         [("dw", k, lambda right, *a, i=i, j=j, s=fill: s(i, j, right(*a)))
                          for k in on]),
-                Mistake("shifted", f"dW {where} is computed from an input that is shifted {n}"
+                Mistake("shifted", f"dW {where} is computed from an input that is shifted {way}"
                         f"{ends}", [("dw", k, lambda right, dz, x, w, i=i, j=j, s=fill:
                                      right(dz, s(i, j, x), w)) for k in on]),
                 Mistake("shifted", f"the gradient that goes back through the kernels {where} is "
-                        f"shifted {n}{ends}",
+                        f"shifted {way}{ends}",
                         [("dx", k, lambda right, *a, i=i, j=j, s=fill: s(i, j, right(*a)))
                          for k in on]),
             ]  # fmt: skip

@@ -37,9 +37,10 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
         return f"{proof[0]} is right, and so is the dz that {dw} is made from: look at {dw} itself."
     if first == db and dw in right:
         return f"{dw} is right, and so is the dz that both are made from: look at the sum in {db}."
-    if first[:2] == "dF" or k == last:
-        after = f"what goes back through W{k + 1}" if k < last else "the gradient of the loss, dF"
-        return f"So it begins with {after if first[:2] == 'dF' or k == last else ''}."
+    if k == last:
+        return "So it begins with the gradient of the loss, dF."
+    if first[:2] == "dF":
+        return f"So it begins with what goes back through W{k + 1}."
     if first in (dw, db) and {dw, db} <= {*wrong} and {f"dW{k + 1}", f"dB{k + 1}"} <= right:
         return (
             f"Layer {k + 1} is right, and layer {k} is not: look at what goes back from one to the "

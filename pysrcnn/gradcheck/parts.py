@@ -110,12 +110,10 @@ def _size(along: str, k: int, low: np.ndarray, layers: Layers) -> int:
 def weighted(operation: str, along: str, pattern, right, *arguments):
     """A change: terms have other weights than 1 along some axes; pattern(size) gives them."""
     first, *rest = arguments
-    if operation in ("loss", "dloss"):
-        out = right(*arguments)
-        return right(_along(first, along, _MAPS, pattern), _along(rest[0], along, _MAPS, pattern)
-                     ) if operation == "loss" else _along(out, along, _MAPS, pattern)  # fmt: skip
+    if operation == "loss":
+        return right(*(_along(a, along, _MAPS, pattern) for a in arguments))
     if along[0] in _MAPS:
-        if operation == "conv":
+        if operation in ("conv", "dloss"):
             return _along(right(*arguments), along, _MAPS, pattern)
         return right(_along(first, along, _MAPS, pattern), *rest)
     if operation == "dw":

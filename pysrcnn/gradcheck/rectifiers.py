@@ -13,16 +13,68 @@ _THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1.0, -0.01
 
 
 def of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
-    """Mistakes of the ReLU of some layers, forward and backward."""
+    """Mistakes of the ReLU of some layers, forward and backward; the less likely ones come last."""
+    return [
+        *_of_masks(where, on, layers), *_of_values(where, on, layers), *_of_thresholds(where, on),
+        *_of_one_use(where, on),
+    ]  # fmt: skip
 
-    def mask(change):
-        return [("mask", k, lambda right, df, z, z_next: change(df, z)) for k in on]
 
-    no_mask, no_relu = mask(lambda df, z: df), [("relu", k, lambda right, z: z) for k in on]
+def _mask(on, change):
+    return [("mask", k, lambda right, df, z, z_next: change(df, z)) for k in on]
+
+
+def _of_masks(where, on, layers):
+    """Other masks on the way back."""
+    without_bias = []
+    for k in on:
+        b = layers[k - 1][1][:, None, None]
+        without_bias.append(("mask", k, lambda right, df, z, z_next, b=b: df * (z - b > 0)))
+    masks = [
+        ("no mask", "is missing in the backward pass (or lets everything through, as F >= 0 does)",
+         _mask(on, lambda df, z: df)),
+        ("mask of the gradient", "is taken from the gradient's sign, wanted that of z",
+         _mask(on, lambda df, z: df * (df > 0))),
+        ("mask of both", "asks for a positive gradient too",
+         _mask(on, lambda df, z: df * (df > 0) * (z > 0))),
+        ("inverted mask", "is inverted: it lets through what it should stop",
+         _mask(on, lambda df, z: df * (z <= 0))),
+        ("mask of signs", "is the sign of z, -1 or 1, wanted 0 or 1",
+         _mask(on, lambda df, z: df * np.sign(z))),
+        ("mask of sample 0", "is that of the first sample for all samples",
+         _mask(on, lambda df, z: df * (z[:1] > 0))),
+        ("mask of the last sample", "is that of the last sample for all samples",
+         _mask(on, lambda df, z: df * (z[-1:] > 0))),
+        ("mask of the sample before", "is that of the sample before, in each",
+         _mask(on, lambda df, z: df * (np.roll(z, 1, 0) > 0))),
+        ("mask of samples reversed", "has its samples in reverse order",
+         _mask(on, lambda df, z: df * (z[::-1] > 0))),
+        ("mask of filter 0", "is that of the first filter for all filters",
+         _mask(on, lambda df, z: df * (z[:, :1] > 0))),
+        ("mask before the bias", "is taken before the bias is added, wanted behind it",
+         without_bias),
+        ("mask shifted", "is shifted one row down",
+         _mask(on, lambda df, z: df * (np.roll(z, 1, 2) > 0))),
+        ("mask shifted", "is shifted one column right",
+         _mask(on, lambda df, z: df * (np.roll(z, 1, 3) > 0))),
+        ("mask flipped", "is turned by 180 degrees",
+         _mask(on, lambda df, z: df * (z[:, :, ::-1, ::-1] > 0))),
+        *((("mask of the next layer", f"is that of the layer after it, {how}",
+            [("mask", k, lambda right, df, z, after, fit=fit: df * fit(after, z)) for k in on])
+           for how, fit in _NEXT)),
+    ]  # fmt: skip
+    return [Mistake(kind, f"the mask of the ReLU {where} {words}", changes)
+             for kind, words, changes in masks]  # fmt: skip
+
+
+def _of_values(where, on, layers):
+    """No ReLU, one in another place, or values and masks that change places."""
+    no_mask = _mask(on, lambda df, z: df)
+    no_relu = [("relu", k, lambda right, z: z) for k in on]
     early = [("dx", k + 1, lambda right, dz, x, w: right(dz, x, w) * (x > 0)) for k in on]
     kept = [("kept", k, lambda right, f, z: z) for k in on]
     next_layers = " and ".join(f"dW{k + 1}" for k in on)
-    bias_last, without_bias = [], []
+    bias_last = []
     for k in on:
         b = layers[k - 1][1][:, None, None]
         bias_last += [
@@ -30,45 +82,9 @@ def of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
             ("relu", k, lambda right, z, b=b: right(z) + b),
             ("into db", k, lambda right, dz, df: df),
         ]
-        without_bias.append(("mask", k, lambda right, df, z, z_next, b=b: df * (z - b > 0)))
-    masks = [
-        ("no mask", "is missing in the backward pass (or lets everything through, as F >= 0 does)",
-         no_mask),
-        ("mask of the gradient", "is taken from the gradient's sign, wanted that of z",
-         mask(lambda df, z: df * (df > 0))),
-        ("mask of both", "asks for a positive gradient too",
-         mask(lambda df, z: df * (df > 0) * (z > 0))),
-        ("inverted mask", "is inverted: it lets through what it should stop",
-         mask(lambda df, z: df * (z <= 0))),
-        ("mask of signs", "is the sign of z, -1 or 1, wanted 0 or 1",
-         mask(lambda df, z: df * np.sign(z))),
-        ("mask of sample 0", "is that of the first sample for all samples",
-         mask(lambda df, z: df * (z[:1] > 0))),
-        ("mask of the last sample", "is that of the last sample for all samples",
-         mask(lambda df, z: df * (z[-1:] > 0))),
-        ("mask of the sample before", "is that of the sample before, in each",
-         mask(lambda df, z: df * (np.roll(z, 1, 0) > 0))),
-        ("mask of samples reversed", "has its samples in reverse order",
-         mask(lambda df, z: df * (z[::-1] > 0))),
-        ("mask of filter 0", "is that of the first filter for all filters",
-         mask(lambda df, z: df * (z[:, :1] > 0))),
-        ("mask before the bias", "is taken before the bias is added, wanted behind it",
-         without_bias),
-        ("mask shifted", "is shifted one row down",
-         mask(lambda df, z: df * (np.roll(z, 1, 2) > 0))),
-        ("mask shifted", "is shifted one column right",
-         mask(lambda df, z: df * (np.roll(z, 1, 3) > 0))),
-        ("mask flipped", "is turned by 180 degrees",
-         mask(lambda df, z: df * (z[:, :, ::-1, ::-1] > 0))),
-        *((("mask of the next layer", f"is that of the layer after it, {how}",
-            [("mask", k, lambda right, df, z, after, fit=fit: df * fit(after, z)) for k in on])
-           for how, fit in _NEXT)),
-    ]  # fmt: skip
-    found = [Mistake(kind, f"the mask of the ReLU {where} {words}", changes)
-             for kind, words, changes in masks]  # fmt: skip
-    found += [
+    return [
         Mistake("activation as mask", f"the gradient is multiplied by the values {where}, wanted "
-                "by 1 where they are positive", mask(lambda df, z: df * relu(z))),
+                "by 1 where they are positive", _mask(on, lambda df, z: df * relu(z))),
         Mistake("no ReLU", f"the ReLU {where} is missing", no_relu + no_mask),
         Mistake("no ReLU", f"the ReLU {where} is missing in the forward pass", no_relu),
         Mistake("bias after ReLU", f"the bias of {where.removeprefix('of ')} is added behind the "
@@ -79,9 +95,14 @@ def of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
         Mistake("mask as activation", f"{next_layers} uses the mask (0 or 1) {where}, wanted the "
                 "values", [("kept", k, lambda right, f, z: (z > 0) * 1.0) for k in on]),
     ]  # fmt: skip
+
+
+def _of_thresholds(where, on):
+    """Other limits than 0."""
+    found = []
     for t in _THRESHOLDS:
         forward = [("relu", k, lambda right, z, t=t: np.where(z > t, z, 0)) for k in on]
-        beyond = mask(lambda df, z, t=t: df * (z > t))
+        beyond = _mask(on, lambda df, z, t=t: df * (z > t))
         raised = [("relu", k, lambda right, z, t=t: np.maximum(z, t)) for k in on]
         wanted = "wanted 0"
         found += [
@@ -96,7 +117,13 @@ def of_relu(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
             Mistake("lower limit", f"the ReLU {where} is max({t:g}, z) in the forward pass, "
                     f"{wanted} in place of {t:g}", raised),
         ]  # fmt: skip
-    for what, operations in (  # last: less likely than a mask that is missing altogether
+    return found
+
+
+def _of_one_use(where, on):
+    """A mask that is missing in some of what is computed from the gradient behind it."""
+    found = []
+    for what, operations in (
         (" and ".join(f"dW{k}" for k in on), ["dw"]),
         (" and ".join(f"dB{k}" for k in on), ["db"]),
         (" and ".join(f"dW{k} and dB{k}" for k in on), ["dw", "db"]),

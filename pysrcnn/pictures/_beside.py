@@ -1,7 +1,7 @@
 """What a picture file says beside its pixels, that Pillow leaves out or makes up."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from . import _chunks, _exif, _iptc
 
@@ -25,7 +25,7 @@ Beside = dict[str, object]  # attributes of a PictureFile, and "notes"
 
 
 def of_file(content, kind: str, about: dict) -> Beside:
-    """What the file says, by the names that `PictureFile` has for it; `about` is imageio's.
+    """What the file says, by the names that `PictureFile` has for it; `about` is what Pillow says.
 
     `content` is bytes or, for TIFF, what has them.
     """
@@ -37,7 +37,7 @@ def of_file(content, kind: str, about: dict) -> Beside:
         found["dpi"] = _exif.known_dpi(*map(float, about["dpi"]))
     notes = found["notes"]
     if found.pop("signed", False):
-        notes.append("its content credentials (C2PA) are left out, which sign old pixels")
+        notes.append("its content credentials (C2PA), which sign the old pixels, are left out")
     held, others = _iptc.of_resources(b"".join(found.pop("resources")))
     if others:
         notes.append("its settings of Photoshop (paths, guides, ...) are left out")
@@ -171,13 +171,17 @@ def _of_tiff(content, about: dict, found: Beside) -> None:
         found["compression"] = int(packing) if packing in COMPRESSIONS else _DEFLATE
     found["predictor"] = numbers.get(_PREDICTOR) in (2, 3) and packing != _PACKBITS
     if others:
-        found["notes"].append(f"its tags {named(others)} are left out, which may be of its pixels")
+        found["notes"].append(
+            f"its tags {named(sorted(others))}, which may be of its pixels, are left out"
+        )
 
 
-def named(numbers: set[int]) -> str:
-    """ "50838, 50839, 65000 and 2 more"."""
-    texts = [str(number) for number in sorted(numbers)]
-    return ", ".join(texts[:3]) + (f" and {len(texts) - 3} more" if len(texts) > 3 else "")
+def named(things: Iterable, most: int = 3) -> str:
+    """ "50838, 50839, 65000 and 2 more": all of them up to `most`, or else three."""
+    texts = [str(thing) for thing in things]
+    if len(texts) <= most:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:3])} and {len(texts) - 3} more"
 
 
 _READERS = {"jpeg": _of_jpeg, "webp": _of_webp, "gif": _of_gif, "png": _of_png, "tiff": _of_tiff}

@@ -60,7 +60,7 @@ def carried(
         beside["exif"] = b"Exif\0\0" + exif  # as JPEG has it
         if kind == "tiff":
             others = _exif.for_tiff(exif)[1]
-            parts += [f"the tags {named(others)} of EXIF"] if others else []
+            parts += [f"the tags {named(sorted(others))} of EXIF"] if others else []
     if "xmp" in beside and "xmp" not in lost:
         beside["xmp"], missing = _xmp.after_enlarging(beside["xmp"], width, height, bool(turned))
         parts += missing

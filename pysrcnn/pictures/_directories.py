@@ -9,6 +9,7 @@ import contextlib
 import os
 import struct
 from collections.abc import Iterator, Set
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ __all__ = [
     "LONG8",
     "POINTERS",
     "SHORT",
+    "Entry",
     "Tags",
     "add",
     "directory",
@@ -37,6 +39,19 @@ _WHOLE = {5: 4, 10: 4}  # rationals are two numbers
 _MOST = 2**24  # bytes of all that tags hold
 
 
+class Entry(NamedTuple):
+    """Of a directory, for one tag: the kind, how many values, and where they are."""
+
+    kind: int
+    count: int
+    at: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return self.count * _SIZES.get(self.kind, 1)
+
+
 def head_of(content) -> tuple[str, bool, int] | None:
     """The order of bytes, "<" or ">"; whether it is BigTIFF; where its first directory is."""
     order = {b"II": "<", b"MM": ">"}.get(bytes(content[:2]))
@@ -50,15 +65,20 @@ def head_of(content) -> tuple[str, bool, int] | None:
     return None
 
 
-def entries_of(content, at: int, order: str, big: bool = False) -> Iterator[tuple[int, int]]:
-    """(its place, the tag) of each entry of a directory; at the end of the content, it stops."""
-    count, size = ("Q", 20) if big else ("H", 12)
-    with contextlib.suppress(struct.error, OverflowError):
-        (number,) = struct.unpack_from(order + count, content, at)
-        first = at + struct.calcsize("<" + count)
-        last = min(number, 65535, (len(content) - first) // size)
-        for place in range(first, first + size * last, size):
-            yield place, struct.unpack_from(order + "H", content, place)[0]
+def entries_of(content, at: int, order: str, big: bool = False) -> Iterator[tuple[int, int, Entry]]:
+    """(its place, the tag, what it says) of each entry of a directory; it stops at the end."""
+    count, pointer, size = ("Q", "Q", 20) if big else ("H", "I", 12)
+    room = struct.calcsize(pointer)
+    first = at + struct.calcsize("<" + count)
+    with contextlib.suppress(struct.error):
+        (number,) = struct.unpack(order + count, content[at:first])
+        block = content[first : first + size * min(number, 65535)]
+        for place in range(0, len(block) - size + 1, size):
+            tag, *entry = struct.unpack_from(order + "HH" + 2 * pointer, block, place)
+            found = Entry(*entry)
+            if found.size <= room:  # few values are in the entry itself
+                found = found._replace(at=first + place + size - room)
+            yield first + place, tag, found
 
 
 def directory(
@@ -78,18 +98,14 @@ def directory(
         Which tags to look for; by default all.
     """
     tags: Tags = {}
-    pointer, room = ("Q", 8) if big else ("I", 4)
     held = 0
-    for place, tag in entries_of(content, at, order, big):
-        kind, count = struct.unpack_from(order + "H" + pointer, content, place + 2)
+    for _, tag, entry in entries_of(content, at, order, big):
+        kind, count, begin = entry
         if tag in tags or kind not in _SIZES or (wanted is not None and tag not in wanted):
             continue
-        length, where = count * _SIZES[kind], place + 4 + room
-        if length > room:
-            (where,) = struct.unpack_from(order + pointer, content, where)
-        held += length
-        if where + length <= len(content) and held <= _MOST:
-            tags[tag] = kind, count, bytes(content[where : where + length])
+        held += entry.size
+        if begin + entry.size <= len(content) and held <= _MOST:
+            tags[tag] = kind, count, bytes(content[begin : begin + entry.size])
     return tags
 
 

@@ -4,15 +4,12 @@ EXIF is a TIFF file without pixels. Tags are changed and left out in place, byte
 nothing is moved: makers' notes point into the block by offsets that nobody else can correct.
 """
 
-import io
 import math
 import re
 import struct
-import warnings
 from collections.abc import Iterable, Set
 from fractions import Fraction
 
-from . import _tiff
 from ._directories import (
     LONG,
     LONG8,
@@ -28,10 +25,8 @@ from ._directories import (
 __all__ = [
     "after_enlarging",
     "beside_pixels",
-    "describes_pixels",
     "dtype_of_tiff",
     "for_tiff",
-    "from_full_size",
     "density",
     "has_head",
     "is_on_map",
@@ -51,7 +46,6 @@ _BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
 _NUMBERS = {1: "B", SHORT: "H", LONG: "I", 5: "II", 11: "f", 12: "d", LONG8: "Q"}
 _PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
-_BIG = b"II+\0"  # BigTIFF, of the order of bytes in which Pillow reads it
 _SAMPLES, _CODES = 0x0115, {SHORT: "H", LONG: "I"}
 # How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
 _PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
@@ -143,7 +137,7 @@ def _change(
     """
     pointers, kept, places, turned = {}, [], {}, False
     found = list(entries_of(block, at, order))
-    for place, tag in found:
+    for place, tag, _ in found:
         entry = block[place : place + 12]
         if tag == ORIENTATION:  # a number, in whichever of the four bytes
             turned = turned or max(entry[8:]) in (5, 6, 7, 8)
@@ -170,7 +164,7 @@ def _change(
     return pointers
 
 
-def describes_pixels(description: str) -> bool:
+def _describes_pixels(description: str) -> bool:
     """Whether an ImageDescription is of the arrangement of pixels, which enlarging makes untrue.
 
     So those of tifffile, ImageJ and OME are.
@@ -178,34 +172,16 @@ def describes_pixels(description: str) -> bool:
     return description.startswith(('{"shape"', "ImageJ=")) or "<OME" in description[:2000]
 
 
-def tags_of(exif: bytes) -> dict[int, object]:
-    """The tags of its first directory; none if it is damaged."""
-    from PIL.Image import Exif
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    tags = Exif()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if exif.startswith(_BIG):
-                tags = ImageFileDirectory_v2(exif[:16])
-                file = io.BytesIO(exif)
-                file.seek(tags.next)
-                tags.load(file)
-            else:
-                tags.load(exif)
-            return dict(tags)  # which reads them
-    except Exception:
-        return {}
+def tags_of(content) -> set[int]:
+    """The numbers of the tags in the first directory of a TIFF file or EXIF."""
+    order, big, at = head_of(content) or ("<", False, 0)
+    return {tag for _, tag, _ in entries_of(content, at, order, big)} if at else set()
 
 
-def dtype_of_tiff(content: bytes) -> str | None:
-    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say."""
-    tags = tags_of(content)
-    bits, form = (
-        value[0] if isinstance(value, tuple) and value else value
-        for value in (tags.get(_BITS), tags.get(_FORMAT, 1))
-    )
+def dtype_of_tiff(content) -> str | None:
+    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say, or is none."""
+    numbers = numbers_of(content, _BITS, _FORMAT)
+    bits, form = numbers.get(_BITS), numbers.get(_FORMAT, 1)
     return f"{_CALLED[form]}{bits}" if form in _CALLED and isinstance(bits, int) else None
 
 
@@ -214,33 +190,14 @@ def is_on_map(tags: Iterable[int]) -> bool:
     return not _ON_MAP.isdisjoint(tags)
 
 
-def from_full_size(content: bytes) -> bytes:
-    """A TIFF file as if it began with its first page that is no smaller copy of another one.
-
-    Other files, and those of smaller copies alone or damage, as they are.
-    """
-    try:
-        found = _tiff.Directories(content)
-        pages = found.pages()
-        first = page = next(pages, None)
-        while page is not None and found.number(found.at(page)[0], _tiff.SUBFILE, 0) & 1:
-            page = next(pages, None)
-    except (ValueError, struct.error, OverflowError):
-        return content
-    if page is None or page == first:
-        return content
-    block = struct.pack(found.order + found.pointer, page)
-    return content[: found.first] + block + content[found.first + len(block) :]
-
-
 def beside_pixels(content: bytes) -> dict[str, object]:
-    """What a TIFF file says of channels, orientation and profile, by imageio's names."""
-    tags = tags_of(content)
-    about = {"mode": "RGB", "Orientation": tags.get(ORIENTATION)}
-    about |= {"SamplesPerPixel": tags.get(_SAMPLES)}
-    if isinstance(tags.get(_PROFILE), bytes):
-        about["icc_profile"] = tags[_PROFILE]
-    return about
+    """What a TIFF file says of channels, orientation and profile, by Pillow's names."""
+    order, big, at = head_of(content) or ("<", False, 0)
+    numbers = numbers_of(content, ORIENTATION, _SAMPLES)
+    about = {"mode": "RGB", "Orientation": numbers.get(ORIENTATION)}
+    about |= {"SamplesPerPixel": numbers.get(_SAMPLES)}
+    profile = directory(content, at, order, big, {_PROFILE}).get(_PROFILE)
+    return about | ({"icc_profile": profile[2]} if profile else {})
 
 
 def of_tiff(content) -> tuple[bytes | None, set[int]]:
@@ -270,10 +227,9 @@ def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
     order, big, at = head
     tags = directory(content, at, order, big, wanted)
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
-    if describes_pixels(description.decode("latin-1")):
+    if _describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]
-    numbers = {tag for _, tag in entries_of(content, at, order, big)}
-    others = numbers - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
+    others = tags_of(content) - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
     return _followed(content, tags, order, big), others, order
 
 

@@ -8,10 +8,10 @@ import contextlib
 import math
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
+from ._directories import Entry, entries_of, head_of
 from ._limits import WHOLE, Refused, Structure, check_claim
 
 __all__ = ["Directories", "examine", "is_bounded"]
@@ -19,12 +19,8 @@ __all__ = ["Directories", "examine", "is_bounded"]
 PAGES = 100_000  # that are counted
 _TAGS = 4096  # of a directory; some dozen are usual
 _PIECES = 2**20  # strips or tiles
-_SIZES = {
-    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
-    17: 8, 18: 8,
-}  # fmt: skip
 _CODES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, COLOURS = 254, 256, 257, 258, 259, 262
+SUBFILE, WIDTH, HEIGHT, BITS, COLOURS = 254, 256, 257, 258, 262
 SAMPLES, TILE_WIDTH, TILE_HEIGHT, BELOW, DNG = 277, 322, 323, 330, 50706
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # of strips, of tiles
 _MORE = (0x8769, 0x8825, 0xA005)  # of EXIF: more tags, the place on the map, how to read it
@@ -33,19 +29,6 @@ _CALLED = {
     4: "a mask", 5: "inks (CMYK)", 8: "CIELAB colours", 9: "CIELAB colours (ICC)",
     10: "CIELAB colours (ITU)", 32844: "the logarithm of luminance", 32845: "LogLuv colours",
 }  # fmt: skip
-
-
-class Tag(NamedTuple):
-    """Of a directory: the type, how many values, and where they are."""
-
-    kind: int
-    count: int
-    at: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of its values."""
-        return self.count * _SIZES.get(self.kind, 1)
 
 
 class Directories:
@@ -58,11 +41,10 @@ class Directories:
     """
 
     def __init__(self, source):
-        self.source, head = source, source[:8]
-        self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
-        self.big = 43 in head[2:4]
-        if not self.order or len(head) < 8:
+        self.source, head = source, head_of(source[:16])
+        if head is None:
             raise ValueError("it has no head of a TIFF file")
+        self.order, self.big, _ = head
         self.pointer, self.counter = ("Q", "Q") if self.big else ("I", "H")
         self.first = 8 if self.big else 4  # where the pointer to the first directory is
         self.reach = 0  # how far what was counted goes
@@ -73,24 +55,22 @@ class Directories:
             self.order + form, self.source[at : at + struct.calcsize(self.order + form)]
         )
 
-    def at(self, place: int) -> tuple[dict[int, Tag], int]:
+    def at(self, place: int) -> tuple[dict[int, Entry], int]:
         """The tags of the directory at a place, and where the pointer to the next one is."""
         (count,) = self.unpack(self.counter, place)
         if count > _TAGS:
             raise ValueError(f"a directory has {count:,} tags")
-        begin = place + struct.calcsize(self.order + self.counter)
-        form = "HH" + 2 * self.pointer
-        entry, wide = (20, 8) if self.big else (12, 4)
-        block = self.source[begin : begin + entry * count]
-        if len(block) < entry * count:
+        entries = list(entries_of(self.source, place, self.order, self.big))
+        if len(entries) < count:
             raise struct.error("it ends within a directory")
-        tags = {}
-        for k in range(count):
-            tag, kind, number, value = struct.unpack_from(self.order + form, block, k * entry)
-            inside = begin + k * entry + entry - wide  # where few values are
-            found = Tag(kind, number, value)
-            tags.setdefault(tag, found if found.size > wide else found._replace(at=inside))
-        return tags, begin + entry * count
+        tags: dict[int, Entry] = {}
+        for _, tag, entry in entries:
+            tags.setdefault(tag, entry)
+        return tags, self._after(place, count)
+
+    def _after(self, place: int, count: int) -> int:
+        """Where the pointer to the next directory is, behind one of so many tags."""
+        return place + (8 + 20 * count if self.big else 2 + 12 * count)
 
     def pages(self) -> Iterator[int]:
         """Where the directories of the pages are, one after the other, each once."""
@@ -103,9 +83,9 @@ class Directories:
                 seen.add(place)
                 (count,) = self.unpack(self.counter, place)
                 yield place
-                pointer = place + (8 + 20 * count if self.big else 2 + 12 * count)
+                pointer = self._after(place, count)
 
-    def numbers(self, tag: Tag | None, most: int = 64) -> np.ndarray:
+    def numbers(self, tag: Entry | None, most: int = 64) -> np.ndarray:
         """The values of a tag as integers, `most` of them; none if it has others."""
         if tag is None or tag.kind not in _CODES:
             return np.zeros(0, np.uint64)
@@ -113,7 +93,7 @@ class Directories:
         block = self.source[tag.at : tag.at + min(tag.count, most) * dtype.itemsize]
         return np.frombuffer(block[: len(block) // dtype.itemsize * dtype.itemsize], dtype)
 
-    def number(self, tags: dict[int, Tag], tag: int, default: int) -> int:
+    def number(self, tags: dict[int, Entry], tag: int, default: int) -> int:
         """The first value of a tag; where there is none, what TIFF 6.0 says that it is."""
         found = self.numbers(tags.get(tag), 1)
         return int(found[0]) if len(found) else default
@@ -194,13 +174,17 @@ def examine(source, name: str) -> Structure:
                 f"{name} has {size:,} bytes, of which the first picture takes {data:,}: save that "
                 f"as a file of its own"
             )
+    parts: list[slice | bytes] = [slice(0, reach)]
+    if page != pages[0]:  # then the file is one that begins with it
+        pointer = struct.pack(found.order + found.pointer, page)
+        parts = [slice(0, found.first), pointer, slice(found.first + len(pointer), reach)]
     return Structure(
-        "tiff", shape, bits, data, parts=[slice(0, reach)], frames=len(pages) - smaller,
+        "tiff", shape, bits, data, parts, frames=len(pages) - smaller,
         colours=_CALLED.get(found.number(tags, COLOURS, 0), ""), whole=found.reach <= size,
     )  # fmt: skip
 
 
-def _check_camera(found: Directories, tags: dict[int, Tag], name: str) -> None:
+def _check_camera(found: Directories, tags: dict[int, Entry], name: str) -> None:
     """Raise `Refused` for what a camera's sensor gave, of which readers take the small preview."""
     directories = [tags]
     for place in found.numbers(tags.get(BELOW), 16).tolist():
@@ -213,7 +197,7 @@ def _check_camera(found: Directories, tags: dict[int, Tag], name: str) -> None:
         )
 
 
-def _data_of(found: Directories, tags: dict[int, Tag], size: int) -> int:
+def _data_of(found: Directories, tags: dict[int, Entry], size: int) -> int:
     """Bytes of the page's strips or tiles."""
     for tag in _OFFSETS:
         if tag in tags and tags[tag].count > _PIECES:

@@ -1,8 +1,8 @@
 """A picture file with all that comes with its pixels: colour profile, EXIF, resolution, frames.
 
-`read_picture` and `write_picture` of `pictures.py` are for those who want an array. Here a file
-goes in and a file of the same kind can come out: grey stays grey, transparency and 16 bits stay,
-and whatever a format has no place for is named, so that nothing gets lost in silence.
+`read_picture` and `write_picture` are for those who want an array. With the others, a file goes in
+and a file of the same kind can come out: grey stays grey, transparency and 16 bits stay, and what
+a format has no place for is named, so that nothing gets lost in silence.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from ._mark import mark
 from ._structure import kind_of
 from .pixels import (
     ENCODING,
+    KINDS,
     OPAQUE,
     array_of,
     check_output,
     check_planes,
-    dtype_held,
     encode,
     opened,
     structure_of,
@@ -48,11 +48,7 @@ __all__ = [
     "write_picture_file",
 ]
 
-_KINDS = {
-    ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
-    ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
-}  # fmt: skip
-SUFFIX_OF = {kind: suffix for suffix, kind in _KINDS.items()}  # of the usual ones, the last
+SUFFIX_OF = {kind: suffix for suffix, kind in KINDS.items()}  # of the usual ones, the last
 _ANIMATED = ("gif", "png", "webp")
 # The longest time of a frame, in milliseconds; how often an animation is played at most.
 _LIMITS_OF_TIME = {
@@ -229,8 +225,6 @@ def pixels_of(image) -> np.ndarray:
 
 def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> PictureFile:
     """A picture, or an animation unless only the `first` frame is wanted, that can be enlarged."""
-    if found.kind == "tiff":
-        found.content = _exif.from_full_size(found.content)
     try:
         file = _read(found, path, first)
     except Refused:
@@ -238,7 +232,7 @@ def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> 
     except ValueError as error:  # floating point colour, for example, is beyond Pillow
         file = _read_beyond_pillow(found, path, error)
     for frame in file.frames:
-        check_picture(frame, str(path), dtype_held(found.content))
+        check_picture(frame, str(path), _exif.dtype_of_tiff(found.content))
         check_range(frame, str(path))
     if is_beyond(file.frames[0]):
         file.notes.append("its values outside 0..1 are clipped")
@@ -419,7 +413,7 @@ def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     result.icc_profile = profile
     if result.kind == "tiff":
         if _exif.is_on_map(_exif.tags_of(content)):
-            result.notes.append("its place on the map is left out, as it holds for its old pixels")
+            result.notes.append("its place on the map, true of the old pixels, is left out")
         shape, samples = result.frames[0].shape, about.get("SamplesPerPixel")
         channels = shape[2] if len(shape) == 3 else 1
         if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
@@ -459,11 +453,11 @@ def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -
         so many pixels a side.
     """
     path = Path(path)
-    if path.suffix.lower() in OPAQUE:
+    if KINDS.get(path.suffix.lower()) in OPAQUE:
         file.frames = [_without_idle_alpha(frame) for frame in file.frames]
     _check_fit(path, file, shape)
     count = len(file.frames)
-    if count > 1 and _KINDS[path.suffix.lower()] not in _ANIMATED:
+    if count > 1 and KINDS[path.suffix.lower()] not in _ANIMATED:
         file.frames, file.durations = file.frames[:1], None
         file.notes.append(
             f"only the first of its {count} frames is taken, as {path.name} holds one"
@@ -507,9 +501,8 @@ def write_picture_file(
         If the file cannot be written.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     _check_fit(path, file, file.frames[0].shape[:2])
-    kind = _KINDS[suffix]
+    kind = KINDS[path.suffix.lower()]
     frames, losses = _fitted(file, kind)
     beside, lost, more = _carried.carried(file, kind, frames[0].shape)
     options = _options(file, kind, quality)
@@ -527,7 +520,7 @@ def write_picture_file(
             lost |= beside.keys()
         if file.enlarged:
             mark(temporary, kind)
-    called = CALLED | {"texts": f"the texts {_named(_chunks.keywords(file.texts))}"}
+    called = CALLED | {"texts": f"the texts {_beside.named(_chunks.keywords(file.texts), 4)}"}
     return [called[name] for name in called if name in lost] + more + losses
 
 
@@ -560,15 +553,9 @@ def _options(file: PictureFile, kind: str, quality: int | None) -> dict[str, Any
     return {}
 
 
-def _named(names: list[str]) -> str:
-    return (
-        ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
-    )
-
-
 def _check_fit(path: Path, file: PictureFile, shape: tuple[int, int]) -> None:
     check_output(path, np.zeros((1, 1, *file.frames[0].shape[2:]), np.uint8))
-    kind, (height, width) = _KINDS[path.suffix.lower()], shape
+    kind, (height, width) = KINDS[path.suffix.lower()], shape
     most = _LONGEST.get(kind)
     if most and max(shape) > most:
         raise ValueError(
@@ -637,7 +624,7 @@ def _encode_animation(path: Path, frames: list, kind: str, options: dict, file: 
 
     suffix = path.suffix.lower()
     durations, plays, _ = _timing(file, kind)
-    options = ENCODING.get(suffix, {}) | options | {"duration": durations, "loop": plays}
+    options = ENCODING.get(kind, {}) | options | {"duration": durations, "loop": plays}
     if kind == "gif":
         # In hundredths of a second, rounded so that the whole keeps its length.
         ends = np.round(np.cumsum(durations) / 10).astype(int) * 10

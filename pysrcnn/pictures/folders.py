@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ._beside import named
 from ._foreign import RAW
 from .pixels import SUFFIXES
 
@@ -85,8 +86,7 @@ def not_read(paths: Iterable[Path]) -> str:
     names = [path.name for path in paths]
     if not names:
         return ""
-    named = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{len(names)} not read ({named}): convert to JPEG, PNG or TIFF first"
+    return f"{len(names)} not read ({named(names)}): convert to JPEG, PNG or TIFF first"
 
 
 def size_of(path: str | os.PathLike) -> tuple[int, int] | None:

@@ -16,19 +16,17 @@ import numpy as np
 
 from .._files import told
 from . import _exif, _foreign, deep
-from ._limits import WHOLE, Refused, Structure, check_claim
+from ._limits import WHOLE, Refused, Structure
 from ._structure import Stored, examine
 
 __all__ = [
     "ENCODING",
+    "KINDS",
     "OPAQUE",
     "SUFFIXES",
-    "Refused",
     "array_of",
-    "check_claim",
     "check_output",
     "check_planes",
-    "dtype_held",
     "encode",
     "opened",
     "quiet_readers",
@@ -36,11 +34,16 @@ __all__ = [
     "usual",
 ]
 
-SUFFIXES = {".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-_DEEP = (".png", ".tif", ".tiff", ".apng")  # can hold 16-bit grey
-_KINDS_DEEP = {".png": "png", ".apng": "png", ".tif": "tiff", ".tiff": "tiff"}
-_FLOATING = (".tif", ".tiff")  # can hold 32-bit floating point grey
-OPAQUE = (".bmp", ".jpeg", ".jpg")  # have no alpha
+KINDS = {
+    ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
+    ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
+}  # fmt: skip
+SUFFIXES = set(KINDS)
+_DEEP = {  # what else than uint8 is grey in some files, and which these are
+    np.dtype(np.uint16): (("png", "tiff"), ".png or .tif"),
+    np.dtype(np.float32): (("tiff",), ".tif or .tiff"),
+}
+OPAQUE = ("bmp", "jpeg")  # have no alpha
 _APART = 2  # of TIFF's PlanarConfiguration
 _WEB = ("http:", "https:")
 _PLUGINS = {
@@ -49,12 +52,12 @@ _PLUGINS = {
 _BAND = 2**24  # pixels of Pillow's that become an array at a time
 # How Pillow writes each format. zlib's level 3 takes a third of the time of 6, for photographs
 # some 7% larger.
-ENCODING = {suffix: {"compress_level": 3} for suffix in (".png", ".apng")}
-ENCODING |= {suffix: {"quality": 95, "subsampling": 0} for suffix in (".jpg", ".jpeg")}
-ENCODING |= {".webp": {"quality": 95}}
-ENCODING |= {".bmp": {"dpi": (0, 0)}}  # none said, of which Pillow would make 96
-
-
+ENCODING = {
+    "png": {"compress_level": 3},
+    "jpeg": {"quality": 95, "subsampling": 0},
+    "webp": {"quality": 95},
+    "bmp": {"dpi": (0, 0)},  # none said, of which Pillow would make 96
+}
 _QUIET = logging.NullHandler()
 
 
@@ -202,7 +205,7 @@ def _sentence(error: Exception, found: Structure, name: str, was_open: bool, mor
 
 def _form_of(found: Structure) -> str:
     """What is in a TIFF file that is not read, and what to do."""
-    held, save = dtype_held(found.content), "save it with 8 or 16 bits a channel"
+    held, save = _exif.dtype_of_tiff(found.content), "save it with 8 or 16 bits a channel"
     if found.colours:
         channels = f" in {found.shape[2]} channels" if found.shape[2] > 1 else ""
         return (
@@ -230,11 +233,6 @@ def array_of(image) -> np.ndarray:
     return pixels
 
 
-def dtype_held(content: bytes) -> str | None:
-    """The dtype of a TIFF file, as the file says; None for other files, and where it does not."""
-    return _exif.dtype_of_tiff(content) if content.startswith((b"II", b"MM")) else None
-
-
 def quiet_readers() -> None:
     """Keep what libraries say of damaged files off standard error: our sentence says it once."""
     from PIL import Image
@@ -259,7 +257,7 @@ def check_planes(about: Mapping, name: str | os.PathLike, more: str = "") -> Non
 def usual(picture: np.ndarray, about: Mapping) -> np.ndarray:
     """The array that Pillow read, with black at 0, and as uint8 or uint16 if it fits.
 
-    `about` is imageio's metadata.
+    `about` is what Pillow says of it.
     """
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
@@ -290,7 +288,7 @@ def encode(path: Path, picture: np.ndarray, **beside) -> None:
     import imageio.v3 as imageio
 
     suffix = path.suffix.lower()
-    options = ENCODING.get(suffix, {}) | beside
+    options = ENCODING.get(KINDS[suffix], {}) | beside
     with _File(io.FileIO(path, "w")) as file:
         imageio.imwrite(file, picture, plugin="pillow", extension=suffix, **options)
 
@@ -306,18 +304,13 @@ def _misfit(suffix: str, picture: np.ndarray) -> str | None:
     """What keeps a picture from being stored without loss in files of a suffix, if anything."""
     if suffix not in SUFFIXES:
         return f"the name must end in one of {', '.join(sorted(SUFFIXES))}"
-    of_type = {np.dtype(np.uint16): _DEEP, np.dtype(np.float32): _FLOATING}
-    deep_ones = of_type.get(picture.dtype, ())
-    if picture.ndim == 3 and suffix in deep_ones and deep.available(_KINDS_DEEP[suffix]):
-        return None
-    if picture.dtype != np.uint8 and (picture.ndim == 3 or suffix not in deep_ones):
-        kind = "colour" if picture.ndim == 3 else "grey"
-        other = (
-            f", or write a {' or '.join(deep_ones[:2])} file"
-            if picture.ndim == 2 and deep_ones
-            else ""
-        )
-        return f"{suffix} takes no {kind} of {picture.dtype}: convert it to uint8 first{other}"
-    if picture.ndim == 3 and picture.shape[2] in (2, 4) and suffix in OPAQUE:
-        return f"{'BMP' if suffix == '.bmp' else 'JPEG'} has no transparency; choose .png"
+    kind = KINDS[suffix]
+    kinds, others = _DEEP.get(picture.dtype, ((), ""))
+    is_grey = picture.ndim == 2
+    if picture.dtype != np.uint8 and not (kind in kinds and (is_grey or deep.available(kind))):
+        advice = f", or write a {others} file" if is_grey and others else ""
+        what = "grey" if is_grey else "colour"
+        return f"{suffix} takes no {what} of {picture.dtype}: convert it to uint8 first{advice}"
+    if not is_grey and picture.shape[2] in (2, 4) and kind in OPAQUE:
+        return f"{kind.upper()} has no transparency; choose .png"
     return None
