@@ -468,6 +468,18 @@ with _signals.ended_in_order(), _files.written_whole("a.txt"):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", ENDS)
+def test_an_end_is_an_end_whatever_error_is_made_of_it(number):
+    """As Numba does, which calls Python from C while it compiles: "no compiled object yet"."""
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as end, ended_in_order():
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            signal.raise_signal(number)
+        raise RuntimeError("no compiled object yet")
+    assert end.type is KeyboardInterrupt or end.value.code == 128 + number
+    with pytest.raises(RuntimeError, match="of its own"), ended_in_order():
+        raise RuntimeError("of its own")
+
+
 def test_ignored_signals_stay_ignored_and_usual_handlers_come_back():
     """nohup has SIGHUP ignored, and shells Ctrl-C for what runs behind."""
     for number in ENDS:
