@@ -1364,6 +1364,25 @@ def test_the_example_says_that_it_was_interrupted(bad, capsys, monkeypatch):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize("number", ENDS)
+def test_the_example_ends_in_order(bad, monkeypatch, number):
+    """By whatever signal: by the system's own end, files that are being written are left."""
+
+    def unhandled(number, frame):
+        pytest.fail("the example leaves the signal to the system")
+
+    def told(*arguments, **options):
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", told)
+    usual = signal.signal(number, unhandled)
+    try:
+        assert example("good.png") == 128 + number
+        assert signal.getsignal(number) is unhandled
+    finally:
+        signal.signal(number, usual)
+
+
 @pytest.mark.parametrize("name", ["none.png", "empty.png", "text.png", "half-photo.jpg", "small"])
 def test_the_example_says_what_is_wrong(bad, capsys, name):
     before = names(bad)
