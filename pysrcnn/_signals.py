@@ -114,8 +114,13 @@ def ended_in_order() -> Iterator[None]:
         end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
         raise end
 
+    def lost(about: Any, usual: Callable[[Any], Any] = sys.unraisablehook) -> None:
+        if about.exc_value is not end or end is None:  # the end is no news
+            usual(about)
+
     with contextlib.ExitStack() as stack:
         stack.enter_context(handled_by(handle))
+        unraisable, sys.unraisablehook = sys.unraisablehook, lost
         try:
             yield
         except Exception:  # such as Numba's, where the end was lost while it compiled
@@ -123,6 +128,7 @@ def ended_in_order() -> Iterator[None]:
                 raise
             raise end from None
         finally:
+            sys.unraisablehook = unraisable
             last = last or time.monotonic()  # there is nothing left to be interrupted
             if IS_COMMAND:
                 _for_good.append(stack.pop_all())
