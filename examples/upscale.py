@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 try:
+    from pysrcnn._signals import ended_in_order
     from pysrcnn.batch import Size, enlarge_files, job_beside
     from pysrcnn.kernels import announce_compilation
     from pysrcnn.pictures import quiet_readers
@@ -35,7 +36,8 @@ def main() -> int:
     size = Size(options.scale)
     try:
         quiet_readers()  # what is wrong with a file is said once, below
-        with announce_compilation(say):  # only in the first run on a machine
+        # Of compiling, only in the first run on a machine. Told to end, it leaves no file behind.
+        with ended_in_order(), announce_compilation(say):
             # Each frame goes through pysrcnn.upscale; all that comes with the pixels is kept.
             enlarge_files([job_beside(options.picture, str(size))], Networks("9-1-5"), size)
     except (ValueError, TypeError, OSError, MemoryError) as error:

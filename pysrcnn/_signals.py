@@ -4,7 +4,8 @@ The first of them is an exception, so that everything is left in order; others t
 as fingers and systems send them, change nothing, or they would cut short what puts it in order.
 When one comes later, from somebody who has waited, or the command has not ended after `PATIENCE`,
 unfinished files are removed and no more is waited for: a thread that writes may take its time, and
-Python loses some exceptions. Signals that are ignored at the beginning, as by nohup, stay ignored.
+Python loses some exceptions, and others become errors of what was cut short. Signals that are
+ignored at the beginning, as by nohup, stay ignored.
 
 This module is imported before all others, and imports no more than it needs: a process of the
 command can be told to end while NumPy and Numba are still being imported.
@@ -94,12 +95,14 @@ def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[
 def ended_in_order() -> Iterator[None]:
     """In the block, the first signal raises: Ctrl-C KeyboardInterrupt, the others SystemExit.
 
-    In a process of the command, signals are handled from then on until it has ended.
+    So does the block then, whatever error was made of it within. In a process of the command,
+    signals are handled from then on until it has ended.
     """
     last = None
+    end: BaseException | None = None
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal last
+        nonlocal last, end
         before, now = last, time.monotonic()
         if before is not None and now - before < AT_ONCE:
             return
@@ -108,13 +111,24 @@ def ended_in_order() -> Iterator[None]:
         last = now
         if IS_COMMAND:
             _thread.start_new_thread(_leave, (number, PATIENCE))
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise end
+
+    def lost(about: Any, usual: Callable[[Any], Any] = sys.unraisablehook) -> None:
+        if about.exc_value is not end or end is None:  # the end is no news
+            usual(about)
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(handled_by(handle))
+        unraisable, sys.unraisablehook = sys.unraisablehook, lost
         try:
             yield
+        except Exception:  # such as Numba's, where the end was lost while it compiled
+            if end is None:
+                raise
+            raise end from None
         finally:
+            sys.unraisablehook = unraisable
             last = last or time.monotonic()  # there is nothing left to be interrupted
             if IS_COMMAND:
                 _for_good.append(stack.pop_all())

@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
         if choice and f"--{choice[1]}" in options:
             given = [f"--{choice[1]}"]
         elif choice and choice[1] in given and self.prog == "pysrcnn":
-            given = ["upscale", *given] if any(map(os.path.exists, given)) else given
+            given = _with_command(given, wrong[choice[1]])
         changed = given != list(self.given)
         return f"; you may mean `{self.prog} {shlex.join(given)}`" if changed else ""
 
@@ -389,6 +389,19 @@ def _pixels(text: str) -> int:
     if not number.isdecimal() or int(number) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
     return int(number)
+
+
+def _with_command(given: list[str], commands: list[str]) -> list[str]:
+    """What was typed, but with a command in front: one that comes later, or else `upscale`."""
+    for command in commands:
+        if command in given and not os.path.exists(command):
+            given.remove(command)
+            return [command, *given]
+    if not any(map(os.path.exists, given)):
+        return given
+    first = given[0]  # a word for upscale, or else a picture or an option
+    is_word = first.isalpha() and not os.path.exists(first)
+    return ["upscale", *given[is_word:]]
 
 
 def _sizes_apart(given: tuple[str, ...]) -> str:

@@ -214,7 +214,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     network = _load(options)
     if options.json:
         check_apart([options.json], files_of(options.model), _WEIGHTS)
-        pictures = list_pictures(options.folder, options.recursive)
+        there = options.folder, options.recursive
+        pictures = [*list_pictures(*there), *list_unread(*there)]
         check_apart([options.json], pictures, "one of the pictures")
     scores, failed = [], []
     for score in _scores(options.folder, network, network.scale, failed, options.recursive):
@@ -330,11 +331,16 @@ def _train(options: argparse.Namespace) -> int:
     pictures, watched, same = _split(options.folders, options.validation, options.exclude)
     # Or raise, before hours of training and not after.
     scored = list_pictures(options.score) if options.score else []
+    others = [
+        path
+        for folder in options.folders  # with what is excluded, or of kinds that are not read
+        for path in (*list_pictures(folder, below=True), *list_unread(folder, below=True))
+    ]
     checkpoint, log = (options.output.with_suffix(s) for s in (".checkpoint", ".log"))
     outputs = [options.output, log, checkpoint]
     for place in outputs:
         check_place(place)
-    check_apart(outputs, pictures + watched + scored, "one of the pictures")
+    check_apart(outputs, pictures + watched + scored + others, "one of the pictures")
     named = (str(options.start), scale) in shipped()  # of a file, any scale will do
     start = load(options.start, scale if named else None) if options.start else None
     check_apart(outputs, files_of(options.start) if start else [], _WEIGHTS)

@@ -691,6 +691,16 @@ def test_a_bar_over_files(monkeypatch, capsys):
     assert capsys.readouterr().out == "a line\n"
 
 
+def test_a_long_name_leaves_room_for_the_bar(monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress.progress(2) as bar:
+        for name in ("a.png", f"{'long_' * 20}.png"):
+            bar.show(f"reading {name}")
+            assert bar.bar.desc.startswith(f"reading {name}"[:30]) and len(bar.bar.desc) <= 41
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, capsys, terminal):
     """And which file is being read or written, in a line that is gone in the end."""

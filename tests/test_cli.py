@@ -995,7 +995,10 @@ def test_the_picture_is_not_overwritten_through_a_link(bad, capsys):
 READS = [
     ("upscale good.png -m x3.npz -o OUT.png", ["good.png", "x3.npz"]),
     ("upscale good.png -m x3.npz --compare -o a.png", ["good.png", "x3.npz", "a.html"]),
-    ("evaluate pictures -m x3.npz --json OUT.json", ["pictures/1.png", "x3.npz"]),
+    (
+        "evaluate pictures -m x3.npz --json OUT.json",
+        ["pictures/1.png", "pictures/phone.heic", "x3.npz"],
+    ),
     ("show filters -m x3.npz -o OUT.svg", ["x3.npz"]),
     ("show maps good.png -m x3.npz -o OUT.png", ["good.png", "x3.npz"]),
     ("show curve a.log b.log -o OUT.pdf", ["b.log"]),
@@ -1003,8 +1006,11 @@ READS = [
     ("convert 9-1-5 OUT.npz -s 3", ["../weights/9-1-5_x3.npz"]),
     (
         "train pictures -s 2 --start x3.npz --validation mixed --score small -o OUT.npz "
-        "--size 15 --network 3-1-3 --filters 9-8",
-        ["pictures/1.png", "mixed/0.png", "small/tiny.png", "x3.npz"],
+        "--exclude 2.png --size 15 --network 3-1-3 --filters 9-8",
+        [
+            *("pictures/1.png", "pictures/2.png", "pictures/phone.heic"),
+            *("mixed/0.png", "small/tiny.png", "x3.npz"),
+        ],
     ),
 ]
 READS = [(command, given) for command, inputs in READS for given in inputs]
@@ -1021,7 +1027,7 @@ def link(how, source, name):
 @pytest.mark.parametrize("how", ["hard", "symbolic"])
 @pytest.mark.parametrize("command, given", READS)
 def test_what_a_command_reads_is_not_overwritten(bad, capsys, command, given, how):
-    for name in ("a.log", "b.log", "a.png"):
+    for name in ("a.log", "b.log", "a.png", "pictures/phone.heic"):
         Path(name).write_text("mine")
     (output,) = [word for word in command.split() if word.startswith(("OUT", "a.png"))]
     output = output.replace("a.png", "a.html")
@@ -1030,7 +1036,7 @@ def test_what_a_command_reads_is_not_overwritten(bad, capsys, command, given, ho
     link(how, given, output)
     before = {name: Path(name).read_bytes() for name in names(bad) if Path(name).is_file()}
     assert run(*command.split()) == 2
-    err = capsys.readouterr().err
+    err = re.sub(r"pictures: 1 not read .*\n", "", capsys.readouterr().err)
     what = r"(one of the (pictures|logs|results)|the (picture|file of weights))"
     assert re.fullmatch(rf"pysrcnn: {output} is {what}: give the result another name\n", err), err
     after = {name: Path(name).read_bytes() for name in names(bad) if Path(name).is_file()}
@@ -1321,7 +1327,8 @@ def test_the_example_does_what_the_command_does(bad, capsys):
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:], duration=[70, 90, 50])
 
     def told():
-        return [re.sub(r" in \d.*", "", text) for text in capsys.readouterr()]
+        """Less the seconds, and the note of kernels that are compiled."""
+        return [re.sub(r" in \d.*|compiling for.*\n", "", text) for text in capsys.readouterr()]
 
     for name in ("alpha.png", "turned.jpg", "inks.jpg", "deep.png", "moving.gif"):
         assert example(name, "-s", "2") == 0
@@ -1362,6 +1369,25 @@ def test_the_example_says_that_it_was_interrupted(bad, capsys, monkeypatch):
     monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", stopped)
     assert example("good.png") == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_the_example_ends_in_order(bad, monkeypatch, number):
+    """By whatever signal: by the system's own end, files that are being written are left."""
+
+    def unhandled(number, frame):
+        pytest.fail("the example leaves the signal to the system")
+
+    def told(*arguments, **options):
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", told)
+    usual = signal.signal(number, unhandled)
+    try:
+        assert example("good.png") == 128 + number
+        assert signal.getsignal(number) is unhandled
+    finally:
+        signal.signal(number, usual)
 
 
 @pytest.mark.parametrize("name", ["none.png", "empty.png", "text.png", "half-photo.jpg", "small"])

@@ -468,6 +468,39 @@ with _signals.ended_in_order(), _files.written_whole("a.txt"):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", ENDS)
+def test_an_end_is_an_end_whatever_error_is_made_of_it(number):
+    """As Numba does, which calls Python from C while it compiles: "no compiled object yet"."""
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as end, ended_in_order():
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            signal.raise_signal(number)
+        raise RuntimeError("no compiled object yet")
+    assert end.type is KeyboardInterrupt or end.value.code == 128 + number
+    with pytest.raises(RuntimeError, match="of its own"), ended_in_order():
+        raise RuntimeError("of its own")
+
+
+def test_an_end_that_python_loses_is_not_printed(capsys):
+    """Of finalizers and of what C calls, Python prints a traceback, unless it is told not to."""
+
+    class Finalized:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    class Broken:
+        def __del__(self):
+            raise ValueError("of its own")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+        with ended_in_order():
+            Finalized()
+            assert capsys.readouterr().err == ""
+            Broken()
+        assert "of its own" in capsys.readouterr().err
+        assert sys.unraisablehook is sys.__unraisablehook__
+
+
 def test_ignored_signals_stay_ignored_and_usual_handlers_come_back():
     """nohup has SIGHUP ignored, and shells Ctrl-C for what runs behind."""
     for number in ENDS:

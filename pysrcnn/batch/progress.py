@@ -86,7 +86,9 @@ class _Bar(Progress):
         self.bar.update(done - self.bar.n)
 
     def show(self, phase: str) -> None:
-        self.bar.set_description_str(printable(phase) + " ")
+        text, room = printable(phase), shutil.get_terminal_size().columns // 2
+        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
+        self.bar.set_description_str(text + " ")
 
 
 def _duration(seconds: float) -> str:
