@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from fractions import Fraction
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -655,3 +656,24 @@ def test_numbers_of_damaged_directories():
     assert _exif.numbers_of(b"", 274) == _exif.numbers_of(b"II*\0", 274) == {}
     block = b"II*\0\b\0\0\0" + ifd("<", 8, {274: (3, b""), 282: (5, struct.pack("<II", 5, 2))})
     assert _exif.numbers_of(block, 274, 282) == {282: 2.5}
+
+
+@pytest.mark.parametrize(
+    "space, name, search",
+    [
+        ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", "ImageRegion", "toxml"),
+        (
+            "http://www.metadataworkinggroup.com/schemas/regions/",
+            "AppliedToDimensions",
+            "getElementsByTagNameNS",
+        ),
+    ],
+)
+def test_regions_within_regions_are_searched_once(monkeypatch, space, name, search):
+    """Of a megabyte with hundreds of them around it, each search takes a second."""
+    done, usual = [], getattr(minidom.Element, search)
+    monkeypatch.setattr(minidom.Element, search, lambda *given: done.append(0) or usual(*given))
+    inner = f"<i:{name}>" * 100 + "<a/>" + f"</i:{name}>" * 100
+    text, lost = _xmp.after_enlarging(f'<x xmlns:i="{space}">{inner}</x>'.encode(), 6, 4)
+    assert text.count(b"</i:") == 100 and not lost
+    assert 0 < len(done) <= 2
