@@ -540,12 +540,17 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If the format is unknown or cannot hold such a picture.
+        If the format is unknown or cannot hold such a picture, its shape is that of none, or some
+        of its pixels are masked, NaN or infinite.
+    TypeError
+        If it is no array.
     OSError
         If the file cannot be written.
     """
     path = Path(path)
-    check_output(path, picture)
+    if isinstance(picture, np.ndarray):
+        check_output(path, picture)
+    check_picture(picture)
     write_picture_file(path, PictureFile([picture]))
 
 
