@@ -677,3 +677,37 @@ def test_regions_within_regions_are_searched_once(monkeypatch, space, name, sear
     text, lost = _xmp.after_enlarging(f'<x xmlns:i="{space}">{inner}</x>'.encode(), 6, 4)
     assert text.count(b"</i:") == 100 and not lost
     assert 0 < len(done) <= 2
+
+
+DAMAGED = "its colour profile is damaged and left out"
+PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(88)
+
+
+def jpeg_of(piece):
+    return jpeg_with((0xE2, b"ICC_PROFILE\0" + piece))
+
+
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        (jpeg_of(b"\1\1" + PROFILE), None),
+        (jpeg_of(b"\1\2" + PROFILE), DAMAGED),
+        (jpeg_of(b"\1\1" + bytes(200)), DAMAGED),
+        (
+            encoded(RGB, "WEBP", icc_profile=b"x" * 200),
+            DAMAGED,
+        ),
+        (
+            jpeg_of(b"\1\1" + PROFILE.replace(b"RGB ", b"GRAY")),
+            "its colour profile is not one of RGB, and left out",
+        ),
+        (
+            png(RGB.reshape(7, -1), 8, 2, chunk(b"tRNS", b"\0\1")),
+            "its transparent colour is damaged and left out",
+        ),
+    ],
+)
+def test_a_profile_or_a_transparent_colour_that_is_damaged_is_named(content, note):
+    file = read_picture_file("a picture", content)
+    assert file.notes == ([note] if note else [])
+    assert (file.icc_profile is None) == (note is not None)

@@ -410,9 +410,15 @@ def _with_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:
 
 def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     profile = about.get("icc_profile") or None
+    if profile and profile[36:40] != b"acsp":
+        profile = None
+        result.notes.append("its colour profile is damaged and left out")
     coloured = result.frames[0].ndim == 3 and result.frames[0].shape[2] >= 3
     foreign = profile and coloured and profile[16:20] in _FOREIGN
-    if foreign or about["mode"] in ("CMYK", "LAB"):
+    if foreign and about["mode"] not in _READ_AS:
+        profile = None
+        result.notes.append("its colour profile is not one of RGB, and left out")
+    elif foreign or about["mode"] in ("CMYK", "LAB"):
         of_it = " without their profile" if foreign else ""
         profile = None
         result.notes.append(f"its {about['mode']} colours became RGB{of_it} and may look different")
