@@ -711,3 +711,18 @@ def test_a_profile_or_a_transparent_colour_that_is_damaged_is_named(content, not
     file = read_picture_file("a picture", content)
     assert file.notes == ([note] if note else [])
     assert (file.icc_profile is None) == (note is not None)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_comment_in_utf_16_has_the_order_of_bytes_of_its_file(tmp_path, order):
+    """TIFF files are written in that of this machine, whatever EXIF's was."""
+    encoding = {"<": "utf-16-le", ">": "utf-16-be"}
+    held = b"UNICODE\0" + "grüße".encode(encoding[order])
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, 1)
+    exif = head + struct.pack(order + "HHII4x", 0x8769, 4, 1, 26)
+    exif += struct.pack(order + "HHHII4x", 1, 0x9286, 7, len(held), 44) + held
+    write_picture_file(tmp_path / "a.tif", PictureFile([RGB], exif=b"Exif\0\0" + exif, iptc=IPTC))
+    content = (tmp_path / "a.tif").read_bytes()
+    own = "<" if content.startswith(b"II") else ">"
+    assert b"UNICODE\0" + "grüße".encode(encoding[own]) in content
+    assert struct.pack(own + "HH", 33723, 7) in content  # IPTC, undefined: never swapped
