@@ -31,7 +31,7 @@ from pysrcnn.pictures import (
     write_picture,
     write_picture_file,
 )
-from pysrcnn.pictures._mark import is_marked
+from pysrcnn.pictures._mark import is_marked, is_unchanged
 from pysrcnn.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
@@ -307,6 +307,27 @@ def test_results_are_marked_and_nothing_else_is_changed(folder, suffix, picture)
     imageio.imwrite(f"c.{suffix}", image)
     assert not is_marked(f"c.{suffix}")
     assert not is_marked("none") and not is_marked(".")
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "tif", "bmp", "gif", "webp"])
+def test_results_that_were_changed_since_stay(folder, capsys, form):
+    """By what keeps the mark: a program that gives them a title, or writes into the file."""
+    imageio.imwrite("a.png", RGB)
+    again = "upscale", ".", "-s", "2", "--format", form
+    assert main([*again]) == 0 == main([*again])
+    result = Path(f"a_x2.{form}")
+    content = bytearray(result.read_bytes())
+    assert is_marked(result) and is_unchanged(result)
+    content[len(content) // 2] ^= 1
+    result.write_bytes(content)
+    assert is_marked(result) and not is_unchanged(result)
+    capsys.readouterr()
+    for words in again, ("upscale", "a.png", "-s", "2", "-o", str(result)):
+        assert main([*words]) == 2
+        assert f"{result} is there already, and was changed since" in capsys.readouterr().err
+    assert result.read_bytes() == content
+    assert sorted(os.listdir()) == ["a.png", result.name]  # nor is it enlarged again
+    assert main([*again, "--overwrite"]) == 0
 
 
 @pytest.mark.parametrize("form", ["png", "jpg", "webp", "tif", "bmp", "gif"])

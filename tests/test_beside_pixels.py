@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from fractions import Fraction
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -655,3 +656,73 @@ def test_numbers_of_damaged_directories():
     assert _exif.numbers_of(b"", 274) == _exif.numbers_of(b"II*\0", 274) == {}
     block = b"II*\0\b\0\0\0" + ifd("<", 8, {274: (3, b""), 282: (5, struct.pack("<II", 5, 2))})
     assert _exif.numbers_of(block, 274, 282) == {282: 2.5}
+
+
+@pytest.mark.parametrize(
+    "space, name, search",
+    [
+        ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", "ImageRegion", "toxml"),
+        (
+            "http://www.metadataworkinggroup.com/schemas/regions/",
+            "AppliedToDimensions",
+            "getElementsByTagNameNS",
+        ),
+    ],
+)
+def test_regions_within_regions_are_searched_once(monkeypatch, space, name, search):
+    """Of a megabyte with hundreds of them around it, each search takes a second."""
+    done, usual = [], getattr(minidom.Element, search)
+    monkeypatch.setattr(minidom.Element, search, lambda *given: done.append(0) or usual(*given))
+    inner = f"<i:{name}>" * 100 + "<a/>" + f"</i:{name}>" * 100
+    text, lost = _xmp.after_enlarging(f'<x xmlns:i="{space}">{inner}</x>'.encode(), 6, 4)
+    assert text.count(b"</i:") == 100 and not lost
+    assert 0 < len(done) <= 2
+
+
+DAMAGED = "its colour profile is damaged and left out"
+PROFILE = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(88)
+
+
+def jpeg_of(piece):
+    return jpeg_with((0xE2, b"ICC_PROFILE\0" + piece))
+
+
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        (jpeg_of(b"\1\1" + PROFILE), None),
+        (jpeg_of(b"\1\2" + PROFILE), DAMAGED),
+        (jpeg_of(b"\1\1" + bytes(200)), DAMAGED),
+        (
+            encoded(RGB, "WEBP", icc_profile=b"x" * 200),
+            DAMAGED,
+        ),
+        (
+            jpeg_of(b"\1\1" + PROFILE.replace(b"RGB ", b"GRAY")),
+            "its colour profile is not one of RGB, and left out",
+        ),
+        (
+            png(RGB.reshape(7, -1), 8, 2, chunk(b"tRNS", b"\0\1")),
+            "its transparent colour is damaged and left out",
+        ),
+    ],
+)
+def test_a_profile_or_a_transparent_colour_that_is_damaged_is_named(content, note):
+    file = read_picture_file("a picture", content)
+    assert file.notes == ([note] if note else [])
+    assert (file.icc_profile is None) == (note is not None)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_comment_in_utf_16_has_the_order_of_bytes_of_its_file(tmp_path, order):
+    """TIFF files are written in that of this machine, whatever EXIF's was."""
+    encoding = {"<": "utf-16-le", ">": "utf-16-be"}
+    held = b"UNICODE\0" + "grüße".encode(encoding[order])
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, 1)
+    exif = head + struct.pack(order + "HHII4x", 0x8769, 4, 1, 26)
+    exif += struct.pack(order + "HHHII4x", 1, 0x9286, 7, len(held), 44) + held
+    write_picture_file(tmp_path / "a.tif", PictureFile([RGB], exif=b"Exif\0\0" + exif, iptc=IPTC))
+    content = (tmp_path / "a.tif").read_bytes()
+    own = "<" if content.startswith(b"II") else ">"
+    assert b"UNICODE\0" + "grüße".encode(encoding[own]) in content
+    assert struct.pack(own + "HH", 33723, 7) in content  # IPTC, undefined: never swapped

@@ -583,3 +583,21 @@ def test_the_folder_has_no_pictures(tmp_path):
     (tmp_path / "notes.txt").write_text("none here")
     with pytest.raises(ValueError, match=r"no pictures in .*: looked for \.apng, \.bmp, \.gif"):
         list_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "webp", "gif", "bmp"])
+@pytest.mark.parametrize(
+    "picture, error",
+    [
+        (np.zeros((4, 4, 5), np.uint8), "has the shape"),
+        (np.zeros((3, 4, 5, 3), np.uint8), "one picture at a time"),
+        (np.zeros((4, 5, 1), np.uint8), "take its one channel"),
+        (np.zeros((0, 5), np.uint8), "has no pixels"),
+        (np.ma.masked_array(np.zeros((4, 5), np.uint8), np.eye(4, 5)), "is a masked array"),
+        (None, "is a NoneType, wanted a NumPy array"),
+    ],
+)
+def test_what_is_no_picture_is_not_written(tmp_path, suffix, picture, error):
+    with pytest.raises((ValueError, TypeError), match=error):
+        write_picture(tmp_path / f"a.{suffix}", picture)
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .._files import check_apart, identity
 from ..pictures import SUFFIXES
-from ..pictures._mark import is_marked
+from ..pictures._mark import is_marked, is_unchanged
 from ..pictures.files import is_animated
 from ..pictures.folders import READABLE, size_of
 from ..scales import Networks
@@ -196,8 +196,8 @@ def find_jobs(
 def check_free(job: Job, shape: tuple[int, int]) -> None:
     """Raise a ValueError if there is a file at the target that a result may not replace.
 
-    It may replace an earlier result: one that is marked, and of this height and width if its name
-    is not one that somebody gave.
+    It may replace an earlier result: one that is marked and as it was written, and of this height
+    and width if its name is not one that somebody gave.
     """
     if not (job.target and os.path.isfile(job.target)):
         return
@@ -205,10 +205,11 @@ def check_free(job: Job, shape: tuple[int, int]) -> None:
         raise ValueError(f"{job.target} is one of the pictures: give the result another name")
     empty = job.target.stat().st_size == 0  # as mktemp makes them
     ours = is_marked(job.target) and (job.named or size_of(job.target) in (shape, None))
-    if not (job.overwrite or empty or ours):
+    if not (job.overwrite or empty or (ours and is_unchanged(job.target))):
+        what = "was changed since it was made" if ours else "no earlier result of this picture"
         raise ValueError(
-            f"{job.target} is there already, and no earlier result of this picture: give the "
-            f"result another name, or replace the file by pysrcnn upscale --overwrite"
+            f"{job.target} is there already, and {what}: give the result another name, or replace "
+            f"the file by pysrcnn upscale --overwrite"
         )
 
 

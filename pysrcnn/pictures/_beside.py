@@ -18,6 +18,7 @@ _NONE, _DEFLATE, _PACKBITS, _TIFFS_JPEG = 1, 8, 32773, (6, 7, 34712, 34887, 3489
 _COMPRESSION, _PREDICTOR = 259, 317
 XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _EXIF, PHOTOSHOP, _JFIF = b"Exif\0\0", b"Photoshop 3.0\0", b"JFIF\0"
+_PROFILE = b"ICC_PROFILE\0"
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
 
@@ -64,7 +65,7 @@ def of_file(content, kind: str, about: dict) -> Beside:
 
 
 def _of_jpeg(content: bytes, about: dict, found: Beside) -> None:
-    comments, ratio, more = [], None, False
+    comments, ratio, more, profile = [], None, False, False
     for marker, data in _segments(content):
         if marker == 0xE0 and data.startswith(_JFIF) and len(data) >= 12:
             unit, x, y = struct.unpack_from(">BHH", data, 7)
@@ -75,12 +76,16 @@ def _of_jpeg(content: bytes, about: dict, found: Beside) -> None:
             found["xmp"] = found["xmp"] or data.removeprefix(XMP)
         elif marker == 0xE1 and data.startswith(_MORE_XMP):
             more = True
+        elif marker == 0xE2 and data.startswith(_PROFILE):
+            profile = True
         elif marker == 0xED and data.startswith(PHOTOSHOP):
             found["resources"].append(data.removeprefix(PHOTOSHOP))
         elif marker == 0xEB and data.startswith(b"JP"):
             found["signed"] = True
         elif marker == 0xFE:
             comments.append(data)
+    if profile and not about.get("icc_profile"):  # of which a piece is missing
+        found["notes"].append("its colour profile is damaged and left out")
     if more:
         found["notes"].append("the part of its XMP that is in pieces of its own is left out")
     found["ratio"] = ratio

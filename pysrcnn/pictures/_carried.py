@@ -113,7 +113,7 @@ def as_tags(beside: dict[str, Any]) -> tuple[Tags, str]:
     for name, tag, kind in (
         ("icc_profile", _PROFILE, _UNDEFINED),
         ("xmp", _exif.XMP, _BYTE),
-        ("iptc", _exif.IPTC, _BYTE),
+        ("iptc", _exif.IPTC, _UNDEFINED),
     ):
         if name in beside:
             data = beside.pop(name)

@@ -35,6 +35,7 @@ _SIZES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
     18: 8,
 }  # fmt: skip
+_COMMENT, _UTF_16 = 0x9286, b"UNICODE\0"  # UserComment, of undefined bytes in the order of all
 _WHOLE = {5: 4, 10: 4}  # rationals are two numbers
 _MOST = 2**24  # bytes of all that tags hold
 
@@ -141,6 +142,9 @@ def _swapped(tags: Tags) -> Tags:
     for tag, (kind, count, data) in tags.items():
         if isinstance(data, dict):
             other[tag] = kind, count, _swapped(data)
+        elif tag == _COMMENT and data.startswith(_UTF_16) and len(data) % 2 == 0:
+            text = np.frombuffer(data[len(_UTF_16) :], "u2").byteswap().tobytes()
+            other[tag] = kind, count, _UTF_16 + text
         else:
             size = _WHOLE.get(kind, _SIZES[kind])
             other[tag] = kind, count, np.frombuffer(data, f"u{size}").byteswap().tobytes()

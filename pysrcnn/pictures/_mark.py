@@ -2,41 +2,63 @@
 
 Each format has a place for such a thing, or takes no notice of what comes after it: a chunk in PNG
 and WebP, an extension in GIF, a comment in JPEG, and bytes that nothing points to in TIFF and BMP.
-Pixels and metadata stay what they are. A program that changes the picture writes a file without
-the mark; so what has it is as this package wrote it, and may be replaced by what it writes now.
+Pixels and metadata stay what they are. A program that saves the picture writes a file without the
+mark. One that changes what is beside the pixels may keep it; so it has a checksum, and what agrees
+with it is as this package wrote it, and may be replaced by what it writes now.
 """
 
 import os
+import re
 import struct
 import zlib
+from collections.abc import Callable
+from typing import BinaryIO
 
-__all__ = ["is_marked", "mark"]
+__all__ = ["is_marked", "is_unchanged", "mark"]
 
-_TEXT = b"enlarged by pysrcnn\n"
-_OF_PNG = b"srCN" + _TEXT  # small s, r: others may skip it. Large N: who edits must not keep it
+_TEXT = b"enlarged by pysrcnn, %08x\n"  # of an even length
 _IEND = b"\0\0\0\0IEND\xae\x42\x60\x82"
-_ENDS = {  # of a file of each kind: as it is, and with the mark
-    "png": (
-        _IEND,
-        struct.pack(">I", len(_TEXT)) + _OF_PNG + struct.pack(">I", zlib.crc32(_OF_PNG)) + _IEND,
-    ),
-    "jpeg": (b"\xff\xd9", b"\xff\xfe" + struct.pack(">H", len(_TEXT) + 2) + _TEXT + b"\xff\xd9"),
-    "gif": (b";", b"!\xff\x0bpysrcnn 1.0" + bytes([len(_TEXT)]) + _TEXT + b"\0;"),
-    "webp": (b"", b"SRCN" + struct.pack("<I", len(_TEXT)) + _TEXT),  # of an even length
-    "tiff": (b"", _TEXT),
-    "bmp": (b"", _TEXT),
-}
+_BEFORE = {"png": _IEND, "jpeg": b"\xff\xd9", "gif": b";"}  # how files end without the mark
+_MARKED = re.compile(
+    rb"enlarged by pysrcnn, [0-9a-f]{8}\n(?:|....%b|\xff\xd9|\0;)\Z" % re.escape(_IEND), re.DOTALL
+)
+_LONGEST = 64  # bytes
+_SIZE_ENDS = 12  # the size of WebP, which the mark changes, is before
+_PIECE = 2**16  # bytes of the begin, and of the end, that the checksum is of
+
+
+def _after(kind: str, checksum: int) -> bytes:
+    """How a file of this kind ends with the mark."""
+    text = _TEXT % checksum
+    if kind == "png":  # small s, r: others may skip it. Large N: who edits must not keep it
+        chunk = b"srCN" + text
+        return struct.pack(">I", len(text)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + _IEND
+    return {
+        "jpeg": b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + b"\xff\xd9",
+        "gif": b"!\xff\x0bpysrcnn 1.0" + bytes([len(text)]) + text + b"\0;",
+        "webp": b"SRCN" + struct.pack("<I", len(text)) + text,
+    }.get(kind, text)
+
+
+def _checksum(file: BinaryIO, stop: int) -> int:
+    """Of how long a file is without the mark, and of its begin and its end, not to read it all."""
+    file.seek(_SIZE_ENDS)
+    sum_of_begin = zlib.crc32(file.read(min(_PIECE, max(0, stop - _SIZE_ENDS))), stop & 0xFFFFFFFF)
+    file.seek(max(0, stop - _PIECE))
+    return zlib.crc32(file.read(min(_PIECE, stop)) if stop > _PIECE else b"", sum_of_begin)
 
 
 def mark(path: str | os.PathLike, kind: str) -> None:
     """Mark a file that was written, of a kind as `kind_of` says."""
-    before, after = _ENDS[kind]
+    before = _BEFORE.get(kind, b"")
     with open(path, "r+b") as file:
-        file.seek(-len(before), os.SEEK_END)
+        stop = file.seek(0, os.SEEK_END) - len(before)
+        file.seek(stop)
         if file.read() != before:  # then it stays as its writer left it
             return
-        file.seek(-len(before), os.SEEK_END)
-        file.write(after)
+        checksum = _checksum(file, stop)
+        file.seek(stop)
+        file.write(_after(kind, checksum))
         if kind == "webp":
             size = file.tell() - 8
             file.seek(4)
@@ -44,15 +66,32 @@ def mark(path: str | os.PathLike, kind: str) -> None:
 
 
 def is_marked(path: str | os.PathLike) -> bool:
-    """Whether a file ends with the mark; not if it cannot be read."""
-    longest = max(len(after) for _, after in _ENDS.values())
+    """Whether a file ends with the mark, maybe changed since; not if it cannot be read."""
+    return _holds(path, lambda file, size: True)
+
+
+def is_unchanged(path: str | os.PathLike) -> bool:
+    """Whether a file ends with the mark and is, as far as its checksum says, as it was written."""
+    return _holds(path, _agrees)
+
+
+def _agrees(file: BinaryIO, size: int) -> bool:
+    file.seek(max(0, size - _LONGEST))
+    end = file.read()
+    for kind in (*_BEFORE, "webp", "tiff"):
+        length = len(_after(kind, 0))
+        if end.endswith(_after(kind, _checksum(file, size - length))):
+            return True
+    return False
+
+
+def _holds(path: str | os.PathLike, further: Callable[[BinaryIO, int], bool]) -> bool:
     if not os.path.isfile(path):  # but a pipe, which may be waited for in vain
         return False
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - longest))
-            end = file.read()
+            file.seek(max(0, size - _LONGEST))
+            return bool(_MARKED.search(file.read())) and further(file, size)
     except OSError:
         return False
-    return any(end.endswith(after) for _, after in _ENDS.values())

@@ -96,6 +96,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of PNG's types of colour; a palett
 _PALETTE = 3
 _DEFLATED = 1032  # bytes that zlib packs into one, at most
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9}
+_CLEAR = {0: 2, 2: 6}  # bytes of a transparent colour: of grey, of RGB
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
 _CALLED = {
@@ -129,6 +130,8 @@ def _png(source, name: str) -> Structure:
         else:
             data = source[at : end if length <= _BESIDE else at + 100]
             why, size = _problem(data, kind, length, found)
+            if kind == b"tRNS" and _CLEAR.get(colour, length) != length:
+                why = "damaged"
             unpacked += size
             if why or unpacked > _BESIDE:
                 _leave_out(found, kind, data[8:], why or "of several megabytes")

@@ -35,6 +35,7 @@ _OF_OTHERS = (
     "http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/",
     "http://ns.adobe.com/xmp/note/",
 )  # fmt: skip
+_SIZE_OF_REGIONS, _REGION = (_REGIONS, "AppliedToDimensions"), (_IPTC, "ImageRegion")
 _FACES = (_REGIONS, "http://ns.microsoft.com/photo/1.2/", "http://ns.apple.com/faceinfo/1.0/")
 
 
@@ -58,28 +59,31 @@ def after_enlarging(
         return None, []
 
 
-def _clean(node, width: int, height: int, turned: bool, lost: dict) -> None:
+def _clean(node, width: int, height: int, turned: bool, lost: dict, around: tuple = ()) -> None:
+    """`around`: in which of those that are searched as a whole it is, so that they are once."""
     for child in list(node.childNodes):
         if child.nodeType != child.ELEMENT_NODE:
             continue
-        if _is_left_out(child, turned, lost):
+        name = child.namespaceURI, child.localName
+        if _is_left_out(child, turned, lost, name in around):
             node.removeChild(child)
             continue
         for attribute in list(child.attributes.values()):
             if _is_left_out(attribute, turned, lost):
                 child.removeAttributeNode(attribute)
-        if (child.namespaceURI, child.localName) == (_REGIONS, "AppliedToDimensions"):
+        if name == _SIZE_OF_REGIONS and name not in around:
             _set(child, {"w": width, "h": height})
-        _clean(child, width, height, turned, lost)
+        within = (*around, name) if name in (_SIZE_OF_REGIONS, _REGION) else around
+        _clean(child, width, height, turned, lost, within if name not in around else around)
 
 
-def _is_left_out(node, turned: bool, lost: dict) -> bool:
+def _is_left_out(node, turned: bool, lost: dict, searched: bool = False) -> bool:
     """Whether this property is of the old pixels; in `lost`, what somebody may miss."""
     space, name = node.namespaceURI or "", node.localName or ""
     if space in _OF_OTHERS or (space == _CAMERA and name.startswith(("Micro", "Motion"))):
         lost["what XMP says of other pictures, sound or video in the file"] = None
         return True
-    is_region = space == _IPTC and name == "ImageRegion"
+    is_region = (space, name) == _REGION and node.nodeType == node.ELEMENT_NODE and not searched
     if (turned and (space in _FACES or is_region)) or (is_region and "pixel" in node.toxml()):
         lost["the regions (faces) in XMP"] = None
         return True

@@ -404,9 +404,15 @@ def _with_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:
 
 def _read_metadata(content: bytes, about: dict, result: PictureFile) -> None:
     profile = about.get("icc_profile") or None
+    if profile and profile[36:40] != b"acsp":
+        profile = None
+        result.notes.append("its colour profile is damaged and left out")
     coloured = result.frames[0].ndim == 3 and result.frames[0].shape[2] >= 3
     foreign = profile and coloured and profile[16:20] in _FOREIGN
-    if foreign or about["mode"] in ("CMYK", "LAB"):
+    if foreign and about["mode"] not in _READ_AS:
+        profile = None
+        result.notes.append("its colour profile is not one of RGB, and left out")
+    elif foreign or about["mode"] in ("CMYK", "LAB"):
         of_it = " without their profile" if foreign else ""
         profile = None
         result.notes.append(f"its {about['mode']} colours became RGB{of_it} and may look different")
@@ -533,12 +539,17 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     Raises
     ------
     ValueError
-        If the format is unknown or cannot hold such a picture.
+        If the format is unknown or cannot hold such a picture, its shape is that of none, or some
+        of its pixels are masked, NaN or infinite.
+    TypeError
+        If it is no array.
     OSError
         If the file cannot be written.
     """
     path = Path(path)
-    check_output(path, picture)
+    if isinstance(picture, np.ndarray):
+        check_output(path, picture)
+    check_picture(picture)
     write_picture_file(path, PictureFile([picture]))
 
 
