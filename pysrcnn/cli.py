@@ -346,6 +346,8 @@ def _train(options: argparse.Namespace) -> int:
     check_apart(outputs, files_of(options.start) if start else [], _WEIGHTS)
     if checkpoint.exists() and not options.resume:
         raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+    if options.output.exists() and options.output.stat().st_size and not options.resume:
+        raise ValueError(f"{options.output} exists: give the weights another name, or remove it")
     if log.exists() and log.stat().st_size:
         _check_log(log)
     data, validation, skipped = _read_pictures(options, recipe, pictures, watched, same)

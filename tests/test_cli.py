@@ -440,6 +440,7 @@ def test_scoring_goes_on_after_a_bad_picture(folder, pictures, capsys):
         assert any(f"{Path('scored/1.png')} is damaged" in line for line in err)
         assert f"averaged {left} pictures, {3 - left} failed" in err[-1]
         assert list(load("mine.npz", 2).card["scores"]) == ["scored"] * (left > 0)
+        Path("mine.npz").unlink()
         for path in Path("scored").iterdir():
             path.write_text("no picture")
 
@@ -1052,6 +1053,17 @@ def test_what_a_training_writes_beside_its_weights_is_no_picture_either(bad, cap
         os.remove(f"a{suffix}")
 
 
+def test_weights_that_were_trained_before_stay(folder, pictures, capsys):
+    """They may be of hours."""
+    command = ["train", pictures, "-s", "2", "-o", "mine.npz", *TINY]
+    assert run(*command) == 0
+    before = Path("mine.npz").read_bytes()
+    assert run(*command) == 2
+    err = capsys.readouterr().err
+    assert "mine.npz exists: give the weights another name, or remove it" in err
+    assert Path("mine.npz").read_bytes() == before
+
+
 def test_a_log_of_something_else_is_not_overwritten(bad, capsys):
     """Nobody gave it that name to be replaced: it follows from that of the weights."""
     Path("paper.log").write_text("This is pdfTeX")
@@ -1062,6 +1074,7 @@ def test_a_log_of_something_else_is_not_overwritten(bad, capsys):
     for _ in range(2):  # and one of a training is replaced by the next
         assert run("train", "pictures", "-s", "2", "-o", "paper.npz", *TINY) == 0
         assert len(read_log("paper.log")[1]) == 3
+        Path("paper.npz").unlink()
 
 
 def test_tensors_beside_an_onnx_file_are_not_overwritten(bad, capsys):
