@@ -1323,6 +1323,7 @@ VALUES = {
     "white": np.float32(255), "small": np.float32(1 / 255), "half": np.float32(0.5),
     "two": np.array([[[[2]]]], np.float32), "one": np.float32(1), "zero": np.float32(0),
     "scales": np.array([1, 1, 3, 3], np.float32), "roi": np.zeros(0, np.float32),
+    "smaller": np.array([1, 1, 0.5, 0.5], np.float32),
     "many": np.ones((1, 1, 5, 5), np.float32),
 }  # fmt: skip
 
@@ -1404,6 +1405,8 @@ def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before,
             "adds a picture that is not the",
         ),
         ([], [("Add", (None, "r1"), {})], "the Add takes r1, which is not in the file"),
+        ([], [("Sub", ("x", None), {})], "takes its input and what the layers give together by S"),
+        ([("Resize", (None, "roi", "smaller"), {})], [], "makes pictures smaller, by Resize, bef"),
         (
             [],
             [("Mul", (None, "two"), {}), ("Relu", (None,), {})],
