@@ -553,6 +553,14 @@ def test_other_networks(tmp_path, parameters, suffix, change, words):
     is_refused(tmp_path / f"a{suffix}", words)
 
 
+@pytest.mark.parametrize("name", ["{}", "{}_{}"])
+def test_names_of_the_paper(tmp_path, parameters, name):
+    tensors = {name.format(*(n if "_" in name else [n])).lower(): a for n, a in parameters.items()}
+    for suffix, content in (".pth", zipped(*state(tensors))), (".safetensors", safe(tensors)):
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        is_read(tmp_path / f"a{suffix}", parameters)
+
+
 def test_integers_are_no_weights(tmp_path, parameters):
     whole = {name: array.astype(np.int32) for name, array in named(parameters).items()}
     (tmp_path / "a.pth").write_bytes(zipped(*state(whole, kind="IntStorage")))
