@@ -181,6 +181,11 @@ def test_mistakes_of_im2col_are_named_in_the_networks_of_the_paper(planted, netw
     check_im2col(planted, network=network, layout=layout, dtype=dtype, filters=(64, 32))
 
 
+def test_a_mistake_that_the_loss_alone_shows_and_another_behind_it():
+    text = " ".join(im2col_report("no bias 1, no last row", dtype="float32").diagnosis)
+    assert PLANTED["no bias 1"] in text and PLANTED["no last row"] in text, text
+
+
 def test_im2col_without_a_mistake_is_right():
     assert im2col_report("").ok
 
