@@ -561,6 +561,21 @@ def test_names_of_the_paper(tmp_path, parameters, name):
         is_read(tmp_path / f"a{suffix}", parameters)
 
 
+def test_a_loss_beside_the_network_is_passed_over(tmp_path, parameters):
+    more = {
+        "loss.weight": np.ones(3),
+        "model.criterion.ssim.window": np.ones((1, 1, 11, 11)),
+        "perceptual_loss.vgg.0.weight": np.ones((4, 3, 3, 3)),
+        "train_loss.ends": np.ones(()),
+    }
+    tensors = {name: array.astype(np.float32) for name, array in more.items()}
+    tensors |= {f"model.{name}": array for name, array in named(parameters).items()}
+    (tmp_path / "a.ckpt").write_bytes(zipped(*state(tensors)))
+    is_read(tmp_path / "a.ckpt", parameters)
+    (tmp_path / "b.pth").write_bytes(zipped(*state({"loss.weight": np.ones(3, np.float32)})))
+    is_refused(tmp_path / "b.pth", "holds no layers by name, only loss.weight")
+
+
 def test_integers_are_no_weights(tmp_path, parameters):
     whole = {name: array.astype(np.int32) for name, array in named(parameters).items()}
     (tmp_path / "a.pth").write_bytes(zipped(*state(whole, kind="IntStorage")))
