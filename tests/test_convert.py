@@ -1925,6 +1925,14 @@ def test_newer_mat_files_are_told_apart(tmp_path):
     )
 
 
+def test_mat_files_whose_elements_are_not_whole(tmp_path):
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    for packed in b"", b"\x0e", struct.pack("<II", 14, 8):
+        data = zlib.compress(packed)
+        (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(data)) + data)
+        is_refused(tmp_path / "a.mat", "not a MATLAB 5 .mat file (an element is not whole)")
+
+
 def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
     """Numbers without fractions in fewer bytes, names in four bytes, other variables between."""
     write_weights(tmp_path / "a.mat", parameters, {})
