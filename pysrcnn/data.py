@@ -168,6 +168,7 @@ def read_pair(
         check_range(picture, os.fspath(path))
         height, width = (side - side % scale for side in picture.shape[:2])
         if min(height, width) < smallest:
+            smallest += -smallest % scale  # what is left over is cut off
             raise ValueError(
                 f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, wanted at least "
                 f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"

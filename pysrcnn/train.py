@@ -334,8 +334,12 @@ class Training:
             arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
             state = read_json(str(arrays.pop("state")), path)
             theirs, step, seconds = dict(state["recipe"]), state["step"], state["seconds"]
-        except Exception as error:  # that there is no such array, or no such entry in a dict
+        except ValueError as error:
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
+        except Exception:  # that there is no such array, or no such entry in a dict
+            raise ValueError(
+                f"{path} is damaged or not a checkpoint (it does not say what was trained)"
+            ) from None
         differing = [
             f"{name} {theirs.get(name)!r:.60}, now {value!r}"
             for name, value in ours.items()

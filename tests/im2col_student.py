@@ -98,6 +98,8 @@ def student(low, high, p, *planted):
     if "mean and sum" in planted:
         loss = (difference**2).mean(axis=(1, 2, 3)).sum()
     d = 2 * difference / difference.size
+    if "dF of sample 0" in planted:
+        d = d[[0] * len(d)]
     if "half gradient" in planted:
         d = difference / difference.size
     g = {}
@@ -169,6 +171,8 @@ def student(low, high, p, *planted):
             back[1:] = 0
             back = back.transpose(1, 0, 2, 3).reshape(o, -1)
         d = col2im(w.reshape(o, -1).T @ back, x.shape, f, here)
+        if "dx of sample 0" in here:
+            d = d[[0] * len(d)]
     if "decay" in planted:
         for name in g:
             g[name] = g[name] + 1e-3 * p[name]
@@ -235,6 +239,9 @@ PLANTED = {
     "norm of each": "Give the gradients themselves: neither multiplied by learning rates nor norm",
     "dx last filter": "in layer 2 is computed from the last filter alone",
     "dx first sample": "back through the kernels in layer 3 is computed from the first sample",
+    "dx of sample 0": "back through the kernels in all layers is that of the first sample for",
+    "dx of sample 0 3": "kernels in layer 3 is that of the first sample for all samples",
+    "dF of sample 0": "the gradient of the loss, dF, is that of the first sample for all samples",
     "decay": "dW and dB in all layers have 0.001 times the weights and biases added",
     "regularized": "the loss has 0.005 times the squares of all weights added (weight decay)",
 }

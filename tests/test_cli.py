@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numba
 import numpy as np
 import pytest
@@ -614,7 +615,7 @@ def mixed(folder):
     (place / "02.png").write_bytes(b"")
     (place / "03.png").write_bytes(content[: len(content) // 2])
     write_picture(place / "04.png", picture_of(5, 40, 3))
-    write_picture(place / "below" / "nan.tif", np.full((30, 40), np.nan, np.float32))
+    imageio.imwrite(place / "below" / "nan.tif", np.full((30, 40), np.nan, np.float32))
     (place / "20.png").write_bytes(b"\xff\xd8\xff")
     return {"00.png", "02.png", "03.png", "04.png", "20.png", "nan.tif"}
 

@@ -553,6 +553,29 @@ def test_other_networks(tmp_path, parameters, suffix, change, words):
     is_refused(tmp_path / f"a{suffix}", words)
 
 
+@pytest.mark.parametrize("name", ["{}", "{}_{}"])
+def test_names_of_the_paper(tmp_path, parameters, name):
+    tensors = {name.format(*(n if "_" in name else [n])).lower(): a for n, a in parameters.items()}
+    for suffix, content in (".pth", zipped(*state(tensors))), (".safetensors", safe(tensors)):
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        is_read(tmp_path / f"a{suffix}", parameters)
+
+
+def test_a_loss_beside_the_network_is_passed_over(tmp_path, parameters):
+    more = {
+        "loss.weight": np.ones(3),
+        "model.criterion.ssim.window": np.ones((1, 1, 11, 11)),
+        "perceptual_loss.vgg.0.weight": np.ones((4, 3, 3, 3)),
+        "train_loss.ends": np.ones(()),
+    }
+    tensors = {name: array.astype(np.float32) for name, array in more.items()}
+    tensors |= {f"model.{name}": array for name, array in named(parameters).items()}
+    (tmp_path / "a.ckpt").write_bytes(zipped(*state(tensors)))
+    is_read(tmp_path / "a.ckpt", parameters)
+    (tmp_path / "b.pth").write_bytes(zipped(*state({"loss.weight": np.ones(3, np.float32)})))
+    is_refused(tmp_path / "b.pth", "holds no layers by name, only loss.weight")
+
+
 def test_integers_are_no_weights(tmp_path, parameters):
     whole = {name: array.astype(np.int32) for name, array in named(parameters).items()}
     (tmp_path / "a.pth").write_bytes(zipped(*state(whole, kind="IntStorage")))
@@ -1323,6 +1346,7 @@ VALUES = {
     "white": np.float32(255), "small": np.float32(1 / 255), "half": np.float32(0.5),
     "two": np.array([[[[2]]]], np.float32), "one": np.float32(1), "zero": np.float32(0),
     "scales": np.array([1, 1, 3, 3], np.float32), "roi": np.zeros(0, np.float32),
+    "smaller": np.array([1, 1, 0.5, 0.5], np.float32),
     "many": np.ones((1, 1, 5, 5), np.float32),
 }  # fmt: skip
 
@@ -1404,6 +1428,8 @@ def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before,
             "adds a picture that is not the",
         ),
         ([], [("Add", (None, "r1"), {})], "the Add takes r1, which is not in the file"),
+        ([], [("Sub", ("x", None), {})], "takes its input and what the layers give together by S"),
+        ([("Resize", (None, "roi", "smaller"), {})], [], "makes pictures smaller, by Resize, bef"),
         (
             [],
             [("Mul", (None, "two"), {}), ("Relu", (None,), {})],
@@ -1897,6 +1923,14 @@ def test_newer_mat_files_are_told_apart(tmp_path):
     is_refused(
         tmp_path / "a.mat", "not a MATLAB 5 .mat file (it is of version 7.3: save it with -v7)"
     )
+
+
+def test_mat_files_whose_elements_are_not_whole(tmp_path):
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+    for packed in b"", b"\x0e", struct.pack("<II", 14, 8):
+        data = zlib.compress(packed)
+        (tmp_path / "a.mat").write_bytes(header + struct.pack("<II", 15, len(data)) + data)
+        is_refused(tmp_path / "a.mat", "not a MATLAB 5 .mat file (an element is not whole)")
 
 
 def test_mat_files_as_matlab_writes_them(tmp_path, parameters):

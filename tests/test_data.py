@@ -150,7 +150,7 @@ def test_a_picture_too_small_is_named(tmp_path):
     imageio.imwrite(tmp_path / "large.png", picture_of((40, 40, 3)))
     imageio.imwrite(tmp_path / "small.png", picture_of((34, 50, 3)))
     assert len(read_pairs(tmp_path, 3, smallest=33)) == 2
-    words = "small.png is 50 x 34 pixels, wanted at least 33 x 33 at scale 4: leave it out or"
+    words = "small.png is 50 x 34 pixels, wanted at least 36 x 36 at scale 4: leave it out or"
     with pytest.raises(ValueError, match=re.escape(words)):
         read_pairs(tmp_path, 4, smallest=33)  # 34 rows are 32 after modcrop
     imageio.imwrite(tmp_path / "tiny.png", picture_of((2, 2, 3)))

@@ -79,6 +79,16 @@ def test_what_cannot_be_used_is_counted_and_named(paths):
     assert stream.waited > 0
 
 
+def test_links_to_nowhere_are_left_out_too(paths, tmp_path):
+    try:
+        (tmp_path / "8.png").symlink_to("nowhere")
+    except OSError:
+        pytest.skip("no links here")
+    stream = batches([*paths, tmp_path / "8.png"], range(17))[1]
+    assert stream.identity.startswith("8 streamed")
+    assert "8.png" in {os.path.basename(path) for path in stream.skipped}
+
+
 def test_nothing_can_be_used(paths):
     with pytest.raises(
         ValueError, match="no training picture can be used, of 3: .*1.png is damaged"

@@ -467,7 +467,7 @@ def test_a_truncated_checkpoint_is_refused(checkpoint):
 
 def test_weights_are_no_checkpoint(tmp_path):
     Training(TINY, PAIRS).result().save(tmp_path / "weights.npz")
-    refused(tmp_path / "weights.npz", "weights.npz is damaged or not a checkpoint")
+    refused(tmp_path / "weights.npz", "weights.npz is damaged or not a checkpoint (it does")
 
 
 def rewritten(path, change):

@@ -115,9 +115,10 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
     """W1, B1, W2, B2, ... from tensors by the names that a program gave them.
 
     Names are free, as long as each ends in ".weight" or ".bias": "conv1.weight",
-    "module.features.0.weight", "recon.bias". Layers come in the order of the file, if that means
-    anything and their channels fit each other; else in that of their numbers, if nothing else
-    differs in their names; else in the one order in which channels fit, if it is the only one.
+    "module.features.0.weight", "recon.bias"; or all are as in the paper: "W1", "B1". Layers come in
+    the order of the file, if that means anything and their channels fit each other; else in that of
+    their numbers, if nothing else differs in their names; else in the one order in which channels
+    fit, if it is the only one.
 
     Parameters
     ----------
@@ -133,6 +134,12 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
     Refused
         If there are tensors of another kind, or the order of the layers cannot be told.
     """
+    ours = {name: re.fullmatch(r"([WBwb])_?([0-9]{1,3})", name) for name in tensors}
+    if all(ours.values()):
+        tensors = {
+            f"conv{found[2]}.{'weight' if found[1] in 'Ww' else 'bias'}": tensors[name]
+            for name, found in ours.items()
+        }
     weights, biases = {}, {}
     for name, tensor in tensors.items():
         prefix, _, kind = name.rpartition(".")

@@ -43,9 +43,9 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     except Refused:
         raise
     except Exception as error:  # struct, zlib, NumPy
-        raise Refused(
-            f"{path} is damaged or not a MATLAB 5 .mat file ({shown(str(error), 120)})"
-        ) from None
+        ours = isinstance(error, ValueError)
+        reason = shown(str(error), 120) if ours else "an element is not whole"
+        raise Refused(f"{path} is damaged or not a MATLAB 5 .mat file ({reason})") from None
     parameters = {}
     for k in (1, 2, 3):
         try:

@@ -102,6 +102,11 @@ class _Chain:
             self._add_picture()
             return
         for name in filter(None, others[1:]):
+            if name in self._pictures and self.parameters:
+                raise Refused(
+                    f"{path} takes its input and what the layers give together by {kind}, and "
+                    f"only their sum is read"
+                )
             if name not in constants:
                 raise Refused(f"{path}: the {kind} takes {shown(name)}, which is not in the file")
         given = [constants.array(name) if name else None for name in others[1:]]
@@ -171,6 +176,8 @@ class _Chain:
         known = [self._constants.array(n) for n in others if n and n in self._constants]
         scales = [x.tolist()[2:] for x in known if x.dtype.kind == "f" and x.size == 4]
         scales += [options["scales"][2:]] if "scales" in options else []
+        if any(times < 1 for times in (*scales, [])[0]):
+            raise Refused(f"{self._path} makes pictures smaller, by {kind}, before the first layer")
         self.card = left_out(f"{kind}, an enlargement before the first layer", (*scales, None)[0])
 
 

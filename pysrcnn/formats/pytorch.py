@@ -51,6 +51,10 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (
 _DEEPEST = 3  # how far inside a checkpoint a network is, at most
 # By which of these words in their names networks of one checkpoint are preferred, the first first.
 _WORDS = ("ema", "best", "params", "state", "model", "net", "network", "generator", "srcnn")
+# Modules that are not the network, as parts of their names.
+_BESIDE = re.compile(
+    r"(^|[._])(loss|losses|criterion|metrics?|perceptual|discriminator|vgg|lpips|ssim|psnr)([_a-z]*)\."
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,11 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
             raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {_ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, _Tensor)}
     tensors.pop("n_averaged", None)  # a number, of running averages by torch.optim.swa_utils
+    # Lightning's modules keep the loss beside the network, with its window or its layers.
+    beside = [name for name in tensors if isinstance(name, str) and _BESIDE.search(name.lower())]
+    if len(beside) < len(tensors):
+        for name in beside:
+            del tensors[name]
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
     check_room((t.shape for t in tensors.values()), path)

@@ -121,6 +121,8 @@ def _way(got, wanted, error) -> str:
     if equal(got - wanted, (got - wanted).mean()):
         return f", where it is what is wanted plus {(got - wanted).mean():.6g}"
     nonzero = np.abs(got) > error
+    if nonzero.sum() < 2:  # any one number is a multiple of another
+        return f", where it is 0 but for one of {got.size} values"
     factor = float(np.median(got[nonzero] / np.where(wanted, wanted, np.inf)[nonzero]))
     if abs(factor) > 1e-6 and equal(got[nonzero], factor * wanted[nonzero]):
         return (

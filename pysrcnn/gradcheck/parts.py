@@ -88,7 +88,46 @@ def of_parts(on: tuple[int, ...], low: np.ndarray, layers: Layers) -> list[Mista
                 changes = [(o, k, partial(weighted, o, along, pattern))
                            for o in operations for k in on]  # fmt: skip
                 found.append(_part(kind, f"{what.format(where)} computed", words, along, changes))
+    return found + _of_one_sample(where, on)
+
+
+def _of_one_sample(where, on):
+    """The gradient of one sample, in the place of that of each: it meets the others' inputs."""
+    found = []
+    for name, index in (("first", 0), ("last", -1)):
+        given = partial(_for_all_given, index)
+        for what, changes in (
+            (
+                "the gradient that goes back through the kernels {} is that",
+                [("dx", k, partial(_for_all_found, index)) for k in on],
+            ),
+            ("dW {} is computed from the gradient dz", [("dw", k, given) for k in on]),
+            (
+                "dW and dB {} are computed from the gradient dz",
+                [(o, k, given) for o in ("dw", "db") for k in on],
+            ),
+            (
+                "dW, dB and the gradient that goes back {} are computed from the gradient dz",
+                [(o, k, given) for o in ("dw", "db", "dx") for k in on],
+            ),
+        ):
+            found.append(
+                Mistake(
+                    f"gradient of the {name} sample for all",
+                    f"{what.format(where)} of the {name} sample for all samples",
+                    changes,
+                )
+            )
     return found
+
+
+def _for_all_given(index, right, dz, *rest):
+    return right(dz[[index] * len(dz)], *rest)
+
+
+def _for_all_found(index, right, *arguments):
+    out = right(*arguments)
+    return out[[index] * len(out)]
 
 
 def _part(kind, what, words, along, changes):
@@ -180,4 +219,12 @@ def of_loss_parts() -> list[Mistake]:
                 ):
                     changes = [(o, 0, partial(weighted, o, along, pattern)) for o in operations]
                     found.append(_part(kind, f"{what} computed", words, along, changes))
+    for name, index in (("first", 0), ("last", -1)):
+        found.append(
+            Mistake(
+                f"gradient of the {name} sample for all (dloss)",
+                f"the gradient of the loss, dF, is that of the {name} sample for all samples",
+                [("dloss", 0, partial(_for_all_found, index))],
+            )
+        )
     return found

@@ -118,12 +118,18 @@ class Search:
             """Whether one number is all that is explained, which chance may have met."""
             return one and wrong.isdisjoint(order[start + 1 : far])
 
+        def nothing_else(mistake):
+            """Whether it explains nothing that comes later, where another mistake may be too."""
+            later = [name for name in order[start + 1 :] if name in wrong]
+            return set(self.wrong(changes + mistake.changes, later)) == set(later)
+
         tried = []
         right = {*order[:start], *(self.fine if order[start][:2] != "dF" else ())}
         for mistake in self.possible(order[start], right):
             far = reached(mistake)
             followed = any(operation in _MAIN for operation, *_ in mistake.changes)
-            if not (followed and self.tolerance > 1e-9 and alone(far)):
+            doubtful = followed and self.tolerance > 1e-9 and alone(far)
+            if far > start and not (doubtful and nothing_else(mistake)):
                 tried.append((mistake, far))
         furthest = max([far for _, far in tried], default=start)
         for family in self.families:
