@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ["StatusLine", "any_text", "drop", "known", "printable", "say"]
+__all__ = ["StatusLine", "any_text", "drop", "fitted", "known", "printable", "say"]
 
 # Control characters, those that turn the direction of others or have no width, halves of pairs (of
 # which names are made that are not UTF-8), ends of lines.
@@ -79,6 +79,11 @@ def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = pri
         drop(stream)
 
 
+def fitted(text: str, room: int) -> str:
+    """The text, or as much of its beginning as there is room for."""
+    return text if len(text) <= room else text[: max(0, room - 4)] + " ..."
+
+
 class StatusLine:
     """A line at the foot of the terminal, on standard error, that changes."""
 
@@ -86,8 +91,7 @@ class StatusLine:
 
     def put(self, text: str) -> None:
         """In place of the text before, in a line that no terminal breaks; "" leaves it empty."""
-        room = shutil.get_terminal_size().columns - 1
-        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
+        text = fitted(text, shutil.get_terminal_size().columns - 1)
         if text or self.width:
             with contextlib.suppress(OSError):  # of a terminal that is gone
                 sys.stderr.write(f"\r{text:<{self.width}}" + ("" if text else "\r"))

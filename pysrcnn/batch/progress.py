@@ -1,13 +1,14 @@
 """What a terminal shows of work that takes a while: how much is done, how long the rest takes."""
 
 import contextlib
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from .._printing import StatusLine, printable, say
+from .._printing import StatusLine, fitted, printable, say
 
 __all__ = ["Progress", "progress"]
 
@@ -86,9 +87,8 @@ class _Bar(Progress):
         self.bar.update(done - self.bar.n)
 
     def show(self, phase: str) -> None:
-        text, room = printable(phase), shutil.get_terminal_size().columns // 2
-        text = text if len(text) <= room else text[: max(0, room - 4)] + " ..."
-        self.bar.set_description_str(text + " ")
+        room = shutil.get_terminal_size().columns // 2
+        self.bar.set_description_str(fitted(printable(phase), room) + " ")
 
 
 def _duration(seconds: float) -> str:
