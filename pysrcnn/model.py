@@ -399,7 +399,9 @@ def load(
     if scale is not None and scale not in range(2, LARGEST + 1):
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
     parameters, card = read_weights(path)
-    foreign = not card.keys() - {"notes"}  # without a card of this package
+    # A card is ours in our own format, and in others if `SRCNN.save` wrote it.
+    ours = "version" in card or (path.suffix.lower() == ".npz" and card.keys() - {"notes"})
+    foreign = not ours
     notes = card.get("notes", []) if foreign else []
     if residual or tuple(levels) != (0, 1):
         if "D_l" in parameters:

@@ -1203,6 +1203,14 @@ def test_onnx_chains(tmp_path, parameters, options):
     assert is_read(tmp_path / "a.onnx", parameters) == {}
 
 
+@pytest.mark.parametrize("given", [["x"], ["x", ""], ["x", "", "B1"]])
+def test_onnx_without_the_weights_of_a_layer(tmp_path, given):
+    content = onnx_bytes(("Conv", given, ["y"], {}), tensors={"B1": np.zeros(1, np.float32)})
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ValueError, match="m.onnx has a Conv without weights"):
+        load(tmp_path / "m.onnx", 3)
+
+
 def test_onnx_tensors_in_other_places(tmp_path, parameters):
     def constants(model, onnx):
         for constant in list(model.graph.initializer):

@@ -145,7 +145,9 @@ class _Chain:
             raise Refused(f"{path} has two Conv without a Relu between them")
         self._relu, k = False, len(self.parameters) // 2 + 1
         _check_conv(options, path)
-        w = given[0]
+        w = given[0] if given else None
+        if w is None:
+            raise Refused(f"{path} has a Conv without weights")
         b = given[1] if given[1:] and given[1] is not None else np.zeros(len(w), w.dtype)
         self.parameters |= {f"W{k}": w, f"B{k}": b}
 
