@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 
-from .. import kernels
 from .._printing import say
 from .._version import __version__
+from ..kernels import threads
 
 if TYPE_CHECKING:
     import distributed
@@ -160,11 +160,11 @@ def call_on(
         shared = client.submit(_itself, shared, pure=False)
     while True:
         with _scheduler_there():
-            threads = client.nthreads()
+            workers = client.nthreads()
             busy = Counter()
-            for address, count in threads.items():
+            for address, count in workers.items():
                 busy[_host(address)] += count
-            most = max(1, AHEAD * sum(threads.values()))
+            most = max(1, AHEAD * sum(workers.values()))
             for item in itertools.islice(left, max(0, most - len(running))):
                 future = client.submit(_call, function, item, shared, dict(busy), pure=False)
                 running[future.key] = item
@@ -214,8 +214,7 @@ def _call(
     import distributed
 
     here = busy.get(_host(distributed.get_worker().address), 1)
-    kernels.load_openmp()
-    usual = numba.get_num_threads()
+    usual = threads.count()
     numba.set_num_threads(max(1, min(usual, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
     try:
         return function(item, *shared), None

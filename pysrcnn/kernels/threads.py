@@ -20,9 +20,9 @@ def load_openmp():
     """Load GNU's OpenMP, if Numba's loops can use it, so that threads that wait soon sleep.
 
     At the end of a loop each thread waits for the others, and looks for them 300,000 times before
-    it sleeps. Beside another busy program, that is time which those it waits for do not get: a step
-    of training took twenty times as long. How often to look is read from the environment, once,
-    when OpenMP is loaded; what a user has set there stays.
+    it sleeps. Beside another busy program, that is time which those it waits for do not get, and
+    one wait may last as long as the system lets that program run. How often to look is read from
+    the environment, once, when OpenMP is loaded; what a user has set there stays.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = LOOKS
