@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from pysrcnn.train import RECIPES, Recipe
+from pysrcnn.training import RECIPES, Recipe
 
 __all__ = ["EXPERIMENTS", "LARGE", "LEFT_OUT", "MODERN", "Entry"]
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from pysrcnn import SRCNN, kernels, load
 from pysrcnn._files import check_place, write_json
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped
 
 from .limit import multiply_add_limit
 

@@ -25,10 +25,9 @@ from pysrcnn.color import rgb_to_ycbcr
 from pysrcnn.data import Pair, pair, read_pairs, unit
 from pysrcnn.evaluate import average, evaluate, levels
 from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped
 from pysrcnn.pictures import list_pictures, read_picture
-from pysrcnn.runs import read_log, run
-from pysrcnn.train import Training
+from pysrcnn.training import Training, read_log, run
 
 from . import harness
 from .experiments import EXPERIMENTS, LEFT_OUT, MODERN, Entry

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pysrcnn import imresize
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped
 from pysrcnn.pictures import read_picture, write_picture
 
 from . import harness

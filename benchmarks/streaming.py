@@ -22,8 +22,8 @@ import numpy as np
 
 from pysrcnn import imresize
 from pysrcnn.pictures import write_picture
-from pysrcnn.runs import read_log
-from pysrcnn.stream import PART, TAKEN
+from pysrcnn.training import read_log
+from pysrcnn.training.stream import PART, TAKEN
 
 from . import harness
 

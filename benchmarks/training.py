@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from pysrcnn import reference
-from pysrcnn.optim import SGD
+from pysrcnn.training.optim import SGD
 
 from . import engines, harness
 

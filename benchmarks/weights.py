@@ -3,7 +3,7 @@
 Each by `pysrcnn train` with the arguments below and the modern recipe. Training that was
 interrupted goes on where it was when the command is given again, and what is finished is not
 trained again; --install then copies all of them to pysrcnn/weights. The dictionaries of sparse
-coding are not among them: `python -m pysrcnn.dictionary` learns those.
+coding are not among them: `python -m pysrcnn.training.dictionary` learns those.
 
 --keep-ends trains nothing: it takes the shipped weights, does to them what `Recipe.keep_ends` does
 to the result of a training, and measures them again. Of weights that have it already, nothing
@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from pysrcnn import cli, load
-from pysrcnn.ends import keep_ends
 from pysrcnn.evaluate import average, evaluate
+from pysrcnn.training.ends import keep_ends
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT

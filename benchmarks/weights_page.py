@@ -8,7 +8,7 @@ import string
 from pathlib import Path
 
 from pysrcnn._files import written_whole
-from pysrcnn.model import load, shipped
+from pysrcnn.networks import load, shipped
 
 from . import harness
 from .paper_page import table

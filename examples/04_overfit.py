@@ -19,8 +19,8 @@ import numpy as np
 
 from pysrcnn import SRCNN, reference
 from pysrcnn.data import pair
-from pysrcnn.optim import SGD
 from pysrcnn.pictures import read_picture
+from pysrcnn.training.optim import SGD
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
 plt.style.use(here / "walkthroughs.mplstyle")
@@ -224,7 +224,7 @@ optimiser = SGD(by_package.parameters, rate, momentum=0.9)
 for _ in range(20):
     optimiser.step(by_package.loss_and_gradients(low, high)[1])
 differences = [np.abs(by_hand.parameters[n] - a).max() for n, a in by_package.parameters.items()]
-print(f"ours and pysrcnn.optim.SGD, after 20 steps: {max(differences):.0e}")
+print(f"ours and pysrcnn.training.optim.SGD, after 20 steps: {max(differences):.0e}")
 
 # %% [markdown]
 # ## Where to start

@@ -16,11 +16,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pysrcnn
-from pysrcnn.data import RandomCrops, pair
+from pysrcnn.data import pair
 from pysrcnn.evaluate import mean_psnr
-from pysrcnn.optim import SGD
 from pysrcnn.pictures import read_picture
-from pysrcnn.train import RECIPES, Recipe, Training
+from pysrcnn.training import RECIPES, RandomCrops, Recipe, Training
+from pysrcnn.training.optim import SGD
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
 plt.style.use(here / "walkthroughs.mplstyle")
@@ -87,7 +87,7 @@ print(f"300 steps     {mean_psnr(network, unseen, scale) - bicubic['unseen']:+.2
 
 # %% [markdown]
 # It works, slowly. The numbers are dB above bicubic interpolation, on the unseen cat. What makes
-# it go faster is in `pysrcnn.train.Training`: the same loop, with these additions.
+# it go faster is in `pysrcnn.training.Training`: the same loop, with these additions.
 #
 # - *Muon* instead of plain steps, for the first layers: it makes steps as large in the directions
 #   where the gradient is small as where it is large.

@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import pysrcnn
-from pysrcnn import data, evaluate, reference, sparse
+from pysrcnn import data, evaluate, reference
+from pysrcnn.networks import sparse
 from pysrcnn.pictures import read_picture
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
@@ -128,7 +129,7 @@ one = features[:, (i - margin) * columns + j - margin]
 D = D_l.astype(np.float64)
 codes = ista(one, D, penalty, 300)
 same = sparse.sparse_codes(one[:, None], D, penalty, sparse.ista(300))[:, 0]
-print(f"as in pysrcnn.sparse: {np.abs(codes[-1] - same).max():.0e}")
+print(f"as in pysrcnn.networks.sparse: {np.abs(codes[-1] - same).max():.0e}")
 for k in (1, 3, 10, 30, 100, 300):
     used = np.count_nonzero(codes[k])
     cost = price(codes[k], one, D, penalty)

@@ -23,7 +23,7 @@ from pysrcnn import kernels
 from pysrcnn.data import degrade, luma, modcrop
 from pysrcnn.evaluate import mean_psnr
 from pysrcnn.pictures import read_picture
-from pysrcnn.runs import read_log
+from pysrcnn.training import read_log
 
 here = Path(__file__).parent if "__file__" in globals() else Path()
 plt.style.use(here / "walkthroughs.mplstyle")

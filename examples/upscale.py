@@ -14,7 +14,7 @@ try:
     from pysrcnn.batch import Size, enlarge_files, job_beside
     from pysrcnn.kernels import announce_compilation
     from pysrcnn.pictures import quiet_readers
-    from pysrcnn.scales import Networks
+    from pysrcnn.upscaling.scales import Networks
 except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
     print("interrupted", file=sys.stderr)
     sys.exit(130)

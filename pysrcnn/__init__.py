@@ -8,13 +8,12 @@ and write. `gradcheck` compares somebody's gradients.
 from typing import TYPE_CHECKING
 
 from . import _signals as _signals  # isort: skip  (before all that takes a while)
-from . import kernels, reference
+from . import gradcheck, kernels, reference
 from ._version import __version__
-from .gradcheck import gradcheck
 from .metrics import psnr, ssim
-from .model import SRCNN, load
+from .networks import SRCNN, load
 from .resize import imresize
-from .upscale import upscale
+from .upscaling.upscale import upscale
 
 __all__ = [
     "SRCNN",

@@ -28,20 +28,21 @@ from ._files import check_apart, check_place, is_full, told, write_json, written
 from ._printing import any_text, drop, known, printable, say
 from ._signals import ended_in_order
 from ._version import __version__
-from .arguments import IN_MEMORY, parser
 from .batch import Job, Size, enlarge_files, find_jobs, is_done, met_twice, with_quality
 from .batch.compare import check_page
+from .command.arguments import IN_MEMORY, parser
 from .data import BAD, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import READABLE, read_arrays
 from .gradcheck import case, gradcheck, write_case
-from .model import SRCNN, files_of, load, shipped
+from .networks import SRCNN, files_of, load, shipped
 from .pictures import list_pictures, list_unread, not_read, quiet_readers, read_picture
-from .runs import read_log, run
-from .scales import Networks
-from .stream import REGION, Stream
-from .train import RATES, RECIPES, Recipe, Training
-from .upscale import upscale
+from .training.log import read_log, run
+from .training.loop import Training
+from .training.recipes import RATES, RECIPES, Recipe
+from .training.stream import REGION, Stream
+from .upscaling.scales import Networks
+from .upscaling.upscale import upscale
 
 __all__ = ["main"]
 

@@ -1,10 +1,7 @@
-"""Training data: pictures -> pairs of (low, high) -> batches.
+"""Pictures -> pairs of (low, high), to train on and to compare.
 
 low is what the network is given, a picture shrunk and enlarged again by bicubic interpolation
 (the paper's Y); high is the picture itself (the paper's X). Both are float32 (c, H, W) in 0..1.
-
-A sampler gives the batch of any step as a function of seed and step alone, so that training that
-was interrupted goes on with just the batches it would have had.
 """
 
 import os
@@ -19,8 +16,6 @@ from .resize import imresize
 
 __all__ = [
     "BAD",
-    "RandomCrops",
-    "SubImages",
     "degrade",
     "luma",
     "modcrop",
@@ -224,149 +219,3 @@ def read_pairs(
                 raise
             bad(error)
     return pairs
-
-
-class SubImages:
-    """All sub-images on a grid, in a new random order each epoch: the paper's sampling.
-
-    Parameters
-    ----------
-    pairs : list of (low, high)
-    size : int
-        Side of the sub-images of low, in pixels. The paper: 33.
-    stride : int
-        From one to the next. The paper: 14.
-    margin : int
-        What the network's valid convolutions take off each side; high sub-images are smaller by
-        it. 9-1-5: 6, so 21 x 21.
-    seed : int
-
-    Attributes
-    ----------
-    low, high : float32 arrays (n, c, size, size), (n, c, size - 2 margin, size - 2 margin)
-
-    Raises
-    ------
-    ValueError
-        If a picture is smaller than a sub-image.
-    """
-
-    def __init__(
-        self, pairs: list[Pair], size: int = 33, stride: int = 14, margin: int = 6, seed: int = 0
-    ):
-        _check_sizes(pairs, size, margin)
-        low, high = [], []
-        for a, b in pairs:
-            for i in range(0, a.shape[1] - size + 1, stride):
-                for j in range(0, a.shape[2] - size + 1, stride):
-                    low.append(a[:, i : i + size, j : j + size])
-                    inner = (
-                        slice(i + margin, i + size - margin),
-                        slice(j + margin, j + size - margin),
-                    )
-                    high.append(b[:, *inner])
-        self.low, self.high = np.stack(low), np.stack(high)
-        self.seed = seed
-        self._epoch, self._order = -1, np.empty(0, np.intp)
-
-    def batch(self, step: int, size: int) -> Pair:
-        """The samples of a step; they continue where the step before ended.
-
-        Parameters
-        ----------
-        step : int
-            From 0.
-        size : int
-            Number of samples N.
-
-        Returns
-        -------
-        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
-            With the `size` of the sub-images.
-        """
-        n = len(self.low)
-        chosen = []
-        for position in range(step * size, (step + 1) * size):
-            epoch, place = divmod(position, n)
-            if epoch != self._epoch:
-                self._epoch = epoch
-                self._order = np.random.default_rng((self.seed, epoch)).permutation(n)
-            chosen.append(self._order[place])
-        return self.low[chosen], self.high[chosen]
-
-
-class RandomCrops:
-    """Crops at random places, flipped and turned at random: eight pictures for one.
-
-    Parameters
-    ----------
-    pairs : list of (low, high)
-    size : int
-        Side of the crops of low, in pixels.
-    margin : int
-        As for `SubImages`.
-    seed : int
-
-    Raises
-    ------
-    ValueError
-        If a picture is smaller than a crop.
-    """
-
-    def __init__(self, pairs: list[Pair], size: int = 48, margin: int = 6, seed: int = 0):
-        _check_sizes(pairs, size, margin)
-        self.pairs, self.size, self.margin, self.seed = pairs, size, margin, seed
-        places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
-        self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
-
-    def batch(self, step: int, size: int) -> Pair:
-        """The samples of a step.
-
-        Parameters
-        ----------
-        step : int
-            From 0.
-        size : int
-            Number of samples N.
-
-        Returns
-        -------
-        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
-            With the `size` of the crops.
-        """
-        rng = np.random.default_rng((self.seed, step))
-        m = self.margin
-        low, high = [], []
-        for place, turn in zip(
-            rng.integers(self._ends[-1], size=size), rng.integers(8, size=size), strict=True
-        ):
-            a, b = self.pairs[np.searchsorted(self._ends, place, side="right")]
-            i = rng.integers(a.shape[1] - self.size + 1)
-            j = rng.integers(a.shape[2] - self.size + 1)
-            x = a[:, i : i + self.size, j : j + self.size]
-            y = b[:, i + m : i + self.size - m, j + m : j + self.size - m]
-            low.append(_turned(x, turn))
-            high.append(_turned(y, turn))
-        return np.stack(low), np.stack(high)
-
-
-def _turned(x: np.ndarray, turn: int) -> np.ndarray:
-    """One of the eight ways to lay a square on itself."""
-    x = np.rot90(x, turn % 4, axes=(1, 2))
-    return x[:, :, ::-1] if turn >= 4 else x
-
-
-def _check_sizes(pairs: list[Pair], size: int, margin: int) -> None:
-    if not pairs:
-        raise ValueError("no training pictures")
-    if size <= 2 * margin:
-        raise ValueError(
-            f"sub-images of {size} pixels leave nothing after the network's margin of {margin} on "
-            f"each side: they must be at least {2 * margin + 1}"
-        )
-    for low, _ in pairs:
-        if min(low.shape[1:]) < size:
-            raise ValueError(
-                f"a training picture is {low.shape[2]} x {low.shape[1]} pixels, smaller than a "
-                f"sub-image of {size} x {size}: leave it out or use smaller sub-images"
-            )

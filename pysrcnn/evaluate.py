@@ -16,9 +16,9 @@ from .checks import check_range, memory_for
 from .color import rgb_to_luma
 from .data import BAD, Pair, pair
 from .metrics import psnr, ssim
-from .model import Model
+from .networks import Model
 from .pictures import list_pictures, read_picture
-from .scales import own_scale
+from .upscaling.scales import own_scale
 
 __all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
 

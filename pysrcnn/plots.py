@@ -14,11 +14,11 @@ import numpy as np
 from ._printing import printable
 from .data import modcrop, pair, unit
 from .evaluate import mean_psnr
-from .model import Model
+from .networks import Model
 from .resize import imresize
-from .runs import read_log
-from .scales import own_scale
-from .upscale import upscale
+from .training.log import read_log
+from .upscaling.scales import own_scale
+from .upscaling.upscale import upscale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

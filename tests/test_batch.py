@@ -32,7 +32,7 @@ from pysrcnn.pictures import (
     write_picture_file,
 )
 from pysrcnn.pictures._mark import is_marked, is_unchanged
-from pysrcnn.scales import Networks
+from pysrcnn.upscaling.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
 FRAMES = [np.roll(RGB, k, axis=1) // 64 * 64 for k in range(3)]
@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch):
         network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=scale)
         network.scale = scale
         network.save(weights / f"9-1-5_x{scale}.npz")
-    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", weights)
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", weights)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"

@@ -11,7 +11,7 @@ import pytest
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
 
 ROOT = Path(__file__).resolve().parent.parent

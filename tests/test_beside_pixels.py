@@ -24,7 +24,7 @@ from pysrcnn.pictures import (
     read_picture_file,
     write_picture_file,
 )
-from pysrcnn.scales import Networks
+from pysrcnn.upscaling.scales import Networks
 
 Image = pytest.importorskip("PIL.Image")
 

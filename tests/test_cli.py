@@ -21,16 +21,14 @@ import pytest
 import pysrcnn
 import pysrcnn.batch.enlarge
 import pysrcnn.cli
-import pysrcnn.model
-import pysrcnn.runs
-from pysrcnn import SRCNN, arguments, cli, load
+from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
-from pysrcnn.optim import SGD, Muon
+from pysrcnn.command import arguments
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.runs import read_log
-from pysrcnn.stream import Stream
-from pysrcnn.train import Training
+from pysrcnn.training import Training, log, read_log
+from pysrcnn.training.optim import SGD, Muon
+from pysrcnn.training.stream import Stream
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
 
@@ -59,7 +57,7 @@ def folder(tmp_path, monkeypatch):
     weights.mkdir()
     for scale in (2, 3, 4):
         network_for(scale).save(weights / f"9-1-5_x{scale}.npz")
-    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", weights)
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", weights)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -470,7 +468,7 @@ def interrupted_once(function, call, by=signal.SIGINT):
 
 
 INTERRUPTIONS = {
-    "while validating": (pysrcnn.runs, "mean_psnr", 3),
+    "while validating": (log, "mean_psnr", 3),
     "while computing gradients": (SRCNN, "loss_and_gradients", 4),
     "when the parameters have moved": (None, "step", 4),
     "while averaging": (Training, "_update_average", 4),
@@ -519,7 +517,7 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
         saved(*arguments)
 
     monkeypatch.setattr(Training, "save", save)
-    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", 0)
+    monkeypatch.setattr(log, "AT_ONCE", 0)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
     assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
@@ -536,7 +534,7 @@ def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatc
         usual(*arguments)
 
     monkeypatch.setattr(Muon, "step", interrupted)
-    monkeypatch.setattr(pysrcnn.runs, "AT_ONCE", wait)
+    monkeypatch.setattr(log, "AT_ONCE", wait)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
     with np.load("parts.checkpoint") as file:
         assert json.loads(str(file["state"]))["step"] == steps
@@ -572,7 +570,7 @@ def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsy
     assert f"pysrcnn: {Path('more/broken.png')} is damaged or not a picture" in err
     assert err.endswith("trained on 2 pictures, 1 failed\n")
     with monkeypatch.context() as patch:
-        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
+        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
         assert run(*train, "-o", "parts.npz") == 130
     assert run(*train, "-o", "parts.npz", "--resume") == 2
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
@@ -717,7 +715,7 @@ def test_another_optimizer_brings_its_own_rates(folder, pictures):
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
     train = ("train", pictures, "-o", "mine.npz", *TINY)
     with monkeypatch.context() as patch:
-        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
+        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
         assert run(*train, "-s", "2") == 130
     before = Path("mine.checkpoint").read_bytes()
     capsys.readouterr()
@@ -736,16 +734,16 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
         write_picture(f"{name}/a.png", picture_of(20, 30, 3, seed=seed))
     train = ("train", pictures, "-o", "mine.npz", *TINY, "-s", "2", "--validation")
     with monkeypatch.context() as patch:
-        patch.setattr(pysrcnn.runs, "mean_psnr", interrupted_once(pysrcnn.runs.mean_psnr, 3))
+        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
         assert run(*train, "some") == 130
     capsys.readouterr()
-    log = Path("mine.log").read_bytes()
+    before = Path("mine.log").read_bytes()
     assert run(*train, "others", "--resume") == 2
     err = capsys.readouterr().err
     assert (
         "mine.log is of another training, in its validation pictures: give the same pictures" in err
     )
-    assert Path("mine.log").read_bytes() == log
+    assert Path("mine.log").read_bytes() == before
     assert run(*train, "some", "--resume") == 0
 
 

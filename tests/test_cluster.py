@@ -127,14 +127,14 @@ def test_a_full_disk_ends_it(threads, folder, capsys, monkeypatch):
 
 def test_weights_travel(threads, folder, monkeypatch):
     """Neither a file nor shipped weights are read where the work is done."""
-    networks = pysrcnn.scales.Networks("9-1-5")
+    networks = pysrcnn.upscaling.scales.Networks("9-1-5")
     sent = networks.__getstate__()
-    monkeypatch.setattr(pysrcnn.scales, "load", None)  # and nothing can be read any more
-    there = object.__new__(pysrcnn.scales.Networks)
+    monkeypatch.setattr(pysrcnn.upscaling.scales, "load", None)  # and nothing can be read any more
+    there = object.__new__(pysrcnn.upscaling.scales.Networks)
     there.__dict__.update(sent)
     assert [there.at(scale).scale for scale in (2, 3, 4)] == [2, 3, 4]
 
-    networks = pysrcnn.scales.Networks(SRCNN(3, 4, 1, 4, 3))
+    networks = pysrcnn.upscaling.scales.Networks(SRCNN(3, 4, 1, 4, 3))
     job = pysrcnn.batch.Job(Path("in/rgb.png"), Path("out.png"))
     size = pysrcnn.batch.Size(2)
     assert pysrcnn.batch.enlarge_files([job], networks, size, cluster=threads) == (1, 0, 0)

@@ -8,8 +8,6 @@ import pytest
 
 import pysrcnn.data
 from pysrcnn.data import (
-    RandomCrops,
-    SubImages,
     degrade,
     luma,
     modcrop,
@@ -17,6 +15,7 @@ from pysrcnn.data import (
     read_pairs,
 )
 from pysrcnn.resize import imresize
+from pysrcnn.training import RandomCrops, SubImages
 
 
 def picture_of(shape, dtype=np.uint8, seed=0):

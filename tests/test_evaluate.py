@@ -10,7 +10,7 @@ from pysrcnn import SRCNN, load
 from pysrcnn.color import rgb_to_luma
 from pysrcnn.data import pair
 from pysrcnn.evaluate import Score, average, evaluate, mean_psnr, score
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped
 from pysrcnn.pictures import write_picture
 
 JIT = not numba.config.DISABLE_JIT

@@ -95,7 +95,7 @@ def _against(options):
 
 
 def test_it_is_public_and_a_function():
-    assert pysrcnn.gradcheck is gradcheck
+    assert pysrcnn.gradcheck.gradcheck is gradcheck  # the module, and its function
     made = case(**SMALL)
     for values in (
         (made.loss, made.gradients),

@@ -25,14 +25,15 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn import SRCNN, _files, _signals, runs
+from pysrcnn import SRCNN, _files, _signals
 from pysrcnn._files import written_whole
 from pysrcnn._signals import ENDS, ended_in_order
 from pysrcnn.batch import enlarge
 from pysrcnn.cli import main
-from pysrcnn.model import load
+from pysrcnn.networks import load
 from pysrcnn.pictures import PictureFile, list_pictures, write_picture, write_picture_file
-from pysrcnn.train import Recipe, Training
+from pysrcnn.training import Recipe, Training
+from pysrcnn.training import log as runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
 

@@ -12,7 +12,7 @@ import pysrcnn
 from pysrcnn.batch import enlarge, large
 from pysrcnn.cli import main
 from pysrcnn.pictures._mark import is_marked
-from pysrcnn.scales import Networks
+from pysrcnn.upscaling.scales import Networks
 
 tifffile = pytest.importorskip("tifffile")
 

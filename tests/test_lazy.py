@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import pysrcnn
-from pysrcnn.lazy import upscale_lazily
-from pysrcnn.steps import Step
+from pysrcnn.upscaling.lazy import upscale_lazily
+from pysrcnn.upscaling.steps import Step
 
 da = pytest.importorskip("dask.array")
 

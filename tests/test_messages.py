@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 import pysrcnn
-import pysrcnn.model
+import pysrcnn.networks
 from pysrcnn import SRCNN, plots
 from pysrcnn._printing import printable
-from pysrcnn.arguments import parser
 from pysrcnn.cli import main
+from pysrcnn.command.arguments import parser
 from pysrcnn.pictures import write_picture
 
 RNG = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def here(made, monkeypatch):
-    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", made / "weights")
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", made / "weights")
     monkeypatch.chdir(made / "here")
     return made / "here"
 
@@ -716,7 +716,7 @@ def test_a_card_may_hold_anything(named, capsys, monkeypatch, value):
         f'{{"scale": 2, "data": {value}, "scores": {{"Set5": {{"PSNR": {value}}}, "b": {value}}}}}'
     )
     weights_with(score, "weights/9-5-5_x2.npz")
-    monkeypatch.setattr(pysrcnn.model, "_WEIGHTS", Path("weights"))
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", Path("weights"))
     assert main(["info"]) == 0
     out, err = capsys.readouterr()
     lines = out.split("weights\n")[1].splitlines()

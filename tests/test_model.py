@@ -11,8 +11,9 @@ import pytest
 from naive import forward as naive_forward
 
 import pysrcnn
-from pysrcnn import SRCNN, kernels, load, model, reference
+from pysrcnn import SRCNN, kernels, load, reference
 from pysrcnn.formats import check_picture, read_weights
+from pysrcnn.networks import loading
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 EPS32, EPS64 = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
@@ -478,7 +479,7 @@ def weights(tmp_path, monkeypatch):
     """A folder in the place of the shipped weights: 9-1-5 for x2 and x3, 9-5-5 for x3."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(model, "_WEIGHTS", folder)
+    monkeypatch.setattr(loading, "_WEIGHTS", folder)
     for seed, (f2, scale) in enumerate([(1, 2), (1, 3), (5, 3)]):
         network = SRCNN(9, 4, f2, 3, 5, init="he", seed=seed)
         network.scale = scale
@@ -487,7 +488,7 @@ def weights(tmp_path, monkeypatch):
 
 
 def test_shipped_lists_the_folder(weights):
-    assert model.shipped() == {
+    assert loading.shipped() == {
         ("9-1-5", 2): weights / "9-1-5_x2.npz",
         ("9-1-5", 3): weights / "9-1-5_x3.npz",
         ("9-5-5", 3): weights / "9-5-5_x3.npz",
@@ -535,8 +536,8 @@ def test_names_that_do_not_do(weights, name, scale, error, words):
 
 
 def test_a_folder_without_weights_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(model, "_WEIGHTS", tmp_path)
-    assert model.shipped() == {}
+    monkeypatch.setattr(loading, "_WEIGHTS", tmp_path)
+    assert loading.shipped() == {}
     with pytest.raises(FileNotFoundError, match=re.escape("shipped weights (none)")):
         load("9-1-5", 3)
 
@@ -545,7 +546,7 @@ def test_a_folder_without_weights_says_so(tmp_path, monkeypatch):
 def test_a_stray_file_in_the_folder_of_weights_does_no_harm(weights, stray):
     """The second is what remains when a process is killed while it saves."""
     (weights / stray).write_bytes(b"")
-    assert len(model.shipped()) == 3
+    assert len(loading.shipped()) == 3
     assert load("9-1-5", 3).scale == 3
 
 
@@ -680,7 +681,7 @@ def test_a_network_that_is_not_trained(tmp_path, init):
 
 
 def test_values_of_the_shipped_weights():
-    for name, scale in model.shipped():
+    for name, scale in loading.shipped():
         if name != "sc":
             check_picture(load(name, scale).parameters, Path(name))
     with pytest.raises(
@@ -699,7 +700,7 @@ def test_levels_that_are_none(levels):
 
 
 def test_shipped_weights_have_cards():
-    have = model.shipped()
+    have = loading.shipped()
     assert {("9-1-5", 2), ("9-1-5", 3), ("9-1-5", 4)} <= have.keys()
     for (name, scale), path in have.items():
         network = load(name, scale)

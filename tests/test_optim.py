@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from pysrcnn.optim import SGD, Adam, Muon, orthogonalised
+from pysrcnn.training.optim import SGD, Adam, Muon, orthogonalised
 
 SHAPES = {"W1": (3, 2, 3, 3), "B1": (3,), "W2": (1, 3, 1, 1), "B2": (1,)}
 RATES = {"W1": 0.1, "B1": 0.01, "W2": 0.03, "B2": 0.5}

@@ -9,15 +9,16 @@ import numba
 import numpy as np
 import pytest
 
-from pysrcnn import SRCNN, dictionary, kernels, load, sparse, upscale
+from pysrcnn import SRCNN, kernels, load, upscale
 from pysrcnn.data import pair, read_pairs
-from pysrcnn.dictionary import Recipe, learn
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.formats import write_npz
-from pysrcnn.model import shipped
+from pysrcnn.networks import shipped, sparse
+from pysrcnn.networks.sparse import SparseCoding, fista, ista, soft_threshold, sparse_codes
 from pysrcnn.pictures import write_picture
-from pysrcnn.sparse import SparseCoding, fista, ista, soft_threshold, sparse_codes
-from pysrcnn.steps import Step
+from pysrcnn.training import dictionary
+from pysrcnn.training.dictionary import Recipe, learn
+from pysrcnn.upscaling.steps import Step
 
 JIT = not numba.config.DISABLE_JIT
 compiled_only = pytest.mark.skipif(not JIT, reason="takes minutes without compiled code")
@@ -389,7 +390,7 @@ def test_filters_and_maps_can_be_shown():
 
 
 def test_training_does_not_start_from_dictionaries():
-    from pysrcnn.train import RECIPES, Training
+    from pysrcnn.training import RECIPES, Training
 
     pairs = [(picture(40, 40, dtype=np.float32)[0],) * 2]
     with pytest.raises(ValueError, match="from the weights of <SparseCoding"):

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pysrcnn.stream
+import pysrcnn.training.stream
 from pysrcnn._signals import ENDS
-from pysrcnn.data import RandomCrops, SubImages, pair, read_pair
+from pysrcnn.data import pair, read_pair
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.runs import _append, read_log
-from pysrcnn.stream import Stream
+from pysrcnn.training import RandomCrops, SubImages, read_log
+from pysrcnn.training.log import _append
+from pysrcnn.training.stream import Stream
 
 
 @pytest.fixture
 def paths(tmp_path, monkeypatch):
     """Seven small pictures, of which three are no good; parts of three pictures, 12 samples."""
-    monkeypatch.setattr(pysrcnn.stream, "PART", 3)
-    monkeypatch.setattr(pysrcnn.stream, "TAKEN", 4)
+    monkeypatch.setattr(pysrcnn.training.stream, "PART", 3)
+    monkeypatch.setattr(pysrcnn.training.stream, "TAKEN", 4)
     rng = np.random.default_rng(0)
     for i in range(7):
         side = 9 if i == 5 else 30 + i
@@ -134,7 +135,7 @@ def test_the_reading_process_does_not_hear_ctrl_c_and_the_like(paths):
 def test_the_reading_process_ends_with_the_other(paths):
     code = f"""
 import os, signal
-from pysrcnn.stream import Stream
+from pysrcnn.training.stream import Stream
 stream = Stream({[*map(str, paths)]!r}, 2, 1, smallest=20, seed=0)
 stream._pairs(0)
 print("read", flush=True)

@@ -11,9 +11,9 @@ import pytest
 import test_kernels
 from test_kernels import compiled_only
 
-from pysrcnn import kernels, optim
+from pysrcnn import kernels
 from pysrcnn.kernels import blas, threads
-from pysrcnn.train import Recipe, Training
+from pysrcnn.training import Recipe, Training, optim
 
 pytestmark = compiled_only
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from pysrcnn import SRCNN, imresize, load, upscale
-from pysrcnn.alpha import spread
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
-from pysrcnn.model import shipped
-from pysrcnn.scales import Networks
+from pysrcnn.networks import shipped
+from pysrcnn.upscaling.alpha import spread
+from pysrcnn.upscaling.scales import Networks
 
 JIT = not numba.config.DISABLE_JIT
 EPS32 = float(np.finfo(np.float32).eps)
@@ -213,7 +213,7 @@ def test_bands_leave_no_seams_beside_transparency(monkeypatch, channels):
     picture[..., -1] *= np.random.default_rng(3).random((40, 31)) > 0.97
     network = trained_like()
     whole = upscale(picture, 2, network)
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 1)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 1)
     banded = upscale(picture, 2, network)
     assert np.array_equal(banded, whole) or not JIT
 
@@ -363,7 +363,7 @@ def test_a_picture_that_may_not_be_written_to():
 def test_bands_leave_no_seams(monkeypatch, shape, c):
     picture, network = picture_of(np.float32, shape), trained_like(c=c)
     whole = upscale(picture, 3, network)
-    module = importlib.import_module("pysrcnn.upscale")
+    module = importlib.import_module("pysrcnn.upscaling.upscale")
     for pixels in (1, 100, 500):  # one row at a time, a few
         monkeypatch.setattr(module, "BAND", pixels)
         banded = upscale(picture, 3, network)
@@ -495,12 +495,12 @@ def test_bands_leave_no_seams_in_a_resize(monkeypatch, channels):
     network = trained_like()
     network.scale = 2
     whole = upscale(picture, 2.9, network)
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 1)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 1)
     assert np.array_equal(upscale(picture, 2.9, network), whole) or not JIT
 
 
 def test_progress_is_reported(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscale"), "BAND", 200)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 200)
     parts = []
     upscale(picture_of(np.uint8, (9, 8, 3)), 5, "9-1-5", report=parts.append)
     assert len(parts) > 10 and parts == sorted(parts) and parts[-1] == 1 and parts[0] > 0

@@ -26,8 +26,8 @@ from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures._limits import check_claim
 from ..pictures.files import SUFFIX_OF, fit_to, kind_of
-from ..scales import Networks, Plan
-from ..upscale import bicubic, upscale
+from ..upscaling.scales import Networks, Plan
+from ..upscaling.upscale import bicubic, upscale
 from . import cluster as workers
 from . import large
 from .compare import write_comparison

@@ -16,7 +16,7 @@ from ..pictures import SUFFIXES
 from ..pictures._mark import is_marked, is_unchanged
 from ..pictures.files import is_animated
 from ..pictures.folders import READABLE, size_of
-from ..scales import Networks
+from ..upscaling.scales import Networks
 from .inputs import earlier_results, find_pictures, spelled
 
 __all__ = [

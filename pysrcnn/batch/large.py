@@ -18,8 +18,8 @@ from ..pictures._mark import mark
 from ..pictures._structure import Stored
 from ..pictures._tiff import examine as tiff_of
 from ..pictures.files import CALLED
-from ..scales import Networks
-from ..steps import Span, Step, steps_for
+from ..upscaling.scales import Networks
+from ..upscaling.steps import Span, Step, steps_for
 
 __all__ = ["enlarge_tiff", "shape_of"]
 

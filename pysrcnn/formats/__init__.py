@@ -78,7 +78,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     -------
     parameters : dict of arrays W1, B1, W2, B2, ...
         Weights (O, C, f, f), biases (O,), float32 or float64. A layer without biases gets zeros.
-        Or, of an .npz of dictionaries, P, D_l and D_h, see `pysrcnn.sparse`.
+        Or, of an .npz of dictionaries, P, D_l and D_h, see `pysrcnn.networks.sparse`.
     card : dict
         Empty for files that carry none.
 

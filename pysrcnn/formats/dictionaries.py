@@ -1,4 +1,4 @@
-"""What a file of dictionaries for sparse coding must hold, see `pysrcnn.sparse`."""
+"""What a file of dictionaries for sparse coding must hold, see `pysrcnn.networks.sparse`."""
 
 import math
 from pathlib import Path

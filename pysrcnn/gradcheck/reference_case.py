@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import reference
 from .._files import written_whole
-from ..model import SRCNN
+from ..networks import SRCNN
 from .step import step
 
 __all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "rounding", "write_case"]

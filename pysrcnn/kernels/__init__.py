@@ -5,8 +5,8 @@ registers, and a row of any convolution made of such blocks; `pictures` runs a w
 picture with it, helped by `winograd`; `batches` computes loss and gradients for training, with
 `lanes` or, in fewer multiplications, `lanes_winograd`; `operations` are the single steps; `planes`
 is what surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
-`pysrcnn.sparse`; `inputs`, `memory`, `threads` and `blas` are what they stand on. All compiled code
-of the package is in this folder; it imports no other module of ours.
+`pysrcnn.networks.sparse`; `inputs`, `memory`, `threads` and `blas` are what they stand on. All
+compiled code of the package is in this folder; it imports no other module of ours.
 
 Compiled code cannot look at what it is given, so these functions do first, and raise a ValueError
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.

@@ -21,12 +21,12 @@ BLOCKS = 16  # that a thread does at a time
 
 
 def sparse_codes(y, dictionary, penalty, momentum):
-    """See `pysrcnn.sparse.sparse_codes`."""
+    """See `pysrcnn.networks.sparse.sparse_codes`."""
     return _solved(y, dictionary, None, penalty, momentum)
 
 
 def sparse_patches(y, dictionary, high, penalty, momentum):
-    """See `pysrcnn.sparse.sparse_patches`."""
+    """See `pysrcnn.networks.sparse.sparse_patches`."""
     return _solved(y, dictionary, high, penalty, momentum)
 
 

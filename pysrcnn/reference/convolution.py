@@ -170,7 +170,7 @@ def mse(prediction: np.ndarray, target: np.ndarray) -> float:
     """Mean over all elements of (prediction - target)^2: Eq. 4, but for a constant factor.
 
     The paper's loss is the mean over samples of the *sum* over a sample's pixels; its released
-    network halves that. The factor belongs to the learning rate: see `pysrcnn.train`.
+    network halves that. The factor belongs to the learning rate: see `pysrcnn.training`.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ not copies) that a checkpoint can store and `load_state` takes back.
 
 import numpy as np
 
-__all__ = ["SGD", "Adam", "Muon", "orthogonalised"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Muon", "orthogonalised"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -195,3 +195,6 @@ def orthogonalised(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
         product = factor @ product
         square = factor @ square @ factor
     return np.concatenate([product @ part for part in parts], axis=1)
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, "muon": Muon}

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .model import LARGEST, Model, load, shipped
+from ..networks import LARGEST, Model, load, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan", "own_scale"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import check_picture, check_range
-from .model import Model
+from ..checks import check_picture, check_range
+from ..networks import Model
 from .scales import Networks
 from .steps import Span, Step, steps_for
 

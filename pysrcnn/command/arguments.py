@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numba
 
-from ._printing import printable
-from ._version import __version__
-from .batch import SAME
-from .formats import READABLE, WRITABLE
-from .gradcheck import LAYOUTS, WEIGHTS
-from .pictures import SUFFIXES
-from .scales import LARGEST
-from .train import RATES, RECIPES
+from .._printing import printable
+from .._version import __version__
+from ..batch import SAME
+from ..formats import READABLE, WRITABLE
+from ..gradcheck import LAYOUTS, WEIGHTS
+from ..pictures import SUFFIXES
+from ..training.recipes import RATES, RECIPES
+from ..upscaling.scales import LARGEST
 
 __all__ = ["IN_MEMORY", "parser"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .checks import check_mask, check_picture, check_range
-from .model import Model
+from ..checks import check_mask, check_picture, check_range
+from ..networks import Model
 from .scales import Networks
 from .steps import Step, steps_for
 
@@ -104,7 +104,7 @@ def upscale(
         )
     check_mask(picture)
     if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
-        from .pictures.files import pixels_of
+        from ..pictures.files import pixels_of
 
         picture = pixels_of(picture)
     picture = np.asarray(picture)

@@ -22,14 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ._files import room_for, written_whole
-from ._printing import StatusLine, say
-from ._signals import AT_ONCE, handled_by
-from .data import Pair
-from .evaluate import mean_psnr
-from .formats import contents
-from .model import SRCNN
-from .train import Progress, Training
+from .._files import room_for, written_whole
+from .._printing import StatusLine, say
+from .._signals import AT_ONCE, handled_by
+from ..data import Pair
+from ..evaluate import mean_psnr
+from ..formats import contents
+from ..networks import SRCNN
+from .loop import Progress, Training
 
 __all__ = ["read_log", "run"]
 

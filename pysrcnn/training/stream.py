@@ -23,9 +23,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
-from ._signals import ENDS
-from .data import BAD, Pair, read_pair
-from .pictures import quiet_readers
+from .._signals import ENDS
+from ..data import BAD, Pair, read_pair
+from ..pictures import quiet_readers
 
 __all__ = ["REGION", "Stream"]
 

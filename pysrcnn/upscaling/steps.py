@@ -14,12 +14,12 @@ import os
 
 import numpy as np
 
+from ..color import RGB_TO_YCBCR, YCBCR_TO_RGB
+from ..kernels import pixels_to_planes, planes_to_pixels, resize_planes
+from ..kernels.winograd import OUTPUTS as GROUP
+from ..networks import Model
+from ..resize import taps
 from .alpha import reach, spread
-from .color import RGB_TO_YCBCR, YCBCR_TO_RGB
-from .kernels import pixels_to_planes, planes_to_pixels, resize_planes
-from .kernels.winograd import OUTPUTS as GROUP
-from .model import Model
-from .resize import taps
 from .scales import Networks
 
 __all__ = ["Span", "Step", "steps_for"]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .color import rgb_to_luma
-from .model import SRCNN
+from ..color import rgb_to_luma
+from ..networks import SRCNN
 
 __all__ = ["keep_ends"]
 

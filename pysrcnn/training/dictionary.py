@@ -1,4 +1,6 @@
-"""Dictionaries for sparse coding, learned from pictures: ``python -m pysrcnn.dictionary FOLDER``.
+"""Dictionaries for sparse coding, learned from pictures.
+
+``python -m pysrcnn.training.dictionary FOLDER`` does it.
 
 Piece by piece, each for a purpose of its own, which is what sets sparse coding apart from SRCNN:
 
@@ -33,14 +35,14 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from . import kernels
-from ._files import check_apart, check_place
-from ._printing import any_text, printable, say
-from ._signals import ended_in_order
-from .data import Pair, read_pairs
-from .evaluate import average, evaluate
-from .pictures import list_pictures
-from .sparse import DERIVATIVES, SparseCoding, fista
+from .. import kernels
+from .._files import check_apart, check_place
+from .._printing import any_text, printable, say
+from .._signals import ended_in_order
+from ..data import Pair, read_pairs
+from ..evaluate import average, evaluate
+from ..networks.sparse import DERIVATIVES, SparseCoding, fista
+from ..pictures import list_pictures
 
 __all__ = ["Recipe", "learn", "main", "principal", "sampled"]
 
@@ -212,7 +214,8 @@ def _least_squares(codes_squared: np.ndarray, products: np.ndarray) -> np.ndarra
 def main(arguments: list[str] | None = None) -> int:
     """The command: learn from a folder of pictures, score on another, write."""
     parser = argparse.ArgumentParser(
-        prog="python -m pysrcnn.dictionary", description="Learn dictionaries for sparse coding."
+        prog="python -m pysrcnn.training.dictionary",
+        description="Learn dictionaries for sparse coding.",
     )
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER",

@@ -27,9 +27,9 @@ the rest of 2            1 x 1, from n1 codes to n2 = n1: ISTA, with ReLUs      
 `reference.relu`; they are the same function. The difference is in how the numbers come about. Here
 they are found piece by piece, each for a purpose of its own: P to keep the variance of features,
 D_l to make codes sparse, D_h to fit the patches one at a time, and that they are averaged is not
-looked at (`pysrcnn.dictionary`). SRCNN learns all of W1, W2, W3 jointly, for what the average shows
-in the end. (Steps of ISTA that are learned jointly are LISTA: Gregor, LeCun, "Learning Fast
-Approximations of Sparse Coding", 2010.)
+looked at (`pysrcnn.training.dictionary`). SRCNN learns all of W1, W2, W3 jointly, for what the
+average shows in the end. (Steps of ISTA that are learned jointly are LISTA: Gregor, LeCun,
+"Learning Fast Approximations of Sparse Coding", 2010.)
 
 Axes: N samples, H x W pixels; f x f the patch of derivatives, D entries of y, A atoms, g x g the
 patch in high resolution, n patches. float32 or float64.
@@ -43,10 +43,10 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels, reference
-from ._version import __version__
-from .checks import check_batch, check_padding
-from .formats import WRITABLE, write_npz
+from .. import kernels, reference
+from .._version import __version__
+from ..checks import check_batch, check_padding
+from ..formats import WRITABLE, write_npz
 
 __all__ = [
     "DERIVATIVES",
@@ -262,7 +262,7 @@ class SparseCoding:
     Parameters
     ----------
     parameters : dict of arrays
-        P (D, 4, f, f), D_l (D, A), D_h (g*g, A), f and g odd: see `pysrcnn.dictionary`.
+        P (D, 4, f, f), D_l (D, A), D_h (g*g, A), f and g odd: see `pysrcnn.training.dictionary`.
     card : dict
         What they are, see `pysrcnn.formats`. Its "penalty" and "steps" are those of the sparse
         codes, by FISTA.

@@ -1,0 +1,3 @@
+"""The command `pysrcnn`."""
+
+__all__: list[str] = []

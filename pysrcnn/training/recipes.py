@@ -1,0 +1,136 @@
+"""Recipes: everything that training depends on, but the pictures.
+
+The loss of this package is the mean over all elements of the squared error (`reference.mse`). A
+learning rate belongs to a normalisation: the paper's network is trained on
+
+    1 / (2 N) * sum over N samples and all their pixels of the squared error,
+
+which is (c * 21 * 21 / 2) times ours for 9-1-5 on 33 x 33 sub-images; its learning rates of 1e-4
+and 1e-5 are therefore 2.2e-2 and 2.2e-3 here. `Recipe.rates` does that conversion.
+"""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+
+from .optim import OPTIMIZERS
+
+__all__ = ["RATES", "RECIPES", "Recipe"]
+
+# (learning_rate, last_learning_rate) that suit each of them, for the loss of this package
+RATES = {"sgd": (2.2e-2, 2.2e-3), "adam": (1e-3, 1e-3), "muon": (1e-2, 1e-3)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that training depends on, but the pictures.
+
+    Attributes
+    ----------
+    sizes, filters, c : the network, see `SRCNN.from_stack`
+    init : how the weights start, see `SRCNN.initialise`
+    keep_means : bool
+        Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
+        it is zero, but for the filters that hand the picture on. The input is nearly constant over
+        a filter, and its mean is most of it: a filter whose mean drifts answers to brightness, and
+        soon always or never (see docs/paper.md).
+    keep_ends : bool
+        Whether the result is changed a little so that black stays black and white white, see
+        `pysrcnn.training.ends`.
+    optimizer : "sgd" (momentum 0.9), "adam" or "muon"
+    learning_rate : of the weights of all layers but the last
+    last_learning_rate : of the last layer's weights, and of all biases
+    paper_loss : bool
+        Whether the learning rates are for the paper's normalisation of the loss, or for ours.
+    warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
+    cosine : bool
+        Whether they then fall to zero along a cosine, or stay.
+    steps, batch : how many steps, and samples a step
+    size : side of the sub-images in pixels
+    stride : from one sub-image to the next, or None for random crops, flipped and turned
+    average : decay of the running average of the weights that is the result; 0 for none
+    seed : of the initial weights and of the order of the samples
+    """
+
+    sizes: tuple[int, ...] = (9, 1, 5)
+    filters: tuple[int, ...] = (64, 32)
+    c: int = 1
+    init: str = "identity"
+    keep_means: bool = True
+    keep_ends: bool = True
+    optimizer: str = "muon"
+    learning_rate: float = RATES["muon"][0]
+    last_learning_rate: float = RATES["muon"][1]
+    paper_loss: bool = False
+    warmup: int = 1000
+    cosine: bool = True
+    steps: int = 100_000
+    batch: int = 16
+    size: int = 48
+    stride: int | None = None
+    average: float = 0.999
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, wanted 0 or more")
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
+        for name in ("learning_rate", "last_learning_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted a positive number")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
+        if self.optimizer not in OPTIMIZERS:
+            known = ", ".join(OPTIMIZERS)
+            raise ValueError(f"optimizer is one of {known}, got {self.optimizer!r}")
+
+    def rates(self) -> dict[str, float]:
+        """The learning rate of each parameter, for the loss of this package."""
+        layers = len(self.sizes)
+        side = self.size - sum(f - 1 for f in self.sizes)
+        factor = self.c * side * side / 2 if self.paper_loss else 1.0
+        rates = {}
+        for k in range(1, layers + 1):
+            rates[f"W{k}"] = self.learning_rate if k < layers else self.last_learning_rate
+            rates[f"B{k}"] = self.last_learning_rate
+        return {name: rate * factor for name, rate in rates.items()}
+
+    def factor(self, step: int) -> float:
+        """What all learning rates are multiplied by at a step, counted from 0: the schedule."""
+        factor = 1.0
+        warmup = min(self.warmup, self.steps // 10)
+        if step < warmup:
+            factor = ((step + 1) / warmup) ** 2
+        if self.cosine:
+            factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return factor
+
+    def as_dict(self) -> dict:
+        """For JSON: as lists what were tuples."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+RECIPES = {
+    "modern": Recipe(),
+    "paper": Recipe(
+        init="paper",
+        keep_means=False,
+        keep_ends=False,
+        optimizer="sgd",
+        learning_rate=1e-4,
+        last_learning_rate=1e-5,
+        paper_loss=True,
+        warmup=0,
+        cosine=False,
+        steps=6_250_000,  # 8e8 samples
+        batch=128,
+        size=33,
+        stride=14,
+        average=0.0,
+    ),
+}
