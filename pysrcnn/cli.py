@@ -31,7 +31,7 @@ from ._version import __version__
 from .batch import Job, Size, enlarge_files, find_jobs, is_done, met_twice, with_quality
 from .batch.compare import check_page
 from .command.arguments import IN_MEMORY, parser
-from .data import BAD, Pair, read_pair, read_pairs
+from .data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from .evaluate import Score, average, evaluate
 from .formats import READABLE, read_arrays
 from .gradcheck import case, gradcheck, write_case
@@ -104,7 +104,7 @@ def _load(options: argparse.Namespace) -> SRCNN:
     if options.scale:
         return load(options.model, options.scale)
     networks = Networks(options.model)
-    return networks.at(networks.usual)
+    return networks.at(networks.default_scale)
 
 
 def _is_weights(path: str | os.PathLike) -> bool:
@@ -134,7 +134,7 @@ def _upscale(options: argparse.Namespace) -> int:
         raise ValueError("--scale with --width or --height: give one or the other")
     networks = Networks(options.model)
     if size == Size():
-        size = Size(networks.usual)
+        size = Size(networks.default_scale)
     suffix = str(size) if options.suffix is None else options.suffix
     if {"/", "\\"} & set(suffix):
         raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
@@ -142,7 +142,8 @@ def _upscale(options: argparse.Namespace) -> int:
         networks.at(networks.plan((1, 1), size.scale).passes[0])
     found = find_jobs(
         options.pictures, options.output,
-        suffix=suffix, form=options.format, below=options.recursive, overwrite=options.overwrite,
+        suffix=suffix, format=options.format, recursive=options.recursive,
+        overwrite=options.overwrite,
         fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
     )  # fmt: skip
     jobs = found.jobs
@@ -167,7 +168,7 @@ def _upscale(options: argparse.Namespace) -> int:
         )
     enlarged, skipped, failed = enlarge_files(
         jobs, networks, size,
-        bad=found.bad, skip=options.skip, compare=options.compare, cluster=options.cluster,
+        errors=found.errors, skip=options.skip, compare=options.compare, cluster=options.cluster,
     )  # fmt: skip
     if enlarged and not options.format:
         _tell_larger([job for job in jobs if str(job.target) != options.output])
@@ -243,12 +244,12 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _scores(
-    folder: Path, network: SRCNN, scale: int, failed: list, below: bool = False
+    folder: Path, network: SRCNN, scale: int, failed: list, recursive: bool = False
 ) -> Iterator[Score]:
     """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
     return evaluate(
         folder, network, scale,
-        below=below, bad=lambda error: failed.append(_complain(error, 2)),
+        recursive=recursive, on_error=lambda error: failed.append(_complain(error, 2)),
     )  # fmt: skip
 
 
@@ -335,7 +336,7 @@ def _train(options: argparse.Namespace) -> int:
     others = [
         path
         for folder in options.folders  # with what is excluded, or of kinds that are not read
-        for path in (*list_pictures(folder, below=True), *list_unread(folder, below=True))
+        for path in (*list_pictures(folder, recursive=True), *list_unread(folder, recursive=True))
     ]
     checkpoint, log = (options.output.with_suffix(s) for s in (".checkpoint", ".log"))
     outputs = [options.output, log, checkpoint]
@@ -440,14 +441,14 @@ def _read_pictures(
             try:
                 validation.append(read_pair(candidate, scale, c, **rules))
                 break
-            except BAD as error:
+            except PICTURE_ERRORS as error:
                 bad(error)
     pictures = [path for path in pictures if path not in taken] if validation else []
     data: list[Pair] | Stream
     if streamed and pictures:
         data = Stream(pictures, scale, c, recipe.size, recipe.seed)
     else:
-        data = read_pairs(pictures, scale, c, recipe.size, bad=bad)
+        data = read_pairs(pictures, scale, c, recipe.size, on_error=bad)
     if not data and len(skipped) == 1:
         raise ValueError(*skipped)
     _print_skipped(list(skipped))
@@ -465,15 +466,15 @@ def _split(
     It does so only where there are no others.
     """
 
-    def found(folder: Path, below: bool) -> dict[Path, Path]:
-        paths, unread = list_pictures(folder, below), list_unread(folder, below)
+    def found(folder: Path, recursive: bool) -> dict[Path, Path]:
+        paths, unread = list_pictures(folder, recursive), list_unread(folder, recursive)
         if unread:
             say(f"{folder}: {not_read(unread)}", sys.stderr)
         return {folder.resolve() / path.relative_to(folder): path for path in paths}
 
     pictures = {}
     for folder in folders:
-        pictures |= found(folder, below=True)
+        pictures |= found(folder, recursive=True)
     for pattern in exclude:
         excluded = [place for place in pictures if place.match(pattern)]
         if not excluded:
@@ -483,7 +484,7 @@ def _split(
     if not pictures:
         raise ValueError("--exclude leaves no picture to train on")
     if validation:
-        watched = found(validation, below=False)
+        watched = found(validation, recursive=False)
     else:
         watched = dict(
             itertools.islice(pictures.items(), 0, None, max(20, -(-len(pictures) // 20)))

@@ -15,7 +15,7 @@ from .pictures import list_pictures, read_picture
 from .resize import imresize
 
 __all__ = [
-    "BAD",
+    "PICTURE_ERRORS",
     "degrade",
     "luma",
     "modcrop",
@@ -27,7 +27,8 @@ __all__ = [
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-BAD = (ValueError, TypeError, OSError, MemoryError)  # what a picture that cannot be used raises
+# What a picture that cannot be used raises.
+PICTURE_ERRORS = (ValueError, TypeError, OSError, MemoryError)
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
@@ -182,7 +183,7 @@ def read_pairs(
     c: int = 1,
     smallest: int = 1,
     *,
-    bad: Callable[[Exception], object] | None = None,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> list[Pair]:
     """`pair` of each picture of a folder, or of each of several files.
 
@@ -194,7 +195,7 @@ def read_pairs(
         1 for luma, 3 for RGB.
     smallest : int
         Side that each picture must have at least, in pixels.
-    bad : function of an exception, optional
+    on_error : function of an exception, optional
         Called with what is wrong with a picture, which is then left out, instead of raising it.
 
     Returns
@@ -206,7 +207,7 @@ def read_pairs(
     FileNotFoundError, ValueError
         If there is no such folder, or none of its files is a picture.
     OSError, ValueError, TypeError, MemoryError
-        As `read_pair` does, unless `bad` is given.
+        As `read_pair` does, unless `on_error` is given.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = list_pictures(paths)
@@ -214,8 +215,8 @@ def read_pairs(
     for path in paths:
         try:
             pairs.append(read_pair(path, scale, c, smallest))
-        except BAD as error:
-            if bad is None:
+        except PICTURE_ERRORS as error:
+            if on_error is None:
                 raise
-            bad(error)
+            on_error(error)
     return pairs

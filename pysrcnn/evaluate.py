@@ -14,7 +14,7 @@ import numpy as np
 
 from .checks import check_range, memory_for
 from .color import rgb_to_luma
-from .data import BAD, Pair, pair
+from .data import PICTURE_ERRORS, Pair, pair
 from .metrics import psnr, ssim
 from .networks import Model
 from .pictures import list_pictures, read_picture
@@ -107,8 +107,8 @@ def evaluate(
     network: Model,
     scale: int | None = None,
     *,
-    below: bool = False,
-    bad: Callable[[Exception], object] | None = None,
+    recursive: bool = False,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> Iterator[Score]:
     """The score of each picture in a folder, by name, as soon as it is known.
 
@@ -118,9 +118,9 @@ def evaluate(
     network : Model
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
-    below : bool
+    recursive : bool
         Whether pictures in folders below are meant too.
-    bad : function of an exception, optional
+    on_error : function of an exception, optional
         Called with what is wrong with a picture, or a folder below, which is then left out,
         instead of raising it.
 
@@ -135,14 +135,14 @@ def evaluate(
         pixels after shaving), or the scale is not the network's.
     """
     scale = own_scale(network, scale)
-    for path in list_pictures(folder, below, bad):
+    for path in list_pictures(folder, recursive, on_error):
         try:
             with memory_for(path):
                 score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
-        except BAD as error:
-            if bad is None:
+        except PICTURE_ERRORS as error:
+            if on_error is None:
                 raise
-            bad(error)
+            on_error(error)
         else:
             yield score
 

@@ -610,10 +610,10 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
 
 def test_networks_are_called_what_they_were_asked_for_as(folder):
     Path("../weights/9-1-5_x3.npz").rename("../weights/9-1-5-rgb_x3.npz")
-    assert Networks("9-1-5-rgb").called() == "9-1-5-rgb"
-    assert Networks(SRCNN(3, 9, 1, 8, 3)).called() == "3-1-3"
+    assert Networks("9-1-5-rgb").label() == "9-1-5-rgb"
+    assert Networks(SRCNN(3, 9, 1, 8, 3)).label() == "3-1-3"
     SRCNN(3, 9, 1, 8, 3).save("mine.npz")
-    assert Networks("mine.npz").called() == "3-1-3 of mine.npz"
+    assert Networks("mine.npz").label() == "3-1-3 of mine.npz"
 
 
 def test_names_that_no_file_can_have(folder, capsys):
@@ -707,7 +707,7 @@ def test_a_bar_over_files(monkeypatch, capsys):
     with progress.progress(2) as bar:
         bar.show("reading a.png")
         for part in (0.25, 1.5, 2):
-            bar.report(part)
+            bar.update(part)
         bar.say("a line", sys.stdout)
     assert capsys.readouterr().out == "a line\n"
 
@@ -746,7 +746,7 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
     def computing(*arguments, report, **options):
         report(0.25)
         until("25%, 1 s left")
-        return pysrcnn.upscale(*arguments, report=report, **options)
+        return pysrcnn.upscale(*arguments, progress=report, **options)
 
     def writing(path, *more):
         until(f"100%, writing {path} ...")
@@ -764,7 +764,7 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
 def test_what_the_line_says():
     line = progress._Line(4)
     line.began -= 60
-    line.report(1)
+    line.update(1)
     assert line._text() == " 25% of 4 files, 3 min left"
     assert [progress._duration(s) for s in (0.1, 40, 100, 7500)] == [
         "1 s", "40 s", "2 min", "2 h 5 min",

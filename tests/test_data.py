@@ -165,7 +165,7 @@ def test_bad_pictures_are_left_out_and_told(tmp_path, monkeypatch):
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
     told = []
-    assert len(read_pairs(tmp_path, 2, smallest=20, bad=told.append)) == 2
+    assert len(read_pairs(tmp_path, 2, smallest=20, on_error=told.append)) == 2
     half, small, white = map(str, told)
     assert "half.png is damaged: it ends too early" in half
     assert "small.png is 50 x 12 pixels, wanted at least 20 x 20" in small
@@ -176,7 +176,7 @@ def test_bad_pictures_are_left_out_and_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pysrcnn.data, "pair", full)
     told.clear()
-    assert read_pairs([tmp_path / "a.png"], 2, bad=told.append) == []
+    assert read_pairs([tmp_path / "a.png"], 2, on_error=told.append) == []
     assert str(told[0]).endswith("a.png takes more memory than there is: leave it out")
 
 

@@ -562,7 +562,7 @@ def test_what_a_kill_left_is_no_picture(tmp_path):
         temporary.write_bytes((tmp_path / "a.png").read_bytes()[:50])
         assert temporary.parent == tmp_path
         assert list_pictures(tmp_path) == [tmp_path / "a.png"]
-        both = list_pictures(tmp_path, below=True)
+        both = list_pictures(tmp_path, recursive=True)
     assert both == [tmp_path / "a.png", tmp_path / "below" / "b.png"]
     hidden = tmp_path / "below" / ".previews"
     assert list_pictures(hidden) == [hidden / "c.png"]  # which was asked for

@@ -58,7 +58,7 @@ def test_the_same_as_in_one_piece(tmp_path, small_bands, kind, layout):
     assert dtype == picture.dtype
     done = []
     networks = Networks("9-1-5")
-    assert large.enlarge_tiff(source, tmp_path / "b.tif", networks, 2, report=done.append) == (
+    assert large.enlarge_tiff(source, tmp_path / "b.tif", networks, 2, progress=done.append) == (
         [],
         [],
     )

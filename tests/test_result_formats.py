@@ -37,7 +37,7 @@ def test_every_format_is_kept(folder, capsys):
 
 
 def test_what_is_not_written_becomes_png():
-    jobs = find_jobs(["photo.xyz"], form="same").jobs
+    jobs = find_jobs(["photo.xyz"], format="same").jobs
     assert [(job.target.name, job.kind) for job in jobs] == [("photo_x3.png", ".png")]
 
 

@@ -502,7 +502,7 @@ def test_bands_leave_no_seams_in_a_resize(monkeypatch, channels):
 def test_progress_is_reported(monkeypatch):
     monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 200)
     parts = []
-    upscale(picture_of(np.uint8, (9, 8, 3)), 5, "9-1-5", report=parts.append)
+    upscale(picture_of(np.uint8, (9, 8, 3)), 5, "9-1-5", progress=parts.append)
     assert len(parts) > 10 and parts == sorted(parts) and parts[-1] == 1 and parts[0] > 0
 
 

@@ -46,7 +46,7 @@ def enlarge_files(
     networks: Networks,
     size: Size,
     *,
-    bad: Sequence[Exception] = (),
+    errors: Sequence[Exception] = (),
     skip: bool = False,
     compare: bool = False,
     cluster: Any = None,
@@ -58,7 +58,7 @@ def enlarge_files(
     jobs : list of Job
     networks : Networks
     size : Size
-    bad : exceptions
+    errors : exceptions
         What `find_jobs` found to be wrong. It is said, and counts as failed.
     skip : bool
         Whether results that are there already stay, instead of being replaced.
@@ -78,12 +78,12 @@ def enlarge_files(
         What is wrong with a picture, if there is only one; and with the cluster.
     """
     left = [job for job in jobs if not (skip and is_done(job, networks, size))]
-    count = len(jobs) + len(bad)
-    for error in bad:
+    count = len(jobs) + len(errors)
+    for error in errors:
         _failed(error, count, Progress().say)
     if cluster is not None and left:
         failed = _by_workers(cluster, left, count, networks, size, compare)
-        return len(left) - failed, len(jobs) - len(left), failed + len(bad)
+        return len(left) - failed, len(jobs) - len(left), failed + len(errors)
     enlarged, failed, full = 0, 0, False
     behind: tuple[Job, Future] | None = None
 
@@ -118,7 +118,7 @@ def enlarge_files(
                 break
 
             def tell(part: float, k: int = k) -> None:
-                bar.report(k + part)
+                bar.update(k + part)
 
             try:
                 now, ahead = ahead, None
@@ -141,7 +141,7 @@ def enlarge_files(
                 fail(error)
                 continue
             finally:
-                bar.report(k + 1)
+                bar.update(k + 1)
             settle()
             if full:
                 break
@@ -151,7 +151,7 @@ def enlarge_files(
             del file
         settle()
         _tell_undone(len(left) - enlarged - failed, bar.say)
-    return enlarged, len(jobs) - len(left), len(left) - enlarged + len(bad)
+    return enlarged, len(jobs) - len(left), len(left) - enlarged + len(errors)
 
 
 def enlarge_file(
@@ -203,7 +203,7 @@ def _by_workers(
             except _BAD as error:
                 failed += _failed(error, count, bar.say)
                 full = full or isinstance(error, DiskFull)
-            bar.report(done)
+            bar.update(done)
         undone = len(jobs) - done
         _tell_undone(undone, bar.say)
     return failed + undone
@@ -252,13 +252,13 @@ def _read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
 
 @_says_which
 def _by_bands(
-    job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, report: Callable
+    job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, progress: Callable
 ) -> tuple[list[str], str, bool]:
     """Enlarge a large TIFF file into another; returns what `_write` does."""
     _make_place(job, plan)
     began = time.perf_counter()
     lost, notes = large.enlarge_tiff(
-        job.source, job.target, networks, size.scale, size.shape, report
+        job.source, job.target, networks, size.scale, size.shape, progress
     )
     seconds = time.perf_counter() - began
     notes = [f"{job.source}: {note}" for note in notes] + _of_size(job, plan)
@@ -299,7 +299,7 @@ def _make_place(job: Job, plan: Plan) -> None:
 def _line(plan: Plan, networks: Networks, how: str, seconds: float) -> str:
     (height, width), (new_height, new_width) = plan.start, plan.shape
     return (
-        f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.called()} "
+        f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.label()} "
         f"{plan}{how} in {seconds:.2f} s"
     )
 
@@ -320,7 +320,7 @@ def _enlarge(
     networks: Networks,
     size: Size,
     compare: bool,
-    report: Callable[[float], None],
+    progress: Callable[[float], None],
 ) -> _Done:
     """Enlarge its frames in their place."""
     height, width = file.frames[0].shape[:2]
@@ -334,7 +334,7 @@ def _enlarge(
     for k in range(count):
         file.frames[k] = upscale(
             file.frames[k], size.scale, networks, shape=size.shape,
-            report=lambda part, k=k: report((k + part) / count),
+            progress=lambda part, k=k: progress((k + part) / count),
         )  # fmt: skip
     seconds = time.perf_counter() - began
     file.enlarged = True
@@ -344,7 +344,7 @@ def _enlarge(
     line = _line(plan, networks, frames, seconds)
     facts = {
         "pixels": f"{width} x {height} to {plan.shape[1]} x {plan.shape[0]}",
-        "network": f"{networks.called()}, {plan}",
+        "network": f"{networks.label()}, {plan}",
         "trained on": known(network.card.get("data"), "unknown pictures"),
         "time": f"{seconds:.2f} s",
     }

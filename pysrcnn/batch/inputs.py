@@ -13,7 +13,7 @@ from ..pictures.folders import unreadable
 __all__ = ["earlier_results", "find_pictures", "spelled"]
 
 
-def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list]:
+def find_pictures(inputs: list[str], recursive: bool) -> tuple[list, set, list, list]:
     """The pictures that names of files, folders and patterns mean.
 
     Returns
@@ -22,7 +22,7 @@ def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list
         Picture, and its place in the folder that was given; None for standard input.
     listed : set of path
         Those that folders and patterns gave.
-    bad : list of exceptions
+    errors : list of exceptions
         What is wrong with folders in which there may be more.
     unread : list of path
         Pictures of kinds that are not read.
@@ -32,16 +32,16 @@ def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list
     FileNotFoundError, NotADirectoryError, PermissionError, ValueError
         If a folder or a pattern has nothing in it, or cannot be read.
     """
-    found, listed, bad, unread = {}, set(), [], []
+    found, listed, errors, unread = {}, set(), [], []
 
     def add(path: Path, place: Path) -> None:
         found.setdefault(spelled(path), (path, place))
 
     def enter(folder: Path) -> None:
-        for path in list_pictures(folder, below, bad.append):
+        for path in list_pictures(folder, recursive, errors.append):
             add(path, path.relative_to(folder))
             listed.add(path)
-        unread.extend(list_unread(folder, below))
+        unread.extend(list_unread(folder, recursive))
 
     for text in inputs:
         if not text:  # which would be the current folder; of a shell, a variable without a value
@@ -53,7 +53,7 @@ def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list
             enter(path)
         elif glob.has_magic(text) and not os.path.exists(path):
             names, closed = _matching(text)
-            bad += closed
+            errors += closed
             for name in names:
                 if os.path.isdir(name):
                     with contextlib.suppress(ValueError):  # without pictures
@@ -65,7 +65,7 @@ def find_pictures(inputs: list[str], below: bool) -> tuple[list, set, list, list
                 raise ValueError(f"the folders that {text} matches have no pictures in them")
         else:
             add(path, Path(path.name))
-    return list(found.values()), listed, bad, unread
+    return list(found.values()), listed, errors, unread
 
 
 def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
@@ -77,16 +77,18 @@ def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
     known, parts = Path(anchor), list(Path(pattern).parts[bool(anchor) :])
     while os.path.isdir(known / parts[0]):
         known /= parts.pop(0)
-    names, bad = [], []
+    names, errors = [], []
     for rest in (parts, [part.replace("[", "[[]") for part in parts]):
         whole = Path(glob.escape(os.fspath(known)), *rest)
         names = names or sorted(map(Path, glob.glob(os.fspath(whole), recursive=True)))
     for place in list(Path(*parts).parents):
         folders = glob.glob(os.fspath(glob.escape(os.fspath(known)) / place), recursive=True)
-        bad += [error for folder in sorted(folders) for error in unreadable(folder)]
+        errors += [error for folder in sorted(folders) for error in unreadable(folder)]
     if not names:
-        raise bad[0] if bad else FileNotFoundError(f"no file matches {pattern}: check the pattern")
-    return names, bad
+        if errors:
+            raise errors[0]
+        raise FileNotFoundError(f"no file matches {pattern}: check the pattern")
+    return names, errors
 
 
 def spelled(path: Path | None) -> Path | None:

@@ -73,7 +73,7 @@ class Found(NamedTuple):
     Attributes
     ----------
     jobs : list of Job
-    bad : list of exceptions
+    errors : list of exceptions
         What is wrong with pictures and folders that no job is for.
     results : list of path
         Results of earlier runs, which are not enlarged again.
@@ -82,7 +82,7 @@ class Found(NamedTuple):
     """
 
     jobs: list[Job]
-    bad: list[Exception]
+    errors: list[Exception]
     results: list[Path]
     unread: list[Path]
 
@@ -115,8 +115,8 @@ def find_jobs(
     output: str | None = None,
     *,
     suffix: str = "_x3",
-    form: str | None = None,
-    below: bool = False,
+    format: str | None = None,
+    recursive: bool = False,
     overwrite: bool = False,
     fits: Callable[[Job], bool] = lambda job: False,
 ) -> Found:
@@ -134,10 +134,10 @@ def find_jobs(
         output. By default beside each picture.
     suffix : str
         Comes after the name and before the dot.
-    form : str, optional
+    format : str, optional
         "png", "jpg", ...: the format, or "same": that of each picture. By default that of
         `output`, or png, and for animations their own.
-    below : bool
+    recursive : bool
         Whether pictures in folders below folders are meant too.
     overwrite : bool
         Of the jobs.
@@ -152,7 +152,7 @@ def find_jobs(
     ValueError
         If results would overwrite each other or all the pictures, or several go to one file.
     """
-    found, listed, bad, unread = find_pictures(inputs, below)
+    found, listed, errors, unread = find_pictures(inputs, recursive)
     if output == "":
         raise ValueError("the name after -o is empty: give a file or a folder")
     several = len(found) > 1 or bool(listed)
@@ -165,8 +165,8 @@ def find_jobs(
             raise ValueError("standard output takes one picture: give several a folder to go to")
         source = found[0][0]
         check_apart([1], [0 if source is None else source], "one of the pictures")
-        kind = _kind_of(source, form) if form else ""
-        return Found([Job(source, None, kind)], bad, [], unread)
+        kind = _kind_of(source, format) if format else ""
+        return Found([Job(source, None, kind)], errors, [], unread)
     folder = None
     if output is not None:
         place = Path(output)
@@ -176,21 +176,21 @@ def find_jobs(
             folder = place
         elif several:
             raise ValueError(f"several pictures need a folder to go to; {place} is not one")
-        elif form and place.suffix.lower() != (kind := _kind_of(found[0][0], form)):
+        elif format and place.suffix.lower() != (kind := _kind_of(found[0][0], format)):
             raise ValueError(f"{place} does not end in {kind}: give one name or --format, not both")
         else:
             job = Job(found[0][0], place, place.suffix.lower(), overwrite=overwrite, named=True)
-            return Found([job], bad, [], unread)
+            return Found([job], errors, [], unread)
     results = earlier_results(found, suffix)
     found = [pair for pair in found if pair[0] not in results]
-    jobs = [job._replace(overwrite=overwrite) for job in _named(found, folder, suffix, form)]
+    jobs = [job._replace(overwrite=overwrite) for job in _named(found, folder, suffix, format)]
     places = {spelled(job.source): job.source for job in jobs if job.source in listed}
     met = ((job, places.get(spelled(job.target))) for job in jobs)
     results |= {path for job, path in met if path not in (None, job.source) and fits(job)}
     jobs = [job for job in jobs if job.source not in results]
     _check_met(jobs)
     jobs, refused = _without_overwriting(jobs)
-    return Found(jobs, bad + refused, sorted(results), unread)
+    return Found(jobs, errors + refused, sorted(results), unread)
 
 
 def check_free(job: Job, shape: tuple[int, int]) -> None:
@@ -233,11 +233,11 @@ def job_beside(picture: Path, suffix: str) -> Job:
 
 
 def _named(
-    found: list[tuple[Path | None, Path]], folder: Path | None, suffix: str, form: str | None
+    found: list[tuple[Path | None, Path]], folder: Path | None, suffix: str, format: str | None
 ) -> list[Job]:
     def named(source: Path | None, place: Path, mark: str = "") -> Job:
-        kind = _kind_of(place, form) if form else ".png"
-        if form is None and source and place.suffix.lower() in (".gif", ".webp"):
+        kind = _kind_of(place, format) if format else ".png"
+        if format is None and source and place.suffix.lower() in (".gif", ".webp"):
             kind = place.suffix.lower() if is_animated(source) else ".png"
         name = f"{place.stem}{mark}{suffix}{kind}"
         if folder is not None:
@@ -256,10 +256,10 @@ def _named(
     ]
 
 
-def _kind_of(picture: Path | None, form: str) -> str:
+def _kind_of(picture: Path | None, format: str) -> str:
     """The suffix for a format; for "same", that of the picture, if such files are written."""
-    if form != SAME:
-        return f".{form}"
+    if format != SAME:
+        return f".{format}"
     if picture is None:
         return SAME
     return READABLE.get(picture.suffix.lower(), ".png")
@@ -301,7 +301,7 @@ def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
     met = [job for job in jobs if identity(job.target) in pictures]
     if len(met) == len(jobs):
         raise ValueError(f"{met[0].target} is one of the pictures: give the result another name")
-    bad = [
+    errors = [
         ValueError(
             f"{job.target} is one of the pictures, and the result of "
             f"{'itself' if job.source == job.target else job.source} would replace it: give "
@@ -309,7 +309,7 @@ def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
         )
         for job in met
     ]
-    return [job for job in jobs if job not in met], bad
+    return [job for job in jobs if job not in met], errors
 
 
 def _of_source(job: Job) -> tuple[int, int] | None:

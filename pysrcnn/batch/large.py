@@ -157,7 +157,7 @@ def enlarge_tiff(
     networks: Networks,
     scale: float | None = None,
     shape: tuple[int | None, int | None] | None = None,
-    report: Callable[[float], None] = lambda part: None,
+    progress: Callable[[float], None] = lambda part: None,
 ) -> tuple[list[str], list[str]]:
     """Enlarge one TIFF file into another, whole or not at all.
 
@@ -165,7 +165,7 @@ def enlarge_tiff(
     ----------
     source, target : path
         `shape_of(source)` is not None.
-    networks, scale, shape, report
+    networks, scale, shape, progress
         As for `upscale`.
 
     Returns
@@ -201,7 +201,7 @@ def enlarge_tiff(
             with written_whole(target) as temporary:
                 tifffile.imwrite(
                     temporary,
-                    _tiles(rows, report),
+                    _tiles(rows, progress),
                     shape=(*rows.shape, *([stored.channels] if stored.channels > 1 else [])),
                     dtype=page.dtype,
                     bigtiff=size > _CLASSIC,
@@ -233,13 +233,13 @@ def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
     return PictureFile([], "tiff", icc_profile=page.tags.valueof(34675), **found)
 
 
-def _tiles(rows: _Rows, report: Callable[[float], None]) -> Iterator[np.ndarray]:
+def _tiles(rows: _Rows, progress: Callable[[float], None]) -> Iterator[np.ndarray]:
     """The tiles of the result in the order of the file; those at the edges are smaller."""
     height, width = rows.shape
     for top in range(0, height, TILE):
         bottom = min(top + TILE, height)
         band = rows.part((top, bottom), (0, width))
         band = band if band.shape[2] > 1 else band[:, :, 0]
-        report(bottom / height)  # before the last tile, after which nobody asks for more
+        progress(bottom / height)  # before the last tile, after which nobody asks for more
         for left in range(0, width, TILE):
             yield np.ascontiguousarray(band[:, left : left + TILE])

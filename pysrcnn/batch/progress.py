@@ -23,11 +23,11 @@ class Progress:
         """Print a line."""
         say(line, stream)
 
-    def report(self, done: float) -> None:
+    def update(self, done: float) -> None:
         """Show that this many files are done, the part of one included."""
 
     def show(self, phase: str) -> None:
-        """Show what is being done instead, "writing a.png", until the next report."""
+        """Show what is being done instead, "writing a.png", until the next update."""
 
 
 class _Line(Progress):
@@ -44,7 +44,7 @@ class _Line(Progress):
             self.line.put("")
             super().say(line, stream)
 
-    def report(self, done: float) -> None:
+    def update(self, done: float) -> None:
         self.done, self.phase, self.reported = done, "", time.monotonic()
 
     def show(self, phase: str) -> None:
@@ -82,7 +82,7 @@ class _Bar(Progress):
     def say(self, line: str, stream: TextIO) -> None:
         say(line, stream, self.bar.write)
 
-    def report(self, done: float) -> None:
+    def update(self, done: float) -> None:
         self.bar.set_description_str("", refresh=False)
         self.bar.update(done - self.bar.n)
 

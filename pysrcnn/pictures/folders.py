@@ -22,8 +22,8 @@ _UNREAD = RAW | {
 
 def list_pictures(
     folder: str | os.PathLike,
-    below: bool = False,
-    bad: Callable[[Exception], object] | None = None,
+    recursive: bool = False,
+    on_error: Callable[[Exception], object] | None = None,
 ) -> list[Path]:
     """The picture files in a folder, by name; also those in folders below it, if asked for.
 
@@ -35,8 +35,8 @@ def list_pictures(
     Parameters
     ----------
     folder : path
-    below : bool
-    bad : function of an exception, optional
+    recursive : bool
+    on_error : function of an exception, optional
         Called with what is wrong with a folder below that cannot be read, instead of raising it.
 
     Raises
@@ -50,29 +50,29 @@ def list_pictures(
         raise FileNotFoundError(f"no folder {folder}: check the name")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
-    found, errors = _files_in(folder, below)
+    found, errors = _files_in(folder, recursive)
     paths = sorted(path for path in found if path.suffix.lower() in READABLE)
-    if errors and not (paths and bad):
+    if errors and not (paths and on_error):
         raise errors[0]
     if not paths:
         others = not_read(path for path in found if path.suffix.lower() in _UNREAD)
         if others:
             raise ValueError(f"no pictures that are read in {folder}, but {others}")
         known = ", ".join(sorted(SUFFIXES))
-        more = "" if below else _files_in(folder, True)[0]
+        more = "" if recursive else _files_in(folder, True)[0]
         some = any(path.suffix.lower() in READABLE for path in more)
         raise ValueError(
             f"no pictures in {folder}: looked for {known} and the like"
             + ("; there are some in folders below it" if some else "")
         )
     for error in errors:
-        bad(error)
+        on_error(error)
     return paths
 
 
-def list_unread(folder: str | os.PathLike, below: bool = False) -> list[Path]:
+def list_unread(folder: str | os.PathLike, recursive: bool = False) -> list[Path]:
     """Pictures that `list_pictures` leaves out, as their kinds are not read: HEIC, RAW, ..."""
-    found, _ = _files_in(Path(folder), below)
+    found, _ = _files_in(Path(folder), recursive)
     return sorted(path for path in found if path.suffix.lower() in _UNREAD)
 
 
@@ -100,7 +100,7 @@ def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
         return None
 
 
-def _files_in(folder: Path, below: bool) -> tuple[list[Path], list[OSError]]:
+def _files_in(folder: Path, recursive: bool) -> tuple[list[Path], list[OSError]]:
     """Whatever is in a folder and is no folder; and what is wrong with folders below."""
     found, errors, seen = [], [], set()
     ahead, links = [folder], []  # links come last, so that folders are called by their own names
@@ -126,6 +126,6 @@ def _files_in(folder: Path, below: bool) -> tuple[list[Path], list[OSError]]:
             lost = path.is_symlink() and not path.suffix and not os.path.exists(path)
             if not os.path.isdir(path) and not lost:
                 found.append(path)
-            elif below:
+            elif recursive:
                 (links if path.is_symlink() else ahead).append(path)
     return found, errors

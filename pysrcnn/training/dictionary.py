@@ -255,7 +255,7 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> int:
     for folder in filter(None, (options.folder, options.score)):
         check_apart([options.output], list_pictures(folder), "one of the pictures")
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1
-    pairs = read_pairs(options.folder, options.scale, smallest=smallest, bad=bad)
+    pairs = read_pairs(options.folder, options.scale, smallest=smallest, on_error=bad)
     if not pairs:
         raise ValueError("none of the training pictures can be used: give others")
     began = time.perf_counter()
@@ -266,7 +266,9 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> int:
         "data": f"{options.folder.resolve().name}, {len(pairs)} pictures",
         "scores": {},
     }
-    scores = list(evaluate(options.score, model, options.scale, bad=bad)) if options.score else []
+    scores = (
+        list(evaluate(options.score, model, options.scale, on_error=bad)) if options.score else []
+    )
     if scores:
         mean = average(scores)
         model.card["scores"][options.score.resolve().name] = mean.for_card()

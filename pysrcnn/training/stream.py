@@ -24,7 +24,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 
 from .._signals import ENDS
-from ..data import BAD, Pair, read_pair
+from ..data import PICTURE_ERRORS, Pair, read_pair
 from ..pictures import quiet_readers
 
 __all__ = ["REGION", "Stream"]
@@ -199,5 +199,5 @@ def _read(path: str, **options) -> Pair | str:
     """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
     try:
         return read_pair(path, **options)
-    except BAD as error:
+    except PICTURE_ERRORS as error:
         return str(error) or type(error).__name__

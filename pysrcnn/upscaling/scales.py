@@ -80,7 +80,7 @@ class Networks:
             self._scales = None if self._only.scale is None else [self._only.scale]
 
     @property
-    def usual(self) -> int:
+    def default_scale(self) -> int:
         """The scale to enlarge by where none is asked for: 3, or the one there are weights for.
 
         Raises
@@ -109,7 +109,7 @@ class Networks:
             self._loaded[scale] = load(self._model, scale)
         return self._loaded[scale]
 
-    def called(self) -> str:
+    def label(self) -> str:
         """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
         if self._only is None:
             return self._called

@@ -127,7 +127,7 @@ def steps_for(
         raise ValueError("both scale and shape are given: give one of them")
     networks = model if isinstance(model, Networks) else Networks(model)
     if scale is None and shape is None:
-        scale = networks.usual
+        scale = networks.default_scale
     plan = networks.plan(picture[:2], scale, shape)
     channels = picture[2] if len(picture) == 3 else 1
     steps, size = [], plan.start

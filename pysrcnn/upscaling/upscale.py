@@ -32,7 +32,7 @@ def upscale(
     model: str | os.PathLike | Model | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
-    report: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> np.ndarray: ...
 
 
@@ -43,7 +43,7 @@ def upscale(
     model: str | os.PathLike | Model | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
-    report: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> "dask.array.Array": ...
 
 
@@ -53,7 +53,7 @@ def upscale(
     model: str | os.PathLike | Model | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
-    report: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Enlarge a picture.
 
@@ -74,7 +74,7 @@ def upscale(
     shape : pair of ints, optional
         Instead of `scale`: height and width of the result; one of them may be None, and follows
         from the aspect ratio.
-    report : function of a float, optional
+    progress : function of a float, optional
         Called now and then with the part of the work that is done, up to 1; not where the result
         is an array of Dask, which has a ProgressBar of its own.
 
@@ -117,8 +117,8 @@ def upscale(
     for step in steps:
 
         def tell(pixels: int, done: int = done) -> None:
-            if report:
-                report((done + pixels) / work)
+            if progress:
+                progress((done + pixels) / work)
 
         picture = _stepped(step, picture, tell)
         done += math.prod(step.shape)
