@@ -743,10 +743,10 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
         until(f"0%, reading {path} ...")
         return read_picture_file(path, content)
 
-    def computing(*arguments, report, **options):
-        report(0.25)
+    def computing(*arguments, progress, **options):
+        progress(0.25)
         until("25%, 1 s left")
-        return pysrcnn.upscale(*arguments, progress=report, **options)
+        return pysrcnn.upscale(*arguments, progress=progress, **options)
 
     def writing(path, *more):
         until(f"100%, writing {path} ...")
