@@ -24,7 +24,7 @@ import pysrcnn.cli
 from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
-from pysrcnn.command import arguments
+from pysrcnn.command import train
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import Training, log, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -672,28 +672,28 @@ def test_pictures_are_trained_on_once_or_watched(folder):
         (place / "below").mkdir(parents=True)
         for k in range(count):
             (place / "below" / f"{k}.png").touch()
-        pictures, held_back, same = cli._split([place, place / "below"], None, [])
+        pictures, held_back, same = train._split([place, place / "below"], None, [])
         assert len(held_back) == watched and len(pictures) == max(1, count - watched)
         assert not set(pictures) & set(held_back) or count == 1
         assert same == (count == 1)
     (Path("20") / "other.png").touch()
-    pictures, watched, same = cli._split([Path("20")], folder / "20" / "below", [])
+    pictures, watched, same = train._split([Path("20")], folder / "20" / "below", [])
     assert pictures == [Path("20/other.png")] and len(watched) == 20 and not same
-    assert cli._split([Path("20/below")], folder / "20" / "below", [])[2]
-    pictures, watched, _ = cli._split([Path("20")], None, ["below/1?.png", "3.png"])
+    assert train._split([Path("20/below")], folder / "20" / "below", [])[2]
+    pictures, watched, _ = train._split([Path("20")], None, ["below/1?.png", "3.png"])
     assert len(pictures) + len(watched) == 10 and Path("20/below/3.png") not in pictures
     for exclude, words in (
         (["3.png", "99.png"], "--exclude 99.png is the name of none of the pictures"),
         (["*.png"], "--exclude leaves no picture to train on"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
-            cli._split([Path("20")], None, exclude)
+            train._split([Path("20")], None, exclude)
 
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):
     def recipe(*more):
-        options = arguments.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
-        recipe = cli._recipe(options)
+        options = cli.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
+        recipe = train._recipe(options)
         return recipe.learning_rate, recipe.last_learning_rate, recipe.paper_loss
 
     assert recipe() == (1e-2, 1e-3, False) and recipe("--recipe", "paper") == (1e-4, 1e-5, True)

@@ -20,8 +20,7 @@ import pysrcnn
 import pysrcnn.networks
 from pysrcnn import SRCNN, plots
 from pysrcnn._printing import printable
-from pysrcnn.cli import main
-from pysrcnn.command.arguments import parser
+from pysrcnn.cli import main, parser
 from pysrcnn.pictures import write_picture
 
 RNG = np.random.default_rng(0)

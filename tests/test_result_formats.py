@@ -7,9 +7,9 @@ import types
 import numpy as np
 import pytest
 
-from pysrcnn import cli
 from pysrcnn.batch import Job, enlarge, find_jobs, with_quality
 from pysrcnn.cli import main
+from pysrcnn.command import upscale as command
 from pysrcnn.pictures.files import kind_of
 
 Image = pytest.importorskip("PIL.Image")
@@ -114,7 +114,7 @@ def test_what_png_costs_is_said_once(tmp_path, monkeypatch, capsys, before, afte
             file.truncate(after * 10**6)
         return 1, 0, 0
 
-    monkeypatch.setattr(cli, "enlarge_files", enlarged)
+    monkeypatch.setattr(command, "enlarge_files", enlarged)
     assert main(["upscale", "a.jpg", *options]) == 0
     words = "PNG, without loss, takes 12 MB here where JPEG took 1.0 MB: --format same keeps JPEG\n"
     assert capsys.readouterr().err == words * said

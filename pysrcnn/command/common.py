@@ -1,0 +1,110 @@
+"""What several commands have in common."""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TypeAlias
+
+import numba
+
+from .._printing import say
+from ..formats import READABLE
+from ..networks import SRCNN, load, shipped
+from ..upscaling.scales import Networks
+
+__all__ = [
+    "WEIGHTS",
+    "Commands",
+    "add_model",
+    "add_scale",
+    "add_threads",
+    "complain",
+    "count",
+    "is_weights",
+    "load_network",
+    "refuse_weights",
+    "sizes",
+    "whole_factor",
+]
+
+WEIGHTS = "the file of weights"
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def count(number: int, called: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {called}{'' if number == 1 else 's'}"
+
+
+def complain(problem: object, code: int) -> int:
+    """Say what is wrong: the exit code."""
+    if sys.flags.dev_mode and isinstance(problem, Exception):
+        traceback.print_exception(problem)
+    say(f"pysrcnn: {problem or type(problem).__name__}", sys.stderr)
+    return code
+
+
+def load_network(options: argparse.Namespace) -> SRCNN:
+    """The network that is asked for, at a scale that is then known."""
+    if options.scale:
+        return load(options.model, options.scale)
+    networks = Networks(options.model)
+    return networks.at(networks.default_scale)
+
+
+def is_weights(path: str | os.PathLike) -> bool:
+    """Whether that is a file of weights, by its suffix, or the name of shipped ones."""
+    path = Path(path)
+    if path.exists():
+        return path.is_file() and path.suffix.lower() in READABLE
+    return str(path) in {name for name, _ in shipped()}
+
+
+def refuse_weights(path: Path, advice: str) -> None:
+    """Raise where weights are given in the place of pictures."""
+    if is_weights(path):
+        raise ValueError(f"{path} are weights: {advice}")
+
+
+def add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add the option of the commands that take one network."""
+    note = "" if required else " (default: 3, or that of the weights in a file)"
+    command.add_argument(
+        "-s", "--scale", type=whole_factor, metavar="{2,3,4}", required=required,
+        help=f"factor of enlargement{note}",
+    )  # fmt: skip
+
+
+def add_threads(command: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that compute for long."""
+    command.add_argument(
+        "--threads", type=int, metavar="N",
+        help=f"number of threads (default: all, here {numba.config.NUMBA_NUM_THREADS})",
+    )  # fmt: skip
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that use weights."""
+    command.add_argument(
+        "-m", "--model", default="9-1-5",
+        help="shipped weights by name, or a file: .npz, .mat, .pth, .safetensors, .h5, .keras, "
+        ".onnx (default: 9-1-5)",
+    )  # fmt: skip
+
+
+def whole_factor(text: str) -> int:
+    """A scale that networks are trained for; it may be written as 3x, x3 or ×3."""
+    factor = text.strip("xX×")
+    if factor not in ("2", "3", "4"):
+        raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
+    return int(factor)
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """ "9-1-5" -> (9, 1, 5)."""
+    parts = text.split("-")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not whole numbers with - between, as 9-1-5 is")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,69 @@
+"""``pysrcnn convert``: weights from one kind of file to another."""
+
+import argparse
+import math
+from pathlib import Path
+
+from .._files import check_apart
+from .._printing import say
+from ..formats import READABLE, WRITABLE
+from ..networks import files_of, load
+from .common import WEIGHTS, Commands, is_weights, whole_factor
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "convert", help="convert weights from one kind of file to another"
+    )
+    command.add_argument(
+        "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
+    )
+    command.add_argument(
+        "output", type=Path, metavar="OUT", help=f"file to write: {' '.join(WRITABLE)}"
+    )
+    command.add_argument(
+        "-s", "--scale", type=whole_factor, metavar="{2,3,4}",
+        help="factor the weights are for, if their file does not say",
+    )  # fmt: skip
+    command.add_argument(
+        "--residual", action="store_true",
+        help="what the network gives is to be added to its input; OUT gives the picture itself",
+    )  # fmt: skip
+    command.add_argument(
+        "--range", type=_levels, default=(0.0, 1.0), dest="levels", metavar="WHITE",
+        help="what white is for the network, such as 255; or black and white, --range=-1..1; OUT "
+        "is for 0..1 (default: 1)",
+    )  # fmt: skip
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it: the exit code."""
+    there = Path(options.model).exists() or is_weights(options.model)
+    if not there and options.output.is_file():
+        raise FileNotFoundError(
+            f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
+            f"{options.output} {options.model}`"
+        )
+    network = load(
+        options.model, options.scale, residual=options.residual, levels=options.levels
+    )  # fmt: skip
+    check_apart([options.output], files_of(options.model), WEIGHTS)
+    network.save(options.output)
+    say(f"{options.output}: {network!r}")
+    return 0
+
+
+def _levels(text: str) -> tuple[float, float]:
+    """ "255" -> (0, 255), "-1..1" -> (-1, 1): black and white."""
+    black, dots, white = text.partition("..")
+    try:
+        levels = (float(black), float(white)) if dots else (0.0, float(text))
+    except ValueError:
+        levels = math.nan, math.nan
+    if not -math.inf < levels[0] < levels[1] < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is neither a number above 0 nor as -1..1 is")
+    return levels

@@ -1,0 +1,74 @@
+"""``pysrcnn gradcheck``: gradients of another program against the reference."""
+
+import argparse
+import re
+from pathlib import Path
+
+from .._printing import say
+from ..formats import read_arrays
+from ..gradcheck import LAYOUTS, WEIGHTS, case, gradcheck, write_case
+from .common import Commands
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "gradcheck", help="compare your gradients with the reference, and say what is wrong",
+        description="Compare gradients that another program computed with those of the reference, "
+        "and name the mistake. --write writes a batch and weights to compute them from, and the "
+        "answers.",
+    )  # fmt: skip
+    command.add_argument(
+        "gradients", nargs="?", type=Path, metavar="MINE.npz",
+        help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
+        "them",
+    )  # fmt: skip
+    command.add_argument(
+        "--network", default="9-1-5", metavar="9-1-5", help="filter sizes (default: 9-1-5)"
+    )
+    command.add_argument(
+        "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
+    )
+    command.add_argument(
+        "--weights", choices=WEIGHTS,
+        help="order of axes in weights (default: OIHW; HWIO with --layout NHWC)",
+    )  # fmt: skip
+    command.add_argument(
+        "--seed", type=int, default=0, help="random seed for all numbers (default: 0)"
+    )
+    command.add_argument(
+        "--tolerance", type=float, metavar="ERROR",
+        help="largest error that passes, relative to the largest value of an array (default: what "
+        "rounding explains)",
+    )  # fmt: skip
+    command.add_argument(
+        "--write", type=Path, metavar="CASE.npz",
+        help="write the batch, the weights, and everything that should come out",
+    )  # fmt: skip
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it: the exit code."""
+    if (options.gradients is None) == (options.write is None):
+        raise ValueError(
+            "gradcheck wants a file of gradients, or --write and a file to write"
+            + (", not both" if options.write else "")
+        )
+    made = case(
+        options.network, layout=options.layout, weights=options.weights, seed=options.seed
+    )  # fmt: skip
+    if options.write:
+        write_case(options.write, made)
+        say(str(options.write))
+        return 0
+    arrays = read_arrays(options.gradients)
+    if arrays and all(re.fullmatch(r"[WB]\d+", name) for name in arrays):
+        raise TypeError(
+            f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
+        )
+    report = gradcheck(arrays, made, tolerance=options.tolerance)
+    print(report)
+    return 0 if report.ok else 1

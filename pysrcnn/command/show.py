@@ -1,0 +1,106 @@
+"""``pysrcnn show``: plots."""
+
+import argparse
+import warnings
+from pathlib import Path
+
+from .. import plots
+from .._files import check_apart, check_place, written_whole
+from .._printing import say
+from ..networks import files_of
+from ..pictures import quiet_readers, read_picture
+from ..upscaling.scales import Networks
+from .common import (
+    WEIGHTS,
+    Commands,
+    add_model,
+    add_scale,
+    add_threads,
+    count,
+    load_network,
+    refuse_weights,
+)
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "show", help="plot filters, feature maps, convergence, or before and after"
+    )
+    add_threads(command)
+    command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="what to plot")
+    command.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE",
+        help="for maps and crops, a picture; for curve, logs of training",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PLOT",
+        help="file to write: .png, .svg or .pdf",
+    )  # fmt: skip
+    add_scale(command)
+    add_model(command)
+    command.add_argument(
+        "--layer", type=int, default=1, help="which layer's maps to show (default: 1)"
+    )
+    command.add_argument(
+        "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
+        help="which part to crop, in pixels (default: the middle)",
+    )  # fmt: skip
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it: the exit code."""
+    quiet_readers()
+    if options.what == "curve":
+        options.files = _logs(options)
+    for file in options.files:
+        picture = "" if options.what == "filters" else " PICTURE"
+        refuse_weights(
+            file, f"type `pysrcnn show {options.what}{picture} -m {file} -o {options.output}`"
+        )
+    if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
+    check_place(options.output)
+    few, many = {"filters": (0, 0), "curve": (1, 99)}.get(options.what, (1, 1))
+    if not few <= len(options.files) <= many:
+        wanted = {"filters": "no file", "curve": "logs of training"}.get(options.what, "1 picture")
+        raise ValueError(
+            f"show {options.what} takes {wanted}, got {count(len(options.files), 'file')}"
+        )
+    called = "one of the logs" if options.what == "curve" else "the picture"
+    check_apart([options.output], options.files, called)
+    check_apart([options.output], files_of(options.model), WEIGHTS)
+    if options.what == "curve":
+        figure = plots.curve(options.files)
+    elif options.what == "filters":  # which are those of a file whatever its scale
+        figure = plots.filters(Networks(options.model).at(options.scale or 3))
+    else:
+        network = load_network(options)
+        picture = read_picture(options.files[0])
+        if options.what == "maps":
+            figure = plots.feature_maps(network, picture, network.scale, options.layer)
+        else:
+            region = tuple(options.region) if options.region else None
+            figure = plots.crops(network, picture, network.scale, region)
+    with written_whole(options.output) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a name, which matplotlib's font has not
+        figure.savefig(temporary, format=options.output.suffix[1:].lower())
+    say(str(options.output))
+    return 0
+
+
+def _logs(options: argparse.Namespace) -> list[Path]:
+    """The logs that are to be plotted; of weights and checkpoints, those that lie beside them."""
+    given = options.files
+    if not given and Path(options.model).is_file():
+        given = [Path(options.model)]
+    logs = [f.with_suffix(".log") if f.suffix in (".npz", ".checkpoint") else f for f in given]
+    for file, log in zip(given, logs, strict=True):
+        if file != log and not log.exists():
+            raise FileNotFoundError(
+                f"no log {log} beside {file}: give the log that its training has written"
+            )
+    return logs

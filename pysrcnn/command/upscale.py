@@ -1,0 +1,179 @@
+"""``pysrcnn upscale``: picture files enlarged."""
+
+import argparse
+import contextlib
+import math
+import sys
+from pathlib import Path
+
+from .._files import check_apart
+from .._printing import say
+from ..batch import SAME, Job, Size, enlarge_files, find_jobs, is_done, met_twice, with_quality
+from ..batch.compare import check_page
+from ..networks import files_of
+from ..pictures import SUFFIXES, not_read, quiet_readers
+from ..upscaling.scales import LARGEST, Networks
+from .common import WEIGHTS, Commands, add_model, add_threads, is_weights, refuse_weights
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser("upscale", help="enlarge pictures")
+    add_threads(command)
+    command.add_argument(
+        "pictures", nargs="+", metavar="IN",
+        help="picture files, folders, patterns such as 'IMG_*.jpg', or - for standard input",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", metavar="OUT",
+        help="file to write; with several pictures, a folder; - for standard output (default: "
+        "IN_x3.png beside IN)",
+    )  # fmt: skip
+    command.add_argument(
+        "-s", "--scale", type=_factor,
+        help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
+        f"weights in a file); 2, 3 and 4 have weights of their own, other factors use these and "
+        f"then an exact resize",
+    )  # fmt: skip
+    command.add_argument("--width", type=_pixels, metavar="W", help="width of the result in pixels")
+    command.add_argument(
+        "--height", type=_pixels, metavar="H",
+        help="height of the result in pixels; width or height alone keeps the aspect ratio",
+    )  # fmt: skip
+    add_model(command)
+    command.add_argument(
+        "-r", "--recursive", action="store_true", help="also take the folders inside folders"
+    )
+    command.add_argument(
+        "--suffix", metavar="TEXT", help="added to the names of results (default: the factor: _x3)"
+    )
+    command.add_argument(
+        "--format", choices=[*sorted(s[1:] for s in SUFFIXES), SAME],
+        help="format of the results; same: that of each input, JPEG stays JPEG (default: png; for "
+        "animations, that of the input)",
+    )  # fmt: skip
+    command.add_argument(
+        "--quality", type=_quality, metavar="{1..100}",
+        help="quality of JPEG and WebP (default: 95; WebP without loss if the input has none)",
+    )  # fmt: skip
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--skip", action="store_true", help="leave out pictures whose results already exist"
+    )
+    existing.add_argument(
+        "--overwrite", action="store_true",
+        help="also replace files that are no results of earlier runs (which are replaced anyway; "
+        "pictures to enlarge never are)",
+    )  # fmt: skip
+    command.add_argument(
+        "--compare", action="store_true",
+        help="also write a web page beside each result, to compare it with bicubic interpolation",
+    )  # fmt: skip
+    command.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="address of a Dask scheduler, protocol and port included, whose workers enlarge the "
+        "files; they must see them under the same names",
+    )  # fmt: skip
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it: the exit code."""
+    quiet_readers()
+    if all(map(is_weights, options.pictures)):  # not one of many files that a shell has found
+        weights = options.pictures[0]
+        refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
+    size = Size(options.scale, options.height, options.width)
+    if size.scale and size != Size(size.scale):
+        raise ValueError("--scale with --width or --height: give one or the other")
+    networks = Networks(options.model)
+    if size == Size():
+        size = Size(networks.default_scale)
+    suffix = str(size) if options.suffix is None else options.suffix
+    if {"/", "\\"} & set(suffix):
+        raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
+    if size.scale:  # or raise, before any picture is read
+        networks.at(networks.plan((1, 1), size.scale).passes[0])
+    found = find_jobs(
+        options.pictures, options.output,
+        suffix=suffix, format=options.format, recursive=options.recursive,
+        overwrite=options.overwrite,
+        fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
+    )  # fmt: skip
+    jobs = found.jobs
+    if options.quality is not None:
+        jobs = with_quality(jobs, options.quality)
+    if options.compare and any(job.target is None for job in jobs):
+        raise ValueError("--compare writes a page beside the result: give -o a file, not -")
+    sources = [0 if job.source is None else job.source for job in jobs]
+    targets = [1 if job.target is None else job.target for job in jobs]
+    pages = [job.target.with_suffix(".html") for job in jobs] if options.compare else []
+    if page := met_twice(pages):  # a.gif, an animation, and a.png
+        raise ValueError(f"several results would have the page {page}: give one --format")
+    check_apart(pages, targets, "one of the results")
+    check_apart(pages, sources, "one of the pictures")
+    check_apart([*targets, *pages], files_of(options.model), WEIGHTS)
+    for job, page in zip(jobs, pages):
+        if page.exists() and not (options.skip and job.target.exists()):
+            check_page(page)
+    if options.cluster is not None and options.threads is not None:
+        raise ValueError(
+            "--threads is for this machine, not for workers: leave it out with --cluster"
+        )
+    enlarged, skipped, failed = enlarge_files(
+        jobs, networks, size,
+        errors=found.errors, skip=options.skip, compare=options.compare, cluster=options.cluster,
+    )  # fmt: skip
+    if enlarged and not options.format:
+        _tell_larger([job for job in jobs if str(job.target) != options.output])
+    counts = {
+        "enlarged": enlarged,
+        "skipped": skipped,
+        "failed": failed,
+        "left out as results of earlier runs": len(found.results),
+    }
+    parts = [f"{n} {what}" for what, n in counts.items() if n or what == "enlarged"]
+    parts += [not_read(found.unread)] if found.unread else []
+    if len(jobs) != 1 or skipped or len(parts) > 1:
+        say(", ".join(parts), sys.stderr)
+    return 2 if failed or found.unread else 0
+
+
+def _tell_larger(jobs: list[Job]) -> None:
+    """Say what would make PNG files smaller that were made of JPEG files, if they are large."""
+    before = after = 0
+    for job in jobs:
+        is_jpeg = job.source and job.source.suffix.lower() in (".jpg", ".jpeg")
+        if is_jpeg and job.target and job.kind == ".png":
+            with contextlib.suppress(OSError):  # of one that failed
+                sizes = job.source.stat().st_size, job.target.stat().st_size
+                before, after = before + sizes[0], after + sizes[1]
+    if after > max(10 * before, 10_000_000):
+        sizes = f"takes {after / 1e6:.0f} MB here where JPEG took {before / 1e6:.1f} MB"
+        say(f"PNG, without loss, {sizes}: --format same keeps JPEG", sys.stderr)
+
+
+def _factor(text: str) -> float:
+    """A number, which may be written as 3x, x3 or ×3."""
+    try:
+        value = float(text.strip("xX×"))
+    except ValueError:
+        value = math.nan
+    if not 1 < value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 1 and up to {LARGEST}")
+    return int(value) if value == int(value) else value
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100")
+    return int(text)
+
+
+def _pixels(text: str) -> int:
+    number = text.removesuffix("px")
+    if not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of pixels, 1 or more")
+    return int(number)
