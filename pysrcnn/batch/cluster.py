@@ -5,14 +5,14 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import logging
-import queue
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -28,6 +28,7 @@ __all__ = ["call_on", "connected"]
 
 PATIENCE = 5  # seconds in which a scheduler has to answer
 AHEAD = 2  # calls that the scheduler has at a time, for each thread of a worker
+_GONE = "the scheduler is gone: start it and its workers again, and enlarge the rest"
 
 
 @contextlib.contextmanager
@@ -55,11 +56,15 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
             'a cluster needs Dask, which is not installed: pip install ".[dask]" in the clone of '
             "pysrcnn"
         ) from None
-    with _quiet():
+    from distributed.utils import silence_logging_cmgr
+
+    with silence_logging_cmgr(logging.CRITICAL + 1):  # errors are raised
         try:
             if isinstance(cluster, str):
                 answer = asyncio.wait_for(_answer(cluster), PATIENCE)
-                with ThreadPoolExecutor(1) as thread:  # as a loop may run in this one: notebooks
+                with futures.ThreadPoolExecutor(
+                    1
+                ) as thread:  # as a loop may run in this one: notebooks
                     thread.submit(asyncio.run, answer).result()
             with warnings.catch_warnings(action="ignore"):  # of versions that differ
                 client = distributed.Client(cluster, timeout=PATIENCE, set_as_default=False)
@@ -87,20 +92,6 @@ async def _answer(address: str) -> None:
 
     options = distributed.Security().get_connection_args("client")
     await (await distributed.comm.connect(address, timeout=PATIENCE, **options)).close()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Errors are raised; what Dask logs of them besides is not printed."""
-    known = [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]
-    levels = {logger: logger.level for logger in map(logging.getLogger, known)}
-    for logger in levels:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in levels.items():
-            logger.setLevel(level)
 
 
 def _wait_for_worker(client: "distributed.Client") -> None:
@@ -150,55 +141,30 @@ def call_on(
     Raises
     ------
     ConnectionError
-        If the scheduler is gone.
+        If the scheduler is gone; `result()`, too.
     """
-    left = iter(items)
-    running = {}
-    ended = queue.SimpleQueue()
+    left, running = iter(items), {}
+    executor = client.get_executor(pure=False)
     with _scheduler_there():
         # The scheduler keeps this call, and has it made again if the worker that has it dies.
-        shared = client.submit(_itself, shared, pure=False)
+        given = client.submit(tuple, shared, pure=False)
     while True:
         with _scheduler_there():
             workers = client.nthreads()
-            busy = Counter()
+            at_once: Counter[str] = Counter()
             for address, count in workers.items():
-                busy[_host(address)] += count
-            most = max(1, AHEAD * sum(workers.values()))
-            for item in itertools.islice(left, max(0, most - len(running))):
-                future = client.submit(_call, function, item, shared, dict(busy), pure=False)
-                running[future.key] = item
-                future.add_done_callback(ended.put)
+                at_once[_host(address)] += count
+            free = max(1, AHEAD * at_once.total()) - len(running)
+            for item in itertools.islice(left, max(0, free)):
+                running[executor.submit(_call, function, item, given, dict(at_once))] = item
         if not running:
             return
-        future = _patiently(ended.get, client)
-        with _scheduler_there():
-            if future.cancelled():
-                raise CancelledError
-        yield running.pop(future.key), lambda future=future: _result(future, client)
-
-
-def _patiently(wait: Callable, client: "distributed.Client") -> Any:
-    """What wait(timeout=seconds) gives in the end; meanwhile, see that there is a worker."""
-    while True:
-        with _scheduler_there():
-            with contextlib.suppress(queue.Empty, TimeoutError):
-                return wait(timeout=PATIENCE)
-            _wait_for_worker(client)
-
-
-@contextlib.contextmanager
-def _scheduler_there() -> Iterator[None]:
-    try:
-        yield
-    except (CancelledError, OSError, RuntimeError):  # what Dask raises of it, here or there
-        raise ConnectionError(
-            "the scheduler is gone: start it and its workers again, and enlarge the rest"
-        ) from None
-
-
-def _itself(shared: tuple) -> tuple:
-    return shared
+        ended, _ = futures.wait(running, PATIENCE, futures.FIRST_COMPLETED)
+        if not ended:
+            with _scheduler_there():
+                _wait_for_worker(client)
+        for future in ended:
+            yield running.pop(future), functools.partial(_result, future)
 
 
 def _host(address: str) -> str:
@@ -207,32 +173,35 @@ def _host(address: str) -> str:
     return get_address_host(address)
 
 
-def _call(
-    function: Callable, item: Any, shared: tuple, busy: dict[str, int]
-) -> tuple[Any, Exception | None]:
-    """On a worker: the result or what was raised. `busy` is how many run at a time, by host."""
+def _call(function: Callable, item: Any, shared: tuple, at_once: dict[str, int]) -> Any:
+    """On a worker. `at_once` is how many calls run at a time, by host."""
     import distributed
 
-    here = busy.get(_host(distributed.get_worker().address), 1)
-    usual = threads.count()
-    numba.set_num_threads(max(1, min(usual, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
+    here = at_once.get(_host(distributed.get_worker().address), 1)
+    before = threads.count()
+    numba.set_num_threads(max(1, min(before, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
     try:
-        return function(item, *shared), None
-    except Exception as error:  # which is no news for the log of the worker
-        return None, error
+        return function(item, *shared)
     finally:
-        numba.set_num_threads(usual)
+        numba.set_num_threads(before)
 
 
-def _result(future: "distributed.Future", client: "distributed.Client") -> Any:
+def _result(future: futures.Future) -> Any:
     import distributed
 
-    try:  # if the worker that has it is dead, it is computed again
-        done, error = _patiently(future.result, client)
+    try:
+        return future.result()
     except distributed.KilledWorker as error:
         raise ChildProcessError(
             f"{error.allowed_failures + 1} workers died of it: is their memory large enough?"
         ) from None
-    if error is not None:
-        raise error
-    return done
+    except futures.CancelledError:
+        raise ConnectionError(_GONE) from None
+
+
+@contextlib.contextmanager
+def _scheduler_there() -> Iterator[None]:
+    try:
+        yield
+    except (futures.CancelledError, OSError, RuntimeError):  # what Dask raises of it
+        raise ConnectionError(_GONE) from None
