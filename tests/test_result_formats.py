@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from pysrcnn.batch import Job, enlarge, find_jobs, with_quality
+from pysrcnn.batch import Job, find_jobs, with_quality
 from pysrcnn.cli import main
 from pysrcnn.command import upscale as command
 from pysrcnn.pictures.files import kind_of
@@ -118,4 +118,3 @@ def test_what_png_costs_is_said_once(tmp_path, monkeypatch, capsys, before, afte
     assert main(["upscale", "a.jpg", *options]) == 0
     words = "PNG, without loss, takes 12 MB here where JPEG took 1.0 MB: --format same keeps JPEG\n"
     assert capsys.readouterr().err == words * said
-    assert enlarge.enlarge_files is not enlarged

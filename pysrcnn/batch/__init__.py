@@ -1,12 +1,12 @@
 """Picture files enlarged: one, folders, larger than memory, on a cluster.
 
-`inputs` says which files there are, `jobs` where results go; `enlarge` does them one after the
-other, with reading and writing beside computing; `large` does TIFF files band by band; `cluster`
-shares the work among the workers of Dask; `compare` writes a page with a slider; `progress` is
-what a terminal shows meanwhile.
+`inputs` says which files there are, `jobs` where results go; `enlarge` does one, and `large` a
+TIFF file band by band; `many` does one after the other, with reading and writing beside computing,
+or shares them among the workers of Dask, by `cluster`; `compare` writes a page with a slider;
+`progress` is what a terminal shows meanwhile.
 """
 
-from .enlarge import enlarge_file, enlarge_files
+from .enlarge import enlarge_file
 from .jobs import (
     SAME,
     STANDARD,
@@ -19,6 +19,7 @@ from .jobs import (
     met_twice,
     with_quality,
 )
+from .many import enlarge_files
 
 __all__ = [
     "SAME",

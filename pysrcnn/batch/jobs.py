@@ -66,6 +66,16 @@ class Job(NamedTuple):
     named: bool = False
     quality: int | None = None
 
+    @property
+    def source_name(self) -> str:
+        """For sentences."""
+        return str(self.source or "standard input")
+
+    @property
+    def target_name(self) -> str:
+        """For sentences."""
+        return str(self.target or "standard output")
+
 
 class Found(NamedTuple):
     """What `find_jobs` found.
@@ -275,7 +285,7 @@ def with_quality(jobs: list[Job], quality: int) -> list[Job]:
     """
     done = [job._replace(quality=quality) if job.kind in _WITH_QUALITY else job for job in jobs]
     if jobs and all(job.quality is None for job in done):
-        name, kind = jobs[0].target or "standard output", jobs[0].kind.lstrip(".").upper() or "PNG"
+        name, kind = jobs[0].target_name, jobs[0].kind.lstrip(".").upper() or "PNG"
         raise ValueError(
             f"--quality is for JPEG and WebP, and {name} becomes {kind}, which has no such "
             f"setting: leave it out, or give --format jpg"

@@ -1,19 +1,14 @@
-"""What a terminal shows of work that takes a while: how much is done, how long the rest takes."""
+"""What a terminal shows of work that takes a while: a bar of tqdm, or a line where that is not."""
 
 import contextlib
 import shutil
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from .._printing import StatusLine, fitted, printable, say
 
 __all__ = ["Progress", "progress"]
-
-DELAY = 2  # seconds; what is done sooner needs no line
-STEP = 0.5  # seconds from one line to the next
 
 
 class Progress:
@@ -31,52 +26,31 @@ class Progress:
 
 
 class _Line(Progress):
-    """A line at the foot of the terminal that changes, by a thread of its own."""
+    """A line at the foot of the terminal."""
 
     def __init__(self, count: int):
-        self.count, self.done, self.phase, self.line = count, 0.0, "", StatusLine()
-        self.began = self.reported = time.monotonic()
-        self.lock, self.ended = threading.Lock(), threading.Event()
-        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.count, self.done, self.line = count, 0.0, StatusLine()
 
     def say(self, line: str, stream: TextIO) -> None:
-        with self.lock:
-            self.line.put("")
-            super().say(line, stream)
+        self.line.put("")
+        super().say(line, stream)
 
     def update(self, done: float) -> None:
-        self.done, self.phase, self.reported = done, "", time.monotonic()
+        self.done = done
+        self.line.put(self._text())
 
     def show(self, phase: str) -> None:
-        self.phase = printable(phase)
-
-    def _run(self) -> None:
-        wait = DELAY
-        while not self.ended.wait(wait):
-            with self.lock:
-                self.line.put(self._text())
-            wait = STEP
+        self.line.put(f"{self._text()}, {printable(phase)} ...")
 
     def _text(self) -> str:
-        part = self.done / self.count
         of_files = f" of {self.count} files" if self.count > 1 else ""
-        if not part or self.phase:
-            return f"{part:4.0%}{of_files}{', ' if self.phase else ''}{self.phase} ..."
-        seconds = (self.reported - self.began) * (1 - part) / part
-        seconds -= time.monotonic() - self.reported
-        return f"{part:4.0%}{of_files}, {_duration(seconds)} left"
-
-    def close(self) -> None:
-        """Leave an empty line to whoever prints next."""
-        self.ended.set()
-        self.thread.join()
-        self.line.put("")
+        return f"{self.done / self.count:4.0%}{of_files}"
 
 
 class _Bar(Progress):
     """A bar of tqdm."""
 
-    def __init__(self, bar):
+    def __init__(self, bar: Any):
         self.bar = bar
 
     def say(self, line: str, stream: TextIO) -> None:
@@ -91,17 +65,9 @@ class _Bar(Progress):
         self.bar.set_description_str(fitted(printable(phase), room) + " ")
 
 
-def _duration(seconds: float) -> str:
-    """ "40 s", "3 min", "2 h 5 min"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 @contextlib.contextmanager
 def progress(count: int) -> Iterator[Progress]:
-    """Of so many files: on a terminal, a bar if there is tqdm, or else a line of our own."""
+    """Of so many files, on a terminal; elsewhere lines alone."""
     if sys.stderr is None or not sys.stderr.isatty() or not count:
         yield Progress()
         return
@@ -109,11 +75,10 @@ def progress(count: int) -> Iterator[Progress]:
         from tqdm import tqdm
     except ImportError:
         line = _Line(count)
-        line.thread.start()
         try:
             yield line
         finally:
-            line.close()
+            line.line.put("")
         return
     with tqdm(
         total=count,
