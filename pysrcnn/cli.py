@@ -17,7 +17,7 @@ from ._printing import any_text, drop, say
 from ._signals import ended_in_order
 from ._version import __version__
 from .command import convert, evaluate, gradcheck, info, show, train, upscale, warmup
-from .command.common import complain
+from .command.common import complain, most_threads
 from .command.usage import Parser
 
 __all__ = ["main", "parser"]
@@ -50,13 +50,13 @@ def _run(options: argparse.Namespace) -> int:
     """Do what is asked for; what goes wrong becomes a line and an exit code."""
     try:
         if getattr(options, "threads", None) is not None:
-            most = numba.config.NUMBA_NUM_THREADS
+            most = most_threads()
             if not 1 <= options.threads <= most:
                 raise ValueError(f"--threads is {options.threads}, wanted 1 to {most}")
             kernels.load_openmp()
             numba.set_num_threads(options.threads)
         with kernels.announce_compilation(lambda note: say(note, sys.stderr)):
-            code = options.run(options)
+            code: int = options.run(options)
             if sys.stdout is not None:  # closed, by >&-
                 sys.stdout.flush()
             return code
@@ -65,9 +65,12 @@ def _run(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         drop(sys.stdout)
         return 1
-    except (OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as e:
+    except OSError as e:
         if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
             drop(sys.stdout)
-            e = f"cannot write standard output ({e.strerror}): make room on the disk"
-        named = told(e) if isinstance(e, OSError) else e
+            sentence = f"cannot write standard output ({e.strerror}): make room on the disk"
+            return complain(sentence, 1)
+        named = told(e)
         return complain(named, 2 if isinstance(named, ValueError) else 1)
+    except (FloatingPointError, MemoryError, ModuleNotFoundError) as e:
+        return complain(e, 1)

@@ -81,7 +81,7 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
         with client:
             with _scheduler_there():
                 _wait_for_worker(client)
-                versions = client.get_versions(packages=["pysrcnn"])
+                versions: Any = client.get_versions(packages=["pysrcnn"])
             _check_versions(versions["workers"])
             yield client
 
@@ -97,8 +97,9 @@ async def _answer(address: str) -> None:
 def _wait_for_worker(client: "distributed.Client") -> None:
     """If there is none, say so first."""
     if not client.nthreads():
+        scheduler: Any = client.scheduler
         say(
-            f"waiting for a worker: start one with `dask worker {client.scheduler.address}`",
+            f"waiting for a worker: start one with `dask worker {scheduler.address}`",
             sys.stderr,
         )
         client.wait_for_workers(1)
@@ -143,7 +144,8 @@ def call_on(
     ConnectionError
         If the scheduler is gone; `result()`, too.
     """
-    left, running = iter(items), {}
+    left = iter(items)
+    running: dict[futures.Future, Any] = {}
     executor = client.get_executor(pure=False)
     with _scheduler_there():
         # The scheduler keeps this call, and has it made again if the worker that has it dies.
@@ -178,8 +180,8 @@ def _call(function: Callable, item: Any, shared: tuple, at_once: dict[str, int])
     import distributed
 
     here = at_once.get(_host(distributed.get_worker().address), 1)
-    before = threads.count()
-    numba.set_num_threads(max(1, min(before, numba.config.NUMBA_DEFAULT_NUM_THREADS // here)))
+    before, cores = threads.count(), vars(numba.config)["NUMBA_DEFAULT_NUM_THREADS"]
+    numba.set_num_threads(max(1, min(before, cores // here)))
     try:
         return function(item, *shared)
     finally:

@@ -128,7 +128,10 @@ def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
     """Which rows and columns of pictures of this height and width are shown."""
     part = min(1.0, math.sqrt(MOST / math.prod(shape)))
     sizes = (min(LONGEST, max(1, round(n * part))) for n in shape)
-    return tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, sizes, strict=True))
+    rows, columns = (
+        slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, sizes, strict=True)
+    )
+    return rows, columns
 
 
 def _encoded(

@@ -10,16 +10,21 @@ from ..pictures import list_pictures, list_unread
 from ..pictures._mark import is_marked
 from ..pictures.folders import unreadable
 
-__all__ = ["earlier_results", "find_pictures", "spelled"]
+__all__ = ["Place", "earlier_results", "find_pictures", "spelled"]
 
 
-def find_pictures(inputs: list[str], recursive: bool) -> tuple[list, set, list, list]:
+Place = tuple[Path | None, Path]  # a picture, and its place in the folder that was given
+
+
+def find_pictures(
+    inputs: list[str], recursive: bool
+) -> tuple[list[Place], set[Path], list[Exception], list[Path]]:
     """The pictures that names of files, folders and patterns mean.
 
     Returns
     -------
     found : list of (path, path)
-        Picture, and its place in the folder that was given; None for standard input.
+        Picture, None for standard input, and its place in the folder that was given.
     listed : set of path
         Those that folders and patterns gave.
     errors : list of exceptions
@@ -32,7 +37,10 @@ def find_pictures(inputs: list[str], recursive: bool) -> tuple[list, set, list, 
     FileNotFoundError, NotADirectoryError, PermissionError, ValueError
         If a folder or a pattern has nothing in it, or cannot be read.
     """
-    found, listed, errors, unread = {}, set(), [], []
+    found: dict[Path | None, Place] = {}
+    listed: set[Path] = set()
+    errors: list[Exception] = []
+    unread: list[Path] = []
 
     def add(path: Path, place: Path) -> None:
         found.setdefault(spelled(path), (path, place))
@@ -77,7 +85,8 @@ def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
     known, parts = Path(anchor), list(Path(pattern).parts[bool(anchor) :])
     while os.path.isdir(known / parts[0]):
         known /= parts.pop(0)
-    names, errors = [], []
+    names: list[Path] = []
+    errors: list[OSError] = []
     for rest in (parts, [part.replace("[", "[[]") for part in parts]):
         whole = Path(glob.escape(os.fspath(known)), *rest)
         names = names or sorted(map(Path, glob.glob(os.fspath(whole), recursive=True)))
@@ -91,12 +100,12 @@ def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
     return names, errors
 
 
-def spelled(path: Path | None) -> Path | None:
+def spelled(path: Path) -> Path:
     """One spelling for all of a file: "a.png", "./a.png", "/here/a.png". Links to it stay apart."""
-    return path and path.parent.resolve() / path.name
+    return path.parent.resolve() / path.name
 
 
-def earlier_results(found: list[tuple[Path | None, Path]], suffix: str) -> set[Path]:
+def earlier_results(found: list[Place], suffix: str) -> set[Path]:
     """The results of earlier runs whose pictures are there too: beside them, or in a folder above.
 
     They are marked, and their names begin with those of the pictures.

@@ -17,7 +17,7 @@ from ..pictures._mark import is_marked, is_unchanged
 from ..pictures.files import is_animated
 from ..pictures.folders import READABLE, size_of
 from ..upscaling.scales import Networks
-from .inputs import earlier_results, find_pictures, spelled
+from .inputs import Place, earlier_results, find_pictures, spelled
 
 __all__ = [
     "SAME",
@@ -167,40 +167,55 @@ def find_jobs(
         raise ValueError("the name after -o is empty: give a file or a folder")
     several = len(found) > 1 or bool(listed)
     if output == STANDARD or (output is None and inputs == [STANDARD]):
-        if sys.stdout is None:
-            raise ValueError("standard output is closed: send it to a file or a program")
-        if sys.stdout.isatty():
-            raise ValueError("standard output is a terminal: send it to a file or a program")
-        if several:
-            raise ValueError("standard output takes one picture: give several a folder to go to")
-        source = found[0][0]
-        check_apart([1], [0 if source is None else source], "one of the pictures")
-        kind = _kind_of(source, format) if format else ""
-        return Found([Job(source, None, kind)], errors, [], unread)
+        return Found([_to_stdout(found[0][0], several, format)], errors, [], unread)
     folder = None
     if output is not None:
-        place = Path(output)
-        a_file = place.suffix.lower() in SUFFIXES or place.exists()
-        named_several = several or len(inputs) > 1  # maybe one picture twice
-        if place.is_dir() or (named_several and not a_file) or output.endswith(("/", os.sep)):
-            folder = place
-        elif several:
-            raise ValueError(f"several pictures need a folder to go to; {place} is not one")
-        elif format and place.suffix.lower() != (kind := _kind_of(found[0][0], format)):
-            raise ValueError(f"{place} does not end in {kind}: give one name or --format, not both")
-        else:
-            job = Job(found[0][0], place, place.suffix.lower(), overwrite=overwrite, named=True)
-            return Found([job], errors, [], unread)
+        folder = _folder(output, several, len(inputs) > 1)
+        if folder is None:
+            job = _to_file(found[0][0], Path(output), format)
+            return Found([job._replace(overwrite=overwrite)], errors, [], unread)
     results = earlier_results(found, suffix)
     found = [pair for pair in found if pair[0] not in results]
     jobs = [job._replace(overwrite=overwrite) for job in _named(found, folder, suffix, format)]
-    places = {spelled(job.source): job.source for job in jobs if job.source in listed}
-    met = ((job, places.get(spelled(job.target))) for job in jobs)
-    results |= {path for job, path in met if path not in (None, job.source) and fits(job)}
+    places = {
+        spelled(job.source): job.source for job in jobs if job.source and job.source in listed
+    }
+    for job in jobs:
+        met = places.get(spelled(job.target)) if job.target else None
+        if met and met != job.source and fits(job):
+            results.add(met)
     jobs = [job for job in jobs if job.source not in results]
     _check_met(jobs)
     jobs, refused = _without_overwriting(jobs)
     return Found(jobs, errors + refused, sorted(results), unread)
+
+
+def _to_stdout(source: Path | None, several: bool, format: str | None) -> Job:
+    if sys.stdout is None:
+        raise ValueError("standard output is closed: send it to a file or a program")
+    if sys.stdout.isatty():
+        raise ValueError("standard output is a terminal: send it to a file or a program")
+    if several:
+        raise ValueError("standard output takes one picture: give several a folder to go to")
+    check_apart([1], [0 if source is None else source], "one of the pictures")
+    return Job(source, None, _kind_of(source, format) if format else "")
+
+
+def _folder(output: str, several: bool, twice: bool) -> Path | None:
+    """The folder that results go to; None if it is a file. `twice`: maybe one picture twice."""
+    place = Path(output)
+    a_file = place.suffix.lower() in SUFFIXES or place.exists()
+    if place.is_dir() or ((several or twice) and not a_file) or output.endswith(("/", os.sep)):
+        return place
+    if several:
+        raise ValueError(f"several pictures need a folder to go to; {place} is not one")
+    return None
+
+
+def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
+    if format and target.suffix.lower() != (kind := _kind_of(source, format)):
+        raise ValueError(f"{target} does not end in {kind}: give one name or --format, not both")
+    return Job(source, target, target.suffix.lower(), named=True)
 
 
 def check_free(job: Job, shape: tuple[int, int]) -> None:
@@ -242,28 +257,35 @@ def job_beside(picture: Path, suffix: str) -> Job:
     return _named([(picture, Path(picture.name))], None, suffix, None)[0]
 
 
-def _named(
-    found: list[tuple[Path | None, Path]], folder: Path | None, suffix: str, format: str | None
-) -> list[Job]:
-    def named(source: Path | None, place: Path, mark: str = "") -> Job:
-        kind = _kind_of(place, format) if format else ".png"
-        if format is None and source and place.suffix.lower() in (".gif", ".webp"):
-            kind = place.suffix.lower() if is_animated(source) else ".png"
-        name = f"{place.stem}{mark}{suffix}{kind}"
-        if folder is not None:
-            return Job(source, folder / place.parent / name, kind, makes_folder=True)
-        return Job(source, source.with_name(name) if source else Path(name), kind)
+def _named(found: list[Place], folder: Path | None, suffix: str, format: str | None) -> list[Job]:
+    """Jobs whose results go to a folder, or beside the pictures, under names of their own."""
 
-    jobs = [named(*pair) for pair in found]
-    places = [spelled(job.target) for job in jobs]
+    def target(source: Path | None, place: Path, end: str) -> Path:
+        if folder is not None:
+            return folder / place.parent / f"{place.stem}{end}"
+        return source.with_name(f"{place.stem}{end}") if source else Path(f"{place.stem}{end}")
+
+    kinds = [_kind_of_result(*pair, format) for pair in found]
+    targets = [target(*pair, suffix + kind) for pair, kind in zip(found, kinds, strict=True)]
+    meant = [spelled(target) for target in targets]
     suffixes = defaultdict(set)
-    for place, pair in zip(places, found, strict=True):
-        suffixes[place].add(pair[1].suffix.lower())
-    # a.png and a.jpg: a_png_x3.png and a_jpg_x3.png
+    for name, (_, place) in zip(meant, found, strict=True):
+        suffixes[name].add(place.suffix.lower())
+    for k, (name, (source, place)) in enumerate(zip(meant, found, strict=True)):
+        if len(suffixes[name]) > 1:  # a.png and a.jpg: a_png_x3.png and a_jpg_x3.png
+            own = place.suffix[1:].lower()
+            targets[k] = target(source, place, f"_{own}{suffix}{kinds[k]}")
     return [
-        job if len(suffixes[place]) == 1 else named(*pair, "_" + pair[1].suffix[1:].lower())
-        for job, place, pair in zip(jobs, places, found, strict=True)
+        Job(source, target, kind, makes_folder=folder is not None)
+        for (source, _), target, kind in zip(found, targets, kinds, strict=True)
     ]
+
+
+def _kind_of_result(source: Path | None, place: Path, format: str | None) -> str:
+    if format:
+        return _kind_of(place, format)
+    suffix = place.suffix.lower()
+    return suffix if source and suffix in (".gif", ".webp") and is_animated(source) else ".png"
 
 
 def _kind_of(picture: Path | None, format: str) -> str:
@@ -294,10 +316,11 @@ def with_quality(jobs: list[Job], quality: int) -> list[Job]:
 
 
 def _check_met(jobs: list[Job]) -> None:
-    twice = met_twice(job.target for job in jobs)
+    targets = [(job, job.target) for job in jobs if job.target]
+    twice = met_twice(target for _, target in targets)
     if twice:
         place = os.path.realpath(twice)
-        of_it = [str(job.source or "-") for job in jobs if os.path.realpath(job.target) == place]
+        of_it = [str(job.source or "-") for job, path in targets if os.path.realpath(path) == place]
         more = f" (and {len(of_it) - 2} more)" if len(of_it) > 2 else ""
         raise ValueError(
             f"{of_it[0]} and {of_it[1]}{more} would become {twice}: enlarge them one at a time, "
@@ -308,10 +331,10 @@ def _check_met(jobs: list[Job]) -> None:
 def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
     """The jobs whose results are not in the place of a picture; of others, what is wrong."""
     pictures = {_of_source(job) for job in jobs} - {None}
-    met = [job for job in jobs if identity(job.target) in pictures]
+    met = [job for job in jobs if job.target and identity(job.target) in pictures]
     if len(met) == len(jobs):
         raise ValueError(f"{met[0].target} is one of the pictures: give the result another name")
-    errors = [
+    errors: list[Exception] = [
         ValueError(
             f"{job.target} is one of the pictures, and the result of "
             f"{'itself' if job.source == job.target else job.source} would replace it: give "

@@ -5,6 +5,7 @@ no more than these three are in memory. A picture that cannot be read, enlarged 
 reported, and the others go on.
 """
 
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Sequence
@@ -136,9 +137,8 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
                     if report.full:
                         break
                 bar.update(k)
-                write = enlarge(
-                    job, file, networks, size, compare, lambda part, k=k: bar.update(k + part)
-                )
+                tell = functools.partial(_tell, bar, k)
+                write = enlarge(job, file, networks, size, compare, tell)
             except _BAD as error:
                 report.fail(error)
                 continue
@@ -153,6 +153,10 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
         settle()
 
 
+def _tell(bar: Progress, done: int, part: float) -> None:
+    bar.update(done + part)
+
+
 def _by_workers(
     cluster: Any, jobs: list[Job], networks: Networks, size: Size, compare: bool, report: _Report
 ) -> None:
@@ -164,8 +168,7 @@ def _by_workers(
                 "workers of a cluster have other standard input and output: give files instead of -"
             )
         # Workers run in folders of their own.
-        places = {"source": job.source.absolute(), "target": job.target.absolute()}
-        there.append(job._replace(**places))
+        there.append(Job(job.source.absolute(), job.target.absolute(), *job[2:]))
     wanted = itertools.takewhile(lambda job: not report.full, there)
     with workers.connected(cluster) as client:
         calls = workers.call_on(client, enlarge_file, wanted, networks, size, compare)

@@ -11,7 +11,7 @@ import numba
 
 from .._printing import say
 from ..formats import READABLE
-from ..networks import SRCNN, load, shipped
+from ..networks import Model, load, shipped
 from ..upscaling.scales import Networks
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "count",
     "is_weights",
     "load_network",
+    "most_threads",
     "refuse_weights",
     "sizes",
     "whole_factor",
@@ -46,12 +47,13 @@ def complain(problem: object, code: int) -> int:
     return code
 
 
-def load_network(options: argparse.Namespace) -> SRCNN:
-    """The network that is asked for, at a scale that is then known."""
+def load_network(options: argparse.Namespace) -> tuple[Model, int]:
+    """The network that is asked for, and its scale."""
     if options.scale:
-        return load(options.model, options.scale)
+        return load(options.model, options.scale), options.scale
     networks = Networks(options.model)
-    return networks.at(networks.default_scale)
+    scale = networks.default_scale
+    return networks.at(scale), scale
 
 
 def is_weights(path: str | os.PathLike) -> bool:
@@ -77,11 +79,16 @@ def add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
     )  # fmt: skip
 
 
+def most_threads() -> int:
+    """How many threads there can be."""
+    return vars(numba.config)["NUMBA_NUM_THREADS"]  # which Numba sets from the environment
+
+
 def add_threads(command: argparse.ArgumentParser) -> None:
     """Add the option of the commands that compute for long."""
     command.add_argument(
         "--threads", type=int, metavar="N",
-        help=f"number of threads (default: all, here {numba.config.NUMBA_NUM_THREADS})",
+        help=f"number of threads (default: all, here {most_threads()})",
     )  # fmt: skip
 
 

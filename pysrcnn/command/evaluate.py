@@ -11,7 +11,7 @@ from .._files import check_apart, check_place, write_json
 from .._printing import printable, say
 from .._version import __version__
 from ..evaluate import Score, average, evaluate
-from ..networks import SRCNN, files_of
+from ..networks import Model, files_of
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
     WEIGHTS,
@@ -60,16 +60,17 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
         check_place(options.json)
-    network = load_network(options)
+    network, scale = load_network(options)
     if options.json:
         check_apart([options.json], files_of(options.model), WEIGHTS)
         there = options.folder, options.recursive
         pictures = [*list_pictures(*there), *list_unread(*there)]
         check_apart([options.json], pictures, "one of the pictures")
-    scores, failed = [], []
-    for score in score_folder(options.folder, network, network.scale, failed, options.recursive):
+    scores: list[Score] = []
+    failed: list[int] = []
+    for score in score_folder(options.folder, network, scale, failed, options.recursive):
         if not scores:
-            print_title(network.scale, Path(options.model).name)
+            print_title(scale, Path(options.model).name)
         scores.append(score)
         print_score(score)
     if not scores:
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         table = {
             "folder": options.folder.name,
-            "scale": network.scale,
+            "scale": scale,
             "model": Path(options.model).name,
             "version": __version__,
             "pictures": [_row(s) for s in scores],
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def score_folder(
-    folder: Path, network: SRCNN, scale: int, failed: list, recursive: bool = False
+    folder: Path, network: Model, scale: int, failed: list[int], recursive: bool = False
 ) -> Iterator[Score]:
     """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
     return evaluate(
@@ -100,7 +101,7 @@ def score_folder(
     )  # fmt: skip
 
 
-def averaged(scores: list[Score], failed: list, unread: list[Path]) -> int:
+def averaged(scores: list[Score], failed: list[int], unread: list[Path]) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
     parts = [f"averaged {count(len(scores), 'picture')}"]
     parts += [f"{len(failed)} failed"] if failed else []

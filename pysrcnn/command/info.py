@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     rows += [(n, importlib.metadata.version(n)) for n in ("numpy", "scipy", "imageio", "numba")]
     rows += [
         ("system", platform.platform(terse=True)),
-        ("processor", f"{platform.machine()}, {numba.core.config.CPU_NAME or _cpu_name()}"),
+        ("processor", f"{platform.machine()}, {_cpu_name()}"),
         (
             "vectors",
             f"{kernels.VECTORS}, {kernels.VECTOR_BYTES * 8} bits, "
@@ -60,6 +60,7 @@ def _psnr(card: dict) -> dict[str, float]:
 
 
 def _cpu_name() -> str:
+    """The processor that code is compiled for."""
     import llvmlite.binding
 
-    return llvmlite.binding.get_host_cpu_name()
+    return vars(numba.config)["CPU_NAME"] or llvmlite.binding.get_host_cpu_name()

@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import plots
 from .._files import check_apart, check_place, written_whole
@@ -20,6 +21,9 @@ from .common import (
     load_network,
     refuse_weights,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["add", "run"]
 
@@ -73,23 +77,24 @@ def run(options: argparse.Namespace) -> int:
     called = "one of the logs" if options.what == "curve" else "the picture"
     check_apart([options.output], options.files, called)
     check_apart([options.output], files_of(options.model), WEIGHTS)
-    if options.what == "curve":
-        figure = plots.curve(options.files)
-    elif options.what == "filters":  # which are those of a file whatever its scale
-        figure = plots.filters(Networks(options.model).at(options.scale or 3))
-    else:
-        network = load_network(options)
-        picture = read_picture(options.files[0])
-        if options.what == "maps":
-            figure = plots.feature_maps(network, picture, network.scale, options.layer)
-        else:
-            region = tuple(options.region) if options.region else None
-            figure = plots.crops(network, picture, network.scale, region)
+    figure = _figure(options)
     with written_whole(options.output) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # of a name, which matplotlib's font has not
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
     say(str(options.output))
     return 0
+
+
+def _figure(options: argparse.Namespace) -> "Figure":
+    if options.what == "curve":
+        return plots.curve(options.files)
+    if options.what == "filters":  # which are those of a file whatever its scale
+        return plots.filters(Networks(options.model).at(options.scale or 3))
+    network, scale = load_network(options)
+    picture = read_picture(options.files[0])
+    if options.what == "maps":
+        return plots.feature_maps(network, picture, scale, options.layer)
+    return plots.crops(network, picture, scale, options.region and tuple(options.region))
 
 
 def _logs(options: argparse.Namespace) -> list[Path]:

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from .._files import check_apart
 from .._printing import say
-from ..batch import SAME, Job, Size, enlarge_files, find_jobs, is_done, met_twice, with_quality
+from ..batch import (
+    SAME,
+    Found,
+    Job,
+    Size,
+    enlarge_files,
+    find_jobs,
+    is_done,
+    met_twice,
+    with_quality,
+)
 from ..batch.compare import check_page
 from ..networks import files_of
 from ..pictures import SUFFIXES, not_read, quiet_readers
@@ -43,6 +53,12 @@ def add(commands: Commands) -> None:
         help="height of the result in pixels; width or height alone keeps the aspect ratio",
     )  # fmt: skip
     add_model(command)
+    _add_more(command)
+    command.set_defaults(run=run)
+
+
+def _add_more(command: argparse.ArgumentParser) -> None:
+    """Which pictures, what their results are called and how they are written."""
     command.add_argument(
         "-r", "--recursive", action="store_true", help="also take the folders inside folders"
     )
@@ -76,7 +92,6 @@ def add(commands: Commands) -> None:
         help="address of a Dask scheduler, protocol and port included, whose workers enlarge the "
         "files; they must see them under the same names",
     )  # fmt: skip
-    command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,49 +100,20 @@ def run(options: argparse.Namespace) -> int:
     if all(map(is_weights, options.pictures)):  # not one of many files that a shell has found
         weights = options.pictures[0]
         refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
-    size = Size(options.scale, options.height, options.width)
-    if size.scale and size != Size(size.scale):
-        raise ValueError("--scale with --width or --height: give one or the other")
     networks = Networks(options.model)
-    if size == Size():
-        size = Size(networks.default_scale)
-    suffix = str(size) if options.suffix is None else options.suffix
-    if {"/", "\\"} & set(suffix):
-        raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
-    if size.scale:  # or raise, before any picture is read
-        networks.at(networks.plan((1, 1), size.scale).passes[0])
-    found = find_jobs(
-        options.pictures, options.output,
-        suffix=suffix, format=options.format, recursive=options.recursive,
-        overwrite=options.overwrite,
-        fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
-    )  # fmt: skip
-    jobs = found.jobs
-    if options.quality is not None:
-        jobs = with_quality(jobs, options.quality)
-    if options.compare and any(job.target is None for job in jobs):
-        raise ValueError("--compare writes a page beside the result: give -o a file, not -")
-    sources = [0 if job.source is None else job.source for job in jobs]
-    targets = [1 if job.target is None else job.target for job in jobs]
-    pages = [job.target.with_suffix(".html") for job in jobs] if options.compare else []
-    if page := met_twice(pages):  # a.gif, an animation, and a.png
-        raise ValueError(f"several results would have the page {page}: give one --format")
-    check_apart(pages, targets, "one of the results")
-    check_apart(pages, sources, "one of the pictures")
-    check_apart([*targets, *pages], files_of(options.model), WEIGHTS)
-    for job, page in zip(jobs, pages):
-        if page.exists() and not (options.skip and job.target.exists()):
-            check_page(page)
+    size = _size(options, networks)
+    found = _found(options, networks, size)
+    _check_places(found.jobs, options)
     if options.cluster is not None and options.threads is not None:
         raise ValueError(
             "--threads is for this machine, not for workers: leave it out with --cluster"
         )
     enlarged, skipped, failed = enlarge_files(
-        jobs, networks, size,
+        found.jobs, networks, size,
         errors=found.errors, skip=options.skip, compare=options.compare, cluster=options.cluster,
     )  # fmt: skip
     if enlarged and not options.format:
-        _tell_larger([job for job in jobs if str(job.target) != options.output])
+        _tell_larger([job for job in found.jobs if str(job.target) != options.output])
     counts = {
         "enlarged": enlarged,
         "skipped": skipped,
@@ -136,23 +122,73 @@ def run(options: argparse.Namespace) -> int:
     }
     parts = [f"{n} {what}" for what, n in counts.items() if n or what == "enlarged"]
     parts += [not_read(found.unread)] if found.unread else []
-    if len(jobs) != 1 or skipped or len(parts) > 1:
+    if len(found.jobs) != 1 or skipped or len(parts) > 1:
         say(", ".join(parts), sys.stderr)
     return 2 if failed or found.unread else 0
+
+
+def _size(options: argparse.Namespace, networks: Networks) -> Size:
+    """The size that is asked for, which there are weights for."""
+    size = Size(options.scale, options.height, options.width)
+    if size.scale and size != Size(size.scale):
+        raise ValueError("--scale with --width or --height: give one or the other")
+    if size == Size():
+        size = Size(networks.default_scale)
+    if size.scale:  # or raise, before any picture is read
+        networks.at(networks.plan((1, 1), size.scale).passes[0])
+    return size
+
+
+def _found(options: argparse.Namespace, networks: Networks, size: Size) -> Found:
+    suffix = str(size) if options.suffix is None else options.suffix
+    if {"/", "\\"} & set(suffix):
+        raise ValueError(f"--suffix is {suffix}, wanted a part of a file's name")
+    found = find_jobs(
+        options.pictures, options.output,
+        suffix=suffix, format=options.format, recursive=options.recursive,
+        overwrite=options.overwrite,
+        fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
+    )  # fmt: skip
+    if options.quality is None:
+        return found
+    return found._replace(jobs=with_quality(found.jobs, options.quality))
+
+
+def _check_places(jobs: list[Job], options: argparse.Namespace) -> None:
+    """Raise if something that is read, or is somebody else's, would be written over."""
+    targets = [job.target for job in jobs if job.target]
+    if options.compare and len(targets) < len(jobs):
+        raise ValueError("--compare writes a page beside the result: give -o a file, not -")
+    pages = [target.with_suffix(".html") for target in targets] if options.compare else []
+    if twice := met_twice(pages):  # a.gif, an animation, and a.png
+        raise ValueError(f"several results would have the page {twice}: give one --format")
+    stdin, stdout = 0, 1
+    written = [stdout if job.target is None else job.target for job in jobs]
+    read = [stdin if job.source is None else job.source for job in jobs]
+    check_apart(pages, written, "one of the results")
+    check_apart(pages, read, "one of the pictures")
+    check_apart([*written, *pages], files_of(options.model), WEIGHTS)
+    for target, page in zip(targets, pages):
+        if page.exists() and not (options.skip and target.exists()):
+            check_page(page)
 
 
 def _tell_larger(jobs: list[Job]) -> None:
     """Say what would make PNG files smaller that were made of JPEG files, if they are large."""
     before = after = 0
     for job in jobs:
-        is_jpeg = job.source and job.source.suffix.lower() in (".jpg", ".jpeg")
-        if is_jpeg and job.target and job.kind == ".png":
+        if not (job.source and job.target and job.kind == ".png"):
+            continue
+        if job.source.suffix.lower() in (".jpg", ".jpeg"):
             with contextlib.suppress(OSError):  # of one that failed
                 sizes = job.source.stat().st_size, job.target.stat().st_size
                 before, after = before + sizes[0], after + sizes[1]
     if after > max(10 * before, 10_000_000):
-        sizes = f"takes {after / 1e6:.0f} MB here where JPEG took {before / 1e6:.1f} MB"
-        say(f"PNG, without loss, {sizes}: --format same keeps JPEG", sys.stderr)
+        say(
+            f"PNG, without loss, takes {after / 1e6:.0f} MB here where JPEG took "
+            f"{before / 1e6:.1f} MB: --format same keeps JPEG",
+            sys.stderr,
+        )
 
 
 def _factor(text: str) -> float:
