@@ -1,7 +1,8 @@
 """Pictures -> pairs of (low, high), to train on and to compare.
 
-low is what the network is given, a picture shrunk and enlarged again by bicubic interpolation
-(the paper's Y); high is the picture itself (the paper's X). Both are float32 (c, H, W) in 0..1.
+low is what the network is given: a picture shrunk and enlarged again by bicubic interpolation
+(SRCNN's Y), or only shrunk, for a network that enlarges it. high is the picture itself. Both are
+float32 (c, H, W) in 0..1.
 """
 
 import os
@@ -98,7 +99,7 @@ def degrade(high: np.ndarray, scale: int) -> np.ndarray:
     return imresize(imresize(high, scale=1 / scale), shape=high.shape[:2])
 
 
-def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
+def pair(picture: np.ndarray, scale: int, c: int = 1, small: bool = False) -> Pair:
     """What the network is given and what should come out, made from one picture.
 
     Parameters
@@ -108,11 +109,13 @@ def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
     scale : int
     c : int
         1 for its luma, 3 for its RGB.
+    small : bool
+        Whether the network takes the small picture itself, see `Network.small`.
 
     Returns
     -------
     low, high : float32 arrays (c, H, W) with sides that `scale` divides
-        high is in 0..1, and low may go a little beyond.
+        high is in 0..1, and low may go a little beyond. If `small`, low is (c, H/s, W/s).
     """
     if c == 1:
         high = luma(picture)
@@ -120,7 +123,7 @@ def pair(picture: np.ndarray, scale: int, c: int = 1) -> Pair:
         picture = unit(picture)
         high = picture[:, :, :3] if picture.ndim == 3 else np.dstack([picture] * 3)
     high = modcrop(high, scale)
-    low = degrade(high, scale)
+    low = imresize(high, scale=1 / scale) if small else degrade(high, scale)
     low, high = (x.reshape(*x.shape[:2], c).transpose(2, 0, 1) for x in (low, high))
     return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
 
@@ -133,6 +136,7 @@ def read_pair(
     *,
     largest: int | None = None,
     seed: int | tuple[int, ...] = 0,
+    small: bool = False,
 ) -> Pair:
     """`pair` of a picture file, or of a region of it.
 
@@ -148,6 +152,8 @@ def read_pair(
         Of a picture with more rows or columns, a region of so many is taken, at a random place.
     seed : int or tuple of ints
         Of that place.
+    small : bool
+        As for `pair`.
 
     Returns
     -------
@@ -174,7 +180,7 @@ def read_pair(
             largest = max(largest, smallest + scale - 1)  # `smallest` remain after `modcrop`
             i, j = (rng.integers(max(side - largest, 0) + 1) for side in (height, width))
             picture = picture[i : i + largest, j : j + largest]
-        return pair(picture, scale, c)
+        return pair(picture, scale, c, small)
 
 
 def read_pairs(
@@ -184,6 +190,7 @@ def read_pairs(
     smallest: int = 1,
     *,
     on_error: Callable[[Exception], object] | None = None,
+    small: bool = False,
 ) -> list[Pair]:
     """`pair` of each picture of a folder, or of each of several files.
 
@@ -197,6 +204,8 @@ def read_pairs(
         Side that each picture must have at least, in pixels.
     on_error : function of an exception, optional
         Called with what is wrong with a picture, which is then left out, instead of raising it.
+    small : bool
+        As for `pair`.
 
     Returns
     -------
@@ -214,7 +223,7 @@ def read_pairs(
     pairs = []
     for path in paths:
         try:
-            pairs.append(read_pair(path, scale, c, smallest))
+            pairs.append(read_pair(path, scale, c, smallest, small=small))
         except PICTURE_ERRORS as error:
             if on_error is None:
                 raise

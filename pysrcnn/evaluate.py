@@ -16,9 +16,9 @@ from .checks import check_range, memory_for
 from .color import rgb_to_luma
 from .data import PICTURE_ERRORS, Pair, pair
 from .metrics import psnr, ssim
-from .networks import Model
+from .networks import Network, own_scale
 from .pictures import list_pictures, read_picture
-from .upscaling.scales import own_scale
+from .resize import imresize
 
 __all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
 
@@ -66,15 +66,15 @@ def levels(x: np.ndarray) -> np.ndarray:
 
 
 def score(
-    network: Model, low: np.ndarray, high: np.ndarray, scale: int | None = None, name: str = ""
+    network: Network, low: np.ndarray, high: np.ndarray, scale: int | None = None, name: str = ""
 ) -> Score:
     """Compare the network's picture of `low` with `high`.
 
     Parameters
     ----------
-    network : Model
+    network : Network
     low, high : float32 arrays (c, H, W)
-        As `pysrcnn.data.pair` gives them.
+        As `pysrcnn.data.pair` gives them; low as the network takes it.
     scale : int, optional
         As many pixels are shaved off each side. Needed if the network does not say what scale it
         was trained for; else that one.
@@ -91,7 +91,7 @@ def score(
         If the scale is not the network's.
     """
     scale = own_scale(network, scale)
-    truth, bicubic = levels(high), levels(low)
+    truth, bicubic = levels(high), levels(_bicubic(low, high))
     ours = levels(network.forward(low[None])[0])
     return Score(
         name,
@@ -104,7 +104,7 @@ def score(
 
 def evaluate(
     folder: str | os.PathLike,
-    network: Model,
+    network: Network,
     scale: int | None = None,
     *,
     recursive: bool = False,
@@ -115,7 +115,7 @@ def evaluate(
     Parameters
     ----------
     folder : path
-    network : Model
+    network : Network
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
     recursive : bool
@@ -147,7 +147,7 @@ def evaluate(
             yield score
 
 
-def _score_file(path: Path, network: Model, scale: int, name: str) -> Score:
+def _score_file(path: Path, network: Network, scale: int, name: str) -> Score:
     picture = read_picture(path)
     check_range(picture, str(path))
     smallest = 11 + 2 * scale
@@ -156,8 +156,15 @@ def _score_file(path: Path, network: Model, scale: int, name: str) -> Score:
             f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
             f"{scale} it takes at least {smallest} x {smallest}: leave it out"
         )
-    low, high = pair(picture, scale, network.c)
+    low, high = pair(picture, scale, network.c, network.small)
     return score(network, low, high, scale, name)
+
+
+def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The bicubic enlargement: of a pair for SRCNN, low itself."""
+    if low.shape == high.shape:
+        return low
+    return np.stack([imresize(plane, shape=high.shape[1:]) for plane in low.astype(np.float64)])
 
 
 def average(scores: list[Score]) -> Score:
@@ -177,13 +184,13 @@ def average(scores: list[Score]) -> Score:
     return Score("average", **means)
 
 
-def mean_psnr(network: Model | None, pairs: list[Pair], scale: int) -> float:
+def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:
     """Average PSNR of the network alone, for watching it train.
 
     Parameters
     ----------
-    network : Model or None
-        None compares `low` itself, the bicubic enlargement.
+    network : Network or None
+        None compares the bicubic enlargement.
     pairs : list of (low, high)
         As `pysrcnn.data.pair` gives them.
     scale : int
@@ -195,6 +202,6 @@ def mean_psnr(network: Model | None, pairs: list[Pair], scale: int) -> float:
     """
     values = []
     for low, high in pairs:
-        ours = levels(network.forward(low[None])[0] if network else low)
+        ours = levels(network.forward(low[None])[0] if network else _bicubic(low, high))
         values.append(psnr(ours, levels(high), shave=scale))
     return float(np.mean(values))

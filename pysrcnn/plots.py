@@ -14,10 +14,9 @@ import numpy as np
 from ._printing import printable
 from .data import modcrop, pair, unit
 from .evaluate import mean_psnr
-from .networks import Model
+from .networks import Network, own_scale
 from .resize import imresize
 from .training.log import read_log
-from .upscaling.scales import own_scale
 from .upscaling.upscale import upscale
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def _label(name: str) -> str:
     return f" {name}" if name.startswith("_") else name
 
 
-def filters(network: Model) -> "Figure":
+def filters(network: Network) -> "Figure":
     """The filters of the first layer, those of largest variance first (Fig. 5 of the paper).
 
     Grey is zero, white and black a filter's own largest weight of either sign; RGB is in colour.
@@ -79,13 +78,13 @@ def filters(network: Model) -> "Figure":
 
 
 def feature_maps(
-    network: Model, picture: np.ndarray, scale: int | None = None, layer: int = 1
+    network: Network, picture: np.ndarray, scale: int | None = None, layer: int = 1
 ) -> "Figure":
     """The feature maps of a layer, of a picture that was shrunk by `scale` and enlarged back.
 
     Parameters
     ----------
-    network : Model
+    network : Network
     picture : array (H, W), (H, W, 3) or (H, W, 4)
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
@@ -99,9 +98,8 @@ def feature_maps(
     """
     if not 1 <= layer < len(network.layers):
         raise ValueError(f"layer is {layer}, wanted 1 to {len(network.layers) - 1}")
-    low, _ = pair(picture, own_scale(network, scale), network.c)
-    layers = network.layers[:layer]
-    maps = np.maximum(network.ops.forward(low[None].astype(network.dtype), layers, "replicate"), 0)
+    low, _ = pair(picture, own_scale(network, scale), network.c, network.small)
+    maps = network.maps(low[None])[layer]
     title = f"{network.name}: feature maps of layer {layer}"
     return _tiles(list(maps[0]), title, 1.1, cmap="gray", vmin=0)
 
@@ -155,7 +153,7 @@ def curve(
 
 
 def crops(
-    network: Model,
+    network: Network,
     picture: np.ndarray,
     scale: int | None = None,
     region: tuple[int, int, int, int] | None = None,
@@ -164,7 +162,7 @@ def crops(
 
     Parameters
     ----------
-    network : Model
+    network : Network
     picture : array (H, W), (H, W, 3) or (H, W, 4), as `read_picture` returns it
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
@@ -188,7 +186,7 @@ def crops(
             f"the region {region} is not inside the picture, {width} x {height} pixels"
         )
     small = imresize(picture, scale=1 / scale)
-    pairs = [pair(picture, scale, network.c)]
+    pairs = [pair(picture, scale, network.c, network.small)]
     bicubic, ours = (mean_psnr(which, pairs, scale) for which in (None, network))
     pictures = {
         "original": picture,

@@ -283,7 +283,7 @@ def test_copies():
         assert np.array_equal(copy.forward(x), model.forward(x))
     assert model.astype(np.float32).forward(x).dtype == np.float32
     assert repr(model) == "<SparseCoding, atoms=9, features=5, steps=3, scale=3>"
-    with pytest.raises(TypeError, match="float32 or float64, not int64"):
+    with pytest.raises(TypeError, match="float32 or float64, not in int64"):
         model.astype(np.int64)
 
 

@@ -38,6 +38,7 @@ from .tile import ROWS as ROWS
 from .tile import VECTOR_BYTES as VECTOR_BYTES
 from .tile import VECTORS as VECTORS
 from .tile import announce_compilation as announce_compilation
+from .winograd import OUTPUTS as ALIGNMENT  # noqa: F401
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = [

@@ -9,3 +9,4 @@ from pysrcnn.kernels import __all__ as __all__
 
 from .batches import loss_and_gradients_direct as loss_and_gradients  # noqa: F401
 from .pictures import forward_direct as forward  # noqa: F401
+from .winograd import OUTPUTS as ALIGNMENT  # noqa: F401

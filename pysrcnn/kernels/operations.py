@@ -13,15 +13,17 @@ from .pictures import forward
 from .tile import LINEAR, compiled
 
 
-def conv2d(x, w, b):
+def conv2d(x, w, b, padding="valid"):
     """See `reference.conv2d`."""
-    return forward(x, [(w, b)], "valid")
+    return forward(x, [(w, b)], padding)
 
 
-def conv2d_backward(dout, x, w):
+def conv2d_backward(dout, x, w, padding="valid"):
     """See `reference.conv2d_backward`."""
     dout, x, w = contiguous(dout, x, w)
     n, o, f = x.shape[0], w.shape[0], w.shape[2]
+    if padding == "replicate":
+        x = pad_replicate(x, f // 2)
     x, _ = network_input(x, [(w, np.zeros(o, w.dtype))], room=True)
     wanted = (n, o, x.shape[2] - f + 1, x.shape[3] - f + 1)
     if dout.shape != wanted:
@@ -32,7 +34,10 @@ def conv2d_backward(dout, x, w):
     dx = np.empty_like(xs)
     lanes.gradient_of_input(douts, w, LINEAR, dx, 0)
     dw, db = lanes.gradients(douts, border, xs, 0, w)
-    return lanes.from_lanes(dx, n), dw.astype(w.dtype), db.astype(w.dtype)
+    dx = lanes.from_lanes(dx, n)
+    if padding == "replicate":
+        dx = pad_replicate_backward(dx, f // 2)
+    return dx, dw.astype(w.dtype), db.astype(w.dtype)
 
 
 def im2col(x, f):

@@ -1,7 +1,22 @@
 """The networks, one a file, and what gets a trained one: `load`."""
 
-from .loading import LARGEST, Model, files_of, load, shipped
+from .espcn import ESPCN
+from .loading import LARGEST, files_of, load, shipped
+from .network import Network, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 
-__all__ = ["LARGEST", "SRCNN", "Model", "SparseCoding", "files_of", "load", "shipped"]
+TRAINED: dict[str, type[SRCNN] | type[ESPCN]] = {"srcnn": SRCNN, "espcn": ESPCN}
+
+__all__ = [
+    "ESPCN",
+    "LARGEST",
+    "SRCNN",
+    "TRAINED",
+    "Network",
+    "SparseCoding",
+    "files_of",
+    "load",
+    "own_scale",
+    "shipped",
+]

@@ -11,16 +11,16 @@ import numpy as np
 from .. import formats, kernels
 from .._printing import printable
 from ..formats import READABLE, as_plain, check_picture, is_checkpoint, read_weights
+from .espcn import ESPCN
+from .network import Network
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 
-__all__ = ["LARGEST", "Model", "files_of", "load", "shipped"]
+__all__ = ["LARGEST", "files_of", "load", "shipped"]
 
 LARGEST = 16  # the largest factor of enlargement
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-
-Model = SRCNN | SparseCoding  # what enlarges pictures: forward, margin, c, scale, name, card
 
 
 def shipped() -> dict[tuple[str, int], Path]:
@@ -30,7 +30,7 @@ def shipped() -> dict[tuple[str, int], Path]:
     """
     found = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
-        if match := re.fullmatch(r"(\d[\d-]*(?:-rgb)?|sc)_x(\d+)\.npz", path.name):
+        if match := re.fullmatch(r"([\w-]+)_x(\d+)\.npz", path.name):
             found[match[1], int(match[2])] = path
     return found
 
@@ -49,7 +49,7 @@ def load(
     ops: ModuleType = kernels,
     residual: bool = False,
     levels: tuple[float, float] = (0, 1),
-) -> Model:
+) -> Network:
     """A trained network, by the name of shipped weights or from a file.
 
     Parameters
@@ -71,8 +71,8 @@ def load(
 
     Returns
     -------
-    network : SRCNN or SparseCoding
-        float32, whatever the file holds. `ops` is that of an SRCNN.
+    network : Network
+        An SRCNN, ESPCN or SparseCoding, float32, whatever the file holds.
 
     Raises
     ------
@@ -117,10 +117,15 @@ def load(
             raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
         parameters = as_plain(parameters, residual, levels)
         card = card | {"notes": [*card.get("notes", []), _as_it_was(residual, levels)]}
+    network: Network
     if "D_l" in parameters:
-        network = SparseCoding(parameters, card).astype(np.float32)
+        network = SparseCoding(parameters, card)
+    elif card.get("network") == "espcn":
+        options = {name: card.get(name) for name in ("activation", "padding")}
+        network = ESPCN.from_parameters(parameters, **options, ops=ops)
     else:
-        network = SRCNN.from_parameters(parameters, ops=ops).astype(np.float32)
+        network = SRCNN.from_parameters(parameters, ops=ops)
+    network = network.astype(np.float32)
     known = card.get("scale")
     if known is not None and (type(known) is not int or not 2 <= known <= LARGEST):
         raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")

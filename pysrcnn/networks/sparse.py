@@ -44,9 +44,9 @@ from typing import Any
 import numpy as np
 
 from .. import kernels, reference
-from .._version import __version__
-from ..checks import check_batch, check_padding
-from ..formats import WRITABLE, write_npz
+from ..checks import check_batch
+from ..formats import WRITABLE
+from .network import Layers, Network, Parameters
 
 __all__ = [
     "DERIVATIVES",
@@ -256,7 +256,7 @@ def by_convolutions(
 # -------------------------------------------------------------------------------------- the model
 
 
-class SparseCoding:
+class SparseCoding(Network):
     """Sparse-coding super-resolution with learned dictionaries; used as an `SRCNN` is.
 
     Parameters
@@ -276,22 +276,15 @@ class SparseCoding:
         The factor of enlargement that the dictionaries are for.
     """
 
-    name, c, ops = "sc", 1, kernels
+    name = "sc"
 
     def __init__(self, parameters: Dictionaries, card: dict[str, Any]):
-        self.parameters, self.card = parameters, card
-        self.scale: int | None = None
+        self.parameters, self.card, self.ops, self.c = parameters, card, kernels, 1
+        self.scale, self.options = None, {"padding": "replicate"}
         self.penalty, self.momentum = card["penalty"], fista(card["steps"])
-        filters = combined_filters(parameters["P"])
-        self._features = [(filters, np.zeros(len(filters), filters.dtype))]
 
     @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64: of the dictionaries and the results."""
-        return self.parameters["P"].dtype
-
-    @property
-    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def layers(self) -> Layers:
         """The first and the last of `convolutions`: what they show of SRCNN's layers.
 
         The maps of the first are the positive codes after a single step of ISTA.
@@ -304,57 +297,44 @@ class SparseCoding:
         f, g = self.parameters["P"].shape[2], math.isqrt(len(self.parameters["D_h"]))
         return f // 2 + 2 + g // 2
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        """The picture before and after: codes are those of a band at a time."""
+        return 8
+
     def __repr__(self) -> str:
         entries, atoms = self.parameters["D_l"].shape
         scale = f", scale={self.scale}" if self.scale else ""
         steps = len(self.momentum)
         return f"<SparseCoding, atoms={atoms}, features={entries}, steps={steps}{scale}>"
 
-    def astype(self, dtype: Any) -> "SparseCoding":
-        """A copy whose dictionaries and results are of `dtype`, float32 or float64."""
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"dictionaries are of float32 or float64, not {dtype}")
-        parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
-        copy = SparseCoding(parameters, dict(self.card))
-        copy.scale = self.scale
-        return copy
-
-    def forward(self, x: np.ndarray, padding: str = "replicate") -> np.ndarray:
-        """`by_patches`, compiled, for a batch.
-
-        Parameters
-        ----------
-        x : float array (N, 1, H, W)
-            Bicubic enlargements, values in 0..1. Converted to the dtype of the dictionaries.
-        padding : "replicate" or "valid"
-            "replicate": the edge of the picture is repeated `margin` times, and the result is as
-            large as `x`. "valid": `margin` pixels are lost on each side.
-
-        Returns
-        -------
-        out : array (N, 1, H, W) of the same dtype, not clipped
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `x` is not such an array or too small for "valid".
-        """
-        x, m = check_batch(x, "x", self.c, self.dtype), self.margin
-        check_padding(padding, x, self.name, m)
-        if padding == "replicate":
+    def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        """`by_patches`, compiled; "replicate" repeats the edge of the picture `margin` times."""
+        m = self.margin
+        if options["padding"] == "replicate":
             x = kernels.pad_replicate(x, m)
+        elif options["padding"] == "zeros":
+            x = kernels.pad_zeros(x, m)
         out = np.ascontiguousarray(_within(x, m))
         band = max(32, BAND // out.shape[3])
+        filters = combined_filters(self.parameters["P"])
         for sample, result in zip(x, out, strict=True):
             for top in range(0, out.shape[2], band):
                 rows = result[:, top : top + band]
-                rows += self._difference(sample[None, :, top : top + rows.shape[1] + 2 * m])
+                part = sample[None, :, top : top + rows.shape[1] + 2 * m]
+                rows += self._difference(part, filters)
         return out
 
-    def _difference(self, x: np.ndarray) -> np.ndarray:
+    def maps(self, x: np.ndarray) -> list[np.ndarray]:
+        """`x` and the positive codes after a single step of ISTA."""
+        w, b = self.layers[0]
+        x = check_batch(x, "x", self.c, self.dtype)
+        padded = kernels.pad_replicate(x, w.shape[2] // 2)
+        return [x, kernels.relu(kernels.conv2d(padded, w, b))]
+
+    def _difference(self, x: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """What comes to the pixels of x (1, 1, H, W) that lie within the margin, (1, H', W')."""
-        y = kernels.conv2d(x, *self._features[0])
+        y = kernels.conv2d(x, filters, np.zeros(len(filters), filters.dtype))
         _, entries, rows, columns = y.shape
         low, high = self.parameters["D_l"], self.parameters["D_h"]
         y = y.reshape(entries, rows * columns)
@@ -363,6 +343,12 @@ class SparseCoding:
         total = kernels.col2im(patches[None], (1, 1, rows + g - 1, columns + g - 1), g)
         return total[0, :, g - 1 : rows, g - 1 : columns] / high.dtype.type(g * g)
 
+    def loss_and_gradients(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+        """Not for dictionaries, which are not learned by gradients."""
+        raise TypeError(
+            "dictionaries are not learned by gradients: see `python -m pysrcnn.training.dictionary`"
+        )
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the dictionaries and the card to an .npz file, whole or not at all."""
         if Path(path).suffix.lower() in set(WRITABLE) - {".npz"}:
@@ -370,11 +356,6 @@ class SparseCoding:
                 f"{path} would hold layers, and dictionaries of sparse coding are none: write them "
                 f"as .npz"
             )
-        card = {
-            **self.card,
-            "network": self.name,
-            "channels": "luminance",
-            "scale": self.scale,
-            "version": __version__,
-        }
-        write_npz(path, self.parameters, card)
+        if Path(path).suffix.lower() != ".npz":
+            raise ValueError(f"{path} does not end in .npz: weights are written as .npz")
+        super().save(path)

@@ -32,3 +32,5 @@ __all__ = [
     "relu",
     "relu_backward",
 ]
+
+ALIGNMENT = 1  # pixels of a row whose rounding belongs together: here each stands for itself

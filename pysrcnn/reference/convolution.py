@@ -82,8 +82,8 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], f: int) -> np.nda
     return x
 
 
-def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """W * x + B, the linear part of Eqs. 1, 2 and 3: stride 1, no padding.
+def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> np.ndarray:
+    """W * x + B, the linear part of Eqs. 1, 2 and 3: stride 1.
 
     out[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i + u, j + v]
 
@@ -95,11 +95,15 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     x : array (N, C, H, W)
     w : array (O, C, f, f)
     b : array (O,)
+    padding : "valid" or "replicate"
+        Whether x is first padded by (f - 1) / 2, see `pad_replicate`.
 
     Returns
     -------
-    out : array (N, O, H - f + 1, W - f + 1)
+    out : array (N, O, H - f + 1, W - f + 1), or as large as x where that is padded
     """
+    if padding == "replicate":
+        x = pad_replicate(x, w.shape[2] // 2)
     n, _, height, width = x.shape
     o, _, f, _ = w.shape
     out = w.reshape(o, -1) @ im2col(x, f) + b[:, None]
@@ -107,7 +111,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def conv2d_backward(
-    dout: np.ndarray, x: np.ndarray, w: np.ndarray
+    dout: np.ndarray, x: np.ndarray, w: np.ndarray, padding: str = "valid"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of the loss with respect to the three arguments of `conv2d`.
 
@@ -119,6 +123,7 @@ def conv2d_backward(
     dout : array (N, O, H', W')
     x : array (N, C, H, W)
     w : array (O, C, f, f)
+    padding : as `conv2d` was given it
 
     Returns
     -------
@@ -126,10 +131,14 @@ def conv2d_backward(
     """
     n, o = dout.shape[:2]
     f = w.shape[2]
+    if padding == "replicate":
+        x = pad_replicate(x, f // 2)
     dout = dout.reshape(n, o, -1)
     dw = (dout @ im2col(x, f).transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
     dx = col2im(w.reshape(o, -1).T @ dout, x.shape, f)
     db = dout.sum(axis=(0, 2))
+    if padding == "replicate":
+        dx = pad_replicate_backward(dx, f // 2)
     return dx, dw, db
 
 

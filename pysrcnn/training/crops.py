@@ -28,7 +28,7 @@ class SubImages:
 
     Attributes
     ----------
-    low, high : float32 arrays (n, c, size, size), (n, c, size - 2 margin, size - 2 margin)
+    low, high : float32 arrays (n, c, size, size), (n, c, s (size - 2 margin), ...)
 
     Raises
     ------
@@ -42,14 +42,11 @@ class SubImages:
         _check_sizes(pairs, size, margin)
         low, high = [], []
         for a, b in pairs:
+            s = b.shape[1] // a.shape[1]
             for i in range(0, a.shape[1] - size + 1, stride):
                 for j in range(0, a.shape[2] - size + 1, stride):
                     low.append(a[:, i : i + size, j : j + size])
-                    inner = (
-                        slice(i + margin, i + size - margin),
-                        slice(j + margin, j + size - margin),
-                    )
-                    high.append(b[:, *inner])
+                    high.append(b[:, *_inner(i, j, size, margin, s)])
         self.low, self.high = np.stack(low), np.stack(high)
         self.seed = seed
         self._epoch, self._order = -1, np.empty(0, np.intp)
@@ -66,7 +63,7 @@ class SubImages:
 
         Returns
         -------
-        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
+        low, high : float32 arrays (N, c, size, size), (N, c, s (size - 2 margin), ...)
             With the `size` of the sub-images.
         """
         n = len(self.low)
@@ -116,11 +113,10 @@ class RandomCrops:
 
         Returns
         -------
-        low, high : float32 arrays (N, c, size, size), (N, c, size - 2 margin, size - 2 margin)
+        low, high : float32 arrays (N, c, size, size), (N, c, s (size - 2 margin), ...)
             With the `size` of the crops.
         """
         rng = np.random.default_rng((self.seed, step))
-        m = self.margin
         low, high = [], []
         for place, turn in zip(
             rng.integers(self._ends[-1], size=size), rng.integers(8, size=size), strict=True
@@ -129,10 +125,15 @@ class RandomCrops:
             i = rng.integers(a.shape[1] - self.size + 1)
             j = rng.integers(a.shape[2] - self.size + 1)
             x = a[:, i : i + self.size, j : j + self.size]
-            y = b[:, i + m : i + self.size - m, j + m : j + self.size - m]
+            y = b[:, *_inner(i, j, self.size, self.margin, b.shape[1] // a.shape[1])]
             low.append(_turned(x, turn))
             high.append(_turned(y, turn))
         return np.stack(low), np.stack(high)
+
+
+def _inner(i: int, j: int, size: int, margin: int, s: int) -> tuple[slice, slice]:
+    """Where high is what comes of a sub-image of low at i, j; high is s times as large."""
+    return tuple(slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
 
 
 def _turned(x: np.ndarray, turn: int) -> np.ndarray:

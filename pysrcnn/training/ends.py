@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..color import rgb_to_luma
-from ..networks import SRCNN
+from ..networks import ESPCN, SRCNN
 
 __all__ = ["keep_ends"]
 
@@ -11,7 +11,7 @@ SLACK = 2**-18  # a quarter of a level of 16 bits: many times what float32 round
 NEAR = 0.02  # of the way from black to white
 
 
-def keep_ends(network: SRCNN) -> None:
+def keep_ends(network: SRCNN | ESPCN) -> None:
     """Change biases and the last layer, in place, as little as black and white take.
 
     The squared error hardly knows of either: few pixels are quite black, and a level of 255 on them
@@ -20,10 +20,10 @@ def keep_ends(network: SRCNN) -> None:
     white as white or more. In a flat picture all maps are flat, and a layer is one matrix, the sums
     of its filters. Two things go wrong there:
 
-    1. A filter that hands brightness on falls silent a little above black, so that all that is
-       darker looks the same. Where one is silent at black and answers before 2 % of the way to
-       white, its bias b grows until it is not, by s; and the biases of the next layer sink by s
-       times the sums of their filters of its map. So nothing changes where it answered before.
+    1. With ReLU, a filter that hands brightness on falls silent a little above black, so that all
+       that is darker looks the same. Where one is silent at black and answers before 2 % of the
+       way to white, its bias b grows until it is not, by s; and the biases of the next layer sink
+       by s times the sums of their filters of its map. So nothing changes where it answered before.
     2. What still is missing, r, the last layer makes up for. A row of A is (h, ..., h, 1), where
        the h maps before it are repeated as often as a filter has weights: for black with its sign
        changed, so that more is better in both. Of the changes d of a channel's weights and bias
@@ -32,7 +32,7 @@ def keep_ends(network: SRCNN) -> None:
 
     Parameters
     ----------
-    network : SRCNN
+    network : SRCNN or ESPCN
         Its black and white are those of studio range, 16/255 and 235/255, if it takes luma (c = 1),
         and 0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last
         layer stays as it is if what it sees is the same for black and white.
@@ -46,6 +46,9 @@ def keep_ends(network: SRCNN) -> None:
     *first, (w, b) = network.layers
     for k, (weights, biases) in enumerate(first):
         h = weights.sum(axis=(2, 3), dtype=np.float64) @ h + biases[:, None]
+        if network.options.get("activation") == "tanh":  # which never falls silent
+            h = np.tanh(h)
+            continue
         silent = (h[:, 0] < -SLACK) & (-h[:, 0] < NEAR * (h[:, 1] - h[:, 0]))
         silent = np.where(silent, -h[:, 0], 0)
         biases += silent
@@ -53,7 +56,7 @@ def keep_ends(network: SRCNN) -> None:
         its_biases -= following.sum(axis=(2, 3), dtype=np.float64) @ silent
         h = np.maximum(h + silent[:, None], 0)
     a = np.vstack([np.repeat(h, w[0, 0].size, axis=0), np.ones(2)]).T * [[-1], [1]]
-    for channel in range(network.c):
+    for channel in range(len(b)):
         flat = a @ np.append(w[channel], b[channel])
         missing = [SLACK - ends[0], SLACK + ends[1]] - flat
         found = []

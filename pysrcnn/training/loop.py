@@ -15,7 +15,7 @@ import numpy as np
 from .._files import written_whole
 from ..formats import read_arrays, read_json
 from ..kernels import one_blas_thread
-from ..networks import SRCNN
+from ..networks import TRAINED, Network
 from .crops import RandomCrops, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
@@ -60,7 +60,7 @@ class Training:
     recipe : Recipe
     pictures : list of (low, high), or Stream
         The training pictures, as `data.read_pairs` returns them, or read while training.
-    start : SRCNN, optional
+    start : Network, optional
         A network to go on from, instead of the recipe's random weights.
     scale : int, optional
         The factor of enlargement that the pictures are made for, which the result is to know.
@@ -77,13 +77,11 @@ class Training:
         self,
         recipe: Recipe,
         pictures: list | Stream,
-        start: SRCNN | None = None,
+        start: Network | None = None,
         scale: int | None = None,
     ):
         self.recipe, self.scale = recipe, scale
-        self.network = SRCNN.from_stack(
-            recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
-        )
+        self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters["W1"])
         take = functools.partial(RandomCrops, size=recipe.size)
@@ -103,7 +101,7 @@ class Training:
         self.step = 0
         self.seconds = 0.0
 
-    def _take(self, start: SRCNN) -> str:
+    def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
         for name, parameter in self.network.parameters.items():
@@ -167,12 +165,13 @@ class Training:
         """Seconds that steps have waited for pictures, where these are streamed."""
         return self._stream.waited if self._stream else 0.0
 
-    def result(self) -> SRCNN:
+    def result(self) -> Network:
         """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
-        network = SRCNN.from_parameters(self.average)
+        network = self.network.astype(self.network.dtype)
+        for name, average in self.average.items():
+            network.parameters[name][...] = average
         if self.recipe.keep_ends:
             keep_ends(network)
-        network.scale = self.scale
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step
         network.card["minutes"] = round(self.seconds / 60, 1)

@@ -28,7 +28,9 @@ class Recipe:
 
     Attributes
     ----------
-    sizes, filters, c : the network, see `SRCNN.from_stack`
+    network : "srcnn" or "espcn"
+    sizes, filters, c : its layers, see `SRCNN.from_stack` and `ESPCN`
+    activation : "relu", or "tanh" for ESPCN
     init : how the weights start, see `SRCNN.initialise`
     keep_means : bool
         Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
@@ -47,15 +49,17 @@ class Recipe:
     cosine : bool
         Whether they then fall to zero along a cosine, or stay.
     steps, batch : how many steps, and samples a step
-    size : side of the sub-images in pixels
+    size : side of the sub-images in pixels, of what the network takes
     stride : from one sub-image to the next, or None for random crops, flipped and turned
     average : decay of the running average of the weights that is the result; 0 for none
     seed : of the initial weights and of the order of the samples
     """
 
+    network: str = "srcnn"
     sizes: tuple[int, ...] = (9, 1, 5)
     filters: tuple[int, ...] = (64, 32)
     c: int = 1
+    activation: str = "relu"
     init: str = "identity"
     keep_means: bool = True
     keep_ends: bool = True

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..networks import LARGEST, Model, load, shipped
+from ..networks import LARGEST, Network, load, shipped
 
-__all__ = ["LARGEST", "Networks", "Plan", "own_scale"]
+__all__ = ["LARGEST", "Networks", "Plan"]
 
 _OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
 
@@ -57,7 +57,7 @@ class Networks:
 
     Parameters
     ----------
-    model : str, path or Model
+    model : str, path or Network
         What `load` takes, or a network.
 
     Raises
@@ -66,10 +66,10 @@ class Networks:
         Of `load`, for a file.
     """
 
-    def __init__(self, model: str | os.PathLike | Model):
+    def __init__(self, model: str | os.PathLike | Network):
         self._model, self._loaded = model, {}
         self._scales = None  # of a network that does not say which it was trained for
-        if isinstance(model, Model):
+        if isinstance(model, Network):
             self._called, self._only = "the network", model
         else:
             self._called, self._only = os.fspath(model), None
@@ -101,7 +101,7 @@ class Networks:
                 self.at(scale)
         return self.__dict__
 
-    def at(self, scale: int) -> Model:
+    def at(self, scale: int) -> Network:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:
             return self._only
@@ -113,7 +113,7 @@ class Networks:
         """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
         if self._only is None:
             return self._called
-        of_file = "" if isinstance(self._model, Model) else f" of {Path(self._model).name}"
+        of_file = "" if isinstance(self._model, Network) else f" of {Path(self._model).name}"
         return self._only.name + of_file
 
     def plan(
@@ -182,26 +182,6 @@ class Networks:
                 f"weights are of use only at their own: enlarge by that, or take other weights"
             )
         return best
-
-
-def own_scale(network: Model, scale: int | None) -> int:
-    """The scale a network was trained for; `scale`, if it does not say.
-
-    Raises
-    ------
-    ValueError
-        If it was trained for another scale than `scale`, or neither is known.
-    """
-    if network.scale is None and scale is None:
-        raise ValueError(
-            "the network does not say what scale it was trained for: give it, scale=2, 3 or 4"
-        )
-    if network.scale is not None and scale not in (None, network.scale):
-        raise ValueError(
-            f"the network was trained for scale {network.scale}, not {scale!r}, and weights are of "
-            f"use only at their own: leave the scale out, or take other weights"
-        )
-    return network.scale or scale
 
 
 def _no_enlargement(start: tuple[int, int], shape: tuple[int, int]) -> str:

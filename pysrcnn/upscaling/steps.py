@@ -4,10 +4,11 @@ A step makes any rectangle of its result from the part of the picture that this 
 every pixel is the same, to the bit, in whichever rectangle it is made. So a picture can be done in
 bands, or in pieces on several machines, and shows no seams.
 
-With a luminance network, colour goes the way of the paper: Y through bicubic interpolation and
-the network, Cb and Cr through bicubic interpolation alone. An RGB network takes all three. Alpha
-is always bicubic. A grey picture gives what the same picture gives in colour: its levels are
-brought to the range of Y, 16..235 of 255, which is what such networks have seen.
+A network takes what bicubic interpolation makes of the picture, or the picture itself. With a
+luminance network, colour goes the way of the paper: Y through the network, Cb and Cr through
+bicubic interpolation alone. An RGB network takes all three. Alpha is always bicubic. A grey picture
+gives what the same picture gives in colour: its levels are brought to the range of Y, 16..235 of
+255, which is what such networks have seen.
 """
 
 import os
@@ -16,14 +17,14 @@ import numpy as np
 
 from ..color import RGB_TO_YCBCR, YCBCR_TO_RGB
 from ..kernels import pixels_to_planes, planes_to_pixels, resize_planes
-from ..kernels.winograd import OUTPUTS as GROUP
-from ..networks import Model
+from ..networks import Network
 from ..resize import taps
 from .alpha import reach, spread
 from .scales import Networks
 
-__all__ = ["Span", "Step", "steps_for"]
+__all__ = ["Size", "Span", "Step", "steps_for"]
 
+Size = tuple[int, int]  # height and width
 Span = tuple[int, int]  # of rows or columns: the first, and the one after the last
 
 
@@ -38,11 +39,16 @@ class Step:
         1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA).
     dtype : uint8, uint16, float32 or float64
         Floating point is in 0..1.
-    network : Model, optional
+    network : Network, optional
         For the factor between the two; without one, the picture is only resized.
+
+    Attributes
+    ----------
+    bytes_per_pixel : float
+        Memory that `make` takes for a pixel of the result.
     """
 
-    def __init__(self, start: Span, shape: Span, channels: int, dtype, network: Model | None):
+    def __init__(self, start: Size, shape: Size, channels: int, dtype, network: Network | None):
         self.start, self.shape, self.channels = start, shape, channels
         self.dtype, self.network = np.dtype(dtype), network
         self.peak = np.iinfo(dtype).max if self.dtype.kind == "u" else 1
@@ -55,29 +61,48 @@ class Step:
         )
         self.row_weights = self.row_weights.astype(np.float32)
         self.column_weights = self.column_weights.astype(np.float32)
-        self.reach = reach(self.margin, min(scales)) if channels in (2, 4) else 0
+        # Pixels of the result, along a side, for one of what the network takes.
+        self.enlarged = shape[0] // start[0] if network and network.small else 1
+        seen = self.margin * self.enlarged
+        self.reach = reach(seen, min(scales)) if channels in (2, 4) else 0
+        own = network.bytes_per_pixel if network else 0
+        self.bytes_per_pixel = channels * (self.dtype.itemsize + 8) + own
 
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """The rectangle of the result that the network sees when it makes a smaller one.
+        """The rectangle of what the network takes that it needs to make one of the result.
 
-        The kernels compute some layers a group of four pixels of a row at a time, and what the
-        others are has a part in how each is rounded. So there are whole groups, and what these
-        see, to the left and right.
+        The kernels compute some layers a group of pixels of a row at a time, and what the others
+        are has a part in how each is rounded. So there are whole groups, and what these see, to
+        the left and right.
         """
-        (top, bottom), (left, right) = rows, columns
+        s = self.enlarged
+        top, left = rows[0] // s, columns[0] // s
+        bottom, right = -(-rows[1] // s), -(-columns[1] // s)
+        height, width = (n // s for n in self.shape)
         if self.network:
-            left = max(0, left - self.margin - GROUP) // GROUP * GROUP
-            right = min(self.shape[1], right + self.margin + 2 * GROUP)
-        return (max(0, top - self.margin), min(self.shape[0], bottom + self.margin)), (left, right)
+            group = self.network.ops.ALIGNMENT
+            left = max(0, left - self.margin - group) // group * group
+            right = min(width, right + self.margin + 2 * group)
+        return (max(0, top - self.margin), min(height, bottom + self.margin)), (left, right)
+
+    def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
+        """The rectangle of the result that comes of it."""
+        s = self.enlarged
+        (top, bottom), (left, right) = seen
+        return (s * top, s * bottom), (s * left, s * right)
 
     def needs(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """Rows and columns of the picture that a rectangle of the result depends on."""
-        rows, columns = self._seen(rows, columns)
-        used = self.rows[slice(*rows)], self.columns[:, slice(*columns)]
-        return tuple(
-            (max(0, int(u.min()) - self.reach), min(n, int(u.max()) + 1 + self.reach))
-            for u, n in zip(used, self.start, strict=True)
-        )
+        seen = self._seen(rows, columns)
+        made = self._made(seen)
+        used = self.rows[slice(*made[0])], self.columns[:, slice(*made[1])]
+        spans = []
+        for u, own, n in zip(used, seen, self.start, strict=True):
+            first, last = int(u.min()), int(u.max()) + 1
+            if self.enlarged > 1:  # what the network takes is of the picture itself
+                first, last = min(first, own[0]), max(last, own[1])
+            spans.append((max(0, first - self.reach), min(n, last + self.reach)))
+        return spans[0], spans[1]
 
     def make(self, part: np.ndarray, rows: Span, columns: Span, out: np.ndarray) -> None:
         """A rectangle of the result into `out` (h, w, channels).
@@ -85,28 +110,34 @@ class Step:
         part: array (H, W, channels), those rows and columns of the picture that `needs` says.
         """
         (first, _), (first_column, _) = self.needs(rows, columns)
-        seen, seen_columns = self._seen(rows, columns)
+        seen = self._seen(rows, columns)
+        down, across = (slice(*span) for span in self._made(seen))
         if self.reach:
             part = spread(part, self.reach)
-        planes = pixels_to_planes(part, *self.to_planes, self.peak)
+        small = pixels_to_planes(part, *self.to_planes, self.peak)
         planes = resize_planes(
-            planes,
-            self.rows[slice(*seen)] - first,
-            self.row_weights[slice(*seen)],
-            self.columns[:, slice(*seen_columns)] - first_column,
-            np.ascontiguousarray(self.column_weights[:, slice(*seen_columns)]),
+            small,
+            self.rows[down] - first,
+            self.row_weights[down],
+            self.columns[:, across] - first_column,
+            np.ascontiguousarray(self.column_weights[:, across]),
         )
         if self.network:
-            planes[: self.c] = self.network.forward(planes[None, : self.c])[0]
-        top, left = rows[0] - seen[0], columns[0] - seen_columns[0]
-        inside = planes[:, top:, left:][:, : out.shape[0], : out.shape[1]]
+            taken = planes[: self.c]
+            if self.network.small:
+                (top, bottom), (left, right) = seen
+                taken = small[: self.c, top - first : bottom - first]
+                taken = taken[:, :, left - first_column : right - first_column]
+            planes[: self.c] = self.network.forward(taken[None])[0]
+        inside = planes[:, rows[0] - down.start :, columns[0] - across.start :]
+        inside = inside[:, : out.shape[0], : out.shape[1]]
         planes_to_pixels(np.ascontiguousarray(inside), *self.to_pixels, self.peak, out)
 
 
 def steps_for(
     picture: tuple[int, ...],
     dtype: np.dtype,
-    model: str | os.PathLike | Model | Networks,
+    model: str | os.PathLike | Network | Networks,
     scale: float | None,
     shape: tuple[int | None, int | None] | None,
 ) -> list[Step]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..checks import check_mask, check_picture, check_range
-from ..networks import Model
+from ..networks import Network
 from .scales import Networks
 from .steps import Step, steps_for
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["bicubic", "upscale"]
 
-BAND = 2**22  # pixels of the result that are worked on at a time
+BAND = 2**27  # bytes that are worked with at a time
 
 
 @overload
 def upscale(
     picture: np.ndarray,
     scale: float | None = None,
-    model: str | os.PathLike | Model | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -40,7 +40,7 @@ def upscale(
 def upscale(
     picture: "dask.array.Array | zarr.Array | zarr.Group | str | os.PathLike",
     scale: float | None = None,
-    model: str | os.PathLike | Model | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -50,7 +50,7 @@ def upscale(
 def upscale(
     picture: Any,
     scale: float | None = None,
-    model: str | os.PathLike | Model | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -68,7 +68,7 @@ def upscale(
         How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
         a `model` from a file. Where there are no weights for it, the picture goes through those of
         other scales, several times if need be, and is resized from there (`scales.py` says how).
-    model : str, path, Model or Networks
+    model : str, path, Network or Networks
         What `load` takes, or a network. One that was trained for a scale of its own can only be
         used for 2, 3 or 4 if that is this scale or a power of it.
     shape : pair of ints, optional
@@ -137,7 +137,8 @@ def _stepped(step: Step, picture: np.ndarray, tell: Callable[[int], None]) -> np
     pixels = picture.reshape(*picture.shape[:2], step.channels)
     height, width = step.shape
     result = np.empty((height, width, step.channels), picture.dtype)
-    band = max(1, BAND // max(width, step.start[1]))
+    row = max(width, step.start[1]) * step.bytes_per_pixel
+    band = max(1, int(BAND / row))
     for top in range(0, height, band):
         rows, columns = (top, min(top + band, height)), (0, width)
         used = tuple(slice(*span) for span in step.needs(rows, columns))

@@ -1,0 +1,226 @@
+"""ESPCN: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
+Sub-Pixel Convolutional Neural Network", CVPR 2016.
+
+All convolutions are on the small picture, so they cost s^2 times less than after an enlargement;
+the last one has s^2 filters, one for each of the sub-pixels that a pixel is to become, and the
+sub-pixel shuffle lays these out. What SRCNN takes from a bicubic interpolation is learned as well.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from .initial import initialise
+from .network import Layers, Network, Parameters, chain, layers_of, named
+
+__all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
+
+ACTIVATIONS = ("relu", "tanh")  # operations: the paper compares both, and ends with tanh
+
+
+def forward(
+    x: np.ndarray,
+    p: Parameters,
+    ops: Any,
+    kept: list | None = None,
+    *,
+    activation: str = "tanh",
+    padding: str = "zeros",
+) -> np.ndarray:
+    """f^l = phi(W_l * f^{l-1} + b_l), then PS(W_L * f^{L-1} + b_L): Eqs. 1 to 4.
+
+    Parameters
+    ----------
+    x : array (N, c, H, W)
+        Small pictures, values in 0..1.
+    p : dict of arrays W1, B1, W2, B2, ...
+        The last layer has c s^2 filters.
+    ops : module of operations
+    kept : list, optional
+        Gets the input of each layer, for `backward`.
+    activation : "tanh" or "relu"
+        phi, the operation of that name.
+    padding : "replicate", "zeros" or "valid"
+
+    Returns
+    -------
+    out : array (N, c, s H, s W), smaller where padding is "valid"
+    """
+    activate, layers = getattr(ops, activation), layers_of(p)
+    for k, (w, b) in enumerate(layers, 1):
+        if kept is not None:
+            kept.append(x)
+        x = ops.conv2d(x, w, b, padding)
+        if k < len(layers):
+            x = activate(x)
+    return ops.pixel_shuffle(x, scale_of(p))
+
+
+def backward(
+    dout: np.ndarray,
+    kept: list,
+    p: Parameters,
+    ops: Any,
+    *,
+    activation: str = "tanh",
+    padding: str = "zeros",
+) -> tuple[np.ndarray, Parameters]:
+    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+
+    Parameters
+    ----------
+    dout : array of the shape of the result of `forward`
+    kept : list that `forward` filled
+    p, ops, activation, padding : as `forward` was given them
+
+    Returns
+    -------
+    dx : array of the shape of x
+    gradients : dict of arrays, by the names of p
+    """
+    activate_backward = getattr(ops, f"{activation}_backward")
+    g: Parameters = {}
+    dout = ops.pixel_shuffle_backward(dout, scale_of(p))
+    for k in reversed(range(1, len(kept) + 1)):
+        x = kept[k - 1]
+        dout, g[f"W{k}"], g[f"B{k}"] = ops.conv2d_backward(dout, x, p[f"W{k}"], padding)
+        if k > 1:
+            dout = activate_backward(dout, x)  # x came out of the activation
+    return dout, g
+
+
+def scale_of(p: Parameters) -> int:
+    """s, from the numbers of filters in the last layer and of channels into the first."""
+    return round((len(p[f"B{len(p) // 2}"]) / p["W1"].shape[1]) ** 0.5)
+
+
+class ESPCN(Network):
+    """The network of the paper: f1-f2-f3 with n1 and n2 filters, then s^2 for each channel.
+
+    Parameters
+    ----------
+    scale : int
+        s, the factor of enlargement: 2 or more.
+    sizes : tuple of int
+        Filter sizes, odd. The paper: (5, 3, 3).
+    filters : tuple of int
+        Numbers of filters of all layers but the last. The paper: (64, 32).
+    c : int
+        Channels of the picture: 1 (luminance) or 3 (RGB).
+    activation : "relu" or "tanh"
+    padding : "replicate" or "zeros"
+        What layers see beyond the edge of a picture.
+    init, seed
+        How the weights start, see `initial.initialise`.
+    ops : module
+        `pysrcnn.kernels` or `pysrcnn.reference`.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, a filter size is even, or c, activation or padding is
+        none of these.
+    """
+
+    name, small = "espcn", True
+    _forward = staticmethod(forward)
+    _backward = staticmethod(backward)
+
+    def __init__(
+        self,
+        scale: int = 3,
+        sizes: tuple[int, ...] = (5, 3, 3),
+        filters: tuple[int, ...] = (64, 32),
+        c: int = 1,
+        *,
+        activation: str = "relu",
+        padding: str = "replicate",
+        init: str = "identity",
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ):
+        if not isinstance(scale, (int, np.integer)) or scale < 2:
+            raise ValueError(f"scale is a whole number, 2 or more; got {scale!r}")
+        if c not in (1, 3):
+            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        p = chain(tuple(sizes), (c, *filters, c * int(scale) ** 2))
+        initialise(p, c, init, seed)
+        self._set(p, activation, padding, ops)
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int) -> "ESPCN":
+        """The untrained network of a `training.Recipe`."""
+        sizes, filters, activation = recipe.sizes, recipe.filters, recipe.activation
+        return cls(
+            scale, sizes, filters, recipe.c, activation=activation, init=recipe.init,
+            seed=recipe.seed,
+        )  # fmt: skip
+
+    @classmethod
+    def from_parameters(
+        cls,
+        parameters: Parameters,
+        *,
+        activation: str = "relu",
+        padding: str = "replicate",
+        ops: ModuleType = kernels,
+    ) -> "ESPCN":
+        """A network around the arrays W1, B1, W2, B2, ..., the last with c s^2 filters."""
+        network = cls.__new__(cls)
+        network._set(dict(parameters), activation, padding, ops)
+        return network.astype(parameters["W1"].dtype)
+
+    def _set(self, p: Parameters, activation: str, padding: str, ops: ModuleType) -> None:
+        for name, value, known in (
+            ("activation", activation, ACTIVATIONS),
+            ("padding", padding, ("replicate", "zeros")),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {' or '.join(known)}, got {value!r:.60}")
+        self.parameters, self.ops, self.c = p, ops, p["W1"].shape[1]
+        self.scale, self.card = scale_of(p), {}
+        self.options = {"activation": activation, "padding": padding}
+
+    @property
+    def layers(self) -> Layers:
+        """(weights, biases) of each layer, from the first to the last."""
+        return layers_of(self.parameters)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The filter sizes."""
+        return tuple(w.shape[2] for w, _ in self.layers)
+
+    @property
+    def filters(self) -> tuple[int, ...]:
+        """The numbers of filters of all layers but the last."""
+        return tuple(len(b) for _, b in self.layers[:-1])
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """The sub-pixels before and after the shuffle: what is before stays in the caches."""
+        return 8 * self.c
+
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, self.sizes))
+        return (
+            f"<ESPCN {sizes}, filters={self.filters}, c={self.c}, {self.options['activation']}, "
+            f"{self.dtype}, scale={self.scale}>"
+        )
+
+    def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        maps = self.ops.forward(x, self.layers, options["padding"], options["activation"])
+        return self.ops.pixel_shuffle(maps, self.scale)
+
+    def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+        # The error is the same with the shuffle undone in the picture that it is to give.
+        high = self.ops.pixel_shuffle_backward(high, self.scale)
+        loss, gradients = self.ops.loss_and_gradients(
+            low, high, self.layers, self.options["activation"]
+        )
+        return loss, named(gradients)
+
+    def _described(self) -> dict[str, Any]:
+        return {"network": self.name, "filters": [int(n) for n in self.filters], **self.options}

@@ -1,0 +1,308 @@
+"""What all networks have in common: parameters by name, an ops module, a card, files.
+
+A network is one more operation, like those it is made of: its file has `forward` and `backward`,
+written out side by side against an *ops module*, and a class that says what it takes and is called.
+Three things pass between them and nothing else: `p`, the parameters by name; `ops`, a module of
+operations; and `kept`, a list that `forward` fills for `backward` (None where only a picture is
+wanted). So the same lines are read with `reference`, fast with `kernels`, and tell how far they see
+with `reach.Reach`.
+
+Axes: N samples, c channels of the picture, H x W pixels, s the scale.
+"""
+
+import importlib
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .._version import __version__
+from ..checks import check_batch, check_padding
+from ..formats import write_weights
+from ..resize import imresize
+from .reach import Seen, seen
+
+__all__ = ["Layers", "Network", "Parameters", "chain", "layers_of", "named", "own_scale"]
+
+Parameters = dict[str, np.ndarray]
+Layers = list[tuple[np.ndarray, np.ndarray]]
+
+
+def layers_of(p: Parameters) -> Layers:
+    """(weights, biases) of W1, B1, W2, B2, ..., from the first layer to the last."""
+    return [(p[f"W{k}"], p[f"B{k}"]) for k in range(1, len(p) // 2 + 1)]
+
+
+def named(gradients: Layers) -> Parameters:
+    """(dW, dB) of each layer by the names of the parameters."""
+    found = {}
+    for k, (dw, db) in enumerate(gradients, 1):
+        found[f"W{k}"], found[f"B{k}"] = dw, db
+    return found
+
+
+def chain(sizes: tuple[int, ...], channels: tuple[int, ...]) -> Parameters:
+    """W1, B1, W2, B2, ..., of zeros in float32, for filter sizes and the channels between layers.
+
+    Raises
+    ------
+    ValueError
+        If a number is not a positive integer, or a filter size even.
+    """
+    for value in (*sizes, *channels):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value < 1:
+            raise ValueError(f"layer sizes are positive integers, got {value!r}")
+    for f in sizes:
+        if f % 2 == 0:
+            raise ValueError(f"filter sizes are odd, so that a filter has a centre, got {f}")
+    if len(channels) != len(sizes) + 1:
+        raise ValueError(
+            f"{len(sizes)} layers need {len(sizes) - 1} numbers of filters (the last layer "
+            f"has one for each channel), got {len(channels) - 2}"
+        )
+    p = {}
+    for k, f in enumerate(sizes, 1):
+        p[f"W{k}"] = np.zeros((channels[k], channels[k - 1], f, f), np.float32)
+        p[f"B{k}"] = np.zeros(channels[k], np.float32)
+    return p
+
+
+class Network:
+    """A network around its parameters; what the kinds of networks share.
+
+    Attributes
+    ----------
+    name : str
+        What it is called: "espcn"; an SRCNN by its filter sizes, "9-1-5".
+    small : bool
+        Whether it takes the small picture and enlarges that itself, or its bicubic enlargement.
+    frames : int
+        How many pictures it looks at for one of the result.
+    parameters : dict of arrays
+        By the names of the paper. May be filled in place.
+    c : int
+        Channels of the picture: 1 (luminance) or 3 (RGB).
+    scale : int or None
+        The factor of enlargement that the parameters are for.
+    card : dict
+        What the weights are, see `pysrcnn.formats`.
+    options : dict
+        Of its `forward`, such as the padding.
+    ops : module
+        What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
+    """
+
+    small: ClassVar[bool] = False
+    frames: ClassVar[int] = 1
+    # Set by each kind of network to the two functions in its file.
+    _forward: ClassVar[Callable]
+    _backward: ClassVar[Callable]
+
+    name: str
+    parameters: Parameters
+    c: int
+    scale: int | None
+    card: dict[str, Any]
+    options: dict[str, Any]
+    ops: ModuleType
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64: of the parameters and the results."""
+        return next(iter(self.parameters.values())).dtype
+
+    @property
+    def seen(self) -> Seen:
+        """How far the network sees, and what a pixel of its result takes: see `reach`."""
+        return seen(self._forward, self.parameters, self.c, **self.options)
+
+    @property
+    def margin(self) -> int:
+        """Pixels of its input on each side that a pixel of the result depends on: 6 for 9-1-5."""
+        return self.seen.margin
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that `forward` takes for a pixel of its result, in float32."""
+        return 4 * self.seen.values
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "ops": self.ops.__name__}  # a module itself cannot be pickled
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, ops=importlib.import_module(state["ops"]))
+
+    def astype(self, dtype: Any) -> Self:
+        """A copy whose parameters and results are of `dtype`, float32 or float64."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, card=dict(self.card))
+        copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        return copy
+
+    def forward(self, x: np.ndarray, padding: str | None = None) -> np.ndarray:
+        """The network's pictures of a batch.
+
+        Parameters
+        ----------
+        x : float array (N, c, H, W)
+            Small pictures if the network is for these (`small`), else bicubic enlargements; values
+            in 0..1. Converted to the network's dtype.
+        padding : "replicate", "zeros" or "valid", optional
+            "replicate": every layer repeats the edge of its input. "zeros": it sees zeros beyond
+            the edge. The result is as large as `x`, or `scale` times as large. "valid": nothing is
+            padded, `margin` pixels of `x` are lost on each side, as in training. By default what
+            the network is for.
+
+        Returns
+        -------
+        out : array (N, c, H, W) or (N, c, s H, s W) of the network's dtype, not clipped
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `x` is not such an array or too small for "valid".
+        """
+        x = check_batch(x, "x", self.c, self.dtype)
+        options = self.options if padding is None else {**self.options, "padding": padding}
+        check_padding(options["padding"], x, self.name, self.margin)
+        return self._run(x, **options)
+
+    def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        """`_forward`, by a faster way where there is one."""
+        return self._forward(x, self.parameters, self.ops, None, **options)
+
+    def maps(self, x: np.ndarray) -> list[np.ndarray]:
+        """What each layer takes when the network makes a picture: `x`, then feature maps.
+
+        Parameters
+        ----------
+        x : float array (N, c, H, W), as for `forward`
+
+        Returns
+        -------
+        maps : list of arrays (N, C, H, W)
+        """
+        kept: list[np.ndarray] = []
+        x = check_batch(x, "x", self.c, self.dtype)
+        self._forward(x, self.parameters, self.ops, kept, **self.options)
+        return kept
+
+    def enlarge(self, small: np.ndarray, scale: int | None = None) -> np.ndarray:
+        """The enlarged picture; with bicubic interpolation before, if the network is for that.
+
+        Parameters
+        ----------
+        small : float array (c, H, W), values in 0..1
+        scale : int, optional
+            Needed if the network does not say what scale it was trained for.
+
+        Returns
+        -------
+        out : array (c, s H, s W) of the network's dtype, not clipped
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `small` is not such an array, or the scale is not the network's.
+        """
+        scale = own_scale(self, scale)
+        x = check_batch(np.asarray(small)[None], "small", self.c, np.dtype(np.float64))[0]
+        if not self.small:
+            x = np.stack([imresize(plane, scale=scale) for plane in x])
+        return self.forward(x[None])[0]
+
+    def loss_and_gradients(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+        """Mean squared error over all elements, with valid convolutions, and its gradients.
+
+        Parameters
+        ----------
+        low : float array (N, c, H, W)
+            The network's input, see `forward`.
+        high : float array
+            What its output should be: as large as ``forward(low, "valid")``, or as
+            ``forward(low)``, of which the central part is then taken.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of arrays
+            By the names of `parameters`, of the same shapes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the arrays are not such.
+        """
+        low = check_batch(low, "low", self.c, self.dtype)
+        high = check_batch(high, "high", self.c, self.dtype)
+        margin, s = self.margin, self.scale if self.small else 1
+        check_padding("valid", low, self.name, margin)
+        whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
+        if high.shape == (*low.shape[:2], *whole) and margin > 0:
+            m = s * margin
+            high = np.ascontiguousarray(high[:, :, m:-m, m:-m])
+        wanted = (*low.shape[:2], *cut)
+        if high.shape != wanted:
+            raise ValueError(
+                f"high has the shape {high.shape}; for low of {low.shape} a {self.name} network "
+                f"gives {wanted}"
+            )
+        return self._step(low, high)
+
+    def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+        """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
+        kept: list = []
+        ops, p, options = self.ops, self.parameters, {**self.options, "padding": "valid"}
+        out = self._forward(low, p, ops, kept, **options)
+        _, gradients = self._backward(ops.mse_backward(out, high), kept, p, ops, **options)
+        return ops.mse(out, high), gradients
+
+    def _described(self) -> dict[str, Any]:
+        """What a card says of this kind of network."""
+        return {"network": self.name}
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the parameters and the card to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz, or in .safetensors, .onnx or .mat (see `pysrcnn.formats`).
+        """
+        card = {
+            **self.card,
+            **self._described(),
+            "channels": "luminance" if self.c == 1 else "RGB",
+            "scale": self.scale,
+            "version": __version__,
+        }
+        write_weights(path, self.parameters, card)
+
+
+def own_scale(network: Network, scale: int | None) -> int:
+    """The scale a network was trained for; `scale`, if it does not say.
+
+    Raises
+    ------
+    ValueError
+        If it was trained for another scale than `scale`, or neither is known.
+    """
+    known = network.scale
+    if known is None:
+        if scale is None:
+            raise ValueError(
+                "the network does not say what scale it was trained for: give it, scale=2, 3 or 4"
+            )
+        return scale
+    if scale not in (None, known):
+        raise ValueError(
+            f"the network was trained for scale {known}, not {scale!r}, and weights are of "
+            f"use only at their own: leave the scale out, or take other weights"
+        )
+    return known

@@ -1,0 +1,110 @@
+"""How far a network sees and how much it multiplies, told by its own `forward`.
+
+`Reach` is an ops module like `reference` and `kernels`: a network's written-out `forward` runs on
+it as on those. But its maps hold no numbers, only how far from a pixel of the input their values
+come from. So the margin by which a picture has to be cut larger follows from the very lines that
+compute the network, and cannot be another one.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Reach", "Seen", "seen"]
+
+
+class Map(NamedTuple):
+    """What is known of feature maps: no values.
+
+    margin: pixels of the input on each side that a value depends on; resolution: pixels of these
+    maps for one of the input, along a side; channels: how many maps.
+    """
+
+    margin: Fraction
+    resolution: int
+    channels: int
+
+    def __add__(self, other: Any) -> "Map":
+        """A sum sees what either of its terms sees."""
+        if isinstance(other, Map):
+            return self._replace(margin=max(self.margin, other.margin))
+        return self
+
+    def __mul__(self, other: Any) -> "Map":
+        """A multiple sees what the maps see."""
+        return self
+
+    __radd__ = __sub__ = __add__
+    __rmul__ = __mul__
+
+
+class Seen(NamedTuple):
+    """What `seen` found.
+
+    margin: pixels of the input on each side that a pixel of the result depends on;
+    multiplications: for a pixel of the result; values: numbers in the maps that a layer takes and
+    gives, for a pixel of the result, in the layer that has the most.
+    """
+
+    margin: int
+    multiplications: float
+    values: float
+
+
+class Reach:
+    """The ops module; one for each run of `forward`, as it counts.
+
+    Attributes
+    ----------
+    multiplications, values : int
+        For a pixel of the input.
+    """
+
+    def __init__(self) -> None:
+        self.multiplications = self.values = 0
+
+    def conv2d(self, x: Map, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> Map:
+        """See `reference.conv2d`."""
+        area = x.resolution**2
+        self.multiplications += w.size * area
+        self.values = max(self.values, (x.channels + len(w)) * area)
+        margin = x.margin + Fraction(w.shape[2] // 2, x.resolution)
+        return x._replace(margin=margin, channels=len(w))
+
+    def relu(self, x: Map) -> Map:
+        """See `reference.relu`."""
+        return x
+
+    def tanh(self, x: Map) -> Map:
+        """See `reference.tanh`."""
+        return x
+
+    def pixel_shuffle(self, x: Map, s: int) -> Map:
+        """See `reference.pixel_shuffle`."""
+        return x._replace(resolution=x.resolution * s, channels=x.channels // (s * s))
+
+
+def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options: Any) -> Seen:
+    """What a pixel of a network's result takes.
+
+    Parameters
+    ----------
+    forward : function
+        ``forward(x, p, ops, kept, **options)``, as each network's file has it.
+    parameters : dict of arrays
+    c : int
+        Channels of the input.
+    options
+        Of `forward`.
+
+    Returns
+    -------
+    seen : Seen
+    """
+    ops = Reach()
+    out = forward(Map(Fraction(0), 1, c), parameters, ops, None, **options)
+    area = out.resolution**2
+    return Seen(math.ceil(out.margin), ops.multiplications / area, ops.values / area)
