@@ -141,7 +141,7 @@ def check_apart(
     for given in inputs if written else ():
         output = written.get(identity(given))
         if output is not None:
-            name = _STREAMS.get(output, output)
+            name = _STREAMS.get(output, output) if isinstance(output, int) else output
             raise ValueError(f"{name} is {called}: give the result another name")
 
 

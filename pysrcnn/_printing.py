@@ -120,6 +120,6 @@ def any_text() -> Iterator[None]:
             _reconfigure(stream, errors)
 
 
-def _reconfigure(stream: Any, errors: str) -> None:
+def _reconfigure(stream: Any, errors: str | None) -> None:
     with contextlib.suppress(OSError, ValueError):  # which it may have when it is flushed
         stream.reconfigure(errors=errors)

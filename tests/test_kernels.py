@@ -2,50 +2,24 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from test_ops import JIT, equal_to_rounding, random_layers
+from processes import PACKAGE
+from processes import python_cached as run
+from rungs import JIT, compiled_only, equal_to_rounding, random_layers
 
-import pysrcnn
-from pysrcnn import color, kernels, reference
+from pysrcnn import color, imresize, kernels, reference
 from pysrcnn.kernels import winograd
 from pysrcnn.kernels.tile import VECTORS, WIDTHS
 from pysrcnn.resize import taps
-
-compiled_only = pytest.mark.skipif(not JIT, reason="a matter of compiled code")
-PACKAGE = Path(pysrcnn.__file__).parent
-
-
-def run(code, tmp_path, package=PACKAGE, **environment):
-    """Run Python code in a process of its own, with a cache of its own: what it prints."""
-    environment = {
-        **os.environ,
-        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
-        "PYTHONPATH": os.pathsep.join([str(package.parent), str(Path(__file__).parent)]),
-        **environment,
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
 
 # ---------------------------------------------------------------------------------- vector widths
 
 COMPARE = """
 import numpy as np
-from test_ops import equal_to_rounding, random_layers
+from rungs import equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 layers = random_layers((9, 5, 5), (13, 8), 1, np.float32)
 rng = np.random.default_rng(0)
@@ -145,7 +119,7 @@ def test_resize_planes_is_imresize(shape, scale):
         x, rows, row_weights.astype("f4"), columns, column_weights.astype("f4")
     )
     for plane, want in zip(ours, x, strict=True):
-        assert equal_to_rounding(plane, pysrcnn.imresize(want, scale=scale), terms=16)
+        assert equal_to_rounding(plane, imresize(want, scale=scale), terms=16)
 
 
 @pytest.mark.parametrize("dtype, peak", [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
@@ -203,7 +177,7 @@ def test_the_kernels_run_as_plain_python_too(tmp_path):
     """With NUMBA_DISABLE_JIT, to step through them: each tile is a NumPy array then."""
     code = """
 import numpy as np
-from test_ops import equal_to_rounding, random_layers
+from rungs import equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 layers = random_layers((3, 3, 3), (9, 8), 1, np.float32)
 x = np.random.default_rng(0).random((1, 1, 9, 20)).astype(np.float32)

@@ -12,31 +12,12 @@ import numpy as np
 import pytest
 from naive import __dict__ as naive
 from projections import close, projections
+from rungs import JIT, equal_to_rounding, random_layers
 
 from pysrcnn import kernels, reference
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-JIT = not numba.config.DISABLE_JIT
-
-
-def random_layers(sizes, filters, c, dtype=np.float64, seed=0):
-    rng = np.random.default_rng(seed)
-    channels = [c, *filters, c]
-    layers = []
-    for k, f in enumerate(sizes):
-        shape = channels[k + 1], channels[k], f, f
-        w = rng.normal(0, 1 / np.sqrt(channels[k] * f * f), shape).astype(dtype)
-        layers.append((w, rng.normal(0, 0.1, shape[0]).astype(dtype)))
-    return layers
-
-
-def equal_to_rounding(a, b, terms):
-    """Whether `a` and `b`, sums of so many terms, are the same but for rounding."""
-    assert a.shape == b.shape, (a.shape, b.shape)
-    assert a.dtype == b.dtype, (a.dtype, b.dtype)
-    tolerance = 4 * np.sqrt(terms) * np.finfo(a.dtype).eps * max(1, np.abs(b).max())
-    return np.abs(a - b).max() <= tolerance
 
 
 def test_comparator_sees_small_errors_and_swapped_axes():

@@ -16,24 +16,14 @@ from pathlib import Path
 
 import pytest
 from conftest import SMOKE
+from processes import PACKAGE, python
 
 import pysrcnn
 
-PACKAGE = Path(pysrcnn.__file__).resolve().parent
 ROOT = PACKAGE.parent
 SOURCES = Path(__file__).resolve().parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [name for _, name, _ in pkgutil.walk_packages([str(PACKAGE)], "pysrcnn.")]
-
-
-def python(code, *options):
-    """Run a piece of code in a new process that imports this very package: what it printed."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(
-        [sys.executable, *options, "-c", code],
-        env=environment, capture_output=True, text=True, check=True, timeout=300,
-    ).stdout  # fmt: skip
 
 
 def test_the_files_are_there():

@@ -8,6 +8,7 @@ import re
 import numba
 import numpy as np
 import pytest
+from rungs import JIT, compiled_only
 
 from pysrcnn import SRCNN, kernels, load, upscale
 from pysrcnn.data import pair, read_pairs
@@ -19,9 +20,6 @@ from pysrcnn.pictures import write_picture
 from pysrcnn.training import dictionary
 from pysrcnn.training.dictionary import Recipe, learn
 from pysrcnn.upscaling.steps import Step
-
-JIT = not numba.config.DISABLE_JIT
-compiled_only = pytest.mark.skipif(not JIT, reason="takes minutes without compiled code")
 
 
 def dictionary_of(entries, atoms, dtype=np.float64, seed=0):
