@@ -46,7 +46,8 @@ from pysrcnn.pictures import (
     read_picture_file,
     write_picture_file,
 )
-from pysrcnn.pictures.files import kind_of
+from pysrcnn.pictures._directories import Tiff
+from pysrcnn.pictures._formats import kind_of
 
 Image = pytest.importorskip("PIL.Image")
 PngInfo = pytest.importorskip("PIL.PngImagePlugin").PngInfo
@@ -236,7 +237,7 @@ def test_exif_is_changed_in_place_and_damage_left_alone(order):
     long = block[:8] + struct.pack(order + "H", 65535) + block[10:]
     assert _exif.after_enlarging(long, 5, 5) == long.replace(entry, upright)
     assert _exif.after_enlarging(b"nonsense", 5, 5) == b"nonsense"
-    assert _exif.of_tiff(b"II*\0\xff\xff\xff\xff") == (None, set())
+    assert _exif.of_tiff(Tiff(b"II*\0\xff\xff\xff\xff")) == (None, set())
 
 
 # -------------------------------------------------------------------------------------- round trips

@@ -13,7 +13,7 @@ from pysrcnn.batch import large
 from pysrcnn.checks import check_picture
 from pysrcnn.pictures import deep, list_pictures, read_picture, write_picture
 from pysrcnn.pictures._limits import Refused, check_claim
-from pysrcnn.pictures.files import is_animated
+from pysrcnn.pictures.reading import is_animated
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -28,9 +28,9 @@ from pysrcnn.pictures import (
     read_picture_file,
     write_picture_file,
 )
-from pysrcnn.pictures._limits import Refused
-from pysrcnn.pictures.files import is_animated
-from pysrcnn.pictures.pixels import structure_of
+from pysrcnn.pictures._limits import Refused, Stored
+from pysrcnn.pictures.opening import structure_of
+from pysrcnn.pictures.reading import is_animated
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -131,14 +131,14 @@ def test_of_a_file_of_gigabytes_little_is_read_before_it_is_known(tmp_path, monk
     path, done = tmp_path / name, []
     path.write_bytes(HOLES[name])
     os.truncate(path, 2**31)
-    part_of = _structure.Stored.__getitem__
+    part_of = Stored.__getitem__
 
     def counted(self, part):
         found = part_of(self, part)
         done.append(len(found))
         return found
 
-    monkeypatch.setattr(_structure.Stored, "__getitem__", counted)
+    monkeypatch.setattr(Stored, "__getitem__", counted)
     with pytest.raises(ValueError, match=f"{name} (is damaged|has 2,147,483,648 bytes)"):
         read_picture_file(path)
     assert sum(done) < 10**6 and not is_animated(path) and large.shape_of(path) is None
@@ -165,7 +165,7 @@ def test_large_files_are_read_as_small_ones_are(tmp_path, monkeypatch):
     contents += [encoded(np.tile(RGB, (30, 30, 1)), "GIF", comment=b"x" * 70_000)]
     contents += [encoded(np.tile(RGB, (30, 30, 1)), "JPEG", progressive=True, quality=99)]
     whole = [read(content) for content in contents]
-    monkeypatch.setattr("pysrcnn.pictures.pixels.WHOLE", 0)
+    monkeypatch.setattr("pysrcnn.pictures.opening.WHOLE", 0)
     monkeypatch.setattr(_structure, "_BLOCK", 256)
     for content, wanted in zip(contents, whole, strict=True):
         (tmp_path / "a").write_bytes(content)

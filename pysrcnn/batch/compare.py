@@ -18,8 +18,8 @@ import numpy as np
 
 from .._files import check_place, written_whole
 from .._printing import printable
-from ..pictures import _carried, _chunks
-from ..pictures.pixels import ENCODING
+from ..pictures import _chunks
+from ..pictures.writing import ENCODING
 
 __all__ = ["check_page", "write_comparison"]
 
@@ -139,8 +139,8 @@ def _encoded(
     """Both as URLs that hold them, and what is to be said of that."""
     beside = {"icc_profile": icc_profile} if icc_profile else {}
     if pictures[0].size <= 2 * EXACT:  # or PNG is not tried
-        chunks = _carried.as_chunks({**beside, "colours": list(colours)})
-        held = [_chunks.joined(_file(x, "png", beside), chunks) for x in pictures]
+        chunks = _chunks.as_chunks({**beside, "colours": list(colours)})
+        held = [_chunks.with_chunks(_file(x, "png", {}), chunks) for x in pictures]
         if max(map(len, held)) <= EXACT:
             return [_url("png", content) for content in held], []
     # WebP has no grey, and what is grey may have a profile of it.
@@ -150,7 +150,7 @@ def _encoded(
     options = beside | {"quality": 90} | ({"method": 2} if kind == "webp" else {})  # fast enough
     held = [_file(x, kind, options) for x in pictures]
     notes = [f"To be small, this page has both as {name} of quality 90."]
-    if not _chunks.says_usual(colours, icc_profile):
+    if not _chunks.are_default(colours, icc_profile):
         notes.append("What the file says of its colours in chunks of PNG is not in this page.")
     return [_url(kind, content) for content in held], notes
 

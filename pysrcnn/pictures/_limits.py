@@ -1,11 +1,16 @@
-"""Files that are small on disk and large in memory, by damage or on purpose."""
+"""What a picture file holds, and how much that may be: some are small on disk and large in memory.
+
+By damage, or on purpose.
+"""
 
 import dataclasses
 import math
+import os
+from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["WHOLE", "Refused", "Structure", "check_claim", "claims_too_much"]
+__all__ = ["WHOLE", "Parts", "Refused", "Stored", "Structure", "check_claim", "claims_too_much"]
 
 WHOLE = 2**26  # bytes of files that are read before it is known what they are
 BYTES = 2**25  # of pixels, however few they are in the file: a screen of 3840 x 2160, RGBA
@@ -19,6 +24,33 @@ TIMES_LARGE = 60
 
 class Refused(ValueError):
     """A file that is not read, with the whole sentence that says why."""
+
+
+class Stored:
+    """A file of which what is asked for is read, as slices, as if it were its bytes."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.size = file, file.seek(0, os.SEEK_END)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self.size)
+        self.file.seek(start)
+        return self.file.read(max(0, stop - start))
+
+
+class Parts(list[slice | bytes]):
+    """Slices of a file that are kept, of which those that follow each other are one, and bytes."""
+
+    def keep(self, start: int, stop: int) -> None:
+        """One more slice."""
+        last = self[-1] if self else b""
+        if isinstance(last, slice) and last.stop == start:
+            self[-1] = slice(last.start, stop)
+        else:
+            self.append(slice(start, stop))
 
 
 @dataclasses.dataclass
@@ -36,14 +68,20 @@ class Structure:
         Bytes of the file that are pixels.
     least : int
         As many bytes as they take at least, by the best way to pack them that there is.
-    parts : list of slices and bytes
+    parts : Parts
         What a reader has to see: slices of the file, and what is instead of others.
     frames : int
-        Of an animation; pages of a TIFF file, up to `_tiff.PAGES`.
+        Of an animation; pages of a TIFF file, of which no more than 100,000 are counted.
     notes : list of str
         What is left out, a sentence each.
     beside : dict
         What is not left to the reader, by its name in Pillow: "icc_profile".
+    chunks : list of pairs of bytes
+        Of a PNG file, kind and content: those that are whole, beside its pixels.
+    profiles : list of (bytes, bytes)
+        XMP, EXIF and others that a PNG file has in the form of texts: keyword and text, unpacked.
+    lossy : bool
+        Whether pixels of a WebP file are stored with loss.
     colours : str
         What the channels of a TIFF file are, if neither grey nor RGB.
     whole : bool
@@ -54,16 +92,24 @@ class Structure:
 
     kind: str
     shape: tuple[int, int, int]
-    bits: int
-    data: int
-    parts: list[slice | bytes]
+    bits: int = 8
+    data: int = 0
     least: int = 0
+    parts: Parts = dataclasses.field(default_factory=Parts)
     frames: int = 1
     notes: list[str] = dataclasses.field(default_factory=list)
-    beside: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    beside: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    chunks: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    profiles: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    lossy: bool = False
     colours: str = ""
     whole: bool = True
     content: bytes = b""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest type that holds its levels."""
+        return np.dtype(bool) if self.bits == 1 else np.min_scalar_type(2 ** min(self.bits, 64) - 1)
 
 
 def claims_too_much(pixels: int, size: int, frames: int = 1) -> bool:

@@ -12,16 +12,14 @@ import math
 import os
 import struct
 import threading
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from . import _chunks
-from ._beside import COMPRESSIONS
 from ._limits import claims_too_much
+from ._metadata import COMPRESSIONS
 from ._structure import examine
 
 __all__ = [
@@ -31,9 +29,9 @@ __all__ = [
     "available",
     "check_piece",
     "helps",
+    "png_of",
     "read",
     "tiff_options",
-    "write_png",
     "write_tiff",
 ]
 
@@ -47,7 +45,7 @@ _GREY_ALPHA = 4  # PNG's type of colour
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1  # of TIFF's ExtraSamples
 _WHITE_IS_0, _BLACK_IS_0, _RGB = 0, 1, 2  # of PhotometricInterpretation
 _APART = 2  # of PlanarConfiguration
-_CALLED = {"png": "OpenCV", "tiff": "tifffile"}
+_LABELS = {"png": "OpenCV", "tiff": "tifffile"}
 # Of Compression: none, LZW, zlib, PackBits, LZMA and ZSTD, which unpack as much as is wanted ...
 _STOPS = (1, 5, 8, 32773, 32946, 34925, 50000)
 # ... and whole pictures, which say their size.
@@ -111,7 +109,7 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
         raise
     except Exception as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise Failed(f"{_CALLED[kind]} failed, {words[0][:100]}") from None
+        raise Failed(f"{_LABELS[kind]} failed, {words[0][:100]}") from None
 
 
 @contextlib.contextmanager
@@ -119,20 +117,22 @@ def _quiet_opencv() -> Iterator[None]:
     """Keep off standard error what OpenCV and its libpng write of damage; the rest comes later."""
     with _one_at_a_time:
         try:
-            usual = os.dup(2)
+            stderr = os.dup(2)
         except OSError:  # there is no standard error
             yield
             return
         # Not a file, for which there may be no folder. What is too much for it is lost.
         out, into = os.pipe()
         with contextlib.suppress(OSError, AttributeError):  # of Windows
-            os.set_blocking(out, False), os.set_blocking(into, False)
+            os.set_blocking(out, False)
+            os.set_blocking(into, False)
         os.dup2(into, 2)
         try:
             yield
         finally:
-            os.dup2(usual, 2)
-            os.close(usual), os.close(into)
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(into)
             with open(out, "rb") as written:
                 for line in written:
                     if not line.startswith((b"libpng ", b"[ WARN:", b"[ERROR:")):
@@ -267,7 +267,8 @@ def tiff_options(
 
     `compression` is TIFF's number; without imagecodecs, zlib is taken in place of others.
     """
-    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
+    photometric = "rgb" if channels > 2 else "minisblack"
+    options: dict[str, Any] = {"photometric": photometric, "planarconfig": "contig"}
     if channels in (2, 4):
         options["extrasamples"] = ["UNASSALPHA"]
     if compression != 1:
@@ -278,49 +279,17 @@ def tiff_options(
     return options | {"metadata": None, "software": False}
 
 
-def write_png(
-    path: str | os.PathLike,
-    picture: np.ndarray,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    ratio: Fraction | None = None,
-    chunks: Iterable[tuple[bytes, bytes]] = (),
-) -> set[str]:
-    """Write deep colour as a PNG file with what the library can write beside it.
-
-    `chunks` are more of them, kind and content each. Returns, by name, what it cannot write.
+def png_of(picture: np.ndarray) -> bytes:
+    """Deep colour as a PNG file with nothing beside it; grey with alpha becomes RGBA.
 
     Raises
     ------
     OSError, ValueError
         If the library cannot write it.
     """
-    chunks = [*chunks]
-    if dpi:
-        chunks.append(_chunks.of_dpi(dpi))
-    if ratio:
-        chunks.append(_chunks.of_ratio(ratio))
     cv2 = _imported("cv2")
     order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
-    pixels = np.ascontiguousarray(picture[:, :, order])
-    kinds, values, lost = [], [], set()
-    if picture.shape[2] == 2:
-        lost |= {"grey"}
-    if hasattr(cv2, "imencodeWithMetadata"):  # from OpenCV 4.12 on
-        for name, value in (("ICCP", icc_profile), ("EXIF", exif)):
-            if value:
-                kinds.append(getattr(cv2, f"IMAGE_METADATA_{name}"))
-                value = value[6:] if value.startswith(b"Exif\0\0") else value
-                values.append(np.frombuffer(value, np.uint8))
-    else:
-        lost |= {name for name, v in (("icc_profile", icc_profile), ("exif", exif)) if v}
-    if kinds:
-        done, encoded = cv2.imencodeWithMetadata(".png", pixels, kinds, values)
-    else:
-        done, encoded = cv2.imencode(".png", pixels)
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, order]))
     if not done:
         raise OSError("OpenCV could not encode it")
-    with open(path, "wb") as file:
-        file.write(_chunks.joined(encoded.tobytes(), chunks))
-    return lost
+    return encoded.tobytes()
