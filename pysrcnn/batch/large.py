@@ -118,7 +118,7 @@ def _page(file):
         return None
     if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):
         return None  # multiplied by alpha, or another channel
-    if page.compression not in _PLAIN and deep.helps("tiff"):
+    if page.compression not in _PLAIN and deep.helps():
         return None
     if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
         return None
@@ -134,7 +134,7 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     path = Path(path)
     if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
         return None
-    if not deep.available("tiff"):
+    if not deep.available():
         return None
     import tifffile
 

@@ -8,13 +8,16 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from . import _iptc
 from ._picture_file import Chunk
 
-__all__ = ["are_default", "as_chunks", "keywords", "with_chunks"]
+__all__ = ["are_default", "as_chunks", "encoded_deep", "keywords", "write"]
 
+_BAND = 2**20  # pixels that are packed at a time
 _HEADED = 8 + 25  # bytes of the signature and of the first chunk, IHDR
 # What readers assume of a picture that says nothing: BT.709's primaries, and the curve of sRGB.
 _DEFAULTS = {
@@ -66,15 +69,39 @@ _MAKERS = {
 }
 
 
-def with_chunks(content: bytes, chunks: Iterable[Chunk]) -> bytes:
-    """A PNG file with more chunks, which come before all others but the first."""
+def write(file: BinaryIO, content: bytes, chunks: Iterable[Chunk]) -> None:
+    """Write a PNG file with more chunks, which come before all others but the first."""
     from PIL.PngImagePlugin import putchunk  # not at the top: `import pysrcnn` stays quick
 
-    out = io.BytesIO()
-    out.write(content[:_HEADED])
+    file.write(content[:_HEADED])
     for chunk in chunks:
-        putchunk(out, *chunk)
-    out.write(memoryview(content)[_HEADED:])
+        putchunk(file, *chunk)
+    file.write(memoryview(content)[_HEADED:])
+
+
+def encoded_deep(picture: np.ndarray) -> bytes:
+    """Colour of 16 bits a channel (H, W, 2), (H, W, 3) or (H, W, 4), which Pillow does not write.
+
+    Each byte is stored as its difference from that of the pixel before, as OpenCV has it.
+    """
+    from PIL.PngImagePlugin import putchunk
+
+    height, width, channels = picture.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    packer, out = zlib.compressobj(3), io.BytesIO()
+    out.write(b"\x89PNG\r\n\x1a\n")
+    putchunk(out, b"IHDR", header)
+    band = max(1, _BAND // width)
+    for top in range(0, height, band):
+        rows = (
+            picture[top : top + band].astype(">u2").view(np.uint8).reshape(-1, width * channels * 2)
+        )
+        filtered = np.ones((len(rows), 1 + rows.shape[1]), np.uint8)
+        filtered[:, 1:] = rows
+        filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
+        last = top + band >= height
+        putchunk(out, b"IDAT", packer.compress(filtered.data) + (packer.flush() if last else b""))
+    putchunk(out, b"IEND", b"")
     return out.getvalue()
 
 

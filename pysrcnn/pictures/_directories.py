@@ -29,7 +29,7 @@ _SIZES = {
     18: 8,
 }  # fmt: skip
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
-_REALS = {5: "II", 11: "f", 12: "d"}
+_REALS = {5: "u4,u4", 11: "f4", 12: "f8"}
 _RATIONALS = (5, 10)  # of two numbers
 _COMMENT, _UTF_16 = 0x9286, b"UNICODE\0"  # UserComment, of undefined bytes in the order of all
 _MOST = 2**24  # bytes of all that tags hold
@@ -152,28 +152,26 @@ class Tiff:
                 tags[tag] = kind, length, bytes(self.source[begin:end])
         return tags
 
-    def numbers(self, tag: Entry | None, most: int = 64) -> np.ndarray:
-        """The values of a tag as integers, `most` of them; none if it has others."""
-        if tag is None or tag.kind not in _INTEGERS:
+    def values(
+        self, entry: Entry | None, most: int = 64, dtypes: Mapping[int, Any] = _INTEGERS
+    ) -> np.ndarray:
+        """The values of a tag, `most` of them; none if they are of other kinds than `dtypes`."""
+        if entry is None or entry.kind not in dtypes:
             return np.zeros(0, np.uint64)
-        dtype = np.dtype(self.order + _INTEGERS[tag.kind])
-        block = self.source[tag.at : tag.at + min(tag.length, most) * dtype.itemsize]
+        dtype = np.dtype(dtypes[entry.kind]).newbyteorder(self.order)
+        block = self.source[entry.at : entry.at + min(entry.length, most) * dtype.itemsize]
         return np.frombuffer(block[: len(block) // dtype.itemsize * dtype.itemsize], dtype)
 
     def number(self, tag: int, default: int = 0, tags: dict[int, Entry] | None = None) -> int:
         """The first value of a tag, of the first page; where there is none, the default."""
-        found = self.numbers((self.page if tags is None else tags).get(tag), 1)
+        found = self.values((self.page if tags is None else tags).get(tag), 1)
         return int(found[0]) if len(found) else default
 
     def real(self, tag: int) -> float:
         """The first value of a tag of the first page; 0 if there is none, or no number."""
-        entry = self.page.get(tag)
-        if entry is None or not entry.length or entry.kind not in _REALS:
-            return self.number(tag)
-        with contextlib.suppress(struct.error):
-            top, *bottom = self.unpack(_REALS[entry.kind], entry.at)
-            return top / bottom[0] if bottom and bottom[0] else 0 if bottom else top
-        return 0
+        found = self.values(self.page.get(tag), 1, _REALS).tolist() or [self.number(tag)]
+        top, bottom = found[0] if isinstance(found[0], tuple) else (found[0], 1)
+        return top / bottom if bottom else 0
 
 
 def packed(tags: Mapping[int, Any], at: int, order: str, big: bool = False) -> bytes:

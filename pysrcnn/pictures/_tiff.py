@@ -56,7 +56,7 @@ def _extent(tiff: Tiff, places: list[int], below: tuple[int, ...]) -> tuple[int,
             pointer = struct.calcsize(tiff.pointer)
             reach = max(reach, end + pointer, *(t.at + t.size for t in tags.values()))
             for tag in below:
-                places += tiff.numbers(tags.get(tag)).tolist()
+                places += tiff.values(tags.get(tag)).tolist()
     return total, reach
 
 
@@ -128,7 +128,7 @@ def _check_size(found: Structure, tile: tuple[int, int], name: str) -> None:
 def _check_camera(tiff: Tiff, tags: dict[int, Entry], name: str) -> None:
     """Raise `Refused` for what a camera's sensor gave, of which readers take the small preview."""
     directories = [tags]
-    for place in tiff.numbers(tags.get(BELOW), 16).tolist():
+    for place in tiff.values(tags.get(BELOW), 16).tolist():
         with contextlib.suppress(struct.error, OverflowError, ValueError):
             directories.append(tiff.whole_directory(place)[0])
     if DNG in tags or any(tiff.number(COLOURS, 0, t) in _CAMERA for t in directories):
@@ -143,12 +143,12 @@ def _data_of(tiff: Tiff, tags: dict[int, Entry], size: int) -> tuple[int, int]:
     for tag in _OFFSETS:
         if tag in tags and tags[tag].length > _PIECES:
             raise ValueError(f"its pixels are in {tags[tag].length:,} pieces")
-    counts = [tiff.numbers(tags.get(tag), _PIECES) for tag in _COUNTS]
+    counts = [tiff.values(tags.get(tag), _PIECES) for tag in _COUNTS]
     if not any(map(len, counts)):
         return size, 0
     reach = 0
     for where, part in zip(_OFFSETS, counts, strict=True):
-        places = tiff.numbers(tags.get(where), _PIECES)[: len(part)]
+        places = tiff.values(tags.get(where), _PIECES)[: len(part)]
         if len(places):
             reach = max(reach, int((places.astype("u8") + part[: len(places)]).max()))
     total = sum(int(part.sum(dtype=np.float64)) for part in counts)

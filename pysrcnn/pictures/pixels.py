@@ -13,6 +13,7 @@ __all__ = [
     "add_alpha",
     "array_of",
     "check_planes",
+    "deep_levels_of",
     "levels_of",
     "make_room",
     "without_colour",
@@ -79,6 +80,24 @@ def _with_default_levels(picture: np.ndarray, about: Mapping[str, Any]) -> np.nd
     if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
         picture = (1 if picture.dtype.kind == "f" else 65535) - picture
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
+
+
+def deep_levels_of(image: Any, again: Any) -> np.ndarray:
+    """Colour of 16 bits a channel of a PNG file that was opened twice.
+
+    Pillow has arrays for 8 of them at a time: the higher ones, or, if asked for, the lower ones;
+    and for grey with alpha, all, as if they were four channels.
+    """
+    is_grey = again.tile[0][3] == "LA;16B"
+    mode = "RGBA" if is_grey else f"{again.mode};16L"
+    again.tile = [(*tile[:3], mode) for tile in again.tile]
+    low = array_of(again)
+    if is_grey:
+        return low.view(">u2").astype(np.uint16)
+    pixels = array_of(image).astype(np.uint16)
+    pixels <<= 8
+    pixels |= low
+    return pixels
 
 
 def add_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:

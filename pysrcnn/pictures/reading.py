@@ -19,6 +19,7 @@ from .pixels import (
     add_alpha,
     array_of,
     check_planes,
+    deep_levels_of,
     levels_of,
     make_room,
     without_colour,
@@ -141,10 +142,10 @@ def _read_beyond_pillow(
     found: Structure, path: str | os.PathLike, file: PictureFile, error: ValueError
 ) -> dict[str, Any]:
     """What tifffile reads of a file of which Pillow says `error`, or that error."""
-    if found.kind != "tiff" or not deep.available("tiff"):
+    if found.kind != "tiff" or not deep.available():
         raise error
     try:
-        pixels = deep.read(found.content, "tiff")
+        pixels = deep.read(found.content)
     except deep.Unread as other:
         # Pillow saw damage when it decoded it, which is better said by it.
         if not found.whole or (isinstance(other, deep.Failed) and "is damaged" in str(error)):
@@ -160,14 +161,14 @@ def _read_by_pillow(
     found: Structure, path: str | os.PathLike, file: PictureFile, first: bool
 ) -> dict[str, Any]:
     """The frames, as stored; returns what Pillow says of them."""
-    more = f", or {deep.INSTALL}, which reads more" if deep.helps("tiff") else ""
+    more = f", or {deep.INSTALL}, which reads more" if deep.helps() else ""
     with opened(found, path, more) as image:
         about = _info_of(image, file.notes)
         if found.frames > 1 and found.kind in ANIMATED and not first:
             start = int(bool(about.get("default_image")))
             _read_frames(image, about, range(start, found.frames), file)
             return about
-        pixels = _deep_pixels(found, about, file.notes)
+        pixels = _deep_pixels(image, found, about, file.notes)
         if pixels is None:
             check_planes(about, path, more)
             make_room(image)
@@ -224,25 +225,29 @@ def _read_frames(image: Any, about: dict[str, Any], indices: range, file: Pictur
         file.plays = loop or 0
 
 
-def _deep_pixels(found: Structure, about: dict[str, Any], notes: list[str]) -> np.ndarray | None:
+def _deep_pixels(
+    image: Any, found: Structure, about: dict[str, Any], notes: list[str]
+) -> np.ndarray | None:
     """Colour of 16 bits a channel, if it is that; a note, if it has to be read as 8."""
-    kind, channels = found.kind, found.shape[2]
-    if kind not in ("png", "tiff") or found.bits != 16 or channels < 2:
+    if found.kind not in ("png", "tiff") or found.bits != 16 or found.shape[2] < 2:
         return None
-    pixels, why = None, ""
-    if deep.available(kind):
+    if found.kind == "png":
+        with opened(found, "") as again:
+            pixels = deep_levels_of(image, again)
+        clear = about.get("transparency")
+        return pixels if clear is None or pixels.shape[2] != 3 else add_alpha(pixels, clear)
+    why = ""
+    if deep.available():
         try:
-            pixels = deep.read(found.content, kind)
+            read = deep.read(found.content)
         except deep.Unread as error:
             why = f", as {error}"
-    if pixels is None:
-        # Pillow compares its pixels of 8 bits with a transparent colour of 16.
-        lost = " without their transparent colour" if about.pop("transparency", None) else ""
-        helps = f": to keep them, {deep.INSTALL}" if deep.helps(kind) and not why else ""
-        notes.append(f"its 16 bits a channel are read as 8{lost}{why}{helps}")
-    elif pixels.shape[2:] == (3,) and about.get("transparency") is not None:
-        pixels = add_alpha(pixels, about["transparency"])
-    return pixels
+        else:
+            if read is not None:
+                return read
+    helps = f": to keep them, {deep.INSTALL}" if deep.helps() and not why else ""
+    notes.append(f"its 16 bits a channel are read as 8{why}{helps}")
+    return None
 
 
 def _read_beside(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
