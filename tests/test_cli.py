@@ -17,6 +17,7 @@ import imageio.v3 as imageio
 import numba
 import numpy as np
 import pytest
+from processes import python
 
 import pysrcnn
 import pysrcnn.batch.enlarge
@@ -774,6 +775,41 @@ def test_training_that_diverges_stops(folder, pictures, capsys):
 
 
 # ------------------------------------------------------------------------------------------- info
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiled code")
+def test_after_warmup_nothing_is_left_to_compile():
+    """Of what shipped networks and training need: colour, alpha, every depth, every scale."""
+    said = python("""
+import gc
+import numba.core.dispatcher
+import numpy as np
+import pysrcnn
+from pysrcnn.cli import main
+from pysrcnn.networks import ESPCN, SRCNN, shipped
+
+def compiled():
+    kernels = [x for x in gc.get_objects() if isinstance(x, numba.core.dispatcher.Dispatcher)]
+    return {(k.py_func.__qualname__, str(types)) for k in kernels for types in k.signatures}
+
+assert main(["warmup"]) == 0
+before = compiled()
+for name, scale in shipped():
+    for dtype in (np.uint8, np.uint16, np.float32):
+        for shape in ((20, 30), (20, 30, 3), (20, 30, 4)):
+            pysrcnn.upscale(np.ones(shape, dtype), scale, name)
+for scale in (2, 3, 4):
+    network = ESPCN(scale)
+    pysrcnn.upscale(np.ones((20, 30, 3), np.uint8), scale, network)
+    low = np.ones((16, 1, 24, 24))
+    network.loss_and_gradients(low, network.forward(low))
+for sizes in ((9, 1, 5), (9, 5, 5)):
+    low = np.ones((16, 1, 48, 48))
+    SRCNN.from_stack(sizes, (64, 32), 1).loss_and_gradients(low, low)
+print(len(before) > 10, sorted(compiled() - before))
+""")
+    assert said.splitlines()[-1] == "True []"
 
 
 def test_info(folder, capsys):
