@@ -8,10 +8,10 @@ JIT = not numba.config.DISABLE_JIT
 compiled_only = pytest.mark.skipif(not JIT, reason="a matter of compiled code, or minutes without")
 
 
-def random_layers(sizes, filters, c, dtype=np.float64, seed=0):
-    """A network of filters of these sizes, each with its number of filters, the last with c."""
+def random_layers(sizes, filters, c, dtype=np.float64, seed=0, out=None):
+    """Layers from c channels to as many, or to `out`."""
     rng = np.random.default_rng(seed)
-    channels = [c, *filters, c]
+    channels = [c, *filters, out or c]
     layers = []
     for k, f in enumerate(sizes):
         shape = channels[k + 1], channels[k], f, f

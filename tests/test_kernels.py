@@ -24,15 +24,20 @@ from pysrcnn import kernels, reference
 layers = random_layers((9, 5, 5), (13, 8), 1, np.float32)
 rng = np.random.default_rng(0)
 x = rng.random((2, 1, 31, 70)).astype(np.float32)
-for padding in ("replicate", "valid"):
-    pair = [ops.forward(x, layers, padding) for ops in (kernels, reference)]
-    assert equal_to_rounding(*pair, terms=400), padding
+for case in ("replicate", "relu"), ("valid", "relu"), ("zeros", "tanh"):
+    pair = [ops.forward(x, layers, *case) for ops in (kernels, reference)]
+    assert equal_to_rounding(*pair, terms=400), case
 high = rng.random((2, 1, 15, 54)).astype(np.float32)
-ours, theirs = (ops.loss_and_gradients(x, high, layers)[1] for ops in (kernels, reference))
-for layer, want in zip(ours, theirs):
-    for a, b in zip(layer, want):
-        size = np.abs(b).max()
-        assert equal_to_rounding(a / size, b / size, terms=2000)
+for activation in ("relu", "tanh"):
+    both = (ops.loss_and_gradients(x, high, layers, activation)[1] for ops in (kernels, reference))
+    for layer, want in zip(*both):
+        for a, b in zip(layer, want):
+            size = np.abs(b).max()
+            assert equal_to_rounding(a / size, b / size, terms=2000)
+for dtype in (np.float32, np.float64):
+    numbers = np.linspace(-12, 12, 10_001).astype(dtype)
+    exact = np.tanh(numbers.astype(np.longdouble))
+    assert np.all(abs(kernels.tanh(numbers) - exact) <= 3 * np.spacing(abs(exact).astype(dtype)))
 print(kernels.VECTORS, kernels.VECTOR_BYTES)
 """
 
@@ -101,10 +106,6 @@ def test_winograd_gradients(sizes, side):
                 assert np.abs(a - b).max() < 2e-6 * np.abs(b).max()
     # Or the transform was not used at all.
     assert np.array_equal(fast[1][1][0], direct[1][1][0]) == (side < winograd.OUTPUTS - 1)
-
-
-def test_direct_has_the_names_of_kernels():
-    assert kernels.direct.__all__ == kernels.__all__
 
 
 # ----------------------------------------------------------------------------------------- planes
@@ -181,8 +182,10 @@ from rungs import equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 layers = random_layers((3, 3, 3), (9, 8), 1, np.float32)
 x = np.random.default_rng(0).random((1, 1, 9, 20)).astype(np.float32)
-ours, want = (m.forward(x, layers, "replicate") for m in (kernels, reference))
-print(equal_to_rounding(ours, want, 100))
+for case in ("replicate",), ("zeros", "tanh"):
+    ours, want = (m.forward(x, layers, *case) for m in (kernels, reference))
+    assert equal_to_rounding(ours, want, 100)
+print(True)
 high = x[:, :, 3:-3, 3:-3]
 ours, want = (m.loss_and_gradients(x, high, layers)[0] for m in (kernels, reference))
 print(abs(ours - want) < 1e-5 * want)

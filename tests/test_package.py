@@ -77,7 +77,7 @@ print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
     events, kernels, signatures = map(int, first.split())
     assert kernels > 10, "the test looks in the wrong place"
     assert events == signatures == 0
-    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "cv2", "dask", "zarr", "onnx"}
+    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "dask", "zarr", "onnx"}
     assert not ast.literal_eval(second) & slow
 
 
@@ -224,7 +224,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "zarr", "onnx"}
+EXTRAS = {"tqdm", "matplotlib", "tifffile", "dask", "distributed", "zarr", "onnx"}
 
 
 def test_run_time_dependencies_are_the_four():
