@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import kernels
 from .initial import initialise
-from .network import Layers, Network, Parameters, chain, layers_of, named
+from .network import Network, Parameters, chain, layers_of, named
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
 
@@ -182,11 +182,6 @@ class ESPCN(Network):
         self.parameters, self.ops, self.c = p, ops, p["W1"].shape[1]
         self.scale, self.card = scale_of(p), {}
         self.options = {"activation": activation, "padding": padding}
-
-    @property
-    def layers(self) -> Layers:
-        """(weights, biases) of each layer, from the first to the last."""
-        return layers_of(self.parameters)
 
     @property
     def sizes(self) -> tuple[int, ...]:
