@@ -771,3 +771,8 @@ def test_what_does_not_fit_is_refused():
         Training(replace(TINY, size=60), PAIRS)
     with pytest.raises(ValueError, match="no training pictures"):
         Training(TINY, [])
+
+
+def test_a_network_for_one_scale_is_told_which():
+    with pytest.raises(ValueError, match="an ESPCN is for one scale"):
+        Training(replace(TINY, network="espcn"), PAIRS)
