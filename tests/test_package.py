@@ -37,6 +37,13 @@ def test_the_tests_of_a_smoke_run_are_there():
         assert names and all(f"def {name}(" in text for name in names), file
 
 
+@pytest.mark.parametrize("path", sorted((SOURCES / "tests").glob("*.py")), ids=lambda p: p.name)
+def test_no_test_imports_another(path):
+    """What several need is in a module of helpers."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(from|import) test_", text, re.M), path
+
+
 def test_no_test_looks_at_a_clock_on_the_wall():
     """Only how long to wait at random is measured by one, in the tests of kills."""
     for path in sorted((SOURCES / "tests").glob("test_*.py")):
