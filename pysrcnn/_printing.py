@@ -108,15 +108,15 @@ def drop(stream: TextIO) -> None:
 @contextlib.contextmanager
 def any_text() -> Iterator[None]:
     """Standard output and error escape what their encoding lacks, instead of raising."""
-    usual = {}
+    before = {}
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            usual[stream] = stream.errors
+            before[stream] = stream.errors or "strict"
             _reconfigure(stream, "backslashreplace")
     try:
         yield
     finally:
-        for stream, errors in usual.items():
+        for stream, errors in before.items():
             _reconfigure(stream, errors)
 
 

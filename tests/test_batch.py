@@ -24,13 +24,13 @@ from pysrcnn.batch import Size, enlarge, find_jobs, progress
 from pysrcnn.cli import main
 from pysrcnn.pictures import (
     PictureFile,
-    files,
     read_picture,
     read_picture_file,
     write_picture,
     write_picture_file,
 )
 from pysrcnn.pictures._mark import is_marked, is_unchanged
+from pysrcnn.pictures.reading import is_animated
 from pysrcnn.upscaling.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
@@ -776,7 +776,7 @@ def test_the_first_frame_of_an_animation_to_a_still_format(folder, capsys, monke
     assert "frames" not in out[0]
     assert run("b.gif") == 0  # which does not move
     assert Path("b_x3.png").exists()
-    assert files.is_animated("a.gif") and not files.is_animated("b.gif")
+    assert is_animated("a.gif") and not is_animated("b.gif")
 
 
 def test_a_side_that_becomes_smaller_is_said(folder, capsys):
@@ -814,6 +814,7 @@ def test_closed_streams(folder, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)  # of which nothing may come into a picture
         assert run("b.png") == 2 and said(capsys) == ([], [])
+        sys.stderr.close()  # the one that took its place
 
 
 def test_standard_input_and_output(tmp_path):

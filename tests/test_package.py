@@ -37,6 +37,13 @@ def test_the_tests_of_a_smoke_run_are_there():
         assert names and all(f"def {name}(" in text for name in names), file
 
 
+@pytest.mark.parametrize("path", sorted((SOURCES / "tests").glob("*.py")), ids=lambda p: p.name)
+def test_no_test_imports_another(path):
+    """What several need is in a module of helpers."""
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(from|import) test_", text, re.M), path
+
+
 def test_no_test_looks_at_a_clock_on_the_wall():
     """Only how long to wait at random is measured by one, in the tests of kills."""
     for path in sorted((SOURCES / "tests").glob("test_*.py")):
@@ -70,7 +77,7 @@ print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
     events, kernels, signatures = map(int, first.split())
     assert kernels > 10, "the test looks in the wrong place"
     assert events == signatures == 0
-    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "cv2", "dask", "zarr", "onnx"}
+    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "dask", "zarr", "onnx"}
     assert not ast.literal_eval(second) & slow
 
 
@@ -217,7 +224,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "zarr", "onnx", "h5py"}
+EXTRAS = {"tqdm", "matplotlib", "tifffile", "dask", "distributed", "zarr", "onnx", "h5py"}
 
 
 def test_run_time_dependencies_are_the_four():

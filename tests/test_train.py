@@ -356,6 +356,12 @@ class Clock:
     monotonic = perf_counter
 
 
+def test_a_log_needs_the_scale(tmp_path):
+    with pytest.raises(ValueError, match="does not say what scale its pictures are made for"):
+        log.run(Training(TINY, PAIRS), PAIRS, tmp_path / "checkpoint", tmp_path / "log", every=2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):
     clock, calls = Clock(), []
     for module in (log, loop):
@@ -765,3 +771,8 @@ def test_what_does_not_fit_is_refused():
         Training(replace(TINY, size=60), PAIRS)
     with pytest.raises(ValueError, match="no training pictures"):
         Training(TINY, [])
+
+
+def test_a_network_for_one_scale_is_told_which():
+    with pytest.raises(ValueError, match="an ESPCN is for one scale"):
+        Training(replace(TINY, network="espcn"), PAIRS)

@@ -115,6 +115,11 @@ class Network:
         return next(iter(self.parameters.values())).dtype
 
     @property
+    def layers(self) -> Layers:
+        """(weights, biases) of each layer, from the first to the last."""
+        return layers_of(self.parameters)
+
+    @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
         return seen(self._forward, self.parameters, self.c, **self.options)

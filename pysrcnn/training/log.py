@@ -28,7 +28,7 @@ from .._signals import AT_ONCE, handled_by
 from ..data import Pair
 from ..evaluate import mean_psnr
 from ..formats import contents
-from ..networks import SRCNN
+from ..networks import Network
 from .loop import Progress, Training
 
 __all__ = ["read_log", "run"]
@@ -42,7 +42,7 @@ def run(
     checkpoint: Path,
     log: Path,
     every: int,
-    measure: Callable[[SRCNN | None, list[Pair], int], float] | None = None,
+    measure: Callable[[Network | None, list[Pair], int], float] | None = None,
 ) -> None:
     """Do all steps that remain; every so many, write a checkpoint and a line of the log.
 
@@ -64,13 +64,21 @@ def run(
         After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, with a checkpoint
         of it.
     ValueError
-        If the log to go on with is damaged or of another training.
+        If the training does not know its scale, or the log to go on with is damaged or of another
+        training.
     FloatingPointError, OSError, ValueError
         As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
     """
     recipe = training.recipe
     measure = measure or mean_psnr
-    head, lines = _head(training, validation, measure), []
+    scale = training.scale
+    if scale is None:
+        raise ValueError(
+            "the training does not say what scale its pictures are made for, which PSNR needs: "
+            "give it to Training"
+        )
+    head = _head(training, round(measure(None, validation, scale), 4), len(validation))
+    lines: list[dict] = []
     if training.step > 0 and log.is_file():
         known, lines = read_log(log)
         lines = [line for line in lines if line["step"] <= training.step]
@@ -92,7 +100,7 @@ def run(
         for progress in training.run():
             losses.append(progress.loss)
             if progress.step % every == 0 or progress.step == recipe.steps:
-                decibels = measure(training.result(), validation, training.scale)
+                decibels = measure(training.result(), validation, scale)
                 training.save(checkpoint)
                 elapsed = time.perf_counter() - before
                 line = {
@@ -137,14 +145,14 @@ def _prepare(training: Training) -> None:
 # ----------------------------------------------------------------------------------------- the log
 
 
-def _head(training: Training, validation: list[Pair], measure: Callable) -> dict:
+def _head(training: Training, bicubic_psnr: float, validation: int) -> dict:
     return {
         "network": training.network.name,
         "scale": training.scale,
         "pictures": training.data,
         "recipe": training.recipe.as_dict(),
-        "validation": len(validation),
-        "bicubic_psnr": round(measure(None, validation, training.scale), 4),
+        "validation": validation,
+        "bicubic_psnr": bicubic_psnr,
     }
 
 

@@ -6,17 +6,19 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._files import written_whole
+from ..data import Pair
 from ..formats import read_arrays, read_json
 from ..kernels import one_blas_thread
 from ..networks import TRAINED, Network
-from .crops import RandomCrops, SubImages
+from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
 from .recipes import Recipe
@@ -44,11 +46,11 @@ def _means(w: np.ndarray) -> np.ndarray:
     return w.mean(axis=(1, 2, 3), keepdims=True)
 
 
-def _checksum(pairs: list) -> str:
+def _checksum(pairs: list[Pair]) -> str:
     """A short text that tells one set of training pictures from another."""
     checksum = 0
     for _, high in pairs:
-        checksum = zlib.crc32(np.ascontiguousarray(high), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(high).data, checksum)
     return f"{len(pairs)}, checksum {checksum:08x}"
 
 
@@ -76,7 +78,7 @@ class Training:
     def __init__(
         self,
         recipe: Recipe,
-        pictures: list | Stream,
+        pictures: list[Pair] | Stream,
         start: Network | None = None,
         scale: int | None = None,
     ):
@@ -84,12 +86,17 @@ class Training:
         self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters["W1"])
-        take = functools.partial(RandomCrops, size=recipe.size)
-        if recipe.stride is not None:
-            take = functools.partial(SubImages, size=recipe.size, stride=recipe.stride)
-        take = functools.partial(take, margin=self.network.margin, seed=recipe.seed)
+        size, margin, seed = recipe.size, self.network.margin, recipe.seed
+        take: Callable[[list[Pair]], Sampler]
+        if recipe.stride is None:
+            take = functools.partial(RandomCrops, size=size, margin=margin, seed=seed)
+        else:
+            take = functools.partial(
+                SubImages, size=size, stride=recipe.stride, margin=margin, seed=seed
+            )
         self._stream = pictures if isinstance(pictures, Stream) else None
-        if self._stream:
+        self.batch: Callable[[int, int], Pair]
+        if isinstance(pictures, Stream):
             self.data = pictures.identity
             self.batch = functools.partial(pictures.batch, sampler=take)
         else:
@@ -109,7 +116,7 @@ class Training:
             if given is None or given.shape != parameter.shape:
                 raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
             parameter[...] = given
-            checksum = zlib.crc32(np.ascontiguousarray(parameter), checksum)
+            checksum = zlib.crc32(np.ascontiguousarray(parameter).data, checksum)
         return f"checksum {checksum:08x}"
 
     def run(self) -> Iterator[Progress]:
@@ -179,7 +186,7 @@ class Training:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint, whole or not at all."""
-        arrays = self._arrays()
+        arrays: dict[str, Any] = self._arrays()  # with a dot in each name, unlike NumPy's options
         state = {
             "recipe": self._identity(),
             "step": self.step,
