@@ -162,21 +162,25 @@ _TOGETHER = max(1, ROWS // winograd.OUTPUTS)
 
 
 @compiled(inner=True)
-def _slot(stack, r, height, slots):
+def _slot(r, height, slots, zeros):
     """In which of so many slots row r of a map lies; beyond the picture, what stands for it."""
-    if stack.zeros and not 0 <= r < height:
+    if zeros and not 0 <= r < height:
         return slots
     return min(max(r, 0), height - 1) % slots
+
+
+# Fields of a `_Stack` are taken before the loops: each look at one counts a reference, which costs
+# more than what these loops do.
 
 
 @compiled(inner=True)
 def _direct_patch(stack, m, r, height, phase):
     """Where the patches of row r of map m + 1 lie in the ring of map m, for pixels of a phase."""
     channels, f, g, phases = stack.channels[m], stack.height[m], stack.width[m], stack.phases
-    plane, shift = stack.plane[m], stack.shift[m]
+    plane, shift, slots, zeros = stack.plane[m], stack.shift[m], stack.slots[m], stack.zeros
     patch = np.empty(channels * f * g, np.int64)
     for u in range(f):
-        slot = _slot(stack, r + u - f // 2, height, stack.slots[m]) * channels * phases * plane
+        slot = _slot(r + u - f // 2, height, slots, zeros) * channels * phases * plane
         for c in range(channels):
             for v in range(g):
                 p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
@@ -185,14 +189,15 @@ def _direct_patch(stack, m, r, height, phase):
 
 
 @compiled(inner=True)
-def _points_patch(stack, m, r, height, point):
-    """The same for the transformed rows of map m, at one point: channels x filter rows."""
+def _points_patch(stack, m, r, height):
+    """The same for the transformed rows of map m at the first point: channels x filter rows."""
     channels, f, plane = stack.channels[m], stack.height[m], stack.plane_points[m]
+    points, zeros = stack.points[m], stack.zeros
     patch = np.empty(channels * f, np.int64)
     for u in range(f):
-        slot = _slot(stack, r + u - f // 2, height, f) * channels * stack.points[m] * plane
+        slot = _slot(r + u - f // 2, height, f, zeros) * channels
         for c in range(channels):
-            patch[c * f + u] = slot + (c * stack.points[m] + point) * plane
+            patch[c * f + u] = (slot + c) * points * plane
     return patch
 
 
@@ -211,21 +216,21 @@ def _fill_row(ring, at, x, r, stack, first, columns):
 @compiled(inner=True)
 def _fill_edges(ring, at, stack, k, first, columns, width):
     """Fill what lies outside a picture `width` wide in a row of map k that begins at `first`."""
+    channels, phases, plane, zeros = stack.channels[k], stack.phases, stack.plane[k], stack.zeros
     left, right = -first, width - 1 - first  # the outermost pixels of the picture
     for j in range(left):
-        _fill_column(ring, at, stack, k, left, j)
+        _fill_column(ring, at, channels, phases, plane, zeros, left, j)
     for j in range(right + 1, columns):
-        _fill_column(ring, at, stack, k, right, j)
+        _fill_column(ring, at, channels, phases, plane, zeros, right, j)
 
 
 @compiled(inner=True)
-def _fill_column(ring, at, stack, k, source, to):
+def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
     """Copy one pixel of a row to another place in it, or put zero there, in all channels."""
-    phases, plane = stack.phases, stack.plane[k]
     source = at + source % phases * plane + source // phases
     to = at + to % phases * plane + to // phases
-    for c in range(stack.channels[k]):
-        if stack.zeros:
+    for c in range(channels):
+        if zeros:
             ring[to + c * phases * plane] = 0
         else:
             ring[to + c * phases * plane] = ring[source + c * phases * plane]
@@ -247,21 +252,22 @@ def _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue):
 def _transform_row(ring, at, stack, m, r, columns, vectors):
     """B: the row of map m at `at`, so many columns wide, becomes row r of its transformed rows."""
     n, plane, phases = stack.points[m], stack.plane_points[m], stack.phases
+    channels, pixels = stack.channels[m], stack.plane[m]
     # The last four outputs are computed together, wanted or not, and so the last one wanted depends
     # on the pixels beyond the row; by rounding alone, but the same task must give the same bits.
-    for c in range(stack.channels[m]):
+    for c in range(channels):
         for j in range(columns, columns + phases - 1):
-            ring[at + (c * phases + j % phases) * stack.plane[m] + j // phases] = 0
+            ring[at + (c * phases + j % phases) * pixels + j // phases] = 0
     patch = np.empty(n, np.int64)
     for i in range(n):
         j = stack.shift[m] + i
-        patch[i] = j % phases * stack.plane[m] + j // phases
+        patch[i] = j % phases * pixels + j // phases
     matrix = stack.weights[stack.at_forth[m] :]
     zero = np.zeros(n, ring.dtype)
-    slot = r % stack.height[m] * stack.channels[m] * n * plane
-    for c in range(stack.channels[m]):
-        to = (ring, stack.start_points[m] + slot + c * n * plane, plane)
-        source = at + c * phases * stack.plane[m]
+    start = stack.start_points[m] + r % stack.height[m] * channels * n * plane
+    for c in range(channels):
+        to = (ring, start + c * n * plane, plane)
+        source = at + c * phases * pixels
         convolve_row(ring, source, patch, matrix, zero, LINEAR, to, to, vectors)
 
 
@@ -273,14 +279,15 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
     products = stack.start_products[m]
     zero = np.zeros(filters, ring.dtype)
     size = filters * stack.channels[m] * stack.height[m]
+    patch = _points_patch(stack, m, r, height)
     for i in range(n):
-        patch = _points_patch(stack, m, r, height, i)
         w = stack.weights[stack.at_weights[m] + i * size :]
         to = (ring, products + i * plane, n * plane)
-        source = stack.start_points[m] + skip
+        source = stack.start_points[m] + i * plane + skip
         convolve_row(ring, source, patch, w, zero, LINEAR, to, to, vectors)
 
-    outputs = stack.phases  # 4 outputs of a filter, one for each phase
+    outputs, pixels = stack.phases, stack.plane[k]  # 4 outputs of a filter, one for each phase
+    activation = stack.activation
     patch = np.empty(_TOGETHER * n, np.int64)
     for i in range(patch.size):
         patch[i] = i * plane
@@ -292,9 +299,9 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
         g = _TOGETHER if o + _TOGETHER <= filters else 1
         matrix = both if g == _TOGETHER else single
         b = bias[o * outputs : (o + g) * outputs]
-        to = (ring, at + skip + o * outputs * stack.plane[k], stack.plane[k])
+        to = (ring, at + skip + o * outputs * pixels, pixels)
         source = products + o * n * plane
-        convolve_row(ring, source, patch[: g * n], matrix, b, stack.activation, to, to, vectors)
+        convolve_row(ring, source, patch[: g * n], matrix, b, activation, to, to, vectors)
         o += g
 
 
@@ -302,15 +309,15 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
 def _fold_row(ring, stack, out, bias, r, height):
     """One row of output (C, W) as the sum of partial sums, each from the row it belongs to."""
     k, phases = stack.width.size, stack.phases
-    f, plane = stack.width[k - 1], stack.plane[k]
+    f, plane, channels = stack.width[k - 1], stack.plane[k], stack.channels[k]
+    start, zeros = stack.start[k], stack.zeros
     total = np.empty(plane, ring.dtype)
     for c in range(out.shape[0]):
         for p in range(phases):
             total[:] = bias[c]
             for u in range(f):
-                slot = _slot(stack, r + u - f // 2, height, f)
-                begin = slot * stack.channels[k] + c * f + u
-                begin = stack.start[k] + (begin * phases + p) * plane
+                slot = _slot(r + u - f // 2, height, f, zeros)
+                begin = start + ((slot * channels + c * f + u) * phases + p) * plane
                 for t in range(plane):
                     total[t] += ring[begin + t]
             pixels = out[c, p::phases]

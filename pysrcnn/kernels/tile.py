@@ -75,16 +75,20 @@ _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.p
 _STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
 
 
-def compiled(inner=False, parallel=False):
+def compiled(inner=False, parallel=False, allocates=True):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    Functions that make no arrays say ``allocates=False``, and then count no references to those
+    they are given: where arrays come in tuples, Numba's counting may cost more than all else.
     `parallel` ones run one at a time, whichever threads call them: not every threading layer of
     Numba survives more. Their threads do not wait busily for long, see `threads.load_openmp`.
     """
 
     def decorate(function):
         settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
+        if not allocates:
+            settings["_nrt"] = False
         settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
         if numba.config.DISABLE_JIT:
             return function
@@ -491,7 +495,7 @@ LINEAR, RELU, GATE, TANH, TANH_GATE = map(np.int64, range(5))
 ACTIVATIONS = {"relu": (RELU, GATE), "tanh": (TANH, TANH_GATE)}  # forward, backward
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def tanh_in_place(x, at, stride, step, rows, columns):
     """tanh of a tile that was just stored, see `tile_store`; `step` in elements.
 
@@ -505,7 +509,7 @@ def tanh_in_place(x, at, stride, step, rows, columns):
             tile_store(tile_tanh(tile_load(x, place, 1, 1)), x, place, 0, 1)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def tiles(rows, columns, step, out_step, x, at, patch, w, b, epilogue, gate, out, filters, vectors):
     """All tiles of one shape in a row; `filters` and `vectors` are (first, end).
 
@@ -538,7 +542,7 @@ def tiles(rows, columns, step, out_step, x, at, patch, w, b, epilogue, gate, out
                 tanh_in_place(outs, place, out_stride, out_step * lanes, rows, columns)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def convolve_row(x, at, patch, w, b, epilogue, gate, out, vectors):
     """`vectors` vectors of output for every filter: one row of a convolution.
 
