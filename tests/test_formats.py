@@ -394,7 +394,9 @@ def test_unknown_suffixes(tmp_path, name, parameters):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ValueError, match=f"{name} is neither .npz nor .mat"):
         load(tmp_path / name)
-    with pytest.raises(ValueError, match=f"{name} does not end in .npz, .mat, .safetensors or .onn"):
+    with pytest.raises(
+        ValueError, match=f"{name} does not end in .npz, .mat, .safetensors or .onn"
+    ):
         write_weights(tmp_path / name, parameters, {})
     assert (tmp_path / name).read_bytes() == b"x"
 
