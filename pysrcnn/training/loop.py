@@ -95,8 +95,10 @@ class Training:
         else:
             self.data = _checksum(pictures)
             self.batch = take(pictures).batch
-        optimizer = OPTIMIZERS[recipe.optimizer]
-        self.optimizer = optimizer(self.network.parameters, recipe.rates())
+        options = {"last": recipe.muon_last} if recipe.optimizer == "muon" else {}
+        self.optimizer = OPTIMIZERS[recipe.optimizer](
+            self.network.parameters, recipe.rates(), **options
+        )
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
         self.seconds = 0.0
