@@ -25,8 +25,12 @@ def installed() -> tuple[str, ...]:
     return have
 
 
-def pictures(layers: Layers, shape: tuple, threads: int) -> dict[str, tuple[Callable, bool]]:
+def pictures(
+    layers: Layers, shape: tuple, threads: int, shuffle: int = 1
+) -> dict[str, tuple[Callable, bool]]:
     """The network on a picture of that shape (1, C, H, W): {name: (array -> array, float32?)}.
+
+    shuffle: s of a sub-pixel shuffle at the end, as ESPCN's; 1 for none.
 
     All hand over arrays without copying them, and know the shape when they are prepared.
     """
@@ -34,9 +38,9 @@ def pictures(layers: Layers, shape: tuple, threads: int) -> dict[str, tuple[Call
     engines = {}
     if "torch" in have:
         for layout in ("NCHW", "channels_last"):
-            engines[f"PyTorch {layout}"] = _pytorch(layers, threads, layout), True
+            engines[f"PyTorch {layout}"] = _pytorch(layers, threads, layout, shuffle), True
     if "onnx" in have:
-        model = _onnx_model(layers, shape)
+        model = _onnx_model(layers, shape, shuffle)
         if "onnxruntime" in have:
             engines["ONNX Runtime"] = _onnxruntime(model, threads), True
         if "openvino" in have:
@@ -49,7 +53,7 @@ def pictures(layers: Layers, shape: tuple, threads: int) -> dict[str, tuple[Call
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-def _pytorch(layers: Layers, threads: int, layout: str) -> Callable:
+def _pytorch(layers: Layers, threads: int, layout: str, shuffle: int) -> Callable:
     import torch
     from torch.nn import functional
 
@@ -66,6 +70,8 @@ def _pytorch(layers: Layers, threads: int, layout: str) -> Callable:
                 maps = functional.conv2d(maps, w, b)
                 if k < len(tensors) - 1:
                     maps = maps.relu_()
+            if shuffle > 1:
+                maps = functional.pixel_shuffle(maps, shuffle)
             return maps.numpy()
 
     return run
@@ -126,7 +132,7 @@ class PyTorchTraining:
 # ---------------------------------------------------------------------- ONNX Runtime and OpenVINO
 
 
-def _onnx_model(layers: Layers, shape: tuple) -> bytes:
+def _onnx_model(layers: Layers, shape: tuple, shuffle: int = 1) -> bytes:
     from onnx import TensorProto, checker, helper, numpy_helper
 
     nodes, constants, last = [], [], "x"
@@ -142,7 +148,15 @@ def _onnx_model(layers: Layers, shape: tuple) -> bytes:
         if k < len(layers) - 1:
             nodes.append(helper.make_node("Relu", [last], [f"r{k}"]))
             last = f"r{k}"
-    x, out = (helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("x", last))
+    if shuffle > 1:
+        options = {"blocksize": shuffle, "mode": "CRD"}
+        nodes.append(helper.make_node("DepthToSpace", [last], ["large"], **options))
+        last = "large"
+    large = (*shape[:2], *(shuffle * n for n in shape[2:]))
+    x, out = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
+        for n, s in (("x", shape), (last, large))
+    )
     graph = helper.make_graph(nodes, "srcnn", [x], [out], constants)
     # Versions that engines of several years read.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

@@ -7,10 +7,11 @@ colour picture of 640 x 360 pixels, to three times that: how long is everything 
 import numpy as np
 
 from pysrcnn import SRCNN, kernels, reference, upscale
+from pysrcnn.networks import Network
 
 from . import engines, harness
 
-NETWORKS = ("9-1-5", "9-3-5", "9-5-5")
+NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn")
 SIZES = ((256, 256), (512, 512), (1080, 1920))  # rows, columns
 SMALL = ((96, 128),)
 
@@ -18,22 +19,26 @@ BAND = 32  # rows of the reference at a time: its im2col of 1080p in one piece w
 BFLOAT16_EPS = 2.0**-8
 
 
-def expected(network: SRCNN, x: np.ndarray) -> np.ndarray:
+def expected(network: Network, x: np.ndarray) -> np.ndarray:
     """What the reference makes of x in float64, band by band."""
     network = network.astype(np.float64)
+    network.ops = reference
     height, m = x.shape[2], network.margin
+    s = network.scale if network.small else 1
     bands = []
     for top in range(0, height, BAND):
         bottom = min(top + BAND, height)
         above, below = max(0, top - m), min(height, bottom + m)
-        out = reference.forward(np.float64(x[:, :, above:below]), network.layers, "replicate")
-        bands.append(out[:, :, top - above : bottom - above])
+        out = network.forward(x[:, :, above:below])
+        bands.append(out[:, :, s * (top - above) : s * (bottom - above)])
     return np.concatenate(bands, axis=2)
 
 
 def the_network(name: str, size: tuple[int, int], options) -> dict:
-    """One table: one network, one size of picture."""
+    """One table: one network, one size of picture; of ESPCN, three times as large as it takes."""
     network = harness.network(name)
+    s = network.scale if network.small else 1
+    size = size[0] // s, size[1] // s
     x = np.random.default_rng(0).random((1, 1, *size), np.float32)
     pixel = sum(w.size for w, _ in network.layers)  # multiplications for a pixel
     tolerance = harness.rounding(np.finfo(np.float32).eps, pixel)
@@ -53,7 +58,8 @@ def the_network(name: str, size: tuple[int, int], options) -> dict:
                 rival=False,
             )
         )
-    for engine, (run, single) in engines.pictures(network.layers, x.shape, options.threads).items():
+    competitors = engines.pictures(network.layers, x.shape, options.threads, s)
+    for engine, (run, single) in competitors.items():
         contenders.append(
             harness.Contender(
                 engine,
@@ -62,7 +68,9 @@ def the_network(name: str, size: tuple[int, int], options) -> dict:
                 rival=single,
             )
         )
-    title = f"{name}, {size[0]} x {size[1]}"
+    title = f"{name}, {size[0]} x {size[1]}" + (
+        f" to {s * size[0]} x {s * size[1]}" if s > 1 else ""
+    )
     operations = 2 * pixel * x[0, 0].size
     return harness.compare(title, contenders, [expected(network, x)], operations, options)
 

@@ -113,15 +113,15 @@ def check_place(path: str | os.PathLike) -> None:
         )
     if not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written: change its rights or the name")
-    for stream, called in _STREAMS.items():
+    for stream, label in _STREAMS.items():
         if identity(path) == identity(stream):
-            raise ValueError(f"{path} is where {called} goes: give the result another name")
+            raise ValueError(f"{path} is where {label} goes: give the result another name")
 
 
 def check_apart(
     outputs: Iterable[str | os.PathLike | int],
     inputs: Iterable[str | os.PathLike | int],
-    called: str,
+    label: str,
 ) -> None:
     """Raise if what is to be written is, under whatever name, a file that is read.
 
@@ -129,7 +129,7 @@ def check_apart(
     ----------
     outputs, inputs : paths, or numbers of open files
         0 is standard input, 1 standard output. Of links, what they lead to counts.
-    called : str
+    label : str
         What the inputs are: "one of the pictures".
 
     Raises
@@ -141,8 +141,8 @@ def check_apart(
     for given in inputs if written else ():
         output = written.get(identity(given))
         if output is not None:
-            name = _STREAMS.get(output, output)
-            raise ValueError(f"{name} is {called}: give the result another name")
+            name = _STREAMS.get(output, output) if isinstance(output, int) else output
+            raise ValueError(f"{name} is {label}: give the result another name")
 
 
 def identity(path: str | os.PathLike | int) -> tuple[int, int] | None:

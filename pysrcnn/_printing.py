@@ -108,18 +108,18 @@ def drop(stream: TextIO) -> None:
 @contextlib.contextmanager
 def any_text() -> Iterator[None]:
     """Standard output and error escape what their encoding lacks, instead of raising."""
-    usual = {}
+    before = {}
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            usual[stream] = stream.errors
+            before[stream] = stream.errors or "strict"
             _reconfigure(stream, "backslashreplace")
     try:
         yield
     finally:
-        for stream, errors in usual.items():
+        for stream, errors in before.items():
             _reconfigure(stream, errors)
 
 
-def _reconfigure(stream: Any, errors: str) -> None:
+def _reconfigure(stream: Any, errors: str | None) -> None:
     with contextlib.suppress(OSError, ValueError):  # which it may have when it is flushed
         stream.reconfigure(errors=errors)

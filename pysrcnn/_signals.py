@@ -75,19 +75,19 @@ if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 @contextlib.contextmanager
 def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[int, Any]]:
-    """In the block, call `handle` for those of `ENDS` that are not ignored; what they did usually.
+    """In the block, call `handle` for those of `ENDS` that are not ignored; what they did before.
 
     In other threads than the main one, which signals are not for, do nothing.
     """
-    usual: dict[int, Any] = {}
+    before: dict[int, Any] = {}
     try:
         if threading.current_thread() is threading.main_thread():
             for number in ENDS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    usual[number] = signal.signal(number, handle)
-        yield usual
+                    before[number] = signal.signal(number, handle)
+        yield before
     finally:
-        for number, handler in usual.items():
+        for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's
 
 
@@ -114,9 +114,9 @@ def ended_in_order() -> Iterator[None]:
         end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
         raise end
 
-    def lost(about: Any, usual: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    def lost(about: Any, hook: Callable[[Any], Any] = sys.unraisablehook) -> None:
         if about.exc_value is not end or end is None:  # the end is no news
-            usual(about)
+            hook(about)
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(handled_by(handle))

@@ -34,8 +34,8 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
 
 def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:
     """Raise a ValueError if it is none, or if "valid" leaves nothing of a batch without margins."""
-    if padding not in ("replicate", "valid"):
-        raise ValueError(f'padding is "replicate" or "valid", got {padding!r}')
+    if padding not in ("replicate", "zeros", "valid"):
+        raise ValueError(f'padding is "replicate", "zeros" or "valid", got {padding!r}')
     smallest = 2 * margin + 1
     if padding == "valid" and min(x.shape[2:]) < smallest:
         raise ValueError(

@@ -10,6 +10,9 @@ Two conventions share the name YCbCr, and mixing them up costs more than a decib
 Everything is in the scale 0..1, that is 8-bit levels / 255; channels come last. Nothing is clipped
 and nothing rounded: values out of range pass through, and going back gives what one started from.
 (Many YCbCr triples lie outside the RGB cube, so clip RGB to 0..1 before converting to integers.)
+
+Each function takes an array (..., 3) of floating point and returns one of its dtype. It raises a
+TypeError for another dtype, and a ValueError if the last axis is not 3 long.
 """
 
 import numpy as np
@@ -63,19 +66,12 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    rgb : float array (..., 3), 0..1
+    rgb : array (..., 3), 0..1
 
     Returns
     -------
-    ycbcr : array (..., 3) of the dtype of `rgb`
+    ycbcr : array (..., 3)
         For RGB in 0..1: Y in 16/255..235/255, Cb and Cr in 16/255..240/255. Not clipped.
-
-    Raises
-    ------
-    TypeError
-        If `rgb` is not of floating point.
-    ValueError
-        If the last axis is not 3 long.
 
     Notes
     -----
@@ -93,19 +89,12 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    ycbcr : float array (..., 3), 0..1
+    ycbcr : array (..., 3), 0..1
 
     Returns
     -------
-    rgb : array (..., 3) of the dtype of `ycbcr`
+    rgb : array (..., 3)
         Not clipped: three quarters of the nominal YCbCr range lie outside the RGB cube.
-
-    Raises
-    ------
-    TypeError
-        If `ycbcr` is not of floating point.
-    ValueError
-        If the last axis is not 3 long.
 
     Notes
     -----
@@ -122,19 +111,12 @@ def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    rgb : float array (..., 3), 0..1
+    rgb : array (..., 3), 0..1
 
     Returns
     -------
-    luma : array (...) of the dtype of `rgb`
+    luma : array (...)
         16/255..235/255 for RGB in 0..1. Not clipped.
-
-    Raises
-    ------
-    TypeError
-        If `rgb` is not of floating point.
-    ValueError
-        If the last axis is not 3 long.
 
     Notes
     -----
@@ -158,19 +140,12 @@ def rgb_to_ycbcr_full(rgb: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    rgb : float array (..., 3), 0..1
+    rgb : array (..., 3), 0..1
 
     Returns
     -------
-    ycbcr : array (..., 3) of the dtype of `rgb`
+    ycbcr : array (..., 3)
         Not clipped: grey is 128 of 255 levels, so pure blue and red exceed 1 by half a level.
-
-    Raises
-    ------
-    TypeError
-        If `rgb` is not of floating point.
-    ValueError
-        If the last axis is not 3 long.
 
     Notes
     -----
@@ -191,19 +166,12 @@ def ycbcr_to_rgb_full(ycbcr: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    ycbcr : float array (..., 3), 0..1
+    ycbcr : array (..., 3), 0..1
 
     Returns
     -------
-    rgb : array (..., 3) of the dtype of `ycbcr`
+    rgb : array (..., 3)
         Not clipped.
-
-    Raises
-    ------
-    TypeError
-        If `ycbcr` is not of floating point.
-    ValueError
-        If the last axis is not 3 long.
 
     Notes
     -----

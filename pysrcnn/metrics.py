@@ -15,6 +15,12 @@ Bicubic on Set5 then scores 33.66, 30.39 and 28.42 dB for s = 2, 3, 4; check tha
 else. The functions here are steps 6 and 7. They take float64 copies first, because uint8 - uint8
 wraps around (3 - 5 = 254) and gives a plausible, wrong PSNR.
 
+Each takes two pictures `a` and `b` of equal shape, integers or floating point in 0..`peak`; `shave`
+pixels are left out on each side first (the paper's protocol takes the scale), and `peak` is the
+largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1. It raises a TypeError if the
+pictures are of another dtype or `shave` is not an int, and a ValueError if the shapes differ or are
+not of pictures, too little is left after shaving, or `peak` is not positive.
+
 Axes: H x W pixels, C channels.
 """
 
@@ -43,24 +49,14 @@ def psnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> f
 
     Parameters
     ----------
-    a, b : arrays (H, W) or (H, W, C) of equal shape, integers or floating point, 0..`peak`
+    a, b : arrays (H, W) or (H, W, C)
     shave : int
-        Pixels to leave out on each side; the paper's protocol takes the scale.
     peak : float
-        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
 
     Returns
     -------
     psnr : float, in dB
         Infinite if `a` and `b` are equal.
-
-    Raises
-    ------
-    TypeError
-        If `a` or `b` are not integers or floating point, or `shave` is not an int.
-    ValueError
-        If the shapes differ or are not of pictures, nothing is left after shaving, or `peak` is
-        not positive.
     """
     a, b = _prepare("psnr", a, b, shave, peak)
     mse = np.mean((a - b) ** 2)
@@ -79,24 +75,15 @@ def ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> f
 
     Parameters
     ----------
-    a, b : arrays (H, W) or (H, W, C) of equal shape, integers or floating point, 0..`peak`
-        With channels, the mean of the SSIM of the channels.
+    a, b : arrays (H, W) or (H, W, C)
+        With channels, the mean of the SSIM of the channels. At least 11 x 11 pixels are left after
+        shaving.
     shave : int
-        Pixels to leave out on each side, before the windows; the paper's protocol takes the scale.
     peak : float
-        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
 
     Returns
     -------
     ssim : float, at most 1; 1 if `a` and `b` are equal
-
-    Raises
-    ------
-    TypeError
-        If `a` or `b` are not integers or floating point, or `shave` is not an int.
-    ValueError
-        If the shapes differ or are not of pictures, fewer than 11 x 11 pixels are left after
-        shaving, or `peak` is not positive.
 
     Notes
     -----
@@ -127,20 +114,14 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -
 
     Parameters
     ----------
-    a, b : arrays (H, W) or (H, W, C) of equal shape, integers or floating point, 0..`peak`
+    a, b : arrays (H, W) or (H, W, C)
+        At least 161 x 161 pixels are left after shaving.
     shave : int
-        Pixels to leave out on each side; the paper's protocol takes the scale.
     peak : float
-        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
 
     Returns
     -------
     ms_ssim : float, at most 1; 1 if `a` and `b` are equal
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `ssim` does; 161 x 161 pixels are the fewest.
 
     Notes
     -----
@@ -178,21 +159,15 @@ def wpsnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> 
 
     Parameters
     ----------
-    a, b : arrays (H, W) of equal shape, integers or floating point, 0..`peak`
+    a, b : arrays (H, W)
+        Without channels: take luma, or each channel by itself.
     shave : int
-        Pixels to leave out on each side; the paper's protocol takes the scale.
     peak : float
-        The largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1.
 
     Returns
     -------
     wpsnr : float, in dB
         Infinite if `a` and `b` are equal.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `psnr` does, and if there are channels.
 
     Notes
     -----

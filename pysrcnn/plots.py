@@ -119,16 +119,16 @@ def curve(
     lines : further levels to draw, {name: PSNR in dB}
         That of bicubic interpolation is drawn from the first log.
     """
-    logs = [Path(log) for log in logs]
-    crowded = len(logs) > 6  # then the legend stands beside
+    paths = [Path(log) for log in logs]
+    crowded = len(paths) > 6  # then the legend stands beside
     figure = _figure(8.5 if crowded else 6, 4)
     axis = figure.subplots()
     ends = []
     for k, (log, name) in enumerate(
-        zip(logs, names or [_label(x.stem) for x in logs], strict=True)
+        zip(paths, names or [_label(x.stem) for x in paths], strict=True)
     ):
         head, points = read_log(log)
-        if log is logs[0] and "bicubic_psnr" in head:
+        if log is paths[0] and "bicubic_psnr" in head:
             lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
         if not points:
             raise ValueError(f"{log} has no line yet but the first: wait for the training")

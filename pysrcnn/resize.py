@@ -13,6 +13,7 @@ Axes: H x W pixels, C channels, n input and m output samples along the axis at w
 import math
 import numbers
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -68,17 +69,19 @@ def imresize(
     """
     x = np.asarray(x)
     _check_picture(x)
-    if (scale is None) == (shape is None):
+    sides: tuple[int, ...]
+    scales: tuple[float, ...]
+    if scale is not None and shape is None:
+        scales = _parse_scale(scale)
+        sides = tuple(_resized(n, s) for n, s in zip(x.shape[:2], scales, strict=True))
+    elif shape is not None and scale is None:
+        sides = _parse_shape(shape)
+        scales = tuple(m / n for n, m in zip(x.shape[:2], sides, strict=True))
+    else:
         given = "neither" if scale is None else "both"
         raise ValueError(f"imresize got {given} of scale and shape; give exactly one of them.")
-    if shape is None:
-        scales = _parse_scale(scale)
-        shape = [_resized(n, s) for n, s in zip(x.shape[:2], scales, strict=True)]
-    else:
-        shape = _parse_shape(shape)
-        scales = [m / n for n, m in zip(x.shape[:2], shape, strict=True)]
     for axis in sorted((0, 1), key=lambda axis: scales[axis]):
-        x = _resize_axis(x, axis, shape[axis], scales[axis])
+        x = _resize_axis(x, axis, sides[axis], scales[axis])
     return x
 
 
@@ -178,7 +181,7 @@ def _check_picture(x: np.ndarray) -> None:
         raise ValueError(f"imresize got an array of shape {x.shape}, which has no pixels.")
 
 
-def _parse_scale(scale: float | tuple[float, float]) -> tuple[float, float]:
+def _parse_scale(scale: Any) -> tuple[float, float]:
     pair = tuple(scale) if np.ndim(scale) == 1 else (scale, scale)
     if len(pair) != 2 or not all(isinstance(s, numbers.Real) for s in pair):
         raise TypeError(

@@ -4,6 +4,8 @@ Everything that the package computes quickly is compared with this file on small
 Axes: N samples, C channels, O filters, H x W pixels, f filter size.
 """
 
+import math
+
 import numpy as np
 
 
@@ -62,6 +64,15 @@ def relu_backward(dout, x):
     return np.array(flat, dout.dtype).reshape(x.shape)
 
 
+def tanh(x):
+    return np.array([math.tanh(value) for value in x.ravel()], x.dtype).reshape(x.shape)
+
+
+def tanh_backward(dout, out):
+    flat = [d * (1 - y**2) for d, y in zip(dout.ravel(), out.ravel(), strict=True)]
+    return np.array(flat, dout.dtype).reshape(out.shape)
+
+
 def mse(prediction, target):
     total = 0.0
     for index in np.ndindex(prediction.shape):
@@ -94,11 +105,45 @@ def pad_replicate_backward(dout, p):
     return dx
 
 
-def forward(x, layers, padding):
+def pad_zeros(x, p):
+    n, c, h, w = x.shape
+    out = np.zeros((n, c, h + 2 * p, w + 2 * p), x.dtype)
+    for sample, channel, i, j in np.ndindex(x.shape):
+        out[sample, channel, i + p, j + p] = x[sample, channel, i, j]
+    return out
+
+
+def pad_zeros_backward(dout, p):
+    n, c, h, w = dout.shape
+    dx = np.zeros((n, c, h - 2 * p, w - 2 * p), dout.dtype)
+    for sample, channel, i, j in np.ndindex(dx.shape):
+        dx[sample, channel, i, j] = dout[sample, channel, i + p, j + p]
+    return dx
+
+
+def pixel_shuffle(x, s):
+    n, maps, h, w = x.shape
+    out = np.zeros((n, maps // s**2, s * h, s * w), x.dtype)
+    for sample, c, i, j in np.ndindex(out.shape):
+        out[sample, c, i, j] = x[sample, c * s**2 + s * (i % s) + j % s, i // s, j // s]
+    return out
+
+
+def pixel_shuffle_backward(dout, s):
+    n, c, h, w = dout.shape
+    dx = np.zeros((n, c * s**2, h // s, w // s), dout.dtype)
+    for sample, k, i, j in np.ndindex(dout.shape):
+        dx[sample, k * s**2 + s * (i % s) + j % s, i // s, j // s] = dout[sample, k, i, j]
+    return dx
+
+
+def forward(x, layers, padding, activation="relu"):
     for k, (w, b) in enumerate(layers):
         if padding == "replicate":
             x = pad_replicate(x, w.shape[2] // 2)
+        if padding == "zeros":
+            x = pad_zeros(x, w.shape[2] // 2)
         x = conv2d(x, w, b)
         if k < len(layers) - 1:
-            x = relu(x)
+            x = relu(x) if activation == "relu" else tanh(x)
     return x

@@ -814,6 +814,7 @@ def test_closed_streams(folder, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)  # of which nothing may come into a picture
         assert run("b.png") == 2 and said(capsys) == ([], [])
+        sys.stderr.close()  # the one that took its place
 
 
 def test_standard_input_and_output(tmp_path):

@@ -757,7 +757,7 @@ def test_a_damaged_checkpoint(folder, pictures, capsys):
     Path("mine.checkpoint").write_bytes(b"PK\x03\x04 half of a file")
     assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--resume") == 2
     assert "mine.checkpoint is damaged or not a checkpoint" in capsys.readouterr().err
-    np.savez(open("mine.npz", "wb"), a=np.zeros(3))
+    np.savez("mine.npz", a=np.zeros(3))
     Path("mine.npz").rename("mine.checkpoint")
     assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--resume") == 2
     assert not Path("mine.npz").exists()
@@ -1351,7 +1351,8 @@ def test_the_example_does_what_the_command_does(bad, capsys):
         assert by_example == [text.replace(os.path.join("new", ""), "") for text in told()]
         result.unlink()
     assert read_picture("turned_x2.png").shape == (24, 20, 3)
-    assert image.open("turned_x2.png").getexif()[0x010F] == "Maker"
+    with image.open("turned_x2.png") as turned:
+        assert turned.getexif()[0x010F] == "Maker"
 
 
 def test_the_example_replaces_nothing_but_results(bad, capsys):

@@ -2,9 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
 import pytest
+from rungs import JIT
 
 from pysrcnn import SRCNN, load
 from pysrcnn.color import rgb_to_luma
@@ -13,7 +13,6 @@ from pysrcnn.evaluate import Score, average, evaluate, mean_psnr, score
 from pysrcnn.networks import shipped
 from pysrcnn.pictures import write_picture
 
-JIT = not numba.config.DISABLE_JIT
 WHOLE_SETS = pytest.mark.skipif(not JIT, reason="whole photographs take compiled code")
 
 

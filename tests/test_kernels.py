@@ -2,63 +2,42 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from test_ops import JIT, equal_to_rounding, random_layers
+from processes import PACKAGE
+from processes import python_cached as run
+from rungs import JIT, compiled_only, equal_to_rounding, random_layers
 
-import pysrcnn
-from pysrcnn import color, kernels, reference
+from pysrcnn import color, imresize, kernels, reference
 from pysrcnn.kernels import winograd
 from pysrcnn.kernels.tile import VECTORS, WIDTHS
 from pysrcnn.resize import taps
-
-compiled_only = pytest.mark.skipif(not JIT, reason="a matter of compiled code")
-PACKAGE = Path(pysrcnn.__file__).parent
-
-
-def run(code, tmp_path, package=PACKAGE, **environment):
-    """Run Python code in a process of its own, with a cache of its own: what it prints."""
-    environment = {
-        **os.environ,
-        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
-        "PYTHONPATH": os.pathsep.join([str(package.parent), str(Path(__file__).parent)]),
-        **environment,
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
 
 # ---------------------------------------------------------------------------------- vector widths
 
 COMPARE = """
 import numpy as np
-from test_ops import equal_to_rounding, random_layers
+from rungs import equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 layers = random_layers((9, 5, 5), (13, 8), 1, np.float32)
 rng = np.random.default_rng(0)
 x = rng.random((2, 1, 31, 70)).astype(np.float32)
-for padding in ("replicate", "valid"):
-    pair = [ops.forward(x, layers, padding) for ops in (kernels, reference)]
-    assert equal_to_rounding(*pair, terms=400), padding
+for case in ("replicate", "relu"), ("valid", "relu"), ("zeros", "tanh"):
+    pair = [ops.forward(x, layers, *case) for ops in (kernels, reference)]
+    assert equal_to_rounding(*pair, terms=400), case
 high = rng.random((2, 1, 15, 54)).astype(np.float32)
-ours, theirs = (ops.loss_and_gradients(x, high, layers)[1] for ops in (kernels, reference))
-for layer, want in zip(ours, theirs):
-    for a, b in zip(layer, want):
-        size = np.abs(b).max()
-        assert equal_to_rounding(a / size, b / size, terms=2000)
+for activation in ("relu", "tanh"):
+    both = (ops.loss_and_gradients(x, high, layers, activation)[1] for ops in (kernels, reference))
+    for layer, want in zip(*both):
+        for a, b in zip(layer, want):
+            size = np.abs(b).max()
+            assert equal_to_rounding(a / size, b / size, terms=2000)
+for dtype in (np.float32, np.float64):
+    numbers = np.linspace(-12, 12, 10_001).astype(dtype)
+    exact = np.tanh(numbers.astype(np.longdouble))
+    assert np.all(abs(kernels.tanh(numbers) - exact) <= 3 * np.spacing(abs(exact).astype(dtype)))
 print(kernels.VECTORS, kernels.VECTOR_BYTES)
 """
 
@@ -129,10 +108,6 @@ def test_winograd_gradients(sizes, side):
     assert np.array_equal(fast[1][1][0], direct[1][1][0]) == (side < winograd.OUTPUTS - 1)
 
 
-def test_direct_has_the_names_of_kernels():
-    assert kernels.direct.__all__ == kernels.__all__
-
-
 # ----------------------------------------------------------------------------------------- planes
 
 
@@ -145,7 +120,7 @@ def test_resize_planes_is_imresize(shape, scale):
         x, rows, row_weights.astype("f4"), columns, column_weights.astype("f4")
     )
     for plane, want in zip(ours, x, strict=True):
-        assert equal_to_rounding(plane, pysrcnn.imresize(want, scale=scale), terms=16)
+        assert equal_to_rounding(plane, imresize(want, scale=scale), terms=16)
 
 
 @pytest.mark.parametrize("dtype, peak", [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
@@ -203,12 +178,14 @@ def test_the_kernels_run_as_plain_python_too(tmp_path):
     """With NUMBA_DISABLE_JIT, to step through them: each tile is a NumPy array then."""
     code = """
 import numpy as np
-from test_ops import equal_to_rounding, random_layers
+from rungs import equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 layers = random_layers((3, 3, 3), (9, 8), 1, np.float32)
 x = np.random.default_rng(0).random((1, 1, 9, 20)).astype(np.float32)
-ours, want = (m.forward(x, layers, "replicate") for m in (kernels, reference))
-print(equal_to_rounding(ours, want, 100))
+for case in ("replicate",), ("zeros", "tanh"):
+    ours, want = (m.forward(x, layers, *case) for m in (kernels, reference))
+    assert equal_to_rounding(ours, want, 100)
+print(True)
 high = x[:, :, 3:-3, 3:-3]
 ours, want = (m.loss_and_gradients(x, high, layers)[0] for m in (kernels, reference))
 print(abs(ours - want) < 1e-5 * want)

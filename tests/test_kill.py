@@ -236,6 +236,13 @@ def serve():
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers)
 
 
+def link_inputs(folder):
+    """What is written from, in a folder of a child's own."""
+    for given in os.listdir():
+        if not (folder / given).exists() and not given.startswith("new"):
+            os.symlink(Path.cwd() / given, folder / given)
+
+
 def child(answers, folder, name, most=None, bare=False, said=None, command=False):
     """Write one version after the other for ever, in files of at most `most` bytes."""
     _signals.IS_COMMAND = command
@@ -243,9 +250,7 @@ def child(answers, folder, name, most=None, bare=False, said=None, command=False
         signal.signal(number, signal.default_int_handler)
     # All children would share a lock of Numba's, and one that is killed while it has it keeps it.
     numba.np.ufunc.parallel._set_init_process_lock()
-    for given in os.listdir():
-        if not (Path(folder) / given).exists() and not given.startswith("new"):
-            os.symlink(Path.cwd() / given, Path(folder) / given)
+    link_inputs(Path(folder))
     os.chdir(folder)
     if bare:  # as if there were no `written_whole`
         for module in [m for n, m in sys.modules.items() if n.startswith("pysrcnn")]:

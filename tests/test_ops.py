@@ -12,31 +12,15 @@ import numpy as np
 import pytest
 from naive import __dict__ as naive
 from projections import close, projections
+from rungs import JIT, equal_to_rounding, random_layers
 
 from pysrcnn import kernels, reference
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-JIT = not numba.config.DISABLE_JIT
-
-
-def random_layers(sizes, filters, c, dtype=np.float64, seed=0):
-    rng = np.random.default_rng(seed)
-    channels = [c, *filters, c]
-    layers = []
-    for k, f in enumerate(sizes):
-        shape = channels[k + 1], channels[k], f, f
-        w = rng.normal(0, 1 / np.sqrt(channels[k] * f * f), shape).astype(dtype)
-        layers.append((w, rng.normal(0, 0.1, shape[0]).astype(dtype)))
-    return layers
-
-
-def equal_to_rounding(a, b, terms):
-    """Whether `a` and `b`, sums of so many terms, are the same but for rounding."""
-    assert a.shape == b.shape, (a.shape, b.shape)
-    assert a.dtype == b.dtype, (a.dtype, b.dtype)
-    tolerance = 4 * np.sqrt(terms) * np.finfo(a.dtype).eps * max(1, np.abs(b).max())
-    return np.abs(a - b).max() <= tolerance
+PADDINGS = pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+ACTIVATIONS = pytest.mark.parametrize("activation", ["relu", "tanh"])
+FUNCTIONS = [name for name in reference.__all__ if callable(getattr(reference, name))]
 
 
 def test_comparator_sees_small_errors_and_swapped_axes():
@@ -53,12 +37,15 @@ def test_comparator_sees_small_errors_and_swapped_axes():
 
 def test_same_names():
     assert kernels.__all__ == reference.__all__ == sorted(reference.__all__)
+    assert kernels.direct.__all__ == kernels.__all__
 
 
-@pytest.mark.parametrize("name", reference.__all__)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_signatures(name):
     ours, theirs = (inspect.signature(getattr(ops, name)) for ops in (kernels, reference))
     assert list(ours.parameters) == list(theirs.parameters)
+    defaults = ([p.default for p in s.parameters.values()] for s in (ours, theirs))
+    assert next(defaults) == next(defaults)
 
 
 # ---------------------------------------------------------------------- both against the definition
@@ -77,14 +64,20 @@ def arguments_of(name, rng, dtype):
         "conv2d_backward": (rng.standard_normal((3, 5, 5, 4)).astype(dtype), x, w),
         "relu": (x,),
         "relu_backward": (y, x),
+        "tanh": (x,),
+        "tanh_backward": (y, np.tanh(x)),
         "mse": (x, y),
         "mse_backward": (x, y),
         "pad_replicate": (x, 2),
         "pad_replicate_backward": (x, 2),
+        "pad_zeros": (x, 2),
+        "pad_zeros_backward": (x, 2),
+        "pixel_shuffle": (rng.standard_normal((2, 3 * 4, 5, 3)).astype(dtype), 2),
+        "pixel_shuffle_backward": (rng.standard_normal((2, 2, 6, 9)).astype(dtype), 3),
     }[name]
 
 
-SINGLE = [n for n in reference.__all__ if n not in ("forward", "loss_and_gradients")]
+SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 
 
 @OPS
@@ -119,29 +112,32 @@ def test_operation_leaves_its_arguments_alone_and_takes_any_layout(ops, name):
 
 
 @OPS
-@pytest.mark.parametrize("padding", ["replicate", "valid"])
+@PADDINGS
+@ACTIVATIONS
 @pytest.mark.parametrize("c", [1, 3])
-def test_forward_is_its_definition(ops, padding, c):
+def test_forward_is_its_definition(ops, padding, activation, c):
     layers = random_layers((5, 1, 3), (9, 4), c)
     x = np.random.default_rng(3).random((2, c, 8, 9))
-    assert equal_to_rounding(
-        ops.forward(x, layers, padding), naive["forward"](x, layers, padding), 64
-    )
+    ours = ops.forward(x, layers, padding, activation)
+    assert equal_to_rounding(ours, naive["forward"](x, layers, padding, activation), 64)
 
 
-@pytest.mark.parametrize("name", ["im2col", "pad_replicate"])
 @OPS
-def test_adjoint(ops, name):
+@pytest.mark.parametrize("name, size", [("im2col", 3), ("pad_replicate", 2), ("pad_zeros", 2),
+                                        ("pixel_shuffle", 2)])  # fmt: skip
+def test_adjoint(ops, name, size):
     """<A x, y> = <x, A^T y>: needs no oracle."""
     rng = np.random.default_rng(4)
-    x = rng.standard_normal((2, 3, 8, 7))
-    if name == "im2col":
-        forward, backward = lambda a: ops.im2col(a, 3), lambda a: ops.col2im(a, x.shape, 3)
-    else:
-        forward, backward = (
-            lambda a: ops.pad_replicate(a, 2),
-            lambda a: ops.pad_replicate_backward(a, 2),
-        )
+    x = rng.standard_normal((2, 8, 8, 7))
+
+    def forward(a):
+        return getattr(ops, name)(a, size)
+
+    def backward(a):
+        if name == "im2col":
+            return ops.col2im(a, x.shape, size)
+        return getattr(ops, f"{name}_backward")(a, size)
+
     y = rng.standard_normal(forward(x).shape)
     assert np.sum(forward(x) * y) == pytest.approx(np.sum(x * backward(y)), rel=1e-12)
 
@@ -151,6 +147,41 @@ def test_padding_by_nothing(ops):
     x = np.random.default_rng(5).random((1, 2, 3, 4))
     assert np.array_equal(ops.pad_replicate(x, 0), x)
     assert np.array_equal(ops.pad_replicate_backward(x, 0), x)
+    assert np.array_equal(ops.pad_zeros(x, 0), x)
+    assert np.array_equal(ops.pad_zeros_backward(x, 0), x)
+
+
+@OPS
+@pytest.mark.parametrize("s, c, h, w", [(1, 2, 3, 4), (2, 1, 1, 1), (3, 1, 70, 5), (4, 3, 5, 33)])
+def test_shuffle_is_a_permutation_and_back(ops, s, c, h, w):
+    x = np.random.default_rng(5).random((2, c * s**2, h, w)).astype(np.float32)
+    large = ops.pixel_shuffle(x, s)
+    assert np.array_equal(large, naive["pixel_shuffle"](x, s))
+    assert np.array_equal(ops.pixel_shuffle_backward(large, s), x)
+
+
+@OPS
+def test_order_of_the_shuffle(ops):
+    """That of PyTorch, written out: maps 0..3 are the sub-pixels of channel 0, row by row."""
+    x = np.arange(8.0).reshape(1, 8, 1, 1)
+    assert ops.pixel_shuffle(x, 2).tolist() == [[[[0, 1], [2, 3]], [[4, 5], [6, 7]]]]
+
+
+@OPS
+@DTYPES
+def test_tanh(ops, dtype):
+    """Within some units of the last digit, for numbers of every size; odd; not blind to NaN."""
+    rng = np.random.default_rng(16)
+    sizes = np.exp2(rng.uniform(-100, 6, 200_000 if JIT else 300))
+    x = np.concatenate([sizes, rng.uniform(0, 10, sizes.size), [0, 1e-40, 9.1, 700, np.inf]])
+    x = x.astype(dtype)
+    exact = np.tanh(x.astype(np.longdouble))
+    ours = ops.tanh(x)
+    # 2.5 units seen for all float32, as for 10^7 float64, where long doubles tell so little.
+    assert np.all(np.abs(ours - exact) <= 3 * np.spacing(exact.astype(dtype)))
+    assert np.array_equal(ops.tanh(-x), -ours)
+    assert np.array_equal(ours[-2:], [1, 1]) and ours.max() == 1
+    assert np.isnan(ops.tanh(np.array([1, np.nan, -1], dtype))).tolist() == [False, True, False]
 
 
 # --------------------------------------------------------------------------------------- gradients
@@ -188,11 +219,12 @@ def test_the_check_of_gradients_fails_for_wrong_ones(ops, mistake):
 
 
 @OPS
-def test_relu_and_mse_gradients(ops):
+def test_activation_and_mse_gradients(ops):
     rng = np.random.default_rng(8)
     x = rng.standard_normal((2, 3, 9, 8))
     x[np.abs(x) < 1e-3] = 1  # away from the kink
     assert close(*projections(ops.relu, lambda g, x: [ops.relu_backward(g, x)], [x]))
+    assert close(*projections(ops.tanh, lambda g, x: [ops.tanh_backward(g, ops.tanh(x))], [x]))
     y = rng.standard_normal(x.shape)
     loss = lambda x: np.array(ops.mse(x, y))  # noqa: E731
     assert close(*projections(loss, lambda g, x: [g * ops.mse_backward(x, y)], [x]))
@@ -201,7 +233,8 @@ def test_relu_and_mse_gradients(ops):
 @OPS
 @pytest.mark.parametrize("sizes, filters", [((9, 1, 5), (64, 32)), ((3, 3, 1, 5), (9, 8, 3))])
 @pytest.mark.parametrize("c", [1, 3])
-def test_network_gradients(ops, sizes, filters, c):
+@ACTIVATIONS
+def test_network_gradients(ops, sizes, filters, c, activation):
     layers = random_layers(sizes, filters, c)
     rng = np.random.default_rng(9)
     margin = sum(f - 1 for f in sizes)
@@ -210,10 +243,10 @@ def test_network_gradients(ops, sizes, filters, c):
     flat = [array for layer in layers for array in layer]
 
     def loss(*arrays):
-        return np.array(ops.loss_and_gradients(low, high, _paired(arrays))[0])
+        return np.array(ops.loss_and_gradients(low, high, _paired(arrays), activation)[0])
 
     def backward(g, *arrays):
-        gradients = ops.loss_and_gradients(low, high, _paired(arrays))[1]
+        gradients = ops.loss_and_gradients(low, high, _paired(arrays), activation)[1]
         return [g * array for layer in gradients for array in layer]
 
     assert close(*projections(loss, backward, flat))
@@ -235,6 +268,13 @@ STACKS = [
     ((5,), ()),
     ((1, 1), (3,)),
 ]
+# ESPCN and its like: sizes, filters, channels of the picture, filters of the last layer.
+ENLARGING = [
+    ((5, 3, 3), (64, 32), 1, 4),
+    ((5, 3, 3), (64, 32), 1, 9),
+    ((5, 3, 3), (24, 16), 3, 16),
+    ((3, 3), (9,), 3, 27),
+]
 
 
 @DTYPES
@@ -251,6 +291,45 @@ def test_kernels_are_reference_on_pictures(sizes, filters, c, dtype):
         if min(height, width) > sum(f - 1 for f in sizes):
             ours, theirs = (ops.forward(x, layers, "valid") for ops in (kernels, reference))
             assert equal_to_rounding(ours, theirs, terms), (height, width)
+
+
+@DTYPES
+@PADDINGS
+@ACTIVATIONS
+@pytest.mark.parametrize("sizes, filters, c, out", ENLARGING)
+def test_enlarging_networks_on_pictures(sizes, filters, c, out, padding, activation, dtype):
+    """Many filters last, as before a shuffle; each padding, each activation."""
+    layers = random_layers(sizes, filters, c, dtype, out=out)
+    terms = max(w[0].size for w, _ in layers)
+    rng = np.random.default_rng(17)
+    smallest = sum(f - 1 for f in sizes) + 1
+    for height, width in SHAPES if JIT else [(1, 1), (9, 10)]:
+        if padding == "valid" and min(height, width) < smallest:
+            continue
+        x = rng.random((2, c, height, width)).astype(dtype)
+        want = reference.forward(x, layers, padding, activation)
+        for ops in (kernels, kernels.direct):
+            ours = ops.forward(x, layers, padding, activation)
+            assert equal_to_rounding(ours, want, 2 * terms), (ops, height, width)
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes, filters, c, out", ENLARGING)
+def test_enlarging_networks_on_batches(sizes, filters, c, out, dtype):
+    layers = random_layers(sizes, filters, c, dtype, out=out)
+    rng = np.random.default_rng(18)
+    low = rng.random((17 if JIT else 2, c, 14, 15)).astype(dtype)
+    side = 14 - sum(f - 1 for f in sizes)
+    high = rng.random((len(low), out, side, side + 1)).astype(dtype)
+    for activation in ("relu", "tanh"):
+        loss, gradients = reference.loss_and_gradients(low, high, layers, activation)
+        for ops in (kernels, kernels.direct):
+            ours = ops.loss_and_gradients(low, high, layers, activation)
+            assert ours[0] == pytest.approx(loss, rel=1e-5 if dtype == np.float32 else 1e-13)
+            for layer, want in zip(ours[1], gradients, strict=True):
+                for a, b in zip(layer, want, strict=True):
+                    size = np.abs(b).max()
+                    assert equal_to_rounding(a / size, b / size, low.size), (ops, activation)
 
 
 @DTYPES
@@ -337,6 +416,33 @@ def test_a_part_of_a_picture_is_the_same_bits_as_in_the_whole():
         assert np.array_equal(part, whole[:, :, 100:184, left : right - 16])
 
 
+@pytest.mark.skipif(not JIT, reason="a matter of how compiled code divides the picture")
+@ACTIVATIONS
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize(
+    "sizes, filters, out", [((5, 3, 3), (64, 32), 9), ((9, 5, 5), (64, 32), 1)]
+)
+def test_pieces_cut_with_their_margin_are_the_bits_of_the_whole(
+    sizes, filters, out, padding, activation
+):
+    """Also at the edges, where the piece ends as the picture does and is padded as that is."""
+    layers = random_layers(sizes, filters, 1, np.float32, out=out)
+    margin = sum(f // 2 for f in sizes)
+    x = np.random.default_rng(19).random((1, 1, 150, 619)).astype(np.float32)
+    rectangles = [(0, 150, 0, 100), (40, 90, 97, 403), (100, 150, 300, 619), (0, 3, 611, 619),
+                  (77, 78, 5, 6)]  # fmt: skip
+    for ops in (kernels, kernels.direct):
+        whole, group = ops.forward(x, layers, padding, activation), ops.ALIGNMENT
+        for top, bottom, left, right in rectangles:
+            rows = max(0, top - margin), bottom + margin
+            first = max(0, left - margin - group) // group * group
+            part = x[:, :, slice(*rows), first : right + margin + 2 * group]
+            ours = ops.forward(np.ascontiguousarray(part), layers, padding, activation)
+            ours = ours[:, :, top - rows[0] :, left - first :]
+            ours = ours[:, :, : bottom - top, : right - left]
+            assert np.array_equal(ours, whole[:, :, top:bottom, left:right]), (ops, top, left)
+
+
 @OPS
 def test_nan_is_never_hidden(ops):
     """ReLU must not turn NaN into 0, or a diverged training would look healthy."""
@@ -384,11 +490,31 @@ def test_kernels_check_shapes(change, words):
         ("mse_backward", (PIXELS, PIXELS[:, :, :1])),
         ("pad_replicate", (PIXELS, -1)),
         ("pad_replicate_backward", (PIXELS, 3)),
+        ("pad_zeros", (PIXELS, -1)),
+        ("pad_zeros_backward", (PIXELS, 3)),
+        ("tanh_backward", (PIXELS, PIXELS[:, :1])),
+        ("pixel_shuffle", (PIXELS, 2)),
+        ("pixel_shuffle", (PIXELS[0], 1)),
+        ("pixel_shuffle", (PIXELS, 0)),
+        ("pixel_shuffle_backward", (PIXELS, 2)),
     ],
 )
 def test_single_operations_check_shapes(name, arguments):
     with pytest.raises(ValueError, match="wanted|do not fit|nothing is left"):
         getattr(kernels, name)(*arguments)
+
+
+@pytest.mark.parametrize("ops", [kernels, kernels.direct])
+def test_kernels_check_names(ops):
+    layers = random_layers((3, 3), (2,), 2)
+    with pytest.raises(
+        ValueError, match="padding is 'same', wanted one of valid, replicate, zeros"
+    ):
+        ops.forward(PIXELS, layers, "same")
+    with pytest.raises(ValueError, match="activation is 'elu', wanted one of relu, tanh"):
+        ops.forward(PIXELS, layers, "zeros", "elu")
+    with pytest.raises(ValueError, match="activation is 'elu', wanted one of relu, tanh"):
+        ops.loss_and_gradients(PIXELS, PIXELS[:, :, :1, :1], layers, "elu")
 
 
 def test_kernels_check_dtypes():

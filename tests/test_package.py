@@ -16,24 +16,14 @@ from pathlib import Path
 
 import pytest
 from conftest import SMOKE
+from processes import PACKAGE, python
 
 import pysrcnn
 
-PACKAGE = Path(pysrcnn.__file__).resolve().parent
 ROOT = PACKAGE.parent
 SOURCES = Path(__file__).resolve().parents[1]
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [name for _, name, _ in pkgutil.walk_packages([str(PACKAGE)], "pysrcnn.")]
-
-
-def python(code, *options):
-    """Run a piece of code in a new process that imports this very package: what it printed."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(
-        [sys.executable, *options, "-c", code],
-        env=environment, capture_output=True, text=True, check=True, timeout=300,
-    ).stdout  # fmt: skip
 
 
 def test_the_files_are_there():
@@ -80,7 +70,7 @@ print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
     events, kernels, signatures = map(int, first.split())
     assert kernels > 10, "the test looks in the wrong place"
     assert events == signatures == 0
-    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "cv2", "dask", "zarr", "onnx"}
+    slow = {"scipy", "imageio", "PIL", "matplotlib", "skimage", "dask", "zarr", "onnx"}
     assert not ast.literal_eval(second) & slow
 
 
@@ -227,7 +217,7 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "cv2", "tifffile", "dask", "distributed", "zarr", "onnx"}
+EXTRAS = {"tqdm", "matplotlib", "tifffile", "dask", "distributed", "zarr", "onnx"}
 
 
 def test_run_time_dependencies_are_the_four():

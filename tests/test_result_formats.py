@@ -10,7 +10,7 @@ import pytest
 from pysrcnn.batch import Job, find_jobs, with_quality
 from pysrcnn.cli import main
 from pysrcnn.command import upscale as command
-from pysrcnn.pictures.files import kind_of
+from pysrcnn.pictures._formats import kind_of
 
 Image = pytest.importorskip("PIL.Image")
 

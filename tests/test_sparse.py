@@ -8,6 +8,7 @@ import re
 import numba
 import numpy as np
 import pytest
+from rungs import JIT, compiled_only
 
 from pysrcnn import SRCNN, kernels, load, upscale
 from pysrcnn.data import pair, read_pairs
@@ -17,11 +18,8 @@ from pysrcnn.networks import shipped, sparse
 from pysrcnn.networks.sparse import SparseCoding, fista, ista, soft_threshold, sparse_codes
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import dictionary
-from pysrcnn.training.dictionary import Recipe, learn
+from pysrcnn.training.dictionary import DictionaryRecipe, learn
 from pysrcnn.upscaling.steps import Step
-
-JIT = not numba.config.DISABLE_JIT
-compiled_only = pytest.mark.skipif(not JIT, reason="takes minutes without compiled code")
 
 
 def dictionary_of(entries, atoms, dtype=np.float64, seed=0):
@@ -399,7 +397,7 @@ def test_training_does_not_start_from_dictionaries():
 
 # -------------------------------------------------------------------------------------- learning
 
-TINY = Recipe(
+TINY = DictionaryRecipe(
     atoms=24, features=10, f=5, g=3, steps=4, patches=3000, rounds=6, iterations=15, fitted=3000
 )
 
@@ -430,7 +428,7 @@ def test_learned_dictionaries_beat_bicubic_interpolation():
     }  # fmt: skip
     again = learn(pairs, TINY)
     assert all(np.array_equal(again.parameters[n], p) for n, p in model.parameters.items())
-    other = learn(pairs, Recipe(**{**TINY.__dict__, "seed": 1}))
+    other = learn(pairs, DictionaryRecipe(**{**TINY.__dict__, "seed": 1}))
     assert not np.array_equal(other.parameters["D_l"], model.parameters["D_l"])
 
 
@@ -438,7 +436,7 @@ def test_patches_and_their_features_belong_together():
     """Sampled derivatives are those of `patch_features`, at the pixels of the differences."""
     low = picture(30, 31, dtype=np.float32)[0]
     high = low + np.arange(30 * 31, dtype=np.float32).reshape(1, 30, 31)  # tells where it is from
-    recipe = Recipe(f=3, g=5)
+    recipe = DictionaryRecipe(f=3, g=5)
     derivatives, differences = dictionary.sampled(
         [(low, high)], 40, recipe, np.random.default_rng(0)
     )
@@ -531,7 +529,7 @@ def test_set5_is_as_good_as_in_the_paper(data_folder):
 def test_the_shipped_dictionaries_are_learned_again(data_folder):
     """By the recipe in their card, but for rounding that differs between machines."""
     kept = load("sc", 3)
-    recipe = Recipe(**kept.card["recipe"])
+    recipe = DictionaryRecipe(**kept.card["recipe"])
     model = learn(read_pairs(data_folder("T91"), 3), recipe)
     pairs = read_pairs(data_folder("Set5"), 3)
     assert abs(mean_psnr(model, pairs, 3) - mean_psnr(kept, pairs, 3)) < 0.03

@@ -8,8 +8,8 @@ import multiprocessing
 import numba
 import numpy as np
 import pytest
-import test_kernels
-from test_kernels import compiled_only
+from processes import python_cached
+from rungs import compiled_only
 
 from pysrcnn import kernels
 from pysrcnn.kernels import blas, threads
@@ -38,11 +38,11 @@ HOW = multiprocessing.get_all_start_methods()
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """`test_kernels.run`, whose processes share what is compiled."""
+    """`python_cached`, whose processes share what is compiled."""
     cache = tmp_path_factory.mktemp("compiled")
 
     def run(code, folder, **environment):
-        return test_kernels.run(code, folder, NUMBA_CACHE_DIR=str(cache), **environment)
+        return python_cached(code, folder, NUMBA_CACHE_DIR=str(cache), **environment)
 
     return run
 

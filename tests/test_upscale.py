@@ -11,9 +11,9 @@ import inspect
 import itertools
 import typing
 
-import numba
 import numpy as np
 import pytest
+from rungs import JIT
 
 from pysrcnn import SRCNN, imresize, load, upscale
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
@@ -21,7 +21,6 @@ from pysrcnn.networks import shipped
 from pysrcnn.upscaling.alpha import spread
 from pysrcnn.upscaling.scales import Networks
 
-JIT = not numba.config.DISABLE_JIT
 EPS32 = float(np.finfo(np.float32).eps)
 GREY, COLOUR = 20 * EPS32, 80 * EPS32
 KINDS = [np.uint8, np.uint16, np.float32, np.float64]

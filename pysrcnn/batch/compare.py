@@ -18,8 +18,8 @@ import numpy as np
 
 from .._files import check_place, written_whole
 from .._printing import printable
-from ..pictures import _carried, _chunks
-from ..pictures.pixels import ENCODING
+from ..pictures import _chunks
+from ..pictures.encoding import encoded
 
 __all__ = ["check_page", "write_comparison"]
 
@@ -86,7 +86,7 @@ def write_comparison(
         notes.append(
             f"Of {shape[1]} x {shape[0]} pixels, this page has the middle {width} x {height}."
         )
-    pictures, note = _encoded((before[part], after[part]), icc_profile, colours)
+    pictures, note = _urls((before[part], after[part]), icc_profile, colours)
     page = string.Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=_text(title),
         width=before[part].shape[1],
@@ -134,7 +134,7 @@ def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _encoded(
+def _urls(
     pictures: tuple[np.ndarray, np.ndarray],
     icc_profile: bytes | None,
     colours: Sequence[tuple[bytes, bytes]],
@@ -142,8 +142,12 @@ def _encoded(
     """Both as URLs that hold them, and what is to be said of that."""
     beside = {"icc_profile": icc_profile} if icc_profile else {}
     if pictures[0].size <= 2 * EXACT:  # or PNG is not tried
-        chunks = _carried.as_chunks({**beside, "colours": list(colours)})
-        held = [_chunks.joined(_file(x, "png", beside), chunks) for x in pictures]
+        chunks = _chunks.as_chunks({**beside, "colours": list(colours)})
+        held = []
+        for picture in pictures:
+            file = io.BytesIO()
+            _chunks.write(file, encoded([picture], ".png", {}), chunks)
+            held.append(file.getvalue())
         if max(map(len, held)) <= EXACT:
             return [_url("png", content) for content in held], []
     # WebP has no grey, and what is grey may have a profile of it.
@@ -151,20 +155,11 @@ def _encoded(
     if pictures[0].shape[2:] == (2,):
         beside = {}
     options = beside | {"quality": 90} | ({"method": 2} if kind == "webp" else {})  # fast enough
-    held = [_file(x, kind, options) for x in pictures]
+    held = [encoded([x], f".{kind}", options) for x in pictures]
     notes = [f"To be small, this page has both as {name} of quality 90."]
-    if not _chunks.says_usual(colours, icc_profile):
+    if not _chunks.are_default(colours, icc_profile):
         notes.append("What the file says of its colours in chunks of PNG is not in this page.")
     return [_url(kind, content) for content in held], notes
-
-
-def _file(picture: np.ndarray, kind: str, options: Mapping) -> bytes:
-    import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
-
-    content = io.BytesIO()
-    options = ENCODING[kind] | dict(options)
-    imageio.imwrite(content, picture, extension=f".{kind}", plugin="pillow", **options)
-    return content.getvalue()
 
 
 def _url(kind: str, content: bytes) -> str:

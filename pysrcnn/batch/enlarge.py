@@ -18,8 +18,9 @@ from .._printing import known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
+from ..pictures._formats import kind_of
 from ..pictures._limits import check_claim
-from ..pictures.files import SUFFIX_OF, fit_to, kind_of
+from ..pictures.writing import SUFFIX_OF, fit_to
 from ..upscaling.scales import Networks, Plan
 from ..upscaling.upscale import bicubic, upscale
 from . import large

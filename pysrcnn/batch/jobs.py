@@ -14,8 +14,8 @@ from typing import NamedTuple
 from .._files import check_apart, identity
 from ..pictures import SUFFIXES
 from ..pictures._mark import is_marked, is_unchanged
-from ..pictures.files import is_animated
 from ..pictures.folders import READABLE, size_of
+from ..pictures.reading import is_animated
 from ..upscaling.scales import Networks
 from .inputs import Place, earlier_results, find_pictures, spelled
 

@@ -3,7 +3,6 @@
 Needs tifffile, the extra `deep`. The result is the same, to the bit, as that of `upscale`.
 """
 
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ import numpy as np
 
 from .._files import written_whole
 from ..checks import check_picture, check_range, is_beyond
-from ..pictures import PictureFile, _beside, _carried, _directories, _exif, deep
+from ..pictures import PictureFile, _carried, _directories, _exif, deep
+from ..pictures._limits import Stored
 from ..pictures._mark import mark
-from ..pictures._structure import Stored
+from ..pictures._metadata import read_tiff_metadata
 from ..pictures._tiff import examine as tiff_of
-from ..pictures.files import CALLED
+from ..pictures.writing import LABELS
 from ..upscaling.scales import Networks
 from ..upscaling.steps import Span, Step, steps_for
 
@@ -118,7 +118,7 @@ def _page(file):
         return None
     if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):
         return None  # multiplied by alpha, or another channel
-    if page.compression not in _PLAIN and deep.helps("tiff"):
+    if page.compression not in _PLAIN and deep.helps():
         return None
     if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
         return None
@@ -134,13 +134,13 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     path = Path(path)
     if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
         return None
-    if not deep.available("tiff"):
+    if not deep.available():
         return None
     import tifffile
 
     try:
         with open(path, "rb") as stored:  # before tifffile goes through pages without end
-            if tiff_of(Stored(stored, path.stat().st_size), str(path)).frames > 1:
+            if tiff_of(Stored(stored), str(path)).frames > 1:
                 return None
         with tifffile.TiffFile(path) as file:
             page = _page(file) if len(file.pages) == 1 else None
@@ -214,8 +214,7 @@ def enlarge_tiff(
             raise
         except Exception as error:  # of tifffile and what decodes for it
             raise ValueError(f"cannot enlarge {source}: {error}") from None
-        losses = [name for name in CALLED if name in lost]
-        losses = [CALLED[name] for name in losses] + more
+        losses = [label for name, label in LABELS.items() if name in lost] + more
         if _exif.is_on_map(tag.code for tag in page.tags):
             losses.append("its place on the map")
         if stored.beyond:
@@ -225,12 +224,10 @@ def enlarge_tiff(
 
 def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
     """What the file says beside its pixels, without any frame."""
-    with (
-        open(source, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        found = _beside.of_file(content, "tiff", {})
-    return PictureFile([], "tiff", icc_profile=page.tags.valueof(34675), **found)
+    file = PictureFile([], "tiff", icc_profile=page.tags.valueof(34675))
+    with open(source, "rb") as stored:
+        read_tiff_metadata(Stored(stored), file)
+    return file
 
 
 def _tiles(rows: _Rows, progress: Callable[[float], None]) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from ..formats.layers import stack
 from ..kernels.blas import one_blas_thread
 from .calls import called, called_again, called_larger, enlarged
+from .diagnosis import Explanation
 from .reference_case import Case, case, rounding
 from .report import Report, Row, explain
 from .search import relative_error
@@ -75,7 +76,8 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
 
     order = [name for name in made.arrays if name in given]
     rows = [_row(name, given[name], made.wanted(name), allowed) for name in order]
-    diagnosis, explanations = [], []
+    diagnosis: list[str] = []
+    explanations: list[Explanation] = []
     if not all(row.ok for row in rows):
         diagnosis, explanations = explain(made, given, rows, dtype, allowed)
         if changed:
@@ -166,6 +168,6 @@ def _row(name: str, got: np.ndarray, wanted: np.ndarray, allowed: float) -> Row:
     if got.shape != wanted.shape:
         return Row(name, False, error, None, np.nan, np.nan)
     wrong = np.abs(got.astype(np.float64) - wanted)
-    index = np.unravel_index(np.argmax(np.where(np.isfinite(wrong), wrong, np.inf)), wrong.shape)
-    index = tuple(int(i) for i in index)
+    at = np.unravel_index(np.argmax(np.where(np.isfinite(wrong), wrong, np.inf)), wrong.shape)
+    index = tuple(int(i) for i in at)
     return Row(name, error <= allowed, error, index, float(got[index]), float(wanted[index]))

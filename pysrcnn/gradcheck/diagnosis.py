@@ -87,7 +87,7 @@ def _own_factors(search) -> list[Explanation]:
     one; the search, which follows the gradient back, would make factors of factors of these. Empty
     if there is one factor alone, or what is wrong is more than factors.
     """
-    groups = []  # (factor, names)
+    groups: list[tuple[float, list[str]]] = []  # a factor, and the names that have it
     for name in search.order:
         if name in search.fine:
             continue

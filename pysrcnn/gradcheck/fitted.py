@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from .step import Layers, Mistake, dw_of, scaled
+from .step import Change, Layers, Mistake, dw_of, scaled
 
 __all__ = ["clipped", "fitted", "own_factor"]
 
@@ -23,11 +23,12 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
         *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
         *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
     ]
-    several = [(f"dW{k}", (k,)) for k in every] + [("dW in all layers", tuple(every))]
+    several: list[tuple[str, tuple[int, ...]]] = [(f"dW{k}", (k,)) for k in every]
+    several += [("dW in all layers", tuple(every))]
     rectified = tuple(every)[:-1]
-    sloping = [(f"ReLU of F{k} is", (k,)) for k in rectified]
-    sloping += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
-    sloping = [(what, on, way) for what, on in sloping for way in ("", " in the forward pass")]
+    relus: list[tuple[str, tuple[int, ...]]] = [(f"ReLU of F{k} is", (k,)) for k in rectified]
+    relus += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
+    sloping = [(what, on, way) for what, on in relus for way in ("", " in the forward pass")]
     return [
         *(partial(_constant_factor, "constant factor", *place) for place in places),
         partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
@@ -83,8 +84,11 @@ def _decay_of_all(layers, t):
     def change(right, *arguments, p):
         return right(*arguments) + t * p
 
-    changes = [(o, k, partial(change, p=p)) for k, wb in enumerate(layers, 1)
-               for o, p in zip(("dw", "db"), wb, strict=True)]  # fmt: skip
+    changes: list[Change] = [
+        (operation, k, partial(change, p=p))
+        for k, wb in enumerate(layers, 1)
+        for operation, p in zip(("dw", "db"), wb, strict=True)
+    ]
     words = (
         f"dW and dB in all layers have {t:.4g} times the weights and biases added (weight decay), "
         "wanted the gradient of the loss alone"
@@ -99,7 +103,7 @@ _REGULARIZED = [
 
 def _regularized(layers, of, biases, backward, t):
     added = t / 2 * sum(np.sum(w**2) + (np.sum(b**2) if biases else 0) for w, b in layers)
-    changes = [("loss", 0, lambda right, out, high: right(out, high) + added)]
+    changes: list[Change] = [("loss", 0, lambda right, out, high: right(out, high) + added)]
     if backward:
         changes += (_decay_of_all(layers, t) if biases else _weight_decay(
             "", range(1, len(layers) + 1), t)).changes  # fmt: skip
@@ -115,7 +119,7 @@ def _leaky(what, on, way, t):
         return np.where(z > 0, df, t * df)
 
     words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"
-    changes = [("relu", k, leaky) for k in on]
+    changes: list[Change] = [("relu", k, leaky) for k in on]
     changes += [] if way else [("mask", k, mask) for k in on]
     return Mistake("leaky ReLU", words, changes)
 

@@ -24,7 +24,8 @@ def mistakes(low: np.ndarray, high: np.ndarray, layers: Layers) -> list[Mistake]
     last = len(layers)
     found = _of_the_loss(high) + _of_the_input()
     every = tuple(range(1, last + 1))
-    shapes, (height, width) = {}, low.shape[2:]
+    shapes: dict[int, tuple[int, ...]] = {}
+    height, width = low.shape[2:]
     for k, (w, _) in enumerate(layers, 1):
         height, width = height - len(w[0, 0]) + 1, width - len(w[0, 0]) + 1
         shapes[k] = len(low), len(w), height, width

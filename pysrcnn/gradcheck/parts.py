@@ -6,11 +6,12 @@ terms a weight of 0; so each of these mistakes is a weight along some axes of wh
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from .step import Layers, Mistake, scaled
+from .step import Change, Layers, Mistake, scaled
 
 __all__ = ["of_loss_parts", "of_parts", "of_sums", "weighted"]
 
@@ -96,7 +97,7 @@ def _of_one_sample(where, on):
     found = []
     for name, index in (("first", 0), ("last", -1)):
         given = partial(_for_all_given, index)
-        for what, changes in (
+        ways: list[tuple[str, list[Change]]] = [
             (
                 "the gradient that goes back through the kernels {} is that",
                 [("dx", k, partial(_for_all_found, index)) for k in on],
@@ -110,7 +111,8 @@ def _of_one_sample(where, on):
                 "dW, dB and the gradient that goes back {} are computed from the gradient dz",
                 [(o, k, given) for o in ("dw", "db", "dx") for k in on],
             ),
-        ):
+        ]
+        for what, changes in ways:
             found.append(
                 Mistake(
                     f"gradient of the {name} sample for all",
@@ -171,7 +173,7 @@ def _along(array, along, axes, pattern):
 
 def of_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """dW and dB are sums over samples and pixels: means, or other factors, are wrong."""
-    changes = [
+    changes: list[tuple[str, str, Callable]] = [
         ("mean over samples", "averaged over the samples, wanted their sum",
          lambda right, dz, *rest: right(dz, *rest) / len(dz)),
         ("mean over pixels", "averaged over the pixels, wanted their sum",

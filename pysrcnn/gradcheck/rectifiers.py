@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..reference import relu
-from .step import Layers, Mistake
+from .step import Change, Layers, Mistake
 
 __all__ = ["of_other_activations", "of_relu", "sigmoid"]
 
@@ -74,7 +74,7 @@ def _of_values(where, on, layers):
     early = [("dx", k + 1, lambda right, dz, x, w: right(dz, x, w) * (x > 0)) for k in on]
     kept = [("kept", k, lambda right, f, z: z) for k in on]
     next_layers = " and ".join(f"dW{k + 1}" for k in on)
-    bias_last = []
+    bias_last: list[Change] = []
     for k in on:
         b = layers[k - 1][1][:, None, None]
         bias_last += [

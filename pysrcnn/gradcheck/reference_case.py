@@ -9,6 +9,7 @@ to it; dF1 and dF2 are those of the values behind ReLU, before its mask.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -237,4 +238,5 @@ def write_case(path: str | os.PathLike, case: Case) -> None:
     if Path(path).suffix.lower() != ".npz":
         raise ValueError(f"{path} does not end in .npz: arrays are written as .npz")
     with written_whole(path) as temporary:
-        np.savez_compressed(temporary, **case.arrays)
+        arrays: dict[str, Any] = case.arrays  # by names of our own, not those of NumPy's options
+        np.savez_compressed(temporary, **arrays)

@@ -186,7 +186,9 @@ def _unexplained(
             strange.append(row)
     if strange:
         row = strange[0]
-        where = f"In {row.name}, the largest difference is at {list(row.index)}:"
+        where = f"{row.name} is"
+        if row.index:
+            where = f"In {row.name}, the largest difference is at {list(row.index)}:"
         order = list(made.arrays)
         before = [
             name
@@ -195,8 +197,8 @@ def _unexplained(
         ]
         sentences.append(
             f"No mistake that is known here gives the numbers of "
-            f"{', '.join(r.name for r in strange)}. {where if row.index else f'{row.name} is'} "
-            f"{row.got:.6g}, wanted {row.wanted:.6g}."
+            f"{', '.join(r.name for r in strange)}. {where} {row.got:.6g}, "
+            f"wanted {row.wanted:.6g}."
             + (f" Give {', '.join(before)} too, to see where it begins." if before else "")
         )
         right = [r.name for r in rows if r.ok]

@@ -60,9 +60,10 @@ class Search:
         if "dlow" not in given:  # nothing else shows what goes back through the first layer
             self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
         self.known, self.compared, self.passes = {}, {}, 0
-        self.right, self.fine = self.keep([]), None
+        self.right = self.keep([])
         self.order = [name for name in self.right if name in given]
-        self.fine = [name for name in self.order if not self.differs(name, self.right[name])]
+        far = [n for n in self.order if relative_error(given[n], self.right[n]) > tolerance]
+        self.fine = [name for name in self.order if name not in far]
 
     def steps(self, changes, keep=False):
         """One pass, value by value."""
@@ -79,7 +80,7 @@ class Search:
 
     def differs(self, name, value):
         """Whether a value of a quantity is another than was given."""
-        if value is self.right.get(name) and self.fine is not None:
+        if value is self.right.get(name):
             return name not in self.fine
         return relative_error(self.given[name], value) > self.tolerance
 

@@ -4,7 +4,7 @@ Names as in `reference`: z = W * x + B and F = max(0, z) are a layer's values, d
 gradients of the loss with respect to them. The input is `low`, so x is F of the layer before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -36,7 +36,9 @@ def scaled(factor: float, right, *arguments):
     return right(*arguments) * factor
 
 
-def step(low: np.ndarray, high: np.ndarray, layers: Layers, changes: list[Change] = ()) -> Arrays:
+def step(
+    low: np.ndarray, high: np.ndarray, layers: Layers, changes: Sequence[Change] = ()
+) -> Arrays:
     """One forward and one backward pass, with some operations changed.
 
     Parameters
@@ -61,7 +63,7 @@ def steps(
     low: np.ndarray,
     high: np.ndarray,
     layers: Layers,
-    changes: list[Change],
+    changes: Sequence[Change],
     known: dict,
     keep: bool = False,
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -71,7 +73,7 @@ def steps(
     passes that differ in one operation share those before it; a pass adds its own if it is to
     `keep` them. They hold on to the arrays, so that no other array can have the same id.
     """
-    by_place = {}
+    by_place: dict[tuple[str, int], tuple[Callable, ...]] = {}
     for operation, k, change in changes:
         by_place[operation, k] = (*by_place.get((operation, k), ()), change)
 

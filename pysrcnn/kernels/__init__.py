@@ -12,6 +12,7 @@ Compiled code cannot look at what it is given, so these functions do first, and 
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
 """
 
+from . import direct as direct
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
 from .operations import (
@@ -23,13 +24,18 @@ from .operations import (
     mse_backward,
     pad_replicate,
     pad_replicate_backward,
+    pad_zeros,
+    pad_zeros_backward,
     relu,
     relu_backward,
+    tanh,
+    tanh_backward,
 )
 from .pictures import forward
 from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
+from .shuffle import pixel_shuffle, pixel_shuffle_backward
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
 from .threads import load_openmp as load_openmp
@@ -38,10 +44,11 @@ from .tile import ROWS as ROWS
 from .tile import VECTOR_BYTES as VECTOR_BYTES
 from .tile import VECTORS as VECTORS
 from .tile import announce_compilation as announce_compilation
-from .winograd import OUTPUTS as ALIGNMENT  # noqa: F401
+from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = [
+    "ALIGNMENT",
     "col2im",
     "conv2d",
     "conv2d_backward",
@@ -52,8 +59,12 @@ __all__ = [
     "mse_backward",
     "pad_replicate",
     "pad_replicate_backward",
+    "pad_zeros",
+    "pad_zeros_backward",
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
     "relu",
     "relu_backward",
+    "tanh",
+    "tanh_backward",
 ]
-
-from . import direct as direct  # noqa: E402  (takes the names above)

@@ -3,8 +3,8 @@
 The batch is laid out, and every layer computed, as `lanes` says, or where it takes fewer
 multiplications as `lanes_winograd` does. On the way back each feature map is overwritten, in place,
 by the gradient of the loss with respect to it: it is needed once more only where it lies, to tell
-what ReLU let through. So a map has the border of zeros from the start that its gradient will need,
-and a step touches no more memory than the maps take.
+what the activation let through. So a map has the border of zeros from the start that its gradient
+will need, and a step touches no more memory than the maps take.
 
 Axes: N samples, C channels, H x W pixels, L lanes, B blocks of L samples.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from numba import prange
 
 from . import lanes, lanes_winograd, winograd
-from .inputs import network_input
+from .inputs import network_input, one_of
 from .memory import Memory
-from .tile import GATE, LINEAR, RELU, ROWS, VECTOR_BYTES, compiled
+from .tile import ACTIVATIONS, LINEAR, ROWS, VECTOR_BYTES, compiled
 
 
 @compiled(parallel=True)
@@ -48,21 +48,22 @@ TOGETHER = 1
 _memory = Memory()
 
 
-def loss_and_gradients(low, high, layers):
+def loss_and_gradients(low, high, layers, activation="relu"):
     """See `reference.loss_and_gradients`. Middle layers of 3 x 3 and 5 x 5 by `winograd`, where it
     pays.
 
     The memory for the feature maps of a batch is kept, for the next one (per thread that calls).
     """
-    return _loss_and_gradients(low, high, layers, winograd.pays)
+    return _loss_and_gradients(low, high, layers, activation, winograd.pays)
 
 
-def loss_and_gradients_direct(low, high, layers):
+def loss_and_gradients_direct(low, high, layers, activation="relu"):
     """See `reference.loss_and_gradients`: the same sums, each product computed."""
-    return _loss_and_gradients(low, high, layers, lambda layers, k: False)
+    return _loss_and_gradients(low, high, layers, activation, lambda layers, k: False)
 
 
-def _loss_and_gradients(low, high, layers, pays):
+def _loss_and_gradients(low, high, layers, activation, pays):
+    one_of("activation", activation, ACTIVATIONS)
     low, layers = network_input(low, layers, room=True)
     high = np.ascontiguousarray(high, low.dtype)
     margin = sum(w.shape[2] - 1 for w, _ in layers)
@@ -77,7 +78,9 @@ def _loss_and_gradients(low, high, layers, pays):
     totals = [(np.zeros(w.shape), np.zeros(b.shape)) for w, b in layers]
     for i in range(0, len(low), together):
         part = slice(i, i + together)
-        error, gradients = _part_of_a_batch(low[part], high[part], layers, fast, high.size)
+        error, gradients = _part_of_a_batch(
+            low[part], high[part], layers, ACTIVATIONS[activation], fast, high.size
+        )
         loss += error
         for total, gradient in zip(totals, gradients, strict=True):
             for a, b in zip(total, gradient, strict=True):
@@ -85,8 +88,9 @@ def _loss_and_gradients(low, high, layers, pays):
     return loss, [tuple(a.astype(low.dtype) for a in total) for total in totals]
 
 
-def _part_of_a_batch(low, high, layers, fast, size):
+def _part_of_a_batch(low, high, layers, activation, fast, size):
     """What some samples add to the loss, a mean over `size` elements, and to the gradients."""
+    forward, backward = activation
     # The gradient of the picture itself is not asked for, so map 1's needs no border.
     borders = [0, 0] + [w.shape[2] - 1 for w, _ in layers[1:]]
     x = lanes.to_lanes(low)
@@ -99,15 +103,15 @@ def _part_of_a_batch(low, high, layers, fast, size):
         height, width = height - f + 1, width - f + 1
         shape = (blocks, o, height, width, count)
         maps.append(_memory.bordered(k + 1, shape, borders[k + 1], low.dtype))
-        then = RELU if k < len(layers) - 1 else LINEAR
+        epilogue = forward if k < len(layers) - 1 else LINEAR
         if fast[k]:
             name = f"points of {k}"
             points[k] = lanes_winograd.input_points(maps[k], borders[k], f, _memory, name)
-            lanes_winograd.convolve(points[k], 0, w, b, then, maps[k + 1], borders[k + 1])
-        elif then == LINEAR and o < ROWS:
+            lanes_winograd.convolve(points[k], 0, w, b, epilogue, maps[k + 1], borders[k + 1])
+        elif epilogue == LINEAR and o < ROWS:
             lanes.convolve_to_few(maps[k], borders[k], w, b, maps[k + 1], borders[k + 1], _memory)
         else:
-            lanes.convolve(maps[k], borders[k], w, b, then, maps[k + 1], borders[k + 1])
+            lanes.convolve(maps[k], borders[k], w, b, epilogue, maps[k + 1], borders[k + 1])
 
     error = _squared_error(maps[-1], borders[-1], high, size).sum() / size
     gradients = []
@@ -116,9 +120,9 @@ def _part_of_a_batch(low, high, layers, fast, size):
         dout, border = maps[k + 1], borders[k + 1]
         if fast[k]:
             gradients.append(lanes_winograd.gradients(dout, border, points[k], w, _memory))
-            lanes_winograd.gradient_of_input(dout, w, GATE, maps[k], borders[k], _memory)
+            lanes_winograd.gradient_of_input(dout, w, backward, maps[k], borders[k], _memory)
         else:
             gradients.append(lanes.gradients(dout, border, maps[k], borders[k], w))
             if k > 0:
-                lanes.gradient_of_input(dout, w, GATE, maps[k], borders[k])
+                lanes.gradient_of_input(dout, w, backward, maps[k], borders[k])
     return error, gradients[::-1]

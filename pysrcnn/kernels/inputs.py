@@ -25,6 +25,12 @@ def same_shape(name, a, other, b):
         raise ValueError(f"{name} has the shape {a.shape} and {other} {b.shape}, wanted the same")
 
 
+def one_of(name, value, choices):
+    """Raise a ValueError unless the value of this name is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(choices)}")
+
+
 def window_fits(shape, f):
     """Raise a ValueError unless windows of f x f fit into pictures of a shape (N, C, H, W)."""
     if len(shape) != 4 or not 1 <= f <= min(shape[2:]):

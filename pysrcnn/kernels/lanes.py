@@ -70,7 +70,7 @@ def parts_of(filters):
 
 
 @compiled(parallel=True)
-def _convolve(x, x_border, w, b, f, g, then, out, out_border):
+def _convolve(x, x_border, w, b, f, g, epilogue, out, out_border):
     """Write w * x + b into `out`, both inside their borders, after ReLU or the gate that `out` is.
 
     x (B, C, H + 2 x_border, W + 2 x_border, L), w of filters f x g packed, b (O,),
@@ -88,12 +88,14 @@ def _convolve(x, x_border, w, b, f, g, then, out, out_border):
         outs = (out, position(out, block, first, i + out_border, out_border), stride)
         start = position(x, block, 0, i + x_border, x_border)
         some = w[first * patch.size :]
-        convolve_row(x, start, patch, some, b[first : first + filters], then, outs, outs, columns)
+        convolve_row(
+            x, start, patch, some, b[first : first + filters], epilogue, outs, outs, columns
+        )
 
 
-def convolve(x, x_border, w, b, then, out, out_border):
+def convolve(x, x_border, w, b, epilogue, out, out_border):
     """w * x + b into `out`, then what `tile.convolve_row` says; see `_convolve` for the shapes."""
-    _convolve(x, x_border, pack_weights(w), b, *w.shape[2:], then, out, out_border)
+    _convolve(x, x_border, pack_weights(w), b, *w.shape[2:], epilogue, out, out_border)
 
 
 @compiled(parallel=True)
@@ -263,6 +265,6 @@ def turned(w):
     return np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
 
 
-def gradient_of_input(dout, w, then, dx, border):
+def gradient_of_input(dout, w, epilogue, dx, border):
     """The full convolution of dout with w turned, into dx; dout has a border of f - 1 zeros."""
-    convolve(dout, 0, turned(w), np.zeros(w.shape[1], w.dtype), then, dx, border)
+    convolve(dout, 0, turned(w), np.zeros(w.shape[1], w.dtype), epilogue, dx, border)

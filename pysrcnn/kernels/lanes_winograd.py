@@ -63,8 +63,8 @@ def _to_points(x, border, matrix, last, out):
 
 
 @compiled(parallel=True)
-def _convolve(x, zeros, w, a, g, b, then, out, border):
-    """Products of the points x (B, H, n, C, T, L), then A, bias, `then`; into `out` in its border.
+def _convolve(x, zeros, w, a, g, b, epilogue, out, border):
+    """Products of the points x (B, H, n, C, T, L), A, bias, epilogue; into `out` in its border.
 
     zeros: how many rows of x above and below are known to be 0, at most f - 1.
     w (O, C, f, f), a (4, n), g (n, f), b (O, 4) each bias repeated, out (B, O, ..., L).
@@ -109,11 +109,13 @@ def _convolve(x, zeros, w, a, g, b, then, out, border):
         for o in range(filters):
             source = (products, o * n * plane)
             at = position(out, block, first + o, i + border, border)
-            _row_from_points(source, points, packed, single, b[first + o], then, (out, at), columns)
+            _row_from_points(
+                source, points, packed, single, b[first + o], epilogue, (out, at), columns
+            )
 
 
 @compiled(inner=True)
-def _row_from_points(source, points, packed, single, b, then, out, columns):
+def _row_from_points(source, points, packed, single, b, epilogue, out, columns):
     """A: `columns` pixels of one row of one filter, from its products."""
     products, start = source
     lanes = out[0].shape[4]
@@ -122,15 +124,30 @@ def _row_from_points(source, points, packed, single, b, then, out, columns):
     split = count // COLUMNS * COLUMNS
     whole, others = (0, split), (split, count)
     tiles(
-        OUTPUTS, COLUMNS, 1, OUTPUTS, products, start, points, packed, b, then, to, to, GROUP, whole
+        OUTPUTS,
+        COLUMNS,
+        1,
+        OUTPUTS,
+        products,
+        start,
+        points,
+        packed,
+        b,
+        epilogue,
+        to,
+        to,
+        GROUP,
+        whole,
     )
-    tiles(OUTPUTS, 1, 1, OUTPUTS, products, start, points, packed, b, then, to, to, GROUP, others)
+    tiles(
+        OUTPUTS, 1, 1, OUTPUTS, products, start, points, packed, b, epilogue, to, to, GROUP, others
+    )
     if rest:
         # Of the last tile only what is new: `out` may be the gate that is being overwritten.
         to = (out[0], out[1] + (columns - OUTPUTS) * lanes, lanes)
         last = start + count * lanes
         new = (OUTPUTS - rest, OUTPUTS)
-        tiles(1, 1, 1, 1, products, last, points, single, b, then, to, to, new, (0, 1))
+        tiles(1, 1, 1, 1, products, last, points, single, b, epilogue, to, to, new, (0, 1))
 
 
 @compiled(parallel=True)
@@ -190,14 +207,14 @@ def input_points(x, border, f, memory, name):
     return _points(x, border, b, b, memory, name)
 
 
-def convolve(points, zeros, w, b, then, out, border):
+def convolve(points, zeros, w, b, epilogue, out, border):
     """w * x + b into `out`, then what `tile.convolve_row` says, from the input's points.
 
     zeros: how many rows above and below are known to be 0, at most f - 1.
     """
     a, g, _ = matrices(w.shape[2])
     repeated = np.repeat(b[:, None], OUTPUTS, 1)
-    _convolve(points, zeros, w, a.astype(w.dtype), g, repeated, then, out, border)
+    _convolve(points, zeros, w, a.astype(w.dtype), g, repeated, epilogue, out, border)
 
 
 def gradients(dout, border, points, w, memory):
@@ -214,7 +231,7 @@ def gradients(dout, border, points, w, memory):
     return dw.reshape(w.shape), db
 
 
-def gradient_of_input(dout, w, then, dx, border, memory):
+def gradient_of_input(dout, w, epilogue, dx, border, memory):
     """The full convolution of dout with w turned, into dx; dout has a border of f - 1 zeros."""
     points = input_points(dout, 0, w.shape[2], memory, "bordered")
-    convolve(points, w.shape[2] - 1, turned(w), np.zeros(w.shape[1], w.dtype), then, dx, border)
+    convolve(points, w.shape[2] - 1, turned(w), np.zeros(w.shape[1], w.dtype), epilogue, dx, border)

@@ -10,7 +10,7 @@ from numba import prange
 from . import lanes
 from .inputs import contiguous, network_input, same_shape, window_fits
 from .pictures import forward
-from .tile import LINEAR, compiled
+from .tile import LINEAR, VECTOR_BYTES, compiled, tanh_in_place
 
 
 def conv2d(x, w, b, padding="valid"):
@@ -22,8 +22,8 @@ def conv2d_backward(dout, x, w, padding="valid"):
     """See `reference.conv2d_backward`."""
     dout, x, w = contiguous(dout, x, w)
     n, o, f = x.shape[0], w.shape[0], w.shape[2]
-    if padding == "replicate":
-        x = pad_replicate(x, f // 2)
+    pad, pad_backward = _PADDINGS[padding]
+    x = pad(x, f // 2)
     x, _ = network_input(x, [(w, np.zeros(o, w.dtype))], room=True)
     wanted = (n, o, x.shape[2] - f + 1, x.shape[3] - f + 1)
     if dout.shape != wanted:
@@ -34,9 +34,7 @@ def conv2d_backward(dout, x, w, padding="valid"):
     dx = np.empty_like(xs)
     lanes.gradient_of_input(douts, w, LINEAR, dx, 0)
     dw, db = lanes.gradients(douts, border, xs, 0, w)
-    dx = lanes.from_lanes(dx, n)
-    if padding == "replicate":
-        dx = pad_replicate_backward(dx, f // 2)
+    dx = pad_backward(lanes.from_lanes(dx, n), f // 2)
     return dx, dw.astype(w.dtype), db.astype(w.dtype)
 
 
@@ -114,6 +112,39 @@ def _relu_backward(dout, x):
     return dx
 
 
+def tanh(x):
+    """See `reference.tanh`; as in the networks, by `tile.tile_tanh`."""
+    (x,) = contiguous(x)
+    lanes = VECTOR_BYTES // x.itemsize
+    vectors = np.zeros(-(-x.size // lanes) * lanes, x.dtype)
+    vectors[: x.size] = x.reshape(-1)
+    _tanh_in_place(vectors)
+    return vectors[: x.size].reshape(x.shape)
+
+
+@compiled(parallel=True)
+def _tanh_in_place(x):
+    lanes = VECTOR_BYTES // x.itemsize
+    for v in prange(x.size // lanes):
+        tanh_in_place(x, v * lanes, 0, 0, 1, 1)
+
+
+def tanh_backward(dout, out):
+    """See `reference.tanh_backward`."""
+    same_shape("dout", dout, "out", out)
+    return _tanh_backward(dout, out)
+
+
+@compiled(parallel=True)
+def _tanh_backward(dout, out):
+    dx = np.empty(dout.shape, dout.dtype)
+    flat, flat_out = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(out).reshape(-1)
+    flat_dx, one = dx.reshape(-1), dout.dtype.type(1)
+    for i in prange(flat.size):
+        flat_dx[i] = flat[i] * (one - flat_out[i] * flat_out[i])
+    return dx
+
+
 def mse(prediction, target):
     """See `reference.mse`."""
     same_shape("prediction", prediction, "target", target)
@@ -172,8 +203,7 @@ def _pad_replicate(x, p):
 
 def pad_replicate_backward(dout, p):
     """See `reference.pad_replicate_backward`."""
-    if not 0 <= 2 * p < min(dout.shape[2:]):
-        raise ValueError(f"p is {p} and dout {dout.shape}: nothing is left inside the padding")
+    _something_inside(dout, p)
     return _pad_replicate_backward(dout, p)
 
 
@@ -193,3 +223,36 @@ def _pad_replicate_backward(dout, p):
                 u, v = min(max(i - p, 0), height - 1), min(max(j - p, 0), width - 1)
                 dx[sample, c, u, v] += dout[sample, c, i, j]
     return dx
+
+
+def pad_zeros(x, p):
+    """See `reference.pad_zeros`. NumPy copies whole rows: there is nothing to compile."""
+    if p < 0:
+        raise ValueError(f"p is {p}, wanted 0 or more")
+    n, channels, height, width = x.shape
+    out = np.zeros((n, channels, height + 2 * p, width + 2 * p), x.dtype)
+    out[:, :, p : p + height, p : p + width] = x
+    return out
+
+
+def pad_zeros_backward(dout, p):
+    """See `reference.pad_zeros_backward`."""
+    _something_inside(dout, p)
+    return dout[:, :, p : dout.shape[2] - p, p : dout.shape[3] - p].copy()
+
+
+def _something_inside(dout, p):
+    """Raise a ValueError if a padding of p pixels leaves nothing of dout (N, C, H, W)."""
+    if not 0 <= 2 * p < min(dout.shape[2:]):
+        raise ValueError(f"p is {p} and dout {dout.shape}: nothing is left inside the padding")
+
+
+def _nothing(x, p):
+    return x
+
+
+_PADDINGS = {
+    "valid": (_nothing, _nothing),
+    "replicate": (pad_replicate, pad_replicate_backward),
+    "zeros": (pad_zeros, pad_zeros_backward),
+}

@@ -8,8 +8,9 @@ Of each map only as many rows exist as the next layer reads, in a ring: row r li
 r mod slots. The lanes of a vector are pixels of a row; pixel P t + p of a row lies at [p][t], in
 plane p of P "phases" (P is 1, or 4 where a layer is computed four pixels at a time by `winograd`),
 so that whole vectors are read and written everywhere and nothing is ever shuffled. Beyond the edges
-of the picture a map repeats its own outermost pixels, as the authors do: to the left and right they
-are written out, above and below the patch just points to the outermost row again.
+of the picture a map repeats its own outermost pixels, as the authors do, or is zero: to the left
+and right that is written out, above and below the patch just points to the outermost row again, or
+to a row of zeros.
 
 The last layer is done in two halves, because a tile wants several filters and the last layer has
 one or three: first its f rows of weights as f filters of a single row each (map K: c f "partial
@@ -24,15 +25,15 @@ from collections import namedtuple
 import numpy as np
 
 from . import winograd
-from .inputs import network_input
+from .inputs import network_input, one_of
 from .memory import aligned
 from .threads import count, share
-from .tile import LINEAR, RELU, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
+from .tile import ACTIVATIONS, LINEAR, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
 
 _Stack = namedtuple(
     "_Stack",
     "phases weights at_weights at_forth at_back bias at_bias channels height width margin shift "
-    "slots points start plane start_points plane_points start_products size",
+    "slots points start plane start_points plane_points start_products size activation zeros",
 )
 _Stack.__doc__ = """A network and the memory it works in, as flat arrays, for `_strip`.
 
@@ -45,6 +46,8 @@ how many of them lie before the first that map k + 1 reads.
 points [k]: n of the transform of layer k + 1, or 0 for the direct sum.
 start, plane [k]: where map k's ring begins, and elements a plane; start_points, plane_points [k]
 likewise for the transformed rows of map k; start_products: of A's input. size: of all together.
+activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
+of the picture; then every ring has one slot more, which holds a row of them.
 """
 
 # Rows of output a task, which makes a few rows of the first maps anew: at most so many, so that no
@@ -82,7 +85,7 @@ def _margins(layers, phases):
     return margins[::-1]
 
 
-def _stack(layers, phases, columns):
+def _stack(layers, phases, columns, activation, zeros):
     """The network laid out for strips of so many columns of output."""
     count = len(layers)
     dtype = layers[0][0].dtype
@@ -123,8 +126,9 @@ def _stack(layers, phases, columns):
     # A plane has a vector to spare: a filter's last tap reads up to f - 1 pixels further.
     plane = [whole(-(-(columns + 2 * m) // phases)) + lanes for m in margin]
     plane_points = [plane[k + 1] - lanes if points[k] else 0 for k in range(count)]
-    regions = [s * c * phases * p for s, c, p in zip(slots, channels, plane, strict=True)]
-    regions += [sizes[k] * channels[k] * points[k] * plane_points[k] for k in range(count)]
+    more = int(zeros)
+    regions = [(s + more) * c * phases * p for s, c, p in zip(slots, channels, plane, strict=True)]
+    regions += [(sizes[k] + more) * channels[k] * points[k] * plane_points[k] for k in range(count)]
     regions += [channels[k + 1] * points[k] * plane_points[k] for k in range(count)]
     starts = np.cumsum([0, *regions])
     return _Stack(
@@ -148,11 +152,21 @@ def _stack(layers, phases, columns):
         plane_points=np.array(plane_points),
         start_products=starts[2 * count + 1 : 3 * count + 1],
         size=int(starts[-1]) + 8 * lanes,  # a tile of a single filter may read so far
+        activation=activation,
+        zeros=zeros,
     )
 
 
 # Filters whose A is applied by one tile: A has 4 rows, a tile ROWS.
 _TOGETHER = max(1, ROWS // winograd.OUTPUTS)
+
+
+@compiled(inner=True)
+def _slot(stack, r, height, slots):
+    """In which of so many slots row r of a map lies; beyond the picture, what stands for it."""
+    if stack.zeros and not 0 <= r < height:
+        return slots
+    return min(max(r, 0), height - 1) % slots
 
 
 @compiled(inner=True)
@@ -162,8 +176,7 @@ def _direct_patch(stack, m, r, height, phase):
     plane, shift = stack.plane[m], stack.shift[m]
     patch = np.empty(channels * f * g, np.int64)
     for u in range(f):
-        inside = min(max(r + u - f // 2, 0), height - 1)
-        slot = inside % stack.slots[m] * channels * phases * plane
+        slot = _slot(stack, r + u - f // 2, height, stack.slots[m]) * channels * phases * plane
         for c in range(channels):
             for v in range(g):
                 p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
@@ -177,8 +190,7 @@ def _points_patch(stack, m, r, height, point):
     channels, f, plane = stack.channels[m], stack.height[m], stack.plane_points[m]
     patch = np.empty(channels * f, np.int64)
     for u in range(f):
-        inside = min(max(r + u - f // 2, 0), height - 1)
-        slot = inside % f * channels * stack.points[m] * plane
+        slot = _slot(stack, r + u - f // 2, height, f) * channels * stack.points[m] * plane
         for c in range(channels):
             patch[c * f + u] = slot + (c * stack.points[m] + point) * plane
     return patch
@@ -197,26 +209,30 @@ def _fill_row(ring, at, x, r, stack, first, columns):
 
 
 @compiled(inner=True)
-def _repeat_edges(ring, at, channels, phases, plane, first, columns, width):
-    """Fill what lies outside a picture `width` wide in a row of a map that begins at `first`."""
+def _fill_edges(ring, at, stack, k, first, columns, width):
+    """Fill what lies outside a picture `width` wide in a row of map k that begins at `first`."""
     left, right = -first, width - 1 - first  # the outermost pixels of the picture
     for j in range(left):
-        _copy_column(ring, at, channels, phases, plane, left, j)
+        _fill_column(ring, at, stack, k, left, j)
     for j in range(right + 1, columns):
-        _copy_column(ring, at, channels, phases, plane, right, j)
+        _fill_column(ring, at, stack, k, right, j)
 
 
 @compiled(inner=True)
-def _copy_column(ring, at, channels, phases, plane, source, to):
-    """Copy one pixel of a row to another place in it, in all channels."""
+def _fill_column(ring, at, stack, k, source, to):
+    """Copy one pixel of a row to another place in it, or put zero there, in all channels."""
+    phases, plane = stack.phases, stack.plane[k]
     source = at + source % phases * plane + source // phases
     to = at + to % phases * plane + to // phases
-    for c in range(channels):
-        ring[to + c * phases * plane] = ring[source + c * phases * plane]
+    for c in range(stack.channels[k]):
+        if stack.zeros:
+            ring[to + c * phases * plane] = 0
+        else:
+            ring[to + c * phases * plane] = ring[source + c * phases * plane]
 
 
 @compiled(inner=True)
-def _layer_row(ring, at, stack, k, r, height, skip, vectors, then):
+def _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue):
     """Row r of map k from map k - 1, by the direct sum, without its first `skip` groups."""
     m = k - 1
     w = stack.weights[stack.at_weights[m] :]
@@ -224,7 +240,7 @@ def _layer_row(ring, at, stack, k, r, height, skip, vectors, then):
     for phase in range(stack.phases):
         patch = _direct_patch(stack, m, r, height, phase)
         out = (ring, at + phase * stack.plane[k] + skip, stack.phases * stack.plane[k])
-        convolve_row(ring, stack.start[m] + skip, patch, w, b, then, out, out, vectors)
+        convolve_row(ring, stack.start[m] + skip, patch, w, b, epilogue, out, out, vectors)
 
 
 @compiled(inner=True)
@@ -251,7 +267,7 @@ def _transform_row(ring, at, stack, m, r, columns, vectors):
 
 @compiled(inner=True)
 def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
-    """The same from the transformed rows of map k - 1: products, then A, then ReLU."""
+    """The same from the transformed rows of map k - 1: products, A, activation."""
     m = k - 1
     n, plane, filters = stack.points[m], stack.plane_points[m], stack.channels[k]
     products = stack.start_products[m]
@@ -278,7 +294,7 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
         b = bias[o * outputs : (o + g) * outputs]
         to = (ring, at + skip + o * outputs * stack.plane[k], stack.plane[k])
         source = products + o * n * plane
-        convolve_row(ring, source, patch[: g * n], matrix, b, RELU, to, to, vectors)
+        convolve_row(ring, source, patch[: g * n], matrix, b, stack.activation, to, to, vectors)
         o += g
 
 
@@ -292,7 +308,7 @@ def _fold_row(ring, stack, out, bias, r, height):
         for p in range(phases):
             total[:] = bias[c]
             for u in range(f):
-                slot = min(max(r + u - f // 2, 0), height - 1) % f
+                slot = _slot(stack, r + u - f // 2, height, f)
                 begin = slot * stack.channels[k] + c * f + u
                 begin = stack.start[k] + (begin * phases + p) * plane
                 for t in range(plane):
@@ -337,11 +353,11 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
             if k == 0:
                 _fill_row(ring, at, x, r, stack, first, wide)
             elif stack.points[k - 1] == 0:
-                then = RELU if k < layers else LINEAR
-                _layer_row(ring, at, stack, k, r, height, skip, vectors, then)
+                epilogue = stack.activation if k < layers else LINEAR
+                _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue)
             elif transforms is not None:
                 _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors)
-            _repeat_edges(ring, at, stack.channels[k], phases, stack.plane[k], first, wide, width)
+            _fill_edges(ring, at, stack, k, first, wide, width)
             if transforms is not None:
                 if k < layers and stack.points[k] > 0:
                     next_vectors = stack.plane_points[k] // lanes
@@ -351,28 +367,34 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
             _fold_row(ring, stack, row, bias, i, height)
 
 
-def forward(x, layers, padding):
+PADDINGS = "valid", "replicate", "zeros"
+
+
+def forward(x, layers, padding, activation="relu"):
     """See `reference.forward`. Middle layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
 
     In float32 every pixel is within about 1e-5 of the direct sum, `direct.forward`.
     """
     fast = any(winograd.pays(layers, k) for k in range(len(layers)))
-    return _forward(x, layers, padding, winograd.OUTPUTS if fast else 1)
+    return _forward(x, layers, padding, activation, winograd.OUTPUTS if fast else 1)
 
 
-def forward_direct(x, layers, padding):
+def forward_direct(x, layers, padding, activation="relu"):
     """See `reference.forward`: the same sums, each product computed."""
-    return _forward(x, layers, padding, 1)
+    return _forward(x, layers, padding, activation, 1)
 
 
-def _forward(x, layers, padding, phases):
+def _forward(x, layers, padding, activation, phases):
+    one_of("padding", padding, PADDINGS)
+    one_of("activation", activation, ACTIVATIONS)
     x, layers = network_input(x, layers, room=padding == "valid")
-    margin = 0 if padding == "replicate" else sum(w.shape[2] // 2 for w, _ in layers)
+    margin = sum(w.shape[2] // 2 for w, _ in layers) if padding == "valid" else 0
+    epilogue = ACTIVATIONS[activation][0]
     n, _, height, width = x.shape
     out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)
     bias = layers[-1][1]
     columns = _columns(layers, phases, out.shape[3])
-    stack = _stack(layers, phases, columns)
+    stack = _stack(layers, phases, columns, epilogue, padding == "zeros")
     transforms = True if stack.points.any() else None
 
     def work(tasks):

@@ -22,6 +22,7 @@ Axes: L lanes, the numbers of a vector; O filters.
 import functools
 import hashlib
 import inspect
+import math
 import os
 import platform
 import threading
@@ -113,7 +114,7 @@ def _one_at_a_time(kernel):
 
 
 @intrinsic
-def kept_apart(typing_context):
+def noinline(typing_context):
     """First line of a function that is not to be copied into its callers.
 
     LLVM would put every convolution into each place that calls it, and compile all of it anew on
@@ -129,7 +130,7 @@ def kept_apart(typing_context):
 
 if numba.config.DISABLE_JIT:  # there is nothing to copy
 
-    def kept_apart():  # noqa: F811
+    def noinline():  # noqa: F811
         """Nothing."""
 
 
@@ -183,6 +184,7 @@ class _Emitter:
         self.vector = tile.vector
         self.align = tile.dtype.bitwidth // 8
         self.rows, self.columns, self.lanes = tile.rows, tile.columns, tile.vector.count
+        self.integers = ir.VectorType(ir.IntType(tile.dtype.bitwidth), self.lanes)
         self.arguments = [  # arrays as pointers to their first element, literals as Python's ints
             context.make_array(kind)(context, builder, value).data
             if isinstance(kind, types.Array)
@@ -220,6 +222,11 @@ class _Emitter:
         first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
         return self.builder.shuffle_vector(first, undefined, everywhere)
+
+    def same(self, value):
+        """A vector of one number."""
+        kind = self.integers if isinstance(value, int) else self.vector
+        return ir.Constant(kind, [value] * self.lanes)
 
     def multiply_add(self, a, b, c):
         """a b + c, rounded once where the processor can ("contract")."""
@@ -296,6 +303,17 @@ def tile_zero(like, rows, columns):
     return np.zeros((rows, columns, VECTOR_BYTES // like.itemsize), like.dtype)
 
 
+def _emit_load(e, x, at, *_):
+    return e.tile([e.load(x, at, (r * e.columns + p) * e.lanes) for r, p in e.positions()])
+
+
+@_in_registers(_emit_load)
+def tile_load(x, at, rows, columns):
+    """A new tile of what lies at x[at], one vector after the other."""
+    lanes = VECTOR_BYTES // x.itemsize
+    return _vectors(x, at, rows * columns, lanes).reshape(rows, columns, lanes)
+
+
 def _emit_correlate(e, acc, x, at, step, w, k):
     pixels = [e.load(x, at, p * step * e.lanes) for p in range(e.columns)]
     weights = [e.broadcast(w, k, r) for r in range(e.rows)]
@@ -364,6 +382,79 @@ def tile_gate(acc, x, at, stride, step):
     return np.where(np.stack(gates) <= 0, 0, acc).astype(acc.dtype)
 
 
+def _emit_tanh_gate(e, acc, x, at, stride, step):
+    vectors = []
+    for r, p in e.positions():
+        out = e.load(x, at, e.times(r, stride), p * step * e.lanes)
+        slope = e.builder.fsub(e.same(1.0), e.builder.fmul(out, out))
+        vectors.append(e.builder.fmul(e.get(acc, r, p), slope))
+    return e.tile(vectors)
+
+
+@_in_registers(_emit_tanh_gate)
+def tile_tanh_gate(acc, x, at, stride, step):
+    """acc[r, p] (1 - x^2), x as for `tile_gate`: the backward of tanh, from its output."""
+    rows, columns, lanes = acc.shape
+    outs = [_vectors(x, at + r * stride, columns, step * lanes) for r in range(rows)]
+    return acc * (1 - np.square(np.stack(outs)))
+
+
+# By the bits of a number: log2 e; ln 2 in two parts, the first of few digits; the size beyond which
+# tanh rounds to 1; bits of the mantissa and of 1; terms of the exponential series.
+_TANH = {
+    32: (1.4426950408889634, 0.693359375, -2.12194440054690583e-4, 10.0, 23, 127 << 23, 7),
+    64: (
+        1.4426950408889634,
+        0.693147180369123816490,
+        1.90821492927058770002e-10,
+        20.0,
+        52,
+        1023 << 52,
+        13,
+    ),
+}
+
+
+def _emit_tanh(e, acc):
+    return e.tile([_emit_tanh_vector(e, e.get(acc, r, p)) for r, p in e.positions()])
+
+
+def _emit_tanh_vector(e, x):
+    """tanh |x| = m / (m + 2) with m = exp(2 |x|) - 1, which keeps all digits where x is small:
+
+    2 |x| = k ln 2 + r, k whole and |r| <= ln 2 / 2; m = 2^k (exp(r) - 1) + (2^k - 1). Adding 1.5
+    times the weight of the last bit but one rounds to a whole number, which the last bits then are.
+    A NaN stays one: comparisons with it are false, and nothing of it is converted to an integer.
+    """
+    to_log2, ln2, ln2_rest, limit, mantissa, one, terms = _TANH[e.align * 8]
+    b = e.builder
+    bits = b.bitcast(x, e.integers)
+    sign = b.and_(bits, e.same(-1 << (e.align * 8 - 1)))
+    size = b.bitcast(b.xor(bits, sign), e.vector)
+    size = b.select(b.fcmp_ordered(">", size, e.same(limit)), e.same(limit), size)
+    twice = b.fadd(size, size)
+    shift = e.same(1.5 * 2.0**mantissa)
+    rounded = e.multiply_add(twice, e.same(to_log2), shift)
+    k = b.fsub(rounded, shift)
+    r = e.multiply_add(k, e.same(-ln2), twice)
+    r = e.multiply_add(k, e.same(-ln2_rest), r)
+    power = b.shl(b.bitcast(rounded, e.integers), e.same(mantissa))
+    power = b.bitcast(b.add(power, e.same(one)), e.vector)  # 2^k
+    series = e.same(1 / math.factorial(terms))
+    for n in reversed(range(2, terms)):
+        series = e.multiply_add(series, r, e.same(1 / math.factorial(n)))
+    series = e.multiply_add(series, b.fmul(r, r), r)  # exp(r) - 1
+    m = e.multiply_add(power, series, b.fsub(power, e.same(1.0)))
+    result = b.fdiv(m, b.fadd(m, e.same(2.0)))
+    return b.bitcast(b.or_(b.bitcast(result, e.integers), sign), e.vector)
+
+
+@_in_registers(_emit_tanh)
+def tile_tanh(acc):
+    """tanh(acc), within some units of the last digit; NaN stays NaN."""
+    return np.tanh(acc)
+
+
 def _emit_store(e, acc, out, at, stride, step):
     for r, p in e.positions():
         e.store(e.get(acc, r, p), out, at, e.times(r, stride), p * step * e.lanes)
@@ -396,11 +487,26 @@ def tile_add(acc, out, at, stride):
 
 # What happens to a sum before it is stored. As np.int64 because Numba would compile everything that
 # is called with a plain constant once for each value.
-LINEAR, RELU, GATE = np.int64(0), np.int64(1), np.int64(2)
+LINEAR, RELU, GATE, TANH, TANH_GATE = map(np.int64, range(5))
+ACTIVATIONS = {"relu": (RELU, GATE), "tanh": (TANH, TANH_GATE)}  # forward, backward
 
 
 @compiled(inner=True)
-def tiles(rows, columns, step, out_step, x, at, patch, w, b, then, gate, out, filters, vectors):
+def tanh_in_place(x, at, stride, step, rows, columns):
+    """tanh of a tile that was just stored, see `tile_store`; `step` in elements.
+
+    Not in registers as ReLU is: there would be two dozen copies of it in every place where a tile
+    ends, all of which take their time to compile.
+    """
+    noinline()
+    for r in range(rows):
+        for p in range(columns):
+            place = at + r * stride + p * step
+            tile_store(tile_tanh(tile_load(x, place, 1, 1)), x, place, 0, 1)
+
+
+@compiled(inner=True)
+def tiles(rows, columns, step, out_step, x, at, patch, w, b, epilogue, gate, out, filters, vectors):
     """All tiles of one shape in a row; `filters` and `vectors` are (first, end).
 
     step, out_step: from one vector to the next, in vectors, in x and in `gate` and `out`. All else
@@ -419,23 +525,30 @@ def tiles(rows, columns, step, out_step, x, at, patch, w, b, then, gate, out, fi
             for k in range(patch.size):
                 acc = tile_correlate(acc, x, start + patch[k], step, w, weight + k * rows)
             to = v * out_step * lanes
-            if then == RELU:
+            if epilogue == RELU:
                 acc = tile_relu(acc)
-            elif then == GATE:
+            elif epilogue == GATE:
                 acc = tile_gate(acc, gates, gate_at + o * gate_stride + to, gate_stride, out_step)
+            elif epilogue == TANH_GATE:
+                at_gate = gate_at + o * gate_stride + to
+                acc = tile_tanh_gate(acc, gates, at_gate, gate_stride, out_step)
             tile_store(acc, outs, out_at + o * out_stride + to, out_stride, out_step)
+            if epilogue == TANH:
+                place = out_at + o * out_stride + to
+                tanh_in_place(outs, place, out_stride, out_step * lanes, rows, columns)
 
 
 @compiled(inner=True)
-def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
+def convolve_row(x, at, patch, w, b, epilogue, gate, out, vectors):
     """`vectors` vectors of output for every filter: one row of a convolution.
 
     x, at, patch: entry k of the patch of output vector v lies at x[at + v L + patch[k]].
     w, b: weights as `pack_weights` lays them out, biases (O,).
-    then: LINEAR, RELU, or GATE (zero where `gate` is not positive).
+    epilogue: LINEAR, RELU, TANH, or what goes back through the last two from their output, `gate`:
+    GATE (zero where that is not positive) or TANH_GATE (times 1 - gate^2).
     gate, out: (array, at, stride); vector v of filter o lies at array[at + o stride + v L].
     """
-    kept_apart()
+    noinline()
     full = b.size // ROWS * ROWS
     few = full + (b.size - full) // FEW * FEW
     many, some, rest = (0, full), (full, few), (few, b.size)
@@ -443,15 +556,15 @@ def convolve_row(x, at, patch, w, b, then, gate, out, vectors):
     # vectors is done in pairs, for which one tile may have to be given up (COLUMNS is 3).
     wide = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
     pairs = wide + (vectors - wide) // 2 * 2
-    tiles(ROWS, COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, many, (0, wide))
-    tiles(ROWS, 2, 1, 1, x, at, patch, w, b, then, gate, out, many, (wide, pairs))
-    tiles(ROWS, 1, 1, 1, x, at, patch, w, b, then, gate, out, many, (pairs, vectors))
+    tiles(ROWS, COLUMNS, 1, 1, x, at, patch, w, b, epilogue, gate, out, many, (0, wide))
+    tiles(ROWS, 2, 1, 1, x, at, patch, w, b, epilogue, gate, out, many, (wide, pairs))
+    tiles(ROWS, 1, 1, 1, x, at, patch, w, b, epilogue, gate, out, many, (pairs, vectors))
     split = vectors // FEW_COLUMNS * FEW_COLUMNS
-    tiles(FEW, FEW_COLUMNS, 1, 1, x, at, patch, w, b, then, gate, out, some, (0, split))
-    tiles(FEW, 1, 1, 1, x, at, patch, w, b, then, gate, out, some, (split, vectors))
+    tiles(FEW, FEW_COLUMNS, 1, 1, x, at, patch, w, b, epilogue, gate, out, some, (0, split))
+    tiles(FEW, 1, 1, 1, x, at, patch, w, b, epilogue, gate, out, some, (split, vectors))
     split = vectors // NARROW * NARROW
-    tiles(ONE, NARROW, 1, 1, x, at, patch, w, b, then, gate, out, rest, (0, split))
-    tiles(ONE, 1, 1, 1, x, at, patch, w, b, then, gate, out, rest, (split, vectors))
+    tiles(ONE, NARROW, 1, 1, x, at, patch, w, b, epilogue, gate, out, rest, (0, split))
+    tiles(ONE, 1, 1, 1, x, at, patch, w, b, epilogue, gate, out, rest, (split, vectors))
 
 
 def pack_weights(w):

@@ -63,7 +63,7 @@ def chain(sizes: tuple[int, ...], channels: tuple[int, ...]) -> Parameters:
             f"{len(sizes)} layers need {len(sizes) - 1} numbers of filters (the last layer "
             f"has one for each channel), got {len(channels) - 2}"
         )
-    p = {}
+    p: Parameters = {}
     for k, f in enumerate(sizes, 1):
         p[f"W{k}"] = np.zeros((channels[k], channels[k - 1], f, f), np.float32)
         p[f"B{k}"] = np.zeros(channels[k], np.float32)
@@ -241,7 +241,7 @@ class Network:
         """
         low = check_batch(low, "low", self.c, self.dtype)
         high = check_batch(high, "high", self.c, self.dtype)
-        margin, s = self.margin, self.scale if self.small else 1
+        margin, s = self.margin, own_scale(self, None) if self.small else 1
         check_padding("valid", low, self.name, margin)
         whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
         if high.shape == (*low.shape[:2], *whole) and margin > 0:

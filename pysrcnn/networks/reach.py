@@ -8,6 +8,7 @@ compute the network, and cannot be another one.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ import numpy as np
 __all__ = ["Reach", "Seen", "seen"]
 
 
-class Map(NamedTuple):
+@dataclass(frozen=True)
+class Map:
     """What is known of feature maps: no values.
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
@@ -30,7 +32,7 @@ class Map(NamedTuple):
     def __add__(self, other: Any) -> "Map":
         """A sum sees what either of its terms sees."""
         if isinstance(other, Map):
-            return self._replace(margin=max(self.margin, other.margin))
+            return replace(self, margin=max(self.margin, other.margin))
         return self
 
     def __mul__(self, other: Any) -> "Map":
@@ -72,7 +74,7 @@ class Reach:
         self.multiplications += w.size * area
         self.values = max(self.values, (x.channels + len(w)) * area)
         margin = x.margin + Fraction(w.shape[2] // 2, x.resolution)
-        return x._replace(margin=margin, channels=len(w))
+        return replace(x, margin=margin, channels=len(w))
 
     def relu(self, x: Map) -> Map:
         """See `reference.relu`."""
@@ -84,7 +86,7 @@ class Reach:
 
     def pixel_shuffle(self, x: Map, s: int) -> Map:
         """See `reference.pixel_shuffle`."""
-        return x._replace(resolution=x.resolution * s, channels=x.channels // (s * s))
+        return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))
 
 
 def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options: Any) -> Seen:

@@ -77,7 +77,7 @@ Dictionaries = dict[str, np.ndarray]  # P (D, 4, f, f), D_l (D, A), D_h (g*g, A)
 # ----------------------------------------------------------------------------------- sparse codes
 
 
-def soft_threshold(x: np.ndarray, t: float) -> np.ndarray:
+def soft_threshold(x: np.ndarray, t: float | np.floating) -> np.ndarray:
     """What minimises ``1/2 (a - x)^2 + t |a|`` over a: x, nearer to zero by t. Two ReLUs."""
     t = x.dtype.type(t)
     return reference.relu(x - t) - reference.relu(-x - t)
@@ -229,7 +229,9 @@ def convolutions(dictionaries: Dictionaries, penalty: float) -> list[tuple[np.nd
     w3 = high.T.reshape(1, atoms, g, g)[:, :, ::-1, ::-1] / (g * g)
     bias = np.full(atoms, -penalty / largest)
     layers = (w1, bias), (w2, bias), (w3, np.zeros(1))
-    return [tuple(np.ascontiguousarray(x, low.dtype) for x in layer) for layer in layers]
+    return [
+        (np.ascontiguousarray(w, low.dtype), np.ascontiguousarray(b, low.dtype)) for w, b in layers
+    ]
 
 
 def by_convolutions(

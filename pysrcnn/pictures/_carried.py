@@ -7,15 +7,16 @@ from fractions import Fraction
 from typing import Any
 
 from . import _chunks, _exif, _iptc, _xmp
-from ._beside import PHOTOSHOP, XMP, named
-from ._directories import SHORT, Tags
+from ._directories import SHORT, Tags, Tiff
+from ._metadata import PHOTOSHOP, XMP, named
+from ._picture_file import PictureFile
 
-__all__ = ["as_chunks", "as_segments", "as_tags", "carried"]
+__all__ = ["as_segments", "as_tags", "carried"]
+
+_NAMES = ("icc_profile", "exif", "xmp", "iptc", "dpi", "ratio", "colours", "texts", "comment")
 
 _CARRIES = {
-    "png": {
-        "icc_profile", "exif", "xmp", "iptc", "dpi", "ratio", "colours", "texts", "comment",
-    },
+    "png": set(_NAMES),
     "jpeg": {"icc_profile", "exif", "xmp", "iptc", "dpi", "ratio", "comment"},
     "tiff": {"icc_profile", "exif", "xmp", "iptc", "dpi", "ratio"},
     "webp": {"icc_profile", "exif", "xmp"},
@@ -38,89 +39,82 @@ _X, _Y, _UNIT, _NO_UNIT, _INCH, _PROFILE = 282, 283, 296, 1, 2, 34675
 
 
 def carried(
-    file: Any, kind: str, shape: tuple[int, ...]
+    file: PictureFile, kind: str, shape: tuple[int, ...]
 ) -> tuple[dict[str, Any], set[str], list[str]]:
     """What goes into a file of this kind, by name; what does not; and of it, parts, in words.
 
-    `file` is a `PictureFile`, and `shape` that of the array of new pixels.
+    `shape` is that of the array of new pixels.
     """
     height, width = shape[:2]
-    names = ("icc_profile", "exif", "xmp", "iptc", "dpi", "ratio", "colours", "texts", "comment")
-    beside = {name: getattr(file, name) for name in names if getattr(file, name)}
-    lost, parts = beside.keys() - _CARRIES[kind], []
-    if _chunks.says_usual(file.colours, file.icc_profile):
+    metadata = {name: getattr(file, name) for name in _NAMES if getattr(file, name)}
+    lost, parts = metadata.keys() - _CARRIES[kind], []
+    if _chunks.are_default(file.colours, file.icc_profile):
         lost.discard("colours")
-    turned = "xmp" in beside and _TURNED.search(beside["xmp"])
-    if "exif" in beside and not _exif.has_head(beside["exif"]):
+    turned = bool(file.xmp and _TURNED.search(file.xmp))
+    if file.exif and not _exif.has_head(file.exif):
         lost.add("exif")
-    elif "exif" in beside:
-        exif = beside["exif"].removeprefix(b"Exif\0\0")
-        turned = turned or _exif.numbers_of(exif, _exif.ORIENTATION).get(_exif.ORIENTATION, 1) != 1
+    elif file.exif:
+        exif = file.exif.removeprefix(b"Exif\0\0")
+        turned = turned or _exif.orientation_of(exif) != 1
         exif = _exif.after_enlarging(exif, width, height)
-        beside["exif"] = b"Exif\0\0" + exif  # as JPEG has it
+        metadata["exif"] = b"Exif\0\0" + exif  # as JPEG has it
         if kind == "tiff":
             others = _exif.for_tiff(exif)[1]
             parts += [f"the tags {named(sorted(others))} of EXIF"] if others else []
-    if "xmp" in beside and "xmp" not in lost:
-        beside["xmp"], missing = _xmp.after_enlarging(beside["xmp"], width, height, bool(turned))
+    if file.xmp and "xmp" not in lost:
+        metadata["xmp"], missing = _xmp.after_enlarging(file.xmp, width, height, turned)
         parts += missing
-    if "iptc" in beside:
-        beside["iptc"] = _iptc.after_enlarging(beside["iptc"])
-    lost |= {name for name in beside.keys() & {"xmp", "iptc"} if not beside[name]}  # damaged
-    times, most = _DENSEST.get(kind, (1, math.inf))
-    if not all(0.5 <= n * times < most + 0.5 for n in beside.get("dpi", ())):  # nor NaN
-        lost.add("dpi")
-    if kind == "jpeg":
-        lost |= {name for name in _ROOM.keys() & beside if len(beside[name] or b"") > _ROOM[name]}
+    if file.iptc:
+        metadata["iptc"] = _iptc.after_enlarging(file.iptc)
+    lost |= {name for name in metadata.keys() & {"xmp", "iptc"} if not metadata[name]}  # damaged
+    lost |= _unfit(metadata, kind)
     if kind == "webp" and len(shape) == 2 and (file.icc_profile or b"")[16:20] == b"GRAY":
         lost.add("icc_profile")  # WebP has no grey; it becomes RGB
-    beside = {k: v for k, v in beside.items() if k in _CARRIES[kind] - lost}
-    if kind != "tiff" and "exif" in beside and _exif.density(beside["exif"][6:])[0] == file.dpi:
-        lost.discard("dpi")  # which EXIF has
-    return beside, lost, parts
+    metadata = {name: metadata[name] for name in metadata.keys() & (_CARRIES[kind] - lost)}
+    if kind != "tiff" and "exif" in metadata:
+        if _exif.density(Tiff(metadata["exif"][6:]))[0] == file.dpi:
+            lost.discard("dpi")  # which EXIF has
+    return metadata, lost, parts
 
 
-def as_chunks(beside: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Taken out of `beside`: what goes into a PNG file as chunks, without the resolution."""
-    colours, texts = beside.pop("colours", []), beside.pop("texts", [])
-    if "icc_profile" in beside:  # which a file has instead of sRGB
-        colours = [chunk for chunk in colours if chunk[0] != b"sRGB"]
-    chunks = colours + texts
-    if "comment" in beside:
-        chunks.append(_chunks.of_comment(beside.pop("comment")))
-    if "xmp" in beside:
-        chunks.append(_chunks.of_xmp(beside.pop("xmp")))
-    if "iptc" in beside:
-        chunks.append(_chunks.of_iptc(_iptc.in_resources(beside.pop("iptc"))))
-    return chunks
+def _unfit(metadata: dict[str, Any], kind: str) -> set[str]:
+    """What is too large for a file of this kind."""
+    lost: set[str] = set()
+    times, most = _DENSEST.get(kind, (1, math.inf))
+    if not all(0.5 <= n * times < most + 0.5 for n in metadata.get("dpi", ())):  # nor NaN
+        lost.add("dpi")
+    if kind == "jpeg":
+        large = (name for name, room in _ROOM.items() if len(metadata.get(name) or b"") > room)
+        lost.update(large)
+    return lost
 
 
-def as_segments(beside: dict[str, Any]) -> bytes:
-    """Taken out of `beside`: what goes into a JPEG file as segments that Pillow does not write."""
+def as_segments(metadata: dict[str, Any]) -> bytes:
+    """Taken out of `metadata`: what goes into segments of JPEG that Pillow does not write."""
     pieces = []
-    if "xmp" in beside:
-        pieces.append((0xE1, XMP + beside.pop("xmp")))
-    if "iptc" in beside:
-        pieces.append((0xED, PHOTOSHOP + _iptc.in_resources(beside.pop("iptc"))))
+    if "xmp" in metadata:
+        pieces.append((0xE1, XMP + metadata.pop("xmp")))
+    if "iptc" in metadata:
+        pieces.append((0xED, PHOTOSHOP + _iptc.in_resources(metadata.pop("iptc"))))
     return b"".join(struct.pack(">BBH", 255, kind, len(d) + 2) + d for kind, d in pieces)
 
 
-def as_tags(beside: dict[str, Any]) -> tuple[Tags, str]:
-    """Taken out of `beside`: the tags that go into a TIFF file, and their order of bytes."""
-    tags, order = {}, "<"
-    if "exif" in beside:
-        tags, _, order = _exif.for_tiff(beside.pop("exif"))
+def as_tags(metadata: dict[str, Any]) -> tuple[Tags, str]:
+    """What goes into a TIFF file as tags, and their order of bytes."""
+    tags: Tags = {}
+    order = "<"
+    if "exif" in metadata:
+        tags, _, order = _exif.for_tiff(metadata["exif"])
     for name, tag, kind in (
         ("icc_profile", _PROFILE, _UNDEFINED),
         ("xmp", _exif.XMP, _BYTE),
         ("iptc", _exif.IPTC, _UNDEFINED),
     ):
-        if name in beside:
-            data = beside.pop(name)
-            tags[tag] = kind, len(data), data
-    dpi, ratio = beside.pop("dpi", None), beside.pop("ratio", None)
-    if dpi or ratio:
-        pair = dpi or ratio.as_integer_ratio()
+        if name in metadata:
+            tags[tag] = kind, len(metadata[name]), metadata[name]
+    dpi = metadata.get("dpi")
+    if dpi or "ratio" in metadata:
+        pair = dpi or metadata["ratio"].as_integer_ratio()
         for tag, n in zip((_X, _Y), pair, strict=True):
             n = Fraction(n).limit_denominator(1000)  # so that both parts fit into 32 bits
             if n.numerator >= 2**32:

@@ -1,7 +1,8 @@
 """EXIF of a picture that was turned upright and enlarged: what it says of the old pixels goes.
 
 EXIF is a TIFF file without pixels. Tags are changed and left out in place, byte by byte, and
-nothing is moved: makers' notes point into the block by offsets that nobody else can correct.
+nothing is moved, as Pillow would: makers' notes point into the block by offsets that nobody else
+can correct.
 """
 
 import math
@@ -9,54 +10,38 @@ import re
 import struct
 from collections.abc import Iterable, Set
 from fractions import Fraction
+from typing import Any
 
-from ._directories import (
-    LONG,
-    LONG8,
-    POINTERS,
-    SHORT,
-    Tags,
-    directory,
-    entries_of,
-    head_of,
-    packed,
-)
+from ._directories import LONG, LONG8, POINTERS, SHORT, Tags, Tiff, packed
 
 __all__ = [
+    "IPTC",
+    "ORIENTATION",
+    "PHOTOSHOP",
+    "XMP",
     "after_enlarging",
     "beside_pixels",
+    "density",
     "dtype_of_tiff",
     "for_tiff",
-    "density",
     "has_head",
     "is_on_map",
     "known_dpi",
-    "numbers_of",
     "of_tiff",
+    "orientation_of",
     "ratio_of",
-    "tags_of",
-    "xmp_and_iptc",
 ]
 
 DESCRIPTION, ORIENTATION = 0x010E, 0x0112
 _MORE, _INTEROP = 0x8769, 0xA005  # pointers
 _COMPONENTS = 0x9101  # of compressed pixels that are not RGB
 _SITING, _CENTRED = 0x0213, 1  # of chroma, which is written for every pixel
-_BITS, _FORMAT, _CALLED = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
+_BITS, _FORMAT, _DTYPES = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
-_NUMBERS = {1: "B", SHORT: "H", LONG: "I", 5: "II", 11: "f", 12: "d", LONG8: "Q"}
 _PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
 _SAMPLES, _CODES = 0x0115, {SHORT: "H", LONG: "I"}
 # How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
 _PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
-
-
-def has_head(exif: bytes) -> bool:
-    """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
-    head = head_of(exif.removeprefix(b"Exif\0\0"))
-    return head is not None and not head[1]
-
-
 # Tags of a TIFF file that say how its pixels are stored, and what other formats hold elsewhere.
 _OF_PIXELS = {
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284,
@@ -87,6 +72,12 @@ _OF_PIXELS_IN_EXIF = {
 }  # fmt: skip
 
 
+def has_head(exif: bytes) -> bool:
+    """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
+    tiff = Tiff(exif.removeprefix(b"Exif\0\0"))
+    return tiff.valid and not tiff.big
+
+
 def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
     """The same EXIF for a picture that is stored upright with this many pixels.
 
@@ -95,14 +86,13 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
     """
     start = 6 if exif.startswith(b"Exif\0\0") else 0
     block = exif[start:]
-    head = head_of(block)
-    if head is None or head[1]:
+    if not has_head(block):
         return exif
-    order, _, first = head
     changed = _without_previews(block)
+    tiff = Tiff(changed)
     upright = {ORIENTATION: (SHORT, 1), _SITING: (SHORT, _CENTRED)}
-    pointers = _change(changed, order, first, _OF_PIXELS - _IN_EXIF, upright)
-    seen = {first}
+    pointers = _change(changed, tiff, tiff.first, _OF_PIXELS - _IN_EXIF, upright)
+    seen = {tiff.first}
     for pointer, dropped, sizes in (
         (_MORE, _OF_PIXELS_IN_EXIF, {0xA002: (LONG, width), 0xA003: (LONG, height)}),
         (_INTEROP, set(), {0x1001: (LONG, width), 0x1002: (LONG, height)}),
@@ -110,7 +100,7 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
         at = pointers.get(pointer)
         if at is not None and at not in seen:
             seen.add(at)
-            pointers |= _change(changed, order, at, dropped, sizes)
+            pointers |= _change(changed, tiff, at, dropped, sizes)
     return exif[:start] + bytes(changed)
 
 
@@ -129,14 +119,16 @@ def _without_previews(block: bytes) -> bytearray:
 
 
 def _change(
-    block: bytearray, order: str, at: int, dropped: set, values: dict[int, tuple[int, int]]
+    block: bytearray, tiff: Tiff, at: int, dropped: Set[int], values: dict[int, tuple[int, int]]
 ) -> dict[int, int]:
     """Leave these tags of a directory out, and set those, if they are there; nothing comes next.
 
     Returns where its pointers lead. At a place beyond the end, it stops.
     """
-    pointers, kept, places, turned = {}, [], {}, False
-    found = list(entries_of(block, at, order))
+    pointers: dict[int, int] = {}
+    kept: list[bytearray] = []
+    places, turned = {}, False
+    found, order = list(tiff.entries(at)), tiff.order
     for place, tag, _ in found:
         entry = block[place : place + 12]
         if tag == ORIENTATION:  # a number, in whichever of the four bytes
@@ -172,17 +164,16 @@ def _describes_pixels(description: str) -> bool:
     return description.startswith(('{"shape"', "ImageJ=")) or "<OME" in description[:2000]
 
 
-def tags_of(content) -> set[int]:
-    """The numbers of the tags in the first directory of a TIFF file or EXIF."""
-    order, big, at = head_of(content) or ("<", False, 0)
-    return {tag for _, tag, _ in entries_of(content, at, order, big)} if at else set()
+def orientation_of(content: Any) -> int:
+    """How the stored picture is to be turned, by a TIFF file or EXIF; 1 if it does not say."""
+    return Tiff(content).number(ORIENTATION, 1)
 
 
-def dtype_of_tiff(content) -> str | None:
+def dtype_of_tiff(content: Any) -> str | None:
     """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say, or is none."""
-    numbers = numbers_of(content, _BITS, _FORMAT)
-    bits, form = numbers.get(_BITS), numbers.get(_FORMAT, 1)
-    return f"{_CALLED[form]}{bits}" if form in _CALLED and isinstance(bits, int) else None
+    tiff = Tiff(content)
+    bits, format = tiff.number(_BITS), tiff.number(_FORMAT, 1)
+    return f"{_DTYPES[format]}{bits}" if bits and format in _DTYPES else None
 
 
 def is_on_map(tags: Iterable[int]) -> bool:
@@ -190,90 +181,63 @@ def is_on_map(tags: Iterable[int]) -> bool:
     return not _ON_MAP.isdisjoint(tags)
 
 
-def beside_pixels(content: bytes) -> dict[str, object]:
+def beside_pixels(content: bytes) -> dict[str, Any]:
     """What a TIFF file says of channels, orientation and profile, by Pillow's names."""
-    order, big, at = head_of(content) or ("<", False, 0)
-    numbers = numbers_of(content, ORIENTATION, _SAMPLES)
-    about = {"mode": "RGB", "Orientation": numbers.get(ORIENTATION)}
-    about |= {"SamplesPerPixel": numbers.get(_SAMPLES)}
-    profile = directory(content, at, order, big, {_PROFILE}).get(_PROFILE)
+    tiff = Tiff(content)
+    about: dict[str, Any] = {"mode": "RGB", "Orientation": tiff.number(ORIENTATION)}
+    about["SamplesPerPixel"] = tiff.number(_SAMPLES)
+    profile = tiff.held(tiff.first, {_PROFILE}).get(_PROFILE)
     return about | ({"icc_profile": profile[2]} if profile else {})
 
 
-def of_tiff(content) -> tuple[bytes | None, set[int]]:
+def of_tiff(tiff: Tiff) -> tuple[bytes | None, set[int]]:
     """What a TIFF file says of its picture besides the pixels, as EXIF; the tags it is without.
 
-    None for nothing. `content` is bytes or what has them.
+    None for nothing.
     """
-    tags, others, order = _of_picture(content, _OF_PICTURE | _WITH_OTHERS)
+    tags, others = _of_picture(tiff, _OF_PICTURE | _WITH_OTHERS)
     if not tags.keys() - _WITH_OTHERS:
         return None, others
-    head = b"II*\0\b\0\0\0" if order == "<" else b"MM\0*\0\0\0\b"
-    return b"Exif\0\0" + head + packed(tags, 8, order), others
+    head = b"II*\0\b\0\0\0" if tiff.order == "<" else b"MM\0*\0\0\0\b"
+    return b"Exif\0\0" + head + packed(tags, 8, tiff.order), others
 
 
 def for_tiff(exif: bytes) -> tuple[Tags, set[int], str]:
     """The tags of EXIF that a TIFF file can have; those it cannot have; their order of bytes."""
-    tags, others, order = _of_picture(exif.removeprefix(b"Exif\0\0"), _OF_PICTURE)
-    if _MORE in tags:
-        tags[_MORE][2].pop(_COMPONENTS, None)
-    return tags, others, order
+    tiff = Tiff(exif.removeprefix(b"Exif\0\0"))
+    tags, others = _of_picture(tiff, _OF_PICTURE)
+    more = tags[_MORE][2] if _MORE in tags else None
+    if isinstance(more, dict):
+        more.pop(_COMPONENTS, None)
+    return tags, others, tiff.order
 
 
-def _of_picture(content, wanted: set[int]) -> tuple[Tags, set[int], str]:
-    head = head_of(content)
-    if head is None:
-        return {}, set(), "<"
-    order, big, at = head
-    tags = directory(content, at, order, big, wanted)
+def _of_picture(tiff: Tiff, wanted: Set[int]) -> tuple[Tags, set[int]]:
+    tags = tiff.held(tiff.first, wanted)
     _, _, description = tags.get(DESCRIPTION, (0, 0, b""))
-    if _describes_pixels(description.decode("latin-1")):
+    if isinstance(description, bytes) and _describes_pixels(description.decode("latin-1")):
         del tags[DESCRIPTION]
-    others = tags_of(content) - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
-    return _followed(content, tags, order, big), others, order
+    others = tiff.page.keys() - _OF_PICTURE - _OF_PIXELS - _ON_MAP - _ROOM
+    return _followed(tiff, tags), others
 
 
-def _followed(
-    content, tags: Tags, order: str, big: bool, pointers: Set[int] = frozenset(POINTERS)
-) -> Tags:
+def _followed(tiff: Tiff, tags: Tags, pointers: Set[int] = frozenset(POINTERS)) -> Tags:
     """With directories in place of these pointers, and without the others."""
     for tag in POINTERS & tags.keys():
-        (_, _, data), inner = tags.pop(tag), {}
-        if tag in pointers:
-            at = int.from_bytes(data, "little" if order == "<" else "big")
+        data, inner = tags.pop(tag)[2], {}
+        if tag in pointers and isinstance(data, bytes):
+            at = int.from_bytes(data, "little" if tiff.order == "<" else "big")
             more = {_INTEROP} if tag == _MORE else set()  # so that no circle is followed
-            inner = _followed(content, directory(content, at, order, big), order, big, more)
+            inner = _followed(tiff, tiff.held(at), more)
         if inner:
             tags[tag] = LONG, 1, inner
     return {tag: value for tag, value in tags.items() if value[0] < LONG8}
 
 
-def xmp_and_iptc(content) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """A TIFF file's XMP, IPTC and Photoshop's resources, as they are."""
-    order, big, at = head_of(content) or ("<", False, 0)
-    tags = directory(content, at, order, big, {XMP, IPTC, PHOTOSHOP})
-    return tuple(tags[tag][2] if tag in tags else None for tag in (XMP, IPTC, PHOTOSHOP))
-
-
-def numbers_of(content, *wanted: int) -> dict[int, float]:
-    """What these tags of its first directory hold, the first number of each."""
-    order, big, at = head_of(content) or ("<", False, 0)
-    found = directory(content, at, order, big, set(wanted)) if at else {}
-    numbers = {}
-    for tag, (kind, count, data) in found.items():
-        if kind in _NUMBERS and count:
-            top, *bottom = struct.unpack_from(order + _NUMBERS[kind], data)
-            numbers[tag] = (
-                top if bottom in ([], [1]) else top / bottom[0] if bottom[0] else math.nan
-            )
-    return numbers
-
-
-def density(content) -> tuple[tuple[float, float] | None, Fraction | None]:
+def density(tiff: Tiff) -> tuple[tuple[float, float] | None, Fraction | None]:
     """Pixels an inch along width and height; or, where it is only that, their ratio."""
-    numbers = numbers_of(content, *_PER_UNIT, _UNIT)
-    x, y = (numbers.get(tag, 0) for tag in _PER_UNIT)
-    unit = _INCHES.get(numbers.get(_UNIT, 2))
+    x, y = map(tiff.real, _PER_UNIT)
+    unit = _INCHES.get(tiff.number(_UNIT, 2))
     return (known_dpi(x * unit, y * unit), None) if unit else (None, ratio_of(x, y))
 
 

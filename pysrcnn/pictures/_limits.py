@@ -1,11 +1,27 @@
-"""Files that are small on disk and large in memory, by damage or on purpose."""
+"""What a picture file holds, and how much that may be: some are small on disk and large in memory.
+
+By damage, or on purpose.
+"""
 
 import dataclasses
 import math
+import os
+from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["WHOLE", "Refused", "Structure", "check_claim", "claims_too_much"]
+__all__ = [
+    "BESIDE",
+    "PIECES",
+    "UNPACKED",
+    "WHOLE",
+    "Parts",
+    "Refused",
+    "Stored",
+    "Structure",
+    "check_claim",
+    "claims_too_much",
+]
 
 WHOLE = 2**26  # bytes of files that are read before it is known what they are
 BYTES = 2**25  # of pixels, however few they are in the file: a screen of 3840 x 2160, RGBA
@@ -15,55 +31,69 @@ FRAME = 2**16  # bytes that a frame counts for at least, as it takes time howeve
 ROW = 64  # and a row
 LARGE = 3 * 10**8  # bytes of pixels, beyond which there has to be more in the file for each
 TIMES_LARGE = 60
+PIECES = 2**17  # chunks, segments, extensions of a file
+BESIDE = 2**24  # bytes beside the pixels, of a kind
+UNPACKED = 2**20  # bytes of a text, and of a profile, that Pillow unpacks
 
 
 class Refused(ValueError):
     """A file that is not read, with the whole sentence that says why."""
 
 
+class Stored:
+    """A file of which what is asked for is read, as slices, as if it were its bytes."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.size = file, file.seek(0, os.SEEK_END)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self.size)
+        self.file.seek(start)
+        return self.file.read(max(0, stop - start))
+
+
+class Parts(list[slice | bytes]):
+    """Slices of a file that are kept, of which those that follow each other are one, and bytes."""
+
+    def keep(self, start: int, stop: int) -> None:
+        """One more slice."""
+        last = self[-1] if self else b""
+        if isinstance(last, slice) and last.stop == start:
+            self[-1] = slice(last.start, stop)
+        else:
+            self.append(slice(start, stop))
+
+
 @dataclasses.dataclass
 class Structure:
-    """What a picture file says it holds, which is no more than it can, and where that is.
+    """What a picture file says it holds, which is no more than it can, and where that is."""
 
-    Attributes
-    ----------
-    kind : str
-        "png", "jpeg", "webp", "tiff", "bmp" or "gif".
-    shape : (height, width, channels)
-    bits : int
-        A channel.
-    data : int
-        Bytes of the file that are pixels.
-    least : int
-        As many bytes as they take at least, by the best way to pack them that there is.
-    parts : list of slices and bytes
-        What a reader has to see: slices of the file, and what is instead of others.
-    frames : int
-        Of an animation; pages of a TIFF file, up to `_tiff.PAGES`.
-    notes : list of str
-        What is left out, a sentence each.
-    beside : dict
-        What is not left to the reader, by its name in Pillow: "icc_profile".
-    colours : str
-        What the channels of a TIFF file are, if neither grey nor RGB.
-    whole : bool
-        Whether all that a TIFF file points to is in it.
-    content : bytes
-        The parts, joined.
-    """
+    kind: str  # "png", "jpeg", "webp", "tiff", "bmp" or "gif"
+    shape: tuple[int, int, int]  # height, width, channels
+    bits: int = 8  # a channel
+    data: int = 0  # bytes of the file that are pixels
+    least: int = 0  # as many as they take at least, by the best way to pack them that there is
+    parts: Parts = dataclasses.field(default_factory=Parts)  # what a reader has to see
+    content: bytes = b""  # these, joined
+    frames: int = 1  # of an animation; pages of a TIFF file, of which 100,000 are counted
+    notes: list[str] = dataclasses.field(default_factory=list)  # what is left out, in sentences
+    # What is in place of what the reader finds, by its name in Pillow: "icc_profile", "exif".
+    beside: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    # Of a PNG file: chunks beside the pixels that are whole, kind and content; and of XMP, EXIF and
+    # others in the form of texts, the keyword and the text, unpacked.
+    chunks: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    profiles: list[tuple[bytes, bytes]] = dataclasses.field(default_factory=list)
+    lossy: bool = False  # whether pixels of a WebP file are
+    colours: str = ""  # what the channels of a TIFF file are, if neither grey nor RGB
+    whole: bool = True  # whether all that a TIFF file points to is in it
 
-    kind: str
-    shape: tuple[int, int, int]
-    bits: int
-    data: int
-    parts: list[slice | bytes]
-    least: int = 0
-    frames: int = 1
-    notes: list[str] = dataclasses.field(default_factory=list)
-    beside: dict[str, bytes] = dataclasses.field(default_factory=dict)
-    colours: str = ""
-    whole: bool = True
-    content: bytes = b""
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest type that holds its levels."""
+        return np.dtype(bool) if self.bits == 1 else np.min_scalar_type(2 ** min(self.bits, 64) - 1)
 
 
 def claims_too_much(pixels: int, size: int, frames: int = 1) -> bool:

@@ -3,61 +3,24 @@
 Each format is walked from piece to piece, without decoding any: what it claims to hold is compared
 with the pixels that are there, pieces without end are refused, and whatever beside the pixels is
 damaged or too large for readers is left out, with a note. So no file costs more than it holds, and
-damage beside the pixels costs no pixels.
+damage beside the pixels costs no pixels: Pillow raises for it, and takes the memory and the time
+that a file asks for.
 """
 
 import math
 import re
 import struct
-import zlib
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
+from . import _png, _tiff
+from ._formats import kind_of
+from ._limits import BESIDE, PIECES, UNPACKED, Refused, Stored, Structure, check_claim
 
-from . import _tiff
-from ._limits import Refused, Structure, check_claim
+__all__ = ["examine"]
 
-__all__ = ["Stored", "examine", "kind_of"]
-
-_STARTS = {
-    b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff",
-    b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
-}  # fmt: skip
-_PIECES = 2**17  # chunks, segments, extensions of a file
-_BESIDE = 2**24  # bytes beside the pixels, of a kind
-_UNPACKED = 2**20  # bytes of a text, and of a profile, that Pillow unpacks
-
-
-class Stored:
-    """A file of which what is asked for is read, as slices, as if it were its bytes."""
-
-    def __init__(self, file: BinaryIO, size: int):
-        self.file, self.size = file, size
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, part: slice) -> bytes:
-        start, stop, _ = part.indices(self.size)
-        self.file.seek(start)
-        return self.file.read(max(0, stop - start))
-
-
-class _Parts(list):
-    """Slices of a file that are kept; those that follow each other are one."""
-
-    def keep(self, start: int, stop: int) -> None:
-        if self and isinstance(self[-1], slice) and self[-1].stop == start:
-            self[-1] = slice(self[-1].start, stop)
-        else:
-            self.append(slice(start, stop))
-
-
-def kind_of(head: bytes) -> str:
-    """Which format the first bytes of a file are of: "png", "jpeg", ...; "" for another."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return next((kind for start, kind in _STARTS.items() if head[: len(start)] == start), "")
+_BLOCK = 2**16  # bytes that are searched at a time
+_SIGNED = "its content credentials (C2PA), which sign the old pixels, are left out"
 
 
 def examine(source: bytes | Stored, name: str) -> Structure | None:
@@ -73,136 +36,16 @@ def examine(source: bytes | Stored, name: str) -> Structure | None:
     kind = kind_of(source[:16])
     if not kind:
         return None
-    walk = {"png": _png, "jpeg": _jpeg, "gif": _gif, "webp": _webp, "bmp": _bmp}
-    found = walk.get(kind, _tiff.examine)(source, name)
-    dtype = np.dtype(bool) if found.bits == 1 else np.min_scalar_type(2 ** min(found.bits, 64) - 1)
-    check_claim(found.shape, dtype, found.data, name, found.frames if kind != "tiff" else 1)
+    found = _WALKS[kind](source, name)
+    check_claim(found.shape, found.dtype, found.data, name, found.frames if kind != "tiff" else 1)
     if found.data < found.least:
         raise ValueError("its pixels end too early")
-    raw = found.frames * math.prod(found.shape) * dtype.itemsize
-    if found.data > 2 * raw + _BESIDE:
+    raw = found.frames * math.prod(found.shape) * found.dtype.itemsize
+    if found.data > 2 * raw + BESIDE:
         raise ValueError(f"{found.data:,} bytes are more than its pixels take")
-    whole = [slice(0, len(source))]
-    if found.parts == whole:
-        found.content = source[0 : len(source)]
-    else:
-        found.content = b"".join(p if isinstance(p, bytes) else source[p] for p in found.parts)
+    parts = [part if isinstance(part, bytes) else source[part] for part in found.parts]
+    found.content = parts[0] if len(parts) == 1 else b"".join(parts)
     return found
-
-
-# -------------------------------------------------------------------------------------------- PNG
-
-_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of PNG's types of colour; a palette's colours
-_PALETTE = 3
-_DEFLATED = 1032  # bytes that zlib packs into one, at most
-_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9}
-_CLEAR = {0: 2, 2: 6}  # bytes of a transparent colour: of grey, of RGB
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_FRAMES = (b"acTL", b"fcTL", b"fdAT")
-_CALLED = {
-    b"iCCP": "colour profile", b"eXIf": "EXIF", b"pHYs": "resolution",
-    b"tRNS": "transparent colour",
-} | dict.fromkeys((b"gAMA", b"cHRM", b"sRGB", b"cICP"), "word on its colours")  # fmt: skip
-
-
-def _png(source, name: str) -> Structure:
-    width, height, bits, colour = struct.unpack(">IIBB", source[16:26])
-    found = Structure("png", (height, width, _CHANNELS.get(colour, 4)), bits, 0, _Parts())
-    found.parts.keep(0, 33)
-    at, unpacked = 33, 0
-    for _ in range(_PIECES):
-        head = source[at : at + 8]
-        if len(head) < 8:
-            break
-        length, kind = struct.unpack(">I4s", head)
-        if not kind.isalpha():  # no chunk
-            break
-        end = at + 12 + length
-        if kind == b"IEND":
-            found.parts.keep(at, end)
-            break
-        if kind in (b"IDAT", b"fdAT"):
-            found.data += min(end, len(source)) - at
-        elif kind == b"acTL":
-            found.frames = max(1, struct.unpack(">I", source[at + 8 : at + 12])[0])
-        if kind in _FRAMES or not kind[0] & 32:  # without which there are no pixels
-            found.parts.keep(at, min(end, len(source)))
-        else:
-            data = source[at : end if length <= _BESIDE else at + 100]
-            why, size = _problem(data, kind, length, found)
-            if kind == b"tRNS" and _CLEAR.get(colour, length) != length:
-                why = "damaged"
-            unpacked += size
-            if why or unpacked > _BESIDE:
-                _leave_out(found, kind, data[8:], why or "of several megabytes")
-            elif not (kind == b"iCCP" and found.beside):
-                found.parts.keep(at, end)
-        at = end
-    else:
-        raise ValueError("it is cut into too many chunks")
-    if found.frames == 1:  # or Pillow would make up the rest of the rows
-        row = 1 + width * bits * (1 if colour == _PALETTE else found.shape[2]) // 8
-        found.least = height * row // _DEFLATED
-    return found
-
-
-def _problem(chunk: bytes, kind: bytes, length: int, found: Structure) -> tuple[str, int]:
-    """What keeps readers from this chunk beside the pixels, "" for nothing; its size, unpacked."""
-    if length > _BESIDE:
-        return "of several megabytes", 0
-    data = chunk[8:-4]
-    checked = len(chunk) == length + 12 and zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
-    if not checked or _LENGTHS.get(kind, length) != length:
-        return "damaged", 0
-    if kind == b"eXIf" and not _tiff.is_bounded(data):
-        return "damaged", 0
-    if kind == b"iCCP":
-        packed = data.partition(b"\0")[2]
-        profile = _inflated(packed[1:], _BESIDE) if packed[:1] == b"\0" else None
-        if profile is not None and len(profile) > _BESIDE:
-            return "of several megabytes", 0
-        if profile is None or profile[36:40] != b"acsp":
-            return "damaged", 0
-        if len(profile) > _UNPACKED:
-            found.beside["icc_profile"] = profile
-        return "", len(profile)
-    if kind in _TEXTS[1:]:
-        _, _, rest = data.partition(b"\0")
-        if kind == b"iTXt":
-            flags, _, rest = rest[:2], *rest[2:].partition(b"\0")[1:]
-            packed = rest.partition(b"\0")[2] if flags == b"\1\0" else None
-            method = flags[1:] if flags[:1] == b"\1" else b"\0"
-        else:
-            method, packed = rest[:1], rest[1:]
-        if method != b"\0":
-            return "damaged", 0
-        if packed is not None:
-            text = _inflated(packed, _UNPACKED)
-            if text is None:
-                return "damaged", 0
-            if len(text) > _UNPACKED:
-                return "of more than a megabyte", 0
-            return "", len(text)
-    return "", length
-
-
-def _inflated(packed: bytes, most: int) -> bytes | None:
-    """What was packed, of which no more than a byte beyond `most`; None if it is damaged."""
-    try:
-        return zlib.decompressobj().decompress(packed, most + 1)
-    except zlib.error:
-        return None
-
-
-def _leave_out(found: Structure, kind: bytes, data: bytes, why: str) -> None:
-    called = _CALLED.get(kind)
-    if kind in _TEXTS:
-        called = f"text {data[:80].split(bytes(1))[0].decode('latin-1')}"
-    if called:
-        how = "damaged and left out" if why == "damaged" else f"{why} and left out"
-        note = f"its {called} is {how}"
-        if note not in found.notes:
-            found.notes.append(note)
 
 
 # ------------------------------------------------------------------------------------------- JPEG
@@ -213,60 +56,54 @@ _SCANS = 20  # of a picture of any size; a progressive one has ten
 _SCANNED = 2**31  # bytes of pixels that more scans may go over
 _FILL = 2**16  # bytes between two segments
 _SEGMENTS = 1000  # beside the pixels
-_BLOCK = 2**16  # bytes of a large file that are searched at a time
+_END, _SCAN = 0xD9, 0xDA
 
 
-def _jpeg(source, name: str) -> Structure:
-    found = Structure("jpeg", (0, 0, 0), 8, 0, _Parts())
+def _jpeg(source: Any, name: str) -> Structure:
+    found = Structure("jpeg", (0, 0, 0))
     found.parts.keep(0, 2)
-    at, scans, beside, exif, began = 2, 0, 0, b"", None
-    for _ in range(_PIECES):
-        at, marker = _next_marker(source, at, _FILL if began is None else len(source))
-        if marker is None:
-            at = len(source)
-            break
-        if marker == 0xD9:  # the end
+    at, scans, beside, exif, began = 2, 0, 0, b"", 0
+    for _ in range(PIECES):
+        at, marker = _next_marker(source, at, len(source) if began else _FILL)
+        if marker == _END:
             at += 2
             break
         if marker in (0x01, 0xD8):
             at += 2
             continue
         head = source[at + 2 : at + 20]
-        if len(head) < 2:
+        if marker is None or len(head) < 2:
             at = len(source)
             break
         end = at + 2 + max(2, struct.unpack(">H", head[:2])[0])
-        if marker == 0xDA:
-            began = at if began is None else began
+        if marker == _SCAN:
+            began = began or at
             scans += 1
         elif marker in _SIZED and len(head) >= 8:
             _check_frame(found, marker, head, name)
-        aside = 0xE0 <= marker <= 0xEF or marker == 0xFE
-        if aside and began is None:
+        if not began and (0xE0 <= marker <= 0xEF or marker == 0xFE):
             beside += 1
             if head[2:8] == b"Exif\0\0":
-                exif += source[at + (10 if exif else 4) : end] if len(exif) < _UNPACKED else b""
+                exif += source[at + (10 if exif else 4) : end] if len(exif) < UNPACKED else b""
             elif beside <= _SEGMENTS:
                 found.parts.keep(at, end)
-        elif began is None:
+            if marker == 0xEB and head[2:4] == b"JP" and _SIGNED not in found.notes:
+                found.notes.append(_SIGNED)
+        elif not began:
             found.parts.keep(at, end)
         at = end
     else:
         raise ValueError("it is cut into too many segments")
-    if exif and len(exif) < _UNPACKED and _tiff.is_bounded(exif):
-        if len(exif) < 65534:
-            found.parts.insert(1, b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
-        else:
-            found.beside["exif"] = exif
+    if exif and len(exif) < UNPACKED and _tiff.is_bounded(exif):
+        found.beside["exif"] = exif
     elif exif:
         found.notes.append("its EXIF is damaged and left out")
     if beside > _SEGMENTS:
         found.notes.append(f"of what is beside its pixels, the first {_SEGMENTS} parts are read")
-    if began is not None:
+    if began:
         found.parts.keep(began, min(at, len(source)))
         found.data = min(at, len(source)) - began
-    pixels = math.prod(found.shape)
-    if scans > _SCANS and scans * pixels > _SCANNED:
+    if scans > _SCANS and scans * math.prod(found.shape) > _SCANNED:
         raise Refused(
             f"{name} goes over its pixels in {scans:,} scans, which only damaged pictures do: if "
             f"it is as it should be, save it anew"
@@ -274,17 +111,15 @@ def _jpeg(source, name: str) -> Structure:
     return found
 
 
-def _next_marker(source, at: int, most: int) -> tuple[int, int | None]:
+def _next_marker(source: Any, at: int, most: int) -> tuple[int, int | None]:
     """Where the next marker is, of `most` bytes from `at` on, and which; None if there is none."""
-    stop = min(at + most, len(source))
-    if isinstance(source, bytes):
-        match = _MARKER.search(source, at, stop)
-        return (match.start(), source[match.start() + 1]) if match else (len(source), None)
-    while block := source[at : min(at + _BLOCK, stop)]:
+    stop, size = min(at + most, len(source)), 256  # it is there, if this is a segment
+    while block := source[at : min(at + size, stop)]:
         match = _MARKER.search(block)
         if match:
             return at + match.start(), block[match.start() + 1]
-        at += len(block) - 1 if len(block) == _BLOCK else len(block)
+        at += len(block) - 1 if len(block) == size else len(block)
+        size = _BLOCK
     return len(source), None
 
 
@@ -304,13 +139,13 @@ _OTHER = re.compile(rb"[,!;]")  # how a block of a GIF file begins
 _SMALL = 16  # bytes that a block of pixels has at least, where there are many
 
 
-def _gif(source, name: str) -> Structure:
+def _gif(source: Any, name: str) -> Structure:
     width, height, flags = struct.unpack("<HHB", source[6:11])
-    found = Structure("gif", (height, width, 3), 8, 0, _Parts(), frames=0)
+    found = Structure("gif", (height, width, 3), frames=0)
     at = 13 + _table(flags)
     found.parts.keep(0, at)
     comments, blocks = 0, 0
-    for _ in range(_PIECES):
+    for _ in range(PIECES):
         head = source[at : at + 10]
         if not head or head[:1] == b";":
             break
@@ -320,30 +155,27 @@ def _gif(source, name: str) -> Structure:
                 break
             at += match.start()
             continue
-        start = at
-        if head[:1] == b",":
+        start, is_frame, is_comment = at, head[:1] == b",", head[:2] == b"!\xfe"
+        at += 2
+        if is_frame:
             if len(head) < 10:
                 break
             left, top, wide, high, flags = struct.unpack("<HHHHB", head[1:])
             if not found.frames:  # by which the screen grows
                 found.shape = max(height, top + high), max(width, left + wide), 3
-            at += 11 + _table(flags)
+            at += 9 + _table(flags)
             found.frames += 1
-        else:
-            at += 2
-        at, number = _after_blocks(source, at)
-        blocks += number
-        if head[:1] == b",":
-            found.data += at - start
-        if head[:2] == b"!\xfe":
-            comments += at - start
-        if comments <= _UNPACKED or head[:2] != b"!\xfe":
+        at, count = _after_blocks(source, at)
+        blocks += count
+        found.data += (at - start) * is_frame
+        comments += (at - start) * is_comment
+        if not is_comment or comments <= UNPACKED:
             found.parts.keep(start, min(at, len(source)))
     else:
         raise ValueError("it has too many parts")
     if blocks > 2**20 and found.data < _SMALL * blocks:
         raise ValueError("it is cut into too many blocks")
-    if comments > _UNPACKED:
+    if comments > UNPACKED:
         found.notes.append("the rest of its comment, of several megabytes, is left out")
     found.frames = max(1, found.frames)
     if at < len(source):
@@ -356,17 +188,15 @@ def _table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _after_blocks(source, at: int) -> tuple[int, int]:
+def _after_blocks(source: Any, at: int) -> tuple[int, int]:
     """Where the blocks end that begin at `at`, each after its length; and how many there are."""
-    count = 0
-    start, block = (0, source) if isinstance(source, bytes) else (at, source[at : at + _BLOCK])
+    start, block, count = at, source[at : at + _BLOCK // 16], 0
     while True:
-        place = at - start
-        if place >= len(block):
-            start, block, place = at, source[at : at + _BLOCK], 0
+        if at - start >= len(block):
+            start, block = at, source[at : at + _BLOCK]
             if not block:
                 return len(source), count
-        length = block[place]
+        length = block[at - start]
         at += 1 + length
         if not length:
             return at, count
@@ -376,11 +206,16 @@ def _after_blocks(source, at: int) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------- WebP
 
 
-def _webp(source, name: str) -> Structure:
-    found = Structure("webp", (0, 0, 3), 8, 0, _Parts(), frames=0)
+_WEBP_LABELS = {
+    b"ICCP": ("icc_profile", "colour profile"), b"EXIF": ("exif", "EXIF"), b"XMP ": ("xmp", "XMP"),
+}  # fmt: skip
+
+
+def _webp(source: Any, name: str) -> Structure:
+    found = Structure("webp", (0, 0, 3), frames=0)
     stop = min(len(source), 8 + struct.unpack("<I", source[4:8])[0])
-    at, changed, body = 12, False, _Parts()
-    for _ in range(_PIECES):
+    at = 12
+    for _ in range(PIECES):
         head = source[at : at + 18]
         if at + 8 > stop or len(head) < 8:
             break
@@ -395,27 +230,24 @@ def _webp(source, name: str) -> Structure:
         elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANMF"):
             found.data += min(end, stop) - at
             found.frames += kind == b"ANMF"
+            first = source[at + 24 : at + 28] if kind == b"ANMF" else kind  # of a frame
+            found.lossy = found.lossy or first in (b"VP8 ", b"ALPH")
             if found.shape[0] == 0:
                 found.shape = _of_bitstream(kind, source[at + 8 : at + 18])
-        large = kind in (b"ICCP", b"EXIF", b"XMP ") and length > _BESIDE
-        if large or (kind == b"EXIF" and not _tiff.is_bounded(source[at + 8 : at + 8 + length])):
-            what = {b"ICCP": "colour profile", b"EXIF": "EXIF"}.get(kind, "XMP")
-            found.notes.append(
-                f"its {what} is {'of several megabytes' if large else 'damaged'} and left out"
-            )
-            changed = True
-        else:
-            body.keep(at, min(end, stop))
+        elif kind == b"C2PA":
+            found.notes.append(_SIGNED)
+        why = "of several megabytes" if length > BESIDE and kind in _WEBP_LABELS else ""
+        if kind == b"EXIF" and not why:
+            why = "" if _tiff.is_bounded(source[at + 8 : at + 8 + length]) else "damaged"
+        if why:
+            name_in_pillow, label = _WEBP_LABELS[kind]
+            found.notes.append(f"its {label} is {why} and left out")
+            found.beside[name_in_pillow] = None
         at = end
     else:
         raise ValueError("it is cut into too many chunks")
     found.frames = max(1, found.frames)
-    found.parts = [slice(0, stop)]
-    if changed:
-        size = sum(part.stop - part.start for part in body)
-        found.parts = [b"RIFF" + struct.pack("<I", 4 + size) + b"WEBP", *body]
-    elif len(source) == stop:
-        found.parts = [slice(0, len(source))]
+    found.parts.keep(0, stop)
     return found
 
 
@@ -436,7 +268,7 @@ _RUNS = (1, 2)  # of BMP's ways to pack: runs of 8 and of 4 bits
 _MOST_RUNS = 2**23  # bytes, which Pillow goes over in Python
 
 
-def _bmp(source, name: str) -> Structure:
+def _bmp(source: Any, name: str) -> Structure:
     begin, header = struct.unpack("<II", source[10:18])
     packing = 0
     if header == 12:
@@ -444,12 +276,19 @@ def _bmp(source, name: str) -> Structure:
     else:
         width, height, _, bits, packing = struct.unpack("<iiHHI", source[18:34])
     height, width = abs(height), abs(width)
-    row = -(-width * bits // 32) * 4
-    stop = min(len(source), begin + (_MOST_RUNS if packing in _RUNS else row * height) + 4)
-    if packing in _RUNS and len(source) - begin > _MOST_RUNS:
-        raise Refused(f"{name} is a BMP file of long runs, which is not read: save it as PNG")
-    data = max(0, len(source) - begin)
+    size, data = -(-width * bits // 32) * 4 * height + 4, max(0, len(source) - begin)
+    if packing in _RUNS:
+        if data > _MOST_RUNS:
+            raise Refused(f"{name} is a BMP file of long runs, which is not read: save it as PNG")
+        size = data
     channels = 1 if bits == 1 else 3 + (bits == 32)
-    parts = [slice(0, stop if len(source) > stop + _BESIDE else len(source))]
-    size = min(data, row * height + 4) if packing not in _RUNS else data
-    return Structure("bmp", (height, width, channels), min(bits, 8), size, parts)
+    found = Structure("bmp", (height, width, channels), min(bits, 8), min(data, size))
+    stop = begin + size
+    found.parts.keep(0, stop if len(source) > stop + BESIDE else len(source))
+    return found
+
+
+_WALKS: dict[str, Callable[[Any, str], Structure]] = {
+    "bmp": _bmp, "gif": _gif, "jpeg": _jpeg, "png": _png.examine, "tiff": _tiff.examine,
+    "webp": _webp,
+}  # fmt: skip

@@ -1,27 +1,20 @@
-"""Colour of 16 bits a channel (and floating point), which Pillow has no arrays for.
+"""TIFF files of 16 bits a channel and of floating point, which Pillow has no arrays for.
 
-PNG goes through OpenCV and TIFF through tifffile, the extra `deep`: ``pip install ".[deep]"``.
-Without them such files are read by Pillow, as 8 bits, and said to be.
+They go through tifffile, the extra `deep`: ``pip install ".[deep]"``. Without it they are read by
+Pillow, as 8 bits, and said to be, or not at all.
 """
 
-import contextlib
-import importlib
 import importlib.util
 import io
 import math
 import os
 import struct
-import threading
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from . import _chunks
-from ._beside import COMPRESSIONS
 from ._limits import claims_too_much
+from ._metadata import COMPRESSIONS
 from ._structure import examine
 
 __all__ = [
@@ -33,21 +26,15 @@ __all__ = [
     "helps",
     "read",
     "tiff_options",
-    "write_png",
     "write_tiff",
 ]
 
 INSTALL = 'pip install ".[deep]" in the clone of pysrcnn'
-_LIBRARY = {"png": "cv2", "tiff": "tifffile"}
 _DECODERS = "imagecodecs"  # which tifffile needs for LZW and others
 _TYPES = ("uint8", "uint16", "float16", "float32", "float64")
-_one_at_a_time = threading.Lock()
-_importing = threading.Lock()
-_GREY_ALPHA = 4  # PNG's type of colour
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1  # of TIFF's ExtraSamples
 _WHITE_IS_0, _BLACK_IS_0, _RGB = 0, 1, 2  # of PhotometricInterpretation
 _APART = 2  # of PlanarConfiguration
-_CALLED = {"png": "OpenCV", "tiff": "tifffile"}
 # Of Compression: none, LZW, zlib, PackBits, LZMA and ZSTD, which unpack as much as is wanted ...
 _STOPS = (1, 5, 8, 32773, 32946, 34925, 50000)
 # ... and whole pictures, which say their size.
@@ -55,28 +42,21 @@ _PICTURES = dict.fromkeys((7, 33007, 34892), "jpeg") | {34933: "png", 50001: "we
 _JPEG2000, _LERC = (33003, 33004, 33005, 34712), 34887
 
 
-def available(kind: str) -> bool:
-    """Whether deep colour of "png" or "tiff" files can be read and written here."""
-    return kind in _LIBRARY and _is_there(_LIBRARY[kind])
+def available() -> bool:
+    """Whether deep colour of TIFF files can be read and written here."""
+    return _is_there("tifffile")
 
 
-def helps(kind: str) -> bool:
-    """Whether `INSTALL` would bring something that reads more "png" or "tiff" files."""
-    return not available(kind) or (kind == "tiff" and not _is_there(_DECODERS))
+def helps() -> bool:
+    """Whether `INSTALL` would bring something that reads more TIFF files."""
+    return not (available() and _is_there(_DECODERS))
 
 
 def _is_there(library: str) -> bool:
-    with _importing:
-        try:
-            return importlib.util.find_spec(library) is not None
-        except ValueError:  # half imported, by a thread that is not ours
-            return True
-
-
-def _imported(library: str) -> ModuleType:
-    """The library; one thread at a time, as OpenCV takes itself out of sys.modules for a moment."""
-    with _importing:
-        return importlib.import_module(library)
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ValueError:  # half imported, by another thread
+        return True
 
 
 class Unread(ValueError):
@@ -87,8 +67,8 @@ class Failed(Unread):
     """One at which a library failed, with what it says."""
 
 
-def read(content: bytes, kind: str) -> np.ndarray | None:
-    """The pixels of a PNG or TIFF file in all their depth.
+def read(content: bytes) -> np.ndarray | None:
+    """The pixels of a TIFF file in all their depth.
 
     Returns
     -------
@@ -106,54 +86,19 @@ def read(content: bytes, kind: str) -> np.ndarray | None:
     MemoryError
     """
     try:
-        return _read_png(content) if kind == "png" else _read_tiff(content)
+        return _read_tiff(content)
     except (MemoryError, Unread):
         raise
     except Exception as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
-        raise Failed(f"{_CALLED[kind]} failed, {words[0][:100]}") from None
-
-
-@contextlib.contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep off standard error what OpenCV and its libpng write of damage; the rest comes later."""
-    with _one_at_a_time:
-        try:
-            usual = os.dup(2)
-        except OSError:  # there is no standard error
-            yield
-            return
-        # Not a file, for which there may be no folder. What is too much for it is lost.
-        out, into = os.pipe()
-        with contextlib.suppress(OSError, AttributeError):  # of Windows
-            os.set_blocking(out, False), os.set_blocking(into, False)
-        os.dup2(into, 2)
-        try:
-            yield
-        finally:
-            os.dup2(usual, 2)
-            os.close(usual), os.close(into)
-            with open(out, "rb") as written:
-                for line in written:
-                    if not line.startswith((b"libpng ", b"[ WARN:", b"[ERROR:")):
-                        os.write(2, line)
-
-
-def _read_png(content: bytes) -> np.ndarray | None:
-    cv2 = _imported("cv2")
-    with _quiet_opencv():
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
-        return None
-    if content[25] == _GREY_ALPHA:
-        return picture[:, :, [0, 3]]
-    return picture[:, :, [2, 1, 0, 3][: picture.shape[2]]]  # OpenCV has blue first
+        raise Failed(f"tifffile failed, {words[0][:100]}") from None
 
 
 def _read_tiff(content: bytes) -> np.ndarray | None:
-    tifffile = _imported("tifffile")
+    import tifffile
+
     with tifffile.TiffFile(io.BytesIO(content)) as file:
-        page = file.pages[0]
+        page: Any = file.pages[0]
         # Numbers, as those of tags that are not there, for which TIFF 6.0 has defaults, are.
         photometric, planes = int(page.photometric), int(page.planarconfig)
         colours = {_RGB: 3, _BLACK_IS_0: 1, _WHITE_IS_0: 1}.get(photometric)
@@ -255,7 +200,8 @@ def write_tiff(
     OSError, ValueError
         If the library cannot write it.
     """
-    tifffile = _imported("tifffile")
+    import tifffile
+
     options = tiff_options(picture.shape[2], picture.dtype, compression, predictor)
     tifffile.imwrite(path, picture, **options)
 
@@ -267,7 +213,8 @@ def tiff_options(
 
     `compression` is TIFF's number; without imagecodecs, zlib is taken in place of others.
     """
-    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
+    photometric = "rgb" if channels > 2 else "minisblack"
+    options: dict[str, Any] = {"photometric": photometric, "planarconfig": "contig"}
     if channels in (2, 4):
         options["extrasamples"] = ["UNASSALPHA"]
     if compression != 1:
@@ -276,51 +223,3 @@ def tiff_options(
         options["compression"] = packing if has_all else "zlib"
         options["predictor"] = predictor and (dtype.kind == "u" or has_all)
     return options | {"metadata": None, "software": False}
-
-
-def write_png(
-    path: str | os.PathLike,
-    picture: np.ndarray,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    ratio: Fraction | None = None,
-    chunks: Iterable[tuple[bytes, bytes]] = (),
-) -> set[str]:
-    """Write deep colour as a PNG file with what the library can write beside it.
-
-    `chunks` are more of them, kind and content each. Returns, by name, what it cannot write.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the library cannot write it.
-    """
-    chunks = [*chunks]
-    if dpi:
-        chunks.append(_chunks.of_dpi(dpi))
-    if ratio:
-        chunks.append(_chunks.of_ratio(ratio))
-    cv2 = _imported("cv2")
-    order = [0, 0, 0, 1] if picture.shape[2] == 2 else [2, 1, 0, 3][: picture.shape[2]]
-    pixels = np.ascontiguousarray(picture[:, :, order])
-    kinds, values, lost = [], [], set()
-    if picture.shape[2] == 2:
-        lost |= {"grey"}
-    if hasattr(cv2, "imencodeWithMetadata"):  # from OpenCV 4.12 on
-        for name, value in (("ICCP", icc_profile), ("EXIF", exif)):
-            if value:
-                kinds.append(getattr(cv2, f"IMAGE_METADATA_{name}"))
-                value = value[6:] if value.startswith(b"Exif\0\0") else value
-                values.append(np.frombuffer(value, np.uint8))
-    else:
-        lost |= {name for name, v in (("icc_profile", icc_profile), ("exif", exif)) if v}
-    if kinds:
-        done, encoded = cv2.imencodeWithMetadata(".png", pixels, kinds, values)
-    else:
-        done, encoded = cv2.imencode(".png", pixels)
-    if not done:
-        raise OSError("OpenCV could not encode it")
-    with open(path, "wb") as file:
-        file.write(_chunks.joined(encoded.tobytes(), chunks))
-    return lost

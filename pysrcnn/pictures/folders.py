@@ -5,9 +5,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ._beside import named
-from ._foreign import RAW
-from .pixels import SUFFIXES
+from ._formats import RAW, SUFFIXES
+from ._metadata import named
 
 __all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "unreadable"]
 
@@ -52,21 +51,22 @@ def list_pictures(
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
     found, errors = _files_in(folder, recursive)
     paths = sorted(path for path in found if path.suffix.lower() in READABLE)
-    if errors and not (paths and on_error):
+    if errors and (not paths or on_error is None):
         raise errors[0]
     if not paths:
         others = not_read(path for path in found if path.suffix.lower() in _UNREAD)
         if others:
             raise ValueError(f"no pictures that are read in {folder}, but {others}")
         known = ", ".join(sorted(SUFFIXES))
-        more = "" if recursive else _files_in(folder, True)[0]
+        more = [] if recursive else _files_in(folder, True)[0]
         some = any(path.suffix.lower() in READABLE for path in more)
         raise ValueError(
             f"no pictures in {folder}: looked for {known} and the like"
             + ("; there are some in folders below it" if some else "")
         )
-    for error in errors:
-        on_error(error)
+    if on_error is not None:
+        for error in errors:
+            on_error(error)
     return paths
 
 
@@ -103,7 +103,8 @@ def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
 def _files_in(folder: Path, recursive: bool) -> tuple[list[Path], list[OSError]]:
     """Whatever is in a folder and is no folder; and what is wrong with folders below."""
     found, errors, seen = [], [], set()
-    ahead, links = [folder], []  # links come last, so that folders are called by their own names
+    ahead: list[Path] = [folder]
+    links: list[Path] = []  # links come last, so that folders are called by their own names
     while ahead or links:
         here = ahead.pop() if ahead else links.pop(0)
         try:

@@ -1,8 +1,10 @@
 """The math, in plain NumPy, made to be read; `kernels` has the same functions, compiled.
 
-`convolution` is all that SRCNN needs, up to the network itself: read it first.
+`convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
+`shuffle` are what ESPCN needs beside that.
 """
 
+from .activation import tanh, tanh_backward
 from .convolution import (
     col2im,
     conv2d,
@@ -14,11 +16,15 @@ from .convolution import (
     mse_backward,
     pad_replicate,
     pad_replicate_backward,
+    pad_zeros,
+    pad_zeros_backward,
     relu,
     relu_backward,
 )
+from .shuffle import pixel_shuffle, pixel_shuffle_backward
 
 __all__ = [
+    "ALIGNMENT",
     "col2im",
     "conv2d",
     "conv2d_backward",
@@ -29,8 +35,16 @@ __all__ = [
     "mse_backward",
     "pad_replicate",
     "pad_replicate_backward",
+    "pad_zeros",
+    "pad_zeros_backward",
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
     "relu",
     "relu_backward",
+    "tanh",
+    "tanh_backward",
 ]
 
-ALIGNMENT = 1  # pixels of a row whose rounding belongs together: here each stands for itself
+# How many pixels of a row are computed together, so that their rounding may depend on each other: a
+# part of a picture has the bits of the whole if it begins at a multiple of that many columns.
+ALIGNMENT = 1

@@ -1,6 +1,6 @@
 """SRCNN in plain NumPy: the math of the paper, made to be read.
 
-This file is the definition of what the package computes. It imports NumPy and nothing else, and
+This file is the definition of what the package computes. It needs NumPy and nothing else, and
 refuses to be clever: every convolution is an im2col and a matrix product, every ``f`` is followed
 directly by its ``f_backward``, and the network itself stands at the end in a dozen lines.
 ``kernels/`` has the same functions, compiled; the tests hold the two together.
@@ -17,6 +17,8 @@ Names: x, w, b, out; their gradients are dx, dw, db, dout: dL/dx and so on for t
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .activation import tanh, tanh_backward
+
 __all__ = [
     "col2im",
     "conv2d",
@@ -28,6 +30,8 @@ __all__ = [
     "mse_backward",
     "pad_replicate",
     "pad_replicate_backward",
+    "pad_zeros",
+    "pad_zeros_backward",
     "relu",
     "relu_backward",
 ]
@@ -95,15 +99,14 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid") 
     x : array (N, C, H, W)
     w : array (O, C, f, f)
     b : array (O,)
-    padding : "valid" or "replicate"
-        Whether x is first padded by (f - 1) / 2, see `pad_replicate`.
+    padding : "valid", "replicate" or "zeros"
+        Whether x is first padded by (f - 1) / 2, see `pad_replicate` and `pad_zeros`.
 
     Returns
     -------
     out : array (N, O, H - f + 1, W - f + 1), or as large as x where that is padded
     """
-    if padding == "replicate":
-        x = pad_replicate(x, w.shape[2] // 2)
+    x = PADDINGS[padding][0](x, w.shape[2] // 2)
     n, _, height, width = x.shape
     o, _, f, _ = w.shape
     out = w.reshape(o, -1) @ im2col(x, f) + b[:, None]
@@ -131,14 +134,13 @@ def conv2d_backward(
     """
     n, o = dout.shape[:2]
     f = w.shape[2]
-    if padding == "replicate":
-        x = pad_replicate(x, f // 2)
+    pad, pad_backward = PADDINGS[padding]
+    x = pad(x, f // 2)
     dout = dout.reshape(n, o, -1)
     dw = (dout @ im2col(x, f).transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
     dx = col2im(w.reshape(o, -1).T @ dout, x.shape, f)
     db = dout.sum(axis=(0, 2))
-    if padding == "replicate":
-        dx = pad_replicate_backward(dx, f // 2)
+    dx = pad_backward(dx, f // 2)
     return dx, dw, db
 
 
@@ -250,10 +252,59 @@ def pad_replicate_backward(dout: np.ndarray, p: int) -> np.ndarray:
     return dx
 
 
+def pad_zeros(x: np.ndarray, p: int) -> np.ndarray:
+    """Put `p` rows or columns of zeros on all four sides, as ``conv2d(padding=p)`` of frameworks.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    p : int
+
+    Returns
+    -------
+    out : array (N, C, H + 2p, W + 2p)
+    """
+    return np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+
+
+def pad_zeros_backward(dout: np.ndarray, p: int) -> np.ndarray:
+    """dx: what is inside the zeros, which are constants, of which no gradient goes anywhere.
+
+    Parameters
+    ----------
+    dout : array (N, C, H + 2p, W + 2p)
+    p : int
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
+    """
+    return dout[:, :, p : dout.shape[2] - p, p : dout.shape[3] - p].copy()
+
+
+def _nothing(x: np.ndarray, p: int) -> np.ndarray:
+    return x
+
+
+PADDINGS = {
+    "valid": (_nothing, _nothing),
+    "replicate": (pad_replicate, pad_replicate_backward),
+    "zeros": (pad_zeros, pad_zeros_backward),
+}
+
+
 # ------------------------------------------------------------------------------------ the network
 
+# By the names that `forward` takes.
+ACTIVATIONS = {"relu": (relu, relu_backward), "tanh": (tanh, tanh_backward)}
 
-def forward(x: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]], padding: str) -> np.ndarray:
+
+def forward(
+    x: np.ndarray,
+    layers: list[tuple[np.ndarray, np.ndarray]],
+    padding: str,
+    activation: str = "relu",
+) -> np.ndarray:
     """The whole network, F(Y) of Eq. 3.
 
     F_k(Y) = max(0, W_k * F_{k-1}(Y) + B_k) for every layer but the last (Eqs. 1 and 2), and
@@ -265,25 +316,29 @@ def forward(x: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]], padding:
         What the paper calls Y: the bicubic enlargement, values in 0..1.
     layers : list of (w, b)
         Weights (O, C, f, f) with odd f, and biases (O,), from the first layer to the last.
-    padding : "replicate" or "valid"
-        "replicate" pads every layer by (f - 1) / 2, the output has the size of the input;
-        "valid" does not pad, each layer shrinks the picture by f - 1 (training).
+    padding : "replicate", "zeros" or "valid"
+        The first two pad the input of every layer by (f - 1) / 2, the output has the size of the
+        input; "valid" does not pad, each layer shrinks the picture by f - 1 (training).
+    activation : "relu" or "tanh"
+        What follows every layer but the last: max(0, ...) as above, or tanh in its place.
 
     Returns
     -------
-    out : array (N, C, H, W), or smaller where padding is "valid"
+    out : array (N, O, H, W), or smaller where padding is "valid"; O filters of the last layer
     """
+    activate, _ = ACTIVATIONS[activation]
     for k, (w, b) in enumerate(layers):
-        if padding == "replicate":
-            x = pad_replicate(x, w.shape[2] // 2)
-        x = conv2d(x, w, b)
+        x = conv2d(x, w, b, padding)
         if k < len(layers) - 1:
-            x = relu(x)
+            x = activate(x)
     return x
 
 
 def loss_and_gradients(
-    low: np.ndarray, high: np.ndarray, layers: list[tuple[np.ndarray, np.ndarray]]
+    low: np.ndarray,
+    high: np.ndarray,
+    layers: list[tuple[np.ndarray, np.ndarray]],
+    activation: str = "relu",
 ) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
     """Eq. 4 and its gradient: what one step of training needs.
 
@@ -297,19 +352,22 @@ def loss_and_gradients(
     high : array (N, C, H', W')
         Originals, as large as the network's valid output.
     layers : list of (w, b)
+    activation : "relu" or "tanh"
+        As for `forward`.
 
     Returns
     -------
     loss : float
     gradients : list of (dw, db), one for every layer
     """
+    activate, activate_backward = ACTIVATIONS[activation]
     inputs = []  # of each layer
     x = low
     for k, (w, b) in enumerate(layers):
         inputs.append(x)
         x = conv2d(x, w, b)
         if k < len(layers) - 1:
-            x = relu(x)
+            x = activate(x)
 
     loss = mse(x, high)
 
@@ -319,5 +377,5 @@ def loss_and_gradients(
         dx, dw, db = conv2d_backward(dout, inputs[k], layers[k][0])
         gradients.append((dw, db))
         if k > 0:
-            dout = relu_backward(dx, inputs[k])
+            dout = activate_backward(dx, inputs[k])
     return loss, gradients[::-1]

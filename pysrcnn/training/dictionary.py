@@ -44,11 +44,11 @@ from ..evaluate import average, evaluate
 from ..networks.sparse import DERIVATIVES, SparseCoding, fista
 from ..pictures import list_pictures
 
-__all__ = ["Recipe", "learn", "main", "principal", "sampled"]
+__all__ = ["DictionaryRecipe", "learn", "main", "principal", "sampled"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DictionaryRecipe:
     """How dictionaries are learned.
 
     The numbers that stand here were chosen by PSNR on every tenth picture of T91, held back while
@@ -96,7 +96,7 @@ class Recipe:
 
 
 def sampled(
-    pairs: list[Pair], count: int, recipe: Recipe, rng: np.random.Generator
+    pairs: list[Pair], count: int, recipe: DictionaryRecipe, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Patches at random places, as many of each picture.
 
@@ -123,7 +123,7 @@ def sampled(
     return derivatives.reshape(4 * f * f, -1), differences.reshape(g * g, -1)
 
 
-def principal(derivatives: np.ndarray, recipe: Recipe) -> np.ndarray:
+def principal(derivatives: np.ndarray, recipe: DictionaryRecipe) -> np.ndarray:
     """Step 1: P (D, 4*f*f), such that P derivatives has a mean square of 1 a patch."""
     covariance = _product(derivatives, derivatives) / derivatives.shape[1]
     variances, components = np.linalg.eigh(covariance)
@@ -135,7 +135,7 @@ def principal(derivatives: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 def learn(
-    pairs: list[Pair], recipe: Recipe, say: Callable[[str], object] | None = None
+    pairs: list[Pair], recipe: DictionaryRecipe, say: Callable[[str], object] | None = None
 ) -> SparseCoding:
     """Dictionaries from pairs of (low, high), as `data.read_pairs` gives them.
 
@@ -155,12 +155,13 @@ def learn(
     dictionary /= np.linalg.norm(dictionary, axis=0)
 
     momentum = fista(recipe.steps)
-    codes_squared, products = 0, 0
+    codes_squared = np.zeros((recipe.atoms, recipe.atoms))
+    products = np.zeros((len(differences), recipe.atoms))
     for _ in range(-(-recipe.fitted // 50_000)):
         derivatives, differences = sampled(pairs, min(recipe.fitted, 50_000), recipe, rng)
         codes = kernels.sparse_codes(projection @ derivatives, dictionary, recipe.penalty, momentum)
-        codes_squared = codes_squared + _product(codes, codes)
-        products = products + _product(differences, codes)
+        codes_squared += _product(codes, codes)
+        products += _product(differences, codes)
     parameters = {
         "P": projection.reshape(-1, 4, recipe.f, recipe.f),
         "D_l": dictionary,
@@ -172,7 +173,7 @@ def learn(
 
 
 def _alternated(
-    x: np.ndarray, recipe: Recipe, rng: np.random.Generator, say: Callable | None
+    x: np.ndarray, recipe: DictionaryRecipe, rng: np.random.Generator, say: Callable | None
 ) -> np.ndarray:
     """Step 2: the dictionary whose columns, of length 1, make sparse codes of the columns of x."""
     penalty = recipe.penalty * np.sqrt(2)  # the two together are longer by this
@@ -228,15 +229,17 @@ def main(arguments: list[str] | None = None) -> int:
         "--score", type=Path, metavar="FOLDER",
         help="evaluate on these pictures at the end and put the averages into the card",
     )  # fmt: skip
-    for field in dataclasses.fields(Recipe):
+    for field in dataclasses.fields(DictionaryRecipe):
         name = f"--{field.name}"
         parser.add_argument(name, type=type(field.default), default=field.default)
     with any_text():
         try:
             with ended_in_order():
                 options = parser.parse_args(arguments)
-                given = {x.name: getattr(options, x.name) for x in dataclasses.fields(Recipe)}
-                return _run(options, Recipe(**given))
+                given = {
+                    x.name: getattr(options, x.name) for x in dataclasses.fields(DictionaryRecipe)
+                }
+                return _run(options, DictionaryRecipe(**given))
         except (ValueError, OSError) as problem:
             parser.error(printable(str(problem)))
         except KeyboardInterrupt:
@@ -244,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 130
 
 
-def _run(options: argparse.Namespace, recipe: Recipe) -> int:
+def _run(options: argparse.Namespace, recipe: DictionaryRecipe) -> int:
     failed = []
 
     def bad(error: Exception) -> None:

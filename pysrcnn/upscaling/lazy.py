@@ -114,10 +114,10 @@ def _stepped(step: Step, pixels: "dask.array.Array") -> "dask.array.Array":
     name, cut = f"upscale-{token}", f"upscale-cut-{token}"
     starts = [np.cumsum((0, *chunks)) for chunks in pixels.chunks[:2]]
     spans = [_spans(chunks, n) for chunks, n in zip(pixels.chunks[:2], step.shape, strict=True)]
-    tasks = {}
+    tasks: dict[Any, Any] = {}
     for (i, rows), (j, columns) in itertools.product(*map(enumerate, spans)):
         down, across = map(_blocks, starts, step.needs(rows, columns))
-        parts = []
+        parts: list[list] = []
         for a, used_rows in down:
             parts.append([])
             for b, used_columns in across:
@@ -125,7 +125,8 @@ def _stepped(step: Step, pixels: "dask.array.Array") -> "dask.array.Array":
                 tasks[key] = operator.getitem, (pixels.name, a, b, 0), (used_rows, used_columns)
                 parts[-1].append(key)
         tasks[name, i, j, 0] = _made, shared.key, parts, rows, columns
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[pixels, shared])
+    given: list[Any] = [pixels, shared]
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=given)
     chunks = *(tuple(end - start for start, end in s) for s in spans), (step.channels,)
     return dask.array.Array(graph, name, chunks, meta=np.empty((0, 0, 0), step.dtype))
 

@@ -67,15 +67,17 @@ class Networks:
     """
 
     def __init__(self, model: str | os.PathLike | Network):
-        self._model, self._loaded = model, {}
-        self._scales = None  # of a network that does not say which it was trained for
+        self._loaded: dict[int, Network] = {}
+        self._only: Network | None = None
+        self._scales: list[int] | None = None  # of a network that does not say which it is for
+        self._file: Path | None = None  # that the only network is of
         if isinstance(model, Network):
             self._called, self._only = "the network", model
         else:
-            self._called, self._only = os.fspath(model), None
+            self._called = os.fspath(model)
             self._scales = sorted(s for name, s in shipped() if name == self._called)
             if not self._scales:
-                self._only = load(model)
+                self._only, self._file = load(model), Path(model)
         if self._only is not None:
             self._scales = None if self._only.scale is None else [self._only.scale]
 
@@ -97,7 +99,7 @@ class Networks:
     def __getstate__(self) -> dict:
         """With all weights, as the files may not be there where it goes."""
         if self._only is None:
-            for scale in self._scales:
+            for scale in self._scales or ():
                 self.at(scale)
         return self.__dict__
 
@@ -106,14 +108,14 @@ class Networks:
         if self._only is not None:
             return self._only
         if scale not in self._loaded:
-            self._loaded[scale] = load(self._model, scale)
+            self._loaded[scale] = load(self._called, scale)
         return self._loaded[scale]
 
     def label(self) -> str:
         """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
         if self._only is None:
             return self._called
-        of_file = "" if isinstance(self._model, Network) else f" of {Path(self._model).name}"
+        of_file = f" of {self._file.name}" if self._file else ""
         return self._only.name + of_file
 
     def plan(
@@ -140,17 +142,20 @@ class Networks:
         start = int(start[0]), int(start[1])
         if shape is None:
             factor = self._factor(scale)
-            shape = tuple(_rounded(factor * n) for n in start)
-        else:
-            shape = _whole_shape(start, shape)
-            factor = max(m / n for m, n in zip(shape, start, strict=True))
-            if not 1 < factor <= LARGEST:
-                raise ValueError(_no_enlargement(start, shape))
-        return Plan(start, self._passes(factor), shape)
+            return Plan(
+                start,
+                self._passes(factor),
+                (_rounded(factor * start[0]), _rounded(factor * start[1])),
+            )
+        whole = _whole_shape(start, shape)
+        factor = max(m / n for m, n in zip(whole, start, strict=True))
+        if not 1 < factor <= LARGEST:
+            raise ValueError(_no_enlargement(start, whole))
+        return Plan(start, self._passes(factor), whole)
 
-    def _factor(self, scale: float) -> float:
-        usual = isinstance(scale, numbers.Real) and not isinstance(scale, (bool, np.bool_))
-        if not usual or not 1 < scale <= LARGEST:
+    def _factor(self, scale: float | None) -> float:
+        number = isinstance(scale, numbers.Real) and not isinstance(scale, (bool, np.bool_))
+        if scale is None or not number or not 1 < scale <= LARGEST:
             raise ValueError(f"scale is a number above 1, up to {LARGEST}; got {scale!r}")
         return int(scale) if scale == int(scale) else scale
 
@@ -176,7 +181,7 @@ class Networks:
         best = min(found, key=lambda passes: (math.prod(passes), len(passes)), default=())
         if math.prod(best) != factor and factor in _OF_THEIR_OWN or not best:
             if self._only is None:
-                load(self._model, int(factor))  # which says what scales there are
+                load(self._called, int(factor))  # which says what scales there are
             raise ValueError(
                 f"{self._called} was trained for scale {self._scales[0]}, not {factor:.6g}, and "
                 f"weights are of use only at their own: enlarge by that, or take other weights"
@@ -206,10 +211,12 @@ def _whole_shape(start: tuple[int, int], shape: tuple) -> tuple[int, int]:
         height, width = (None if n is None else operator.index(n) for n in shape)
     except (TypeError, ValueError):
         height = width = None
-    if (height, width) == (None, None) or min(n for n in (height, width) if n is not None) < 1:
-        raise ValueError(f"shape is a pair of positive ints, height and width; got {shape!r}")
-    if height is None:
+    if (height is not None and height < 1) or (width is not None and width < 1):
+        height = width = None
+    if height is None and width is not None:
         height = _rounded(start[0] * width / start[1])
-    if width is None:
+    if width is None and height is not None:
         width = _rounded(start[1] * height / start[0])
+    if height is None or width is None:
+        raise ValueError(f"shape is a pair of positive ints, height and width; got {shape!r}")
     return height, width

@@ -24,6 +24,7 @@ from .scales import Networks
 
 __all__ = ["Size", "Span", "Step", "steps_for"]
 
+Conversion = tuple[np.ndarray, np.ndarray]  # matrix, offset
 Size = tuple[int, int]  # height and width
 Span = tuple[int, int]  # of rows or columns: the first, and the one after the last
 
@@ -159,7 +160,7 @@ def steps_for(
     networks = model if isinstance(model, Networks) else Networks(model)
     if scale is None and shape is None:
         scale = networks.default_scale
-    plan = networks.plan(picture[:2], scale, shape)
+    plan = networks.plan((picture[0], picture[1]), scale, shape)
     channels = picture[2] if len(picture) == 3 else 1
     steps, size = [], plan.start
     for factor in plan.passes:
@@ -171,13 +172,15 @@ def steps_for(
     return steps
 
 
-def _conversions(channels: int, c: int) -> tuple:
+def _conversions(channels: int, c: int) -> tuple[Conversion, Conversion]:
     """(matrix, offset) from pixels to planes, those the network takes first; and back.
 
     Alpha, where there is some, is the last of both, and left as it is. Without a network (c = 0),
     so is everything.
     """
     alpha = channels in (2, 4)
+    forth: Conversion
+    back: Conversion
     if c == 0:
         forth = back = np.eye(channels - alpha), np.zeros(channels - alpha)
     elif channels - alpha == 1:
@@ -188,14 +191,15 @@ def _conversions(channels: int, c: int) -> tuple:
         forth, back = RGB_TO_YCBCR, YCBCR_TO_RGB
     else:
         forth = back = np.eye(3), np.zeros(3)
-    return tuple(_with_alpha(*pair) if alpha else _single(*pair) for pair in (forth, back))
+    kind = _with_alpha if alpha else _single
+    return kind(*forth), kind(*back)
 
 
-def _single(matrix: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _single(matrix: np.ndarray, offset: np.ndarray) -> Conversion:
     return matrix.astype(np.float32), offset.astype(np.float32)
 
 
-def _with_alpha(matrix: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_alpha(matrix: np.ndarray, offset: np.ndarray) -> Conversion:
     larger = np.zeros((matrix.shape[0] + 1, matrix.shape[1] + 1))
     larger[:-1, :-1], larger[-1, -1] = matrix, 1
     return _single(larger, np.append(offset, 0))

@@ -104,7 +104,7 @@ def upscale(
         )
     check_mask(picture)
     if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
-        from ..pictures.files import pixels_of
+        from ..pictures.reading import pixels_of
 
         picture = pixels_of(picture)
     picture = np.asarray(picture)

@@ -1,9 +1,19 @@
-"""Files that people take for pictures, and that are not read: what they are, and what to do."""
+"""Formats of pictures: those that are read and written, and others that people take for them."""
 
 import re
 from pathlib import Path
 
-__all__ = ["RAW", "known_to_pillow", "sentence_for"]
+__all__ = ["KINDS", "RAW", "SUFFIXES", "kind_of", "known_to_pillow", "sentence_for"]
+
+KINDS = {
+    ".apng": "png", ".bmp": "bmp", ".gif": "gif", ".jpeg": "jpeg", ".jpg": "jpeg", ".png": "png",
+    ".tif": "tiff", ".tiff": "tiff", ".webp": "webp",
+}  # fmt: skip
+SUFFIXES = set(KINDS)
+_STARTS = {
+    b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8\xff": "jpeg", b"II*\0": "tiff",
+    b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff", b"BM": "bmp",
+}  # fmt: skip
 
 RAW = {
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc",
@@ -12,7 +22,7 @@ RAW = {
 }  # fmt: skip
 _CAMERA = "a camera's RAW file", "develop it to TIFF, PNG or JPEG first"
 _SAVE, _CONVERT = "save it as PNG, JPEG or TIFF first", "convert it to PNG or JPEG first"
-_KINDS = (  # how they begin, whatever their suffix
+_OTHERS = (  # how they begin, whatever their suffix
     (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", _CONVERT),
     (rb"(?s).{4}ftypavi", "an AVIF picture", _CONVERT),
     (rb"(?s).{4}ftypcrx|FUJIFILMCCD-RAW|FOVb|II[RU].|IIU\0|MMOR|\0MRM", *_CAMERA),
@@ -51,6 +61,13 @@ _KINDS = (  # how they begin, whatever their suffix
 _BY_NAME = {".tga": "a TGA picture", ".raw": "a file of numbers alone"}
 
 
+def kind_of(head: bytes) -> str:
+    """Which format the first bytes of a file are of: "png", "jpeg", ...; "" for another."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return next((kind for start, kind in _STARTS.items() if head[: len(start)] == start), "")
+
+
 def sentence_for(head: bytes, name: str) -> str | None:
     """What a file is, and what to do; None for one that may be of a format that is read.
 
@@ -60,7 +77,7 @@ def sentence_for(head: bytes, name: str) -> str | None:
     if suffix in RAW or (head[:4] == b"II*\0" and head[8:10] == b"CR"):
         kind, advice = _CAMERA
     else:
-        found = next(((k, a) for start, k, a in _KINDS if re.match(start, head)), None)
+        found = next(((k, a) for start, k, a in _OTHERS if re.match(start, head)), None)
         if found is None and suffix in _BY_NAME:
             found = _BY_NAME[suffix], _SAVE
         if found is None:

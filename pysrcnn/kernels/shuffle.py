@@ -1,0 +1,67 @@
+"""The sub-pixel shuffle of `reference`, and back: nothing is computed, so memory is the limit.
+
+Axes: N samples, C channels of the large map, H x W pixels of the small ones, s scale.
+"""
+
+import itertools
+
+import numpy as np
+
+from .threads import share
+from .tile import compiled
+
+TASK = 32  # rows of a small map that a thread does at a time
+
+
+def pixel_shuffle(x, s):
+    """See `reference.pixel_shuffle`."""
+    if x.ndim != 4 or s < 1 or x.shape[1] % s**2:
+        raise ValueError(f"x has the shape {x.shape}, wanted (N, C s^2, H, W) for s = {s}")
+    n, maps, height, width = x.shape
+    out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)
+    _in_threads(_shuffle, np.ascontiguousarray(x), out, s)
+    return out
+
+
+def pixel_shuffle_backward(dout, s):
+    """See `reference.pixel_shuffle_backward`."""
+    if dout.ndim != 4 or s < 1 or dout.shape[2] % s or dout.shape[3] % s:
+        raise ValueError(f"dout has the shape {dout.shape}, wanted (N, C, s H, s W) for s = {s}")
+    n, c, height, width = dout.shape
+    dx = np.empty((n, c * s**2, height // s, width // s), dout.dtype)
+    _in_threads(_collect, dx, np.ascontiguousarray(dout), s)
+    return dx
+
+
+def _in_threads(work, small, large, s):
+    """Call work(maps, picture, s, channel, rows) for all channels and some rows at a time."""
+    n, c, height, _ = large.shape
+
+    def some(tasks):
+        for sample, channel, first in tasks:
+            rows = first, min(first + TASK, height // s)
+            work(small[sample], large[sample], s, channel, rows)
+
+    share(itertools.product(range(n), range(c), range(0, height // s, TASK)), some)
+
+
+@compiled()
+def _shuffle(x, out, s, channel, rows):
+    for i in range(rows[0], rows[1]):
+        for a in range(s):
+            to = out[channel, i * s + a]
+            for b in range(s):
+                source = x[(channel * s + a) * s + b, i]
+                for j in range(source.size):
+                    to[j * s + b] = source[j]
+
+
+@compiled()
+def _collect(dx, dout, s, channel, rows):
+    for i in range(rows[0], rows[1]):
+        for a in range(s):
+            source = dout[channel, i * s + a]
+            for b in range(s):
+                to = dx[(channel * s + a) * s + b, i]
+                for j in range(to.size):
+                    to[j] = source[j * s + b]

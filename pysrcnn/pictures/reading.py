@@ -1,0 +1,297 @@
+"""Picture files read: pixels, and all that comes with them."""
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..checks import check_picture, check_range, is_beyond
+from . import _exif, deep
+from ._directories import Tiff
+from ._limits import Refused, Structure
+from ._metadata import read_metadata
+from ._picture_file import PictureFile
+from .opening import opened, structure_of
+from .pixels import (
+    BECOMES,
+    add_alpha,
+    array_of,
+    check_planes,
+    deep_levels_of,
+    levels_of,
+    make_room,
+    without_colour,
+)
+
+__all__ = ["ANIMATED", "is_animated", "pixels_of", "read_picture", "read_picture_file"]
+
+ANIMATED = ("gif", "png", "webp")
+_FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # orientations in which rows are stored as columns
+# How a stored picture is turned to be upright, by EXIF's orientation.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
+    8: lambda x: x.swapaxes(0, 1)[::-1],
+}
+
+
+def is_animated(path: str | os.PathLike) -> bool:
+    """Whether a file holds an animation; not if it cannot be read."""
+    try:
+        found = structure_of(path)
+    except (ValueError, OSError):
+        return False
+    return found.kind in ANIMATED and found.frames > 1
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """The first picture of a file, upright, in all its depth.
+
+    Depth that is lost, as it takes more libraries, is said in a warning.
+
+    Returns
+    -------
+    picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
+        Palettes are colours, inks become RGB, and grey with alpha is RGBA.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+    ValueError, TypeError
+        As of `read_picture_file`.
+    MemoryError
+    """
+    file = _checked(structure_of(path), path, first=True)
+    for note in file.notes:
+        if "16 bits" in note:
+            warnings.warn(f"{path}: {note}", stacklevel=2)
+    (picture,) = file.frames
+    if picture.ndim == 3 and picture.shape[2] == 2:  # grey and alpha
+        picture = picture[:, :, [0, 0, 0, 1]]
+    return picture
+
+
+def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> PictureFile:
+    """Read a picture or an animation with all that comes with it.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; with `content`, only what errors call it.
+    content : bytes, optional
+        The file's bytes, where they do not come from a file.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+    ValueError
+        If the file is empty, truncated or not a picture, claims to be far larger than it is, or
+        holds floating point beyond 0..1.
+    TypeError
+        If it holds integers whose white is unknown.
+    MemoryError
+    """
+    return _checked(structure_of(path, content), path)
+
+
+def pixels_of(image: Any) -> np.ndarray:
+    """The pixels of a picture of Pillow's, by what its mode says they are.
+
+    Raises
+    ------
+    ValueError
+        If it is of inks or other colours that are not RGB.
+    """
+    if BECOMES.get(image.mode) == "RGB":
+        raise ValueError(
+            f'the picture has {image.mode} colours: convert it to RGB first, picture.convert("RGB")'
+        )
+    image.load()
+    return levels_of(image, _info_of(image, []))
+
+
+def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> PictureFile:
+    """A picture, or an animation unless only the `first` frame is wanted, that can be enlarged."""
+    file = PictureFile([], found.kind, notes=list(found.notes))
+    try:
+        about = _read_by_pillow(found, path, file, first)
+    except Refused:
+        raise
+    except ValueError as error:  # floating point colour, for example, is beyond Pillow
+        file = PictureFile([], found.kind)
+        about = _read_beyond_pillow(found, path, file, error)
+    _read_beside(found, about, file)
+    turn = _UPRIGHT.get(about.get("Orientation") or 1, lambda x: x)
+    file.frames = [turn(frame) for frame in file.frames]
+    for frame in file.frames:
+        check_picture(frame, str(path), _exif.dtype_of_tiff(found.content))
+        check_range(frame, str(path))
+    if is_beyond(file.frames[0]):
+        file.notes.append("its values outside 0..1 are clipped")
+    return file
+
+
+def _read_beyond_pillow(
+    found: Structure, path: str | os.PathLike, file: PictureFile, error: ValueError
+) -> dict[str, Any]:
+    """What tifffile reads of a file of which Pillow says `error`, or that error."""
+    if found.kind != "tiff" or not deep.available():
+        raise error
+    try:
+        pixels = deep.read(found.content)
+    except deep.Unread as other:
+        # Pillow saw damage when it decoded it, which is better said by it.
+        if not found.whole or (isinstance(other, deep.Failed) and "is damaged" in str(error)):
+            raise error from None
+        raise ValueError(f"{path} is a TIFF file that cannot be read: {other}") from None
+    if pixels is None:
+        raise error
+    file.frames = [pixels]
+    return _exif.beside_pixels(found.content)
+
+
+def _read_by_pillow(
+    found: Structure, path: str | os.PathLike, file: PictureFile, first: bool
+) -> dict[str, Any]:
+    """The frames, as stored; returns what Pillow says of them."""
+    more = f", or {deep.INSTALL}, which reads more" if deep.helps() else ""
+    with opened(found, path, more) as image:
+        about = _info_of(image, file.notes)
+        if found.frames > 1 and found.kind in ANIMATED and not first:
+            start = int(bool(about.get("default_image")))
+            _read_frames(image, about, range(start, found.frames), file)
+            return about
+        pixels = _deep_pixels(image, found, about, file.notes)
+        if pixels is None:
+            check_planes(about, path, more)
+            make_room(image)
+            pixels = levels_of(image, about)
+            if found.kind == "tiff":  # Pillow has turned it, and says so by removing the tag
+                about = _info_of(image, [])
+        file.frames = [pixels]
+        # A palette of greys is grey, unless there is a profile of RGB.
+        if about["mode"] == "P" and (about.get("icc_profile") or b"")[16:20] != b"RGB ":
+            file.frames = file.frames if first else without_colour(file.frames)
+        if found.kind == "jpeg" and getattr(image, "n_frames", 1) > 1:  # MPO: of two lenses, ...
+            file.notes.append(f"only the first of its {image.n_frames} pictures is taken")
+    return about
+
+
+def _info_of(image: Any, notes: list[str]) -> dict[str, Any]:
+    """What Pillow says of its picture: its mode, its info, EXIF's tags by their names, segments."""
+    from PIL.ExifTags import TAGS
+
+    if image.format == "PNG":  # of which getexif would, and what is wrong with pixels is not EXIF's
+        image.load()
+    try:
+        exif = dict(image.getexif())
+    except Exception:  # Pillow raises anything for what is damaged
+        exif = {}
+        image.info.pop("exif", None)
+        notes.append("its EXIF is damaged and left out")
+    # The texts of PNG files, which are called anything, even "dpi", are not among it.
+    about = {k: v for k, v in image.info.items() if image.format != "PNG" or not isinstance(v, str)}
+    tags = {TAGS[tag]: value for tag, value in exif.items() if tag in TAGS}
+    return about | {"mode": image.mode, "applist": getattr(image, "applist", [])} | tags
+
+
+def _read_frames(image: Any, about: dict[str, Any], indices: range, file: PictureFile) -> None:
+    """The frames of an animation, as composed by Pillow from what each changes."""
+    file.durations = []
+    shapes = set()
+    for k in indices:
+        image.seek(k)
+        shapes.add(image.size)
+        if len(shapes) > 1:  # before its pixels are made, which may be many
+            raise ValueError("its frames differ in size")
+        file.frames.append(array_of(image.convert("RGBA")))
+        # After reading: in WebP, only a frame that was decoded has a duration.
+        file.durations.append(float(image.info.get("duration", 0)))
+    if all((frame[:, :, 3] == 255).all() for frame in file.frames):
+        file.frames = [frame[:, :, :3] for frame in file.frames]
+    if about["mode"] in ("P", "L", "LA", "1"):
+        file.frames = without_colour(file.frames)
+    loop = about.get("loop")
+    if file.kind == "gif":  # which counts the repetitions after the first time
+        file.plays = 1 if loop is None else loop + 1 if loop else 0
+    else:
+        file.plays = loop or 0
+
+
+def _deep_pixels(
+    image: Any, found: Structure, about: dict[str, Any], notes: list[str]
+) -> np.ndarray | None:
+    """Colour of 16 bits a channel, if it is that; a note, if it has to be read as 8."""
+    if found.kind not in ("png", "tiff") or found.bits != 16 or found.shape[2] < 2:
+        return None
+    if found.kind == "png":
+        with opened(found, "") as again:
+            pixels = deep_levels_of(image, again)
+        clear = about.get("transparency")
+        return pixels if clear is None or pixels.shape[2] != 3 else add_alpha(pixels, clear)
+    why = ""
+    if deep.available():
+        try:
+            read = deep.read(found.content)
+        except deep.Unread as error:
+            why = f", as {error}"
+        else:
+            if read is not None:
+                return read
+    helps = f": to keep them, {deep.INSTALL}" if deep.helps() and not why else ""
+    notes.append(f"its 16 bits a channel are read as 8{why}{helps}")
+    return None
+
+
+def _read_beside(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
+    """What is beside the pixels, turned as they will be."""
+    _read_profile(about, file)
+    stored: Any = found.content
+    if found.kind == "tiff":
+        _note_what_is_left(found, about, file)
+    read_metadata(found, about, file)
+    if found.kind != "tiff":  # which Pillow may have turned
+        stored = (file.exif or b"").removeprefix(b"Exif\0\0")
+    orientation = _exif.orientation_of(stored)
+    if found.kind != "tiff":
+        orientation = about.setdefault("Orientation", orientation)
+    if orientation in _ON_THEIR_SIDE:
+        file.dpi = file.dpi and file.dpi[::-1]
+        file.ratio = file.ratio and 1 / file.ratio
+
+
+def _read_profile(about: dict[str, Any], file: PictureFile) -> None:
+    profile, mode = about.get("icc_profile") or None, about["mode"]
+    if profile and profile[36:40] != b"acsp":
+        profile = None
+        file.notes.append("its colour profile is damaged and left out")
+    coloured = file.frames[0].ndim == 3 and file.frames[0].shape[2] >= 3
+    foreign = profile and coloured and profile[16:20] in _FOREIGN
+    if foreign and mode not in BECOMES:
+        profile = None
+        file.notes.append("its colour profile is not one of RGB, and left out")
+    elif foreign or mode in ("CMYK", "LAB"):
+        of_it = " without their profile" if foreign else ""
+        profile = None
+        file.notes.append(f"its {mode} colours became RGB{of_it} and may look different")
+    file.icc_profile = profile
+
+
+def _note_what_is_left(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
+    """Say what else is in a TIFF file."""
+    if found.frames > 1:
+        file.notes.append(f"only the first of its {found.frames} pages is taken")
+    if _exif.is_on_map(Tiff(found.content).page):
+        file.notes.append("its place on the map, true of the old pixels, is left out")
+    shape, samples = file.frames[0].shape, about.get("SamplesPerPixel")
+    channels = shape[2] if len(shape) == 3 else 1
+    if isinstance(samples, int) and samples > channels and about["mode"] != "CMYK":
+        others = f"{samples - channels} of {samples}"
+        file.notes.append(f"its channels beside colour and alpha are left out: {others}")

@@ -1,0 +1,57 @@
+"""The sub-pixel shuffle of ESPCN: many small maps become one large one. Nothing is computed.
+
+Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+Convolutional Neural Network", CVPR 2016: the operation PS of Eqs. 3 and 4.
+
+Axes: N samples, C channels of the large map, H x W pixels of the small ones, s scale.
+"""
+
+import numpy as np
+
+__all__ = ["pixel_shuffle", "pixel_shuffle_backward"]
+
+
+def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:
+    """Each s x s pixels of the result are one pixel of s^2 maps.
+
+    out[n, c, s i + a, s j + b] = x[n, c s^2 + s a + b, i, j]       0 <= a, b < s
+
+    so map c s^2 + s a + b has the sub-pixels in row a and column b of channel c. That is the order
+    of PyTorch's ``pixel_shuffle`` and of ONNX's DepthToSpace in the mode CRD. Eq. 4 of the paper is
+
+        PS(T)[x, y, c] = T[floor(x / r), floor(y / r), C r mod(y, r) + C mod(x, r) + c]
+
+    with r for s: for C = 1 the same, where x is our column and y our row. For more channels it is
+    another order of the maps, and so of the filters that make them: channels together.
+
+    Parameters
+    ----------
+    x : array (N, C s^2, H, W)
+    s : int
+
+    Returns
+    -------
+    out : array (N, C, s H, s W)
+    """
+    n, maps, h, w = x.shape
+    c = maps // s**2
+    x = x.reshape(n, c, s, s, h, w)  # c, a, b, i, j
+    return x.transpose(0, 1, 4, 2, 5, 3).reshape(n, c, s * h, s * w)  # c, i, a, j, b
+
+
+def pixel_shuffle_backward(dout: np.ndarray, s: int) -> np.ndarray:
+    """dx: every sub-pixel goes back to its map. A permutation's adjoint is its inverse.
+
+    Parameters
+    ----------
+    dout : array (N, C, s H, s W)
+    s : int
+
+    Returns
+    -------
+    dx : array (N, C s^2, H, W)
+    """
+    n, c, height, width = dout.shape
+    h, w = height // s, width // s
+    dout = dout.reshape(n, c, h, s, w, s)  # c, i, a, j, b
+    return dout.transpose(0, 1, 3, 5, 2, 4).reshape(n, c * s**2, h, w)  # c, a, b, i, j

@@ -1,0 +1,206 @@
+"""What holds for every network: written out and fused are one, pieces are the whole."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import pysrcnn
+from pysrcnn import kernels, reference
+from pysrcnn.networks import ESPCN, SRCNN, Network, load
+from pysrcnn.networks.network import layers_of
+from pysrcnn.resize import imresize
+from pysrcnn.upscaling.steps import Step
+
+NETWORKS = {
+    "srcnn": lambda **more: SRCNN(5, 9, 3, 8, 3, init="he", **more),
+    "srcnn-rgb": lambda **more: SRCNN(3, 8, 1, 5, 3, 3, init="he", **more),
+    "espcn-relu": lambda **more: ESPCN(2, (5, 3, 3), (9, 8), init="he", **more),
+    "espcn-tanh": lambda **more: ESPCN(3, (3, 5), (8,), activation="tanh", init="he", **more),
+    "espcn-rgb": lambda **more: ESPCN(2, (3, 3), (8,), 3, padding="zeros", init="he", **more),
+}
+OPS = {"reference": reference, "kernels": kernels, "direct": kernels.direct}
+
+
+def made(name, seed=0, dtype=np.float64, ops=kernels):
+    """A network whose biases are not zero, so that all parameters have a part."""
+    network = NETWORKS[name](seed=seed, ops=ops).astype(dtype)
+    rng = np.random.default_rng(seed)
+    for _, b in network.layers:
+        b[...] = rng.normal(0, 0.1, b.shape)
+    return network
+
+
+def batch_of(network, n, height, width, seed=1):
+    return np.random.default_rng(seed).random((n, network.c, height, width)).astype(network.dtype)
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+@pytest.mark.parametrize("ops", OPS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_written_out_is_what_is_computed(name, ops, padding):
+    network = made(name, ops=OPS[ops])
+    x = batch_of(network, 2, 13, 17)
+    options = {**network.options, "padding": padding}
+    wanted = network._forward(x, network.parameters, reference, None, **options)
+    got = network.forward(x, padding)
+    assert got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("ops", OPS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_loss_and_gradients_are_those_of_backward(name, ops):
+    network = made(name, ops=OPS[ops])
+    low = batch_of(network, 3, 15, 14)
+    high = np.random.default_rng(2).random(network.forward(low, "valid").shape)
+    loss, gradients = network.loss_and_gradients(low, high)
+    network.ops = reference
+    wanted, written = Network._step(network, low, high)
+    assert loss == pytest.approx(wanted, rel=1e-12)
+    assert gradients.keys() == written.keys() == network.parameters.keys()
+    for key, g in gradients.items():
+        np.testing.assert_allclose(g, written[key], rtol=0, atol=1e-12 * np.abs(written[key]).max())
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_backward_is_the_derivative_of_forward(name, padding):
+    """One directional derivative against one product, for x and each parameter."""
+    network = made(name)
+    rng = np.random.default_rng(3)
+    x, p = batch_of(network, 1, 11, 12), network.parameters
+    options = {**network.options, "padding": padding}
+    kept = []
+    out = network._forward(x, p, reference, kept, **options)
+    dout = rng.normal(size=out.shape)
+    dx, g = network._backward(dout, kept, p, reference, **options)
+    for key, gradient in {"x": dx, **g}.items():
+        direction = rng.normal(size=gradient.shape)
+        results = []
+        for h in (1e-6, -1e-6):
+            moved = {n: a + h * direction if n == key else a for n, a in p.items()}
+            start = x + h * direction if key == "x" else x
+            results.append(network._forward(start, moved, reference, None, **options))
+        wanted = np.vdot(dout, results[0] - results[1]) / 2e-6
+        got = np.vdot(gradient, direction)
+        assert got == pytest.approx(wanted, rel=1e-6, abs=1e-7), key
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_margin_is_how_far_a_network_sees(name):
+    network = made(name)
+    m, n = network.margin, 4 * network.margin + 3
+    x = batch_of(network, 1, n, n)
+    out = network.forward(x)
+    s = out.shape[2] // n
+    middle = slice(s * (n // 2), s * (n // 2 + 1))
+    for far, same in ((m, False), (m + 1, True)):
+        changed = x.copy()
+        changed[:, :, n // 2 - far, :] += 1
+        now = network.forward(changed)
+        assert np.array_equal(out[:, :, middle], now[:, :, middle]) == same
+
+
+@pytest.mark.parametrize("name, wanted", [("9-1-5", 8032), ("9-5-5", 57184), ("espcn", 22624 / 9)])
+def test_multiplications_a_pixel(name, wanted):
+    """Of ESPCN x3: 25 * 64 + 9 * 64 * 32 + 9 * 32 * 9 for nine pixels of the result."""
+    network = ESPCN(3) if name == "espcn" else SRCNN(f2=int(name[2]))
+    assert network.seen.multiplications == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pieces_are_the_whole(name, channels):
+    network = made(name, dtype=np.float32)
+    s = network.scale or 2
+    picture = np.random.default_rng(4).integers(0, 256, (23, 31, channels)).astype(np.uint8)
+    step = Step((23, 31), (23 * s, 31 * s), channels, np.uint8, network)
+    whole = np.empty((*step.shape, channels), np.uint8)
+    step.make(picture, (0, step.shape[0]), (0, step.shape[1]), whole)
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        rows, columns = (sorted(rng.choice(n + 1, 2, replace=False).tolist()) for n in step.shape)
+        needed = tuple(slice(*span) for span in step.needs(rows, columns))
+        out = np.empty((rows[1] - rows[0], columns[1] - columns[0], channels), np.uint8)
+        step.make(picture[needed], rows, columns, out)
+        assert np.array_equal(out, whole[slice(*rows), slice(*columns)]), (rows, columns)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_enlarge_is_bicubic_inside_or_not(name):
+    network = made(name)
+    small = batch_of(network, 1, 9, 8)[0]
+    got = network.enlarge(small, network.scale or 3)
+    s = network.scale or 3
+    taken = small if network.small else np.stack([imresize(x, scale=s) for x in small])
+    assert got.shape == (network.c, 9 * s, 8 * s)
+    assert np.array_equal(got, network.forward(taken[None])[0])
+    with pytest.raises(ValueError, match="scale"):
+        network.enlarge(small, None if network.scale is None else network.scale + 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_pickled(name):
+    network = made(name, dtype=np.float32)
+    x = batch_of(network, 1, 9, 9)
+    there = pickle.loads(pickle.dumps(network))
+    assert there.ops is network.ops and np.array_equal(there.forward(x), network.forward(x))
+
+
+@pytest.mark.parametrize("name", ["srcnn", "srcnn-rgb"])
+def test_saved_and_loaded(name, tmp_path):
+    network = made(name, dtype=np.float32)
+    network.initialise("identity") if isinstance(network, SRCNN) else None
+    network.save(tmp_path / "a.npz")
+    back = load(tmp_path / "a.npz")
+    assert type(back) is type(network) and back.options == network.options
+    assert back.scale == network.scale and back.name == network.name
+    assert all(np.array_equal(p, back.parameters[n]) for n, p in network.parameters.items())
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_an_untrained_espcn_repeats_each_pixel(c):
+    network = ESPCN(3, c=c)
+    for w, _ in network.layers[-1:]:
+        w[:, c:] = 0  # what the other filters add
+    x = batch_of(network, 1, 6, 7)
+    wanted = x.repeat(3, axis=2).repeat(3, axis=3)
+    np.testing.assert_allclose(network.forward(x), wanted, rtol=0, atol=2e-6)
+
+
+def test_sizes_of_espcn_follow_from_its_parameters():
+    network = ESPCN(4, (5, 3, 3), (64, 32))
+    assert sum(p.size for p in network.parameters.values()) == 24752  # the paper's x4
+    assert network.sizes == (5, 3, 3) and network.filters == (64, 32) and network.scale == 4
+    assert len(layers_of(network.parameters)) == 3
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"scale": 1}, "scale is a whole number"),
+        ({"sizes": (5, 4, 3)}, "odd"),
+        ({"filters": (64,)}, "3 layers need 2 numbers of filters"),
+        ({"c": 2}, "c is 1"),
+        ({"activation": "gelu"}, "activation is relu or tanh, got 'gelu'"),
+        ({"padding": "valid"}, "padding is replicate or zeros"),
+        ({"init": "nearest"}, "init is"),
+    ],
+)
+def test_what_espcn_refuses(change, words):
+    with pytest.raises(ValueError, match=words):
+        ESPCN(**change)
+
+
+def test_upscale_by_espcn():
+    picture = np.random.default_rng(6).integers(0, 256, (12, 10, 3)).astype(np.uint8)
+    network = ESPCN(2)
+    assert pysrcnn.upscale(picture, 2, network).shape == (24, 20, 3)
+    assert pysrcnn.upscale(picture, 5, network).shape == (60, 50, 3)  # x8, and shrunk
+
+
+def test_dictionaries_have_no_gradients():
+    x = np.zeros((1, 1, 20, 20))
+    with pytest.raises(TypeError, match="not learned by gradients"):
+        load("sc").loss_and_gradients(x, x)
