@@ -26,8 +26,9 @@ from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.training import Training, log, read_log
+from pysrcnn.training import Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
+from pysrcnn.training.split import split
 from pysrcnn.training.stream import Stream
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
@@ -468,7 +469,7 @@ def interrupted_once(function, call, by=signal.SIGINT):
 
 
 INTERRUPTIONS = {
-    "while validating": (log, "mean_psnr", 3),
+    "while validating": (fitting, "mean_psnr", 3),
     "while computing gradients": (SRCNN, "loss_and_gradients", 4),
     "when the parameters have moved": (None, "step", 4),
     "while averaging": (Training, "_update_average", 4),
@@ -517,7 +518,7 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
         saved(*arguments)
 
     monkeypatch.setattr(Training, "save", save)
-    monkeypatch.setattr(log, "AT_ONCE", 0)
+    monkeypatch.setattr(fitting, "AT_ONCE", 0)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
     assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
@@ -534,7 +535,7 @@ def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatc
         usual(*arguments)
 
     monkeypatch.setattr(Muon, "step", interrupted)
-    monkeypatch.setattr(log, "AT_ONCE", wait)
+    monkeypatch.setattr(fitting, "AT_ONCE", wait)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
     with np.load("parts.checkpoint") as file:
         assert json.loads(str(file["state"]))["step"] == steps
@@ -570,7 +571,7 @@ def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsy
     assert f"pysrcnn: {Path('more/broken.png')} is damaged or not a picture" in err
     assert err.endswith("trained on 2 pictures, 1 failed\n")
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "-o", "parts.npz") == 130
     assert run(*train, "-o", "parts.npz", "--resume") == 2
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
@@ -672,22 +673,22 @@ def test_pictures_are_trained_on_once_or_watched(folder):
         (place / "below").mkdir(parents=True)
         for k in range(count):
             (place / "below" / f"{k}.png").touch()
-        pictures, held_back, same = train._split([place, place / "below"], None, [])
+        pictures, held_back, same, _ = split([place, place / "below"], None, [])
         assert len(held_back) == watched and len(pictures) == max(1, count - watched)
         assert not set(pictures) & set(held_back) or count == 1
         assert same == (count == 1)
     (Path("20") / "other.png").touch()
-    pictures, watched, same = train._split([Path("20")], folder / "20" / "below", [])
+    pictures, watched, same, _ = split([Path("20")], folder / "20" / "below", [])
     assert pictures == [Path("20/other.png")] and len(watched) == 20 and not same
-    assert train._split([Path("20/below")], folder / "20" / "below", [])[2]
-    pictures, watched, _ = train._split([Path("20")], None, ["below/1?.png", "3.png"])
+    assert split([Path("20/below")], folder / "20" / "below", []).same
+    pictures, watched, *_ = split([Path("20")], None, ["below/1?.png", "3.png"])
     assert len(pictures) + len(watched) == 10 and Path("20/below/3.png") not in pictures
     for exclude, words in (
         (["3.png", "99.png"], "--exclude 99.png is the name of none of the pictures"),
         (["*.png"], "--exclude leaves no picture to train on"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
-            train._split([Path("20")], None, exclude)
+            split([Path("20")], None, exclude)
 
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):
@@ -715,7 +716,7 @@ def test_another_optimizer_brings_its_own_rates(folder, pictures):
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
     train = ("train", pictures, "-o", "mine.npz", *TINY)
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "-s", "2") == 130
     before = Path("mine.checkpoint").read_bytes()
     capsys.readouterr()
@@ -734,7 +735,7 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
         write_picture(f"{name}/a.png", picture_of(20, 30, 3, seed=seed))
     train = ("train", pictures, "-o", "mine.npz", *TINY, "-s", "2", "--validation")
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "some") == 130
     capsys.readouterr()
     before = Path("mine.log").read_bytes()

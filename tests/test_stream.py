@@ -16,7 +16,7 @@ from pysrcnn._signals import ENDS
 from pysrcnn.data import pair, read_pair
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RandomCrops, SubImages, read_log
-from pysrcnn.training.log import _append
+from pysrcnn.training.log import append
 from pysrcnn.training.stream import Stream
 
 
@@ -171,7 +171,7 @@ def test_of_a_large_picture_a_region_is_used(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
 def test_no_room_for_a_line_of_the_log():
     with pytest.raises(OSError, match=r"cannot write /dev/full \(No space .*: make room on"):
-        _append(Path("/dev/full"), {"step": 1})
+        append(Path("/dev/full"), {"step": 1})
 
 
 def test_read_log(tmp_path):

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair
-from pysrcnn.training import RECIPES, Recipe, Training, log, loop, read_log
+from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log
 from pysrcnn.training.ends import keep_ends
 
 SCALE = 2
@@ -358,7 +359,7 @@ class Clock:
 
 def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):
     clock, calls = Clock(), []
-    for module in (log, loop):
+    for module in (fitting, loop, pysrcnn.training.progress):
         monkeypatch.setattr(module, "time", clock)
 
     def slow(function, seconds):
@@ -374,7 +375,7 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
     monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
     monkeypatch.setattr(SRCNN, "forward", slow(SRCNN.forward, lambda n: 100 if n == 1 else 0.25))
     training = Training(replace(TINY, steps=8), PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
     lines = read_log(tmp_path / "a.log")[1]
     validation = 0.25 * len(PAIRS)
     assert [line["samples_per_second"] for line in lines] == [
@@ -386,7 +387,7 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
 
 def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = Clock()
-    for module in (log, loop):
+    for module in (fitting, loop, pysrcnn.training.progress):
         monkeypatch.setattr(module, "time", clock)
     usual = SRCNN.loss_and_gradients
 
@@ -398,7 +399,7 @@ def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, caps
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     training = Training(replace(TINY, steps=6), PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
     out, err = capsys.readouterr()
     shown = [text.strip() for text in err.split("\r")]
     for line in ("step 1/6, 5.0 min left", "step 2/6, 4.0 min left", "step 5/6, 1.0 min left"):
@@ -409,7 +410,7 @@ def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, caps
 
 def test_what_is_done_before_the_clock_starts_changes_nothing(tmp_path):
     training, whole = Training(TINY, PAIRS, scale=SCALE), Training(TINY, PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
     run(whole)
     assert same_bits(arrays_of(training), arrays_of(whole))
 

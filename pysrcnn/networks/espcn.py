@@ -150,8 +150,10 @@ class ESPCN(Network):
         self._set(p, activation, padding, ops)
 
     @classmethod
-    def from_recipe(cls, recipe: Any, scale: int) -> "ESPCN":
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "ESPCN":
         """The untrained network of a `training.Recipe`."""
+        if scale is None:
+            raise ValueError("an ESPCN is for one scale: say which, scale=2, 3 or 4")
         sizes, filters, activation = recipe.sizes, recipe.filters, recipe.activation
         return cls(
             scale, sizes, filters, recipe.c, activation=activation, init=recipe.init,

@@ -147,7 +147,7 @@ class SRCNN(Network):
         return network
 
     @classmethod
-    def from_recipe(cls, recipe: Any, scale: int) -> "SRCNN":
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "SRCNN":
         """The untrained network of a `training.Recipe`."""
         network = cls.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed

@@ -14,6 +14,8 @@ import json
 import math
 from dataclasses import dataclass
 
+from ..networks import TRAINED
+from ..networks.espcn import ACTIVATIONS
 from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "RECIPES", "Recipe"]
@@ -82,6 +84,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.network not in TRAINED:
+            raise ValueError(f"network is {' or '.join(TRAINED)}, got {self.network!r:.60}")
+        activations = ACTIVATIONS if self.network == "espcn" else ("relu",)
+        if self.activation not in activations:
+            raise ValueError(
+                f"activation is {' or '.join(activations)} for {self.network}, "
+                f"got {self.activation!r:.60}"
+            )
         for name in ("steps", "batch", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
