@@ -13,7 +13,7 @@ from rungs import JIT, compiled_only
 from pysrcnn import SRCNN, kernels, load, upscale
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
-from pysrcnn.formats import write_npz
+from pysrcnn.formats import write_weights
 from pysrcnn.networks import shipped, sparse
 from pysrcnn.networks.sparse import SparseCoding, fista, ista, soft_threshold, sparse_codes
 from pysrcnn.pictures import write_picture
@@ -363,7 +363,7 @@ def test_files_that_are_no_dictionaries(tmp_path, spoil, words):
     model = model_of()
     arrays, card = dict(model.parameters), dict(model.card)
     spoil(arrays, card)
-    write_npz(tmp_path / "bad.npz", arrays, card)
+    write_weights(tmp_path / "bad.npz", arrays, card)
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         load(tmp_path / "bad.npz")
     assert str(tmp_path / "bad.npz") in str(caught.value) and len(str(caught.value)) < 400

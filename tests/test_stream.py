@@ -70,6 +70,20 @@ def test_samples_are_of_the_pictures(paths, take):
             assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
 
 
+def test_small_pictures_for_what_enlarges_them_itself(paths):
+    stream = Stream(paths, 2, 1, smallest=20, seed=0, small=True)
+    take = functools.partial(RandomCrops, size=10, margin=2, seed=0)
+    try:
+        low, high = stream.batch(0, 5, take)
+    finally:
+        stream.close()
+    assert low.shape == (5, 1, 10, 10) and high.shape == (5, 1, 12, 12)
+    good = [pair(read_picture(paths[i]), 2, small=True)[0][0] for i in (0, 2, 3, 6)]
+    views = [np.lib.stride_tricks.sliding_window_view(small, (10, 10)) for small in good]
+    turned = [np.rot90(s, k) for s in (low[0, 0], low[0, 0, :, ::-1]) for k in range(4)]
+    assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
+
+
 def test_what_cannot_be_used_is_counted_and_named(paths):
     _, stream = batches(paths, range(0, 17))  # 85 samples, 8 parts, 24 pictures, 3 epochs
     assert {os.path.basename(path) for path in stream.skipped} == {"1.png", "4.png", "5.png"}

@@ -195,12 +195,9 @@ def _begin_reading() -> None:
     for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
 
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
     def follow() -> None:
-        parent.join()
+        if parent := multiprocessing.parent_process():
+            parent.join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
