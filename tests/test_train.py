@@ -819,8 +819,7 @@ def test_an_espcn_learns_to_enlarge(activation, stride):
 
 
 def test_the_picture_is_turned_before_its_sub_pixels_are_told_apart():
-    """At the start each pixel becomes s x s: of flat blocks of pixels, nothing is lost however
-    they are turned. Turned sub-pixel by sub-pixel, it would be."""
+    """What is laid out within each pixel turns with the picture: eight ways, and whole."""
     blocks = np.random.default_rng(0).random((1, 40, 40), np.float32)
     ramp = blocks.repeat(2, 1).repeat(2, 2) + np.float32(0.1) * np.tile([[0, 1], [2, 3]], (40, 40))
     training = Training(replace(SUBPIXEL, batch=64), [(blocks, np.float32(ramp))], scale=SCALE)
