@@ -14,10 +14,10 @@ __all__ = ["RandomCrops", "Sampler", "SubImages"]
 
 
 class Sampler(Protocol):
-    """What gives the samples of a step."""
+    """What gives batches."""
 
     def batch(self, step: int, size: int) -> Pair:
-        """As many samples (low, high) as `size` says."""
+        """(low, high) of a step, counted from 0, `size` samples in each."""
         ...
 
 

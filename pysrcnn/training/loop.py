@@ -86,34 +86,36 @@ class Training:
         self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters["W1"])
-        size, margin, seed = recipe.size, self.network.margin, recipe.seed
-        take: Callable[[list[Pair]], Sampler]
-        if recipe.stride is None:
-            take = functools.partial(RandomCrops, size=size, margin=margin, seed=seed)
-        else:
-            take = functools.partial(
-                SubImages, size=size, stride=recipe.stride, margin=margin, seed=seed
-            )
         self._stream = pictures if isinstance(pictures, Stream) else None
         self.batch: Callable[[int, int], Pair]
         if isinstance(pictures, Stream):
             self.data = pictures.identity
-            self.batch = functools.partial(pictures.batch, sampler=take)
+            self.batch = functools.partial(pictures.batch, sampler=self._sampler)
         else:
             self.data = _checksum(pictures)
-            self.batch = take(pictures).batch
-        optimizer = OPTIMIZERS[recipe.optimizer]
-        self.optimizer = optimizer(self.network.parameters, recipe.rates())
+            self.batch = self._sampler(pictures).batch
+        options = {"last": recipe.muon_last} if recipe.optimizer == "muon" else {}
+        self.optimizer = OPTIMIZERS[recipe.optimizer](
+            self.network.parameters, recipe.rates(), **options
+        )
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
         self.seconds = 0.0
 
+    def _sampler(self, pairs: list[Pair]) -> Sampler:
+        """What gives the batches of some pictures."""
+        recipe, margin = self.recipe, self.network.margin
+        if recipe.stride is None:
+            return RandomCrops(pairs, recipe.size, margin, recipe.seed)
+        return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
+
     def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
+        same = start.options.get("activation") == self.network.options.get("activation")
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
-            if given is None or given.shape != parameter.shape:
+            if given is None or given.shape != parameter.shape or not same:
                 raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
             parameter[...] = given
             checksum = zlib.crc32(np.ascontiguousarray(parameter).data, checksum)
@@ -186,14 +188,10 @@ class Training:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint, whole or not at all."""
-        arrays: dict[str, Any] = self._arrays()  # with a dot in each name, unlike NumPy's options
-        state = {
-            "recipe": self._identity(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
+        state = {"recipe": self._identity(), "step": self.step, "seconds": self.seconds}
+        arrays: dict[str, Any] = {"state": np.array(json.dumps(state)), **self._arrays()}
         with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+            np.savez(file, **arrays)
 
     def load(self, path: str | os.PathLike) -> None:
         """Go on from a checkpoint of the same recipe, to the same weights as without a stop.

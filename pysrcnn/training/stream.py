@@ -47,6 +47,8 @@ class Stream:
     smallest : int
         Fewest rows and columns of a picture that is used.
     seed : int
+    small : bool
+        As for `data.pair`.
 
     Attributes
     ----------
@@ -64,7 +66,13 @@ class Stream:
     """
 
     def __init__(
-        self, paths: Sequence[str | os.PathLike], scale: int, c: int, smallest: int, seed: int
+        self,
+        paths: Sequence[str | os.PathLike],
+        scale: int,
+        c: int,
+        smallest: int,
+        seed: int,
+        small: bool = False,
     ):
         self.paths = [os.fspath(path) for path in paths]
         if not self.paths:
@@ -72,7 +80,9 @@ class Stream:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
-        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest, largest=REGION)
+        self._read = functools.partial(
+            _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small
+        )
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part = -1
@@ -185,7 +195,7 @@ def _begin_reading() -> None:
     for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
 
-    def follow():
+    def follow() -> None:
         if parent := multiprocessing.parent_process():
             parent.join()
         os._exit(1)
