@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8. From readable to fast
 #
-# A convolution is six loops and one multiplication. `reference.py` writes it as a matrix product,
+# A convolution is six loops and one multiplication. `reference` writes it as a matrix product,
 # and the package computes it in neither way. Between the loops in Python and what the processor
 # can do lies a factor of many thousands. This walkthrough goes there in steps, on one processor
 # core, and says at each step what was in the way.
