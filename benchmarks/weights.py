@@ -58,11 +58,11 @@ WEIGHTS = {
     "9-3-5_x3": _chain(3, 3, 30000),
     "9-1-5-rgb_x3": _chain(3, 1, 26000, c=3),
     "espcn_x2": _espcn(2, 60000),
-    "espcn_x3": _espcn(3, 80000, seed=1, start="espcn_x3_first"),
+    "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
     "espcn_x4": _espcn(4, 60000),
 }
 # What some of them start from, and which is not shipped itself.
-STAGES = {"espcn_x3_first": _espcn(3, 60000)}
+STAGES = {"espcn-first_x3": _espcn(3, 60000)}
 
 
 def make(name: str, data: Path, work: Path) -> Path:
