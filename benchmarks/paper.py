@@ -248,8 +248,9 @@ def networks(options: argparse.Namespace) -> None:
         network = load(path, scale)
         rows = {}
         for picture in list_pictures(options.data / "Set5"):
-            low, high = pair(read_picture(picture), scale, network.c)
-            results = {"bicubic": low, "network": network.forward(low[None])[0]}
+            bicubic, high = pair(read_picture(picture), scale, network.c)
+            low, _ = pair(read_picture(picture), scale, network.c, network.small)
+            results = {"bicubic": bicubic, "network": network.forward(low[None])[0]}
             rows[picture.stem] = {
                 which: {m.__name__: m(levels(x), levels(high), scale) for m in METRICS}
                 for which, x in results.items()

@@ -709,7 +709,7 @@ def test_an_espcn_is_trained(folder, pictures, capsys):
     large = ("--size", "15", "--network", "espcn", "-s", "3", "-o", "c.npz")  # 45 in the picture
     assert run("train", pictures, *large) == 2
     err = capsys.readouterr().err
-    assert "0.png is 40 x 40 pixels, wanted at least 45 x 45 at scale 3" in err
+    assert "1.png is 40 x 40 pixels, wanted at least 45 x 45 at scale 3" in err
     assert run("train", pictures, "-s", "3", "-o", "c.npz", *TINY, "--activation", "tanh") == 2
     err = capsys.readouterr().err
     assert err == "pysrcnn: activation is relu for srcnn, got 'tanh'\n"
