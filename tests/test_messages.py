@@ -29,7 +29,8 @@ MORE = "pysrcnn upscale --help says more"
 SCALE = "argument -s/--scale: {} is no number above 1 and up to 16; " + MORE
 OTHERS = ".pt, .pth, .ckpt, .safetensors, .h5, .hdf5, .keras or .onnx"
 KINDS = (
-    "networks of another kind than SRCNN and ESPCN, such as VDSR, EDSR and Real-ESRGAN, are not read"
+    "networks of another kind than SRCNN and ESPCN, such as VDSR, EDSR and Real-ESRGAN, are not "
+    "read"
 )
 TENSORS = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"
 TRAIN = "train pictures -s 2 -o a.npz"

@@ -124,7 +124,7 @@ class Step:
             self.columns[:, across] - first_column,
             np.ascontiguousarray(self.column_weights[:, across]),
         )
-        if own:
+        if self.network and own:
             (top, bottom), (left, right) = seen
             taken = small[:own, top - first : bottom - first]
             taken = taken[:, :, left - first_column : right - first_column]
