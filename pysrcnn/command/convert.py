@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
-        help="of an ESPCN, if its file does not say it (default: tanh, as in the paper)",
+        help="activation of an ESPCN, if its file does not say it (default: tanh, as in the paper)",
     )  # fmt: skip
     command.set_defaults(run=run)
 
