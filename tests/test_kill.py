@@ -279,6 +279,7 @@ def forks(tmp_path_factory):
     yield forks
     forks.process.stdin.close()
     assert forks.process.wait(20) == 0
+    forks.process.stdout.close()
 
 
 def versions(forks, name):
