@@ -12,153 +12,28 @@ of the picture a map repeats its own outermost pixels, as the authors do, or is 
 and right that is written out, above and below the patch just points to the outermost row again, or
 to a row of zeros.
 
-The last layer is done in two halves, because a tile wants several filters and the last layer has
-one or three: first its f rows of weights as f filters of a single row each (map K: c f "partial
+A last layer of few filters is done in two halves, because a tile wants several and there are one or
+three: first its f rows of weights as f filters of a single row each (map K: c f "partial
 sums"), then their sum, each taken from the row it belongs to.
 
 Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 """
 
 import itertools
-from collections import namedtuple
 
 import numpy as np
 
-from . import winograd
+from . import layout, winograd
+from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
+from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
-from .tile import ACTIVATIONS, LINEAR, ROWS, VECTOR_BYTES, compiled, convolve_row, pack_weights
-
-_Stack = namedtuple(
-    "_Stack",
-    "phases weights at_weights at_forth at_back bias at_bias channels height width margin shift "
-    "slots points start plane start_points plane_points start_products size activation zeros",
-)
-_Stack.__doc__ = """A network and the memory it works in, as flat arrays, for `_strip`.
-
-phases: pixels 0..phases - 1 of a group lie in planes of their own.
-weights, bias: of all layers; at_*[k]: where those of layer k + 1 begin; for a layer by `winograd`
-also at_forth, where its matrix B begins, and at_back, where A does.
-height, width [k]: of the filters of layer k + 1 (the last: 1, f).
-channels, slots [k]: of map k; margin [k]: its columns on either side of the output's; shift [k]:
-how many of them lie before the first that map k + 1 reads.
-points [k]: n of the transform of layer k + 1, or 0 for the direct sum.
-start, plane [k]: where map k's ring begins, and elements a plane; start_points, plane_points [k]
-likewise for the transformed rows of map k; start_products: of A's input. size: of all together.
-activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
-of the picture; then every ring has one slot more, which holds a row of them.
-"""
+from .vectors import VECTOR_BYTES
 
 # Rows of output a task, which makes a few rows of the first maps anew: at most so many, so that no
 # thread waits long for another, and no fewer if there are threads for more.
 BANDS = 32, 256
-# At most so many columns of the first feature map a strip, for 1 or 4 phases. Wider strips repeat
-# fewer columns, but what they keep of all maps has to fit into the second cache.
-WIDE = {1: 1152, 4: 576}
-
-
-def _columns(layers, phases, width):
-    """Columns of output a strip: at most what WIDE allows, and such that tiles are used well.
-
-    Strips repeat the columns between them, which is taken to cost as much as a vector a row. The
-    width is chosen by what the first feature map costs, where the most work is.
-    """
-    margin = 2 * _margins(layers, phases)[1]
-    group = phases * VECTOR_BYTES // layers[0][0].itemsize
-
-    def cost(columns):
-        return -(-(columns + margin) // group) + 1 if columns else 0
-
-    most = min(max(WIDE[phases] - margin, 32), width)
-    widths = [most, *(v * group - margin for v in range(1, WIDE[phases] // group + 1))]
-    fitting = [columns for columns in widths if min(32, most) <= columns <= most]
-    return min(fitting, key=lambda c: width // c * cost(c) + cost(width % c))
-
-
-def _margins(layers, phases):
-    """Columns of each map on either side of the output's: what the next layers read, and as many
-    more as make whole groups of phases."""
-    margins = [0]
-    for w, _ in reversed(layers):
-        margins.append(-(-(margins[-1] + w.shape[2] // 2) // phases) * phases)
-    return margins[::-1]
-
-
-def _stack(layers, phases, columns, activation, zeros):
-    """The network laid out for strips of so many columns of output."""
-    count = len(layers)
-    dtype = layers[0][0].dtype
-    lanes = VECTOR_BYTES // dtype.itemsize
-    sizes = [w.shape[2] for w, _ in layers]
-    weights, bias, forth, back, points = [], [], [], [], []
-    for k, (w, b) in enumerate(layers):
-        forth.append(np.empty(0))
-        back.append(np.empty(0))
-        if k == count - 1:
-            c, n, f, _ = w.shape
-            weights.append(pack_weights(w.transpose(0, 2, 1, 3).reshape(c * f, n * f)))
-            bias.append(np.zeros(c * f))
-            points.append(0)
-        elif phases > 1 and winograd.pays(layers, k):
-            a, g, b_matrix = winograd.matrices(w.shape[2])
-            transformed = np.einsum("iv,ocuv->iocu", g, w.astype(np.float64))
-            weights.append(np.concatenate([pack_weights(t) for t in transformed]))
-            forth[-1] = pack_weights(b_matrix)
-            back[-1] = np.concatenate([pack_weights(np.kron(np.eye(m), a)) for m in (_TOGETHER, 1)])
-            bias.append(np.concatenate([b.repeat(winograd.OUTPUTS)]))
-            points.append(len(b_matrix))
-        else:
-            weights.append(pack_weights(w))
-            bias.append(b)
-            points.append(0)
-    pieces = [*weights, *forth, *back]
-    places = np.cumsum([0] + [piece.size for piece in pieces])[:-1].reshape(3, count)
-
-    channels = [w.shape[1] for w, _ in layers] + [c * f]
-    slots = [1 if n else s for n, s in zip(points, sizes[:-1] + [1], strict=True)] + [f]
-    margin = _margins(layers, phases)
-    shift = [margin[k] - margin[k + 1] - sizes[k] // 2 for k in range(count)]
-
-    def whole(elements):
-        return -(-elements // lanes) * lanes
-
-    # A plane has a vector to spare: a filter's last tap reads up to f - 1 pixels further.
-    plane = [whole(-(-(columns + 2 * m) // phases)) + lanes for m in margin]
-    plane_points = [plane[k + 1] - lanes if points[k] else 0 for k in range(count)]
-    more = int(zeros)
-    regions = [(s + more) * c * phases * p for s, c, p in zip(slots, channels, plane, strict=True)]
-    regions += [(sizes[k] + more) * channels[k] * points[k] * plane_points[k] for k in range(count)]
-    regions += [channels[k + 1] * points[k] * plane_points[k] for k in range(count)]
-    starts = np.cumsum([0, *regions])
-    return _Stack(
-        phases=phases,
-        weights=np.concatenate(pieces).astype(dtype),
-        at_weights=places[0],
-        at_forth=places[1],
-        at_back=places[2],
-        bias=np.concatenate(bias).astype(dtype),
-        at_bias=np.cumsum([0] + [b.size for b in bias])[:-1],
-        channels=np.array(channels),
-        height=np.array(sizes[:-1] + [1]),
-        width=np.array(sizes),
-        margin=np.array(margin),
-        shift=np.array(shift),
-        slots=np.array(slots),
-        points=np.array(points),
-        start=starts[: count + 1],
-        plane=np.array(plane),
-        start_points=starts[count + 1 : 2 * count + 1],
-        plane_points=np.array(plane_points),
-        start_products=starts[2 * count + 1 : 3 * count + 1],
-        size=int(starts[-1]) + 8 * lanes,  # a tile of a single filter may read so far
-        activation=activation,
-        zeros=zeros,
-    )
-
-
-# Filters whose A is applied by one tile: A has 4 rows, a tile ROWS.
-_TOGETHER = max(1, ROWS // winograd.OUTPUTS)
 
 
 @compiled(inner=True)
@@ -169,7 +44,7 @@ def _slot(r, height, slots, zeros):
     return min(max(r, 0), height - 1) % slots
 
 
-# Fields of a `_Stack` are taken before the loops: each look at one counts a reference, which costs
+# Fields of a `Stack` are taken before the loops: each look at one counts a reference, which costs
 # more than what these loops do.
 
 
@@ -288,16 +163,16 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
 
     outputs, pixels = stack.phases, stack.plane[k]  # 4 outputs of a filter, one for each phase
     activation = stack.activation
-    patch = np.empty(_TOGETHER * n, np.int64)
+    patch = np.empty(layout.TOGETHER * n, np.int64)
     for i in range(patch.size):
         patch[i] = i * plane
     both = stack.weights[stack.at_back[m] :]
-    single = both[_TOGETHER * outputs * _TOGETHER * n :]
+    single = both[layout.TOGETHER * outputs * layout.TOGETHER * n :]
     bias = stack.bias[stack.at_bias[m] :]
     o = 0
     while o < filters:
-        g = _TOGETHER if o + _TOGETHER <= filters else 1
-        matrix = both if g == _TOGETHER else single
+        g = layout.TOGETHER if o + layout.TOGETHER <= filters else 1
+        matrix = both if g == layout.TOGETHER else single
         b = bias[o * outputs : (o + g) * outputs]
         to = (ring, at + skip + o * outputs * pixels, pixels)
         source = products + o * n * plane
@@ -309,7 +184,7 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
 def _fold_row(ring, stack, out, bias, r, height):
     """One row of output (C, W) as the sum of partial sums, each from the row it belongs to."""
     k, phases = stack.width.size, stack.phases
-    f, plane, channels = stack.width[k - 1], stack.plane[k], stack.channels[k]
+    f, plane, channels = stack.fold, stack.plane[k], stack.channels[k]
     start, zeros = stack.start[k], stack.zeros
     total = np.empty(plane, ring.dtype)
     for c in range(out.shape[0]):
@@ -340,7 +215,7 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
 
     # While row i of the output is made, map k is at row i + lead[k]: just what map k + 1 reads.
     lead = np.empty(layers + 1, np.int64)
-    lead[layers] = stack.width[layers - 1] // 2
+    lead[layers] = stack.fold // 2
     for k in range(layers, 0, -1):
         lead[k - 1] = lead[k] + stack.height[k - 1] // 2
 
@@ -367,7 +242,8 @@ def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
             _fill_edges(ring, at, stack, k, first, wide, width)
             if transforms is not None:
                 if k < layers and stack.points[k] > 0:
-                    next_vectors = stack.plane_points[k] // lanes
+                    next_columns = right - left + 2 * stack.margin[k + 1]
+                    next_vectors = (next_columns + phases * lanes - 1) // (phases * lanes)
                     _transform_row(ring, at, stack, k, r, wide, next_vectors)
         if i >= top:
             row = out[:, i - offset, left - offset : right - offset]
@@ -400,8 +276,8 @@ def _forward(x, layers, padding, activation, phases):
     n, _, height, width = x.shape
     out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)
     bias = layers[-1][1]
-    columns = _columns(layers, phases, out.shape[3])
-    stack = _stack(layers, phases, columns, epilogue, padding == "zeros")
+    columns = layout.columns_of_strips(layers, phases, out.shape[3])
+    stack = layout.stack_of(layers, phases, columns, epilogue, padding == "zeros")
     transforms = True if stack.points.any() else None
 
     def work(tasks):
