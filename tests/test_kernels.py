@@ -1,6 +1,5 @@
 """What is the kernels' own: vector widths, Winograd, planes, and the cache on disk."""
 
-import os
 import shutil
 
 import numba

@@ -7,10 +7,9 @@ Beside another busy program such a wait lasts as long as the system lets that pr
 import contextlib
 import ctypes
 import functools
+import importlib
 import threading
 from collections.abc import Iterator
-
-import numpy as np
 
 __all__ = ["one_blas_thread"]
 
@@ -22,8 +21,14 @@ _NAMES = ["scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openbl
 def _functions():
     """OpenBLAS's functions that tell and set its number of threads, or None without OpenBLAS."""
     try:  # symbols are also looked for in the libraries that this one was linked to
-        library = ctypes.CDLL(np._core._multiarray_umath.__file__)
-    except (AttributeError, OSError, TypeError):  # another NumPy, or one that is built in
+        core = importlib.import_module("numpy._core._multiarray_umath")
+        library = ctypes.CDLL(core.__file__)
+    except (
+        AttributeError,
+        ImportError,
+        OSError,
+        TypeError,
+    ):  # another NumPy, or one that is built in
         return None
     for name in _NAMES:
         with contextlib.suppress(AttributeError):

@@ -1,6 +1,7 @@
 """Operations on register tiles as LLVM instructions: what `tile` writes them with."""
 
 import inspect
+from typing import Any
 
 import numba
 from llvmlite import ir
@@ -120,10 +121,11 @@ def in_registers(emit, gives_tile=True):
 
             return result(*kinds), codegen
 
-        typing.__name__ = definition.__name__
+        typed: Any = typing  # whose signature Numba asks for
+        typed.__name__ = definition.__name__
         context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parameters = inspect.signature(definition).parameters.values()
-        typing.__signature__ = inspect.Signature([context, *parameters])
+        typed.__signature__ = inspect.Signature([context, *parameters])
         return intrinsic(prefer_literal=True)(typing)
 
     return decorate

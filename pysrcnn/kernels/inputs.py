@@ -15,8 +15,8 @@ def contiguous(*arrays):
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"the kernels compute in float32 or float64, not in {dtype}")
     # Numba would compile everything again for arrays that may not be written to.
-    arrays = [np.ascontiguousarray(array, dtype) for array in arrays]
-    return [array if array.flags.writeable else array.copy() for array in arrays]
+    found = [np.ascontiguousarray(array, dtype) for array in arrays]
+    return [array if array.flags.writeable else array.copy() for array in found]
 
 
 def same_shape(name, a, other, b):

@@ -60,7 +60,8 @@ def share(tasks, work):
         except BaseException as error:
             failed.append(error)
 
-    failed, others = [], []
+    failed: list[BaseException] = []
+    others: list[threading.Thread] = []
     try:
         for _ in range(min(count(), len(pending)) - 1):
             other = threading.Thread(target=run)

@@ -16,6 +16,7 @@ of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional
 """
 
 import functools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -25,7 +26,7 @@ from .vectors import ROWS
 OUTPUTS = 4
 # Where polynomials are evaluated, infinity being always one more. Small numbers and their inverses
 # keep the rounding errors small: some 4e-6 for results of size 1 in float32.
-_POINTS = {
+_POINTS: dict[int, list[int | Fraction]] = {
     3: [0, 1, -1, 2, -2],
     5: [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)],
 }
@@ -60,7 +61,7 @@ def matrices(taps):
     for i, point in enumerate(points):
         others = points[:i] + points[i + 1 :]
         a[:, i] = [point**j for j in range(OUTPUTS)]
-        g[i] = [point**v / np.prod([point - q for q in others]) for v in range(taps)]
+        g[i] = [point**v / math.prod(point - q for q in others) for v in range(taps)]
         b[i, : n - 1] = _with_roots(others)
     a[-1, -1] = g[-1, -1] = 1
     b[-1] = _with_roots(points)
