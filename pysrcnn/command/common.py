@@ -11,7 +11,7 @@ import numba
 
 from .._printing import say
 from ..formats import READABLE
-from ..networks import Model, load, shipped
+from ..networks import Network, load, shipped
 from ..upscaling.scales import Networks
 
 __all__ = [
@@ -47,7 +47,7 @@ def complain(problem: object, code: int) -> int:
     return code
 
 
-def load_network(options: argparse.Namespace) -> tuple[Model, int]:
+def load_network(options: argparse.Namespace) -> tuple[Network, int]:
     """The network that is asked for, and its scale."""
     if options.scale:
         return load(options.model, options.scale), options.scale

@@ -11,7 +11,7 @@ from .._files import check_apart, check_place, write_json
 from .._printing import printable, say
 from .._version import __version__
 from ..evaluate import Score, average, evaluate
-from ..networks import Model, files_of
+from ..networks import Network, files_of
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
     WEIGHTS,
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def score_folder(
-    folder: Path, network: Model, scale: int, failed: list[int], recursive: bool = False
+    folder: Path, network: Network, scale: int, failed: list[int], recursive: bool = False
 ) -> Iterator[Score]:
     """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
     return evaluate(
