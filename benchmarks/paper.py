@@ -27,7 +27,7 @@ from pysrcnn.evaluate import average, evaluate, levels
 from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
 from pysrcnn.networks import shipped
 from pysrcnn.pictures import list_pictures, read_picture
-from pysrcnn.training import Training, read_log, run
+from pysrcnn.training import Training, fit, read_log
 
 from . import harness
 from .experiments import EXPERIMENTS, LEFT_OUT, MODERN, Entry
@@ -101,7 +101,7 @@ def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry
     if checkpoint.is_file():
         training.load(checkpoint)
     measure = _first_channel if entry.colour == "YCbCr" else None
-    run(training, tests, checkpoint, log, max(100, training.recipe.steps // 40), measure)
+    fit(training, tests, checkpoint, log, max(100, training.recipe.steps // 40), measure)
     network = training.result()
     network.card["identity"] = identity
     network.save(weights)
@@ -248,8 +248,9 @@ def networks(options: argparse.Namespace) -> None:
         network = load(path, scale)
         rows = {}
         for picture in list_pictures(options.data / "Set5"):
-            low, high = pair(read_picture(picture), scale, network.c)
-            results = {"bicubic": low, "network": network.forward(low[None])[0]}
+            bicubic, high = pair(read_picture(picture), scale, network.c)
+            low, _ = pair(read_picture(picture), scale, network.c, network.small)
+            results = {"bicubic": bicubic, "network": network.forward(low[None])[0]}
             rows[picture.stem] = {
                 which: {m.__name__: m(levels(x), levels(high), scale) for m in METRICS}
                 for which, x in results.items()

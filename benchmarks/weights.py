@@ -1,6 +1,6 @@
 """Trains the weights that are shipped: python -m benchmarks.weights --data FOLDER [NAME ...]
 
-Each by `pysrcnn train` with the arguments below and the modern recipe. Training that was
+Each as `pysrcnn train` does it, by one of its recipes with the changes below. Training that was
 interrupted goes on where it was when the command is given again, and what is finished is not
 trained again; --install then copies all of them to pysrcnn/weights. The dictionaries of sparse
 coding are not among them: `python -m pysrcnn.training.dictionary` learns those.
@@ -13,43 +13,70 @@ changes.
 import argparse
 import shutil
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pysrcnn import cli, load
+from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
-from pysrcnn.training.ends import keep_ends
+from pysrcnn.training import RECIPES, Recipe, keep_ends, train
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
 
 SHIPPED = harness.ROOT / "pysrcnn" / "weights"
-# Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same.
+
+
+@dataclass(frozen=True)
+class Made:
+    """How some weights are made: for a scale, by a recipe, from other weights, on folders."""
+
+    scale: int
+    recipe: Recipe
+    start: str | None = None
+    folders: tuple[str, ...] = LARGE
+
+
+def _chain(scale: int, middle: int, steps: int, start: str | None = None, c: int = 1) -> Made:
+    recipe = replace(RECIPES["modern"], sizes=(9, middle, 5), steps=steps, c=c)
+    return Made(scale, recipe, start)
+
+
+def _espcn(scale: int, steps: int, seed: int = 0, start: str | None = None) -> Made:
+    recipe = replace(RECIPES["espcn"], steps=steps, seed=seed)
+    return Made(scale, recipe, start, (*LARGE, "Photos76"))
+
+
+# Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same; not
+# those of ESPCN, whose last layer is another for each.
 WEIGHTS = {
-    "9-1-5_x3": "-s 3 --network 9-1-5 --steps 35000",
-    "9-1-5_x2": "-s 2 --network 9-1-5 --steps 20000 --start 9-1-5_x3.npz",
-    "9-1-5_x4": "-s 4 --network 9-1-5 --steps 20000 --start 9-1-5_x3.npz",
-    "9-5-5_x3": "-s 3 --network 9-5-5 --steps 30000",
-    "9-5-5_x2": "-s 2 --network 9-5-5 --steps 15000 --start 9-5-5_x3.npz",
-    "9-5-5_x4": "-s 4 --network 9-5-5 --steps 60000 --start 9-5-5_x3.npz",
-    "9-3-5_x3": "-s 3 --network 9-3-5 --steps 30000",
-    "9-1-5-rgb_x3": "-s 3 --network 9-1-5 --channels 3 --steps 26000",
+    "9-1-5_x3": _chain(3, 1, 35000),
+    "9-1-5_x2": _chain(2, 1, 20000, "9-1-5_x3"),
+    "9-1-5_x4": _chain(4, 1, 20000, "9-1-5_x3"),
+    "9-5-5_x3": _chain(3, 5, 30000),
+    "9-5-5_x2": _chain(2, 5, 15000, "9-5-5_x3"),
+    "9-5-5_x4": _chain(4, 5, 60000, "9-5-5_x3"),
+    "9-3-5_x3": _chain(3, 3, 30000),
+    "9-1-5-rgb_x3": _chain(3, 1, 26000, c=3),
+    "espcn_x2": _espcn(2, 60000),
+    "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
+    "espcn_x4": _espcn(4, 60000),
 }
+# What some of them start from, and which is not shipped itself.
+STAGES = {"espcn-first_x3": _espcn(3, 60000)}
 
 
-def train(name: str, data: Path, work: Path) -> Path:
-    """Train one of them, if that is not done: its file."""
+def make(name: str, data: Path, work: Path) -> Path:
+    """Train one of them, and what it starts from, if that is not done: its file."""
     result = work / f"{name}.npz"
     if result.exists():
         return result
-    arguments = [str(work / x) if x.endswith(".npz") else x for x in WEIGHTS[name].split()]
-    command = ["train", *(str(data / folder) for folder in LARGE), *arguments, "-o", str(result)]
-    command += [f"--exclude={picture}" for picture in LEFT_OUT]
-    command += ["--score", str(data / "Set5")]
-    if result.with_suffix(".checkpoint").exists():
-        command.append("--resume")
-    code = cli.main(command)
-    if code:
-        sys.exit(code)
+    made = (WEIGHTS | STAGES)[name]
+    train(
+        [data / folder for folder in made.folders], result, made.scale, made.recipe,
+        exclude=LEFT_OUT, start=made.start and make(made.start, data, work),
+        resume=result.with_suffix(".checkpoint").exists(), score=data / "Set5",
+        on_skipped=lambda sentences: print(*sentences, sep="\n", file=sys.stderr),
+    )  # fmt: skip
     return result
 
 
@@ -73,7 +100,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="FOLDER",
-        help="has the folders T91, BSDS200, General100 and Set5",
+        help="has the folders T91, BSDS200, General100, Photos76 and Set5",
     )  # fmt: skip
     parser.add_argument(
         "--work", type=Path, default=harness.ROOT / "build" / "weights", metavar="FOLDER",
@@ -92,8 +119,8 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     for name in names:
         print(f"\n{name}", flush=True)
-        make = with_ends if options.keep_ends else train
-        result = make(name, options.data, options.work)
+        work = with_ends if options.keep_ends else make
+        result = work(name, options.data, options.work)
         if options.install:
             shutil.copyfile(result, SHIPPED / result.name)
 

@@ -19,6 +19,7 @@ _ALL = {
     "optimizer",
     "learning_rate",
     "last_learning_rate",
+    "bias_learning_rate",
     "size",
     "init",
     "seed",
@@ -39,7 +40,7 @@ def card(name: str, scale: int, path: Path) -> str:
         "trained on": about["data"],
         "started from": about.get("start", "random numbers"),
         "recipe": ", ".join(f"{k} {v}" for k, v in recipe.items()),
-        "time it took": f"{about['minutes']:.0f} minutes on two cores",
+        "time it took": f"{about['minutes']:.0f} minutes",
         "scores": "; ".join(scores),
         "terms": f"MIT; made by pysrcnn {about['version']}",
     }

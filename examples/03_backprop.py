@@ -323,7 +323,7 @@ for k, (parameters, derived) in enumerate(zip(layers, gradients, strict=True), 1
 # </summary>
 #
 # For nothing in training, where the picture is not changed. (And as the picture is not the output
-# of a ReLU, the last line should be left out for it; `reference.py` does.) The gradient with
+# of a ReLU, the last line should be left out for it; `reference` does.) The gradient with
 # respect to the picture says which pixels the loss depends on, and how.
 # </details>
 #

@@ -64,7 +64,7 @@ show({"the whole of low": low, "low, where high is": middle(low), "high": high})
 
 # %%
 def new_network(init="identity"):
-    """A small 9-1-5, computed by reference.py."""
+    """A small 9-1-5, computed by the reference."""
     return SRCNN(9, 16, 1, 8, 5, init=init, seed=0, ops=reference)
 
 

@@ -307,7 +307,7 @@ for line in json.loads(results.read_text(encoding="utf-8"))["lines"]:
 # layer 1 (its filters are 1 x 1), and those on 9 x 9 pixels each of the input: all in all on 13 x
 # 13. For 9-5-5 it is 17 x 17. That is the *receptive field*: nothing outside can have an influence.
 # But how much influence do the pixels inside have? It is the derivative of one pixel of the
-# result with respect to each of the input, and `reference.py` has all that it takes: the chain
+# result with respect to each of the input, and `reference` has all that it takes: the chain
 # rule, from the result back to the input.
 
 

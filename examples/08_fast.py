@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8. From readable to fast
 #
-# A convolution is six loops and one multiplication. `reference.py` writes it as a matrix product,
+# A convolution is six loops and one multiplication. `reference` writes it as a matrix product,
 # and the package computes it in neither way. Between the loops in Python and what the processor
 # can do lies a factor of many thousands. This walkthrough goes there in steps, on one processor
 # core, and says at each step what was in the way.
@@ -26,6 +26,7 @@ import numpy as np
 import pysrcnn
 from pysrcnn import data, kernels, reference
 from pysrcnn.kernels import tile, winograd
+from pysrcnn.kernels.rows import LINEAR, convolve_row, pack_weights
 from pysrcnn.pictures import read_picture
 
 numba.set_num_threads(1)
@@ -73,7 +74,7 @@ def race(contenders, seconds=0.3, clock=clock):
     return {name: float(np.median(t)) for name, t in times.items()}
 
 
-rows, cols, lanes = tile.ROWS, tile.COLUMNS, tile.VECTOR_BYTES // 4
+rows, cols, lanes = kernels.ROWS, kernels.COLUMNS, kernels.VECTOR_BYTES // 4
 numbers, scratch = np.ones(64, np.float32), np.zeros(rows * 2 * lanes, np.float32)
 rounds = 500_000
 
@@ -364,12 +365,11 @@ def by_tiles(x, entries, packed, bias, out):
     _, rows, columns = out.shape
     for i in range(rows):
         to = (out, i * columns, rows * columns)
-        tile.convolve_row(x, i * x.shape[1], entries, packed, bias, tile.LINEAR, to, to,
-                          columns // lanes)  # fmt: skip
+        convolve_row(x, i * x.shape[1], entries, packed, bias, LINEAR, to, to, columns // lanes)
     return out
 
 
-packed = tile.pack_weights(w)
+packed = pack_weights(w)
 report("the package's tile", lambda: by_tiles(x, entries, packed, bias, out))
 report("the same, 16 rows only", lambda: by_tiles(x, entries, packed, bias, part),
        products, wanted[:, :16])  # fmt: skip

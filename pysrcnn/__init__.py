@@ -1,8 +1,9 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
-`reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network, `load` gets
-a trained one, `upscale` enlarges a picture with it, which `read_picture` and `write_picture` read
-and write. `gradcheck` compares somebody's gradients.
+`reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network of the paper,
+`networks` has it and those that followed; `load` gets a trained one, `upscale` enlarges a picture
+with it, which `read_picture` and `write_picture` read and write. `gradcheck` compares somebody's
+gradients.
 """
 
 from typing import TYPE_CHECKING

@@ -27,7 +27,10 @@ COMMANDS = (upscale, evaluate, train, show, convert, gradcheck, warmup, info)
 
 def parser() -> argparse.ArgumentParser:
     """Of all commands: `parse_args` gives the options, and in `run` what the command does."""
-    top = Parser(prog="pysrcnn", description="Enlarge pictures with SRCNN; train and evaluate it.")
+    top = Parser(
+        prog="pysrcnn",
+        description="Enlarge pictures with SRCNN and ESPCN; train and evaluate them.",
+    )
     top.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     for command in COMMANDS:

@@ -1,8 +1,9 @@
 """A folder of pictures -> PSNR and SSIM of bicubic interpolation and of a network.
 
-The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk and enlarged
-back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels shaved off
-each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and `pysrcnn.data`.
+The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk, and for SRCNN
+enlarged back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels
+shaved off each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and
+`pysrcnn.data`.
 """
 
 import os

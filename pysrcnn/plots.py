@@ -80,7 +80,7 @@ def filters(network: Network) -> "Figure":
 def feature_maps(
     network: Network, picture: np.ndarray, scale: int | None = None, layer: int = 1
 ) -> "Figure":
-    """The feature maps of a layer, of a picture that was shrunk by `scale` and enlarged back.
+    """The feature maps of a layer, of a picture that was shrunk by `scale`.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ from mutations import KINDS, PICTURES, Case, available, case_of, kind_of, whole_
 
 from pysrcnn import load
 from pysrcnn.cli import main as pysrcnn_main
-from pysrcnn.formats import write_npz
+from pysrcnn.formats import write_weights
 from pysrcnn.pictures import read_picture_file
 
 SMALL = 1 << 18  # pixels of a result that is read again
@@ -206,7 +206,7 @@ def prepared(folder: Path) -> Path:
     (folder / "temporary").mkdir()
     tempfile.tempdir = str(folder / "temporary")
     parameters = samples.parameters_of((3, 1, 3), (2, 2), 1)
-    write_npz(place / "network.npz", parameters, {"scale": 2})
+    write_weights(place / "network.npz", parameters, {"scale": 2})
     return place
 
 

@@ -19,7 +19,6 @@ def python(code, *options, cwd=None, package=PACKAGE, **environment):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(x) for x in path if x), **environment},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,12 +10,15 @@ import pickle
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 
-from pysrcnn.formats import write_weights
+from pysrcnn import SRCNN
+from pysrcnn.formats import read_weights
+from pysrcnn.networks import recognise, saving
 
 Image = pytest.importorskip("PIL.Image")
 ImageCms = pytest.importorskip("PIL.ImageCms")
@@ -114,6 +117,25 @@ def parameters_of(sizes, filters, c, seed=0):
     return parameters
 
 
+def espcn_of(s, filters=(4, 5), c=1, seed=0):
+    """Known layers of an ESPCN, 5-3-...-3, which make pictures of pictures with tanh as with ReLU.
+
+    All values between the layers are an eighth, where tanh changes nearly nothing.
+    """
+    sizes, eighth = (5, *(3,) * len(filters)), np.float32(0.125)
+    parameters, last = parameters_of(sizes, filters, c, seed), len(sizes)
+    rng = np.random.default_rng(seed)
+    parameters["W1"] *= eighth
+    for k in range(1, last):
+        parameters[f"B{k}"] *= eighth
+    # All sub-pixels of a channel are nearly the same.
+    w = np.repeat(parameters[f"W{last}"], s * s, axis=0) / eighth
+    w += rng.normal(0, 0.1 / w[0].size, w.shape)
+    parameters[f"W{last}"] = w.astype(np.float32)
+    parameters[f"B{last}"] = rng.normal(0, 0.01, c * s * s).astype(np.float32)
+    return parameters
+
+
 def named(parameters, names=NAMES, reverse=False):
     """{"conv1.weight": ..., "conv1.bias": ..., ...}"""
     tensors = {}
@@ -122,6 +144,17 @@ def named(parameters, names=NAMES, reverse=False):
             parameters[f"{kind}{k}"] for kind in "WB"
         )
     return dict(reversed(tensors.items())) if reverse else tensors
+
+
+def read_network(path):
+    """(parameters, card) of the network in a file, of the numbers that are in it."""
+    network = recognise.network_of(read_weights(path), Path(path))
+    return network.parameters, network.card
+
+
+def write_network(path, parameters, card):
+    """Write an SRCNN with these parameters and a card that says nothing of itself."""
+    saving.save(SRCNN.from_parameters(parameters), path, card)
 
 
 # PyTorch
@@ -270,6 +303,25 @@ GOOD = [
 ]  # fmt: skip
 
 
+# ONNX
+
+
+def onnx_bytes(*nodes, tensors=None, outputs=("y",), change=None):
+    """A model of these nodes: (operator, inputs, outputs, attributes)."""
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    nodes = [helper.make_node(kind, i, o, **options) for kind, i, o, options in nodes]
+    shape = [None] * 4
+    ends = [
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n in ("x", *outputs)
+    ]
+    constants = [onnx.numpy_helper.from_array(a, n) for n, a in (tensors or {}).items()]
+    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], constants))
+    if change:
+        change(model, onnx)
+    return model.SerializeToString()
+
+
 # all
 
 WEIGHTS = [
@@ -281,7 +333,7 @@ WEIGHTS = [
 def write_or_skip(path, parameters, card=None):
     if path.suffix == ".onnx":
         pytest.importorskip("onnx")
-    write_weights(path, parameters, card or {})
+    write_network(path, parameters, card or {})
     return path
 
 
@@ -294,7 +346,7 @@ def whole_file(folder, kind, parameters):
     elif kind == "legacy-pth":
         path.write_bytes(one_after_another(*state(named(parameters), legacy=True)))
     elif kind == "packed-mat":
-        write_weights(path, parameters, {})
+        write_network(path, parameters, {})
         arrays = {n: a for n, a in scipy.io.loadmat(path).items() if n[0] != "_"}
         scipy.io.savemat(path, arrays, do_compression=True)
     elif kind == "keras":

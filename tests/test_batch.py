@@ -20,17 +20,18 @@ from samples import encoded, exif_of
 
 import pysrcnn
 from pysrcnn import SRCNN
-from pysrcnn.batch import Size, enlarge, find_jobs, progress
+from pysrcnn.batch import Job, Size, enlarge, enlarge_files, find_jobs, progress
 from pysrcnn.cli import main
+from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import (
     PictureFile,
-    files,
     read_picture,
     read_picture_file,
     write_picture,
     write_picture_file,
 )
 from pysrcnn.pictures._mark import is_marked, is_unchanged
+from pysrcnn.pictures.reading import is_animated
 from pysrcnn.upscaling.scales import Networks
 
 RGB = np.random.default_rng(0).integers(0, 256, (8, 10, 3), dtype=np.uint8)
@@ -776,7 +777,7 @@ def test_the_first_frame_of_an_animation_to_a_still_format(folder, capsys, monke
     assert "frames" not in out[0]
     assert run("b.gif") == 0  # which does not move
     assert Path("b_x3.png").exists()
-    assert files.is_animated("a.gif") and not files.is_animated("b.gif")
+    assert is_animated("a.gif") and not is_animated("b.gif")
 
 
 def test_a_side_that_becomes_smaller_is_said(folder, capsys):
@@ -852,11 +853,25 @@ def test_a_page_that_compares(folder, capsys, shape):
     assert names() == ["a.png", "a_x3.html", "a_x3.png"]
     page = Path("a_x3.html").read_text(encoding="utf-8")
     assert "10 x 8 to 30 x 24" in page and "9-1-5, x3" in page
+    assert 'alt="bicubic"' in page and 'alt="9-1-5"' in page
     held = [imageio.imread(base64.b64decode(x)) for x in re.findall(r"base64,([^\"]+)", page)]
     assert [x.shape[:2] for x in held] == [(24, 30)] * 2
     assert np.array_equal(held[1], imageio.imread("a_x3.png"))
     assert not np.array_equal(*held)
     assert "a_x3.html" in said(capsys)[1][0]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_network_for_the_small_picture(folder, capsys, scale):
+    networks = Networks(ESPCN(scale, (5, 3, 3), (8, 4), seed=scale))
+    make("a.png")
+    for factor, how in ((scale, f"x{scale} in"), (scale - 0.5, f"x{scale}, resized from")):
+        job = Job(Path("a.png"), Path("b.png"), overwrite=True)
+        assert enlarge_files([job], networks, Size(factor), compare=True) == (1, 0, 0)
+        wanted = pysrcnn.upscale(RGB, factor, networks)
+        assert np.array_equal(imageio.imread("b.png"), wanted)
+        assert f"by espcn {how}" in said(capsys)[0][0]
+        assert 'alt="espcn"' in Path("b.html").read_text(encoding="utf-8")
 
 
 def test_two_results_have_no_page_in_common(folder, capsys):

@@ -17,6 +17,7 @@ import imageio.v3 as imageio
 import numba
 import numpy as np
 import pytest
+from processes import python
 
 import pysrcnn
 import pysrcnn.batch.enlarge
@@ -26,8 +27,9 @@ from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.training import Training, log, read_log
+from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
+from pysrcnn.training.split import split
 from pysrcnn.training.stream import Stream
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "upscale.py"
@@ -468,7 +470,7 @@ def interrupted_once(function, call, by=signal.SIGINT):
 
 
 INTERRUPTIONS = {
-    "while validating": (log, "mean_psnr", 3),
+    "while validating": (fitting, "mean_psnr", 3),
     "while computing gradients": (SRCNN, "loss_and_gradients", 4),
     "when the parameters have moved": (None, "step", 4),
     "while averaging": (Training, "_update_average", 4),
@@ -517,7 +519,7 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
         saved(*arguments)
 
     monkeypatch.setattr(Training, "save", save)
-    monkeypatch.setattr(log, "AT_ONCE", 0)
+    monkeypatch.setattr(fitting, "AT_ONCE", 0)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
     assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
@@ -534,7 +536,7 @@ def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatc
         usual(*arguments)
 
     monkeypatch.setattr(Muon, "step", interrupted)
-    monkeypatch.setattr(log, "AT_ONCE", wait)
+    monkeypatch.setattr(fitting, "AT_ONCE", wait)
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY) == 130
     with np.load("parts.checkpoint") as file:
         assert json.loads(str(file["state"]))["step"] == steps
@@ -570,7 +572,7 @@ def test_a_streamed_training_goes_on_to_the_same_weights(folder, pictures, capsy
     assert f"pysrcnn: {Path('more/broken.png')} is damaged or not a picture" in err
     assert err.endswith("trained on 2 pictures, 1 failed\n")
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "-o", "parts.npz") == 130
     assert run(*train, "-o", "parts.npz", "--resume") == 2
     whole, parts = load("whole.npz").parameters, load("parts.npz").parameters
@@ -672,22 +674,62 @@ def test_pictures_are_trained_on_once_or_watched(folder):
         (place / "below").mkdir(parents=True)
         for k in range(count):
             (place / "below" / f"{k}.png").touch()
-        pictures, held_back, same = train._split([place, place / "below"], None, [])
+        pictures, held_back, same, _ = split([place, place / "below"], None, [])
         assert len(held_back) == watched and len(pictures) == max(1, count - watched)
         assert not set(pictures) & set(held_back) or count == 1
         assert same == (count == 1)
     (Path("20") / "other.png").touch()
-    pictures, watched, same = train._split([Path("20")], folder / "20" / "below", [])
+    pictures, watched, same, _ = split([Path("20")], folder / "20" / "below", [])
     assert pictures == [Path("20/other.png")] and len(watched) == 20 and not same
-    assert train._split([Path("20/below")], folder / "20" / "below", [])[2]
-    pictures, watched, _ = train._split([Path("20")], None, ["below/1?.png", "3.png"])
+    assert split([Path("20/below")], folder / "20" / "below", []).same
+    pictures, watched, *_ = split([Path("20")], None, ["below/1?.png", "3.png"])
     assert len(pictures) + len(watched) == 10 and Path("20/below/3.png") not in pictures
     for exclude, words in (
         (["3.png", "99.png"], "--exclude 99.png is the name of none of the pictures"),
         (["*.png"], "--exclude leaves no picture to train on"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
-            train._split([Path("20")], None, exclude)
+            split([Path("20")], None, exclude)
+
+
+def test_an_espcn_is_trained(folder, pictures, capsys):
+    espcn = ("--network", "espcn", "--filters", "9-8", "--activation", "tanh")
+    assert run("train", pictures, "-s", "2", "-o", "a.npz", *TINY, *espcn, "--score", pictures) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "espcn x2: 2 pictures, 6 steps of 4 sub-images, muon"
+    assert out[-1] == "a.npz: <ESPCN 5-3-3, filters=(9, 8), c=1, tanh, float32, scale=2>"
+    assert load("a.npz").card["recipe"]["muon_last"]
+    streamed = (*TINY, *espcn, "--stream", "--start", "a.npz")
+    assert run("train", pictures, "-s", "2", "-o", "b.npz", *streamed) == 0
+    assert load("b.npz").card["start"] == "a.npz" and load("b.npz").options["activation"] == "tanh"
+    write_picture("a.png", picture_of(9, 8, 3))
+    assert run("upscale", "a.png", "-s", "2", "-m", "b.npz") == 0
+    assert read_picture("a_x2.png").shape == (18, 16, 3)
+    capsys.readouterr()
+    large = ("--size", "15", "--network", "espcn", "-s", "3", "-o", "c.npz")  # 45 in the picture
+    assert run("train", pictures, *large) == 2
+    err = capsys.readouterr().err
+    assert "1.png is 40 x 40 pixels, wanted at least 45 x 45 at scale 3" in err
+    assert run("train", pictures, "-s", "3", "-o", "c.npz", *TINY, "--activation", "tanh") == 2
+    err = capsys.readouterr().err
+    assert err == "pysrcnn: activation is relu for srcnn, got 'tanh'\n"
+
+
+def test_the_recipe_that_goes_with_a_network():
+    def recipe(*more):
+        options = cli.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
+        return train._recipe(options)
+
+    assert recipe() == recipe("--recipe", "modern") == RECIPES["modern"]
+    assert recipe("--network", "espcn") == recipe("--recipe", "espcn") == RECIPES["espcn"]
+    paper = recipe("--network", "espcn", "--recipe", "paper")
+    assert (paper.network, paper.sizes, paper.optimizer) == ("espcn", (5, 3, 3), "sgd")
+    chain = recipe("--network", "9-1-5", "--recipe", "espcn")
+    assert (chain.network, chain.sizes, chain.muon_last) == ("srcnn", (9, 1, 5), True)
+    slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates()
+    assert slower == pytest.approx({n: r / 2 for n, r in RECIPES["espcn"].rates().items()})
+    adam = recipe("--network", "espcn", "--optimizer", "adam")
+    assert set(adam.rates().values()) == {1e-3} and not adam.muon_last
 
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):
@@ -715,7 +757,7 @@ def test_another_optimizer_brings_its_own_rates(folder, pictures):
 def test_a_training_is_resumed_only_as_it_was(folder, pictures, capsys, monkeypatch):
     train = ("train", pictures, "-o", "mine.npz", *TINY)
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "-s", "2") == 130
     before = Path("mine.checkpoint").read_bytes()
     capsys.readouterr()
@@ -734,7 +776,7 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
         write_picture(f"{name}/a.png", picture_of(20, 30, 3, seed=seed))
     train = ("train", pictures, "-o", "mine.npz", *TINY, "-s", "2", "--validation")
     with monkeypatch.context() as patch:
-        patch.setattr(log, "mean_psnr", interrupted_once(log.mean_psnr, 3))
+        patch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
         assert run(*train, "some") == 130
     capsys.readouterr()
     before = Path("mine.log").read_bytes()
@@ -774,6 +816,41 @@ def test_training_that_diverges_stops(folder, pictures, capsys):
 
 
 # ------------------------------------------------------------------------------------------- info
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiled code")
+def test_after_warmup_nothing_is_left_to_compile():
+    """Of what shipped networks and training need: colour, alpha, every depth, every scale."""
+    said = python("""
+import gc
+import numba.core.dispatcher
+import numpy as np
+import pysrcnn
+from pysrcnn.cli import main
+from pysrcnn.networks import ESPCN, SRCNN, shipped
+
+def compiled():
+    kernels = [x for x in gc.get_objects() if isinstance(x, numba.core.dispatcher.Dispatcher)]
+    return {(k.py_func.__qualname__, str(types)) for k in kernels for types in k.signatures}
+
+assert main(["warmup"]) == 0
+before = compiled()
+for name, scale in shipped():
+    for dtype in (np.uint8, np.uint16, np.float32):
+        for shape in ((20, 30), (20, 30, 3), (20, 30, 4)):
+            pysrcnn.upscale(np.ones(shape, dtype), scale, name)
+for scale in (2, 3, 4):
+    network = ESPCN(scale)
+    pysrcnn.upscale(np.ones((20, 30, 3), np.uint8), scale, network)
+    low = np.ones((16, 1, 24, 24))
+    network.loss_and_gradients(low, network.forward(low))
+for sizes in ((9, 1, 5), (9, 5, 5)):
+    low = np.ones((16, 1, 48, 48))
+    SRCNN.from_stack(sizes, (64, 32), 1).loss_and_gradients(low, low)
+print(len(before) > 10, sorted(compiled() - before))
+""")
+    assert said.splitlines()[-1] == "True []"
 
 
 def test_info(folder, capsys):

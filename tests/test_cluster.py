@@ -20,7 +20,8 @@ from pysrcnn import SRCNN
 from pysrcnn._files import written_whole
 from pysrcnn.batch import cluster
 from pysrcnn.cli import main
-from pysrcnn.pictures import PictureFile, write_picture, write_picture_file
+from pysrcnn.networks import ESPCN
+from pysrcnn.pictures import PictureFile, read_picture, write_picture, write_picture_file
 
 distributed = pytest.importorskip("distributed")
 
@@ -134,11 +135,13 @@ def test_weights_travel(threads, folder, monkeypatch):
     there.__dict__.update(sent)
     assert [there.at(scale).scale for scale in (2, 3, 4)] == [2, 3, 4]
 
-    networks = pysrcnn.upscaling.scales.Networks(SRCNN(3, 4, 1, 4, 3))
     job = pysrcnn.batch.Job(Path("in/rgb.png"), Path("out.png"))
     size = pysrcnn.batch.Size(2)
-    assert pysrcnn.batch.enlarge_files([job], networks, size, cluster=threads) == (1, 0, 0)
-    assert Path("out.png").exists()
+    for network in (SRCNN(3, 4, 1, 4, 3), ESPCN(2, (3, 3), (4,))):
+        networks = pysrcnn.upscaling.scales.Networks(network)
+        assert pysrcnn.batch.enlarge_files([job], networks, size, cluster=threads) == (1, 0, 0)
+        wanted = pysrcnn.upscale(read_picture("in/rgb.png"), 2, network)
+        assert np.array_equal(read_picture("out.png"), wanted)
 
 
 def test_calls_are_bounded_and_share_the_cores(threads):

@@ -44,7 +44,9 @@ from samples import (
     named,
     number,
     one_after_another,
+    onnx_bytes,
     parameters_of,
+    read_network,
     safe,
     state,
     strides_of,
@@ -52,13 +54,15 @@ from samples import (
     text,
     together,
     whole_file,
+    write_network,
     write_or_skip,
     zipped,
 )
 
+import pysrcnn
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
-from pysrcnn.formats import READABLE, WRITABLE, layers, read_weights, write_npz, write_weights
+from pysrcnn.formats import LIMIT, READABLE, WRITABLE
 
 SIZES, FILTERS = (5, 1, 3), (4, 5)
 
@@ -69,7 +73,7 @@ def parameters():
 
 
 def is_read(path, parameters):
-    read, card = read_weights(path)
+    read, card = read_network(path)
     assert list(read) == list(parameters)
     for name, array in parameters.items():
         assert read[name].dtype == array.dtype and np.array_equal(read[name], array), name
@@ -80,7 +84,7 @@ def is_read(path, parameters):
 def is_refused(path, words):
     """The error, if it is one line that has the name of the file and the words in it."""
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
-        read_weights(path)
+        read_network(path)
     assert Path(path).name in str(caught.value) and str(caught.value).isprintable()
     return str(caught.value)
 
@@ -279,7 +283,7 @@ HOSTILE = {
         b"})" + b"\x85" * 100_000 + b"Ns",
         "holds no layers by name, only nothing",
     ),
-    "a long pickle": (b"N" * 1_000_001, "holds far more than the weights of an SRCNN"),
+    "a long pickle": (b"N" * 1_000_001, "holds far more than weights"),
     "a long number": (b"\x8b" + struct.pack("<i", 9999) + b"\xff" * 9999, "holds int, not a dict"),
     "a persistent object": (
         together(text("module"), text("a")) + b"Q",
@@ -532,12 +536,12 @@ def test_missing_biases_are_zero(tmp_path, parameters, suffix):
     "change, words",
     [
         ({"bn.num_batches_tracked": np.zeros(())}, "holds bn.num_batches_tracked of shape ()"),
-        ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and an SRCNN has nothing"),
+        ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and SRCNN and ESPCN have"),
         ({"conv1.weight_g": np.zeros((4, 1, 1, 1))}, "holds conv1.weight_g of shape (4, 1, 1, 1)"),
         ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights of it"),
         (
-            {"conv3.weight": np.zeros((9, 5, 3, 3)), "conv3.bias": np.zeros(9)},
-            "are 1 and 9, wanted 1",
+            {"conv3.weight": np.zeros((7, 5, 3, 3)), "conv3.bias": np.zeros(7)},
+            "are 1 and 7, wanted 1 and 1 (luminance) or 3 and 3 (RGB), or out of it s x s",
         ),
         ({"conv2.weight": np.zeros((5, 4, 2, 2))}, "W2 has the shape (5, 4, 2, 2), wanted"),
         ({"conv2.weight": np.zeros((5, 4, 1, 3))}, "W2 has the shape (5, 4, 1, 3), wanted"),
@@ -725,7 +729,7 @@ WEIGHT = {"dtype": "F32", "shape": [1, 1, 1, 1], "data_offsets": [0, 4]}
         (headed(b"{}", b"more"), "holds 4 bytes of tensors, not 0"),
         (headed(b'{"a": 3}'), "damaged or not a .safetensors file"),
         (headed(b'{"a": {}, "a": {}}'), "damaged or not a .safetensors file"),
-        (headed(b'{"__metadata__": {"pysrcnn": "[1]"}}'), "holds no layers"),
+        (headed(b'{"__metadata__": {"pysrcnn": "[1]"}}'), "its card is not a JSON object"),
     ],
 )
 def test_safetensors_that_are_none(tmp_path, content, words):
@@ -749,7 +753,7 @@ def test_safetensors_that_are_none(tmp_path, content, words):
         ({"shape": [4.0, 1, 5, 5]}, "one of its arrays has a shape that cannot be"),
         ({"shape": [True, 4, 5, 5]}, "one of its arrays has a shape that cannot be"),
         ({"shape": [1] * 1000}, "one of its arrays has a shape that cannot be"),
-        ({"shape": [2**62, 4, 1, 1]}, "values, and an SRCNN has at most"),
+        ({"shape": [2**62, 4, 1, 1]}, "values, and at most 16,777,216 are read"),
         ({"shape": [10**4000] * 8}, "a.safetensors is damaged"),
         ({"shape": "4155"}, "one of its arrays has a shape that cannot be"),
         ({"dtype": "F8_E4M3"}, "conv1.weight holds F8_E4M3, wanted one of F64, F32, F16, BF16"),
@@ -774,7 +778,7 @@ def test_safetensors_by_their_library(tmp_path, parameters):
     library = pytest.importorskip("safetensors.numpy")
     library.save_file(named(parameters), tmp_path / "a.safetensors", metadata={"format": "pt"})
     is_read(tmp_path / "a.safetensors", parameters)
-    write_weights(tmp_path / "b.safetensors", parameters, {"scale": 3})
+    write_network(tmp_path / "b.safetensors", parameters, {"scale": 3})
     read = library.load_file(tmp_path / "b.safetensors")
     for name, array in named(parameters).items():
         assert np.array_equal(read[name], array)
@@ -883,14 +887,14 @@ def test_keras_layers_that_are_used_twice(tmp_path, parameters):
     is_read(keras_file(tmp_path / "a.h5", parameters, "saved", config), parameters)
     config["config"]["layers"][1]["inbound_nodes"] *= 2
     path = keras_file(tmp_path / "a.h5", parameters, "saved", config)
-    is_refused(path, "a.h5 uses the layer b more than once, and each layer of an SRCNN has weights")
+    is_refused(path, "a.h5 uses the layer b more than once, which is not read: each layer has")
 
 
 def test_keras_archives(tmp_path, parameters):
     keras_file(tmp_path / "a.h5", parameters, "new")
     for config, words in [
         (GOOD[0], None),
-        (config_of("PReLU"), "has a layer of the kind PReLU, which SRCNN has not"),
+        (config_of("PReLU"), "has a layer of the kind PReLU: only chains of convolutions"),
     ]:
         with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
             archive.writestr("metadata.json", "{}")
@@ -902,8 +906,8 @@ def test_keras_archives(tmp_path, parameters):
             is_read(tmp_path / "a.keras", parameters)
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", bytes(layers.LIMIT + 1))
-    is_refused(tmp_path / "a.keras", "a.keras unpacks to 67,108,867 bytes, and an SRCNN has at")
+        archive.writestr("model.weights.h5", bytes(LIMIT + 1))
+    is_refused(tmp_path / "a.keras", "a.keras unpacks to 67,108,867 bytes, and at most")
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("config.json", "{}")
     is_refused(tmp_path / "a.keras", "a.keras is damaged or not a Keras .h5 or .keras file")
@@ -912,20 +916,32 @@ def test_keras_archives(tmp_path, parameters):
 @pytest.mark.parametrize(
     "config, words",
     [
-        (config_of(convolution("sigmoid")), "has the activations sigmoid: an SRCNN has relu after"),
-        (config_of(convolution("linear"), convolution("linear")), "has the activations linear, li"),
-        (config_of(convolution(strides=[2, 2])), "a convolution with strides, dilation or groups"),
-        (config_of(convolution(dilation_rate=[1, 2])), "a convolution with strides, dilation or"),
-        (config_of(convolution(groups=3)), "has a convolution with strides, dilation or groups"),
-        (config_of("Conv2DTranspose"), "has a layer of the kind Conv2DTranspose, which SRCNN has"),
-        (config_of(convolution(), "BatchNormalization"), "of the kind BatchNormalization, which"),
-        (config_of("Lambda"), "Lambda, which SRCNN has not: if it enlarges the picture, save the"),
-        (config_of(convolution(), "Lambda"), "has a layer of the kind Lambda, which SRCNN has not"),
-        (config_of(convolution(), "ReLU"), "has an activation where SRCNN has none"),
-        (config_of("ReLU"), "has an activation where SRCNN has none"),
-        (config_of(convolution("linear"), ("ReLU", {"max_value": 6})), "of the kind ReLU, which"),
-        (config_of(convolution({"class_name": "Custom"})), "has the activations dict: an SRCNN"),
-        (config_of("x\ny"), r"has a layer of the kind x\ny, which SRCNN has not"),
+        (
+            config_of(convolution("sigmoid")),
+            "has the activation sigmoid: only chains of convolutions",
+        ),
+        (
+            config_of(convolution("linear"), convolution("linear")),
+            "has two convolutions without an activation between",
+        ),
+        (config_of(convolution(strides=[2, 2])), "has a convolution with strides [2, 2], wanted 1"),
+        (config_of(convolution(dilation_rate=[1, 2])), "a convolution with dilations [1, 2], wa"),
+        (config_of(convolution(groups=3)), "has a convolution with group 3, wanted 1"),
+        (config_of("Conv2DTranspose"), "has a layer of the kind Conv2DTranspose: only chains of"),
+        (config_of(convolution(), "BatchNormalization"), "of the kind BatchNormalization: only "),
+        (
+            config_of("Lambda"),
+            "tanh between them are read; if it enlarges the picture, save the model",
+        ),
+        (
+            config_of(convolution(), "Lambda"),
+            "has a layer of the kind Lambda: only chains of convolu",
+        ),
+        (config_of(convolution(), "ReLU"), "has a Relu where SRCNN and ESPCN have none"),
+        (config_of("ReLU"), "has a Relu where SRCNN and ESPCN have none"),
+        (config_of(convolution("linear"), ("ReLU", {"max_value": 6})), "of the kind ReLU: only"),
+        (config_of(convolution({"class_name": "Custom"})), "has the activation dict: only chain"),
+        (config_of("x\ny"), r"has a layer of the kind x\ny: only chains of convolut"),
         ({"config": 3}, "is damaged or not a Keras .h5"),
         ([], "is damaged or not a Keras .h5"),
     ],
@@ -994,7 +1010,7 @@ def test_keras_layers_by_the_names_of_others(tmp_path, parameters):
         group = file.create_group("a")
         group.attrs["weight_names"] = [b"depth:0", b"point:0"]
         group["depth:0"], group["point:0"] = np.ones((3, 3, 1, 1)), np.ones((1, 1, 1, 1))
-    is_refused(path, "a.h5 holds a/point:0 of shape (1, 1, 1, 1), and an SRCNN has nothing but")
+    is_refused(path, "a.h5 holds a/point:0 of shape (1, 1, 1, 1), and only convolutions are r")
 
 
 def theano_file(path, parameters, **attributes):
@@ -1054,7 +1070,7 @@ LEFT_OUT = "is left out: here pictures are enlarged by bicubic interpolation, so
 def test_keras_layers_around_the_network(tmp_path, caplog, parameters, before, after, wanted):
     config = config_of(*before, convolution(), convolution(), convolution("linear"), *after)
     path = keras_file(tmp_path / "a.h5", parameters, "saved", config)
-    read, card = read_weights(path)
+    read, card = read_network(path)
     x = np.random.default_rng(0).random((1, 1, 12, 12))
     plain, network = (SRCNN.from_parameters(p).astype(np.float64) for p in (parameters, read))
     assert np.abs(network.forward(x) - wanted(x, plain.forward)).max() < 1e-6
@@ -1071,15 +1087,21 @@ def test_keras_layers_around_the_network(tmp_path, caplog, parameters, before, a
 @pytest.mark.parametrize(
     "layers, words",
     [
-        ([convolution(), rescaling(2), convolution()], "rescales values between layers, which"),
-        ([convolution(), "UpSampling2D"], "has a layer of the kind UpSampling2D, which SRCNN has"),
-        ([rescaling([1, 2]), convolution()], "rescales values in a way that is not that of its 1"),
+        ([convolution(), rescaling(2), convolution()], "has a factor or summand before a convo"),
+        ([convolution(), "UpSampling2D"], "enlarges, by UpSampling2D, behind layers: SRCNN does b"),
+        ([rescaling([1, 2]), convolution()], "has the operator Mul on other than pixels or chann"),
         (
             [("ZeroPadding2D", {"padding": [[1, 0], [0, 0]]}), convolution()],
-            "moves the picture, by",
+            "pads by [0, 0, 1, 0, 0, 0, 0, 0], wanted the same",
         ),
-        ([convolution(), ("Cropping2D", {"cropping": [[2, 2], [0, 4]]})], "by a Cropping2D of"),
-        ([("ZeroPadding2D", {"padding": {"top": 1, "bottom": 1, "left": 2, "right": 1}})], "moves"),
+        (
+            [convolution(), ("Cropping2D", {"cropping": [[2, 2], [0, 4]]})],
+            "pads by [0, 0, -2, 0, 0, 0, -2, -4], wanted",
+        ),
+        (
+            [("ZeroPadding2D", {"padding": {"top": 1, "bottom": 1, "left": 2, "right": 1}})],
+            "pads by [0, 0, 1,",
+        ),
     ],
 )
 def test_keras_layers_that_change_the_network(tmp_path, parameters, layers, words):
@@ -1112,9 +1134,11 @@ def test_h5_files_that_are_not_all_right(tmp_path, parameters):
     no_weights = "has biases of layers/conv2d, but no weights of it"
     spoiled(lambda group, w: None, no_weights)
     spoiled(lambda group, w: group.create_dataset("0", data=w.astype(int)), "does not hold float16")
-    spoiled(lambda group, w: group.create_dataset("0", data=w[0]), "of shape (5, 1, 4), and an SR")
-    spoiled(lambda group, w: group.create_dataset("0", data=w, compression="gzip"), "in chunks")
-    spoiled(lambda group, w: group.create_dataset("0", data=w, chunks=True), "in chunks")
+    spoiled(lambda group, w: group.create_dataset("0", data=w[0]), "of shape (5, 1, 4), and only ")
+    spoiled(
+        lambda group, w: group.create_dataset("0", data=w, compression="lzf"),
+        "is packed in another way than by gzip",
+    )
     spoiled(
         lambda group, w: group.create_dataset("0", (2**20, 2**20, 1, 1), "f4", chunks=(9, 9, 1, 1)),
         "holds arrays of 1,099,511,627,",
@@ -1122,25 +1146,60 @@ def test_h5_files_that_are_not_all_right(tmp_path, parameters):
     outside = [("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
     spoiled(
         lambda group, w: group.create_dataset("0", w.shape, "f4", external=outside),
-        "in chunks, packed, or in another file",
+        "is stored in another file, so it is not read",
     )
     virtual = h5py.VirtualLayout((5, 5, 1, 4), "f4")
     virtual[:] = h5py.VirtualSource(elsewhere, "layers/conv2d/vars/0", (5, 5, 1, 4))
-    spoiled(lambda group, w: group.create_virtual_dataset("0", virtual), "a.h5")
+    spoiled(
+        lambda group, w: group.create_virtual_dataset("0", virtual),
+        "is stored in another file, so it is not read",
+    )
     link = h5py.ExternalLink(str(elsewhere), "/layers/conv2d/vars/0")
-    spoiled(lambda group, w: group.__setitem__("0", link), "a.h5")
+    spoiled(lambda group, w: group.__setitem__("0", link), no_weights)
     link = h5py.SoftLink("/layers/conv2d_1/vars/0")
     spoiled(lambda group, w: group.__setitem__("0", link), no_weights)
     spoiled(lambda group, w: group.__setitem__("0", group.parent), "a.h5 is damaged or not a Keras")
-    with h5py.File(path, "w", libver="latest") as file:
-        file["a/kernel"] = np.zeros((3, 3, 1, 1))
-    is_refused(path, "a.h5 is damaged or not a Keras .h5")
     with h5py.File(path, "w") as file:
         file["a"] = "text"
     is_refused(path, "a does not hold float16, float32 or float64, so it is not read")
     with h5py.File(path, "w") as file:
         file.attrs["more"] = 3
     is_refused(path, "a.h5 holds no layers")
+
+
+@pytest.mark.parametrize(
+    "options", [{"chunks": True}, {"compression": "gzip", "shuffle": True, "fletcher32": True}]
+)
+def test_h5_files_that_are_packed_or_of_a_newer_kind(tmp_path, parameters, options):
+    h5py = pytest.importorskip("h5py")
+    path = keras_file(tmp_path / "a.h5", parameters, "new")
+    with h5py.File(path, "r") as old, h5py.File(tmp_path / "b.h5", "w", libver="latest") as file:
+        for k in ("conv2d", "conv2d_1", "conv2d_2"):
+            for place in (f"layers/{k}/vars/0", f"layers/{k}/vars/1"):
+                file.create_dataset(place, data=old[place][()], **options)
+    is_read(tmp_path / "b.h5", parameters)
+
+
+def test_a_library_that_hangs_or_crashes_is_left_alone(tmp_path, monkeypatch, parameters):
+    """As HDF5 does with some damaged files: in a process of its own."""
+    path = keras_file(tmp_path / "a.h5", parameters, "new")
+    fake = tmp_path / "fake"
+    fake.mkdir()
+    monkeypatch.setattr("sys.path", [str(fake), *sys.path])
+    for body in ("import os; os.abort()", "import time; time.sleep(99)"):
+        (fake / "h5py.py").write_text(body)
+        monkeypatch.setattr("pysrcnn.formats.hdf5.SECONDS", 1)
+        is_refused(path, "a.h5 is damaged or not a Keras .h5 or .keras file")
+
+
+def test_without_the_package_h5py(tmp_path, monkeypatch, parameters):
+    path = keras_file(tmp_path / "a.h5", parameters, "new")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    words = (
+        r'^Keras files need the package h5py: pip install "\.\[convert\]" in the clone of pysrcnn$'
+    )
+    with pytest.raises(ModuleNotFoundError, match=words):
+        read_network(path)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8"])
@@ -1152,22 +1211,6 @@ def test_keras_numbers_of_other_sizes(tmp_path, parameters, dtype):
 
 
 # -------------------------------------------------------------------------------------------- ONNX
-
-
-def onnx_bytes(*nodes, tensors=None, outputs=("y",), change=None):
-    """A model of these nodes: (operator, inputs, outputs, attributes)."""
-    onnx = pytest.importorskip("onnx")
-    helper = onnx.helper
-    nodes = [helper.make_node(kind, i, o, **options) for kind, i, o, options in nodes]
-    shape = [None] * 4
-    ends = [
-        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n in ("x", *outputs)
-    ]
-    constants = [onnx.numpy_helper.from_array(a, n) for n, a in (tensors or {}).items()]
-    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], constants))
-    if change:
-        change(model, onnx)
-    return model.SerializeToString()
 
 
 def chain(conv=None, between=("Relu",), last=(), pad=None):
@@ -1294,7 +1337,7 @@ def test_onnx_amounts_of_padding_that_are_worked_out(tmp_path, parameters):
     is_read(tmp_path / "a.onnx", parameters)
     nodes, tensors = padded([4, 0, 2, 2])
     (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
-    is_refused(tmp_path / "a.onnx", "pads by [0, 0, 2, 4, 0, 0, 2, 0], wanted the same on all")
+    is_refused(tmp_path / "a.onnx", "pads by [0, 0, 2, 4, 0, 0, 2, 0], wanted the same on opp")
     nodes, tensors = padded([2, 2, 2, 2], 10**12)
     (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
     is_refused(tmp_path / "a.onnx", "has the operator ConstantOfShape: only chains")
@@ -1402,7 +1445,7 @@ def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before,
     nodes, outputs = wrapped(before, after)
     content = onnx_bytes(*nodes, tensors=parameters | VALUES, outputs=outputs)
     (tmp_path / "a.onnx").write_bytes(content)
-    read, card = read_weights(tmp_path / "a.onnx")
+    read, card = read_network(tmp_path / "a.onnx")
     x = np.random.default_rng(0).random((1, 1, 12, 12), np.float32)
     plain, network = (SRCNN.from_parameters(p).astype(np.float64) for p in (parameters, read))
     assert np.abs(network.forward(x) - wanted(x, plain.forward)).max() < 1e-6
@@ -1420,7 +1463,7 @@ def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before,
         (
             [],
             [("Resize", (None, "roi", "scales"), {})],
-            "enlarges, by Resize, behind layers: SRCNN",
+            "enlarges, by Resize, behind layers: SRCNN does before",
         ),
         (
             [("Mul", (None, "many"), {})],
@@ -1441,7 +1484,7 @@ def test_onnx_operators_around_the_network(tmp_path, caplog, parameters, before,
         (
             [],
             [("Mul", (None, "two"), {}), ("Relu", (None,), {})],
-            "has a Relu where SRCNN has none",
+            "has a Relu where SRCNN and ESPCN have none",
         ),
         (
             [],
@@ -1472,7 +1515,7 @@ def test_onnx_sizes_that_are_worked_out_of_the_picture(tmp_path, parameters):
     numbers = {"from": [2], "to": [4], "axis": [0], "ends": [1, 1]}
     tensors = {name: np.array(n) for name, n in numbers.items()} | {"two": np.float32(2)}
     (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
-    read, card = read_weights(tmp_path / "a.onnx")
+    read, card = read_network(tmp_path / "a.onnx")
     assert all(np.array_equal(read[n], a) for n, a in parameters.items()) and "scale" not in card
     nodes[-1] = ("Add", [nodes[-1][1][0], "sizes"], ["y"], {})
     (tmp_path / "a.onnx").write_bytes(onnx_bytes(*nodes, tensors=parameters | tensors))
@@ -1515,11 +1558,11 @@ def doubling(kind, start, times=25):
         ),
         (
             lambda model, onnx: [model.graph.node.add() for _ in range(5000)],
-            "has more than 4,000 operators or tensors: no SRCNN has",
+            "has more than 4,000 operators or tensors, and no more are read",
         ),
         (
             lambda model, onnx: [model.graph.initializer.add() for _ in range(5000)],
-            "has more than 4,000 operators or tensors: no SRCNN has",
+            "has more than 4,000 operators or tensors, and no more are read",
         ),
         (
             lambda model, onnx: setattr(model, "doc_string", "x" * (4 << 20)),
@@ -1555,15 +1598,27 @@ def foreign(model, onnx):
 @pytest.mark.parametrize(
     "options, change, words",
     [
-        ({"between": ("Relu", "Sigmoid")}, None, "has the operator Sigmoid: only chains of Conv"),
-        ({"last": ("DepthToSpace",)}, None, "has the operator DepthToSpace: only chains of Conv,"),
-        ({"between": ()}, None, "has two Conv without a Relu between them"),
-        ({"between": ("Relu", "Clip")}, None, "has a Clip before a Conv, where SRCNN has none"),
-        ({"between": ("Relu", "Relu")}, None, "has a Relu where SRCNN has none"),
-        ({"conv": {"strides": [2, 2]}}, None, "has a Conv with strides [2, 2], wanted 1"),
-        ({"conv": {"dilations": [1, 2]}}, None, "has a Conv with dilations [1, 2], wanted 1"),
-        ({"conv": {"group": 2}}, None, "has a Conv with group 2, wanted 1"),
-        ({"conv": {"pads": [0, 0, 2, 2]}}, None, "pads by [0, 0, 2, 2], wanted the same on all"),
+        (
+            {"between": ("Relu", "Sigmoid")},
+            None,
+            "has the operator Sigmoid: only chains of convolutions",
+        ),
+        (
+            {"last": ("DepthToSpace",)},
+            None,
+            "has 1 filters in its last layer, for 1 channels, and behind it a sub-",
+        ),
+        ({"between": ()}, None, "has two convolutions without an activation between"),
+        ({"between": ("Relu", "Clip")}, None, "has a Clip before a convolution, where SRCNN and E"),
+        ({"between": ("Relu", "Relu")}, None, "has a Relu where SRCNN and ESPCN have none"),
+        ({"conv": {"strides": [2, 2]}}, None, "has a convolution with strides [2, 2], wanted 1"),
+        (
+            {"conv": {"dilations": [1, 2]}},
+            None,
+            "has a convolution with dilations [1, 2], wanted 1",
+        ),
+        ({"conv": {"group": 2}}, None, "has a convolution with group 2, wanted 1"),
+        ({"conv": {"pads": [0, 0, 2, 2]}}, None, "pads by [0, 0, 2, 2], wanted the same on opp"),
         ({"pad": {"mode": "edge"}}, None, "the Pad takes pads, which is not in the file"),
         ({}, outside("../../etc/passwd"), "keeps W1 in ../../etc/passwd, wanted a file beside it:"),
         ({}, outside("/etc/passwd"), "keeps W1 in /etc/passwd, wanted a file beside it: export"),
@@ -1639,20 +1694,20 @@ def test_doubles_stay_doubles(tmp_path, suffix):
 
 
 def test_the_authors_layout_by_scipy(tmp_path, parameters):
-    write_weights(tmp_path / "a.mat", parameters, {})
+    write_network(tmp_path / "a.mat", parameters, {})
     arrays = scipy.io.loadmat(tmp_path / "a.mat")
     assert arrays["weights_conv1"].shape == (25, 4) and arrays["biases_conv2"].shape == (5, 1)
     assert arrays["weights_conv1"][1, 2] == parameters["W1"][2, 0, 1, 0]
     deep = parameters_of((3, 3), (4,), 1)
     with pytest.raises(ValueError, match="holds three layers, and this network has 2: write it as"):
-        write_weights(tmp_path / "b.mat", deep, {})
+        write_network(tmp_path / "b.mat", deep, {})
     assert os.listdir(tmp_path) == ["a.mat"]
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.h5", "a.txt", "a"])
 def test_formats_that_are_not_written(tmp_path, parameters, name):
     with pytest.raises(ValueError, match=f"{name} does not end in .npz, .mat, .safetensors or .on"):
-        write_weights(tmp_path / name, parameters, {})
+        write_network(tmp_path / name, parameters, {})
     assert os.listdir(tmp_path) == []
 
 
@@ -1666,6 +1721,8 @@ def test_formats_that_are_not_written(tmp_path, parameters, name):
 def test_files_that_are_something_else(tmp_path, suffix, content):
     if suffix == ".onnx":
         pytest.importorskip("onnx")
+    if suffix in (".h5", ".hdf5", ".keras") or content[1:4] == b"HDF":
+        pytest.importorskip("h5py")
     (tmp_path / f"a{suffix}").write_bytes(content)
     is_refused(tmp_path / f"a{suffix}", f"a{suffix}")
 
@@ -1676,7 +1733,7 @@ def test_files_that_are_far_too_large(tmp_path):
     is_refused(tmp_path / "a.pth", "a.pth has 8,589,934,592 bytes, and 67,108,864 are read at most")
     with open(tmp_path / "b.npz", "wb") as file:
         file.write(b"PK\x03\x04")
-        file.truncate(layers.LIMIT + 1)
+        file.truncate(LIMIT + 1)
     is_refused(tmp_path / "b.npz", "b.npz has 67,108,865 bytes, and 67,108,864 are read at most")
 
 
@@ -1696,7 +1753,7 @@ def test_files_by_other_names(tmp_path, parameters, kind, name):
     if kind == "onnx" and name == "a.mat":
         pytest.skip("ONNX files have no mark, and this is not their name")
     (tmp_path / name).write_bytes(content)
-    read, _ = read_weights(tmp_path / name)
+    read, _ = read_network(tmp_path / name)
     assert all(np.array_equal(read[n], array) for n, array in parameters.items())
     assert load(tmp_path / name, 3).scale == 3
 
@@ -1851,7 +1908,7 @@ def test_texts_that_are_far_too_long(tmp_path, parameters):
     """JSON takes twenty times as much memory as in the file."""
     huge = "[" + "[]," * 400_000 + "[]]"
     np.savez_compressed(tmp_path / "a.npz", card=np.array(huge), **parameters)
-    is_refused(tmp_path / "a.npz", "a.npz has 1,200,004 characters of JSON, and an SRCNN's file")
+    is_refused(tmp_path / "a.npz", "a.npz has 1,200,004 characters of JSON, and files of weig")
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", huge)
         archive.write(keras_file(tmp_path / "a.h5", parameters, "new"), "model.weights.h5")
@@ -1866,11 +1923,12 @@ def test_numbers_that_have_fewer_bytes_in_the_file_than_in_memory(tmp_path):
     matrix = struct.pack("<II", 15, len(matrix)) + matrix
     content = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + matrix * 17
     (tmp_path / "a.mat").write_bytes(content)
-    is_refused(tmp_path / "a.mat", "a.mat holds arrays of 17,825,792 values, and an SRCNN has at")
+    is_refused(tmp_path / "a.mat", "a.mat holds arrays of 17,825,792 values, and at most 16,777")
 
 
 def test_tables_of_hdf5_that_say_to_be_full(tmp_path):
     """A few bytes may say that they are 65,535 entries, and there may be 50,000 of them."""
+    pytest.importorskip("h5py")
     count = 20_000
     root, tree, heap, tables = 96, 200, 300, 40 + 24 * count + 16
     content = bytearray(tree + tables + 16 * count + 70_000 * 40)
@@ -1911,7 +1969,7 @@ def test_parts_that_many_share(tmp_path):
 
 def test_mat_files_of_big_endian_machines(tmp_path, parameters):
     head = bytes(124) + b"\x01\x00MI"
-    write_weights(tmp_path / "a.mat", parameters, {})
+    write_network(tmp_path / "a.mat", parameters, {})
     for name, array in scipy.io.loadmat(tmp_path / "a.mat").items():
         if name[0] != "_":
             sizes = struct.pack(f">{array.ndim}i", *array.shape)
@@ -1943,7 +2001,7 @@ def test_mat_files_whose_elements_are_not_whole(tmp_path):
 
 def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
     """Numbers without fractions in fewer bytes, names in four bytes, other variables between."""
-    write_weights(tmp_path / "a.mat", parameters, {})
+    write_network(tmp_path / "a.mat", parameters, {})
     content = (tmp_path / "a.mat").read_bytes()
 
     def element(kind, data):
@@ -1959,21 +2017,25 @@ def test_mat_files_as_matlab_writes_them(tmp_path, parameters):
     packed = struct.pack("<II", 15, len(packed)) + packed
     (tmp_path / "a.mat").write_bytes(content[:128] + packed + more + content[128:])
     assert scipy.io.loadmat(tmp_path / "a.mat")["x"].tolist() == [[0, 2, 4], [1, 3, 5]]
-    read, _ = read_weights(tmp_path / "a.mat")
+    read, _ = read_network(tmp_path / "a.mat")
     assert all(np.array_equal(read[name], parameters[name]) for name in parameters)
 
 
 # ------------------------------------------------------------------------------- damage, at random
 
 
+BY_H5PY = ("saved-h5", "new-h5", "keras")  # each of which takes a new process
+
+
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_truncated_files(tmp_path, parameters, kind):
     path = whole_file(tmp_path, kind, parameters)
     content = path.read_bytes()
-    for length in {*range(0, len(content), max(1, len(content) // 150)), len(content) - 1}:
+    steps = 10 if kind in BY_H5PY else 150
+    for length in {*range(0, len(content), max(1, len(content) // steps)), len(content) - 1}:
         path.write_bytes(content[:length])
         try:
-            read_weights(path)
+            read_network(path)
         except ValueError as error:
             assert path.name in str(error) and str(error).isprintable()
         else:  # these end with what nobody needs, or with the card
@@ -1982,10 +2044,11 @@ def test_truncated_files(tmp_path, parameters, kind):
 
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_mutated_files(tmp_path, parameters, kind):
-    """A few hundred files of each kind with some bytes changed, lost or doubled."""
+    """Files of each kind with some bytes changed, lost or doubled."""
     path = whole_file(tmp_path, kind, parameters)
     content, rng, refused = path.read_bytes(), random.Random(kind), 0
-    for _ in range(300):
+    times = 15 if kind in BY_H5PY else 300
+    for _ in range(times):
         changed = bytearray(content)
         for _ in range(rng.choice((1, 1, 2, 4, 16))):
             place, length = rng.randrange(len(changed)), rng.randrange(1, 9)
@@ -2004,12 +2067,12 @@ def test_mutated_files(tmp_path, parameters, kind):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # zipfile's: a name that occurs twice
-                read_weights(path)
+                read_network(path)
         except ValueError as error:
             refused += 1
             assert path.name in str(error) and str(error).isprintable()
         assert time.process_time() - began < 5
-    assert refused > 100
+    assert refused > times / 3
 
 
 # ------------------------------------------------------------------------------------- the command
@@ -2104,7 +2167,7 @@ def test_convert_takes_the_only_scale_there_is(here, capsys):
     ],
 )
 def test_convert_of_bad_input_is_one_line(here, capsys, parameters, command, words):
-    write_npz("b.npz", parameters, {"scale": 3})
+    write_network("b.npz", parameters, {"scale": 3})
     Path("bad.pth").write_bytes(zipped(HOSTILE["GLOBAL and REDUCE"][0]))
     Path("a.txt").write_bytes(b"text")
     before = sorted(os.listdir())
@@ -2133,7 +2196,7 @@ def test_reading_imports_nothing_of_the_others(here):
         "import sys; from pysrcnn.formats import read_weights; read_weights('a.pth');"
         "print({'torch', 'onnx', 'h5py', 'scipy.io', 'pickle'} & set(sys.modules) - {'pickle'})"
     )
-    root = str(Path(layers.__file__).resolve().parents[2])
+    root = str(Path(pysrcnn.__file__).resolve().parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},

@@ -32,8 +32,7 @@ from pysrcnn.batch import enlarge
 from pysrcnn.cli import main
 from pysrcnn.networks import load
 from pysrcnn.pictures import PictureFile, list_pictures, write_picture, write_picture_file
-from pysrcnn.training import Recipe, Training
-from pysrcnn.training import log as runs
+from pysrcnn.training import Recipe, Training, log
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
 
@@ -103,8 +102,8 @@ def train(seed):
     training = Training(Recipe(sizes=(9, 5, 5), steps=1, seed=seed), [pair], scale=2)
     head = {"recipe": training.recipe.as_dict()}
     line = {"step": 1, "samples": 2, "loss": seed, "psnr": 30.0}
-    runs._write_log(Path("run.log"), head, [line])
-    runs._append(Path("run.log"), line | {"step": 2})
+    log.write_log(Path("run.log"), head, [line])
+    log.append(Path("run.log"), line | {"step": 2})
     training.save("run.checkpoint")
     training.result().save("run.npz")
 
@@ -156,7 +155,7 @@ def read(path):
     if path.suffix == ".html":
         return re.sub(rb"\d+\.\d\d s", b"", content)
     if path.suffix == ".log":
-        head, lines = runs.read_log(path)
+        head, lines = log.read_log(path)
         return json.dumps(head), lines[0]  # to which others are added, line by line
     return content
 
@@ -280,6 +279,7 @@ def forks(tmp_path_factory):
     yield forks
     forks.process.stdin.close()
     assert forks.process.wait(20) == 0
+    forks.process.stdout.close()
 
 
 def versions(forks, name):
@@ -407,7 +407,7 @@ def test_a_burst_of_signals_in_a_training_leaves_a_checkpoint(tmp_path, trials):
         assert list(tmp_path.glob(HIDDEN)) == [] and not (tmp_path / "run.npz").exists()
         with np.load(tmp_path / "run.checkpoint") as file:
             now = json.loads(str(file["state"]))["step"]
-        assert now > done and runs.read_log(tmp_path / "run.log")
+        assert now > done and log.read_log(tmp_path / "run.log")
         done = now
 
 

@@ -11,6 +11,7 @@ import pytest
 import pysrcnn
 from pysrcnn.batch import enlarge, large
 from pysrcnn.cli import main
+from pysrcnn.networks import ESPCN
 from pysrcnn.pictures._mark import is_marked
 from pysrcnn.upscaling.scales import Networks
 
@@ -72,6 +73,16 @@ def test_all_plans(tmp_path, small_bands, model, scale):
     source = write(tmp_path / "a.tif", RGB)
     large.enlarge_tiff(source, tmp_path / "b.tif", Networks(model), scale)
     assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), pysrcnn.upscale(RGB, scale, model))
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_a_network_for_the_small_picture(tmp_path, small_bands, padding):
+    network = ESPCN(3, (5, 3, 3), (8, 4), padding=padding)
+    source = write(tmp_path / "a.tif", RGB)
+    for scale in (3, 2.5):
+        large.enlarge_tiff(source, tmp_path / "b.tif", Networks(network), scale)
+        wanted = pysrcnn.upscale(RGB, scale, network)
+        assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), wanted)
 
 
 @pytest.mark.parametrize("description", ["a photograph", None])

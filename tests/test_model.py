@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from naive import forward as naive_forward
+from samples import read_network
 
 import pysrcnn
 from pysrcnn import SRCNN, kernels, load, reference
-from pysrcnn.formats import check_picture, read_weights
 from pysrcnn.networks import loading
+from pysrcnn.networks.values import check_picture
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 EPS32, EPS64 = (float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64))
@@ -457,7 +458,7 @@ def test_a_deep_stack_of_numpy_sizes_is_saved_and_loaded(tmp_path):
 def test_float64_is_saved_exactly_and_loaded_as_float32(tmp_path):
     network = small(dtype=np.float64)
     network.save(tmp_path / "double.npz")
-    parameters, _ = read_weights(tmp_path / "double.npz")
+    parameters, _ = read_network(tmp_path / "double.npz")
     assert same_bits(parameters, network.parameters)
     assert load(tmp_path / "double.npz").dtype == np.float32
 
@@ -710,6 +711,6 @@ def test_shipped_weights_have_cards():
         assert not missing, f"{path.name} has no {sorted(missing)}"
         assert all(network.card[key] for key in ("data", "recipe", "scores", "version"))
         assert (network.card["network"], network.card["scale"]) == (network.name, scale)
-        parameters, _ = read_weights(path)
+        parameters, _ = read_network(path)
         for parameter in parameters.values():
             assert parameter.dtype == np.float32 and np.isfinite(parameter).all()

@@ -148,7 +148,7 @@ def test_pickled(name):
     assert there.ops is network.ops and np.array_equal(there.forward(x), network.forward(x))
 
 
-@pytest.mark.parametrize("name", ["srcnn", "srcnn-rgb"])
+@pytest.mark.parametrize("name", ["srcnn", "srcnn-rgb", "espcn-relu", "espcn-rgb"])
 def test_saved_and_loaded(name, tmp_path):
     network = made(name, dtype=np.float32)
     network.initialise("identity") if isinstance(network, SRCNN) else None

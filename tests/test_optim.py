@@ -156,6 +156,19 @@ def test_the_step_of_muon_where_filters_outnumber_their_weights():
     assert np.allclose(w[:, :, 0, 0], -0.1 * 2 * made_equal(g["W1"][:, :, 0, 0]), atol=1e-12)
 
 
+def test_muon_on_the_last_layer_too_if_asked():
+    parameters = start()
+    last = [name for name, p in parameters.items() if p.ndim > 1][-1]
+    before, given = parameters[last].copy(), gradients(0)
+    optimizer = Muon(parameters, 0.1, last=True)
+    optimizer.step(given)
+    g = given[last].reshape(len(before), -1)
+    scale = max(1, len(g) / g.shape[1]) ** 0.5
+    moved = (before - parameters[last]).reshape(g.shape)
+    assert np.allclose(moved, 0.1 * scale * made_equal(g), atol=1e-12)
+    assert f"square.{last}" not in optimizer.state() and "square.B1" in optimizer.state()
+
+
 @ALL
 def test_float32_stays_float32_and_near_float64(make):
     ours = run(make(start(np.float32), RATES), FACTORS, dtype=np.float32)

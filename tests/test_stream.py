@@ -16,7 +16,7 @@ from pysrcnn._signals import ENDS
 from pysrcnn.data import pair, read_pair
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RandomCrops, SubImages, read_log
-from pysrcnn.training.log import _append
+from pysrcnn.training.log import append
 from pysrcnn.training.stream import Stream
 
 
@@ -68,6 +68,20 @@ def test_samples_are_of_the_pictures(paths, take):
         for sample in low[:, 0]:
             turned = [np.rot90(s, k) for s in (sample, sample[:, ::-1]) for k in range(4)]
             assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
+
+
+def test_small_pictures_for_what_enlarges_them_itself(paths):
+    stream = Stream(paths, 2, 1, smallest=20, seed=0, small=True)
+    take = functools.partial(RandomCrops, size=10, margin=2, seed=0)
+    try:
+        low, high = stream.batch(0, 5, take)
+    finally:
+        stream.close()
+    assert low.shape == (5, 1, 10, 10) and high.shape == (5, 1, 12, 12)
+    good = [pair(read_picture(paths[i]), 2, small=True)[0][0] for i in (0, 2, 3, 6)]
+    views = [np.lib.stride_tricks.sliding_window_view(small, (10, 10)) for small in good]
+    turned = [np.rot90(s, k) for s in (low[0, 0], low[0, 0, :, ::-1]) for k in range(4)]
+    assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
 
 
 def test_what_cannot_be_used_is_counted_and_named(paths):
@@ -171,7 +185,7 @@ def test_of_a_large_picture_a_region_is_used(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")
 def test_no_room_for_a_line_of_the_log():
     with pytest.raises(OSError, match=r"cannot write /dev/full \(No space .*: make room on"):
-        _append(Path("/dev/full"), {"step": 1})
+        append(Path("/dev/full"), {"step": 1})
 
 
 def test_read_log(tmp_path):

@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
-from pysrcnn.data import pair
-from pysrcnn.training import RECIPES, Recipe, Training, log, loop, read_log
+from pysrcnn.data import pair, read_pairs
+from pysrcnn.evaluate import average, evaluate, mean_psnr
+from pysrcnn.networks import ESPCN
+from pysrcnn.pictures import write_picture
+from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
 from pysrcnn.training.ends import keep_ends
 
 SCALE = 2
@@ -356,9 +360,15 @@ class Clock:
     monotonic = perf_counter
 
 
+def test_a_log_needs_the_scale(tmp_path):
+    with pytest.raises(ValueError, match="does not say what scale it was trained for: give it"):
+        fit(Training(TINY, PAIRS), PAIRS, tmp_path / "checkpoint", tmp_path / "log", every=2)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):
     clock, calls = Clock(), []
-    for module in (log, loop):
+    for module in (fitting, loop, pysrcnn.training.progress):
         monkeypatch.setattr(module, "time", clock)
 
     def slow(function, seconds):
@@ -374,7 +384,7 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
     monkeypatch.setattr(SRCNN, "loss_and_gradients", step)
     monkeypatch.setattr(SRCNN, "forward", slow(SRCNN.forward, lambda n: 100 if n == 1 else 0.25))
     training = Training(replace(TINY, steps=8), PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=2)
     lines = read_log(tmp_path / "a.log")[1]
     validation = 0.25 * len(PAIRS)
     assert [line["samples_per_second"] for line in lines] == [
@@ -386,7 +396,7 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
 
 def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = Clock()
-    for module in (log, loop):
+    for module in (fitting, loop, pysrcnn.training.progress):
         monkeypatch.setattr(module, "time", clock)
     usual = SRCNN.loss_and_gradients
 
@@ -398,7 +408,7 @@ def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, caps
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     training = Training(replace(TINY, steps=6), PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=3)
     out, err = capsys.readouterr()
     shown = [text.strip() for text in err.split("\r")]
     for line in ("step 1/6, 5.0 min left", "step 2/6, 4.0 min left", "step 5/6, 1.0 min left"):
@@ -409,7 +419,7 @@ def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, caps
 
 def test_what_is_done_before_the_clock_starts_changes_nothing(tmp_path):
     training, whole = Training(TINY, PAIRS, scale=SCALE), Training(TINY, PAIRS, scale=SCALE)
-    log.run(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", every=20)
     run(whole)
     assert same_bits(arrays_of(training), arrays_of(whole))
 
@@ -729,9 +739,9 @@ def test_the_average(decay):
         for name, w in training.network.parameters.items():
             wanted[name] = d * wanted[name] + (1 - d) * w
     result = training.result().parameters
-    for name, average in wanted.items():
-        tolerance = 30 * np.finfo(np.float32).eps * max(1, np.abs(average).max())
-        assert np.abs(result[name] - average).max() <= tolerance
+    for name, mean in wanted.items():
+        tolerance = 30 * np.finfo(np.float32).eps * max(1, np.abs(mean).max())
+        assert np.abs(result[name] - mean).max() <= tolerance
     latest = same_bits(result, training.network.parameters)
     assert latest == (decay == 0)
 
@@ -765,3 +775,126 @@ def test_what_does_not_fit_is_refused():
         Training(replace(TINY, size=60), PAIRS)
     with pytest.raises(ValueError, match="no training pictures"):
         Training(TINY, [])
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"network": "vdsr"}, "network is srcnn or espcn, got 'vdsr'"),
+        ({"activation": "tanh"}, "activation is relu for srcnn, got 'tanh'"),
+        ({"network": "espcn", "activation": "elu"}, "activation is relu or tanh for espcn, got 'e"),
+        ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0, wanted a positive number"),
+    ],
+)
+def test_recipes_that_are_none(changes, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        replace(TINY, **changes)
+
+
+# ------------------------------------------------------------------------------------------- ESPCN
+
+SMALL_PAIRS = [pair(drawing(2 * h, 2 * w, k), SCALE, small=True) for k, (h, w) in enumerate(
+    ((30, 41), (24, 27))
+)]  # fmt: skip
+SUBPIXEL = replace(
+    RECIPES["espcn"], filters=(9, 8), steps=60, batch=4, size=15, warmup=5, average=0.9
+)
+
+
+def test_a_network_for_one_scale_is_told_which():
+    with pytest.raises(ValueError, match="an ESPCN is for one scale"):
+        Training(SUBPIXEL, SMALL_PAIRS)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@STRIDES
+def test_an_espcn_learns_to_enlarge(activation, stride):
+    recipe = replace(SUBPIXEL, activation=activation, stride=stride, steps=300)
+    training = Training(recipe, SMALL_PAIRS, scale=SCALE)
+    bicubic = mean_psnr(None, SMALL_PAIRS, SCALE)
+    before = mean_psnr(training.result(), SMALL_PAIRS, SCALE)
+    run(training)
+    after = mean_psnr(training.result(), SMALL_PAIRS, SCALE)
+    assert after > before + 1.5
+    if activation == "relu":  # with tanh, the start does not quite hand the picture on
+        assert before < bicubic < after - 0.5
+
+
+def test_the_picture_is_turned_before_its_sub_pixels_are_told_apart():
+    """What is laid out within each pixel turns with the picture: eight ways, and whole."""
+    blocks = np.random.default_rng(0).random((1, 40, 40), np.float32)
+    ramp = blocks.repeat(2, 1).repeat(2, 2) + np.float32(0.1) * np.tile([[0, 1], [2, 3]], (40, 40))
+    training = Training(replace(SUBPIXEL, batch=64), [(blocks, np.float32(ramp))], scale=SCALE)
+    low, high = training.batch(0, 64)
+    assert low.shape == (64, 1, 15, 15) and high.shape == (64, 1, 14, 14)
+    within = high - low[:, :, 4:-4, 4:-4].repeat(2, 2).repeat(2, 3)
+    corners = np.round(10 * within[:, 0, :2, :2].reshape(64, 4)).astype(int)
+    assert len(np.unique(corners, axis=0)) == 8 and (np.sort(corners) == range(4)).all()
+    assert np.allclose(within, np.tile(within[:, :, :2, :2], (7, 7)), atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_an_espcn_stopped_and_gone_on_is_never_having_stopped(tmp_path, activation):
+    recipe = replace(SUBPIXEL, activation=activation, steps=12)
+    whole, stopped, later = (Training(recipe, SMALL_PAIRS, scale=SCALE) for _ in range(3))
+    losses = run(whole)
+    first = run(stopped, 5)
+    stopped.save(tmp_path / "checkpoint.npz")
+    later.load(tmp_path / "checkpoint.npz")
+    assert first + run(later) == losses and same_bits(arrays_of(later), arrays_of(whole))
+
+
+def test_an_espcn_starts_only_from_its_like():
+    recipe = replace(SUBPIXEL, activation="tanh")
+    start = ESPCN(SCALE, filters=(9, 8), activation="tanh", init="he", seed=9)
+    training = Training(recipe, SMALL_PAIRS, start, SCALE)
+    assert same_bits(training.network.parameters, start.parameters)
+    others = (
+        ESPCN(SCALE, filters=(9, 8), activation="relu"),
+        ESPCN(3, filters=(9, 8), activation="tanh"),
+        SRCNN(5, 9, 3, 8, 3),
+    )
+    for other in others:
+        with pytest.raises(ValueError, match=re.escape("cannot start a <ESPCN 5-3-3")):
+            Training(recipe, SMALL_PAIRS, other, SCALE)
+
+
+def test_the_rates_of_espcn_and_those_of_srcnn_as_before():
+    weights, biases = dict(W1=0.01, W2=0.01, W3=0.02), dict(B1=0.002, B2=0.002, B3=0.002)
+    assert RECIPES["espcn"].rates() == weights | biases
+    assert Training(SUBPIXEL, SMALL_PAIRS, scale=2).optimizer.orthogonal == ["W1", "W2", "W3"]
+    assert RECIPES["modern"].rates() == dict(W1=0.01, W2=0.01) | dict.fromkeys(
+        ("W3", "B1", "B2", "B3"), 0.001
+    )
+    assert Training(MUON, PAIRS).optimizer.orthogonal == ["W1", "W2"]
+
+
+# ---------------------------------------------------------------------------------- from files
+
+
+def test_training_from_files_is_a_function(tmp_path):
+    """What it writes and gives is what the steps give, done here one by one."""
+    (tmp_path / "pictures").mkdir()
+    for k in range(3):
+        write_picture(tmp_path / "pictures" / f"{k}.png", np.uint8(255 * drawing(60, 70, k)))
+    write_picture(tmp_path / "pictures" / "tiny.png", np.zeros((29, 70), np.uint8))
+    recipe = replace(SUBPIXEL, steps=6)
+    told = []
+    network = train(
+        [tmp_path / "pictures"], tmp_path / "mine.npz", SCALE, recipe,
+        exclude=["2.*"], every=3, score=tmp_path / "pictures", on_skipped=told.extend,
+    )  # fmt: skip
+    (sentence,) = told
+    assert "tiny.png is 70 x 29 pixels, wanted at least 30 x 30 at scale 2" in sentence
+    pairs = read_pairs([tmp_path / "pictures" / "1.png"], SCALE, small=True)  # 0 is held back
+    wanted = Training(recipe, pairs, scale=SCALE)
+    run(wanted)
+    assert same_bits(network.parameters, wanted.result().parameters)
+    assert network.card["data"] == "pictures, 1 picture" and network.card["start"] == "identity"
+    written = load(tmp_path / "mine.npz")
+    assert isinstance(written, ESPCN) and same_bits(written.parameters, network.parameters)
+    mean = average(list(evaluate(tmp_path / "pictures", network)))
+    assert written.card["scores"] == {"pictures": mean.for_card()}
+    head, lines = read_log(tmp_path / "mine.log")
+    assert [line["step"] for line in lines] == [3, 6] and head["network"] == "espcn"
+    assert not (tmp_path / "mine.checkpoint").exists()

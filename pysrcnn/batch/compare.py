@@ -35,7 +35,7 @@ def write_comparison(
     after: np.ndarray,
     title: str,
     facts: Mapping[str, str],
-    names: tuple[str, str] = ("bicubic", "SRCNN"),
+    names: tuple[str, str] = ("before", "after"),
     icc_profile: bytes | None = None,
     colours: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:

@@ -165,9 +165,8 @@ def _enlarge(
     line = _line(plan, networks, f", {count} frames" if count > 1 else "", seconds)
     if before is None or job.target is None:
         return functools.partial(_write, job, file, notes, line)
-    return functools.partial(
-        _write_both, job, file, notes, line, before, _facts(file, plan, networks, seconds)
-    )
+    names, facts = ("bicubic", networks.label()), _facts(file, plan, networks, seconds)
+    return functools.partial(_write_both, job, file, notes, line, before, names, facts)
 
 
 def _kind(job: Job, file: PictureFile) -> str:
@@ -247,6 +246,7 @@ def _write_both(
     notes: list[str],
     line: str,
     before: np.ndarray,
+    names: tuple[str, str],
     facts: dict[str, str],
 ) -> Enlarged:
     """The page, and the picture; `before` is the first frame by bicubic interpolation."""
@@ -257,7 +257,7 @@ def _write_both(
     )
     with _named(job):
         write_comparison(
-            page, before, after, job.target.name, facts,
+            page, before, after, job.target.name, facts, names,
             icc_profile=file.icc_profile, colours=file.colours,
         )  # fmt: skip
     notes = [*notes, f"{page}: compares with bicubic interpolation"]

@@ -96,8 +96,8 @@ def add_model(command: argparse.ArgumentParser) -> None:
     """Add the option of the commands that use weights."""
     command.add_argument(
         "-m", "--model", default="9-1-5",
-        help="shipped weights by name, or a file: .npz, .mat, .pth, .safetensors, .h5, .keras, "
-        ".onnx (default: 9-1-5)",
+        help="shipped weights by name, such as 9-5-5 or espcn, or a file: .npz, .mat, .pth, "
+        ".safetensors, .h5, .keras, .onnx (default: 9-1-5)",
     )  # fmt: skip
 
 

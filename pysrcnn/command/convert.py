@@ -8,6 +8,7 @@ from .._files import check_apart
 from .._printing import say
 from ..formats import READABLE, WRITABLE
 from ..networks import files_of, load
+from ..networks.espcn import ACTIVATIONS
 from .common import WEIGHTS, Commands, is_weights, whole_factor
 
 __all__ = ["add", "run"]
@@ -37,6 +38,10 @@ def add(commands: Commands) -> None:
         help="what white is for the network, such as 255; or black and white, --range=-1..1; OUT "
         "is for 0..1 (default: 1)",
     )  # fmt: skip
+    command.add_argument(
+        "--activation", choices=ACTIVATIONS,
+        help="activation of an ESPCN, if its file does not say it (default: tanh, as in the paper)",
+    )  # fmt: skip
     command.set_defaults(run=run)
 
 
@@ -49,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
             f"{options.output} {options.model}`"
         )
     network = load(
-        options.model, options.scale, residual=options.residual, levels=options.levels
+        options.model, options.scale, residual=options.residual, levels=options.levels,
+        activation=options.activation,
     )  # fmt: skip
     check_apart([options.output], files_of(options.model), WEIGHTS)
     network.save(options.output)

@@ -2,36 +2,20 @@
 
 import argparse
 import dataclasses
-import itertools
 import sys
 from pathlib import Path
 
-from .._files import check_apart, check_place
 from .._printing import say
-from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..evaluate import average
-from ..networks import files_of, load, shipped
-from ..pictures import list_pictures, list_unread, not_read, quiet_readers
-from ..training.log import read_log
-from ..training.log import run as run_training
-from ..training.loop import Training
+from ..networks.espcn import ACTIVATIONS
+from ..pictures import list_unread, quiet_readers
+from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
-from ..training.stream import REGION, Stream
-from .common import (
-    WEIGHTS,
-    Commands,
-    add_scale,
-    add_threads,
-    complain,
-    count,
-    refuse_weights,
-    sizes,
-)
-from .evaluate import averaged, print_score, print_title, score_folder
+from ..training.split import IN_MEMORY
+from .common import Commands, add_scale, add_threads, complain, count, refuse_weights, sizes
+from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
-
-IN_MEMORY = 1000  # more training pictures than these are streamed
 
 
 def add(commands: Commands) -> None:
@@ -57,11 +41,15 @@ def add(commands: Commands) -> None:
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
     )
     command.add_argument(
-        "--recipe", choices=RECIPES, default="modern",
-        help="sets whatever is not given (default: modern)",
+        "--recipe", choices=RECIPES,
+        help="sets whatever is not given (default: espcn for --network espcn, else modern)",
     )  # fmt: skip
     command.add_argument(
-        "--network", type=sizes, metavar="9-1-5", help="filter sizes, one per layer"
+        "--network", type=_network, metavar="9-1-5",
+        help="filter sizes of an SRCNN, one per layer; or espcn",
+    )  # fmt: skip
+    command.add_argument(
+        "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
     )
     command.add_argument(
         "--filters", type=sizes, metavar="64-32", help="filters in each layer but the last"
@@ -69,7 +57,10 @@ def add(commands: Commands) -> None:
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
     command.add_argument("--batch", type=int, help="sub-images per step")
-    command.add_argument("--size", type=int, help="side of the sub-images in pixels")
+    command.add_argument(
+        "--size", type=int,
+        help="side of the sub-images in pixels; for espcn, of the small picture",
+    )  # fmt: skip
     command.add_argument(
         "--stride", type=int,
         help="pixels from one sub-image to the next; 0: at random places, turned and flipped",
@@ -120,85 +111,33 @@ def run(options: argparse.Namespace) -> int:
     quiet_readers()
     for folder in options.folders:
         refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
-    recipe, scale = _recipe(options), options.scale
-    if options.output.suffix.lower() != ".npz":
-        raise ValueError(f"{options.output} does not end in .npz: weights are written as .npz")
-    if options.every < 1:
-        raise ValueError(f"--every is {options.every}, wanted 1 or more steps")
-    pictures, watched, same = _split(options.folders, options.validation, options.exclude)
-    # Or raise, before hours of training and not after.
-    scored = list_pictures(options.score) if options.score else []
-    others = [
-        path
-        for folder in options.folders  # with what is excluded, or of kinds that are not read
-        for path in (*list_pictures(folder, recursive=True), *list_unread(folder, recursive=True))
-    ]
-    checkpoint, log = (options.output.with_suffix(s) for s in (".checkpoint", ".log"))
-    outputs = [options.output, log, checkpoint]
-    for place in outputs:
-        check_place(place)
-    check_apart(outputs, pictures + watched + scored + others, "one of the pictures")
-    named = (str(options.start), scale) in shipped()  # of a file, any scale will do
-    start = load(options.start, scale if named else None) if options.start else None
-    check_apart(outputs, files_of(options.start) if start else [], WEIGHTS)
-    if checkpoint.exists() and not options.resume:
-        raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
-    if options.output.exists() and options.output.stat().st_size and not options.resume:
-        raise ValueError(f"{options.output} exists: give the weights another name, or remove it")
-    if log.exists() and log.stat().st_size:
-        _check_log(log)
-    data, validation, skipped = _read_pictures(options, recipe, pictures, watched, same)
-    stream = data if isinstance(data, Stream) else None
-    training = Training(recipe, data, start, scale)
-    if options.resume:
-        training.load(checkpoint)
-    say(
-        f"{training.network.name} x{scale}: {count(len(data), 'picture')}, "
-        f"{count(recipe.steps, 'step')} of {count(recipe.batch, 'sub-image')}, "
-        f"{recipe.optimizer}"
-    )
-    say(
-        f"pictures that PSNR is measured on: {len(validation)}, "
-        f"{'of those it trains on' if same else 'none of which it trains on'}"
-    )
-    try:
-        run_training(training, validation, checkpoint, log, options.every)
-    finally:
-        if stream:
-            stream.close()
-            _print_skipped(list(stream.skipped.values()))
-
-    used = len(data) - (len(stream.skipped) if stream else 0)
-    skipped += stream.skipped.values() if stream else []
-    network = training.result()
-    names = " + ".join(folder.resolve().name for folder in options.folders)
-    network.card["data"] = f"{names}, {count(used, 'picture')}"
-    network.card["start"] = options.start.name if options.start else recipe.init
-    network.card["scores"] = {}
-    network.save(options.output)
-    checkpoint.unlink(missing_ok=True)
-    scores, failed = [], []
-    if options.score:
-        scores = list(score_folder(options.score, network, scale, failed))
+    training = FileTraining(
+        options.folders, options.output, options.scale, _recipe(options),
+        exclude=options.exclude, validation=options.validation, start=options.start,
+        stream=options.stream, every=options.every, resume=options.resume, score=options.score,
+        on_skipped=_print_skipped,
+    )  # fmt: skip
+    network = training.fit()
+    failed: list[int] = []
+    scores = training.score(network, lambda error: failed.append(complain(error, 2)))
     if scores:
-        mean = average(scores)
-        network.card["scores"][options.score.resolve().name] = mean.for_card()
-        print_title(scale, options.output.name)
-        print_score(mean)
-        network.save(options.output)
+        print_title(options.scale, options.output.name)
+        print_score(average(scores))
     say(f"{options.output}: {network!r}")
     code = averaged(scores, failed, list_unread(options.score) if options.score else [])
-    if skipped:
-        say(f"trained on {count(used, 'picture')}, {len(skipped)} failed", sys.stderr)
+    if training.skipped:
+        used = count(training.used, "picture")
+        say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
     return code
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
     """The chosen recipe, with what the command line changes."""
-    recipe = RECIPES[options.recipe]
+    network = options.network
+    recipe = RECIPES[options.recipe or ("espcn" if network == "espcn" else "modern")]
     given = {
-        "sizes": options.network,
+        "activation": options.activation,
         "filters": options.filters,
         "c": options.channels,
         "steps": options.steps,
@@ -208,17 +147,23 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "seed": options.seed,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    if network == "espcn":
+        changes |= {"network": network, "sizes": RECIPES["espcn"].sizes}
+    elif network is not None:
+        changes |= {"network": "srcnn", "sizes": network}
     if options.stride is not None:
         changes["stride"] = options.stride or None
     if options.optimizer not in (None, recipe.optimizer):
         rate, last = RATES[options.optimizer]
         recipe = dataclasses.replace(
-            recipe, learning_rate=rate, last_learning_rate=last, paper_loss=False
-        )
+            recipe, learning_rate=rate, last_learning_rate=last, bias_learning_rate=None,
+            muon_last=False, paper_loss=False,
+        )  # fmt: skip
     if options.learning_rate is not None:
-        ratio = recipe.last_learning_rate / recipe.learning_rate
-        changes["learning_rate"] = options.learning_rate
-        changes["last_learning_rate"] = options.learning_rate * ratio
+        for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
+            rate = getattr(recipe, name)
+            if rate is not None:  # keeps its ratio to the first of them
+                changes[name] = options.learning_rate * (rate / recipe.learning_rate)
     recipe = dataclasses.replace(recipe, **changes)
     layers, filters = len(recipe.sizes), len(recipe.filters)
     if filters != layers - 1:
@@ -230,98 +175,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def _check_log(log: Path) -> None:
-    """Raise if what is there was not written by a training: nobody gave it that name for one."""
-    try:
-        read_log(log)
-    except ValueError:
-        raise ValueError(
-            f"{log} is there and is not a log of training: give the weights another name, or move "
-            f"it"
-        ) from None
-
-
-def _read_pictures(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    pictures: list[Path],
-    watched: list[Path],
-    same: bool,
-) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
-    """What to train on, what to measure PSNR on; what is wrong with pictures that were left out.
-
-    A picture held back that cannot be used is replaced by the next of those to train on.
-    """
-    scale, c = options.scale, recipe.c
-    skipped: dict[str, None] = {}  # sentences, each once
-
-    def bad(error: Exception) -> None:
-        skipped[str(error)] = None
-
-    streamed = options.stream or len(pictures) > IN_MEMORY
-    chosen = options.validation is not None  # and taken as they are
-    rules: dict = {"smallest": 2 * scale + 1}
-    if streamed and not chosen:
-        rules = {"smallest": recipe.size, "largest": REGION, "seed": recipe.seed}
-    spare = iter([] if chosen or same else pictures)
-    validation, taken = [], set()
-    for path in watched:
-        for candidate in itertools.chain([path], spare):
-            if not same:
-                taken.add(candidate)
-            try:
-                validation.append(read_pair(candidate, scale, c, **rules))
-                break
-            except PICTURE_ERRORS as error:
-                bad(error)
-    pictures = [path for path in pictures if path not in taken] if validation else []
-    data: list[Pair] | Stream
-    if streamed and pictures:
-        data = Stream(pictures, scale, c, recipe.size, recipe.seed)
-    else:
-        data = read_pairs(pictures, scale, c, recipe.size, on_error=bad)
-    if not data and len(skipped) == 1:
-        raise ValueError(*skipped)
-    _print_skipped(list(skipped))
-    if not data:
-        what = "to train on" if validation else "to measure PSNR on"
-        raise ValueError(f"none of the pictures {what} can be used: give others")
-    return data, validation, list(skipped)
-
-
-def _split(
-    folders: list[Path], validation: Path | None, exclude: list[str]
-) -> tuple[list[Path], list[Path], bool]:
-    """The pictures to train on, each once; those to watch PSNR on; whether it trains on these.
-
-    It does so only where there are no others.
-    """
-
-    def found(folder: Path, recursive: bool) -> dict[Path, Path]:
-        paths, unread = list_pictures(folder, recursive), list_unread(folder, recursive)
-        if unread:
-            say(f"{folder}: {not_read(unread)}", sys.stderr)
-        return {folder.resolve() / path.relative_to(folder): path for path in paths}
-
-    pictures = {}
-    for folder in folders:
-        pictures |= found(folder, recursive=True)
-    for pattern in exclude:
-        excluded = [place for place in pictures if place.match(pattern)]
-        if not excluded:
-            raise ValueError(f"--exclude {pattern} is the name of none of the pictures")
-        for place in excluded:
-            del pictures[place]
-    if not pictures:
-        raise ValueError("--exclude leaves no picture to train on")
-    if validation:
-        watched = found(validation, recursive=False)
-    else:
-        watched = dict(
-            itertools.islice(pictures.items(), 0, None, max(20, -(-len(pictures) // 20)))
-        )
-    rest = [path for place, path in pictures.items() if place not in watched]
-    return rest or list(pictures.values()), list(watched.values()), not rest
+def _network(text: str) -> str | tuple[int, ...]:
+    """ "espcn", or the filter sizes of an SRCNN."""
+    return text if text == "espcn" else sizes(text)
 
 
 def _print_skipped(skipped: list[str], named: int = 20) -> None:

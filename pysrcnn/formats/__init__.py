@@ -1,8 +1,10 @@
-"""Weights in files: ours (.npz), the authors' .mat, PyTorch, safetensors, Keras, ONNX.
+"""Files of weights to named tensors and a card, and back: .npz, .mat, PyTorch, safetensors, ...
 
-Each format has a file here, with a function `read(content, path)` that returns plain arrays,
-`(parameters, card)`, and, for the formats that are written, `write(file, parameters, card)`.
-`recognise.py` tells the formats apart by their bytes, and `model.py` makes a network of the arrays.
+Each format has a file here, with a function `read(content, path)` that returns `Weights`, and, for
+the formats that are written, `write(file, tensors, card)`. `recognise.py` tells the formats apart
+by their bytes. What network the tensors are is none of this package's concern, see
+`pysrcnn.networks.recognise`.
+
 Nothing in a file is ever executed: pickles are walked through by an interpreter that makes nothing
 but tensors and placeholders, and what a file says of its sizes is checked before memory is taken,
 and held to while it is read.
@@ -10,38 +12,46 @@ and held to while it is read.
 A card says what the weights are: network, scale, data, recipe, scores, version, and notes of what
 was left out or changed. It is a string of JSON: in the .npz the array "card", in .safetensors and
 .onnx the entry "pysrcnn" of their metadata.
-
-Files of others say nothing of what lies between the layers: ReLU after each layer but the last is
-taken for granted, except where the file (Keras, ONNX) says otherwise. That values are in 0..1 and
-the result is a picture is seen when greys go through a network (`values.py`).
 """
 
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._files import written_whole
-from . import keras, mat, npz, onnx_graph, pytorch, recognise, safe_tensors
-from .dictionaries import check_dictionaries
-from .layers import LIMIT, Arrays, Refused, check, check_room, read_json
+from . import keras, mat, npz, onnx_files, pytorch, recognise, safe_tensors
 from .recognise import is_checkpoint
-from .values import as_plain, check_picture
+from .tensors import (
+    LIMIT,
+    Arrays,
+    Operation,
+    Refused,
+    Weights,
+    check_room,
+    read_json,
+    shown,
+)
 
 __all__ = [
+    "LIMIT",
     "READABLE",
     "WRITABLE",
-    "as_plain",
-    "check_picture",
+    "Arrays",
+    "Operation",
+    "Refused",
+    "Weights",
+    "check_room",
     "contents",
     "files_of",
     "is_checkpoint",
     "read_arrays",
     "read_json",
     "read_weights",
-    "write_npz",
+    "shown",
     "write_weights",
 ]
 
@@ -51,36 +61,34 @@ _READERS = {
     "pytorch": (pytorch.read, "a PyTorch file"),
     "safetensors": (safe_tensors.read, "a .safetensors file"),
     "keras": (keras.read, "a Keras .h5 or .keras file"),
-    "onnx": (onnx_graph.read, "an .onnx file"),
+    "onnx": (onnx_files.read, "an .onnx file"),
 }
-_WRITERS = {
+_WRITERS: dict[str, Any] = {
     ".npz": npz.write,
     ".mat": mat.write,
     ".safetensors": safe_tensors.write,
-    ".onnx": onnx_graph.write,
+    ".onnx": onnx_files.write,
 }
 READABLE, WRITABLE = tuple(recognise.SUFFIXES), tuple(_WRITERS)
 _OTHERS = f"{', '.join(READABLE[2:-1])} or {READABLE[-1]}"
 
 
-def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
+def read_weights(path: str | os.PathLike) -> Weights:
     """Read weights, of whatever kind the first bytes of the file say that it is.
 
     Parameters
     ----------
     path : path
-        Of an .npz as `write_npz` writes it; a .mat of the authors; a file of PyTorch (.pt, .pth,
-        .ckpt, .pth.tar, .bin), a state dict or a checkpoint around one; .safetensors; of Keras
-        (.h5, .hdf5, .keras); or .onnx (needs the package onnx), which may keep its tensors in a
+        Of an .npz of ours; a .mat of plain arrays; a file of PyTorch (.pt, .pth, .ckpt, .pth.tar,
+        .bin), a state dict or a checkpoint around one; .safetensors; of Keras (.h5, .hdf5, .keras;
+        needs the package h5py); or .onnx (needs the package onnx), which may keep its tensors in a
         file beside it. The name matters where the bytes do not tell, as those of ONNX.
 
     Returns
     -------
-    parameters : dict of arrays W1, B1, W2, B2, ...
-        Weights (O, C, f, f), biases (O,), float32 or float64. A layer without biases gets zeros.
-        Or, of an .npz of dictionaries, P, D_l and D_h, see `pysrcnn.networks.sparse`.
-    card : dict
-        Empty for files that carry none.
+    weights : Weights
+        The tensors by their names in the file. Floating point numbers are float32 or float64, or
+        float16 as the file has them.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
     ModuleNotFoundError
         If reading it needs a package that is not installed.
     ValueError
-        If the file is not what its name says, is damaged, or does not hold a network.
+        If the file is not what its name says, is damaged, or holds no tensors.
     """
     path = Path(path)
     advice = f"give a file of weights (.npz or .mat), or one of another kind: {_OTHERS}"
@@ -100,22 +108,18 @@ def read_weights(path: str | os.PathLike) -> tuple[Arrays, dict]:
         raise ValueError(
             f"{path} is neither .npz nor .mat, nor {_OTHERS}: these are the weights we can read"
         )
-    reader, called = _READERS[kind]
+    reader, label = _READERS[kind]
     try:
         with np.errstate(all="ignore"):  # in sizes that are damaged
-            parameters, card = reader(content, path)
+            weights = reader(content, path)
     except (Refused, ModuleNotFoundError):
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
-        raise ValueError(f"{path} is damaged or not {called}") from None
-    check_room((array.shape for array in parameters.values()), path)
-    if not isinstance(card.get("notes", []), list):
+        raise ValueError(f"{path} is damaged or not {label}") from None
+    check_room((array.shape for array in weights.tensors.values()), path)
+    if not isinstance(weights.card.get("notes", []), list):
         raise ValueError(f"{path} is damaged: the notes in its card are no list")
-    if "D_l" in parameters or "D_h" in parameters:
-        check_dictionaries(parameters, card, path)
-    else:
-        check(parameters, path)
-    return parameters, card
+    return weights
 
 
 def files_of(path: str | os.PathLike) -> Iterator[Path]:
@@ -128,7 +132,7 @@ def files_of(path: str | os.PathLike) -> Iterator[Path]:
         yield path
         content = contents(path, "give a file of weights")
         if recognise.kind_of(content, path) == "onnx":
-            yield from onnx_graph.files_beside(content, path)
+            yield from onnx_files.files_beside(content, path)
 
 
 def read_arrays(path: str | os.PathLike, most: int = LIMIT) -> Arrays:
@@ -181,18 +185,18 @@ def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
     return content
 
 
-def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:
-    """Write weights by the suffix of the file's name, whole or not at all.
+def write_weights(path: str | os.PathLike, tensors: Arrays, card: dict, **more: Any) -> None:
+    """Write tensors and a card by the suffix of the file's name, whole or not at all.
 
     Parameters
     ----------
     path : path
-        ".npz"; ".safetensors", whose tensors are called conv1.weight, conv1.bias, ...; ".onnx"
-        (needs onnx), a graph of float32 that computes what `SRCNN.forward` does; or ".mat" as the
-        authors write it, three layers and no card.
-    parameters : dict of arrays W1, B1, W2, B2, ...
+        ".npz", ".safetensors", ".onnx" (needs onnx) or ".mat".
+    tensors : dict of arrays
     card : dict
         Kept by all but ".mat".
+    more
+        Of ".onnx", the graph and its ends, see `onnx_files.write`.
 
     Raises
     ------
@@ -204,22 +208,12 @@ def write_weights(path: str | os.PathLike, parameters: Arrays, card: dict) -> No
         If weights are not written as such files.
     """
     path = Path(path)
-    if path.suffix.lower() not in _WRITERS:
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
         raise ValueError(
             f"{path} does not end in {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}: weights are "
             f"written as these"
         )
-    dtype = parameters["W1"].dtype if "W1" in parameters else np.float32
-    if path.suffix.lower() != ".npz":
-        parameters = {name: np.ascontiguousarray(p, dtype) for name, p in parameters.items()}
     text = json.dumps(card)
     with written_whole(path) as temporary, open(temporary, "wb") as file:
-        _WRITERS[path.suffix.lower()](file, parameters, text)
-
-
-def write_npz(path: str | os.PathLike, parameters: Arrays, card: dict) -> None:
-    """Write parameters and card to `path`, whole or not at all."""
-    path = Path(path)
-    if path.suffix.lower() != ".npz":
-        raise ValueError(f"{path} does not end in .npz: weights are written as .npz")
-    write_weights(path, parameters, card)
+        _WRITERS[suffix](file, tensors, text, **more)

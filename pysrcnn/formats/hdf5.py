@@ -1,206 +1,155 @@
-"""As much of HDF5 as Keras files need: groups, arrays stored in one piece, attributes of text.
+"""Keras' HDF5 files by h5py, in a process of its own: `python hdf5.py GROUP ... < file > answer`.
 
-HDF5's own library follows links to other files, and was seen to run without end on files with a
-few changed bytes; this reader does neither. What it does not know (chunks, filters, links, the
-layouts of `libver="latest"`) is refused. Numbers are little-endian and addresses have 8 bytes, as
-h5py writes them; the terms are those of the HDF5 File Format Specification.
+A file with a few changed bytes can make the library HDF5 hang or crash, and Python with it (seen
+with 2 of 3,000 such files). So h5py runs in a child with a limit of time and memory, which hands
+over a zip archive of plain arrays, as NumPy writes it. The child runs this file alone, not the
+package, so it starts in a moment; and it is started as a program, not by `multiprocessing`, which
+would run the user's own script once more.
 """
 
-import math
-import struct
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 
-from .layers import shown
+__all__ = ["SECONDS", "answer"]
 
-__all__ = ["HDF5"]
+SECONDS = 30  # a good file takes none
+_MEMORY = 8 << 30  # addresses, most of which nothing is ever put into
+_VALUES = 1 << 24  # of all arrays
+_MOST, _DEEPEST = 2000, 20  # groups, arrays and attributes; groups in groups
+_LONGEST = 1 << 20  # bytes of an attribute
+_FILTERS = {1, 2, 3}  # gzip, shuffle, checksum: h5py has no other that Keras could write
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_SPACE, _TYPE, _EXTERNAL, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _TABLE = 1, 3, 7, 8, 12, 16, 17
-_MOST_STEPS = 50_000  # messages and entries; the file of a checkpoint of SRCNN has a thousand
 
+def answer(content: bytes, but: tuple[str, ...]) -> bytes | None:
+    """The bytes of an .npz file of all that is in an HDF5 file; None if that cannot be read.
 
-class HDF5:
-    """The tree of a file.
+    Its array "json" has the text of {"groups": {path: {attribute: text or texts}}, "shapes":
+    {path: shape}, "refused": {path: why}}; its arrays 0, 1, ... are those of "shapes" in their
+    order. They are missing if they are too large together.
 
     Parameters
     ----------
     content : bytes
-        Of the whole file.
-
-    Attributes
-    ----------
-    groups : dict
-        Path ("" is the root, "a/b" below it) -> attributes: name -> text or list of texts.
-        Those of other kinds are left out.
-    datasets : dict
-        Path -> messages of its header, for `shape` and `array`.
+    but : tuple of str
+        Groups at the root whose arrays are passed over.
 
     Raises
     ------
-    ValueError, struct.error, KeyError, IndexError, OverflowError
-        If the file is damaged or of another kind.
+    ModuleNotFoundError
+        If h5py is not installed.
     """
+    if importlib.util.find_spec("h5py") is None:
+        raise ModuleNotFoundError(
+            'Keras files need the package h5py: pip install ".[convert]" in the clone of pysrcnn',
+            name="h5py",
+        )
+    # Where it finds the same packages as here, and none beside this file: -P.
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", __file__, *but],
+            input=content,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=SECONDS,
+            env={**os.environ, **found},
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout if done.returncode == 0 else None
 
-    def __init__(self, content: bytes):
-        self._content, self._steps, self._seen = content, 0, set()
-        self._room = 2 * len(content)  # bytes to take out of it: parts may overlap
-        self._heaps: dict[int, dict[int, bytes]] = {}
-        self.groups: dict[str, dict] = {}
-        self.datasets: dict[str, dict] = {}
-        if content[:8] != _SIGNATURE or content[8] > 1 or content[13:15] != b"\x08\x08":
-            raise ValueError("not a file of HDF5, or of another version")
-        (root,) = self._unpack("Q", 64 if content[8] == 0 else 68)
-        self._walk("", root, 0)
 
-    def _unpack(self, form: str, place: int) -> tuple:
-        self._steps += 1
-        if self._steps > _MOST_STEPS:
-            raise ValueError("no end in sight")
-        return struct.unpack_from(f"<{form}", self._content, place)
+# ------------------------------------------------------------------------------ the child's part
 
-    def _cut(self, begin: int, size: int) -> bytes:
-        self._room -= size
-        if begin + size > len(self._content) or self._room < 0:
-            raise ValueError("beyond the end of the file, or more than all of it")
-        return self._content[begin : begin + size]
 
-    def _first_visit(self, place: int) -> None:
-        if place in self._seen:
-            raise ValueError("a circle")
-        self._seen.add(place)
+def _read(content: bytes, but: tuple[str, ...]) -> bytes:
+    import h5py
 
-    def _walk(self, path: str, header: int, depth: int) -> None:
-        """Put the object at `header`, and all below it, into the two dicts."""
-        if depth > 32:
-            raise ValueError("nested too deep")
-        self._first_visit(header)
-        messages = self._messages(header)
-        if _TABLE not in messages:
-            self.datasets[path] = messages
-            return
-        self.groups[path] = dict(map(self._attribute, messages.get(_ATTRIBUTE, ())))
-        tree, heap = struct.unpack("<QQ", messages[_TABLE][0][:16])
-        (names,) = self._unpack("Q", heap + 24)
-        for entry in self._entries(tree, 0):
-            name, child, kind = self._unpack("QQI", entry)
-            if kind != 2:  # a soft link
-                end = self._content.index(b"\0", names + name, names + name + 256)
-                text = self._cut(names + name, end - names - name).decode()
-                self._walk(f"{path}/{text}" if path else text, child, depth + 1)
+    groups: dict[str, dict] = {}
+    shapes: dict[str, tuple] = {}
+    refused: dict[str, str] = {}
+    arrays: list[Any] = []
+    seen = set()
 
-    def _entries(self, node: int, depth: int) -> list[int]:
-        """Places of the entries of a group, from the B-tree at `node`."""
-        self._first_visit(node)
-        if depth > 8 or self._cut(node, 5) != b"TREE\0":
-            raise ValueError("not a tree of names")
-        level, count = self._unpack("BH", node + 5)
-        found = []
-        for k in range(count):
-            (child,) = self._unpack("Q", node + 32 + 16 * k)
-            if level:
-                found += self._entries(child, depth + 1)
+    def walk(group: Any, path: str, depth: int) -> None:
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen or depth > _DEEPEST:
+            raise ValueError("a group in itself, or deep inside others")
+        seen.add(address)
+        groups[path] = dict(_attributes(group))
+        if len(groups) + len(shapes) > _MOST or len(group) > _MOST:
+            raise ValueError("far more than layers")
+        for name in group:
+            # Links to a name or to another file may lead anywhere.
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
-            self._first_visit(child)
-            if self._cut(child, 4) != b"SNOD":
-                raise ValueError("not a table of names")
-            (size,) = self._unpack("H", child + 6)
-            self._steps += size  # of a list that is made before any of them is looked at
-            found += [child + 8 + 40 * i for i in range(size)]
-        return found
+            inside, item = f"{path}/{name}".strip("/"), group[name]
+            if isinstance(item, h5py.Group):
+                walk(item, inside, depth + 1)
+            elif isinstance(item, h5py.Dataset) and inside.split("/")[0] not in but:
+                shapes[inside] = item.shape or ()
+                arrays.append(item)
+                if why := _why_not(item):
+                    refused[inside] = why
 
-    def _messages(self, header: int) -> dict[int, list[bytes]]:
-        """The messages of an object header (version 1), by type."""
-        version, count, _, size = self._unpack("BxHII", header)
-        if version != 1:
-            raise ValueError("an object header of another version")
-        blocks, found = [(header + 16, size)], {}
-        for place, size in blocks:  # which grows
-            end = place + size
-            while place + 8 <= end and count:
-                kind, length, flags = self._unpack("HHB", place)
-                content = self._cut(place + 8, length)
-                if flags & 2:
-                    kind = None  # kept elsewhere: none of those that we need is
-                elif kind == _CONTINUATION:
-                    blocks.append(struct.unpack("<QQ", content[:16]))
-                found.setdefault(kind, []).append(content)
-                place, count = place + 8 + length, count - 1
-        return found
-
-    def _attribute(self, message: bytes) -> tuple[str, Any]:
-        """Name and value, which is None for what is not text."""
-        version, *sizes = struct.unpack_from("<BxHHH", message)
-        place, parts = 9 if version == 3 else 8, []
-        for size in sizes:
-            parts.append(message[place : place + size])
-            place += -(-size // 8) * 8 if version == 1 else size
-        name, kind = parts[0].split(b"\0")[0].decode(), parts[1]
-        shape = _shape(parts[2])
-        (size,) = struct.unpack_from("<I", kind, 4)
-        count, rest = math.prod(shape), message[place:]
-        fixed, variable = kind[0] & 15 == 3, kind[0] & 15 == 9 and kind[1] & 15 == 1
-        if not (fixed or variable) or size == 0 or count * size > len(rest):
-            return name, None
-        texts = [rest[k * size : (k + 1) * size] for k in range(count)]
-        if variable:
-            texts = [self._text(text) for text in texts]
-        texts = [text.split(b"\0")[0].decode() for text in texts]
-        return name, texts if shape else texts[0]
-
-    def _text(self, reference: bytes) -> bytes:
-        """A text of any length, which is in a heap: length, address of the heap, number in it."""
-        length, heap, number = struct.unpack("<IQI", reference)
-        if length == 0:
-            return b""
-        if heap not in self._heaps:
-            objects = self._heaps[heap] = {}
-            if self._cut(heap, 4) != b"GCOL":
-                raise ValueError("not a heap")
-            (size,) = self._unpack("Q", heap + 8)
-            place, end = heap + 16, min(heap + size, len(self._content))
-            while place + 16 <= end:
-                index, size = self._unpack("HxxxxxxQ", place)
-                if index == 0:  # the free rest
-                    break
-                objects[index] = place + 16, size
-                place += 16 + -(-size // 8) * 8
-        place, size = self._heaps[heap][number]
-        return self._cut(place, min(length, size))
-
-    def shape(self, path: str) -> tuple[int, ...]:
-        """The shape of a dataset."""
-        return _shape(self.datasets[path][_SPACE][0])
-
-    def array(self, path: str) -> np.ndarray:
-        """A dataset of floating point numbers.
-
-        Raises
-        ------
-        TypeError
-            If it holds something else, or is stored in another way; with words for a sentence.
-        """
-        messages = self.datasets[path]
-        kind, layout, shape = messages[_TYPE][0], messages[_LAYOUT][0], self.shape(path)
-        (size,) = struct.unpack_from("<I", kind, 4)
-        # float16, float32 and float64 by their bits of exponent.
-        floating = kind[0] & 15 == 1 and len(kind) > 13 and (size, kind[13]) in _FLOATS
-        if not floating:
-            raise TypeError(f"{shown(path)} does not hold float16, float32 or float64")
-        if layout[0] not in (3, 4) or layout[1] != 1 or _EXTERNAL in messages:
-            raise TypeError(f"{shown(path)} is stored in chunks, packed, or in another file")
-        place, length = struct.unpack_from("<QQ", layout, 2)
-        dtype = np.dtype(f"{'>' if kind[1] & 1 else '<'}f{size}")
-        if length != math.prod(shape) * size:
-            raise ValueError("not as many bytes as values")
-        return np.frombuffer(self._cut(place, length), dtype).reshape(shape)
+    with h5py.File(io.BytesIO(content), "r") as file:
+        walk(file, "", 0)
+        text = json.dumps({"groups": groups, "shapes": shapes, "refused": refused})
+        found: dict[str, Any] = {"json": np.array(text)}
+        if sum(item.size or 0 for item in arrays) <= _VALUES:
+            for k, (path, item) in enumerate(zip(shapes, arrays, strict=True)):
+                found[str(k)] = np.zeros(0) if path in refused else item[()]
+        out = io.BytesIO()
+        np.savez(out, **found)
+        return out.getvalue()
 
 
-_FLOATS = {(2, 5), (4, 8), (8, 11)}
+def _attributes(group: Any) -> Any:
+    """Those that are texts, or lists of texts."""
+    if len(group.attrs) > _MOST:
+        raise ValueError("far more attributes than Keras writes")
+    for name in group.attrs:
+        with contextlib.suppress(OSError, TypeError, UnicodeError):  # of a type that h5py has not
+            if group.attrs.get_id(name).get_storage_size() > _LONGEST:
+                continue
+            value = group.attrs[name]
+            texts = [*np.ravel(value)] if isinstance(value, np.ndarray) else [value]
+            texts = [x.decode() if isinstance(x, bytes) else x for x in texts]
+            if all(isinstance(x, str) for x in texts):
+                yield name, texts if isinstance(value, np.ndarray) else texts[0]
 
 
-def _shape(space: bytes) -> tuple[int, ...]:
-    """From a message of the kind "dataspace"."""
-    version, rank = space[:2]
-    return struct.unpack_from(f"<{rank}Q", space, {1: 8, 2: 4}[version])
+def _why_not(item: Any) -> str:
+    """Why an array is not read; "" if it is."""
+    plan = item.id.get_create_plist()
+    if item.dtype.kind != "f" or item.dtype.itemsize > 8 or item.shape is None:
+        return "does not hold float16, float32 or float64"
+    if plan.get_external_count() or item.is_virtual:
+        return "is stored in another file"
+    if {plan.get_filter(k)[0] for k in range(plan.get_nfilters())} - _FILTERS:
+        return "is packed in another way than by gzip"
+    # In whole chunks, the last of which reach beyond the array; gzip packs a thousand zeros in one.
+    if not item.chunks and item.id.get_storage_size() not in (0, item.nbytes):
+        return "is not as large as it says"
+    return ""
+
+
+def _limit() -> None:
+    """Take no more memory than `_MEMORY`, where the system can be told so."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+
+
+if __name__ == "__main__":
+    _limit()
+    sys.stdout.buffer.write(_read(sys.stdin.buffer.read(), tuple(sys.argv[1:])))

@@ -1,88 +1,113 @@
 """Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, a zip archive around one.
 
 All of them are trees of arrays, the kernels (f, f, C, O), or (O, C, f, f) of Keras 1 with Theano's
-order of axes. Files with weights alone say no more of the other layers than their names, which are
-those of their classes unless somebody has called them otherwise: "leaky_re_lu_1".
+order of axes. Files with weights alone say no more of the other layers than their names.
 """
 
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .hdf5 import HDF5
-from .layers import (
+from . import hdf5, npz
+from .tensors import (
     Arrays,
+    Operation,
     Refused,
+    Weights,
     check_room,
     open_zip,
     read_json,
     shown,
-    stack,
     unpacked,
 )
-from .values import Affine, folded, left_out
 
 __all__ = ["read"]
 
 _OTHERS = ("optimizer", "_optimizer", "optimizer_weights", "top_level_model_weights")
 _MODELS = ("Functional", "Model", "Sequential")
 _IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
-# Of layers that an SRCNN has not, as parts of their names.
-_NAMES_OF_OTHERS = re.compile(
-    r"(?<![a-z])p_?re_?lu|leaky|(?<![a-z])l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
-    r"transpose|shuffle|sub_?pixel|residual|skip|shortcut|attention|separable|dilat|atrous|"
-    r"depth|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
-    r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|tanh|soft[a-z]*)"
-    r"(?![a-z])"
-)
+_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
 
 
-def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
-    """The layers; the card is empty, but for what was left out."""
-    config: bytes | None = None
+@dataclass(frozen=True)
+class _Tree:
+    """What an HDF5 file holds: groups with their attributes, arrays and their shapes, by path."""
+
+    groups: dict[str, dict[str, Any]]
+    shapes: dict[str, tuple]
+    arrays: dict[str, np.ndarray]
+    refused: dict[str, str]
+
+    @property
+    def root(self) -> str:
+        """The group that the weights are in."""
+        return "model_weights" if "model_weights" in self.groups else ""
+
+
+def read(content: bytes, path: Path) -> Weights:
+    """The kernels and biases by the names of their layers; the card is empty."""
+    config: str | bytes | None = None
     if content[:2] == b"PK":
         archive = open_zip(content, path)
         config, content = (unpacked(archive, n) for n in ("config.json", "model.weights.h5"))
-    file = HDF5(content)
+    tree = _tree(content, path)
     if config is None:
-        config = file.groups[""].get("model_config") or "{}"
-    layers = _layers(read_json(config, path), path)
-    names, ordered = _names(file, [options.get("name") for _, options in layers])
-    before, after, card = _check_layers(layers, path)
-    if not layers:
-        card = _check_names(file, names, path)
-    check_room(map(file.shape, names), path)
-    arrays = {}
-    for name in names:
-        try:
-            arrays[name] = file.array(name)
-        except TypeError as error:
-            raise Refused(f"{path}: {error}, so it is not read") from None
+        config = tree.groups[""].get("model_config") or "{}"
+    layers = [*_layers(read_json(config, path), path)]
+    names, ordered = _names(tree, [options.get("name") for _, options in layers])
+    check_room((tree.shapes[name] for name in names), path)
+    why = next((name for name in names if name in tree.refused), None)
+    if why is not None:
+        raise Refused(f"{path}: {shown(why)} {tree.refused[why]}, so it is not read")
+    arrays = {name: tree.arrays[name] for name in names}
+    graph = tuple(_operations(layers, path)) if layers else None
+    return Weights(
+        _tensors(tree, arrays, path),
+        {},
+        "keras",
+        ordered=ordered,
+        graph=graph,
+        layers=() if layers else _all_layers(tree, names),
+    )
+
+
+def _tree(content: bytes, path: Path) -> _Tree:
+    found = hdf5.answer(content, _OTHERS)
+    if found is None:
+        raise ValueError("not a file of HDF5")
+    arrays = npz.read_all(found, path, 1 << 30)  # what the child read, none of it larger
+    told = json.loads(str(arrays.pop("json")))
+    shapes = {name: tuple(shape) for name, shape in told["shapes"].items()}
+    in_order = [arrays[str(k)] for k in range(len(arrays))]
+    named = dict(zip(shapes, in_order, strict=False))  # none, if they are too large
+    return _Tree(told["groups"], shapes, named, told["refused"])
+
+
+def _tensors(tree: _Tree, arrays: Arrays, path: Path) -> Arrays:
+    """Weights (O, C, f, f) and biases by layer, of kernels in any order of axes."""
     theano = _is_of_theano([array.shape for array in arrays.values() if array.ndim == 4])
-    tensors = {}
+    # Theano turns filters by 180 degrees, as convolutions are defined. Keras 1 does not say on what
+    # it ran. To turn all filters is to turn the picture, to which a network is blind.
+    turned = "theano" in [tree.groups.get(g, {}).get("backend") for g in ("", "model_weights")]
+    tensors: Arrays = {}
     for name, array in arrays.items():
         layer = _layer(name)
         if array.ndim == 4 and f"{layer}.weight" not in tensors:
-            tensors[f"{layer}.weight"] = array if theano else array.transpose(3, 2, 0, 1)
+            array = array if theano else array.transpose(3, 2, 0, 1)
+            tensors[f"{layer}.weight"] = array[..., ::-1, ::-1] if turned else array
         elif array.ndim == 1 and f"{layer}.bias" not in tensors:
             tensors[f"{layer}.bias"] = array
         else:
             raise Refused(
-                f"{path} holds {shown(name)} of shape {array.shape}, and an SRCNN has nothing but "
-                f"convolutions: kernels (f, f, C, O) and biases (O,)"
+                f"{path} holds {shown(name)} of shape {array.shape}, and only convolutions are "
+                f"read: kernels (f, f, C, O) and biases (O,)"
             )
-    parameters = stack(tensors, path, ordered)
-    backends = [file.groups.get(group, {}).get("backend") for group in ("", "model_weights")]
-    if "theano" in backends:
-        # Theano turns filters by 180 degrees, as convolutions are defined. Keras 1 does not say on
-        # what it ran. To turn all filters is to turn the picture, to which a network is blind.
-        parameters = {
-            name: np.ascontiguousarray(p[..., ::-1, ::-1]) if p.ndim == 4 else p
-            for name, p in parameters.items()
-        }
-    return folded(parameters, before, after, path), card
+    return tensors
 
 
 def _is_of_theano(shapes: list[tuple]) -> bool:
@@ -96,21 +121,20 @@ def _layer(name: str) -> str:
     return name.rpartition("/")[0].removesuffix("/vars")
 
 
-def _names(file: HDF5, listed: list) -> tuple[list[str], bool]:
+def _names(tree: _Tree, listed: list) -> tuple[list[str], bool]:
     """The paths of the arrays, and whether they are in the order of the layers.
 
     `listed` are the names of the layers in the order of the file's configuration.
     """
-    names = [name for name in file.datasets if name.split("/")[0] not in _OTHERS]
-    root = "model_weights/" if "model_weights" in file.groups else ""
-    layers = {}  # of older files, which list the layers, and for each of them its arrays
-    for group in file.groups[root.rstrip("/")].get("layer_names") or []:
-        for array in file.groups.get(f"{root}{group}", {}).get("weight_names") or []:
+    names, groups, root = [*tree.shapes], tree.groups, f"{tree.root}/".lstrip("/")
+    layers: dict[str, int] = {}  # of older files, which list the layers, and of each its arrays
+    for group in groups[tree.root].get("layer_names") or []:
+        for array in groups.get(f"{root}{group}", {}).get("weight_names") or []:
             layers[f"{root}{group}/{array}"] = len(layers)
     # In newer files a layer is called by an attribute of the model, "extract", or by its place in a
     # list, "layers/conv2d_1". Some also say its own name, by default "conv2d", "conv2d_1", ... in
     # the order in which layers were made, which is all that PyTorch's files tell, too.
-    own = [file.groups.get(f"{_layer(name)}/vars", {}).get("name") or "" for name in names]
+    own = [groups.get(f"{_layer(name)}/vars", {}).get("name") or "" for name in names]
     configured = {name: k for k, name in enumerate(listed)}
     for numbers in (
         [layers.get(name) for name in names],
@@ -118,109 +142,114 @@ def _names(file: HDF5, listed: list) -> tuple[list[str], bool]:
         _counted(own),
         _counted([_layer(name) for name in names]),
     ):
-        places = dict(zip(names, numbers, strict=True))
+        places = {name: k for name, k in zip(names, numbers, strict=True) if k is not None}
         if None not in numbers and len(set(numbers)) >= len({_layer(name) for name in names}):
-            return sorted(names, key=places.get), True
+            return sorted(names, key=lambda name: places[name]), True
     return names, False
 
 
 def _counted(texts: list[str]) -> list[int | None]:
     """0, 1, 2 of "conv2d", "conv2d_1", "conv2d_2"; None of texts that also differ otherwise."""
     parts = [re.fullmatch(r"(.*?)_?([0-9]{1,9})?", text) for text in texts]
-    if None in parts or len({part[1] for part in parts}) != 1:
+    if len({part[1] if part else None for part in parts}) != 1:
         return [None] * len(texts)
-    return [int(part[2] or 0) for part in parts]
+    return [int(part[2] or 0) if part else None for part in parts]
 
 
-def _check_names(file: HDF5, arrays: list[str], path: Path) -> dict:
-    """Raise if the names of layers, all that there is, are of others than an SRCNN has: the card.
+def _all_layers(tree: _Tree, arrays: list[str]) -> tuple[tuple[str, bool], ...]:
+    """All layers by name, and whether they have arrays; where their order is not told, these first.
 
-    An enlargement in front of all layers is left out.
+    The names are those of their classes unless somebody has called them otherwise: "leaky_re_lu_1".
     """
-    root = "model_weights" if "model_weights" in file.groups else ""
-    with_arrays = {_layer(name).removeprefix("model_weights/").split("/")[0] for name in arrays}
-    names, ordered = file.groups[root].get("layer_names") or [], True
-    if not names:
-        ordered = False
-        with_arrays = {_layer(name).rpartition("/")[2] for name in arrays}
-        names = [_layer(f"{g}/x").rpartition("/")[2] for g in file.groups if g.endswith("/vars")]
-    card, front = {}, ordered
-    for name in names:
-        front = front and name not in with_arrays
-        if front and re.search(r"up_?sampl", name.lower()):
-            card = left_out(f"{shown(name)}, an enlargement before the first layer", None)
-        elif _NAMES_OF_OTHERS.search(name.lower()):
-            raise Refused(f"{path} has the layer {shown(name)}, by its name none of an SRCNN")
-    return card
+    layers = [_layer(name) for name in arrays]
+    with_arrays = {layer.removeprefix("model_weights/").split("/")[0] for layer in layers}
+    listed = tree.groups[tree.root].get("layer_names") or []
+    if listed:
+        return tuple((name, name in with_arrays) for name in listed)
+    names = {layer.rpartition("/")[2]: True for layer in layers}
+    inside = [g.removesuffix("/vars") for g in tree.groups if g.endswith("/vars")]
+    return tuple((names | {g.rpartition("/")[2]: g in layers for g in inside}).items())
 
 
-def _check_layers(layers: list[tuple[str, dict]], path: Path) -> tuple[Affine, Affine, dict]:
-    """What is done to values before the first layer and after the last, and the card.
-
-    Raises if the model, as far as the file tells, computes something else than an SRCNN.
-    """
-    active = []  # the activation of each convolution so far
-    before, after, card = Affine(), Affine(), {}
-    for name, options in layers:
-        if name in _IGNORED:
-            continue
-        if name in ("ZeroPadding2D", "Cropping2D"):  # nothing inside a picture, or a shift
-            amounts = options.get("padding" if name == "ZeroPadding2D" else "cropping") or 0
-            if isinstance(amounts, dict):  # of Keras 1: top_pad, bottom_pad, left_pad, right_pad
-                amounts = [[*amounts.values()]]
-            pairs = np.reshape(amounts, (-1, 2)).tolist() if np.size(amounts) == 4 else []
-            if any(before != after for before, after in pairs):
-                raise Refused(f"{path} moves the picture, by a {name} of unequal sides")
-            continue
-        if name in ("UpSampling2D", "Resizing") and not active:
-            times = np.ravel(options.get("size") or 2).tolist() if name != "Resizing" else None
-            card = left_out(f"{name}, an enlargement before the first layer", times)
-            continue
-        if name == "Rescaling":
-            change = Affine(np.ravel(options["scale"]), np.ravel(options.get("offset") or 0))
-            before, after = (before, after.then(change)) if active else (before.then(change), after)
-            continue
-        if after.any:
-            raise Refused(f"{path} rescales values between layers, which SRCNN does not")
-        activation = options.get("activation", "linear")
-        if name in ("Conv2D", "Convolution2D"):
-            steps = [options.get(n) for n in ("strides", "subsample", "dilation_rate", "groups")]
-            if any(np.ravel(step).tolist() not in ([1], [1, 1]) for step in steps if step):
-                raise Refused(f"{path} has a convolution with strides, dilation or groups")
-            active.append(activation)
-            continue
-        if name == "ReLU" and not any(
-            options.get(n) for n in ("max_value", "negative_slope", "threshold")
-        ):
-            activation = "relu"
-        elif name != "Activation":
-            way = "" if active else ": if it enlarges the picture, save the model without it"
-            raise Refused(f"{path} has a layer of the kind {shown(name)}, which SRCNN has not{way}")
-        if not active or active[-1] != "linear":
-            raise Refused(f"{path} has an activation where SRCNN has none")
-        active[-1] = activation
-    # A ReLU behind the last layer changes no picture: what is below 0 is black in any case.
-    if active and (set(active[:-1]) - {"relu"} or active[-1] not in ("relu", "linear")):
-        names = ", ".join(map(shown, active[:8]))
-        raise Refused(
-            f"{path} has the activations {names}: an SRCNN has relu after each layer but the last"
-        )
-    return before, after, card
+# ------------------------------------------------------------------------------- its configuration
 
 
-def _layers(config: Any, path: Path, depth: int = 0) -> list[tuple[str, dict]]:
+def _layers(config: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, dict]]:
     """(class, options) of all layers; models within models are taken apart."""
     inside = config.get("config", {})
-    layers = inside if isinstance(inside, list) else inside.get("layers", [])
-    found = []
-    for layer in layers:
+    for layer in inside if isinstance(inside, list) else inside.get("layers", []):
         if len(layer.get("inbound_nodes") or []) > 1:
             raise Refused(
-                f"{path} uses the layer {shown(layer['config'].get('name'))} more than once, and "
-                f"each layer of an SRCNN has weights of its own"
+                f"{path} uses the layer {shown(layer['config'].get('name'))} more than once, which "
+                f"is not read: each layer has weights of its own"
             )
         if layer["class_name"] in _MODELS and depth < 5:
-            found += _layers(layer, path, depth + 1)
+            yield from _layers(layer, path, depth + 1)
         else:
-            found.append((layer["class_name"], layer["config"]))
+            yield layer["class_name"], layer["config"]
+
+
+def _operations(layers: list[tuple[str, dict]], path: Path) -> Iterator[Operation]:
+    """What the layers do, one after the other, in the words of ONNX."""
+    for kind, options in layers:
+        label = f"a layer of the kind {shown(kind)}"
+        match kind:
+            case _ if kind in _IGNORED:
+                continue
+            case "Conv2D" | "Convolution2D":
+                yield Operation("Conv", label, options=_of_convolution(options))
+            case "ZeroPadding2D" | "Cropping2D":
+                yield Operation("Pad", label, options={"pads": _pads(kind, options)})
+            case "UpSampling2D":
+                times = [1.0, 1.0, *map(float, np.ravel(options.get("size") or 2))]
+                yield Operation("Resize", label, options={"scales": times})
+            case "Resizing":
+                yield Operation("Resize", label)
+            case "Rescaling":
+                for name, value in ("Mul", options["scale"]), ("Add", options.get("offset") or 0):
+                    given = (None, np.ravel(value).astype(np.float64))
+                    yield Operation(name, label, ("", ""), "", given)
+            case "ReLU" if not any(
+                options.get(n) for n in ("max_value", "negative_slope", "threshold")
+            ):
+                yield Operation("Relu", label)
+            case "TFOpLambda" if options.get("function") == "nn.depth_to_space":
+                yield Operation("DepthToSpace", label)  # as ONNX' mode DCR, as many as fit
+            case "Activation":
+                pass
+            case _:
+                yield Operation(f"Keras.{shown(kind)}", label)
+        activation = options.get("activation", "linear")
+        if kind in ("Conv2D", "Convolution2D", "Activation") and activation != "linear":
+            known = _ACTIVATIONS.get(activation) if isinstance(activation, str) else None
+            label = f"the activation {shown(activation)}"
+            yield Operation(known or f"Keras.{shown(activation)}", label)
+
+
+def _of_convolution(options: dict) -> dict:
+    """strides, dilations, group and auto_pad of ONNX."""
+    found: dict[str, Any] = {
+        "auto_pad": b"SAME_UPPER" if options.get("padding") == "same" else b"NOTSET"
+    }
+    for ours, *theirs in (
+        ("strides", "strides", "subsample"),
+        ("dilations", "dilation_rate"),
+        ("group", "groups"),
+    ):
+        given = next((options[name] for name in theirs if options.get(name)), None)
+        found |= {} if given is None else {ours: given}
     return found
+
+
+def _pads(kind: str, options: dict) -> list[float]:
+    """The amounts of a padding as ONNX has them: rows and columns before, then after."""
+    amounts = options.get("padding" if kind == "ZeroPadding2D" else "cropping") or 0
+    if isinstance(amounts, dict):  # of Keras 1
+        amounts = [[amounts.get(f"{side}_pad", amounts.get(side, 0)) for side in pair] for pair in
+                   (("top", "bottom"), ("left", "right"))]  # fmt: skip
+    numbers = np.array(amounts, float)
+    if numbers.ndim < 2:  # one number, or rows and columns
+        numbers = np.stack([np.broadcast_to(numbers, 2)] * 2, axis=1)
+    (top, bottom), (left, right) = numbers.tolist()
+    sign = 1 if kind == "ZeroPadding2D" else -1
+    return [0, 0, sign * top, sign * left, 0, 0, sign * bottom, sign * right]

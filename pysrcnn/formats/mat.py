@@ -1,8 +1,6 @@
-"""The .mat files of the authors of the paper, MATLAB 5.
+"""MATLAB 5 .mat files of plain arrays, as the authors of SRCNN publish their weights.
 
-weights_conv1 (f1*f1, n1) or, for RGB, (3, f1*f1, n1); weights_conv2 (n1, f2*f2, n2); weights_conv3
-(n2, f3*f3) or (n2, f3*f3, 3); biases_conv1..3. The f*f values of a filter are in MATLAB's order:
-down the columns first.
+Read here, and not by SciPy: its reader was seen to crash Python on files with a few changed bytes.
 """
 
 import struct
@@ -12,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .layers import LIMIT, OTHER_NETWORKS, Arrays, Refused, check_room, shown
+from .tensors import LIMIT, Arrays, Refused, Weights, check_room, shown
 
 __all__ = ["read", "write"]
 
@@ -36,59 +34,27 @@ _CLASSES = {
 _CHARACTERS, _COMPLEX = 4, 0x0800
 
 
-def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
-    """The three layers; the card is empty, since these files have none."""
+def read(content: bytes, path: Path) -> Weights:
+    """The arrays of numbers by name, as they are in MATLAB; the card is empty."""
     try:
-        arrays = _variables(content, path)
+        return Weights(_variables(content, path), {}, "mat")
     except Refused:
         raise
     except Exception as error:  # struct, zlib, NumPy
         ours = isinstance(error, ValueError)
         reason = shown(str(error), 120) if ours else "an element is not whole"
         raise Refused(f"{path} is damaged or not a MATLAB 5 .mat file ({reason})") from None
-    parameters = {}
-    for k in (1, 2, 3):
-        try:
-            weights, biases = arrays[f"weights_conv{k}"], arrays[f"biases_conv{k}"]
-        except KeyError as error:
-            names = ", ".join(map(shown, list(arrays)[:8])) or "nothing"
-            raise Refused(
-                f"{path} has no {error}, but {names}: the authors' files hold weights_conv1 to "
-                f"weights_conv3 and biases_conv1 to biases_conv3, and {OTHER_NETWORKS}"
-            ) from None
-        for name, array in ((f"weights_conv{k}", weights), (f"biases_conv{k}", biases)):
-            if not np.issubdtype(array.dtype, np.floating):
-                raise Refused(f"{path}: {name} holds {array.dtype}, not floating point numbers")
-        # To (input channels, f*f, filters). A single channel is an axis that MATLAB dropped.
-        if weights.ndim == 2:
-            weights = weights[None] if k == 1 else weights[:, :, None]
-        if weights.ndim != 3:
-            raise Refused(
-                f"{path}: weights_conv{k} has the shape {weights.shape}, wanted two or three axes"
-            )
-        channels, area, filters = weights.shape
-        f = round(area**0.5)
-        if f * f != area or f == 0:
-            raise Refused(
-                f"{path}: weights_conv{k} has {area} values a filter, which is not a square"
-            )
-        # The axis of f*f values splits into (column, row), since MATLAB counts rows fastest.
-        w = weights.reshape(channels, f, f, filters).transpose(3, 0, 2, 1)
-        parameters[f"W{k}"] = np.ascontiguousarray(w)
-        parameters[f"B{k}"] = biases.reshape(-1).copy()
-    return parameters, {}
 
 
 def _variables(content: bytes, path: Path) -> Arrays:
-    """The arrays of numbers by name; of others, nothing but a dtype.
-
-    Not by SciPy, whose reader was seen to crash Python on files with a few changed bytes.
-    """
+    """The arrays of numbers by name; of others, nothing but a dtype."""
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(content[124:128])
     if order is None:
         newer = content.startswith(b"MATLAB 7.3")
         raise ValueError("it is of version 7.3: save it with -v7" if newer else "it has no header")
-    found, shapes, room, place = {}, [], LIMIT, 128
+    found: Arrays = {}
+    shapes: list[tuple] = []
+    room, place = LIMIT, 128
     for _ in range(1000):  # variables
         if place >= len(content):
             return found
@@ -97,7 +63,9 @@ def _variables(content: bytes, path: Path) -> Arrays:
             data = zlib.decompressobj().decompress(data, room + 1)
             room -= len(data)
             if room < 0:
-                raise Refused(f"{path} unpacks to more than {LIMIT:,} bytes: no SRCNN has as many")
+                raise Refused(
+                    f"{path} unpacks to more than {LIMIT:,} bytes, which are read at most"
+                )
             kind, data, _ = _element(data, 0, order)
         if kind == _MATRIX:
             name, array = _matrix(data, order, shapes, path)
@@ -120,14 +88,14 @@ def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
 
 def _matrix(content: bytes, order: str, shapes: list, path: Path) -> tuple[str, np.ndarray]:
     """Name and array of a variable, whose shape is added to those of the others."""
-    _, flags, place = _element(content, 0, order)
+    _, head, place = _element(content, 0, order)
     _, sizes, place = _element(content, place, order)
-    _, name, place = _element(content, place, order)
-    (flags,) = struct.unpack_from(f"{order}I", flags)
+    _, text, place = _element(content, place, order)
+    (flags,) = struct.unpack_from(f"{order}I", head)
     shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
     shapes.append(shape)
     check_room(shapes, path)  # of all: a byte of the file may become a number of 8 or 16 bytes
-    name = name.decode("latin-1")
+    name = text.decode("latin-1")
     if flags & 255 not in _CLASSES:
         return name, np.empty(0, f"U{shape[-1]}" if flags & 255 == _CHARACTERS else object)
     kind, data, _ = _element(content, place, order)
@@ -136,22 +104,8 @@ def _matrix(content: bytes, order: str, shapes: list, path: Path) -> tuple[str, 
     return name, array.astype(complex if flags & _COMPLEX else _CLASSES[flags & 255])
 
 
-def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
-    """Write three layers as the authors do; the card has no place there."""
+def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
+    """Write arrays by name; the card has no place there."""
     import scipy.io
 
-    if len(parameters) != 6:
-        raise ValueError(
-            f"a .mat file of the authors holds three layers, and this network has "
-            f"{len(parameters) // 2}: write it as .npz"
-        )
-    arrays = {}
-    for k in (1, 2, 3):
-        w = parameters[f"W{k}"].astype(np.float64)
-        filters, channels, f, _ = w.shape
-        columns = w.transpose(1, 3, 2, 0).reshape(channels, f * f, filters)
-        if k == 1 and channels == 1:
-            columns = columns[0]
-        arrays[f"weights_conv{k}"] = columns[:, :, 0] if k == 3 and filters == 1 else columns
-        arrays[f"biases_conv{k}"] = parameters[f"B{k}"].astype(np.float64)[:, None]
-    scipy.io.savemat(file, arrays)
+    scipy.io.savemat(file, tensors)

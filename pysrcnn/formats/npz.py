@@ -1,13 +1,13 @@
-"""Our own files: the arrays W1, B1, W2, B2, ... by name, and "card"; read without pickle."""
+"""Our own files: the parameters by name, and "card"; read without pickle."""
 
 import io
 import math
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from .layers import LIMIT, Arrays, open_zip, read_card, unpacked
+from .tensors import LIMIT, Arrays, Weights, open_zip, read_card, unpacked
 
 __all__ = ["read", "read_all", "write"]
 
@@ -17,10 +17,11 @@ _HEADERS = {
 }
 
 
-def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
+def read(content: bytes, path: Path) -> Weights:
     """The arrays and the card."""
     arrays = read_all(content, path)
-    return arrays, read_card(str(arrays.pop("card", "{}")), path)
+    card = read_card(str(arrays.pop("card", "{}")), path)
+    return Weights(arrays, card, "npz")
 
 
 def read_all(content: bytes, path: Path, most: int = LIMIT) -> Arrays:
@@ -44,10 +45,12 @@ def _array(content: bytes) -> np.ndarray:
         raise ValueError("neither numbers nor text")
     if math.prod(shape) * dtype.itemsize != len(content) - place:
         raise ValueError("not as many bytes as values")
-    order = "F" if columns_first else "C"
-    return np.ndarray(shape, dtype, content, place, order=order).copy(order="K")
+    ends = shape[::-1] if columns_first else shape
+    array = np.ndarray(ends, dtype, content, place).copy()
+    return array.T if columns_first else array
 
 
-def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
+def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
     """Write the arrays as they are."""
-    np.savez(file, card=np.array(card), **parameters)
+    arrays: dict[str, Any] = {"card": np.array(card), **tensors}
+    np.savez(file, **arrays)

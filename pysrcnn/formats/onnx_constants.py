@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .layers import Refused, check_room, shown
+from .tensors import Refused, check_room, shown
 
 __all__ = ["Constants", "import_onnx"]
 
@@ -110,7 +110,7 @@ class Constants:
         if kind not in _SUMS or sum(map(self._size, node.input)) > _MOST or len(node.input) > _MOST:
             return False
         given = [self.array(name) if name else None for name in node.input]
-        if kind == "ConstantOfShape" and math.prod(map(int, given[0])) > _MOST:
+        if kind == "ConstantOfShape" and math.prod(self.array(node.input[0]).tolist()) > _MOST:
             return False
         self._work_out(node, given)
         return self._size(node.output[0]) <= _MOST
@@ -123,8 +123,8 @@ class Constants:
             raise Refused(f"{self._path} works out more than {_MOST_SUMS} constants: fold them")
         node.ClearField("domain")  # "ai.onnx", which means the same as none
         known = {name: array for name, array in zip(node.input, given, strict=True) if name}
-        result = ReferenceEvaluator(node, opsets={"": self._opset}).run(None, known)[0]
-        self._arrays[node.output[0]] = np.asarray(result)
+        results: Any = ReferenceEvaluator(node, opsets={"": self._opset}).run(None, known)
+        self._arrays[node.output[0]] = np.asarray(results[0])
 
     def _size(self, name: str) -> int:
         if name in self._arrays:

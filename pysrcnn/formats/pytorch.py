@@ -16,14 +16,15 @@ import io
 import pickletools
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_room, open_zip, shown, stack, unpacked
 from .safe_tensors import bfloat16
+from .tensors import Refused, Weights, check_room, open_zip, shown, unpacked
 
 __all__ = ["read"]
 
@@ -47,7 +48,6 @@ _PUSHED = {
     "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
     "BYTEARRAY8",
 }  # fmt: skip
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _DEEPEST = 3  # how far inside a checkpoint a network is, at most
 # By which of these words in their names networks of one checkpoint are preferred, the first first.
 _WORDS = ("ema", "best", "params", "state", "model", "net", "network", "generator", "srcnn")
@@ -87,8 +87,8 @@ class _Tensor:
     strides: tuple  # in elements, as is the offset
 
 
-def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
-    """The layers of a state dict, or of a checkpoint that holds one; the card is empty."""
+def read(content: bytes, path: Path) -> Weights:
+    """The tensors of a state dict, or of a checkpoint that holds one; the card is empty."""
     parse = _read_zip if content[:2] == b"PK" else _read_legacy
     found, storages, order = parse(content, path)
     network = _state_dict(found, path)
@@ -107,7 +107,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
     check_room((t.shape for t in tensors.values()), path)
     contents = {key: storages(key) for key in {t.storage.key for t in tensors.values()}}
     arrays = {n: _array(t, contents[t.storage.key], order, path) for n, t in tensors.items()}
-    return stack(arrays, path, ordered=True), {}
+    return Weights(arrays, {}, "pytorch", ordered=True)
 
 
 def _read_zip(content: bytes, path: Path) -> tuple:
@@ -126,7 +126,8 @@ def _read_zip(content: bytes, path: Path) -> tuple:
 
 
 def _read_legacy(content: bytes, path: Path) -> tuple:
-    file, kinds = io.BytesIO(content), {}
+    file = io.BytesIO(content)
+    kinds: dict[str, _Storage] = {}
     magic = _interpret(file, {}, path)
     if type(magic) is not int or magic != _MAGIC:
         kind = f" ({magic.name})" if isinstance(magic, (_Name, _Placeholder)) else ""
@@ -153,115 +154,154 @@ def _interpret(
 ) -> Any:
     """The value of the pickle at `file`; the storages it names are put into `storages`.
 
-    `pickletools.genops` takes a pickle apart into its operations and does none of them. Values
-    are None, bool, int, float, str, bytes, tuple, list, dict, and the helpers of this file;
-    they are never compared, printed or walked through, since they may be nested without end.
+    `pickletools.genops` takes a pickle apart into its operations and does none of them.
     """
-    values, marks, memo = [], [], {}
-
-    def since_mark() -> list:
-        start = marks.pop()
-        taken = values[start:]
-        del values[start:]
-        return taken
-
-    def put(pairs: list) -> None:
-        if not isinstance(values[-1], dict) or len(pairs) % 2:
-            raise ValueError("no dict to put something into")
-        _put(values[-1], pairs)
-
-    def append(items: list) -> None:
-        if isinstance(values[-1], _Placeholder):
-            return
-        if type(values[-1]) is not list:
-            raise ValueError("no list to append to")
-        values[-1].extend(items)
-
-    def make(made: Any) -> None:
-        if not isinstance(made, (_Name, _Placeholder)):
-            raise Refused(f"{path} calls something that is no function, and {_ADVICE}")
-        values.append(_Placeholder(made.name))
-
+    machine = _Machine(storages, path)
     for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
         if count > most:
-            raise Refused(f"{path} holds far more than the weights of an SRCNN: {_ADVICE}")
-        match operation.name:
-            case "PROTO" | "FRAME":
-                pass
-            case name if name in _PUSHED:
-                values.append(argument)
-            case name if name in _CONSTANTS:
-                values.append(_CONSTANTS[name])
-            case "EMPTY_DICT":
-                values.append({})
-            case "EMPTY_LIST":
-                values.append([])
-            case "EMPTY_SET":
-                values.append(_Placeholder("set"))
-            case "FROZENSET":
-                since_mark()
-                values.append(_Placeholder("frozenset"))
-            case "LONG4":  # longer than 255 bytes
-                values.append(_Placeholder("int"))
-            case "MARK":
-                marks.append(len(values))
-            case "TUPLE":
-                values.append(tuple(since_mark()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3" as name:
-                size = int(name[-1])
-                values[-size:] = [tuple(values[-size:])]
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = values[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = values[-1]
-            case "BINGET" | "LONG_BINGET":
-                values.append(memo[argument])
-            case "APPEND":
-                item = values.pop()
-                append([item])
-            case "APPENDS" | "ADDITEMS":
-                append(since_mark())
-            case "SETITEM":
-                value, key = values.pop(), values.pop()
-                put([key, value])
-            case "SETITEMS":
-                put(since_mark())
-            case "POP":
-                values.pop()
-            case "POP_MARK":
-                since_mark()
-            case "GLOBAL":
-                values.append(_Name(shown(argument.replace(" ", ".", 1), 200)))
-            case "STACK_GLOBAL":
-                name, module = values.pop(), values.pop()
-                values.append(_Name(f"{shown(module, 200)}.{shown(name, 200)}"))
-            case "BINPERSID":
-                storage = _storage(values.pop(), path)
-                kept = isinstance(storage, _Storage)
-                if kept and storages.setdefault(storage.key, storage) != storage:
-                    raise Refused(f"{path} is damaged: a storage is described in two ways")
-                values.append(storage)
-            case "REDUCE":
-                arguments, function = values.pop(), values.pop()
-                values.append(_call(function, arguments, path))
-            case "NEWOBJ":
-                _, made = values.pop(), values.pop()
-                make(made)
-            case "NEWOBJ_EX":
-                _, _, made = values.pop(), values.pop(), values.pop()
-                make(made)
-            case "OBJ":
-                make(since_mark()[0])
-            case "INST":
-                since_mark()
-                make(_Name(shown(argument.replace(" ", ".", 1), 200)))
-            case "BUILD":  # attributes, such as versions of modules: of no use here
-                values.pop()
-            case "STOP":
-                return values.pop()
-            case name:
-                raise Refused(f"{path} holds the pickle operation {name}, and {_ADVICE}")
+            raise Refused(f"{path} holds far more than weights: {_ADVICE}")
+        if operation.name == "STOP":
+            return machine.values.pop()
+        do = _OPERATIONS.get(operation.name)
+        if do is None:
+            raise Refused(f"{path} holds the pickle operation {operation.name}, and {_ADVICE}")
+        do(machine, argument)
     raise ValueError("a pickle without an end")
+
+
+class _Machine:
+    """The stack machine that pickles are programs for.
+
+    Values are None, bool, int, float, str, bytes, tuple, list, dict, and the helpers of this file;
+    they are never compared, printed or walked through, since they may be nested without end.
+    """
+
+    def __init__(self, storages: dict[str, _Storage], path: Path):
+        self.values: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._storages, self._path = storages, path
+
+    def push(self, value: Any) -> None:
+        """Onto the stack."""
+        self.values.append(value)
+
+    def mark(self, _: Any) -> None:
+        """Where the parts of what is made next begin."""
+        self._marks.append(len(self.values))
+
+    def since_mark(self) -> list:
+        """All since then, taken off."""
+        start = self._marks.pop()
+        taken = self.values[start:]
+        del self.values[start:]
+        return taken
+
+    def tuple_of(self, size: int) -> None:
+        """The last so many values become one."""
+        self.values[-size:] = [tuple(self.values[-size:])]
+
+    def remember(self, number: int | None) -> None:
+        """The last value, for later: by this number, or by the next."""
+        self._memo[len(self._memo) if number is None else number] = self.values[-1]
+
+    def recall(self, number: int) -> None:
+        """What was remembered."""
+        self.values.append(self._memo[number])
+
+    def append(self, items: list) -> None:
+        """To the list that is the last value; to what we do not know, nothing."""
+        if isinstance(self.values[-1], _Placeholder):
+            return
+        if type(self.values[-1]) is not list:
+            raise ValueError("no list to append to")
+        self.values[-1].extend(items)
+
+    def put(self, pairs: list) -> None:
+        """Names and values, one after the other, into the dict that is the last value."""
+        if not isinstance(self.values[-1], dict) or len(pairs) % 2:
+            raise ValueError("no dict to put something into")
+        _put(self.values[-1], pairs)
+
+    def last(self, count: int) -> list:
+        """So many values, taken off."""
+        return [self.values.pop() for _ in range(count)][::-1]
+
+    def name(self, argument: str) -> _Name:
+        """A function or class: "module name"."""
+        return _Name(shown(argument.replace(" ", ".", 1), 200))
+
+    def stacked_name(self, _: Any) -> None:
+        """A function or class, whose module and name are values."""
+        module, name = self.last(2)
+        self.values.append(_Name(f"{shown(module, 200)}.{shown(name, 200)}"))
+
+    def storage(self, _: Any) -> None:
+        """What is kept outside the pickle."""
+        storage = _storage(self.values.pop(), self._path)
+        if isinstance(storage, _Storage):
+            if self._storages.setdefault(storage.key, storage) != storage:
+                raise Refused(f"{self._path} is damaged: a storage is described in two ways")
+        self.values.append(storage)
+
+    def call(self, _: Any) -> None:
+        """A function with its arguments."""
+        function, arguments = self.last(2)
+        self.values.append(_call(function, arguments, self._path))
+
+    def placeholder(self, name: str) -> None:
+        """An object of which nothing is made, from all values since the mark."""
+        self.since_mark()
+        self.values.append(_Placeholder(name))
+
+    def make(self, made: Any) -> None:
+        """An object of a class, of which nothing is made but a placeholder."""
+        if not isinstance(made, (_Name, _Placeholder)):
+            raise Refused(f"{self._path} calls something that is no function, and {_ADVICE}")
+        self.values.append(_Placeholder(made.name))
+
+
+# All operations that are done; a pickle with another one is refused.
+_OPERATIONS: dict[str, Callable[[_Machine, Any], Any]] = {
+    "PROTO": lambda m, x: None,
+    "FRAME": lambda m, x: None,
+    **dict.fromkeys(_PUSHED, _Machine.push),
+    "NONE": lambda m, x: m.push(None),
+    "NEWTRUE": lambda m, x: m.push(True),
+    "NEWFALSE": lambda m, x: m.push(False),
+    "EMPTY_TUPLE": lambda m, x: m.push(()),
+    "EMPTY_DICT": lambda m, x: m.push({}),
+    "EMPTY_LIST": lambda m, x: m.push([]),
+    "EMPTY_SET": lambda m, x: m.push(_Placeholder("set")),
+    "FROZENSET": lambda m, x: m.placeholder("frozenset"),
+    "LONG4": lambda m, x: m.push(_Placeholder("int")),  # longer than 255 bytes
+    "MARK": _Machine.mark,
+    "TUPLE": lambda m, x: m.push(tuple(m.since_mark())),
+    "TUPLE1": lambda m, x: m.tuple_of(1),
+    "TUPLE2": lambda m, x: m.tuple_of(2),
+    "TUPLE3": lambda m, x: m.tuple_of(3),
+    "BINPUT": _Machine.remember,
+    "LONG_BINPUT": _Machine.remember,
+    "MEMOIZE": _Machine.remember,
+    "BINGET": _Machine.recall,
+    "LONG_BINGET": _Machine.recall,
+    "APPEND": lambda m, x: m.append(m.last(1)),
+    "APPENDS": lambda m, x: m.append(m.since_mark()),
+    "ADDITEMS": lambda m, x: m.append(m.since_mark()),
+    "SETITEM": lambda m, x: m.put(m.last(2)),
+    "SETITEMS": lambda m, x: m.put(m.since_mark()),
+    "POP": lambda m, x: m.last(1),
+    "POP_MARK": lambda m, x: m.since_mark(),
+    "GLOBAL": lambda m, x: m.push(m.name(x)),
+    "STACK_GLOBAL": _Machine.stacked_name,
+    "BINPERSID": _Machine.storage,
+    "REDUCE": _Machine.call,
+    "NEWOBJ": lambda m, x: m.make(m.last(2)[0]),
+    "NEWOBJ_EX": lambda m, x: m.make(m.last(3)[0]),
+    "OBJ": lambda m, x: m.make(m.since_mark()[0]),
+    "INST": lambda m, x: m.placeholder(m.name(x).name),
+    "BUILD": lambda m, x: m.last(1),  # attributes, such as versions of modules: of no use here
+}
 
 
 def _put(into: dict, pairs: list) -> None:
@@ -302,9 +342,9 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
         case "collections.OrderedDict", ():
             return OrderedDict()
         case "collections.OrderedDict", (list() as pairs,):  # as Python 2 pickles it
-            made = OrderedDict()
+            made: OrderedDict = OrderedDict()
             for pair in pairs:
-                _put(made, pair if isinstance(pair, (list, tuple)) and len(pair) == 2 else [])
+                _put(made, [*pair] if isinstance(pair, (list, tuple)) and len(pair) == 2 else [])
             return made
         case "torch.Size", (tuple() as sizes,):
             return sizes
@@ -336,7 +376,7 @@ def _tensor(storage: _Storage, offset: Any, shape: tuple, strides: tuple, path: 
 
 
 def _array(tensor: _Tensor, content: bytes, order: str, path: Path) -> np.ndarray:
-    dtype = np.dtype(_STORAGES[tensor.storage.kind]).newbyteorder(order)
+    dtype = np.dtype(f"{order}{_STORAGES[tensor.storage.kind]}")
     if len(content) < tensor.storage.count * dtype.itemsize:
         raise Refused(f"{path} is damaged: the storage of a tensor is not whole")
     if 0 in tensor.shape:
@@ -352,14 +392,17 @@ def _state_dict(found: Any, path: Path) -> dict:
 
     That is the one least deep inside; of several, the one that is called so (`_WORDS`).
     """
-    level, seen = [("", found)] if isinstance(found, (dict, list, tuple)) else [], set()
+    level = [("", found)] if isinstance(found, (dict, list, tuple)) else []
+    seen: set[int] = set()
     for _ in range(_DEEPEST + 1):
-        networks = [(name, x) for name, x in level if _holds_layers(x)]
+        networks = [(name, x) for name, x in level if isinstance(x, dict) and _holds_layers(x)]
         if networks:
             return _chosen(networks, path)
         level = [(f"{above}.{key}".strip("."), x) for above, y in level for key, x in _inside(y)]
         # Each but once: a small file may hold the same list in itself a thousand times.
-        level = [(name, x) for name, x in level if not (id(x) in seen or seen.add(id(x)))]
+        once = {id(x): (name, x) for name, x in reversed(level) if id(x) not in seen}
+        level = [*reversed(once.values())]
+        seen |= once.keys()
     if isinstance(found, dict) and not isinstance(found, _Placeholder):
         names = ", ".join(shown(str(name)) for name in list(found)[:8])
         objects = {x.name: None for x in found.values() if isinstance(x, (_Name, _Placeholder))}
@@ -373,10 +416,8 @@ def _state_dict(found: Any, path: Path) -> dict:
     raise Refused(f"{path} holds {kind}, not a dict of tensors by name: {_ADVICE}")
 
 
-def _holds_layers(x: Any) -> bool:
-    return isinstance(x, dict) and any(
-        isinstance(t, _Tensor) and len(t.shape) == 4 for t in x.values()
-    )
+def _holds_layers(x: dict) -> bool:
+    return any(isinstance(t, _Tensor) and len(t.shape) == 4 for t in x.values())
 
 
 def _inside(x: Any) -> list[tuple[str, Any]]:

@@ -9,7 +9,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from .layers import Refused, open_zip
+from .tensors import Refused, open_zip
 
 __all__ = ["SUFFIXES", "check_folder", "is_checkpoint", "kind_of"]
 

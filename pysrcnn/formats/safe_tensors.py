@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_room, read_card, read_json, shown, stack
+from .tensors import Arrays, Refused, Weights, check_room, read_card, read_json, shown
 
 __all__ = ["bfloat16", "read", "write"]
 
@@ -24,8 +24,8 @@ def bfloat16(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
-    """The tensors as layers (see `stack`), and the card if it is one of our files."""
+def read(content: bytes, path: Path) -> Weights:
+    """The tensors, and the card if it is one of our files."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > len(content) - 8:
         raise Refused(f"{path} is damaged or not a .safetensors file: it is too short")
@@ -53,7 +53,7 @@ def read(content: bytes, path: Path) -> tuple[Arrays, dict]:
         tensors[name] = bfloat16(tensor) if entry["dtype"] == "BF16" else tensor
     if end != len(data):
         raise Refused(f"{path} is damaged: it holds {len(data)} bytes of tensors, not {end}")
-    return stack(tensors, path, ordered=False), read_card(metadata.get(_CARD, "{}"), path)
+    return Weights(tensors, read_card(metadata.get(_CARD, "{}"), path), "safetensors")
 
 
 def _without_twins(pairs: list[tuple]) -> dict:
@@ -62,13 +62,13 @@ def _without_twins(pairs: list[tuple]) -> dict:
     return dict(pairs)
 
 
-def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
-    """Write conv1.weight, conv1.bias, ..., as PyTorch would call them."""
-    header, end = {"__metadata__": {"format": "pt", _CARD: card}}, 0
-    for name, array in parameters.items():
+def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
+    """Write tensors by name, as PyTorch loads them."""
+    header: dict[str, dict] = {"__metadata__": {"format": "pt", _CARD: card}}
+    end = 0
+    for name, array in tensors.items():
         begin, end = end, end + array.nbytes
-        kind = {"W": "weight", "B": "bias"}[name[0]]
-        header[f"conv{name[1:]}.{kind}"] = {
+        header[name] = {
             "dtype": f"F{array.itemsize * 8}",
             "shape": list(array.shape),
             "data_offsets": [begin, end],
@@ -76,5 +76,5 @@ def write(file: BinaryIO, parameters: Arrays, card: str) -> None:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # so that the tensors begin at a multiple of 8
     file.write(len(text).to_bytes(8, "little") + text)
-    for array in parameters.values():
+    for array in tensors.values():
         file.write(array.astype(array.dtype.newbyteorder("<")).tobytes())

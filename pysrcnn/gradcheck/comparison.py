@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..formats.layers import stack
 from ..kernels.blas import one_blas_thread
+from ..networks.layers import stack
 from .calls import called, called_again, called_larger, enlarged
 from .diagnosis import Explanation
 from .reference_case import Case, case, rounding

@@ -1,12 +1,14 @@
-"""SRCNN compiled: the functions of `reference.py`, same names and signatures, by Numba.
+"""SRCNN compiled: the functions of `reference`, same names and signatures, by Numba.
 
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
-registers, and a row of any convolution made of such blocks; `pictures` runs a whole network over a
-picture with it, helped by `winograd`; `batches` computes loss and gradients for training, with
-`lanes` or, in fewer multiplications, `lanes_winograd`; `operations` are the single steps; `planes`
-is what surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
-`pysrcnn.networks.sparse`; `inputs`, `memory`, `threads` and `blas` are what they stand on. All
-compiled code of the package is in this folder; it imports no other module of ours.
+registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
+over a picture with them, as `layout` lays it out, helped by `winograd`; `batches` computes loss and
+gradients for training, with `lanes` or, in fewer multiplications, `lanes_winograd`; `operations`
+and `shuffle` are the single steps, `direct` is the same without Winograd; `planes` is what
+surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
+`pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`, `memory`,
+`threads` and `blas`. All compiled code of the package is in this folder; it imports no other module
+of ours.
 
 Compiled code cannot look at what it is given, so these functions do first, and raise a ValueError
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
@@ -15,6 +17,8 @@ where NumPy would go on: for filters of even size, batches without samples, shap
 from . import direct as direct
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
+from .compile import announce_compilation as announce_compilation
+from .fused import forward
 from .operations import (
     col2im,
     conv2d,
@@ -31,7 +35,6 @@ from .operations import (
     tanh,
     tanh_backward,
 )
-from .pictures import forward
 from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
@@ -39,11 +42,10 @@ from .shuffle import pixel_shuffle, pixel_shuffle_backward
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
 from .threads import load_openmp as load_openmp
-from .tile import COLUMNS as COLUMNS
-from .tile import ROWS as ROWS
-from .tile import VECTOR_BYTES as VECTOR_BYTES
-from .tile import VECTORS as VECTORS
-from .tile import announce_compilation as announce_compilation
+from .vectors import COLUMNS as COLUMNS
+from .vectors import ROWS as ROWS
+from .vectors import VECTOR_BYTES as VECTOR_BYTES
+from .vectors import VECTORS as VECTORS
 from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.

@@ -13,9 +13,11 @@ import numpy as np
 from numba import prange
 
 from . import lanes, lanes_winograd, winograd
+from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import Memory
-from .tile import ACTIVATIONS, LINEAR, ROWS, VECTOR_BYTES, compiled
+from .rows import ACTIVATIONS, LINEAR
+from .vectors import ROWS, VECTOR_BYTES
 
 
 @compiled(parallel=True)

@@ -5,6 +5,7 @@
 """
 
 from .batches import loss_and_gradients_direct as loss_and_gradients
+from .fused import forward_direct as forward
 from .operations import (
     col2im,
     conv2d,
@@ -21,7 +22,6 @@ from .operations import (
     tanh,
     tanh_backward,
 )
-from .pictures import forward_direct as forward
 from .shuffle import pixel_shuffle, pixel_shuffle_backward
 
 __all__ = [

@@ -12,20 +12,10 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, B blocks of L sam
 import numpy as np
 from numba import literally, prange
 
-from .tile import (
-    COLUMNS,
-    LINEAR,
-    NARROW,
-    ROWS,
-    VECTOR_BYTES,
-    compiled,
-    convolve_row,
-    pack_weights,
-    tile_add,
-    tile_correlate,
-    tile_outer,
-    tile_zero,
-)
+from .compile import compiled
+from .rows import LINEAR, convolve_row, pack_weights
+from .tile import tile_add, tile_correlate, tile_outer, tile_zero
+from .vectors import COLUMNS, NARROW, ROWS, VECTOR_BYTES
 
 
 def to_lanes(x):
@@ -94,7 +84,7 @@ def _convolve(x, x_border, w, b, f, g, epilogue, out, out_border):
 
 
 def convolve(x, x_border, w, b, epilogue, out, out_border):
-    """w * x + b into `out`, then what `tile.convolve_row` says; see `_convolve` for the shapes."""
+    """w * x + b into `out`, then what `rows.convolve_row` says; see `_convolve` for the shapes."""
     _convolve(x, x_border, pack_weights(w), b, *w.shape[2:], epilogue, out, out_border)
 
 
@@ -115,7 +105,7 @@ def _fold(sums, b, out, border):
 
 def convolve_to_few(x, x_border, w, b, out, out_border, memory):
     """w * x + b into `out` for few filters, in two halves, because a tile wants several: first
-    their f rows as f filters of a single row each, then the sum of those (as in `pictures`)."""
+    their f rows as f filters of a single row each, then the sum of those (as in `fused`)."""
     blocks, c, height, width, lanes = x.shape
     o, _, f, _ = w.shape
     rows = w.transpose(0, 2, 1, 3).reshape(o * f, c, 1, f)

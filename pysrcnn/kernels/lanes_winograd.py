@@ -18,8 +18,10 @@ Axes: B blocks of L samples (the lanes), C channels, O filters, H x W pixels, n 
 import numpy as np
 from numba import prange
 
+from .compile import compiled
 from .lanes import parts_of, position, sum_products, tasks_of, turned
-from .tile import COLUMNS, LINEAR, ROWS, compiled, convolve_row, packed_at, tiles
+from .rows import LINEAR, convolve_row, packed_at, tiles
+from .vectors import COLUMNS, ROWS
 from .winograd import AT_ONE, OUTPUTS, matrices
 
 GROUP = (0, OUTPUTS)  # the rows of the tiles that apply a matrix
@@ -208,7 +210,7 @@ def input_points(x, border, f, memory, name):
 
 
 def convolve(points, zeros, w, b, epilogue, out, border):
-    """w * x + b into `out`, then what `tile.convolve_row` says, from the input's points.
+    """w * x + b into `out`, then what `rows.convolve_row` says, from the input's points.
 
     zeros: how many rows above and below are known to be 0, at most f - 1.
     """

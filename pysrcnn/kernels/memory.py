@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from .tile import VECTOR_BYTES
+from .vectors import VECTOR_BYTES
 
 
 def aligned(shape, dtype):

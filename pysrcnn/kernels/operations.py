@@ -8,9 +8,11 @@ import numpy as np
 from numba import prange
 
 from . import lanes
+from .compile import compiled
+from .fused import forward
 from .inputs import contiguous, network_input, same_shape, window_fits
-from .pictures import forward
-from .tile import LINEAR, VECTOR_BYTES, compiled, tanh_in_place
+from .rows import LINEAR, tanh_in_place
+from .vectors import VECTOR_BYTES
 
 
 def conv2d(x, w, b, padding="valid"):
@@ -113,7 +115,7 @@ def _relu_backward(dout, x):
 
 
 def tanh(x):
-    """See `reference.tanh`; as in the networks, by `tile.tile_tanh`."""
+    """See `reference.tanh`; as in the networks, by `tile_tanh`."""
     (x,) = contiguous(x)
     lanes = VECTOR_BYTES // x.itemsize
     vectors = np.zeros(-(-x.size // lanes) * lanes, x.dtype)

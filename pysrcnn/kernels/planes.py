@@ -5,8 +5,8 @@ Axes: C channels, H x W pixels of the small picture, H' x W' of the large one, T
 
 import numpy as np
 
+from .compile import compiled
 from .threads import share
-from .tile import compiled
 
 TASK = 64  # rows of the result that a thread does at a time
 

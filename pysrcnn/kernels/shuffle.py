@@ -7,8 +7,8 @@ import itertools
 
 import numpy as np
 
+from .compile import compiled
 from .threads import share
-from .tile import compiled
 
 TASK = 32  # rows of a small map that a thread does at a time
 

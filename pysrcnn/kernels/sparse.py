@@ -1,7 +1,7 @@
 """Sparse codes compiled: a block of patches at a time, whose codes never leave the cache.
 
 Both products of a step of FISTA, D z and D^T r, are convolutions of 1 x 1 if patches are taken for
-pixels of a row and atoms for channels; so `tile.convolve_row` does them, and all that is left is to
+pixels of a row and atoms for channels; so `rows.convolve_row` does them, and all that is left is to
 go through the codes once a step. Of a whole picture there would be gigabytes of codes: where only
 the patches that they stand for are wanted, these are made of a block at once.
 
@@ -12,10 +12,12 @@ Axes: D entries of a feature, A atoms, G entries of a patch, n patches, L lanes.
 
 import numpy as np
 
+from .compile import compiled
 from .inputs import contiguous
 from .memory import aligned
+from .rows import LINEAR, convolve_row, pack_weights
 from .threads import share
-from .tile import COLUMNS, LINEAR, VECTOR_BYTES, compiled, convolve_row, pack_weights
+from .vectors import COLUMNS, VECTOR_BYTES
 
 BLOCKS = 16  # that a thread does at a time
 

@@ -11,7 +11,7 @@ are nearly all there is, so a filter of 5 taps costs 8/20 of the direct sum, one
 
 Sources: A. L. Toom 1963, S. A. Cook 1966 (the interpolation); S. Winograd, "Arithmetic complexity
 of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks",
-2016 (its use here). This file computes the matrices, exactly, in fractions; `pictures` and
+2016 (its use here). This file computes the matrices, exactly, in fractions; `fused` and
 `lanes_winograd` use them.
 """
 
@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .tile import ROWS
+from .vectors import ROWS
 
 OUTPUTS = 4
 # Where polynomials are evaluated, infinity being always one more. Small numbers and their inverses

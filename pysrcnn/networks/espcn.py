@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import kernels
 from .initial import initialise
-from .network import Layers, Network, Parameters, chain, layers_of, named
+from .network import Network, Parameters, chain, layers_of, named
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
 
@@ -150,8 +150,10 @@ class ESPCN(Network):
         self._set(p, activation, padding, ops)
 
     @classmethod
-    def from_recipe(cls, recipe: Any, scale: int) -> "ESPCN":
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "ESPCN":
         """The untrained network of a `training.Recipe`."""
+        if scale is None:
+            raise ValueError("an ESPCN is for one scale: say which, 2 or more")
         sizes, filters, activation = recipe.sizes, recipe.filters, recipe.activation
         return cls(
             scale, sizes, filters, recipe.c, activation=activation, init=recipe.init,
@@ -182,11 +184,6 @@ class ESPCN(Network):
         self.parameters, self.ops, self.c = p, ops, p["W1"].shape[1]
         self.scale, self.card = scale_of(p), {}
         self.options = {"activation": activation, "padding": padding}
-
-    @property
-    def layers(self) -> Layers:
-        """(weights, biases) of each layer, from the first to the last."""
-        return layers_of(self.parameters)
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -10,15 +10,17 @@ import numpy as np
 
 from .. import formats, kernels
 from .._printing import printable
-from ..formats import READABLE, as_plain, check_picture, is_checkpoint, read_weights
+from ..formats import READABLE, is_checkpoint, read_weights
 from .espcn import ESPCN
+from .layers import LARGEST
 from .network import Network
+from .recognise import is_ours, network_of
 from .sparse import SparseCoding
 from .srcnn import SRCNN
+from .values import as_plain, check_picture
 
 __all__ = ["LARGEST", "files_of", "load", "shipped"]
 
-LARGEST = 16  # the largest factor of enlargement
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -49,105 +51,122 @@ def load(
     ops: ModuleType = kernels,
     residual: bool = False,
     levels: tuple[float, float] = (0, 1),
+    activation: str | None = None,
 ) -> Network:
     """A trained network, by the name of shipped weights or from a file.
 
     Parameters
     ----------
     name_or_path : str or path
-        A name such as "9-1-5"; or an .npz file that `SRCNN.save` wrote, a .mat file of the
-        paper's authors, or a file of PyTorch (.pt, .pth, .ckpt), .safetensors, Keras (.h5, .hdf5,
-        .keras) or .onnx, see `pysrcnn.formats.read_weights`.
+        A name such as "9-1-5"; or an .npz file that `Network.save` wrote, a .mat file of SRCNN's
+        authors, or a file of PyTorch (.pt, .pth, .ckpt), .safetensors, Keras (.h5, .hdf5, .keras)
+        or .onnx, see `pysrcnn.formats.read_weights`.
     scale : int, optional
         The factor of enlargement. Needed with a name of which there are weights for several; with
         a file that says its own scale, it must be the same; with one that does not say, it is what
         you say it is.
+    ops : module
+        What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
     residual : bool
-        Whether the result of the network in the file is to be added to its input. What you get is
-        an SRCNN whose result is the picture.
+        Whether the result of the SRCNN in the file is to be added to its input. What you get is
+        one whose result is the picture.
     levels : pair of numbers
-        What black and white are for the network in the file, such as (0, 255). What you get is an
-        SRCNN for 0..1.
+        What black and white are for the network in the file, such as (0, 255). What you get is a
+        network for 0..1.
+    activation : "tanh" or "relu", optional
+        Of the ESPCN in the file, if the file does not say it, or not rightly: by default tanh.
 
     Returns
     -------
     network : Network
-        An SRCNN, ESPCN or SparseCoding, float32, whatever the file holds.
+        An `SRCNN`, `ESPCN` or `SparseCoding`, float32, whatever the file holds.
 
     Raises
     ------
     FileNotFoundError
         If there is neither a file nor shipped weights of that name.
     ModuleNotFoundError
-        If the package onnx, which .onnx files need, is not installed.
+        If a package that such files need, onnx or h5py, is not installed.
     ValueError
         If there are no weights for that scale, the file's scale is another one or not 2 to 16, the
         file is damaged, or what others have trained makes no picture.
     """
-    text = os.fspath(name_or_path)
-    have = shipped()
-    scales = [s for n, s in have if n == text]
-    if scales:
-        if scale is None and len(scales) == 1:
-            (scale,) = scales
-        if scale not in scales:
-            raise ValueError(
-                f"no {text} weights for scale {scale}, only for {_listed(scales, 'and')}"
-                if scale is not None
-                else f"{text} weights differ by scale: say which, {_listed(scales, 'or')}"
-            )
-        path = have[text, scale]
-    else:
-        path = Path(text)
-        there = path.exists() or path.suffix.lower() in READABLE or is_checkpoint(path)
-        if not there:
-            names = ", ".join(sorted({n for n, _ in have})) or "none"
-            raise FileNotFoundError(
-                f"{text} is neither a file nor the name of shipped weights ({names})"
-            )
+    path = _path_of(os.fspath(name_or_path), scale)
     if scale is not None and scale not in range(2, LARGEST + 1):
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
-    parameters, card = read_weights(path)
-    # A card is ours in our own format, and in others if `SRCNN.save` wrote it.
-    ours = "version" in card or (path.suffix.lower() == ".npz" and card.keys() - {"notes"})
-    foreign = not ours
-    notes = card.get("notes", []) if foreign else []
+    weights = read_weights(path)
+    network = network_of(weights, path, activation=activation, ops=ops)
+    notes = [] if is_ours(weights) else network.card.get("notes", [])
     if residual or tuple(levels) != (0, 1):
-        if "D_l" in parameters:
-            raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
-        parameters = as_plain(parameters, residual, levels)
-        card = card | {"notes": [*card.get("notes", []), _as_it_was(residual, levels)]}
-    network: Network
-    if "D_l" in parameters:
-        network = SparseCoding(parameters, card)
-    elif card.get("network") == "espcn":
-        options = {name: card.get(name) for name in ("activation", "padding")}
-        network = ESPCN.from_parameters(parameters, **options, ops=ops)
-    else:
-        network = SRCNN.from_parameters(parameters, ops=ops)
+        network = _as_plain(network, path, residual, levels)
     network = network.astype(np.float32)
-    known = card.get("scale")
-    if known is not None and (type(known) is not int or not 2 <= known <= LARGEST):
-        raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
-    if scale is not None and known is not None and scale != known:
-        raise ValueError(
-            f"{path} was trained for scale {known}, not {scale}, and weights are of use only at "
-            f"their own: enlarge by that, or take other weights"
-        )
-    if foreign and "D_l" not in parameters:
-        check_picture(parameters, path)
-    network.scale = known if known is not None else scale and int(scale)
-    network.card = card
+    network.scale = _scale_of(network, path, scale)
+    if not (is_ours(weights) or isinstance(network, SparseCoding)):
+        check_picture(network.parameters, path, network.options.get("activation", "relu"))
     for note in notes:
         _LOG.warning(printable(f"{path}: {note}"))
     return network
 
 
-def _as_it_was(residual: bool, levels: tuple[float, float]) -> str:
-    """For the card: what the network in the file took and gave."""
+def _path_of(text: str, scale: int | None) -> Path:
+    """The file of shipped weights of this name and scale, or the file that is called so."""
+    have = shipped()
+    scales = [s for n, s in have if n == text]
+    if scales:
+        if scale is None and len(scales) == 1:
+            (scale,) = scales
+        if scale is None:
+            raise ValueError(f"{text} weights differ by scale: say which, {_listed(scales, 'or')}")
+        if scale not in scales:
+            raise ValueError(
+                f"no {text} weights for scale {scale}, only for {_listed(scales, 'and')}"
+            )
+        return have[text, scale]
+    path = Path(text)
+    if not (path.exists() or path.suffix.lower() in READABLE or is_checkpoint(path)):
+        names = ", ".join(sorted({n for n, _ in have})) or "none"
+        raise FileNotFoundError(
+            f"{text} is neither a file nor the name of shipped weights ({names})"
+        )
+    return path
+
+
+def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float, float]) -> Network:
+    """The one whose values are 0..1 and whose result is the picture; its card says what it was."""
+    if not isinstance(network, (SRCNN, ESPCN)):
+        raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
+    if residual and network.small:
+        raise ValueError(
+            f"{path} is an ESPCN, whose result is larger than its input: it cannot be added to that"
+        )
+    activation = network.options.get("activation", "relu")
+    parameters = as_plain(network.parameters, residual, levels, activation)
+    card, scale, options = network.card, network.scale, network.options
+    if isinstance(network, ESPCN):
+        network = ESPCN.from_parameters(parameters, ops=network.ops, **options)
+    else:
+        network = SRCNN.from_parameters(parameters, ops=network.ops)
     parts = ["the result was to be added to the input"] if residual else []
     parts += [f"values were {levels[0]:g}..{levels[1]:g}"] if tuple(levels) != (0, 1) else []
-    return f"before it was converted, {' and '.join(parts)}"
+    note = f"before it was converted, {' and '.join(parts)}"
+    network.card, network.scale = card | {"notes": [*card.get("notes", []), note]}, scale
+    return network
+
+
+def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
+    """The scale that the network, or its card, was trained for; else the one that is wanted."""
+    said = network.card.get("scale")
+    known = network.scale if said is None else said
+    if known is None:
+        return None if wanted is None else int(wanted)
+    if type(known) is not int or not 2 <= known <= LARGEST:
+        raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
+    if wanted not in (None, known):
+        raise ValueError(
+            f"{path} was trained for scale {known}, not {wanted}, and weights are of use only at "
+            f"their own: enlarge by that, or take other weights"
+        )
+    return known
 
 
 def _listed(scales: list[int], word: str) -> str:

@@ -20,9 +20,9 @@ import numpy as np
 
 from .._version import __version__
 from ..checks import check_batch, check_padding
-from ..formats import write_weights
 from ..resize import imresize
 from .reach import Seen, seen
+from .saving import save
 
 __all__ = ["Layers", "Network", "Parameters", "chain", "layers_of", "named", "own_scale"]
 
@@ -113,6 +113,11 @@ class Network:
     def dtype(self) -> np.dtype:
         """float32 or float64: of the parameters and the results."""
         return next(iter(self.parameters.values())).dtype
+
+    @property
+    def layers(self) -> Layers:
+        """(weights, biases) of each layer, from the first to the last."""
+        return layers_of(self.parameters)
 
     @property
     def seen(self) -> Seen:
@@ -273,7 +278,7 @@ class Network:
         Parameters
         ----------
         path : path
-            Ends in .npz, or in .safetensors, .onnx or .mat (see `pysrcnn.formats`).
+            Ends in .npz, or in .safetensors, .onnx or, of an SRCNN, .mat; see `saving.save`.
         """
         card = {
             **self.card,
@@ -282,7 +287,7 @@ class Network:
             "scale": self.scale,
             "version": __version__,
         }
-        write_weights(path, self.parameters, card)
+        save(self, path, card)
 
 
 def own_scale(network: Network, scale: int | None) -> int:

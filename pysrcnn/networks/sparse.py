@@ -36,16 +36,13 @@ patch in high resolution, n patches. float32 or float64.
 """
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import kernels, reference
 from ..checks import check_batch
-from ..formats import WRITABLE
 from .network import Layers, Network, Parameters
 
 __all__ = [
@@ -350,14 +347,3 @@ class SparseCoding(Network):
         raise TypeError(
             "dictionaries are not learned by gradients: see `python -m pysrcnn.training.dictionary`"
         )
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the dictionaries and the card to an .npz file, whole or not at all."""
-        if Path(path).suffix.lower() in set(WRITABLE) - {".npz"}:
-            raise ValueError(
-                f"{path} would hold layers, and dictionaries of sparse coding are none: write them "
-                f"as .npz"
-            )
-        if Path(path).suffix.lower() != ".npz":
-            raise ValueError(f"{path} does not end in .npz: weights are written as .npz")
-        super().save(path)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import kernels
 from .initial import initialise
-from .network import Layers, Network, Parameters, chain, layers_of, named
+from .network import Network, Parameters, chain, layers_of, named
 
 __all__ = ["SRCNN", "backward", "forward"]
 
@@ -147,7 +147,7 @@ class SRCNN(Network):
         return network
 
     @classmethod
-    def from_recipe(cls, recipe: Any, scale: int) -> "SRCNN":
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "SRCNN":
         """The untrained network of a `training.Recipe`."""
         network = cls.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
@@ -188,11 +188,6 @@ class SRCNN(Network):
     def name(self) -> str:  # type: ignore[override]
         """Filter sizes as the paper writes them: "9-1-5"."""
         return "-".join(map(str, self.sizes))
-
-    @property
-    def layers(self) -> Layers:
-        """(weights, biases) of each layer, from the first to the last."""
-        return layers_of(self.parameters)
 
     @property
     def bytes_per_pixel(self) -> float:

@@ -11,7 +11,6 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable
 from typing import BinaryIO
 
 __all__ = ["is_marked", "is_unchanged", "mark"]
@@ -67,31 +66,29 @@ def mark(path: str | os.PathLike, kind: str) -> None:
 
 def is_marked(path: str | os.PathLike) -> bool:
     """Whether a file ends with the mark, maybe changed since; not if it cannot be read."""
-    return _holds(path, lambda file, size: True)
+    return _state_of(path) != ""
 
 
 def is_unchanged(path: str | os.PathLike) -> bool:
     """Whether a file ends with the mark and is, as far as its checksum says, as it was written."""
-    return _holds(path, _agrees)
+    return _state_of(path) == "unchanged"
 
 
-def _agrees(file: BinaryIO, size: int) -> bool:
-    file.seek(max(0, size - _LONGEST))
-    end = file.read()
-    for kind in (*_BEFORE, "webp", "tiff"):
-        length = len(_after(kind, 0))
-        if end.endswith(_after(kind, _checksum(file, size - length))):
-            return True
-    return False
-
-
-def _holds(path: str | os.PathLike, further: Callable[[BinaryIO, int], bool]) -> bool:
+def _state_of(path: str | os.PathLike) -> str:
+    """ "unchanged" or "changed"; "" for a file without the mark."""
     if not os.path.isfile(path):  # but a pipe, which may be waited for in vain
-        return False
+        return ""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _LONGEST))
-            return bool(_MARKED.search(file.read())) and further(file, size)
+            end = file.read()
+            if not _MARKED.search(end):
+                return ""
+            for kind in (*_BEFORE, "webp", "tiff"):
+                stop = size - len(_after(kind, 0))
+                if end.endswith(_after(kind, _checksum(file, stop))):
+                    return "unchanged"
+            return "changed"
     except OSError:
-        return False
+        return ""

@@ -4,6 +4,7 @@ It is RDF in XML. Properties are known by their namespaces, whatever prefix stan
 """
 
 import io
+from typing import Any
 from xml.dom import minidom
 
 __all__ = ["MOST", "after_enlarging"]
@@ -59,7 +60,9 @@ def after_enlarging(
         return None, []
 
 
-def _clean(node, width: int, height: int, turned: bool, lost: dict, around: tuple = ()) -> None:
+def _clean(
+    node: Any, width: int, height: int, turned: bool, lost: dict[str, None], around: tuple = ()
+) -> None:
     """`around`: in which of those that are searched as a whole it is, so that they are once."""
     for child in list(node.childNodes):
         if child.nodeType != child.ELEMENT_NODE:
@@ -77,7 +80,7 @@ def _clean(node, width: int, height: int, turned: bool, lost: dict, around: tupl
         _clean(child, width, height, turned, lost, within if name not in around else around)
 
 
-def _is_left_out(node, turned: bool, lost: dict, searched: bool = False) -> bool:
+def _is_left_out(node: Any, turned: bool, lost: dict, searched: bool = False) -> bool:
     """Whether this property is of the old pixels; in `lost`, what somebody may miss."""
     space, name = node.namespaceURI or "", node.localName or ""
     if space in _OF_OTHERS or (space == _CAMERA and name.startswith(("Micro", "Motion"))):
@@ -94,7 +97,7 @@ def _is_left_out(node, turned: bool, lost: dict, searched: bool = False) -> bool
     )
 
 
-def _set(node, values: dict[str, int]) -> None:
+def _set(node: Any, values: dict[str, int]) -> None:
     """The fields of a structure, which are attributes or elements."""
     for name, value in values.items():
         if node.hasAttributeNS(_DIMENSIONS, name):

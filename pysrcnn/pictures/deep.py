@@ -132,7 +132,7 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     return picture if picture.shape[2] > 1 else picture[:, :, 0]
 
 
-def check_piece(page, content: bytes) -> None:
+def check_piece(page: Any, content: bytes) -> None:
     """Raise `Unread` if a strip or tile of tifffile's page may unpack to more than its tags say.
 
     Most ways to pack stop where the piece is full. Pictures within the file have a size of their
@@ -154,7 +154,7 @@ def check_piece(page, content: bytes) -> None:
         )
 
 
-def _inner_shape(packing: int, content: bytes, page) -> tuple[int, int, int]:
+def _inner_shape(packing: int, content: bytes, page: Any) -> tuple[int, int, int]:
     """Height, width and channels of a picture within a TIFF file, as it says itself."""
     if packing in _JPEG2000:
         start = content.index(b"\xff\x4f\xff\x51")

@@ -1,8 +1,10 @@
-"""Training: recipes, the loop of steps, what it is fed with, and its log."""
+"""Training: recipes, the loop of steps, what it is fed with, its log; `train` does all of it."""
 
 from .crops import RandomCrops, SubImages
 from .ends import keep_ends
-from .log import read_log, run
+from .files import train
+from .fitting import fit
+from .log import read_log
 from .loop import Progress, Training
 from .optim import SGD, Adam, Muon
 from .recipes import RATES, RECIPES, Recipe
@@ -20,7 +22,8 @@ __all__ = [
     "Stream",
     "SubImages",
     "Training",
+    "fit",
     "keep_ends",
     "read_log",
-    "run",
+    "train",
 ]

@@ -4,11 +4,21 @@ A sampler gives the batch of any step as a function of seed and step alone, so t
 was interrupted goes on with just the batches it would have had.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from ..data import Pair
 
-__all__ = ["RandomCrops", "SubImages"]
+__all__ = ["RandomCrops", "Sampler", "SubImages"]
+
+
+class Sampler(Protocol):
+    """What gives batches."""
+
+    def batch(self, step: int, size: int) -> Pair:
+        """(low, high) of a step, counted from 0, `size` samples in each."""
+        ...
 
 
 class SubImages:
@@ -133,7 +143,8 @@ class RandomCrops:
 
 def _inner(i: int, j: int, size: int, margin: int, s: int) -> tuple[slice, slice]:
     """Where high is what comes of a sub-image of low at i, j; high is s times as large."""
-    return tuple(slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
+    rows, columns = (slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
+    return rows, columns
 
 
 def _turned(x: np.ndarray, turn: int) -> np.ndarray:

@@ -6,17 +6,19 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._files import written_whole
+from ..data import Pair
 from ..formats import read_arrays, read_json
 from ..kernels import one_blas_thread
 from ..networks import TRAINED, Network
-from .crops import RandomCrops, SubImages
+from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
 from .recipes import Recipe
@@ -44,11 +46,11 @@ def _means(w: np.ndarray) -> np.ndarray:
     return w.mean(axis=(1, 2, 3), keepdims=True)
 
 
-def _checksum(pairs: list) -> str:
+def _checksum(pairs: list[Pair]) -> str:
     """A short text that tells one set of training pictures from another."""
     checksum = 0
     for _, high in pairs:
-        checksum = zlib.crc32(np.ascontiguousarray(high), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(high).data, checksum)
     return f"{len(pairs)}, checksum {checksum:08x}"
 
 
@@ -76,7 +78,7 @@ class Training:
     def __init__(
         self,
         recipe: Recipe,
-        pictures: list | Stream,
+        pictures: list[Pair] | Stream,
         start: Network | None = None,
         scale: int | None = None,
     ):
@@ -84,32 +86,39 @@ class Training:
         self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters["W1"])
-        take = functools.partial(RandomCrops, size=recipe.size)
-        if recipe.stride is not None:
-            take = functools.partial(SubImages, size=recipe.size, stride=recipe.stride)
-        take = functools.partial(take, margin=self.network.margin, seed=recipe.seed)
         self._stream = pictures if isinstance(pictures, Stream) else None
-        if self._stream:
+        self.batch: Callable[[int, int], Pair]
+        if isinstance(pictures, Stream):
             self.data = pictures.identity
-            self.batch = functools.partial(pictures.batch, sampler=take)
+            self.batch = functools.partial(pictures.batch, sampler=self._sampler)
         else:
             self.data = _checksum(pictures)
-            self.batch = take(pictures).batch
-        optimizer = OPTIMIZERS[recipe.optimizer]
-        self.optimizer = optimizer(self.network.parameters, recipe.rates())
+            self.batch = self._sampler(pictures).batch
+        options = {"last": recipe.muon_last} if recipe.optimizer == "muon" else {}
+        self.optimizer = OPTIMIZERS[recipe.optimizer](
+            self.network.parameters, recipe.rates(), **options
+        )
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
         self.seconds = 0.0
 
+    def _sampler(self, pairs: list[Pair]) -> Sampler:
+        """What gives the batches of some pictures."""
+        recipe, margin = self.recipe, self.network.margin
+        if recipe.stride is None:
+            return RandomCrops(pairs, recipe.size, margin, recipe.seed)
+        return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
+
     def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
+        same = start.options.get("activation") == self.network.options.get("activation")
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
-            if given is None or given.shape != parameter.shape:
+            if given is None or given.shape != parameter.shape or not same:
                 raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
             parameter[...] = given
-            checksum = zlib.crc32(np.ascontiguousarray(parameter), checksum)
+            checksum = zlib.crc32(np.ascontiguousarray(parameter).data, checksum)
         return f"checksum {checksum:08x}"
 
     def run(self) -> Iterator[Progress]:
@@ -179,14 +188,10 @@ class Training:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint, whole or not at all."""
-        arrays = self._arrays()
-        state = {
-            "recipe": self._identity(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
+        state = {"recipe": self._identity(), "step": self.step, "seconds": self.seconds}
+        arrays: dict[str, Any] = {"state": np.array(json.dumps(state)), **self._arrays()}
         with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+            np.savez(file, **arrays)
 
     def load(self, path: str | os.PathLike) -> None:
         """Go on from a checkpoint of the same recipe, to the same weights as without a stop.

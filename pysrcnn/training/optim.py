@@ -149,14 +149,21 @@ class Muon(Adam):
         Of the orthogonalised steps about ten times what suits Adam.
     momentum : float
         Decay of the running mean, which is applied once more to the step (Nesterov's way).
+    last : bool
+        Whether the last layer's weights are moved so too, and not by Adam.
     """
 
     def __init__(
-        self, parameters: Arrays, learning_rate: float | dict[str, float], momentum: float = 0.95
+        self,
+        parameters: Arrays,
+        learning_rate: float | dict[str, float],
+        momentum: float = 0.95,
+        last: bool = False,
     ):
         super().__init__(parameters, learning_rate)
         self.momentum = momentum
-        self.orthogonal = [name for name, p in parameters.items() if p.ndim > 1][:-1]
+        weights = [name for name, p in parameters.items() if p.ndim > 1]
+        self.orthogonal = weights if last else weights[:-1]
         for name in self.orthogonal:
             del self._memory["square"][name]
 

@@ -14,6 +14,8 @@ import json
 import math
 from dataclasses import dataclass
 
+from ..networks import TRAINED
+from ..networks.espcn import ACTIVATIONS
 from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "RECIPES", "Recipe"]
@@ -31,7 +33,7 @@ class Recipe:
     network : "srcnn" or "espcn"
     sizes, filters, c : its layers, see `SRCNN.from_stack` and `ESPCN`
     activation : "relu", or "tanh" for ESPCN
-    init : how the weights start, see `SRCNN.initialise`
+    init : how the weights start, see `networks.initial.initialise`
     keep_means : bool
         Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
         it is zero, but for the filters that hand the picture on. The input is nearly constant over
@@ -42,14 +44,17 @@ class Recipe:
         `pysrcnn.training.ends`.
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
     learning_rate : of the weights of all layers but the last
-    last_learning_rate : of the last layer's weights, and of all biases
+    last_learning_rate : of the last layer's weights
+    bias_learning_rate : of all biases; None for the same as `last_learning_rate`
+    muon_last : bool
+        Whether Muon moves the last layer's weights too, and not Adam.
     paper_loss : bool
         Whether the learning rates are for the paper's normalisation of the loss, or for ours.
     warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
     cosine : bool
         Whether they then fall to zero along a cosine, or stay.
     steps, batch : how many steps, and samples a step
-    size : side of the sub-images in pixels, of what the network takes
+    size : side of the sub-images in pixels of what the network takes: of small ones, for ESPCN
     stride : from one sub-image to the next, or None for random crops, flipped and turned
     average : decay of the running average of the weights that is the result; 0 for none
     seed : of the initial weights and of the order of the samples
@@ -66,6 +71,8 @@ class Recipe:
     optimizer: str = "muon"
     learning_rate: float = RATES["muon"][0]
     last_learning_rate: float = RATES["muon"][1]
+    bias_learning_rate: float | None = None
+    muon_last: bool = False
     paper_loss: bool = False
     warmup: int = 1000
     cosine: bool = True
@@ -77,6 +84,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.network not in TRAINED:
+            raise ValueError(f"network is {' or '.join(TRAINED)}, got {self.network!r:.60}")
+        activations = ACTIVATIONS if self.network == "espcn" else ("relu",)
+        if self.activation not in activations:
+            raise ValueError(
+                f"activation is {' or '.join(activations)} for {self.network}, "
+                f"got {self.activation!r:.60}"
+            )
         for name in ("steps", "batch", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
@@ -84,9 +99,10 @@ class Recipe:
             raise ValueError(f"seed is {self.seed}, wanted 0 or more")
         if self.stride is not None and self.stride < 1:
             raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
-        for name in ("learning_rate", "last_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted a positive number")
+        for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not 0 < rate < math.inf:
+                raise ValueError(f"{name} is {rate}, wanted a positive number")
         if not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
         if self.optimizer not in OPTIMIZERS:
@@ -98,10 +114,11 @@ class Recipe:
         layers = len(self.sizes)
         side = self.size - sum(f - 1 for f in self.sizes)
         factor = self.c * side * side / 2 if self.paper_loss else 1.0
+        last, biases = self.last_learning_rate, self.bias_learning_rate
         rates = {}
         for k in range(1, layers + 1):
-            rates[f"W{k}"] = self.learning_rate if k < layers else self.last_learning_rate
-            rates[f"B{k}"] = self.last_learning_rate
+            rates[f"W{k}"] = self.learning_rate if k < layers else last
+            rates[f"B{k}"] = last if biases is None else biases
         return {name: rate * factor for name, rate in rates.items()}
 
     def factor(self, step: int) -> float:
@@ -121,6 +138,15 @@ class Recipe:
 
 RECIPES = {
     "modern": Recipe(),
+    "espcn": Recipe(
+        network="espcn",
+        sizes=(5, 3, 3),
+        learning_rate=1e-2,
+        last_learning_rate=2e-2,
+        bias_learning_rate=2e-3,
+        muon_last=True,
+        size=32,
+    ),
     "paper": Recipe(
         init="paper",
         keep_means=False,

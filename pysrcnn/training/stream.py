@@ -26,6 +26,7 @@ import numpy as np
 from .._signals import ENDS
 from ..data import PICTURE_ERRORS, Pair, read_pair
 from ..pictures import quiet_readers
+from .crops import Sampler
 
 __all__ = ["REGION", "Stream"]
 
@@ -46,6 +47,8 @@ class Stream:
     smallest : int
         Fewest rows and columns of a picture that is used.
     seed : int
+    small : bool
+        As for `data.pair`.
 
     Attributes
     ----------
@@ -63,7 +66,13 @@ class Stream:
     """
 
     def __init__(
-        self, paths: Sequence[str | os.PathLike], scale: int, c: int, smallest: int, seed: int
+        self,
+        paths: Sequence[str | os.PathLike],
+        scale: int,
+        c: int,
+        smallest: int,
+        seed: int,
+        small: bool = False,
     ):
         self.paths = [os.fspath(path) for path in paths]
         if not self.paths:
@@ -71,10 +80,13 @@ class Stream:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
-        self._read = functools.partial(_read, scale=scale, c=c, smallest=smallest, largest=REGION)
+        self._read = functools.partial(
+            _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small
+        )
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
-        self._part, self._samples = -1, None
+        self._part = -1
+        self._samples: Sampler | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -92,10 +104,10 @@ class Stream:
             checksum = zlib.crc32(f" {size}\n".encode(), checksum)
         return f"{len(self)} streamed, checksum {checksum:08x}"
 
-    def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], "object"]) -> Pair:
+    def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], Sampler]) -> Pair:
         """(low, high) of a step, taken by ``sampler(pairs).batch`` from the part it belongs to."""
         part = step * size // (PART * TAKEN)
-        if part != self._part:
+        if self._samples is None or part != self._part:
             self._samples = None  # lets go of its memory
             self._samples = sampler(self._pairs(part))
             self._part = part
@@ -183,8 +195,9 @@ def _begin_reading() -> None:
     for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
 
-    def follow():
-        multiprocessing.parent_process().join()
+    def follow() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

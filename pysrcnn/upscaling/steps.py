@@ -116,20 +116,21 @@ class Step:
         if self.reach:
             part = spread(part, self.reach)
         small = pixels_to_planes(part, *self.to_planes, self.peak)
+        own = self.c if self.enlarged > 1 else 0  # planes that the network enlarges itself
         planes = resize_planes(
-            small,
+            small[own:],
             self.rows[down] - first,
             self.row_weights[down],
             self.columns[:, across] - first_column,
             np.ascontiguousarray(self.column_weights[:, across]),
         )
-        if self.network:
-            taken = planes[: self.c]
-            if self.network.small:
-                (top, bottom), (left, right) = seen
-                taken = small[: self.c, top - first : bottom - first]
-                taken = taken[:, :, left - first_column : right - first_column]
-            planes[: self.c] = self.network.forward(taken[None])[0]
+        if self.network and own:
+            (top, bottom), (left, right) = seen
+            taken = small[:own, top - first : bottom - first]
+            taken = taken[:, :, left - first_column : right - first_column]
+            planes = np.concatenate([self.network.forward(taken[None])[0], planes])
+        elif self.network:
+            planes[: self.c] = self.network.forward(planes[None, : self.c])[0]
         inside = planes[:, rows[0] - down.start :, columns[0] - across.start :]
         inside = inside[:, : out.shape[0], : out.shape[1]]
         planes_to_pixels(np.ascontiguousarray(inside), *self.to_pixels, self.peak, out)

@@ -4,7 +4,8 @@ Others are trained on 0..255, or give what is to be added to their input, and th
 say so. A flat grey shows it: a network that makes pictures gives nearly the same grey. What is done
 to values before the first layer and after the last can be taken into these, exactly.
 
-x a picture of 0..1, v what the network takes; W (O, C, f, f), B (O,).
+x a picture of 0..1, v what the network takes; W (O, C, f, f), B (O,), c channels, s the scale of a
+network that enlarges.
 """
 
 import math
@@ -15,13 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from .layers import Arrays, Refused
+from ..formats import Arrays, Refused, shown
 
-__all__ = ["Affine", "as_plain", "check_picture", "folded", "left_out"]
+__all__ = [
+    "Affine",
+    "as_plain",
+    "check_numbers",
+    "check_picture",
+    "check_sense",
+    "folded",
+    "left_out",
+    "shuffle_of",
+]
 
 _OF_BYTES = 1 / 50  # a factor below this makes small numbers of 0..255
 _GREYS = np.array([0.25, 0.5, 0.75])
 _FAR = 0.15  # from a grey: at this error alone, the PSNR is 16 dB; bicubic interpolation has 30
+
+_LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
 
 Levels = tuple[float, float]  # black, white
 
@@ -33,6 +45,18 @@ class Affine:
     a: np.ndarray | float = 1.0  # numbers, or one for each channel
     b: np.ndarray | float = 0.0
 
+    @classmethod
+    def of(cls, kind: str, x: np.ndarray, turned: bool) -> "Affine":
+        """Of ONNX' operators Add, Sub, Mul or Div with x; turned: x - v, not v - x."""
+        match kind:
+            case "Add":
+                return cls(b=x)
+            case "Sub":
+                return cls(-1.0, x) if turned else cls(b=-x)
+            case "Mul":
+                return cls(x)
+        return cls(1 / x)
+
     def then(self, after: "Affine") -> "Affine":
         """This one, and `after` it another."""
         return Affine(after.a * self.a, after.a * self.b + after.b)
@@ -41,6 +65,16 @@ class Affine:
     def any(self) -> bool:
         """Whether it does anything."""
         return bool(np.any(self.a != 1.0) or np.any(self.b != 0.0))
+
+
+def shuffle_of(parameters: Arrays) -> int:
+    """s, if the last of these layers has s^2 filters for each channel of the first: 1 of an SRCNN.
+
+    0 if it has another number.
+    """
+    c, filters = parameters["W1"].shape[1], len(parameters[f"B{len(parameters) // 2}"])
+    s = math.isqrt(filters // c) if c else 0
+    return s if c * s * s == filters else 0
 
 
 def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arrays:
@@ -53,7 +87,7 @@ def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arr
         return parameters
     parameters = {name: p.astype(np.float64) for name, p in parameters.items()}
     first, last = parameters["W1"], len(parameters) // 2
-    c = first.shape[1]
+    c, area = first.shape[1], shuffle_of(parameters) ** 2
     a, b, e, d = (np.ravel(x) for x in (before.a, before.b, after.a, after.b))
     if not all(x.size in (1, c) and np.isfinite(x).all() for x in (a, b, e, d)):
         raise Refused(f"{path} rescales values in a way that is not that of its {c} channels")
@@ -61,7 +95,8 @@ def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arr
         a = a * 255
     if np.abs(e).max() * _OF_BYTES > 1:
         e, d = e / 255, d / 255
-    a, b, e, d = (np.broadcast_to(x, c) for x in (a, b, e, d))
+    a, b = (np.broadcast_to(x, c) for x in (a, b))
+    e, d = (np.repeat(np.broadcast_to(x, c), area) for x in (e, d))  # of all sub-pixels
     parameters["B1"] = parameters["B1"] + first.sum(axis=(2, 3)) @ b
     parameters["W1"] = first * a[:, None, None]
     parameters[f"W{last}"] = parameters[f"W{last}"] * e[:, None, None, None]
@@ -82,7 +117,9 @@ def left_out(what: str, times: list | None) -> dict:
     return card
 
 
-def as_plain(parameters: Arrays, residual: bool = False, levels: Levels = (0, 1)) -> Arrays:
+def as_plain(
+    parameters: Arrays, residual: bool = False, levels: Levels = (0, 1), activation: str = "relu"
+) -> Arrays:
     """The network of x whose result is a picture, of one that takes and gives other values.
 
     Parameters
@@ -91,20 +128,25 @@ def as_plain(parameters: Arrays, residual: bool = False, levels: Levels = (0, 1)
         Of a network g of v = black + (white - black) x.
     residual : bool
         Whether what it gives is to be added to its input: v + g(v) is the picture, instead of g(v).
+        Not of a network that enlarges.
     levels : pair of numbers
         Black and white: (0, 255), (-1, 1).
+    activation : "relu" or "tanh"
 
     Notes
     -----
-    With s = white - black, g(s x) / s is g with its biases divided by s, since ReLU hands on any
-    factor. Black moves the first biases and the last. To add x, each layer gets a filter for each
-    channel that hands it on; it goes through as x + 1, as ReLU would cut what is below 0.
+    With s = white - black, g(s x) / s is g with its first weights times s, and its last weights and
+    biases divided by s; with ReLU, which hands on any factor, also g with its biases divided by s.
+    Black moves the first biases and the last. To add x, each layer gets a filter for each channel
+    that hands it on; it goes through as x + 1, as ReLU would cut what is below 0.
     """
     black, white = levels
     if not -math.inf < black < white < math.inf:
         raise ValueError(f"levels are {levels}, wanted black and a larger number for white")
     if not residual and (black, white) == (0, 1):
         return parameters
+    if residual and activation != "relu":
+        raise ValueError("only networks with ReLU can be read as what is to be added to the input")
     span = white - black
     p = {name: array.astype(np.float64) for name, array in parameters.items()}
     layers = len(p) // 2
@@ -112,7 +154,11 @@ def as_plain(parameters: Arrays, residual: bool = False, levels: Levels = (0, 1)
     p["B1"] = p["B1"] + black * p["W1"].sum(axis=(1, 2, 3))
     if not residual:
         p[f"B{layers}"] = p[f"B{layers}"] - black
-    for k in range(1, layers + 1):
+    if activation != "relu":
+        p["W1"] = p["W1"] * span
+        for kind in "WB":
+            p[f"{kind}{layers}"] = p[f"{kind}{layers}"] / span
+    for k in range(1, layers + 1) if activation == "relu" else ():
         p[f"B{k}"] = p[f"B{k}"] / span
         if residual:
             p[f"W{k}"], p[f"B{k}"] = _handing_on(p[f"W{k}"], p[f"B{k}"], c, k == 1, k == layers)
@@ -129,21 +175,31 @@ def _handing_on(w: np.ndarray, b: np.ndarray, c: int, first: bool, last: bool) -
     return wide, np.append(b - float(last and not first), np.full(more[1], 1.0 if first else 0.0))
 
 
-def check_picture(parameters: Arrays, path: Path) -> None:
+def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> None:
     """Raise if greys do not come out as about the same greys, with the cause and the way out."""
-    given = _on_greys(parameters)
+    given = _on_greys(parameters, activation)
     if _is_picture(given):
         return
     numbers = [", ".join(f"{x:.2f}" for x in some) for some in (given.mean(axis=0), _GREYS)]
     fact = f"{path} makes no picture: of greys of {numbers[1]} it makes {numbers[0]}"
-    for residual, levels, cause, option in (
+    enlarges = shuffle_of(parameters) > 1
+    other = "tanh" if activation == "relu" else "relu"
+    if enlarges and _is_picture(1 / (1 + np.exp(-given))):
+        raise Refused(f"{fact}. Probably it ends with a sigmoid, and such networks are not read")
+    tries = [
         (False, (0, 255), "its values are 0..255", "--range 255"),
         (True, (0, 1), "what it gives is to be added to its input", "--residual"),
         (True, (0, 255), "it gives what is to be added, of 0..255", "--residual --range 255"),
         (False, (-1, 1), "its values are -1..1", "--range=-1..1"),
         (True, (-1, 1), "it gives what is to be added, of -1..1", "--residual --range=-1..1"),
-    ):
-        if _is_picture(_on_greys(as_plain(parameters, residual, levels))):
+    ]
+    if enlarges:
+        tries = [(False, (0, 1), f"its activation is {other}", f"--activation {other}")] + [
+            case for case in tries if not case[0]
+        ]
+    for residual, levels, cause, option in tries:
+        name = other if levels == (0, 1) and enlarges else activation
+        if _is_picture(_on_greys(as_plain(parameters, residual, levels, name), name)):
             raise Refused(
                 f"{fact}. Probably {cause}: pysrcnn convert {shlex.quote(str(path))} mine.npz "
                 f"{option}; or it is not trained"
@@ -155,7 +211,7 @@ def _is_picture(given: np.ndarray) -> bool:
     return bool(np.abs(given - _GREYS).max() <= _FAR)
 
 
-def _on_greys(parameters: Arrays) -> np.ndarray:
+def _on_greys(parameters: Arrays, activation: str) -> np.ndarray:
     """What the network gives for flat pictures (c, 3), where each layer sees but one value."""
     layers = len(parameters) // 2
     values = np.tile(_GREYS, (parameters["W1"].shape[1], 1))
@@ -163,5 +219,30 @@ def _on_greys(parameters: Arrays) -> np.ndarray:
         w, b = (parameters[f"{kind}{k}"].astype(np.float64) for kind in "WB")
         values = w.sum(axis=(2, 3)) @ values + b[:, None]
         if k < layers:
-            values = np.maximum(values, 0)
+            values = np.maximum(values, 0) if activation == "relu" else np.tanh(values)
     return values
+
+
+def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
+    """Raise unless an array of a file, of this name, holds floating point numbers, all finite."""
+    if array.dtype not in (np.float32, np.float64):
+        raise Refused(f"{path}: {name} is {shown(str(array.dtype))}, wanted float32 or float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(array.astype(np.float32)).all()
+    if not finite:
+        raise Refused(f"{path}: {name} holds values that are not finite in float32")
+
+
+def check_sense(name: str, array: np.ndarray, path: Path) -> None:
+    """Raise if these numbers cannot be of use: huge ones, or nothing but zeros, not of biases."""
+    largest = np.abs(array).max()
+    if largest > _LARGEST:
+        raise Refused(
+            f"{path}: {name} holds values up to {largest:.3g}, wanted at most {_LARGEST:,}: no "
+            f"picture would come out"
+        )
+    if largest == 0 and name[0] != "B":
+        raise Refused(
+            f"{path}: {name} holds nothing but zeros, and nothing of a picture would go through "
+            f"it: give weights that were trained"
+        )

@@ -1,11 +1,12 @@
-"""What a file of dictionaries for sparse coding must hold, see `pysrcnn.networks.sparse`."""
+"""What a file of dictionaries for sparse coding must hold, see `sparse`."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 
-from .layers import Arrays, Refused, check_numbers, check_sense, shown
+from ..formats import Arrays, Refused, shown
+from .values import check_numbers, check_sense
 
 __all__ = ["check_dictionaries"]
 
@@ -50,7 +51,7 @@ def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
     for name in ("P", "D_h"):
         check_sense(name, parameters[name], path)
     penalty, steps = card.get("penalty"), card.get("steps")
-    if type(penalty) not in (int, float) or not 0 <= penalty <= 1e6:
+    if not isinstance(penalty, (int, float)) or not 0 <= penalty <= 1e6 or penalty is True:
         raise Refused(f"{path} is damaged: its card says penalty {penalty!r:.60}")
     if type(steps) is not int or not 1 <= steps <= _STEPS:
         raise Refused(f"{path} is damaged: its card says steps {steps!r:.60}, wanted 1 to {_STEPS}")

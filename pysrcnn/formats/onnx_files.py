@@ -1,0 +1,145 @@
+"""ONNX: what a graph does to its input, and the tensors that it does it with; and back.
+
+What a program works out beside that is left out: the amounts of a Pad (`onnx_constants.py`), and
+sizes, which are worked out from the size of a picture. The package onnx is needed, to parse and to
+build; no network is run.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .onnx_constants import Constants, import_onnx
+from .tensors import Arrays, Operation, Refused, Weights, read_card, shown
+
+__all__ = ["files_beside", "read", "write"]
+
+_CARD = "pysrcnn"  # the entry of the metadata
+_OPSET, _FORMAT = 13, 8  # old enough for the runtimes of 2021
+_LARGEST = 1 << 22  # bytes of a model: protobuf makes a hundred bytes of one
+_MOST_NODES = 4000
+_OURS = ("", "ai.onnx")  # names of the domain that the usual operators are in
+
+
+def read(content: bytes, path: Path) -> Weights:
+    """The operations and the tensors of convolutions, and the card if it is one of our files."""
+    model = _parsed(content, path)
+    graph = model.graph
+    opsets = [x.version for x in model.opset_import if x.domain in _OURS]
+    constants = Constants(graph.initializer, path, max(opsets, default=_OPSET))
+    inputs = [x.name for x in graph.input if x.name not in constants]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise Refused(
+            f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs, wanted one of each"
+        )
+    operations = tuple(_operations(graph.node, constants, path))
+    tensors: Arrays = {}
+    for operation in operations:
+        if operation.kind == "Conv":
+            pairs = zip(operation.inputs, operation.given, strict=True)
+            tensors |= {name: array for name, array in pairs if array is not None}
+    cards = [p.value for p in model.metadata_props if p.key == _CARD]
+    card = read_card(cards[0] if cards else "{}", path)
+    first = Operation("Input", "the input", (), inputs[0])
+    return Weights(tensors, card, "onnx", True, (first, *operations), graph.output[0].name)
+
+
+def _parsed(content: bytes, path: Path) -> Any:
+    """The message that is in the file, if it is one of some hundred parts."""
+    if len(content) > _LARGEST:
+        raise Refused(
+            f"{path} has {len(content):,} bytes, and {_LARGEST:,} are read at most: export it with "
+            f"its tensors in a file beside it"
+        )
+    model = import_onnx().load_model_from_string(content)
+    graph = model.graph
+    if max(len(graph.node), len(graph.initializer), len(graph.input)) > _MOST_NODES:
+        raise Refused(
+            f"{path} has more than {_MOST_NODES:,} operators or tensors, and no more are read"
+        )
+    return model
+
+
+def _operations(nodes: Any, constants: Constants, path: Path) -> Iterator[Operation]:
+    """Those that are done to pictures and maps, not to constants or sizes."""
+    onnx = import_onnx()
+    sizes: set[str] = set()  # how large something is, and what is worked out of it
+    for node in nodes:
+        kind = node.op_type if node.domain in _OURS else f"{node.domain}.{node.op_type}"
+        options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if constants.take(node, kind, options):
+            continue
+        takes = {name for name in node.input if name and name not in constants}
+        if kind == "Shape" or (takes and takes <= sizes):
+            sizes |= set(node.output)
+            continue
+        label = f"the operator {shown(kind)}"
+        if len(node.output) != 1:
+            raise Refused(f"{path} is not a chain: {label} gives {len(node.output)} values")
+        known = kind in _WITH_CONSTANTS
+        given = [constants.array(n) if known and n in constants else None for n in node.input]
+        yield Operation(shown(kind), label, tuple(node.input), node.output[0], (*given,), options)
+
+
+# Of others no constants are looked at, however large they are.
+_WITH_CONSTANTS = {
+    "Add", "Clip", "Conv", "Div", "Mul", "Pad", "Reshape", "Resize", "Squeeze", "Sub",
+    "Unsqueeze", "Upsample",
+}  # fmt: skip
+
+
+def files_beside(content: bytes, path: Path) -> set[Path]:
+    """The files that tensors of this one, which `read` has read, are kept in."""
+    graph = _parsed(content, path).graph
+    values = [attribute.t for node in graph.node for attribute in node.attribute]
+    return {
+        path.parent / entry.value
+        for tensor in (*graph.initializer, *values)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def write(
+    file: BinaryIO,
+    tensors: Arrays,
+    card: str,
+    graph: tuple[Operation, ...],
+    ends: tuple[tuple[str, list], tuple[str, list]],
+) -> None:
+    """Write a graph.
+
+    It is of float32, whatever the tensors are: ONNX Runtime has no Conv of float64.
+
+    Parameters
+    ----------
+    file : binary file
+    tensors : dict of arrays
+        The constants by the names that operations take them by; those of whole numbers stay so.
+    card : str
+    graph : tuple of Operation, first to last
+    ends : pair of (name, shape)
+        The input and the output; a side of a shape may be a letter.
+    """
+    onnx = import_onnx()
+    constants = [
+        onnx.numpy_helper.from_array(x.astype(np.float32) if x.dtype.kind == "f" else x, name)
+        for name, x in tensors.items()
+    ]
+    nodes = [
+        onnx.helper.make_node(x.kind, list(x.inputs), [x.output], x.label, **x.options)
+        for x in graph
+    ]
+    low, high = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in ends
+    )
+    made = onnx.helper.make_graph(nodes, "pysrcnn", [low], [high], constants)
+    model = onnx.helper.make_model(
+        made, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], producer_name="pysrcnn"
+    )
+    model.ir_version = _FORMAT
+    onnx.helper.set_model_props(model, {_CARD: card})
+    file.write(model.SerializeToString())

@@ -1,0 +1,129 @@
+"""Operations on register tiles as LLVM instructions: what `tile` writes them with."""
+
+import inspect
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, register_model
+
+from .vectors import VECTOR_BYTES
+
+
+class _Tile(types.Type):
+    def __init__(self, dtype, rows, columns):
+        self.dtype, self.rows, self.columns = dtype, rows, columns
+        super().__init__(f"Tile({dtype}, {rows}, {columns})")
+
+    @property
+    def vector(self):
+        element = {32: ir.FloatType(), 64: ir.DoubleType()}[self.dtype.bitwidth]
+        return ir.VectorType(element, VECTOR_BYTES * 8 // self.dtype.bitwidth)
+
+
+@register_model(_Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, dmm, tile):
+        super().__init__(dmm, tile, ir.ArrayType(tile.vector, tile.rows * tile.columns))
+
+
+class _Emitter:
+    """Writes LLVM instructions for one tile operation of rows x columns vectors."""
+
+    def __init__(self, context, builder, signature, arguments, tile):
+        self.builder = builder
+        self.vector = tile.vector
+        self.align = tile.dtype.bitwidth // 8
+        self.rows, self.columns, self.lanes = tile.rows, tile.columns, tile.vector.count
+        self.integers = ir.VectorType(ir.IntType(tile.dtype.bitwidth), self.lanes)
+        self.arguments = [  # arrays as pointers to their first element, literals as Python's ints
+            context.make_array(kind)(context, builder, value).data
+            if isinstance(kind, types.Array)
+            else getattr(kind, "literal_value", value)
+            for kind, value in zip(signature.args, arguments, strict=True)
+        ]
+
+    def positions(self):
+        return [(r, p) for r in range(self.rows) for p in range(self.columns)]
+
+    def pointer(self, array, *offsets):
+        """Pointer to an element of `array`; each offset is an int or a 64-bit value."""
+        at = ir.Constant(ir.IntType(64), sum(o for o in offsets if isinstance(o, int)))
+        for offset in offsets:
+            if not isinstance(offset, int):
+                at = self.builder.add(at, offset)
+        return self.builder.gep(array, [at])
+
+    def times(self, factor, value):
+        if isinstance(value, int):
+            return factor * value
+        return self.builder.mul(ir.Constant(ir.IntType(64), factor), value)
+
+    def load(self, array, *offsets):
+        pointer = self.builder.bitcast(self.pointer(array, *offsets), self.vector.as_pointer())
+        return self.builder.load(pointer, align=self.align)
+
+    def store(self, vector, array, *offsets):
+        pointer = self.builder.bitcast(self.pointer(array, *offsets), self.vector.as_pointer())
+        self.builder.store(vector, pointer, align=self.align)
+
+    def broadcast(self, array, *offsets):
+        scalar = self.builder.load(self.pointer(array, *offsets))
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
+        return self.builder.shuffle_vector(first, undefined, everywhere)
+
+    def same(self, value):
+        """A vector of one number."""
+        kind = self.integers if isinstance(value, int) else self.vector
+        return ir.Constant(kind, [value] * self.lanes)
+
+    def multiply_add(self, a, b, c):
+        """a b + c, rounded once where the processor can ("contract")."""
+        flags = ("contract",)
+        return self.builder.fadd(self.builder.fmul(a, b, flags=flags), c, flags=flags)
+
+    def get(self, tile, r, p):
+        return self.builder.extract_value(tile, r * self.columns + p)
+
+    def tile(self, vectors):
+        """A tile of vectors given in the order of `positions`."""
+        value = ir.Constant(ir.ArrayType(self.vector, len(vectors)), ir.Undefined)
+        for i, vector in enumerate(vectors):
+            value = self.builder.insert_value(value, vector, i)
+        return value
+
+
+def in_registers(emit, gives_tile=True):
+    """Replace a NumPy definition by the instructions that `emit` writes, unless JIT is off.
+
+    Where no argument is a tile, the last two are the rows and columns of the one that it makes.
+    """
+
+    def decorate(definition):
+        if numba.config.DISABLE_JIT:
+            return definition
+
+        def typing(typing_context, *kinds):
+            if isinstance(kinds[0], _Tile):
+                tile = kinds[0]
+                result = tile if gives_tile else types.void
+            else:
+                array, *_, rows, columns = kinds
+                tile = result = _Tile(array.dtype, rows.literal_value, columns.literal_value)
+
+            def codegen(context, builder, signature, arguments):
+                emitter = _Emitter(context, builder, signature, arguments, tile)
+                value = emit(emitter, *emitter.arguments)
+                return context.get_dummy_value() if value is None else value
+
+            return result(*kinds), codegen
+
+        typing.__name__ = definition.__name__
+        context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(definition).parameters.values()
+        typing.__signature__ = inspect.Signature([context, *parameters])
+        return intrinsic(prefer_literal=True)(typing)
+
+    return decorate

@@ -1,0 +1,39 @@
+"""The processor's vectors, and the shapes of the register tiles that go with them.
+
+All kernels are the same source for every width of vectors.
+"""
+
+import os
+import platform
+
+import llvmlite.binding
+
+# Bytes a vector and the shapes of tiles, (filters, vectors), by what the processor has. The sums of
+# a tile, its vectors of input and a weight must fit into the registers. The large shape serves all
+# filters it divides, the next ones what is left: five filters, as the last layer of most networks
+# has (see `fused`), then single ones.
+WIDTHS = {
+    "avx512": (64, (8, 3), (5, 4), (1, 8)),  # 32 registers; weights come straight from memory
+    "avx2": (32, (4, 3), (5, 2), (1, 8)),  # 16 registers
+    "neon": (16, (8, 3), (5, 4), (1, 8)),  # 32 registers
+    "plain": (16, (4, 3), (5, 2), (1, 8)),  # 16 registers, or whatever LLVM makes of it elsewhere
+}
+
+
+def _width():
+    """The name of the processor's vectors; the environment variable PYSRCNN_VECTORS overrides."""
+    name = os.environ.get("PYSRCNN_VECTORS")
+    if name:
+        if name not in WIDTHS:
+            raise ValueError(f"PYSRCNN_VECTORS is {name!r}, wanted one of {', '.join(WIDTHS)}")
+        return name
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return "avx512"
+    if features.get("avx2"):
+        return "avx2"
+    return "neon" if platform.machine().lower() in ("arm64", "aarch64") else "plain"
+
+
+VECTORS = _width()
+VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]

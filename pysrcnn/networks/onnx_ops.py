@@ -1,0 +1,111 @@
+"""Networks as ONNX graphs, written by running their own `forward` on names.
+
+`Nodes` is an ops module like `reference` and `kernels`: a network's written-out `forward` runs on
+it once, and each operation adds what it is in ONNX. What it is handed on are names of values
+instead of arrays. So the graph is what `forward` says, for every network that there is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..formats import Arrays, Operation
+
+__all__ = ["Nodes", "Value"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value in the graph, by its name; sums and multiples of values are nodes, too."""
+
+    nodes: "Nodes"
+    name: str
+
+    def __add__(self, other: Any) -> "Value":
+        return self.nodes.add("Add", [self, other])
+
+    def __sub__(self, other: Any) -> "Value":
+        return self.nodes.add("Sub", [self, other])
+
+    def __mul__(self, other: Any) -> "Value":
+        return self.nodes.add("Mul", [self, other])
+
+    def __radd__(self, other: Any) -> "Value":
+        return self.nodes.add("Add", [other, self])
+
+    def __rmul__(self, other: Any) -> "Value":
+        return self.nodes.add("Mul", [other, self])
+
+
+class Nodes:
+    """The ops module; one for each graph.
+
+    Parameters
+    ----------
+    parameters : dict of arrays
+        Which constants of the graph are called as the parameters of the network are.
+
+    Attributes
+    ----------
+    graph : list of Operation
+    constants : dict of arrays
+    """
+
+    def __init__(self, parameters: Arrays):
+        self.graph: list[Operation] = []
+        self.constants: Arrays = {}
+        self._names = {id(array): name for name, array in parameters.items()}
+
+    def _name(self, given: Any) -> str:
+        """The name of a value or a constant."""
+        if isinstance(given, Value):
+            return given.name
+        known = self._names.get(id(given))
+        array = np.asarray(given) if known else np.asarray(given, np.float32)
+        return self._constant(known or f"constant{len(self.constants)}", array)
+
+    def _constant(self, name: str, array: np.ndarray) -> str:
+        self.constants[name] = array
+        return name
+
+    def add(self, kind: str, inputs: list, **options: Any) -> Value:
+        """A node; its label counts those of its kind."""
+        count = 1 + sum(node.kind == kind for node in self.graph)
+        label, names = f"{kind.lower()}{count}", tuple(self._name(x) for x in inputs)
+        self.graph.append(Operation(kind, label, names, f"{label}_out", options=options))
+        return Value(self, f"{label}_out")
+
+    def conv2d(self, x: Value, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> Value:
+        """See `reference.conv2d`."""
+        f = w.shape[2]
+        pads = [f // 2] * 4 if padding == "zeros" else [0] * 4
+        if padding == "replicate":
+            x = self.pad_replicate(x, f // 2)
+        return self.add("Conv", [x, w, b], kernel_shape=[f, f], pads=pads)
+
+    def pad_replicate(self, x: Value, m: int) -> Value:
+        """See `reference.pad_replicate`."""
+        return self._pad(x, m, "edge")
+
+    def pad_zeros(self, x: Value, m: int) -> Value:
+        """See `reference.pad_zeros`."""
+        return self._pad(x, m, "constant")
+
+    def _pad(self, x: Value, m: int, mode: str) -> Value:
+        if m == 0:
+            return x
+        pads = self._constant(f"pads{m}", np.array([0, 0, m, m] * 2, np.int64))
+        return self.add("Pad", [x, Value(self, pads)], mode=mode)
+
+    def relu(self, x: Value) -> Value:
+        """See `reference.relu`."""
+        return self.add("Relu", [x])
+
+    def tanh(self, x: Value) -> Value:
+        """See `reference.tanh`."""
+        return self.add("Tanh", [x])
+
+    def pixel_shuffle(self, x: Value, s: int) -> Value:
+        """See `reference.pixel_shuffle`; its order of channels is the mode CRD."""
+        return self.add("DepthToSpace", [x], blocksize=s, mode="CRD")

@@ -1,0 +1,228 @@
+"""Which network the tensors of a file are; those of others, too, whatever they are called there.
+
+Files of others say nothing of what lies between the layers, except where they hold a graph (Keras,
+ONNX). An SRCNN is then taken to have ReLU, and an ESPCN tanh and zeros beyond the edge, as in its
+paper and in what was written after it. What belongs to which is told by the last layer: one filter
+for each channel of the picture, or one for each sub-pixel.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..formats import Arrays, Refused, Weights, shown
+from .authors import from_matlab
+from .dictionaries import check_dictionaries
+from .espcn import ACTIVATIONS, ESPCN
+from .graphs import Chain, chain_of
+from .layers import OTHER_NETWORKS, check, numbered, stack
+from .network import Network
+from .sparse import SparseCoding
+from .srcnn import SRCNN
+from .values import as_plain, folded, left_out, shuffle_of
+
+__all__ = ["is_ours", "network_of"]
+
+# Of layers that none of our networks has, as parts of their names.
+_NAMES_OF_OTHERS = re.compile(
+    r"(?<![a-z])p_?re_?lu|leaky|(?<![a-z])l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
+    r"transpose|residual|skip|shortcut|attention|separable|dilat|atrous|"
+    r"depth(?!_?to_?space)|pool|norm|lambda|concat|reshape|permute|flatten|dense|deconv|locally|"
+    r"(?<![a-z])(add|subtract|multiply|average|maximum|minimum|merge|dot|bn|soft[a-z]*)"
+    r"(?![a-z])"
+)
+_NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
+_ENLARGES = "an enlargement before the first layer"
+
+
+def is_ours(weights: Weights) -> bool:
+    """Whether the card is one of ours: in our own format, and elsewhere if `save` wrote it."""
+    card = weights.card
+    return "version" in card or (weights.format == "npz" and bool(card.keys() - {"notes"}))
+
+
+def network_of(
+    weights: Weights, path: Path, *, activation: str | None = None, ops: ModuleType = kernels
+) -> Network:
+    """The network that a file holds, of the dtype of its tensors.
+
+    Parameters
+    ----------
+    weights : Weights
+        As `formats.read_weights` gives them.
+    path : Path
+        For the sentences.
+    activation : "tanh" or "relu", optional
+        Of an ESPCN: what is right where the file says nothing or something else.
+    ops : module
+
+    Returns
+    -------
+    network : Network
+        With the card; the scale is set if the network itself or the card says it.
+
+    Raises
+    ------
+    ValueError
+        If the tensors are none of our networks.
+    """
+    if "D_l" in weights.tensors or "D_h" in weights.tensors:
+        if activation is not None:
+            raise ValueError(f"{path} holds dictionaries, which have no activation")
+        check_dictionaries(weights.tensors, weights.card, path)
+        return SparseCoding(weights.tensors, dict(weights.card))
+    found = _chain_in(weights, path)
+    enlarges = shuffle_of(found.parameters) > 1
+    said = weights.card.get("network") if is_ours(weights) else None
+    if said is not None and (said == ESPCN.name) != enlarges:
+        raise Refused(
+            f"{path} is damaged: its card says network {said!r:.60}, and "
+            f"its layers are those of {'an ESPCN' if enlarges else 'an SRCNN'}"
+        )
+    made = _espcn if enlarges else _srcnn
+    return made(found, path, activation, ops)
+
+
+@dataclass
+class _Found:
+    """A chain of layers with what the file says of what is between them; None if nothing."""
+
+    parameters: Arrays
+    card: dict[str, Any]
+    activation: str | None = None
+    padding: str | None = None
+
+
+def _espcn(found: _Found, path: Path, activation: str | None, ops: ModuleType) -> Network:
+    notes = [*found.card.get("notes", [])]
+    options = {"activation": activation or found.activation or "tanh"}
+    options["padding"] = found.padding or "zeros"
+    if options["activation"] not in ACTIVATIONS:
+        raise Refused(
+            f"{path} has the activation {options['activation']!r:.60}, wanted "
+            f"{' or '.join(ACTIVATIONS)}"
+        )
+    if options["padding"] not in ("zeros", "replicate"):
+        notes.append(
+            f"layers see {options['padding']!r:.60} beyond the edge of the picture, and here they "
+            f"see zeros, so edges may differ a little"
+        )
+        options["padding"] = "zeros"
+    network = ESPCN.from_parameters(found.parameters, **options, ops=ops)
+    said = found.card.get("scale")
+    if said not in (None, network.scale):
+        raise Refused(
+            f"{path} is damaged: its card says scale {said!r:.60}, and its last layer has "
+            f"{len(found.parameters[f'B{len(network.sizes)}'])} filters"
+        )
+    network.card = {**found.card, **({"notes": notes} if notes else {})}
+    return network
+
+
+def _srcnn(found: _Found, path: Path, activation: str | None, ops: ModuleType) -> Network:
+    if (activation or found.activation or "relu") != "relu":
+        raise Refused(
+            f"{path} has the activation {activation or found.activation}, and an SRCNN has relu "
+            f"after each layer but the last"
+        )
+    network = SRCNN.from_parameters(found.parameters, ops=ops)
+    network.card = found.card
+    return network
+
+
+def _chain_in(weights: Weights, path: Path) -> _Found:
+    """The layers, W1, B1, W2, B2, ..., and what the file says of them."""
+    chain = None if weights.graph is None else chain_of(weights, path)
+    card = dict(weights.card)
+    if weights.format == "npz":
+        parameters = weights.tensors
+    elif weights.format == "mat":
+        parameters = from_matlab(weights.tensors, path, OTHER_NETWORKS)
+    elif chain and chain.layers and all(w is not None for w, _ in chain.layers):
+        parameters = numbered([(w, b) for w, b in chain.layers if w is not None], path)
+    else:
+        parameters = stack(weights.tensors, path, weights.ordered)
+    check(parameters, path)
+    s = shuffle_of(parameters)
+    card |= _check_names(weights.layers, path, s > 1)
+    if weights.format == "keras" and chain is None and s > 1:
+        parameters = _by_channels(parameters, s)
+    if chain is None:
+        ours = is_ours(weights)
+        said = [card.get(n) if ours else None for n in ("activation", "padding")]
+        return _Found(parameters, card, *said)
+    return _of_graph(parameters, card, chain, path)
+
+
+def _of_graph(parameters: Arrays, card: dict, chain: Chain, path: Path) -> _Found:
+    """The layers with what a graph does to values around them, and what is between them."""
+    s = shuffle_of(parameters)
+    if (s > 1) != bool(chain.shuffle) or chain.block not in (None, s):
+        c, filters = parameters["W1"].shape[1], len(parameters[f"B{len(parameters) // 2}"])
+        by = f" by {chain.block}" if chain.block else ""
+        raise Refused(
+            f"{path} has {filters} filters in its last layer, for {c} channels, and behind it "
+            f"{'a' if chain.shuffle else 'no'} sub-pixel shuffle{by}: {OTHER_NETWORKS}"
+        )
+    hidden = sorted(set(chain.activations[:-1]))
+    if len(hidden) > 1:
+        raise Refused(f"{path} has the activations {' and '.join(hidden)}: wanted one of them")
+    if chain.shuffle == "DCR":
+        parameters = _by_channels(parameters, s)
+    if chain.enlarges:
+        if s > 1:
+            raise Refused(f"{path} enlarges twice: by {chain.enlarges}, and by its last layer")
+        card |= left_out(f"{chain.enlarges}, {_ENLARGES}", chain.times)
+    if s > 1 and chain.residual:
+        raise Refused(f"{path} adds its input to a larger picture: {OTHER_NETWORKS}")
+    if chain.residual and hidden not in ([], ["relu"]):
+        raise Refused(f"{path} adds its input to the result of a network with {hidden[0]}")
+    parameters = folded(parameters, chain.before, chain.after, path)
+    parameters = as_plain(parameters, residual=chain.residual)
+    padding = _padding(parameters, chain.paddings)
+    return _Found(parameters, card, hidden[0] if hidden else None, padding)
+
+
+def _padding(parameters: Arrays, paddings: list[str]) -> str | None:
+    """What all layers see beyond the edge; those of 1 x 1 see nothing. None if nobody knows."""
+    sizes = [w.shape[2] for name, w in parameters.items() if name[0] == "W"]
+    if len(sizes) != len(paddings):
+        return None
+    seen = {padding for f, padding in zip(sizes, paddings, strict=True) if f > 1}
+    return " and ".join(sorted(seen)).replace("edge", "replicate") or None
+
+
+def _by_channels(parameters: Arrays, s: int) -> Arrays:
+    """The filters of the last layer in PyTorch's order, from that of TensorFlow.
+
+    Sub-pixel k of channel c is of filter c s^2 + k there, of k C + c here.
+    """
+    last, c = len(parameters) // 2, parameters["W1"].shape[1]
+    turned = np.arange(c * s * s).reshape(s * s, c).T.ravel()
+    return parameters | {
+        f"{kind}{last}": np.ascontiguousarray(parameters[f"{kind}{last}"][turned]) for kind in "WB"
+    }
+
+
+def _check_names(layers: tuple[tuple[str, bool], ...], path: Path, enlarges: bool) -> dict:
+    """Raise if names of layers, all that there is, are of others than we have: the card.
+
+    An enlargement in front of all layers is left out.
+    """
+    card: dict[str, Any] = {}
+    front = True
+    for name, has_tensors in layers:
+        front = front and not has_tensors
+        if front and re.search(r"up_?sampl", name.lower()):
+            card = left_out(f"{shown(name)}, {_ENLARGES}", None)
+            continue
+        names = (_NAMES_OF_OTHERS, _NAMES_OF_ESPCN)[: 1 if enlarges else 2]
+        if any(some.search(name.lower()) for some in names):
+            kind = "ESPCN" if enlarges else "SRCNN"
+            raise Refused(f"{path} has the layer {shown(name)}, by its name none of an {kind}")
+    return card

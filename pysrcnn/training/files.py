@@ -1,0 +1,252 @@
+"""Training from files: folders of pictures in, weights with a card out, a log and checkpoints.
+
+The log and the checkpoint lie beside the weights, and are called as they are but for the suffix.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from .._files import check_apart, check_place
+from .._printing import say
+from ..evaluate import Score, average, evaluate
+from ..networks import Network, files_of, load, shipped
+from ..pictures import list_pictures, list_unread
+from .fitting import fit
+from .log import read_log
+from .loop import Training
+from .recipes import RECIPES, Recipe
+from .split import Split, read, split
+from .stream import Stream
+
+__all__ = ["FileTraining", "train"]
+
+Place = str | os.PathLike
+
+
+def train(
+    folders: Sequence[Place],
+    output: Place,
+    scale: int,
+    recipe: Recipe | None = None,
+    *,
+    exclude: Iterable[str] = (),
+    validation: Place | None = None,
+    start: Place | None = None,
+    stream: bool = False,
+    every: int = 2000,
+    resume: bool = False,
+    score: Place | None = None,
+    on_skipped: Callable[[list[str]], object] | None = None,
+) -> Network:
+    """Train a network on folders of pictures, as `pysrcnn train` does.
+
+    Progress is shown on the terminal.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        Their pictures are trained on, those in folders below too.
+    output : path
+        Of the weights, ending in .npz. Beside it are written a log (.log), and a checkpoint
+        (.checkpoint) until all steps are done.
+    scale : int
+    recipe : Recipe, optional
+        ``RECIPES["modern"]`` by default.
+    exclude : strings
+        Names or patterns of pictures to leave out: "302003.jpg", "*.gif", "BSDS200/30*".
+    validation : path, optional
+        A folder of pictures that PSNR is measured on while training, and that are not trained on.
+        By default every 20th training picture, at most 20.
+    start : path or name, optional
+        Weights to start from.
+    stream : bool
+        Whether pictures are read while training. They are in any case if there are many.
+    every : int
+        Steps from one measurement and checkpoint to the next.
+    resume : bool
+        Whether to go on from the checkpoint.
+    score : path, optional
+        A folder of pictures to evaluate on at the end; the card gets the averages.
+    on_skipped : function of a list of str, optional
+        Called with what is wrong with training or validation pictures, which are left out: before
+        the first step, and for a stream after the last.
+
+    Returns
+    -------
+    network : Network
+        As it is in the file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are no such files, what is to be written is there already, or no picture can be
+        used; if one to score cannot, when the weights are written.
+    KeyboardInterrupt, FloatingPointError, OSError
+        As `fit` does.
+    """
+    training = FileTraining(
+        folders, output, scale, recipe,
+        exclude=exclude, validation=validation, start=start, stream=stream, every=every,
+        resume=resume, score=score, on_skipped=on_skipped,
+    )  # fmt: skip
+    network = training.fit()
+    training.score(network)
+    return network
+
+
+class FileTraining:
+    """What `train` does, in its parts: all is checked and read, then `fit`, then `score`.
+
+    Takes what `train` takes.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    training : Training
+    used : int
+        How many pictures are trained on.
+    skipped : list of str
+        What is wrong with those that were left out.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Place],
+        output: Place,
+        scale: int,
+        recipe: Recipe | None = None,
+        *,
+        exclude: Iterable[str] = (),
+        validation: Place | None = None,
+        start: Place | None = None,
+        stream: bool = False,
+        every: int = 2000,
+        resume: bool = False,
+        score: Place | None = None,
+        on_skipped: Callable[[list[str]], object] | None = None,
+    ):
+        self.folders, self.output = [Path(folder) for folder in folders], Path(output)
+        self.scale, self.recipe, self.every = scale, recipe or RECIPES["modern"], every
+        self.log, self.checkpoint = (self.output.with_suffix(s) for s in (".log", ".checkpoint"))
+        self.scored = Path(score) if score is not None else None
+        self._on_skipped = on_skipped
+        if self.output.suffix.lower() != ".npz":
+            raise ValueError(f"{output} does not end in .npz: weights are written as .npz")
+        if every < 1:
+            raise ValueError(f"--every is {every}, wanted 1 or more steps")
+        pictures = split(
+            self.folders, Path(validation) if validation is not None else None, exclude
+        )
+        self._check_places(pictures)
+        network = self._load_start(start)
+        self._check_what_is_there(resume)
+        data, self.validation, self.skipped = read(pictures, self.recipe, scale, stream, on_skipped)
+        self._stream = data if isinstance(data, Stream) else None
+        self.used, self._same = len(data), pictures.same
+        self.training = Training(self.recipe, data, network, scale)
+        if resume:
+            self.training.load(self.checkpoint)
+
+    def fit(self) -> Network:
+        """Do the steps that remain and write the weights: the network."""
+        recipe, training = self.recipe, self.training
+        say(
+            f"{training.network.name} x{self.scale}: {_count(self.used, 'picture')}, "
+            f"{_count(recipe.steps, 'step')} of {_count(recipe.batch, 'sub-image')}, "
+            f"{recipe.optimizer}"
+        )
+        say(
+            f"pictures that PSNR is measured on: {len(self.validation)}, "
+            f"{'of those it trains on' if self._same else 'none of which it trains on'}"
+        )
+        try:
+            fit(training, self.validation, self.checkpoint, self.log, self.every)
+        finally:
+            if self._stream:
+                self._stream.close()
+                skipped = list(self._stream.skipped.values())
+                if self._on_skipped:
+                    self._on_skipped(skipped)
+                self.used -= len(skipped)
+                self.skipped += skipped
+        network = training.result()
+        names = " + ".join(folder.resolve().name for folder in self.folders)
+        network.card["data"] = f"{names}, {_count(self.used, 'picture')}"
+        network.card["start"] = self._start
+        network.card["scores"] = {}
+        network.save(self.output)
+        self.checkpoint.unlink(missing_ok=True)
+        return network
+
+    def score(
+        self, network: Network, on_error: Callable[[Exception], object] | None = None
+    ) -> list[Score]:
+        """Evaluate what `fit` gave on the pictures that are for that, and note it in the card.
+
+        Parameters
+        ----------
+        network : Network
+        on_error : function of an exception, optional
+            As for `evaluate`.
+
+        Returns
+        -------
+        scores : list of Score
+            Empty if no such pictures were given, or none can be used.
+        """
+        if self.scored is None:
+            return []
+        scores = list(evaluate(self.scored, network, self.scale, on_error=on_error))
+        if scores:
+            network.card["scores"][self.scored.resolve().name] = average(scores).for_card()
+            network.save(self.output)
+        return scores
+
+    def _check_places(self, pictures: Split) -> None:
+        """Raise, before hours of training and not after, where nothing could be written or read."""
+        scored = list_pictures(self.scored) if self.scored else []
+        others = [
+            path
+            for folder in self.folders  # with what is excluded, or of kinds that are not read
+            for found in (list_pictures, list_unread)
+            for path in found(folder, recursive=True)
+        ]
+        outputs = [self.output, self.log, self.checkpoint]
+        for place in outputs:
+            check_place(place)
+        inputs = [*pictures.trained_on, *pictures.watched, *scored, *others]
+        check_apart(outputs, inputs, "one of the pictures")
+
+    def _load_start(self, start: Place | None) -> Network | None:
+        """The network to start from."""
+        if start is None:
+            self._start = self.recipe.init
+            return None
+        self._start = Path(start).name
+        named = (os.fspath(start), self.scale) in shipped()  # of a file, any scale will do
+        network = load(start, self.scale if named else None)
+        outputs = [self.output, self.log, self.checkpoint]
+        check_apart(outputs, files_of(start), "the file of weights")
+        return network
+
+    def _check_what_is_there(self, resume: bool) -> None:
+        """Raise where something would be written over that is not this training's own."""
+        checkpoint, output, log = self.checkpoint, self.output, self.log
+        if checkpoint.exists() and not resume:
+            raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+        if output.exists() and output.stat().st_size and not resume:
+            raise ValueError(f"{output} exists: give the weights another name, or remove it")
+        if log.exists() and log.stat().st_size:
+            try:
+                read_log(log)
+            except ValueError:  # nobody gave it that name for a training
+                raise ValueError(
+                    f"{log} is there and is not a log of training: give the weights another name, "
+                    f"or move it"
+                ) from None
+
+
+def _count(number: int, noun: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

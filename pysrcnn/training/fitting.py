@@ -1,0 +1,184 @@
+"""A training with a log, checkpoints, and Ctrl-C at any time."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from .._printing import say
+from .._signals import AT_ONCE, handled_by
+from ..data import Pair
+from ..evaluate import mean_psnr
+from ..networks import Network, own_scale
+from .log import append, read_log, write_log
+from .loop import Progress, Training
+from .progress import shown
+
+__all__ = ["Measure", "fit"]
+
+# Of a network, or None for bicubic interpolation, on pictures, at a scale: a number in dB.
+Measure = Callable[[Network | None, list[Pair], int], float]
+
+
+def fit(
+    training: Training,
+    validation: list[Pair],
+    checkpoint: Path,
+    log: Path,
+    every: int,
+    measure: Measure | None = None,
+) -> None:
+    """Do all steps that remain; every so many, write a checkpoint and a line of the log.
+
+    Parameters
+    ----------
+    training : Training
+        As loaded from its checkpoint, if it goes on from one; then the log goes on too.
+    validation : list of (low, high)
+        Pictures that PSNR is measured on, as `data.read_pairs` returns them.
+    checkpoint, log : path
+    every : int
+        Steps.
+    measure : function of (network or None for bicubic, validation, scale), optional
+        What is logged as PSNR; by default `mean_psnr`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, with a checkpoint
+        of it.
+    ValueError
+        If the log to go on with is damaged or of another training, or it is not said what scale
+        the training is for.
+    FloatingPointError, OSError, ValueError
+        As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
+    """
+    scale = own_scale(training.network, training.scale)
+    measure = measure or mean_psnr
+    head = _head(training, len(validation), measure(None, validation, scale))
+    lines = _earlier(training.step, head, log) if training.step > 0 and log.is_file() else []
+    _prepare(training)
+    write_log(log, head, lines)
+
+    pace = _Pace(training)
+    with _end_awaited() as stop, shown(training) as update, _saved(training, checkpoint):
+        for progress in training.run():
+            pace.losses.append(progress.loss)
+            line = None
+            if progress.step % every == 0 or progress.step == training.recipe.steps:
+                decibels = measure(training.result(), validation, scale)
+                training.save(checkpoint)
+                line = pace.line(progress, decibels)
+                append(log, line)
+            update(progress, line)
+            if stop.is_set():
+                with handled_by(lambda number, frame: None):  # by none, however late
+                    training.save(checkpoint)
+                break
+    if stop.is_set():
+        say("", sys.stderr)
+        say(f"stopped at step {training.step}: go on with --resume", sys.stderr)
+        raise KeyboardInterrupt
+
+
+def _head(training: Training, validation: int, bicubic: float) -> dict:
+    """The first line of the log."""
+    return {
+        "network": training.network.name,
+        "scale": training.scale,
+        "pictures": training.data,
+        "recipe": training.recipe.as_dict(),
+        "validation": validation,
+        "bicubic_psnr": round(bicubic, 4),
+    }
+
+
+def _earlier(step: int, head: dict, log: Path) -> list[dict]:
+    """The lines of a log up to a step, to go on after; raise if it is of another training."""
+    known, lines = read_log(log)
+    differing = [n for n in head if n != "bicubic_psnr" and head[n] != known.get(n)]
+    # Not to the last digit, which another processor may round otherwise.
+    if abs(known.get("bicubic_psnr", 0) - head["bicubic_psnr"]) > 1e-3:
+        differing.append("validation pictures")
+    if differing:
+        raise ValueError(
+            f"{log} is of another training, in its {', '.join(differing)}: "
+            f"give the same pictures as before, or remove the log to begin a new one"
+        )
+    return [line for line in lines if line["step"] <= step]
+
+
+class _Pace:
+    """Losses and seconds since the line before, of which a line of the log is made."""
+
+    def __init__(self, training: Training):
+        self.training = training
+        self._begin(time.perf_counter())
+
+    def _begin(self, now: float) -> None:
+        self.losses: list[float] = []
+        self.began, self.first, self.waited = now, self.training.step, self.training.waited
+
+    def line(self, progress: Progress, decibels: float) -> dict:
+        """The line of the log for a step; the next one counts from here."""
+        batch, now = self.training.recipe.batch, time.perf_counter()
+        elapsed = now - self.began
+        line = {
+            "step": progress.step,
+            "samples": progress.step * batch,
+            "loss": round(float(np.mean(self.losses)), 9),
+            "psnr": round(decibels, 4),
+            "seconds": round(progress.seconds, 1),
+            "samples_per_second": float(f"{(progress.step - self.first) * batch / elapsed:.5g}"),
+            "waiting": round((self.training.waited - self.waited) / elapsed, 4),
+        }
+        self._begin(now)
+        return line
+
+
+def _prepare(training: Training) -> None:
+    """Compile what a step and a validation call, and read the first pictures of a stream.
+
+    It may take minutes, once on each machine, which are no part of the training: neither of its
+    seconds nor of the rate that the time left is told by.
+    """
+    if training.step < training.recipe.steps:
+        low, high = training.batch(training.step, training.recipe.batch)
+        training.network.loss_and_gradients(low, high)
+        training.network.forward(low[:1])
+
+
+@contextlib.contextmanager
+def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
+    """What was done is saved if pictures cannot be read; another try may go on with it."""
+    try:
+        yield
+    except (OSError, ValueError):
+        if training.step > 0:
+            training.save(checkpoint)
+        raise
+
+
+@contextlib.contextmanager
+def _end_awaited() -> Iterator[threading.Event]:
+    """An event that signals to end set, so that no step is cut in two; a later one cuts it."""
+    event = threading.Event()
+    since = time.monotonic()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal since
+        if not event.is_set():
+            event.set()
+            since = time.monotonic()
+        elif time.monotonic() - since > AT_ONCE:
+            if not callable(usual[number]):
+                raise KeyboardInterrupt
+            usual[number](number, frame)
+
+    with handled_by(handle) as usual:
+        yield event

@@ -1,0 +1,126 @@
+"""Which pictures a training learns from, and which its PSNR is measured on; read."""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .._printing import say
+from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
+from ..networks import TRAINED
+from ..pictures import list_pictures, list_unread, not_read
+from .recipes import Recipe
+from .stream import REGION, Stream
+
+__all__ = ["IN_MEMORY", "Split", "read", "split"]
+
+IN_MEMORY = 1000  # more training pictures than these are streamed
+
+
+class Split(NamedTuple):
+    """The pictures to train on, each once; those to watch PSNR on; whether these are the same.
+
+    They are so only where there are no others. `chosen` says that those to watch PSNR on are of a
+    folder that was given for that.
+    """
+
+    trained_on: list[Path]
+    watched: list[Path]
+    same: bool
+    chosen: bool
+
+
+def split(folders: Sequence[Path], validation: Path | None, exclude: Iterable[str]) -> Split:
+    """The pictures of the folders, but for those excluded, and those in `validation` held back.
+
+    Without such a folder, it is every 20th that is held back, of more than 400 as many as make 20.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a folder has no pictures, a pattern excludes none, or all are excluded.
+    """
+    pictures: dict[Path, Path] = {}
+    for folder in folders:
+        pictures |= _found(folder, recursive=True)
+    for pattern in exclude:
+        excluded = [place for place in pictures if place.match(pattern)]
+        if not excluded:
+            raise ValueError(f"--exclude {pattern} is the name of none of the pictures")
+        for place in excluded:
+            del pictures[place]
+    if not pictures:
+        raise ValueError("--exclude leaves no picture to train on")
+    if validation is not None:
+        watched = _found(validation, recursive=False)
+    else:
+        step = max(20, -(-len(pictures) // 20))
+        watched = dict(itertools.islice(pictures.items(), 0, None, step))
+    rest = [path for place, path in pictures.items() if place not in watched]
+    return Split(
+        rest or list(pictures.values()), list(watched.values()), not rest, validation is not None
+    )
+
+
+def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
+    """The pictures of a folder, by where they really are; what is not read is said."""
+    paths, unread = list_pictures(folder, recursive), list_unread(folder, recursive)
+    if unread:
+        say(f"{folder}: {not_read(unread)}", sys.stderr)
+    return {folder.resolve() / path.relative_to(folder): path for path in paths}
+
+
+def read(
+    pictures: Split,
+    recipe: Recipe,
+    scale: int,
+    stream: bool = False,
+    on_skipped: Callable[[list[str]], object] | None = None,
+) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
+    """What to train on, what to measure PSNR on; what is wrong with those that were left out.
+
+    Pictures to measure PSNR on that were chosen are taken as they are; one held back that cannot be
+    used is replaced by the next of those to train on.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to train on then, or nothing to measure PSNR on.
+    """
+    small = TRAINED[recipe.network].small
+    smallest = recipe.size * (scale if small else 1)
+    skipped: dict[str, None] = {}  # sentences, each once
+
+    def skip(error: Exception) -> None:
+        skipped[str(error)] = None
+
+    streamed = stream or len(pictures.trained_on) > IN_MEMORY
+    rules: dict[str, Any] = {"smallest": 2 * scale + 1}
+    if streamed and not pictures.chosen:
+        rules = {"smallest": smallest, "largest": REGION, "seed": recipe.seed}
+    spare = iter([] if pictures.chosen or pictures.same else pictures.trained_on)
+    validation, taken = [], set()
+    for path in pictures.watched:
+        for candidate in itertools.chain([path], spare):
+            if not pictures.same:
+                taken.add(candidate)
+            try:
+                validation.append(read_pair(candidate, scale, recipe.c, small=small, **rules))
+                break
+            except PICTURE_ERRORS as error:
+                skip(error)
+    left = [path for path in pictures.trained_on if path not in taken] if validation else []
+    data: list[Pair] | Stream
+    if streamed and left:
+        data = Stream(left, scale, recipe.c, smallest, recipe.seed, small)
+    else:
+        data = read_pairs(left, scale, recipe.c, smallest, on_error=skip, small=small)
+    if not data and len(skipped) == 1:
+        raise ValueError(*skipped)
+    if on_skipped:
+        on_skipped(list(skipped))
+    if not data:
+        what = "to train on" if validation else "to measure PSNR on"
+        raise ValueError(f"none of the pictures {what} can be used: give others")
+    return data, validation, list(skipped)
