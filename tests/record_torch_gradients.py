@@ -1,17 +1,20 @@
-"""Record losses and gradients of PyTorch for small networks in ``torch_gradients.npz``.
+"""Record losses and gradients of PyTorch for small networks, in two files.
 
 Run once, by hand, where PyTorch is installed; the tests only read the file:
 
     python tests/record_torch_gradients.py
 
-For each network ("case") the file holds low, high, W1, B1, W2, B2, W3, B3 (float32, so that both
-float32 and float64 start from just these numbers) and, computed in float64, loss and dW1 ... dB3
-of the mean squared error over all elements. Names are "<case>/<array>".
+``torch_gradients.npz`` is of SRCNN, ``torch_gradients_espcn.npz`` of ESPCN. For each network
+("case") a file holds low, high, W1, B1, W2, B2, W3, B3 (float32, so that both float32 and float64
+start from just these numbers) and, computed in float64, loss and dW1 ... dB3 of the mean squared
+error over all elements; of ESPCN dlow too. Names are "<case>/<array>".
 
 Seeds are tried until no value comes near the kink of ReLU: there, rounding decides whether a
 gradient passes, and float32 would rightly differ from float64.
 """
 
+import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,8 @@ CASES = [
     ((9, 5, 5), (9, 8), 1, 3, (5, 7)),
     ((9, 1, 5), (9, 8), 3, 2, (3, 5)),
 ]
+# scale, activation, padding; 5-3-3 with 4 and 3 filters, 2 samples of 4 x 5, c = 1 and 3 in turn
+ESPCN_CASES = list(itertools.product((2, 3), ("tanh", "relu"), ("zeros", "replicate")))
 KINK = 1e-5
 
 
@@ -65,23 +70,76 @@ def gradients(case):
     return result, nearest
 
 
-def main():
-    """Write the file beside this script."""
-    recorded = {}
-    for sizes, filters, c, n, shape in CASES:
-        for seed in range(1000):
-            case = arrays(sizes, filters, c, n, shape, seed)
-            result, nearest = gradients(case)
-            if nearest > KINK:
-                break
-        else:
-            raise RuntimeError(f"every seed brings {sizes} too near the kink of ReLU")
-        name = f"{'-'.join(map(str, sizes))} n={filters[0]},{filters[1]} c={c} N={n}"
-        recorded |= {f"{name}/{key}": array for key, array in (case | result).items()}
-        print(f"{name}: seed {seed}, loss {result['loss']:.6f}")
-    path = Path(__file__).with_name("torch_gradients.npz")
-    np.savez_compressed(path, **recorded)
+def espcn_arrays(scale, c, seed):
+    """Random input, target and parameters of an ESPCN."""
+    rng = np.random.default_rng(seed)
+    n, (height, width) = 2, (4, 5)
+    case = {
+        "low": rng.random((n, c, height, width)),
+        "high": rng.random((n, c, scale * height, scale * width)),
+    }
+    channels = (c, 4, 3, c * scale**2)
+    for k, f in enumerate((5, 3, 3), 1):
+        inputs, outputs = channels[k - 1], channels[k]
+        case[f"W{k}"] = rng.normal(0, np.sqrt(2 / (inputs * f * f)), (outputs, inputs, f, f))
+        case[f"B{k}"] = rng.normal(0, 0.1, outputs)
+    return {name: array.astype(np.float32) for name, array in case.items()}
+
+
+def espcn_gradients(case, scale, activation, padding):
+    """Loss and gradients in float64, and how near the kink of ReLU the network comes."""
+    tensors = {name: torch.from_numpy(array).double() for name, array in case.items()}
+    wanted = {n: t.requires_grad_() for n, t in tensors.items() if n[0] in "WBl"}
+    x, nearest = tensors["low"], np.inf
+    for k in (1, 2, 3):
+        w = wanted[f"W{k}"]
+        mode = {"zeros": "constant", "replicate": "replicate"}[padding]
+        x = F.conv2d(F.pad(x, [w.shape[2] // 2] * 4, mode=mode), w, wanted[f"B{k}"])
+        if k < 3 and activation == "relu":
+            nearest = min(nearest, x.detach().abs().min().item())
+        if k < 3:
+            x = getattr(torch, activation)(x)
+    loss = F.mse_loss(F.pixel_shuffle(x, scale), tensors["high"])
+    loss.backward()
+    result = {"loss": np.array(loss.item())}
+    return result | {f"d{name}": tensor.grad.numpy() for name, tensor in wanted.items()}, nearest
+
+
+def recorded(name, make, compute):
+    """Arrays and results of the first seed that stays away from the kink, by their full names."""
+    for seed in range(1000):
+        case = make(seed)
+        result, nearest = compute(case)
+        if nearest > KINK:
+            break
+    else:
+        raise RuntimeError(f"every seed brings {name} too near the kink of ReLU")
+    print(f"{name}: seed {seed}, loss {result['loss']:.6f}")
+    return {f"{name}/{key}": array for key, array in (case | result).items()}
+
+
+def write(file, arrays):
+    """Write a file beside this script."""
+    path = Path(__file__).with_name(file)
+    np.savez_compressed(path, **arrays)
     print(f"{path.name}: {path.stat().st_size} bytes, torch {torch.__version__}")
+
+
+def main():
+    """Write both files."""
+    found = {}
+    for sizes, filters, c, n, shape in CASES:
+        name = f"{'-'.join(map(str, sizes))} n={filters[0]},{filters[1]} c={c} N={n}"
+        make = partial(arrays, sizes, filters, c, n, shape)
+        found |= recorded(name, make, gradients)
+    write("torch_gradients.npz", found)
+    found = {}
+    for number, (scale, activation, padding) in enumerate(ESPCN_CASES):
+        c = (1, 3)[(number + number // 2) % 2]
+        compute = partial(espcn_gradients, scale=scale, activation=activation, padding=padding)
+        name = f"espcn x{scale} {activation} {padding} c={c}"
+        found |= recorded(name, partial(espcn_arrays, scale, c), compute)
+    write("torch_gradients_espcn.npz", found)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Implementations of SRCNN's gradients as a student may write them, right and wrong.
+"""Implementations of SRCNN's and ESPCN's gradients as a student may write them, right and wrong.
 
 They share no code with the package, nor with its list of mistakes: `nchw` loops over the pixels of
 the kernels, `nhwc` is made of sliding windows. Each mistake is planted where one makes it.
@@ -244,3 +244,200 @@ def nhwc(low, high, p):
             windows = sliding_window_view(wide, (f, f), (1, 2))
             d = np.einsum("nhwouv,uvco->nhwc", windows, w[::-1, ::-1]) * (z > 0)
     return (difference**2).mean(), gradients
+
+
+def espcn(low, high, p, s, *planted, activation="tanh", pad=None):
+    """ESPCN's F1, F2, F3, output, loss and all gradients, with any of `ESPCN_MISTAKES` planted.
+
+    Maps are moved pixel by pixel, convolutions are products with each place of a kernel. pad: None,
+    or the mode in which `np.pad` makes each layer's input larger.
+    """
+
+    def wide(x, f):
+        margin = f // 2 if pad else 0
+        mode = "edge" if "edge for zeros" in planted else pad or "edge"
+        return np.pad(x, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode)
+
+    def narrow(d, f):
+        """What `wide` did, on the way back: values that were copied get all of it."""
+        margin = f // 2 if pad else 0
+        if margin == 0:
+            return d
+        if pad == "edge" or "edge for zeros" in planted:
+            for axis in (2, 3):
+                d = np.moveaxis(d, axis, 0).copy()
+                d[margin] += d[:margin].sum(0)
+                d[-margin - 1] += d[-margin:].sum(0)
+                d = np.moveaxis(d, 0, axis)
+        return d[:, :, margin:-margin, margin:-margin]
+
+    def places(w, d):
+        h, wd = d.shape[2:]
+        for u, v in np.ndindex(w.shape[2:]):
+            yield (u, v), np.s_[:, :, u : u + h, v : v + wd]
+
+    def layer(x, w, b):
+        f = w.shape[2]
+        x = wide(x, f)
+        out = np.zeros((len(x), len(w), x.shape[2] - f + 1, x.shape[3] - f + 1)) + b[:, None, None]
+        for (u, v), part in places(w, out):
+            out += np.einsum("oc,nchw->nohw", w[:, :, u, v], x[part])
+        return out
+
+    def layer_backward(d, x, w, k):
+        x = wide(x, w.shape[2])
+        dw, dx = np.zeros_like(w), np.zeros_like(x)
+        for (u, v), part in places(w, d):
+            dw[:, :, u, v] = np.einsum("nohw,nchw->oc", d, x[part])
+            tap = w[:, :, -1 - u, -1 - v] if f"unflipped {k}" in planted else w[:, :, u, v]
+            back = np.einsum("oc,nohw->nchw", tap, d)
+            if f"overwritten {k}" in planted:
+                dx[part] = back
+            else:
+                dx[part] += back
+        if f"transposed dW {k}" in planted:
+            dw = dw.swapaxes(2, 3)
+        db = d.mean((0, 2, 3)) if f"bias mean {k}" in planted else d.sum((0, 2, 3))
+        if f"sample 0 for all {k}" in planted:
+            dx = dx[[0] * len(dx)]
+        return narrow(dx, w.shape[2]), dw, db
+
+    def sub_pixels(c, way):
+        """(channel, row and column in a pixel) and the map that has these sub-pixels."""
+        for channel, a, b in np.ndindex(c, s, s):
+            number = channel * s * s + a * s + b
+            if way == "transposed":
+                number = channel * s * s + b * s + a
+            if way == "channels together":
+                number = (a * s + b) * c + channel
+            if way == "next map":
+                number = (number + 1) % (c * s * s)
+            yield (channel, a, b), number
+
+    def shuffle(maps, way=""):
+        n, c, h, wd = len(maps), maps.shape[1] // s**2, *maps.shape[2:]
+        out = np.zeros((n, c, s * h, s * wd))
+        for (channel, a, b), number in sub_pixels(c, way):
+            if way == "mosaic":
+                out[:, channel, a * h : a * h + h, b * wd : b * wd + wd] = maps[:, number]
+            else:
+                out[:, channel, a::s, b::s] = maps[:, number]
+        if way == "shifted":  # by one sub-pixel, to the right
+            out = np.pad(out, ((0, 0), (0, 0), (0, 0), (1, 0)))[..., :-1]
+        return out
+
+    def shuffle_backward(d, way=""):
+        n, c, h, wd = len(d), d.shape[1], d.shape[2] // s, d.shape[3] // s
+        if way == "reshaped":
+            return d.reshape(n, c * s * s, h, wd)
+        if way == "shifted":
+            d = np.pad(d, ((0, 0), (0, 0), (0, 0), (0, 1)))[..., 1:]
+        maps = np.zeros((n, c * s * s, h, wd))
+        for (channel, a, b), number in sub_pixels(c, way):
+            if way == "mosaic":
+                maps[:, number] = d[:, channel, a * h : a * h + h, b * wd : b * wd + wd]
+            else:
+                maps[:, number] = d[:, channel, a::s, b::s]
+        return maps
+
+    def phi(z, k):
+        if f"no tanh {k}" in planted:
+            return z
+        return np.tanh(z) if activation == "tanh" else z * (z > 0)
+
+    def phi_backward(d, f, z, k):
+        if f"no derivative {k}" in planted or f"no tanh {k}" in planted:
+            return d
+        if f"derivative of z {k}" in planted:
+            return d * (1 - z * z)
+        if f"not squared {k}" in planted:
+            return d * (1 - f)
+        if f"derivative twice {k}" in planted:
+            return d * (1 - f * f) * (1 - f * f)
+        return d * (1 - f * f) if activation == "tanh" else d * (z > 0)
+
+    forward = next((way[8:] for way in planted if way.startswith("shuffle ")), "")
+    backward = next((way[11:] for way in planted if way.startswith("un-shuffle ")), forward)
+    z1 = layer(low, p["W1"], p["B1"])
+    f1 = phi(z1, 1)
+    z2 = layer(f1, p["W2"], p["B2"])
+    f2 = phi(z2, 2)
+    f3 = layer(f2, p["W3"], p["B3"])
+    output = shuffle(f3, forward)
+    difference = output - high
+    doutput = 2 * difference / (1 if "sum" in planted else difference.size)
+    df3 = shuffle_backward(doutput, "" if backward == "right" else backward)
+    df2, dw3, db3 = layer_backward(df3, f2, p["W3"], 3)
+    df1, dw2, db2 = layer_backward(phi_backward(df2, f2, z2, 2), f1, p["W2"], 2)
+    dlow, dw1, db1 = layer_backward(phi_backward(df1, f1, z1, 1), low, p["W1"], 1)
+    return {
+        "F1": f1, "F2": f2, "F3": f3, "output": output, "loss": (difference**2).mean(),
+        "doutput": doutput, "dF3": df3, "dF2": df2, "dF1": df1, "dlow": dlow,
+        "dW1": dw1, "dB1": db1, "dW2": dw2, "dB2": db2, "dW3": dw3, "dB3": db3,
+    }  # fmt: skip
+
+
+# What is planted: kind of the mistake, and words of the sentence that is to name it.
+ESPCN_MISTAKES = {
+    "shuffle transposed": (
+        "sub-pixels transposed",
+        "with rows and columns of the sub-pixels exchanged: map s b + a for row a and column b, "
+        "wanted s a + b, forward and backward alike",
+    ),
+    "shuffle transposed, un-shuffle right": (
+        "sub-pixels transposed",
+        "the sub-pixels exchanged: map s b + a for row a and column b, wanted s a + b, in the "
+        "forward pass",
+    ),
+    "un-shuffle transposed": (
+        "sub-pixels transposed",
+        "is un-shuffled as if the picture were shuffled with rows and columns of the sub-pixels",
+    ),
+    "shuffle channels together": (
+        "sub-pixels first",
+        "with the maps of one sub-pixel together, channel by channel (as TensorFlow's",
+    ),
+    "un-shuffle channels together": (
+        "sub-pixels first",
+        "is un-shuffled as if the picture were shuffled with the maps of one sub-pixel together",
+    ),
+    "shuffle mosaic": ("not interleaved", "its axes in the order c, a, i, b, j, wanted c, i, a, j"),
+    "un-shuffle reshaped": (
+        "not interleaved",
+        "the gradient of the picture is not un-shuffled on the way back: only its shape is",
+    ),
+    "shuffle shifted": (
+        "sub-pixel shifted",
+        "with all of it shifted one column right, by one sub-pixel, forward and backward alike",
+    ),
+    "un-shuffle shifted": (
+        "sub-pixel shifted",
+        "un-shuffled as if the picture were shuffled with all of it shifted one column right, by",
+    ),
+    "shuffle next map": (
+        "sub-pixel of another map",
+        "with each sub-pixel from the map after its own, forward and backward alike",
+    ),
+    "no derivative 1": ("no derivative", "the derivative of the tanh of F1 is missing in the back"),
+    "no derivative 2": ("no derivative", "the derivative of the tanh of F2 is missing in the back"),
+    "no derivative 1, no derivative 2": (
+        "no derivative",
+        "the derivative of the tanh of F1 and F2 is missing in the backward pass",
+    ),
+    "derivative of z 2": ("derivative of z", "of F2 is 1 - z^2, wanted 1 - F^2: its output"),
+    "not squared 1": ("derivative not squared", "of the tanh of F1 is 1 - F, wanted 1 - F^2"),
+    "derivative twice 2": ("derivative squared", "of the tanh of F2 is (1 - F^2)^2"),
+    "no tanh 2": ("no tanh", "the tanh of F2 is missing"),
+    "sum": (
+        "factor of the gradient",
+        "the gradient of the loss, doutput, is {size} times what is wanted: a sum over all",
+    ),
+    "unflipped 3": ("unflipped", "the kernels in layer 3 are not flipped where the gradient goes"),
+    "overwritten 2": ("overwritten", "back through the kernels in layer 2 is overwritten where"),
+    "transposed dW 2": ("transposed", "dW in layer 2 is transposed"),
+    "bias mean 3": ("mean over samples and pixels", "dB in layer 3 is averaged over samples and"),
+    "sample 0 for all 3": (
+        "gradient of the first sample for all",
+        "back through the kernels in layer 3 is that of the first sample for all samples",
+    ),
+}

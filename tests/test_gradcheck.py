@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from im2col_student import PLANTED, student
-from students import MISTAKES, nchw, nhwc
+from recursive import Recursive
+from students import ESPCN_MISTAKES, MISTAKES, espcn, nchw, nhwc
 
 import pysrcnn
 from pysrcnn import SRCNN, kernels, reference
@@ -21,9 +22,10 @@ from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
 from pysrcnn.gradcheck.diagnosis import diagnose
 from pysrcnn.gradcheck.fitted import fitted
 from pysrcnn.gradcheck.mistakes import mistakes
+from pysrcnn.gradcheck.planted import Step
 from pysrcnn.gradcheck.search import relative_error
-from pysrcnn.gradcheck.step import step
 from pysrcnn.kernels import blas
+from pysrcnn.networks import ESPCN
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SMALL = {"network": "5-3-3", "filters": (6, 4)}
@@ -55,6 +57,13 @@ def in_layout_of(made, name, array):
         return array
     axes = "OIHW" if name[1] == "W" else "NCHW"
     return array.transpose([axes.index(axis) for axis in made.axes(name)])
+
+
+def with_parameters(made, parameters):
+    """The step of a case with other parameters, NCHW and OIHW."""
+    network = made.step.network.astype(np.float64)
+    network.parameters.update(parameters)
+    return made.step._replace(network=network)
 
 
 # ------------------------------------------------------------------------------- what is right
@@ -226,14 +235,13 @@ def test_arrays_that_are_right_are_not_accused():
 
 def test_that_these_are_just_your_numbers_is_said_of_the_whole():
     made = case("9-1-5", dtype="float32")
-    layers = _layers(made)
-    named = {m.words: m.changes for m in mistakes(made.exact["low"], made.exact["high"], layers)}
+    named = {m.words: m.changes for m in mistakes(made.step, made.step.run())}
     changes = [
         *named["the kernels in layer 3 are transposed (rows and columns exchanged) where the "
                "gradient goes back through them"],
         *named["dW in layer 2 is averaged over the samples, wanted their sum"],
     ]  # fmt: skip
-    values = step(made.exact["low"], made.exact["high"], layers, changes)
+    values = made.step.values(changes)
     report = gradcheck(parameters_and_loss(values), made)
     assert kinds(report) == [{"transposed"}, {"mean over samples"}]
     claims = [sentence for sentence in report.diagnosis if "the reference gives" in sentence]
@@ -295,10 +303,10 @@ def test_a_clamp_above_all_values_is_seen_where_values_are_larger(options, limit
         low, high, *p = (made.to_ours(n, a) for n, a in
                          {"low": low, "high": high, **parameters}.items())  # fmt: skip
         changes = [
-            ("relu", 1, lambda right, z: np.clip(z, 0, limit)),
+            ("activation", 1, lambda right, z: np.clip(z, 0, limit)),
             ("mask", 1, lambda right, df, z, after: df * ((z > 0) & (z < limit))),
         ]
-        values = step(low, high, list(zip(p[::2], p[1::2], strict=True)), changes)
+        values = with_parameters(made, dict(zip(parameters, p, strict=True))).values(changes)
         return {name: in_layout_of(made, name, a) for name, a in values.items()}
 
     report = gradcheck(clamped, made)
@@ -310,13 +318,13 @@ def test_a_clamp_above_all_values_is_seen_where_values_are_larger(options, limit
 
 def test_a_clamp_is_told_from_a_relu_where_values_are_above_one():
     made = case(**SMALL)
-    exact, layers = made.exact, _layers(made)
-    layers[-1] = layers[-1][0], layers[-1][1] + 0.9
-    assert step(exact["low"], exact["high"], layers)["F3"].max() > 1
-    for mistake in mistakes(exact["low"], exact["high"], layers):
+    parameters = made.step.network.parameters
+    step = with_parameters(made, parameters | {"B3": parameters["B3"] + 0.9})
+    assert step.values()["F3"].max() > 1
+    for mistake in mistakes(step, step.run()):
         if "after the last layer" in mistake.kind:
-            values = step(exact["low"], exact["high"], layers, mistake.changes)
-            found, left = diagnose(values, exact["low"], exact["high"], layers, 1e-10)
+            values = step.values(mistake.changes)
+            found, left = diagnose(values, step, 1e-10)
             assert {m.kind for e in found for m in e.likely} == {mistake.kind} and not left
 
 
@@ -430,18 +438,19 @@ def test_one_percent_in_one_place_is_found_there(layout, dtype):
 
 def test_other_functions_have_their_own_gradients():
     made = case(**SMALL)
-    layers = _layers(made)
+    parameters = made.step.network.parameters
+    pairs = {"activation", "mask"}, {"output", "output mask"}, {"loss", "dloss"}
     checked = set()
-    for mistake in mistakes(made.exact["low"], made.exact["high"], layers):
+    for mistake in mistakes(made.step, made.step.run()):
         operations = {operation for operation, *_ in mistake.changes}
-        if operations in ({"relu", "mask"}, {"loss", "dloss"}) and mistake.kind in {
+        if operations in pairs and mistake.kind in {
             "another activation", "sigmoid after the last layer", "tanh after the last layer",
             "Huber", "log cosh", "PSNR", "root", "Charbonnier",
         }:  # fmt: skip
             losses = []
             for small in (1e-6, -1e-6):
-                moved = [(w, b + small * (k == 0)) for k, (w, b) in enumerate(layers)]
-                values = step(made.exact["low"], made.exact["high"], moved, mistake.changes)
+                moved = with_parameters(made, parameters | {"B1": parameters["B1"] + small})
+                values = moved.values(mistake.changes)
                 losses.append(values["loss"])
             slope = (losses[0] - losses[1]) / 2e-6
             assert slope == pytest.approx(values["dB1"].sum(), rel=1e-4), mistake.words
@@ -452,18 +461,215 @@ def test_other_functions_have_their_own_gradients():
 @pytest.mark.parametrize("every", [pytest.param(11, marks=pytest.mark.slow), 299])
 def test_mistakes_of_the_list_are_found_again(every):
     made = case(**SMALL, seed=3)
-    exact, layers = made.exact, [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in (1, 2, 3)]
-    listed = mistakes(exact["low"], exact["high"], layers)
+    exact, trace = made.exact, made.step.run()
+    listed = mistakes(made.step, trace)
     assert len(listed) > 200
-    listed += [family(0.37) for family in fitted(layers)]
+    listed += [family(0.37) for family in fitted(trace.calls)]
     for mistake in listed[::every]:
-        values = step(exact["low"], exact["high"], layers, mistake.changes)
+        values = made.step.values(mistake.changes)
         wrong = [n for n, a in values.items() if relative_error(a, exact[n]) > 1e-10]
         if not wrong or wrong in (["loss"], ["dB3"]):  # one number is no evidence of a factor
             continue
         found = gradcheck(values, made).explanations
         assert len(found) == 1 and found[0].first == wrong[0], mistake
         assert mistake.kind in {m.kind for m in found[0].likely}, mistake
+
+
+# ------------------------------------------------------------------------------------------ ESPCN
+
+TINY = {"filters": (6, 4), "size": (3, 4)}
+PADS = {"valid": None, "zeros": "constant", "replicate": "edge"}
+
+
+def espcn_report(planted, all_values=False, **options):
+    """The report on a student of ESPCN with these mistakes, in any layout and type."""
+    made = case("espcn", **TINY | options)
+    scale, activation, padding = (
+        options.get(name, usual)
+        for name, usual in (("scale", 3), ("activation", "tanh"), ("padding", "valid"))
+    )
+
+    def mine(low, high, parameters):
+        arrays = {"low": low, "high": high, **parameters}
+        moved = {name: made.to_ours(name, array) for name, array in arrays.items()}
+        values = espcn(
+            moved.pop("low"), moved.pop("high"), moved, scale, *planted.split(", "),
+            activation=activation, pad=PADS[padding],
+        )  # fmt: skip
+        values = values if all_values else parameters_and_loss(values)
+        return {name: in_layout_of(made, name, a) for name, a in values.items()}
+
+    return gradcheck(mine, made)
+
+
+@pytest.mark.parametrize("padding", PADS)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("options", [{"scale": 2, "c": 3}, {"scale": 3, "layout": "NHWC"}])
+def test_a_right_espcn_passes(options, activation, padding):
+    for dtype in ("float64", "float32"):
+        options = {**options, "dtype": dtype, "activation": activation, "padding": padding}
+        report = espcn_report("", all_values=True, **options)
+        assert report.ok, report
+        assert [row.name for row in report.rows] == [
+            "F1", "F2", "F3", "output", "loss", "doutput", "dF3", "dW3", "dB3", "dF2", "dW2",
+            "dB2", "dF1", "dW1", "dB1", "dlow",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("all_values", [True, False], ids=["all", "parameters"])
+@pytest.mark.parametrize("planted", ESPCN_MISTAKES)
+def test_mistakes_of_espcn_are_named(planted, all_values):
+    channels = 3 if "channels" in planted else 1
+    layout = ["NCHW", "NHWC"][len(planted) % 2]
+    report = espcn_report(planted, all_values, c=channels, layout=layout)
+    kind, words = ESPCN_MISTAKES[planted]
+    text = " ".join(report.diagnosis)
+    assert not report.ok and words.format(size=324) in text, text
+    (found,) = kinds(report)
+    assert kind in found and (len(found) == 1 or not all_values), found
+    assert "gives just your numbers." in text and "output - high" in text
+    assert "Map 9 c + 3 a + b of F3 has sub-pixel (a, b) of channel c." in text
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_mistakes_of_espcn_are_named_where_layers_pad(padding):
+    for planted in ("shuffle transposed", "no derivative 2", "overwritten 2", "transposed dW 2"):
+        report = espcn_report(planted, padding=padding, scale=2)
+        assert ESPCN_MISTAKES[planted][0] in kinds(report)[0], report
+        assert "no layer pads" not in " ".join(report.diagnosis)
+
+
+def test_another_padding_is_named():
+    text = " ".join(espcn_report("edge for zeros", padding="zeros", scale=2).diagnosis)
+    assert "in all layers is padded with the edge repeated around it, wanted zeros" in text
+    assert "gives just your numbers" in text
+    made = case("espcn", padding="replicate", **TINY)
+    names = {m.words: m for m in mistakes(made.step, made.step.run()) if m.kind == "padding"}
+    (mistake,) = (m for words, m in names.items() if "what goes back" in words and "r 2" in words
+                  and "is that of" in words)  # fmt: skip
+    found = gradcheck(made.step.values(mistake.changes), made).explanations
+    assert [[m.words for m in e.likely] for e in found] == [[mistake.words]]
+
+
+def test_what_is_not_known_of_espcn_is_told_as_far_as_it_can_be():
+    made = case("espcn", **TINY)
+    values = {**made.arrays, "output": made.arrays["output"] ** 2}
+    assert "So the shuffle of F3 is wrong, though F1, F2, F3 are right." in str(
+        " ".join(gradcheck(values, made).diagnosis)
+    )
+    values = {**made.arrays, "doutput": made.arrays["doutput"] ** 2}
+    text = " ".join(gradcheck(values, made).diagnosis)
+    assert "So it begins with the gradient of the loss, doutput." in text
+    gradients = {name: g.copy() for name, g in made.gradients.items()}
+    gradients["W2"] += 0.1 * np.sin(np.arange(216)).reshape(gradients["W2"].shape)
+    text = " ".join(gradcheck((made.loss, gradients), made).diagnosis)
+    assert "dB2 is right, and so is the dz that dW2 is made from" in text
+
+
+def test_a_clamp_is_seen_in_an_espcn_with_relu_and_is_there_in_one_with_tanh():
+    report = gradcheck(
+        lambda low, high, p: clamped_espcn(low, high, p, 4), "espcn", activation="relu", **TINY
+    )
+    assert "as in ReLU6" in " ".join(report.diagnosis), report
+
+
+def clamped_espcn(low, high, p, most):
+    """ESPCN x3 whose ReLU stops at a value that nothing reaches."""
+    values = espcn(low, high, {**p}, 3, activation="relu")
+    clamped = {k: np.minimum(values[f"F{k}"], most) for k in (1, 2)}
+    if all(np.array_equal(clamped[k], values[f"F{k}"]) for k in (1, 2)):
+        return parameters_and_loss(values)
+    return {**parameters_and_loss(values), "F1": clamped[1], "F2": clamped[2]}
+
+
+def test_our_own_espcn_passes():
+    def mine(low, high, parameters):
+        network = ESPCN.from_parameters(parameters, activation="tanh", ops=reference)
+        return network.loss_and_gradients(low, high)
+
+    assert gradcheck(mine, "espcn", **TINY).ok
+
+
+def test_a_network_is_checked_by_its_own_lines():
+    """The k-th call alone may be wrong, and an operation that only one network has."""
+    made = case("espcn", **TINY)
+    trace = made.step.run()
+    assert [call.activation for call in trace.calls] == ["tanh", "tanh", None]
+    listed = mistakes(made.step, trace)
+    shuffles = [m for m in listed if m.changes[0][0].startswith("pixel_shuffle")]
+    assert len(shuffles) > 60
+    for mistake in shuffles[::7]:
+        values = made.step.values(mistake.changes)
+        wrong = [n for n, a in values.items() if relative_error(a, made.exact[n]) > 1e-10]
+        assert wrong, mistake.words
+        (found,) = gradcheck(values, made).explanations
+        assert mistake.kind in {m.kind for m in found.likely}, mistake.words
+
+
+class WrongAt:
+    """`reference`, but one operation is another where it is called for the k-th time."""
+
+    def __init__(self, operation, k, other):
+        self.operation, self.k, self.other, self.calls = operation, k, other, 0
+
+    def __getattr__(self, name):
+        right = getattr(reference, name)
+        if name != self.operation:
+            return right
+
+        def call(*arguments):
+            self.calls += 1
+            return self.other(right, *arguments) if self.calls == self.k else right(*arguments)
+
+        return call
+
+
+def flipped(right, dout, x, w, padding):
+    dx, dw, db = right(dout, x, w, padding)
+    return dx, dw[:, :, ::-1, ::-1], db
+
+
+@pytest.mark.parametrize(
+    "operation, k, other, kind, words",
+    [
+        ("relu_backward", 1, lambda right, dout, x: dout, "no mask", "the ReLU of F3 is missing"),
+        ("relu_backward", 2, lambda right, dout, x: dout, "no mask", "the ReLU of F2 is missing"),
+        ("relu_backward", 3, lambda right, dout, x: dout, "no mask", "the ReLU of F1 is missing"),
+        ("relu", 2, lambda right, x: x, "no ReLU", "ReLU of F2 is missing in the forward pass"),
+        ("conv2d_backward", 2, flipped, "flipped", "dW in layer 3 is flipped"),
+        ("conv2d", 3, lambda right, x, w, b, padding: right(x, w, 0 * b, padding), "no bias",
+         "the bias in layer 3 is not added"),
+    ],
+)  # fmt: skip
+def test_any_network_is_checked_by_its_own_lines(operation, k, other, kind, words):
+    """Recursion and a skip; wrong is one of several calls with the same weights."""
+    network, rng = Recursive(), np.random.default_rng(3)
+    step = Step(network, rng.random((2, 1, 6, 5)), rng.random((2, 1, 6, 5)))
+    ops, kept, p = WrongAt(operation, k, other), [], network.parameters
+    out = network._forward(step.low, p, ops, kept, **network.options)
+    dout = reference.mse_backward(out, step.high)
+    _, g = network._backward(dout, kept, p, ops, **network.options)
+    given = {"loss": np.array(reference.mse(out, step.high))}
+    given |= {f"d{name}": gradient for name, gradient in g.items()}
+    found, left = diagnose(given, step, 1e-10)
+    assert not left and len(found) == 1
+    (text,) = (m.words for m in found[0].likely if m.kind == kind and words in m.words)
+    assert text
+
+
+def test_options_of_espcn_are_checked():
+    for options, words in [
+        ({"activation": "sigmoid"}, "activation is relu or tanh, got 'sigmoid'"),
+        ({"scale": 1}, "scale is a whole number, 2 or more; got 1"),
+        ({"padding": "same"}, "padding is 'same', wanted one of valid, replicate, zeros"),
+        ({"filters": (6,)}, "network is 'espcn', 3 filter sizes, and filters are (6,)"),
+    ]:
+        with pytest.raises(ValueError, match=re.escape(words)):
+            case("espcn", **options)
+    with pytest.raises(ValueError, match="activation tanh, which are for espcn; network is '5-3-3"):
+        case(**SMALL, activation="tanh")
+    with pytest.raises(ValueError, match="wanted filter sizes such as 9-1-5, or espcn"):
+        case("vdsr")
 
 
 # --------------------------------------------------------------------------- more calls than one
@@ -610,8 +816,7 @@ def test_the_number_of_threads_of_blas_is_what_it_was():
 
 def report_of_changes(*changes, **options):
     made = case(**{**SMALL, **options})
-    values = step(made.exact["low"], made.exact["high"], _layers(made), list(changes))
-    values = parameters_and_loss(values)
+    values = parameters_and_loss(made.step.values(changes))
     return gradcheck({n: in_layout_of(made, n, a) for n, a in values.items()}, made)
 
 
@@ -677,7 +882,7 @@ def test_how_an_array_differs_is_said(change, words):
 
 def test_shapes_say_what_to_do():
     made = case(**SMALL)
-    whole = step(made.exact["low"], made.exact["high"], _layers(made))
+    whole = made.step.values()
     dz = reference.relu_backward(whole["dF2"], whole["F2"])
     per_sample = np.stack(
         [
@@ -726,7 +931,7 @@ def test_all_arrays_of_another_shape_are_explained():
 def test_a_graph_that_is_cut_is_said_to_be_cut():
     made = case(**SMALL)
     cut = [("dx", 3, lambda right, *arguments: 0 * right(*arguments))]
-    values = step(made.exact["low"], made.exact["high"], _layers(made), cut)
+    values = made.step.values(cut)
     report = gradcheck(values, made)
     assert (
         "gradient that goes back through the kernels in layer 3 is zero: never computed, or cut off"
@@ -754,10 +959,6 @@ class Tensor:
 def test_tensors_that_require_grad_are_read():
     made = case(**SMALL)
     assert gradcheck({name: Tensor(a) for name, a in made.arrays.items()}, made).ok
-
-
-def _layers(made):
-    return [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in (1, 2, 3)]
 
 
 @pytest.mark.slow
@@ -1066,6 +1267,24 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     ]:
         assert main(["gradcheck", *arguments]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_the_command_with_espcn(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--network", "espcn", "--scale", "2", "--activation", "relu", "--padding", "zeros"]
+    assert main(["gradcheck", "--write", "case.npz", *options]) == 0
+    with np.load("case.npz") as file:
+        arrays = dict(file)
+    assert arrays["low"].shape == (3, 1, 4, 5) and arrays["output"].shape == (3, 1, 8, 10)
+    made = case("espcn", scale=2, activation="relu", padding="zeros")
+    assert all(np.array_equal(arrays[name], a) for name, a in made.arrays.items())
+    assert main(["gradcheck", "case.npz", *options]) == 0
+    assert "espcn, NCHW, weights OIHW, float64" in capsys.readouterr().out
+    np.savez("mine.npz", **parameters_and_loss(arrays) | {"dW3": arrays["dW3"][[0, 2, 1, 3]]})
+    assert main(["gradcheck", "mine.npz", *options]) == 1
+    assert "dW3   WRONG" in capsys.readouterr().out
+    assert main(["gradcheck", "case.npz", "--network", "espcn"]) == 2
+    assert "is it of another network, layout or seed" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------- the page

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .._printing import say
 from ..formats import read_arrays
-from ..gradcheck import LAYOUTS, WEIGHTS, case, gradcheck, write_case
+from ..gradcheck import LAYOUTS, PADDINGS, WEIGHTS, case, gradcheck, write_case
+from ..networks.espcn import ACTIVATIONS
 from .common import Commands
 
 __all__ = ["add", "run"]
@@ -23,11 +24,23 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "gradients", nargs="?", type=Path, metavar="MINE.npz",
         help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
-        "them",
+        "them, and output and doutput of ESPCN",
     )  # fmt: skip
     command.add_argument(
-        "--network", default="9-1-5", metavar="9-1-5", help="filter sizes (default: 9-1-5)"
+        "--network", default="9-1-5", metavar="9-1-5",
+        help="filter sizes, or espcn (default: 9-1-5)",
+    )  # fmt: skip
+    command.add_argument(
+        "--scale", type=int, metavar="S", help="factor by which espcn enlarges (default: 3)"
     )
+    command.add_argument(
+        "--activation", choices=ACTIVATIONS,
+        help="what follows the layers of espcn (default: tanh)",
+    )  # fmt: skip
+    command.add_argument(
+        "--padding", choices=PADDINGS, default="valid",
+        help="what layers see beyond the edge; valid: none pads (default: valid)",
+    )  # fmt: skip
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
     )
@@ -58,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
             + (", not both" if options.write else "")
         )
     made = case(
-        options.network, layout=options.layout, weights=options.weights, seed=options.seed
+        options.network, layout=options.layout, weights=options.weights, seed=options.seed,
+        scale=options.scale, activation=options.activation, padding=options.padding,
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)

@@ -1,4 +1,4 @@
-"""Gradients to compare your own implementation of SRCNN with: which is wrong, where, and why.
+"""Gradients to compare your own implementation of a network with: which is wrong, where, and why.
 
     from pysrcnn.gradcheck import case, gradcheck
 
@@ -12,11 +12,12 @@ Conventions are those of `reference_case`; above all, the loss is the mean over 
 """
 
 from .comparison import gradcheck
-from .reference_case import LAYOUTS, WEIGHTS, Case, case, rounding, write_case
+from .reference_case import LAYOUTS, PADDINGS, WEIGHTS, Case, case, rounding, write_case
 from .report import Report, Row
 
 __all__ = [
     "LAYOUTS",
+    "PADDINGS",
     "WEIGHTS",
     "Case",
     "Report",

@@ -65,7 +65,7 @@ def called_again(first: Arrays, again: Arrays, made: Case, allowed: float) -> tu
             f"is added, as by momentum or a running average. Return the gradients of this call "
             f"alone."
         ), first
-    if changed[0] == "loss" or changed[0][0] == "F":
+    if changed[0][0] != "d":
         why = (
             "are there random numbers in the forward pass (dropout that is left on, noise), memory "
             "that is never filled (np.empty), or parameters that the call before changed?"
@@ -98,7 +98,7 @@ def enlarged(made: Case) -> Case | None:
     known without another pass: 64 is a power of two, which rounds nothing.
     """
     last = len(made.parameters) // 2
-    if last < 2:
+    if last < 2 or made.step.network.options.get("activation", "relu") != "relu":
         return None
     powers = {"W1": 1, f"W{last}": -1}
     powers |= {f"{letter}{k}": 1 for letter in "BF" for k in range(1, last)}
@@ -144,7 +144,7 @@ def called_larger(
         f"times as large (W1, {biases} times 64, W{last} divided by 64: the output is the same): "
         f"{wrong[0]} is off by {errors[wrong[0]]:.1e}. "
     )
-    if wrong[0] == "loss" or wrong[0][0] == "F":
+    if wrong[0][0] != "d":
         return start + "Is there a clamp behind a layer, as in ReLU6? Wanted ReLU."
     most = max(np.abs(again[name]).max() for name in wrong)
     if all(relative_error(again[n], np.clip(larger.wanted(n), -most, most)) <= allowed

@@ -140,8 +140,7 @@ def _named(
         arrays = {n: a for n, a in arrays.items() if n not in theirs} | ours
     if not any(name.startswith("dW") for name in arrays):  # gradients named as the parameters
         arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
-    last = f"F{len(made.parameters) // 2}"
-    arrays = {last if n == "output" else n: a for n, a in arrays.items()}
+    arrays = {made.output if n == "output" else n: a for n, a in arrays.items()}
     unknown = [name for name in arrays if name not in made.arrays]
     if unknown:
         raise ValueError(f"nothing is called {unknown[0]!r}; names are {', '.join(made.arrays)}")

@@ -5,21 +5,15 @@ from functools import partial
 import numpy as np
 
 from ..reference import col2im
-from .step import Layers, Mistake, scaled
+from ..reference.convolution import PADDINGS
+from .planted import Call, Change, Mistake, scaled
 
-__all__ = ["of_biases", "of_convolutions", "shifted"]
+__all__ = ["of_biases", "of_convolutions", "of_padding", "shifted"]
 
 
-# Ways to misread an array of weights (O, C, f, f), each with its inverse; None: it is its own.
-# Changing the shape alone (reshape) leaves the numbers where they are in memory, which is how the
-# axes get mixed up.
 def _exchange(w):
     o, c, f, g = w.shape
     return w.reshape(c, o, f, g).swapaxes(0, 1)
-
-
-def _exchange_back(w):
-    return w.swapaxes(0, 1).reshape(w.shape)
 
 
 def _exchange_last(w):  # the same where weights are HWIO
@@ -27,47 +21,46 @@ def _exchange_last(w):  # the same where weights are HWIO
     return w.transpose(2, 3, 1, 0).reshape(f, g, o, c).transpose(2, 3, 0, 1)
 
 
-def _exchange_last_back(w):
-    o, c, f, g = w.shape
-    return w.transpose(2, 3, 0, 1).reshape(f, g, c, o).transpose(3, 2, 0, 1)
-
-
 def _channels_last(w):
     o, c, f, g = w.shape
     return w.reshape(o, f, g, c).transpose(0, 3, 1, 2)
-
-
-def _channels_last_back(w):
-    return w.transpose(0, 2, 3, 1).reshape(w.shape)
 
 
 def _flip(w):
     return w[:, :, ::-1, ::-1]
 
 
-_MISREAD = [  # a word, a sentence, the function and its inverse
-    ("flipped", "flipped (rotated by 180 degrees)", _flip, None),
-    ("transposed", "transposed (rows and columns exchanged)", lambda w: w.swapaxes(2, 3), None),
+def _undone(move, w):
+    """The array that `move` makes `w` of."""
+    found = np.empty(w.shape)
+    found.ravel()[move(np.arange(w.size).reshape(w.shape)).ravel()] = w.ravel()
+    return found
+
+
+# Ways to misread an array of weights (O, C, f, f), and whether each undoes itself. Changing the
+# shape alone (reshape) leaves the numbers where they are in memory, which is how axes get mixed up.
+_MISREAD = [
+    ("flipped", "flipped (rotated by 180 degrees)", _flip, True),
+    ("transposed", "transposed (rows and columns exchanged)", lambda w: w.swapaxes(2, 3), True),
     ("upside down", "upside down (the order of rows alone reversed)",
-     lambda w: w[:, :, ::-1], None),
+     lambda w: w[:, :, ::-1], True),
     ("left to right", "mirrored left to right (the order of columns alone reversed)",
-     lambda w: w[:, :, :, ::-1], None),
-    ("turned", "turned by 90 degrees",
-     lambda w: np.rot90(w, 1, (2, 3)), lambda w: np.rot90(w, -1, (2, 3))),
+     lambda w: w[:, :, :, ::-1], True),
+    ("turned", "turned by 90 degrees", lambda w: np.rot90(w, 1, (2, 3)), False),
     ("channels exchanged", "read with the axes of filters and channels exchanged",
-     _exchange, _exchange_back),
+     _exchange, False),
     ("channels exchanged", "read with the axes of filters and channels, the last ones, exchanged",
-     _exchange_last, _exchange_last_back),
+     _exchange_last, False),
     ("channels misplaced", "read with the channels behind the rows and columns",
-     _channels_last, _channels_last_back),
+     _channels_last, False),
 ]  # fmt: skip
 
 
 def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
     """Kernels and patches that are used wrongly, forward or on the way back."""
     found = []
-    for kind, words, misread, inverse in _MISREAD:
-        back = inverse or misread
+    for kind, words, misread, itself in _MISREAD:
+        back = misread if itself else partial(_undone, misread)
         forward = [("conv", k, lambda right, x, w, b, m=misread: right(x, m(w), b)) for k in on]
         dx = [("dx", k, lambda right, dz, x, w, m=misread: right(dz, x, m(w))) for k in on]
         dw = [("dw", k, lambda right, dz, x, w, m=back: m(right(dz, x, w))) for k in on]
@@ -80,7 +73,7 @@ def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
             Mistake(kind, f"the kernels {where} are {words} in the forward pass and where the "
                     "gradient goes back through them, but not in dW", forward + dx),
         ]  # fmt: skip
-        for way in (misread, inverse) if inverse else (misread,):
+        for way in (misread,) if itself else (misread, back):
             words_of_dw = words.replace("read with", "returned with")
             words_of_dx = (
                 f"the kernels {where} are {words} where the gradient goes back through them"
@@ -205,7 +198,32 @@ def shifted(i: int, j: int, x: np.ndarray) -> np.ndarray:
     return wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width]
 
 
-def of_biases(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
+_BEYOND = {"zeros": "zeros", "replicate": "the edge repeated"}
+
+
+def of_padding(where: str, on: tuple[int, ...], calls: list[Call], padding: str) -> list[Mistake]:
+    """Other padding than this one, where layers pad."""
+    found: list[Mistake] = []
+    for other in [name for name in _BEYOND if padding != "valid" and name != padding]:
+        forward: list[Change] = []
+        backward: list[Change] = []
+        for k in on:
+            pads, p = PADDINGS[other], calls[k - 1].w.shape[2] // 2
+            forward.append(("pad", k, lambda right, x, f=pads[0], p=p: f(x, p)))
+            backward.append(("pad_backward", k, lambda right, dx, f=pads[1], p=p: f(dx, p)))
+        words = f"{_BEYOND[other]} around it, wanted {_BEYOND[padding]}"
+        found += [
+            Mistake("padding", f"the input of the convolution {where} is padded with {words}",
+                    forward + backward),
+            Mistake("padding", f"the input of the convolution {where} is padded with {words}, in "
+                    "the forward pass and in dW alone", forward),
+            Mistake("padding", f"what goes back through the convolution {where} is that of an "
+                    f"input with {words}", backward),
+        ]  # fmt: skip
+    return found
+
+
+def of_biases(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """Biases that are missing, or others."""
 
     def conv(change):
@@ -242,12 +260,12 @@ def of_biases(where: str, on: tuple[int, ...], layers: Layers) -> list[Mistake]:
     ]  # fmt: skip
     if len(on) > 1:
         return found
-    for other, (_, theirs) in enumerate(layers, 1):
+    for other, call in enumerate(calls, 1):
         if other not in on:
             for what, add in (("in place of", 0), ("on top of", 1)):
                 found.append(Mistake(
                     "another bias", f"the bias of layer {other} is added {where}, {what} that of "
                     f"layer {on[0]}",
-                    conv(lambda b, k, t=theirs, add=add: np.resize(t, len(b)) + add * b),
+                    conv(lambda b, k, t=call.b, add=add: np.resize(t, len(b)) + add * b),
                 ))  # fmt: skip
     return found

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .fitted import clipped, own_factor
-from .search import Search
-from .step import Mistake
+from .planted import Mistake, Step
+from .search import Search, leads_on
 
 __all__ = ["Explanation", "diagnose"]
 
@@ -32,14 +32,12 @@ class Explanation(NamedTuple):
 
 def diagnose(
     given: dict[str, np.ndarray],
-    low: np.ndarray,
-    high: np.ndarray,
-    layers: list[tuple[np.ndarray, np.ndarray]],
+    step: Step,
     tolerance: float,
 ) -> tuple[list[Explanation], list[str]]:
     """Which mistakes give these numbers.
 
-    The first wrong quantity, in the order of `mistakes.step`, is where a mistake was made; those
+    The first wrong quantity, in the order of `Step.values`, is where a mistake was made; those
     after it may be wrong for the same reason. Every mistake is tried, and the ones that explain
     most are kept, unless they make something wrong that is right. What is wrong still is looked at
     in the same way, with that mistake made.
@@ -47,9 +45,9 @@ def diagnose(
     Parameters
     ----------
     given : dict of arrays
-        Some of what `step` returns, as somebody computed it.
-    low, high, layers
-        As for `step`, in float64.
+        Some of `Step.values`, as somebody computed it.
+    step : Step
+        What they are of.
     tolerance : float
         The relative error up to which numbers are equal.
 
@@ -61,7 +59,7 @@ def diagnose(
         Quantities that are wrong whichever mistakes are made. Where these are values or gradients
         that others are computed from, those others are not looked at.
     """
-    search = Search(given, low, high, layers, tolerance)
+    search = Search(given, step, tolerance)
     direct = _own_factors(search) or _clipped(search)
     found, left = _explain(search, [], 2 if direct else MOST)
     return (direct, []) if direct and _score(direct, []) <= _score(found, left) else (found, left)
@@ -74,7 +72,7 @@ def _clipped(search) -> list[Explanation]:
         return []
     most = max(float(np.abs(search.given[name]).max()) for name in wrong)
     beyond = sum(np.count_nonzero(np.abs(search.right[name]) > most) for name in wrong)
-    mistake = clipped(search.layers, most)
+    mistake = clipped(len(search.trace.calls), most)
     if beyond < 2 or search.reach(mistake.changes, search.order) < len(search.order):
         return []  # one value that is too small is no evidence of a limit
     return [Explanation(wrong[0], [mistake])]
@@ -126,10 +124,10 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         if likely:
             break
         unexplained.append(first)
-        if first[0] == "F" or first[:2] == "dF":  # all that follows was computed from it
+        if leads_on(first):  # all that follows was computed from it
             return [], unexplained
         # So it was where the loss is wrong and dB of the last layer too, or a layer's dW and dB.
-        ends = f"dB{len(search.layers)}"
+        ends = f"dB{len(search.trace.calls)}"
         follows = first == "loss" and ends in order and ends in search.wrong(changes, [ends])
         if follows or first[:2] == "dB" and f"dW{first[2:]}" in unexplained:
             return [], unexplained + [n for n in order[start + 1 :] if n not in search.fine]

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..reference import im2col
+from .activations import SLOPES
+from .planted import dw_of
 from .reference_case import Case
 from .search import relative_error
-from .step import dw_of
 
 __all__ = ["begins", "describe"]
 
@@ -28,6 +29,10 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
         return "Gradients are right, so the forward pass is: look at the loss itself."
     if first == "loss":
         return f"So the forward pass, or the loss, is wrong{_but(right, 'F')}."
+    if first == "output":
+        return f"So the shuffle of F{last} is wrong{_but(right, 'F')}."
+    if first == "doutput":
+        return "So it begins with the gradient of the loss, doutput."
     k = int(first[-1]) if first[-1].isdecimal() else 1
     if first[0] == "F":
         return f"So layer {k} is wrong in the forward pass{_but(right, 'F')}."
@@ -37,14 +42,17 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
         return f"{proof[0]} is right, and so is the dz that {dw} is made from: look at {dw} itself."
     if first == db and dw in right:
         return f"{dw} is right, and so is the dz that both are made from: look at the sum in {db}."
+    if k == last and made.output == "output":
+        return "So it begins with the gradient of the loss, or where that is un-shuffled."
     if k == last:
         return "So it begins with the gradient of the loss, dF."
     if first[:2] == "dF":
         return f"So it begins with what goes back through W{k + 1}."
     if first in (dw, db) and {dw, db} <= {*wrong} and {f"dW{k + 1}", f"dB{k + 1}"} <= right:
+        mask = "derivative" if "activation" in made.step.network.options else "mask"
         return (
             f"Layer {k + 1} is right, and layer {k} is not: look at what goes back from one to the "
-            f"other, through W{k + 1} and the mask of F{k}."
+            f"other, through W{k + 1} and the {mask} of F{k}."
         )
     return ""
 
@@ -141,19 +149,19 @@ def _way(got, wanted, error) -> str:
 
 def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: bool) -> list[str]:
     """What a dW tells of the terms it is a sum of, and of the dz it was computed from."""
-    k, last = int(name[2:]), len(made.parameters) // 2
-    exact, got = made.exact, made.to_ours(name, got).astype(np.float64)
+    k, got = int(name[2:]), made.to_ours(name, got).astype(np.float64)
     if not np.isfinite(got).all():
         return []
-    x = exact["low"] if k == 1 else exact[f"F{k - 1}"]
-    dz = exact[f"dF{k}"] * (exact[f"F{k}"] > 0) if k < last else exact[f"dF{k}"]
+    call, df = made.step.run().calls[k - 1], made.exact[f"dF{k}"]
+    x, kind = call.wide, call.activation
+    dz = df * SLOPES[kind](call.before) if kind else df
     for axis, what in ((0, "samples"), (2, "rows of the output"), (3, "columns of the output")):
         terms = []
         for index in range(dz.shape[axis]):
             of_one = np.zeros_like(dz)
             place = (slice(None),) * axis + (index,)
             of_one[place] = dz[place]
-            terms.append(dw_of(of_one, x, exact[f"W{k}"]).ravel())
+            terms.append(dw_of(of_one, x, call.w).ravel())
         weights, left = _solved(np.stack(terms, 1), got.reshape(-1, 1))
         if len(terms) < got.size and left <= 4 * allowed:
             counts = ", ".join(f"{weight:.4g}" for weight in np.round(weights[:, 0], 6) + 0.0)
@@ -173,18 +181,18 @@ def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: boo
     theirs = theirs.reshape(len(x), *dz.shape[2:], len(got)).transpose(0, 3, 1, 2)
     found = _difference(f"dz{k}", theirs, dz, "NCHW", 100 * allowed)
     start = (
-        f"{name} fits a dz{k} (the gradient of layer {k} before its ReLU) that is not the right one"
-    )
-    df = exact[f"dF{k}"]
+        f"{name} fits a dz{k} (the gradient of layer {k} before its {kind or 'ReLU'}) that is not "
+        f"the right one"
+    ).replace("relu", "ReLU")
     error = 100 * allowed * np.abs(df).max()
     passed = np.abs(theirs) > error
-    if k < last and np.abs(np.where(passed, theirs - df, 0)).max() <= error:
+    if kind == "relu" and np.abs(np.where(passed, theirs - df, 0)).max() <= error:
         through = passed & (np.abs(df) > error)
-        wanted = (exact[f"F{k}"] > 0) & (np.abs(df) > error)
+        wanted = (call.f > 0) & (np.abs(df) > error)
         return [
             f"{start}: dF{k} is right, its mask is another. It stops {(wanted & ~through).sum()} "
             f"values that it should let through, and lets through {(through & ~wanted).sum()} that "
-            f"it should stop, of {df.size}. {_threshold(exact[f'F{k}'], wanted, through)}{found}"
+            f"it should stop, of {df.size}. {_threshold(call.f, wanted, through)}{found}"
         ]
     return [f"{start}. {found}".rstrip()]
 

@@ -5,14 +5,14 @@ from functools import partial
 
 import numpy as np
 
-from .step import Change, Layers, Mistake, dw_of, scaled
+from .planted import Call, Change, Mistake, dw_of, scaled
 
 __all__ = ["clipped", "fitted", "own_factor"]
 
 
-def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
+def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
     """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
-    every = range(1, len(layers) + 1)
+    every = range(1, len(calls) + 1)
     all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
     places = [
         ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
@@ -25,7 +25,7 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
     ]
     several: list[tuple[str, tuple[int, ...]]] = [(f"dW{k}", (k,)) for k in every]
     several += [("dW in all layers", tuple(every))]
-    rectified = tuple(every)[:-1]
+    rectified = tuple(k for k in every if calls[k - 1].activation == "relu")
     relus: list[tuple[str, tuple[int, ...]]] = [(f"ReLU of F{k} is", (k,)) for k in rectified]
     relus += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
     sloping = [(what, on, way) for what, on in relus for way in ("", " in the forward pass")]
@@ -33,21 +33,21 @@ def fitted(layers: Layers) -> list[Callable[[float], Mistake]]:
         *(partial(_constant_factor, "constant factor", *place) for place in places),
         partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
         *(partial(_weight_decay, *place) for place in several),
-        partial(_decay_of_all, layers),
-        *(partial(_regularized, layers, *way) for way in _REGULARIZED),
+        partial(_decay_of_all, calls),
+        *(partial(_regularized, calls, *way) for way in _REGULARIZED),
         *(partial(_leaky, *place) for place in sloping),
         partial(_updated, every),
     ]
 
 
-def clipped(layers: Layers, most: float) -> Mistake:
+def clipped(layers: int, most: float) -> Mistake:
     """The gradients of all parameters are clipped by value."""
 
     def change(right, *arguments):
         return np.clip(right(*arguments), -most, most)
 
     words = f"dW and dB in all layers are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
-    changes = [(o, k, change) for k in range(1, len(layers) + 1) for o in ("dw", "db")]
+    changes = [(o, k, change) for k in range(1, layers + 1) for o in ("dw", "db")]
     return Mistake("clipped by value", words, changes, fitted=True)
 
 
@@ -80,14 +80,14 @@ def _weight_decay(what, on, t):
     return Mistake("weight decay", words, [("dw", k, change) for k in on])
 
 
-def _decay_of_all(layers, t):
+def _decay_of_all(calls, t):
     def change(right, *arguments, p):
         return right(*arguments) + t * p
 
     changes: list[Change] = [
         (operation, k, partial(change, p=p))
-        for k, wb in enumerate(layers, 1)
-        for operation, p in zip(("dw", "db"), wb, strict=True)
+        for k, call in enumerate(calls, 1)
+        for operation, p in (("dw", call.w), ("db", call.b))
     ]
     words = (
         f"dW and dB in all layers have {t:.4g} times the weights and biases added (weight decay), "
@@ -101,12 +101,12 @@ _REGULARIZED = [
 ]  # fmt: skip
 
 
-def _regularized(layers, of, biases, backward, t):
-    added = t / 2 * sum(np.sum(w**2) + (np.sum(b**2) if biases else 0) for w, b in layers)
+def _regularized(calls, of, biases, backward, t):
+    added = t / 2 * sum(np.sum(c.w**2) + (np.sum(c.b**2) if biases else 0) for c in calls)
     changes: list[Change] = [("loss", 0, lambda right, out, high: right(out, high) + added)]
     if backward:
-        changes += (_decay_of_all(layers, t) if biases else _weight_decay(
-            "", range(1, len(layers) + 1), t)).changes  # fmt: skip
+        changes += (_decay_of_all(calls, t) if biases else _weight_decay(
+            "", range(1, len(calls) + 1), t)).changes  # fmt: skip
     words = f"the loss has {t / 2:.4g} times the squares of all {of} added (weight decay)"
     return Mistake("regularized loss", words + (", wanted the mean squared error alone"), changes)
 
@@ -115,11 +115,11 @@ def _leaky(what, on, way, t):
     def leaky(right, z):
         return np.where(z > 0, z, t * z)
 
-    def mask(right, df, z, z_next):
+    def mask(right, df, z, after):
         return np.where(z > 0, df, t * df)
 
     words = f"the {what} leaky{way}, of slope {t:.6g} for negative values, wanted 0 there"
-    changes: list[Change] = [("relu", k, leaky) for k in on]
+    changes: list[Change] = [("activation", k, leaky) for k in on]
     changes += [] if way else [("mask", k, mask) for k in on]
     return Mistake("leaky ReLU", words, changes)
 

@@ -1,8 +1,9 @@
-"""The usual mistakes in the gradients of an SRCNN, each as what it makes of the right numbers.
+"""The usual mistakes in the gradients of a network, each as what it makes of the right numbers.
 
-`mistakes` lists them as changes of `step`: those of the input, the loss and the output are here,
-those of a layer in `convolutions`, `orders`, `parts` and `rectifiers`. `fitted` has those with a
-number in them; `diagnosis` looks for those with which `step` gives the very numbers of somebody's.
+`mistakes` lists them as changes of operations (`planted`): those of the input, the loss and the
+output are here, those of a layer in `convolutions`, `orders`, `parts` and `activations`, those of
+the sub-pixel shuffle in `shuffles`. `fitted` has those with a number in them; `diagnosis` looks for
+those with which the network's own step gives the very numbers of somebody's.
 """
 
 from functools import partial
@@ -10,34 +11,32 @@ from functools import partial
 import numpy as np
 
 from ..reference import relu
-from .convolutions import of_biases, of_convolutions, shifted
+from .activations import of_activations, sigmoid
+from .convolutions import of_biases, of_convolutions, of_padding, shifted
 from .orders import of_orders
 from .parts import of_loss_parts, of_parts, of_sums
-from .rectifiers import of_other_activations, of_relu, sigmoid
-from .step import Layers, Mistake, scaled
+from .planted import Change, Mistake, Planted, Step, scaled
+from .shuffles import of_shuffles
 
 __all__ = ["mistakes"]
 
 
-def mistakes(low: np.ndarray, high: np.ndarray, layers: Layers) -> list[Mistake]:
-    """All mistakes that have no free number, for a network and a batch of these shapes."""
-    last = len(layers)
-    found = _of_the_loss(high) + _of_the_input()
-    every = tuple(range(1, last + 1))
-    shapes: dict[int, tuple[int, ...]] = {}
-    height, width = low.shape[2:]
-    for k, (w, _) in enumerate(layers, 1):
-        height, width = height - len(w[0, 0]) + 1, width - len(w[0, 0]) + 1
-        shapes[k] = len(low), len(w), height, width
+def mistakes(step: Step, trace: Planted) -> list[Mistake]:
+    """All mistakes that have no free number, in a step that was run."""
+    calls = trace.calls
+    found = _of_the_loss(step.high) + _of_the_input()
+    every = tuple(range(1, len(calls) + 1))
     for on in [*((k,) for k in every), every]:
         where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
-        found += of_convolutions(where, on) + of_biases(where, on, layers)
-        found += of_sums(where, on) + of_parts(on, low, layers) + of_orders(where, on, shapes)
-    rectified = every[:-1]
-    for on in [*((k,) for k in rectified), *([rectified] if len(rectified) > 1 else [])]:
-        where = f"of F{on[0]}" if len(on) == 1 else f"of {' and '.join(f'F{k}' for k in on)}"
-        found += of_relu(where, on, layers) + of_other_activations(where, on)
-    return found + _of_the_output(low, last)
+        found += of_convolutions(where, on) + of_biases(where, on, calls)
+        found += of_padding(where, on, calls, step.network.options["padding"])
+        found += of_sums(where, on) + of_parts(on, calls) + of_orders(where, on, calls)
+    active = tuple(k for k in every if calls[k - 1].activation)
+    for on in [*((k,) for k in active), *([active] if len(active) > 1 else [])]:
+        found += of_activations(on, calls)
+    if ("pixel_shuffle", 0) in trace.first:
+        found += of_shuffles(step.network.c)
+    return found + _of_the_output(step, f"F{len(calls)}")
 
 
 def _of_the_input() -> list[Mistake]:
@@ -90,7 +89,8 @@ def _of_the_input() -> list[Mistake]:
     ]  # fmt: skip
     return [
         Mistake(f"{kind} ({'+'.join(operations)})", f"{what} {words}, wanted as given",
-                [(o, 0, lambda right, x, *rest, way=way: way(x)) for o in operations])
+                [(o, int(o == "kept"), lambda right, x, *rest, way=way: way(x))
+                 for o in operations])
         for what, operations in places for kind, words, way in ways
     ]  # fmt: skip
 
@@ -99,17 +99,22 @@ def _mean(x):
     return x.mean((1, 2, 3), keepdims=True)
 
 
-def _of_the_output(low: np.ndarray, last: int) -> list[Mistake]:
+def _of_the_output(step: Step, name: str) -> list[Mistake]:
     """Something behind the last layer, which has nothing there."""
+    network = step.network
+    s = (network.scale or 1) if network.small else 1
+    name = "output" if s > 1 else name
 
     def residual(right, z):
-        top, left = ((n - m) // 2 for n, m in zip(low.shape[2:], z.shape[2:], strict=True))
-        return right(z) + low[:, :, top : top + z.shape[2], left : left + z.shape[3]]
+        enlarged = step.low.repeat(s, 2).repeat(s, 3)
+        top, left = ((n - m) // 2 for n, m in zip(enlarged.shape[2:], z.shape[2:], strict=True))
+        return right(z) + enlarged[:, :, top : top + z.shape[2], left : left + z.shape[3]]
 
+    what = "the input (its middle)" if s == 1 else "the input (its middle, each pixel repeated)"
     found = [
-        Mistake("residual", f"the input (its middle) is added to F{last}: the network learns "
+        Mistake("residual", f"{what} is added to {name}: the network learns "
                 "what is to be added to its input, wanted the output itself",
-                [("relu", last, residual)]),
+                [("output", 0, residual)]),
     ]  # fmt: skip
     for kind, words, what, function, passes in [
         ("ReLU after the last layer", "goes through a ReLU", "a ReLU", relu, lambda z: z > 0),
@@ -120,12 +125,12 @@ def _of_the_output(low: np.ndarray, last: int) -> list[Mistake]:
         ("tanh after the last layer", "goes through a tanh", "a tanh",
          np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     ]:  # fmt: skip
-        forward = [("relu", last, lambda right, z, f=function: f(z))]
-        mask = [("mask", last, lambda right, df, z, z_next, p=passes: df * p(z))]
+        forward: list[Change] = [("output", 0, lambda right, z, f=function: f(z))]
+        mask: list[Change] = [("output mask", 0, lambda right, df, z, p=passes: df * p(z))]
         found += [
-            Mistake(kind, f"F{last} {words}, wanted as the last layer gives it", forward + mask),
-            Mistake(kind, f"F{last} {words}, wanted as the last layer gives it", forward),
-            Mistake(kind.replace("after", "as mask of"), f"dF{last} is masked as if there were "
+            Mistake(kind, f"{name} {words}, wanted as the last layer gives it", forward + mask),
+            Mistake(kind, f"{name} {words}, wanted as the last layer gives it", forward),
+            Mistake(kind.replace("after", "as mask of"), f"d{name} is masked as if there were "
                     f"{what} after the last layer", mask),
         ]  # fmt: skip
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .step import Mistake
+from .planted import Call, Mistake
 
 __all__ = ["of_orders"]
 
@@ -10,11 +10,9 @@ __all__ = ["of_orders"]
 _ORDERS = ("NCHW", "NHWC", "CNHW", "CHWN", "HWNC", "NCWH", "HWCN")
 
 
-def of_orders(where: str, on: tuple[int, ...], shapes: dict[int, tuple[int, ...]]) -> list[Mistake]:
-    """Arrays that change their shape (reshape) where their axes were to change places.
-
-    shapes: of the layers' outputs.
-    """
+def of_orders(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
+    """Arrays that change their shape (reshape) where their axes were to change places."""
+    shapes = {k: calls[k - 1].z.shape for k in on}
     found, seen = [], set()
     for source in _ORDERS:
         for target in _ORDERS:

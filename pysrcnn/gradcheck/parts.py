@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .step import Change, Layers, Mistake, scaled
+from .planted import Call, Change, Mistake, scaled
 
 __all__ = ["of_loss_parts", "of_parts", "of_sums", "weighted"]
 
@@ -59,7 +59,7 @@ _PATTERNS = [
 ]  # fmt: skip
 
 
-def of_parts(on: tuple[int, ...], low: np.ndarray, layers: Layers) -> list[Mistake]:
+def of_parts(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """Parts that are missing in these layers."""
     where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
     maps = [
@@ -78,7 +78,7 @@ def of_parts(on: tuple[int, ...], low: np.ndarray, layers: Layers) -> list[Mista
     found = []
     for kind, words, pattern, letters in _PATTERNS:
         for along in letters:
-            sizes = [_size(along, k, low, layers) for k in on]
+            sizes = [_size(along, calls[k - 1]) for k in on]
             if max(sizes) == 1:
                 continue
             for what, operations in maps if along[0] in _MAPS else weights:
@@ -140,11 +140,10 @@ def _part(kind, what, words, along, changes):
     return Mistake(f"{kind}: {name} ({operations})", f"{what} {words.format(name)}", changes)
 
 
-def _size(along: str, k: int, low: np.ndarray, layers: Layers) -> int:
+def _size(along: str, call: Call) -> int:
     """How many terms there are along these axes, in a layer."""
-    (o, c, f, _), lost = layers[k - 1][0].shape, sum(len(w[0, 0]) - 1 for w, _ in layers[:k])
-    sizes = {"n": len(low), "o": o, "c": c, "u": f, "v": f}
-    sizes |= {"i": low.shape[2] - lost, "j": low.shape[3] - lost}
+    sizes = dict(zip("noij", call.z.shape, strict=True))
+    sizes |= dict(zip("ocuv", call.w.shape, strict=True))
     return math.prod(sizes[letter] for letter in along)
 
 

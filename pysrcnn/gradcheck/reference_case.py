@@ -1,9 +1,10 @@
 """A batch, weights, and all that a step of training computes from them: numbers to compare with.
 
-The loss is the mean over *all* elements, samples and pixels alike, of (F3 - high)^2, so that its
-gradient is dF3 = 2 (F3 - high) / (number of elements). No layer pads; ReLU follows each layer but
-the last; "convolution" is cross-correlation. A letter d before a name is the gradient with respect
-to it; dF1 and dF2 are those of the values behind ReLU, before its mask.
+The loss is the mean over *all* elements, samples and pixels alike, of (output - high)^2, so that
+its gradient is 2 (output - high) / (number of elements). The output is F3; of ESPCN, F3 shuffled.
+No layer pads, unless it is asked to; an activation follows each layer but the last; "convolution"
+is cross-correlation. A letter d before a name is the gradient with respect to it; dF1 and dF2 are
+those of the values behind the activation, before its derivative.
 """
 
 import os
@@ -15,14 +16,15 @@ import numpy as np
 
 from .. import reference
 from .._files import written_whole
-from ..networks import SRCNN
-from .step import step
+from ..networks import ESPCN, SRCNN, Network
+from .planted import Step
 
-__all__ = ["LAYOUTS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
+__all__ = ["LAYOUTS", "PADDINGS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
 
 # Axes of arrays, and those of weights that go with them unless others are asked for.
 LAYOUTS = {"NCHW": "OIHW", "NHWC": "HWIO"}
 WEIGHTS = ("OIHW", "HWIO", "OHWI")
+PADDINGS = ("valid", "replicate", "zeros")
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,17 @@ class Case:
     Attributes
     ----------
     network : str
-        Filter sizes, "9-1-5".
+        Filter sizes, "9-1-5", or "espcn".
     layout, weights : str
         Axes of batches ("NCHW") and of weights ("OIHW").
     dtype : dtype
     arrays : dict of arrays
-        By name: low, high; W1, B1, ...; F1, F2, F3 (the output); loss; dF3, dW3, dB3, ..., dlow.
+        By name: low, high; W1, B1, ...; F1, F2, F3 (the output, unless there is one of that name);
+        loss; dF3, dW3, dB3, ..., dlow.
     exact : dict of arrays
         The same in float64, NCHW and OIHW.
+    step : Step
+        The network and the batch, in float64.
     """
 
     network: str
@@ -48,6 +53,7 @@ class Case:
     dtype: np.dtype
     arrays: dict[str, np.ndarray]
     exact: dict[str, np.ndarray]
+    step: Step
 
     @property
     def low(self) -> np.ndarray:
@@ -66,8 +72,13 @@ class Case:
 
     @property
     def activations(self) -> dict[str, np.ndarray]:
-        """F1, F2, F3: what each layer gives, behind ReLU; the last is the output."""
+        """F1, F2, F3: what each layer gives, behind its activation."""
         return {name: a for name, a in self.arrays.items() if name[0] == "F"}
+
+    @property
+    def output(self) -> str:
+        """The name of what is compared with `high`: "F3", or "output" where that is shuffled."""
+        return list(self.exact)[list(self.exact).index("loss") - 1]
 
     @property
     def loss(self) -> float:
@@ -114,6 +125,9 @@ def case(
     samples: int = 3,
     size: tuple[int, int] = (4, 5),
     seed: int = 0,
+    scale: int | None = None,
+    activation: str | None = None,
+    padding: str = "valid",
 ) -> Case:
     """A small batch, weights, and everything that a step of training computes from them.
 
@@ -121,12 +135,12 @@ def case(
     Numbers are made so that every program starts from the same and none gets near a kink: pixels
     are multiples of 1/256 and weights of 1/4096, which float32 holds exactly; and the biases of
     layers with ReLU lie in the widest gap that the filter's values leave, so that rounding
-    switches no value on or off. In float64, not even the forward pass rounds.
+    switches no value on or off. In float64, not even the forward pass rounds, but for tanh.
 
     Parameters
     ----------
     network : str
-        Filter sizes.
+        Filter sizes; or "espcn", those of its paper, 5-3-3.
     layout : "NCHW" or "NHWC"
         Axes of the batch, the activations and their gradients.
     weights : "OIHW", "HWIO" or "OHWI", optional
@@ -139,8 +153,14 @@ def case(
     c : 1 or 3
         Channels.
     samples, size : int, (height, width)
-        Of the output; no two of the numbers of samples, rows and columns should be equal.
+        Of the last layer's maps: of the output, or of the output before it is shuffled; no two of
+        the numbers of samples, rows and columns should be equal.
     seed : int
+    scale, activation : int, "tanh" or "relu", optional
+        Of ESPCN: how many times as large as `low` its output is, and what follows its layers. By
+        default 3 and "tanh".
+    padding : "valid", "replicate" or "zeros"
+        Of each layer.
 
     Returns
     -------
@@ -159,47 +179,92 @@ def case(
         )
     if dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
-    if not all(part.isdecimal() for part in network.split("-")):
-        raise ValueError(f"network is {network!r}, wanted filter sizes such as 9-1-5")
-    sizes = tuple(map(int, network.split("-")))
+    if padding not in PADDINGS:
+        raise ValueError(f"padding is {padding!r}, wanted one of {', '.join(PADDINGS)}")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}, wanted a whole number, 0 or more")
+    if len(size) != 2 or min(samples, *size) < 1:
+        raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
+    sizes = _sizes(network, filters)
+    _check_size(network, sizes, (c, *filters), samples, size)
+    net: Network
+    if network == "espcn":
+        scale, activation = 3 if scale is None else scale, activation or "tanh"
+        net = ESPCN(scale, sizes, filters, c, activation=activation, ops=reference)
+    elif scale or activation:
+        raise ValueError(
+            f"scale is {scale} and activation {activation}, which are for espcn; network is "
+            f"{network!r}"
+        )
+    else:
+        net = SRCNN.from_stack(sizes, filters, c, ops=reference)
+    net = net.astype(np.float64)
+    net.options = {**net.options, "padding": padding}
+    arrays = _drawn(net, samples, size, np.random.PCG64(seed))
+    step = Step(net, arrays["low"], arrays["high"])
+    arrays |= step.values()
+    made = Case(network, layout, weights, np.dtype(dtype), {}, arrays, step)
+    for name in arrays:
+        made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")
+    return made
+
+
+def _sizes(network: str, filters: tuple[int, ...]) -> tuple[int, ...]:
+    """The filter sizes."""
+    text = "5-3-3" if network == "espcn" else network
+    if not all(part.isdecimal() for part in text.split("-")):
+        raise ValueError(f"network is {network!r}, wanted filter sizes such as 9-1-5, or espcn")
+    sizes = tuple(map(int, text.split("-")))
     if len(sizes) != len(filters) + 1:
         raise ValueError(
             f"network is {network!r}, {len(sizes)} filter sizes, and filters are {filters}: wanted "
             f"{len(filters) + 1} sizes, such as 9-1-5, one more than there are numbers of filters"
         )
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}, wanted a whole number, 0 or more")
-    if min(samples, *size) < 1 or len(size) != 2:
-        raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
-    _check_size(network, sizes, (c, *filters), samples, size)
-    net = SRCNN.from_stack(sizes, filters, c, ops=reference).astype(np.float64)
-    bits = np.random.PCG64(seed)  # whose raw numbers are the same in every version of NumPy
+    return sizes
 
-    def multiples(shape, smallest, count):
+
+class _Filling:
+    """`reference`, but convolutions first fill in their weights and biases.
+
+    bits: whose raw numbers are the same in every version of NumPy.
+    """
+
+    def __init__(self, bits: np.random.PCG64, last: np.ndarray):
+        self.bits, self.last = bits, last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reference, name)
+
+    def multiples(self, shape: tuple[int, ...], smallest: int, count: int) -> np.ndarray:
         """Random multiples of 1/smallest in [0, count / smallest)."""
-        raw = (bits.random_raw(int(np.prod(shape))) >> np.uint64(32)) % np.uint64(count)
-        return raw.reshape(shape).astype(np.float64) / smallest
+        raw = self.bits.random_raw(int(np.prod(shape))) >> np.uint64(32)
+        return (raw % np.uint64(count)).reshape(shape).astype(np.float64) / smallest
 
-    height, width = (n + 2 * net.margin for n in size)
-    arrays = {
-        "low": multiples((samples, c, height, width), 256, 256),
-        "high": multiples((samples, c, *size), 256, 256),
-    }
-    x = arrays["low"]
-    for k, (w, b) in enumerate(net.layers, 1):
+    def conv2d(
+        self, x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid"
+    ) -> np.ndarray:
         limit = int(4096 * np.sqrt(6 / w[0].size))  # uniform, of the variance of He et al.
-        w[...] = multiples(w.shape, 4096, 2 * limit + 1) - limit / 4096
-        if k < len(sizes):
-            b[...] = _biases_in_gaps(reference.conv2d(x, w, b))
-            x = reference.relu(reference.conv2d(x, w, b))
+        w[...] = self.multiples(w.shape, 4096, 2 * limit + 1) - limit / 4096
+        b[...] = 0
+        if w is self.last:
+            b[...] = self.multiples(b.shape, 4096, 820) - 410 / 4096
         else:
-            b[...] = multiples(b.shape, 4096, 820) - 410 / 4096
-    arrays |= net.parameters
-    arrays |= step(arrays["low"], arrays["high"], net.layers)
-    made = Case(network, layout, weights, np.dtype(dtype), {}, arrays)
-    for name in arrays:
-        made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")
-    return made
+            b[...] = _biases_in_gaps(reference.conv2d(x, w, b, padding))
+        return reference.conv2d(x, w, b, padding)
+
+
+def _drawn(
+    net: Network, samples: int, size: tuple[int, int], bits: np.random.PCG64
+) -> dict[str, np.ndarray]:
+    """low, high and the parameters, which are set, as the network comes to them."""
+    p = net.parameters
+    ops = _Filling(bits, p[f"W{len(p) // 2}"])
+    margin = net.margin if net.options["padding"] == "valid" else 0
+    s = (net.scale or 1) if net.small else 1
+    low = ops.multiples((samples, net.c, *(n + 2 * margin for n in size)), 256, 256)
+    high = ops.multiples((samples, net.c, *(s * n for n in size)), 256, 256)
+    net._forward(low, p, ops, None, **net.options)
+    return {"low": low, "high": high, **p}
 
 
 def _check_size(network, sizes, channels, samples, size) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from .diagnosis import Explanation, diagnose
 from .differences import begins, describe
 from .reference_case import Case, rounding
-from .search import relative_error
+from .search import leads_on, relative_error
 
 __all__ = ["Report", "Row", "explain"]
 
@@ -74,9 +74,15 @@ class Report:
 
 _ALTERNATIVES = 4  # mistakes that give the same numbers, of which as many are named
 _CONVENTION = (
-    "Here the loss is the mean over all elements of (F{last} - high)^2, so "
-    "dF{last} = 2 (F{last} - high) / {size}; no layer pads, and convolution does not flip."
+    "Here the loss is the mean over all elements of ({out} - high)^2, so d{out} = 2 ({out} - high) "
+    "/ {size}; {pads}, and convolution does not flip."
 )
+_SHUFFLED = " Map {s2} c + {s} a + b of F{last} has sub-pixel (a, b) of channel c."
+_PADS = {
+    "valid": "no layer pads",
+    "zeros": "each layer pads with zeros",
+    "replicate": "each layer repeats the edge of its input",
+}
 
 
 def explain(
@@ -117,12 +123,8 @@ def explain(
             f"The values of {', '.join(wrong)} have at most 11 significant bits each: they went "
             f"through float16, bfloat16 or TF32, wanted {dtype} throughout. Or give tolerance=0.01."
         ], []
-    last = len(made.parameters) // 2
-    layers = [(made.exact[f"W{k}"], made.exact[f"B{k}"]) for k in range(1, last + 1)]
     ours = {name: made.to_ours(name, array) for name, array in given.items()}
-    explanations, unexplained = diagnose(
-        ours, made.exact["low"], made.exact["high"], layers, allowed
-    )
+    explanations, unexplained = diagnose(ours, made.step, allowed)
     if rough and not explanations:
         return through_single, []
     sentences = []
@@ -130,6 +132,8 @@ def explain(
         text = f"{first} is wrong{' too' if number > 1 else ''}: "
         others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
         text += "; or ".join([m.words for m in reversed(others.values())][:_ALTERNATIVES]) + ". "
+        if made.output == "output":  # the gradient of the loss
+            text = text.replace("loss, dF,", "loss, doutput,")
         if len(others) > 1:
             text += "What was given does not tell these apart. "
         if number == len(explanations):  # what is said of the whole
@@ -145,8 +149,18 @@ def explain(
     if unexplained:
         rounded = not explanations and not some_right
         sentences += _unexplained(made, given, rows, unexplained, rounded, allowed)
-    sentences.append(_CONVENTION.format(last=last, size=made.high.size))
+    sentences.append(_convention(made))
     return sentences, explanations
+
+
+def _convention(made: Case) -> str:
+    network = made.step.network
+    pads = _PADS[network.options["padding"]]
+    text = _CONVENTION.format(out=made.output, size=made.high.size, pads=pads)
+    if made.output == "output":
+        s = network.scale or 1
+        text += _SHUFFLED.format(s=s, s2=s**2, last=len(made.parameters) // 2)
+    return text
 
 
 def _few_digits(arrays: list[np.ndarray]) -> bool:
@@ -162,7 +176,7 @@ def _those(unexplained: list[str]) -> str:
     """All numbers but these, and but those that were computed from the last of them."""
     text = f"all your numbers but those of {', '.join(unexplained)}"
     last = unexplained[-1]
-    return text + (" and all that follows" if last[0] == "F" or last[:2] == "dF" else "")
+    return text + (" and all that follows" if leads_on(last) else "")
 
 
 def _unexplained(
@@ -191,9 +205,7 @@ def _unexplained(
             where = f"In {row.name}, the largest difference is at {list(row.index)}:"
         order = list(made.arrays)
         before = [
-            name
-            for name in order[: order.index(row.name)]
-            if name.removeprefix("d")[0] == "F" and name not in given
+            name for name in order[: order.index(row.name)] if leads_on(name) and name not in given
         ]
         sentences.append(
             f"No mistake that is known here gives the numbers of "
@@ -250,7 +262,8 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
     if name == "loss" and got.size > 1:
         averaged = " makes it right" if right(got.mean()) else ""
         return text + f"It is not averaged: one number is wanted, `.mean()`{averaged}."
-    if name[0] == "F" and got.ndim == 4 and got.size > wanted.size:
+    pads = made.step.network.options["padding"] != "valid"
+    if name[0] in "Fo" and not pads and got.ndim == 4 and got.size > wanted.size:
         return text + "Larger than wanted: does a layer pad? None does here."
     others = [n for n in made.exact if n[:2] in ("dW", "dB") and n != name]
     others = [n for n in others if made.wanted(n).shape == got.shape and name[0] == "d"]

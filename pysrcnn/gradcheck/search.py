@@ -1,14 +1,15 @@
 """Steps with mistakes in them, one after the other, compared with somebody's numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from .fitted import fitted
 from .mistakes import mistakes
-from .step import Mistake, steps
+from .planted import Change, Enough, Mistake, Planted, Step
 
-__all__ = ["Search", "relative_error"]
+__all__ = ["Search", "leads_on", "relative_error"]
 
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -20,59 +21,40 @@ def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
     return float(difference / largest) if largest > 0 else (np.inf if difference else 0.0)
 
 
-# Operations whose results all that follows is computed from.
-_FORWARD = {"input", "target", "conv", "relu", "dloss"}
-_MAIN = _FORWARD | {"mask", "dx"}
+def leads_on(name: str) -> bool:
+    """Whether all that follows is computed from it: values and their gradients."""
+    return name.removeprefix("d")[0] in "Fo"
 
 
-def _place(operation, k, last):
-    """When in a step an operation is done: 0 the input, 1 to last the layers forward, ..."""
-    if operation in ("input", "target"):
-        return 0
-    if operation in ("conv", "relu"):
-        return k
-    if operation == "kept":  # which is used by the layer behind it on the way back
-        return 2 * last + 2 - k
-    if k == 0:
-        return last + 1
-    return 2 * last + 3 - k + (0.5 if operation == "dx" else 0)
-
-
-def _place_of(name, last):
-    """The same of the last operation that a quantity comes from."""
-    if name == "loss":
-        return _place("loss", 0, last)
-    if name == "dlow":
-        return _place("dx", 1, last)
-    k = int(name[-1])
-    if name[:2] == "dF":
-        return _place("dx", k + 1, last)
-    return k if name[0] == "F" else _place(name[:2].lower(), k, last)
+# Operations whose results nothing but one gradient, or the loss, is computed from.
+_BESIDE = {"kept", "loss", "into dw", "dw", "into db", "db", "into dx"}
 
 
 class Search:
     """Passes with mistakes in them, compared with what was given; arguments as for `diagnose`."""
 
-    def __init__(self, given, low, high, layers, tolerance):
-        self.given, self.tolerance = given, tolerance
-        self.low, self.high, self.layers = low, high, layers
-        self.listed, self.families = mistakes(low, high, layers), fitted(layers)
+    def __init__(self, given: dict[str, np.ndarray], step: Step, tolerance: float):
+        self.given, self.step, self.tolerance = given, step, tolerance
+        self.known: dict = {}
+        self.compared: dict[tuple, dict[str, bool]] = {}
+        self.passes = 0
+        self.trace = self.keep([])
+        self.listed, self.families = mistakes(step, self.trace), fitted(self.trace.calls)
         if "dlow" not in given:  # nothing else shows what goes back through the first layer
             self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
-        self.known, self.compared, self.passes = {}, {}, 0
-        self.right = self.keep([])
+        self.right = self.trace.values
         self.order = [name for name in self.right if name in given]
         far = [n for n in self.order if relative_error(given[n], self.right[n]) > tolerance]
         self.fine = [name for name in self.order if name not in far]
 
-    def steps(self, changes, keep=False):
-        """One pass, value by value."""
+    def run(self, changes: list[Change], **options: Any) -> Planted:
+        """One pass."""
         self.passes += 1
-        return steps(self.low, self.high, self.layers, changes, self.known, keep)
+        return self.step.run(changes, known=self.known, **options)
 
-    def keep(self, changes):
+    def keep(self, changes: list[Change]) -> Planted:
         """A pass whose results others, with more changes, will share."""
-        return dict(self.steps(changes, keep=True))
+        return self.run(changes, keep=True)
 
     def fits(self, name):
         """Whether a quantity has the right shape."""
@@ -84,19 +66,25 @@ class Search:
             return name not in self.fine
         return relative_error(self.given[name], value) > self.tolerance
 
-    def wrong(self, changes, names):
+    def wrong(self, changes: list[Change], names: Iterable[str]) -> Iterator[str]:
         """Those of these quantities, one by one, that differ from what was given."""
         compared = self.compared.setdefault(tuple(changes), {})
         for name in names:
             while name not in compared:  # at first as far as needed, then to the end
-                again = bool(compared)
-                for found, value in self.steps(changes):
-                    if found in self.given and found not in compared:
-                        compared[found] = self.differs(found, value)
-                        if compared[found] and found in names and not again:
-                            break
+                self._compare(changes, compared, names if not compared else ())
             if compared[name]:
                 yield name
+
+    def _compare(self, changes, compared: dict[str, bool], until) -> None:
+        """A pass, whose values are compared up to the first of these names that is wrong."""
+
+        def report(name: str, value: np.ndarray) -> None:
+            if name in self.given and name not in compared:
+                compared[name] = self.differs(name, value)
+                if compared[name] and name in until or len(compared) == len(self.order):
+                    raise Enough
+
+        self.run(changes, report=report)
 
     def reach(self, changes, order):
         """How many of these quantities are right before the first that is wrong."""
@@ -125,10 +113,12 @@ class Search:
             return set(self.wrong(changes + mistake.changes, later)) == set(later)
 
         tried = []
-        right = {*order[:start], *(self.fine if order[start][:2] != "dF" else ())}
+        right = {*order[:start]}
+        if not (leads_on(order[start]) and order[start][0] == "d"):
+            right |= {*self.fine}
         for mistake in self.possible(order[start], right):
             far = reached(mistake)
-            followed = any(operation in _MAIN for operation, *_ in mistake.changes)
+            followed = any(operation not in _BESIDE for operation, *_ in mistake.changes)
             doubtful = followed and self.tolerance > 1e-9 and alone(far)
             if far > start and not (doubtful and nothing_else(mistake)):
                 tried.append((mistake, far))
@@ -149,15 +139,16 @@ class Search:
 
         Where a dB is right, so is what it was summed from, and all that led there.
         """
-        last, found = len(self.layers), []
-        reached = max((_place_of(n, last) for n in right if n[:2] not in ("dW", "lo")), default=-1)
-        forward = max(last if "loss" in right else -1, reached)
+        begin, end, when = self.trace.first, self.trace.last, self.trace.when
+        reached = max((when[n] for n in right if n[:2] not in ("dW", "lo")), default=0)
+        forward = max(when["loss"] if "loss" in right else 0, reached)
+        found = []
         for mistake in self.listed:
-            places = {(o, k): _place(o, k, last) for o, k, _ in mistake.changes}
-            ahead = [at for (o, _), at in places.items() if o in _FORWARD]
+            places = {(o, k) for o, k, _ in mistake.changes}
+            ahead = [end[p] for p in places if end[p] < when["loss"] or p[0] == "dloss"]
             if (
-                min(places.values()) <= _place_of(first, last)
-                and not all(o in _MAIN and at <= reached for (o, _), at in places.items())
+                min(begin[p] for p in places) <= when[first]
+                and not all(p[0] not in _BESIDE and end[p] <= reached for p in places)
                 and not (ahead and max(ahead) <= forward)
             ):
                 found.append(mistake)
@@ -184,6 +175,11 @@ class Search:
             return None  # a number that changes next to nothing follows the rounding
         return family(t)._replace(fitted=True)
 
-    def value(self, changes, name):
+    def value(self, changes: list[Change], name: str) -> np.ndarray:
         """A quantity, with these changes."""
-        return next(value for found, value in self.steps(changes) if found == name)
+
+        def report(found: str, value: np.ndarray) -> None:
+            if found == name:
+                raise Enough
+
+        return self.run(changes, report=report).values[name]

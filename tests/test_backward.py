@@ -1,0 +1,160 @@
+"""Each network's hand-written backward: against the tape, and against PyTorch's numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from naive import conv2d
+from recursive import Recursive
+from rungs import compiled_only
+from tape import Tape, Value, gradients
+
+from pysrcnn import kernels, reference
+from pysrcnn.networks import ESPCN, SRCNN
+
+RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
+OPS = pytest.mark.parametrize("ops", RUNGS, ids=["reference", "kernels"])
+NETWORKS = {
+    "srcnn": SRCNN(5, 4, 3, 3, 3),
+    "srcnn RGB": SRCNN(3, 4, 1, 3, 5, c=3),
+    "srcnn of four layers": SRCNN.from_stack((3, 1, 3, 3), (4, 3, 2)),
+    "espcn relu": ESPCN(3, filters=(4, 3), activation="relu"),
+    "espcn tanh": ESPCN(2, filters=(4, 3), activation="tanh"),
+    "espcn RGB": ESPCN(2, filters=(4, 3), c=3, activation="tanh"),
+    "recursive": Recursive(),
+}
+
+
+def drawn(network, seed=0):
+    """The network in float64 with parameters at random, and an input."""
+    network, rng = network.astype(np.float64), np.random.default_rng(seed)
+    for p in network.parameters.values():
+        p[...] = rng.normal(0, 1 / np.sqrt(max(1, p[0].size)), p.shape)
+    return network, rng.random((2, network.c, 11, 10)), rng
+
+
+def near(a, b, tolerance=1e-10):
+    return a.shape == b.shape and np.abs(a - b).max() <= tolerance * np.abs(b).max()
+
+
+@OPS
+@pytest.mark.parametrize(
+    "name, padding",
+    [
+        (name, padding)
+        for name in NETWORKS
+        for padding in ("valid", "zeros", "replicate")
+        if (name, padding) != ("recursive", "valid")
+    ],  # whose skip needs maps of one size
+)
+def test_backward_is_that_of_the_tape(name, padding, ops):
+    network, x, rng = drawn(NETWORKS[name])
+    options = {**network.options, "padding": padding}
+    values = {n: Value(p) for n, p in network.parameters.items()}
+    start = Value(x)
+    wanted = network._forward(start, values, Tape(), None, **options)
+    kept = []
+    out = network._forward(x, network.parameters, ops, kept, **options)
+    assert near(out, wanted.array)
+    dout = rng.normal(size=out.shape)
+    dx, found = network._backward(dout, kept, network.parameters, ops, **options)
+    first, *rest = gradients(wanted, dout, [start, *values.values()])
+    assert near(dx, first)
+    assert list(found) == list(network.parameters) or set(found) == set(network.parameters)
+    for n, gradient in zip(values, rest, strict=True):
+        assert near(found[n], gradient), n
+
+
+def test_the_tape_is_the_definition():
+    """Its forward is the loops of `naive`, its derivatives are differences."""
+    network, x, rng = drawn(NETWORKS["espcn tanh"])
+    tape, w, b = Tape(), network.parameters["W2"], network.parameters["B2"]
+    maps = rng.random((1, 4, 6, 5))
+    assert near(tape.conv2d(Value(maps), Value(w), Value(b)).array, conv2d(maps, w, b))
+    values = {n: Value(p) for n, p in network.parameters.items()}
+
+    def out(x, values):
+        return network._forward(x, values, tape, None, **network.options)
+
+    start = Value(x)
+    whole = out(start, values)
+    dout, step = rng.normal(size=whole.shape), rng.normal(size=x.shape)
+    (dx,) = gradients(whole, dout, [start])
+    ends = [np.vdot(dout, out(Value(x + t * step), values).array) for t in (1e-6, -1e-6)]
+    assert np.vdot(dx, step) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-7)
+
+
+def test_a_value_used_twice_gets_both_gradients():
+    x = Value(np.array([[[[1.0, 2.0]]]]))
+    out = Tape().tanh(x) * 3 + x
+    (dx,) = gradients(out, np.ones(x.shape), [x])
+    assert np.allclose(dx, 3 * (1 - np.tanh(x.array) ** 2) + 1, atol=1e-14)
+
+
+@pytest.mark.parametrize("operation", ["tanh_backward", "pixel_shuffle_backward"])
+def test_a_mistake_is_seen(operation):
+    """A dropped derivative, and a shuffle that is not undone, are not near."""
+    network, x, rng = drawn(NETWORKS["espcn tanh"])
+    p, options = network.parameters, network.options
+
+    class Wrong:
+        def __getattr__(self, name):
+            return getattr(reference, name)
+
+        def tanh_backward(self, dout, out):
+            return reference.tanh_backward(dout, out) if operation[0] != "t" else dout
+
+        def pixel_shuffle_backward(self, dout, s):
+            right = reference.pixel_shuffle_backward(dout, s)
+            return right if operation[0] != "p" else dout.reshape(right.shape)
+
+    kept = []
+    out = network._forward(x, p, Wrong(), kept, **options)
+    dout = rng.normal(size=out.shape)
+    values = {n: Value(a) for n, a in p.items()}
+    wanted = gradients(network._forward(Value(x), values, Tape(), None, **options), dout,
+                       values.values())  # fmt: skip
+    _, found = network._backward(dout, kept, p, Wrong(), **options)
+    assert not all(near(found[n], g) for n, g in zip(values, wanted, strict=True))
+
+
+# ---------------------------------------------------------------------------------------- PyTorch
+
+
+def recorded():
+    """Cases of `record_torch_gradients.py` for ESPCN: {case: {array name: array}}."""
+    cases = {}
+    with np.load(Path(__file__).with_name("torch_gradients_espcn.npz")) as file:
+        for name in file.files:
+            made, array = name.split("/")
+            cases.setdefault(made, {})[array] = file[name]
+    return cases
+
+
+TORCH = recorded()
+
+
+@OPS
+@pytest.mark.parametrize("name", TORCH)
+def test_espcn_is_that_of_pytorch(name, ops):
+    arrays = TORCH[name]
+    _, scale, activation, padding, _ = name.split()
+    parameters = {n: arrays[n].astype(np.float64) for n in arrays if n[0] in "WB"}
+    options = {"activation": activation, "padding": padding}
+    network = ESPCN.from_parameters(parameters, **options)
+    assert f"x{network.scale}" == scale and network.dtype == np.float64
+    kept = []
+    out = network._forward(arrays["low"].astype(np.float64), parameters, ops, kept, **options)
+    high = arrays["high"].astype(np.float64)
+    assert ops.mse(out, high) == pytest.approx(float(arrays["loss"]), rel=1e-10)
+    dlow, found = network._backward(ops.mse_backward(out, high), kept, parameters, ops, **options)
+    for n, gradient in {"low": dlow, **found}.items():
+        assert near(gradient, arrays[f"d{n}"]), n
+
+
+def test_the_recorded_gradients_of_espcn_cover_what_they_should():
+    words = [set(column) for column in zip(*(name.split()[1:] for name in TORCH), strict=True)]
+    assert words[:3] == [{"x2", "x3"}, {"tanh", "relu"}, {"zeros", "replicate"}]
+    assert words[3] == {"c=1", "c=3"}
+    for arrays in TORCH.values():
+        assert all(np.abs(arrays[f"dW{k}"]).max() > 1e-4 for k in (1, 2, 3))
