@@ -109,7 +109,9 @@ def test_links_of_the_site_lead_somewhere(site):
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             assert target.exists(), f"{path.name}: {link}"
-            if parts.fragment and target in pages:
+            # Pages of sources lead back by one name of a module, where some are described by two.
+            described = "_modules" not in path.parts
+            if parts.fragment and target in pages and described:
                 assert unquote(parts.fragment) in pages[target].places, f"{path.name}: {link}"
 
 
@@ -121,7 +123,7 @@ def test_from_each_equation_to_its_code_in_two_clicks(site, start, tag):
     rows = re.findall(rf"<{tag}>.*?</{tag}>|<{tag} .*?</{tag}>", text, re.DOTALL)
     for place in [f"equation-eq-{k}" for k in range(1, 6)] + ["sparse-coding"]:
         (row,) = (row for row in rows if re.search(rf'href="(equations.html)?#{place}"', row))
-        functions = re.findall(r'href="(api/\w+\.html)#(pysrcnn\.\w+\.(\w+))"', row)
+        functions = re.findall(r'href="(api/\w+\.html)#(pysrcnn(?:\.\w+)+?\.(\w+))"', row)
         assert functions, place
         for page, name, function in functions:
             description = (site / page).read_text(encoding="utf-8")
