@@ -459,8 +459,9 @@ def test_other_functions_have_their_own_gradients():
 
 
 @pytest.mark.parametrize("every", [pytest.param(11, marks=pytest.mark.slow), 299])
-def test_mistakes_of_the_list_are_found_again(every):
-    made = case(**SMALL, seed=3)
+@pytest.mark.parametrize("network", ["5-3-3", "espcn"])
+def test_mistakes_of_the_list_are_found_again(network, every):
+    made = case(network, filters=(6, 4), seed=3)
     exact, trace = made.exact, made.step.run()
     listed = mistakes(made.step, trace)
     assert len(listed) > 200

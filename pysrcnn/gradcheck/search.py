@@ -114,7 +114,7 @@ class Search:
 
         tried = []
         right = {*order[:start]}
-        if not (leads_on(order[start]) and order[start][0] == "d"):
+        if not leads_on(order[start]):  # else what comes later is no evidence of what came before
             right |= {*self.fine}
         for mistake in self.possible(order[start], right):
             far = reached(mistake)
