@@ -365,7 +365,7 @@ def by_tiles(x, entries, packed, bias, out):
     _, rows, columns = out.shape
     for i in range(rows):
         to = (out, i * columns, rows * columns)
-        convolve_row(x, i * x.shape[1], entries, packed, bias, LINEAR, to, to, columns // lanes)
+        convolve_row(x, i * x.shape[1], entries, packed, bias, LINEAR, to, columns // lanes)
     return out
 
 
@@ -469,7 +469,7 @@ for name, run in ways.items():
 # The rows give the same picture with a small part of the memory. (In NumPy that need not be
 # quicker, since each row takes a dozen calls.) The package does this with tiles, in strips of
 # some hundreds of columns, so that the windows of all layers stay in the cache of a core however
-# large the picture is (`kernels/pictures.py`).
+# large the picture is (`kernels/fused.py`).
 #
 # ## Fewer multiplications
 #

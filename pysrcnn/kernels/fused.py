@@ -27,7 +27,7 @@ from . import layout, winograd
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
-from .rows import ACTIVATIONS, LINEAR, convolve_row
+from .rows import ACTIVATIONS, LINEAR, convolve_row, convolve_rows
 from .threads import count, share
 from .vectors import VECTOR_BYTES
 
@@ -56,23 +56,26 @@ def _direct_patch(stack, m, r, height, phase):
     patch = np.empty(channels * f * g, np.int64)
     for u in range(f):
         slot = _slot(r + u - f // 2, height, slots, zeros) * channels * phases * plane
-        for c in range(channels):
-            for v in range(g):
-                p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
+        for v in range(g):
+            p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
+            for c in range(channels):
                 patch[(c * f + u) * g + v] = slot + (c * phases + p) * plane + t
     return patch
 
 
 @compiled(inner=True)
 def _points_patch(stack, m, r, height):
-    """The same for the transformed rows of map m at the first point: channels x filter rows."""
+    """The same for the transformed rows of map m at the first point: channels x filter rows.
+
+    The rows of all channels at one point lie together, in few pages of memory.
+    """
     channels, f, plane = stack.channels[m], stack.height[m], stack.plane_points[m]
     points, zeros = stack.points[m], stack.zeros
     patch = np.empty(channels * f, np.int64)
     for u in range(f):
-        slot = _slot(r + u - f // 2, height, f, zeros) * channels
+        slot = _slot(r + u - f // 2, height, f, zeros) * points * channels
         for c in range(channels):
-            patch[c * f + u] = (slot + c) * points * plane
+            patch[c * f + u] = (slot + c) * plane
     return patch
 
 
@@ -120,7 +123,7 @@ def _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue):
     for phase in range(stack.phases):
         patch = _direct_patch(stack, m, r, height, phase)
         out = (ring, at + phase * stack.plane[k] + skip, stack.phases * stack.plane[k])
-        convolve_row(ring, stack.start[m] + skip, patch, w, b, epilogue, out, out, vectors)
+        convolve_row(ring, stack.start[m] + skip, patch, w, b, epilogue, out, vectors)
 
 
 @compiled(inner=True)
@@ -140,10 +143,9 @@ def _transform_row(ring, at, stack, m, r, columns, vectors):
     matrix = stack.weights[stack.at_forth[m] :]
     zero = np.zeros(n, ring.dtype)
     start = stack.start_points[m] + r % stack.height[m] * channels * n * plane
-    for c in range(channels):
-        to = (ring, start + c * n * plane, plane)
-        source = at + c * phases * pixels
-        convolve_row(ring, source, patch, matrix, zero, LINEAR, to, to, vectors)
+    to = (ring, start, channels * plane)
+    times = channels, phases * pixels, plane
+    convolve_rows(ring, at, patch, matrix, zero, LINEAR, to, vectors, times)
 
 
 @compiled(inner=True)
@@ -153,13 +155,14 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
     n, plane, filters = stack.points[m], stack.plane_points[m], stack.channels[k]
     products = stack.start_products[m]
     zero = np.zeros(filters, ring.dtype)
-    size = filters * stack.channels[m] * stack.height[m]
+    channels = stack.channels[m]
+    size = filters * channels * stack.height[m]
     patch = _points_patch(stack, m, r, height)
     for i in range(n):
         w = stack.weights[stack.at_weights[m] + i * size :]
         to = (ring, products + i * plane, n * plane)
-        source = stack.start_points[m] + i * plane + skip
-        convolve_row(ring, source, patch, w, zero, LINEAR, to, to, vectors)
+        source = stack.start_points[m] + i * channels * plane + skip
+        convolve_row(ring, source, patch, w, zero, LINEAR, to, vectors)
 
     outputs, pixels = stack.phases, stack.plane[k]  # 4 outputs of a filter, one for each phase
     activation = stack.activation
@@ -176,7 +179,7 @@ def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
         b = bias[o * outputs : (o + g) * outputs]
         to = (ring, at + skip + o * outputs * pixels, pixels)
         source = products + o * n * plane
-        convolve_row(ring, source, patch[: g * n], matrix, b, activation, to, to, vectors)
+        convolve_row(ring, source, patch[: g * n], matrix, b, activation, to, vectors)
         o += g
 
 

@@ -78,9 +78,7 @@ def _convolve(x, x_border, w, b, f, g, epilogue, out, out_border):
         outs = (out, position(out, block, first, i + out_border, out_border), stride)
         start = position(x, block, 0, i + x_border, x_border)
         some = w[first * patch.size :]
-        convolve_row(
-            x, start, patch, some, b[first : first + filters], epilogue, outs, outs, columns
-        )
+        convolve_row(x, start, patch, some, b[first : first + filters], epilogue, outs, columns)
 
 
 def convolve(x, x_border, w, b, epilogue, out, out_border):

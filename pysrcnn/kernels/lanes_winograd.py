@@ -20,7 +20,7 @@ from numba import prange
 
 from .compile import compiled
 from .lanes import parts_of, position, sum_products, tasks_of, turned
-from .rows import LINEAR, convolve_row, packed_at, tiles
+from .rows import LINEAR, ONCE, convolve_row, packed_at, tiles
 from .vectors import COLUMNS, ROWS
 from .winograd import AT_ONE, OUTPUTS, matrices
 
@@ -37,8 +37,8 @@ def _row_to_points(x, at, patch, matrix, zero, out, out_at, count):
     for half in range(2):
         w = matrix[half * OUTPUTS * patch.size :]
         to = (out, out_at + half * (n - OUTPUTS) * step, step)
-        tiles(OUTPUTS, COLUMNS, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, to, GROUP, whole)
-        tiles(OUTPUTS, 1, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, to, GROUP, rest)
+        tiles(OUTPUTS, COLUMNS, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, GROUP, whole, ONCE)
+        tiles(OUTPUTS, 1, OUTPUTS, 1, x, at, patch, w, zero, LINEAR, to, GROUP, rest, ONCE)
 
 
 @compiled(parallel=True)
@@ -107,7 +107,7 @@ def _convolve(x, zeros, w, a, g, b, epilogue, out, border):
             at = (block * height + i) * line + p * channels * plane
             to = (products, p * plane, n * plane)
             some = transformed[p, weight:]
-            convolve_row(x, at, entries, some, zero, LINEAR, to, to, count)
+            convolve_row(x, at, entries, some, zero, LINEAR, to, count)
         for o in range(filters):
             source = (products, o * n * plane)
             at = position(out, block, first + o, i + border, border)
@@ -125,31 +125,15 @@ def _row_from_points(source, points, packed, single, b, epilogue, out, columns):
     count, rest = columns // OUTPUTS, columns % OUTPUTS
     split = count // COLUMNS * COLUMNS
     whole, others = (0, split), (split, count)
-    tiles(
-        OUTPUTS,
-        COLUMNS,
-        1,
-        OUTPUTS,
-        products,
-        start,
-        points,
-        packed,
-        b,
-        epilogue,
-        to,
-        to,
-        GROUP,
-        whole,
-    )
-    tiles(
-        OUTPUTS, 1, 1, OUTPUTS, products, start, points, packed, b, epilogue, to, to, GROUP, others
-    )
+    n = OUTPUTS
+    tiles(n, COLUMNS, 1, n, products, start, points, packed, b, epilogue, to, GROUP, whole, ONCE)
+    tiles(n, 1, 1, n, products, start, points, packed, b, epilogue, to, GROUP, others, ONCE)
     if rest:
-        # Of the last tile only what is new: `out` may be the gate that is being overwritten.
+        # Of the last tile only what is new: a gate is read from where it is overwritten.
         to = (out[0], out[1] + (columns - OUTPUTS) * lanes, lanes)
         last = start + count * lanes
         new = (OUTPUTS - rest, OUTPUTS)
-        tiles(1, 1, 1, 1, products, last, points, single, b, epilogue, to, to, new, (0, 1))
+        tiles(1, 1, 1, 1, products, last, points, single, b, epilogue, to, new, (0, 1), ONCE)
 
 
 @compiled(parallel=True)

@@ -83,7 +83,8 @@ def stack_of(layers, phases, columns, activation, zeros):
     """
     dtype = layers[0][0].dtype
     last = layers[-1][0]
-    fold = last.shape[2] if last.shape[0] < ROWS else 1
+    # A convolution alone keeps the order of its sums: the bits of sparse coding hang on it.
+    fold = last.shape[2] if last.shape[0] < ROWS or len(layers) == 1 else 1
     points = np.array(
         [
             len(winograd.matrices(w.shape[2])[2]) if _transformed(layers, k, phases) else 0

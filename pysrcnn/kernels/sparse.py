@@ -89,14 +89,12 @@ def _blocks(y, forth, back, high, threshold, momentum, out, first, end, plane, m
             else:  # y - D z
                 to = (memory, at_rest, plane)
                 bias = zeros[:entries]
-                convolve_row(
-                    memory, at_z, places[:atoms], forth, bias, LINEAR, to, to, COLUMNS
-                )  # fmt: skip
+                convolve_row(memory, at_z, places[:atoms], forth, bias, LINEAR, to, COLUMNS)
                 for i in range(rest.size):
                     rest[i] += known[i]
             to = (memory, at_change, plane)
             bias = zeros[:atoms]
-            convolve_row(memory, at_rest, places[:entries], back, bias, LINEAR, to, to, COLUMNS)
+            convolve_row(memory, at_rest, places[:entries], back, bias, LINEAR, to, COLUMNS)
             onward = momentum[k]
             for i in range(z.size):
                 v = z[i] + change[i]
@@ -110,7 +108,7 @@ def _blocks(y, forth, back, high, threshold, momentum, out, first, end, plane, m
         else:
             to = (memory, at_patch, plane)
             bias = zeros[: out.shape[0]]
-            convolve_row(memory, at_code, places[:atoms], high, bias, LINEAR, to, to, COLUMNS)
+            convolve_row(memory, at_code, places[:atoms], high, bias, LINEAR, to, COLUMNS)
             for o in range(out.shape[0]):
                 for j in range(count):
                     out[o, start + j] = memory[at_patch + o * plane + j]
