@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-__all__ = ["StatusLine", "any_text", "drop", "fitted", "known", "printable", "say"]
+__all__ = ["StatusLine", "any_text", "counted", "drop", "fitted", "known", "printable", "say"]
 
 # Control characters, those that turn the direction of others or have no width, halves of pairs (of
 # which names are made that are not UTF-8), ends of lines.
@@ -23,6 +23,11 @@ _VARIANTS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F
 _MARKS = {"Mn", "Me"}
 _MOST_MARKS = 4  # on one letter: Vietnamese has two, Hebrew with accents three
 _LONGEST = 300  # characters of a text from a card
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(line: str) -> str:

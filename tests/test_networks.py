@@ -102,6 +102,22 @@ def test_the_margin_is_how_far_a_network_sees(name):
         assert np.array_equal(out[:, :, middle], now[:, :, middle]) == same
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_resolution_is_how_much_larger_the_result_is(name):
+    network = made(name)
+    wanted = network.forward(batch_of(network, 1, 9, 9)).shape[2] // 9
+    assert network.seen.resolution == wanted == (network.scale if network.small else 1)
+
+
+def test_dictionaries_see_as_far_as_their_patches():
+    network = load("sc")
+    assert network.seen[:2] == (8, 1) and network.margin == 8
+    # Features, two products of the dictionary in each step of FISTA, and patches.
+    entries, atoms = network.parameters["D_l"].shape
+    products = 289 * entries + 2 * len(network.momentum) * entries * atoms
+    assert network.seen.multiplications == products + network.parameters["D_h"].size
+
+
 @pytest.mark.parametrize("name, wanted", [("9-1-5", 8032), ("9-5-5", 57184), ("espcn", 22624 / 9)])
 def test_multiplications_a_pixel(name, wanted):
     """Of ESPCN x3: 25 * 64 + 9 * 64 * 32 + 9 * 32 * 9 for nine pixels of the result."""

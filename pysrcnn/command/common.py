@@ -21,7 +21,6 @@ __all__ = [
     "add_scale",
     "add_threads",
     "complain",
-    "count",
     "is_weights",
     "load_network",
     "most_threads",
@@ -32,11 +31,6 @@ __all__ = [
 
 WEIGHTS = "the file of weights"
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def count(number: int, called: str) -> str:
-    """ "1 picture", "2 pictures"."""
-    return f"{number} {called}{'' if number == 1 else 's'}"
 
 
 def complain(problem: object, code: int) -> int:

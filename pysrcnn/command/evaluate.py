@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .._files import check_apart, check_place, write_json
-from .._printing import printable, say
+from .._printing import counted, printable, say
 from .._version import __version__
 from ..evaluate import Score, average, evaluate
 from ..networks import Network, files_of
@@ -20,7 +20,6 @@ from .common import (
     add_scale,
     add_threads,
     complain,
-    count,
     load_network,
     refuse_weights,
 )
@@ -103,7 +102,7 @@ def score_folder(
 
 def averaged(scores: list[Score], failed: list[int], unread: list[Path]) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
-    parts = [f"averaged {count(len(scores), 'picture')}"]
+    parts = [f"averaged {counted(len(scores), 'picture')}"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [not_read(unread)] if unread else []
     if len(parts) > 1:

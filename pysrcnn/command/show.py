@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import plots
 from .._files import check_apart, check_place, written_whole
-from .._printing import say
+from .._printing import counted, say
 from ..networks import files_of
 from ..pictures import quiet_readers, read_picture
 from ..upscaling.scales import Networks
@@ -17,7 +17,6 @@ from .common import (
     add_model,
     add_scale,
     add_threads,
-    count,
     load_network,
     refuse_weights,
 )
@@ -72,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if not few <= len(options.files) <= many:
         wanted = {"filters": "no file", "curve": "logs of training"}.get(options.what, "1 picture")
         raise ValueError(
-            f"show {options.what} takes {wanted}, got {count(len(options.files), 'file')}"
+            f"show {options.what} takes {wanted}, got {counted(len(options.files), 'file')}"
         )
     called = "one of the logs" if options.what == "curve" else "the picture"
     check_apart([options.output], options.files, called)

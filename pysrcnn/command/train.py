@@ -5,14 +5,14 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from .._printing import say
+from .._printing import counted, say
 from ..evaluate import average
 from ..networks.espcn import ACTIVATIONS
 from ..pictures import list_unread, quiet_readers
 from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
 from ..training.split import IN_MEMORY
-from .common import Commands, add_scale, add_threads, complain, count, refuse_weights, sizes
+from .common import Commands, add_scale, add_threads, complain, refuse_weights, sizes
 from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{options.output}: {network!r}")
     code = averaged(scores, failed, list_unread(options.score) if options.score else [])
     if training.skipped:
-        used = count(training.used, "picture")
+        used = counted(training.used, "picture")
         say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
     return code
@@ -169,7 +169,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if filters != layers - 1:
         numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
         raise ValueError(
-            f"{layers} layers need {count(layers - 1, 'number')} of filters, got {filters}: say "
+            f"{layers} layers need {counted(layers - 1, 'number')} of filters, got {filters}: say "
             f"them, for example by --filters {'-'.join(map(str, numbers))}"
         )
     return recipe

@@ -4,46 +4,14 @@
 `kernels` in `forward` and `loss_and_gradients` alone, and there by rounding.
 """
 
+from . import operations, shuffle
 from .batches import loss_and_gradients_direct as loss_and_gradients
 from .fused import forward_direct as forward
-from .operations import (
-    col2im,
-    conv2d,
-    conv2d_backward,
-    im2col,
-    mse,
-    mse_backward,
-    pad_replicate,
-    pad_replicate_backward,
-    pad_zeros,
-    pad_zeros_backward,
-    relu,
-    relu_backward,
-    tanh,
-    tanh_backward,
-)
-from .shuffle import pixel_shuffle, pixel_shuffle_backward
+from .operations import *  # noqa: F403
+from .shuffle import *  # noqa: F403
 
-__all__ = [
-    "ALIGNMENT",
-    "col2im",
-    "conv2d",
-    "conv2d_backward",
-    "forward",
-    "im2col",
-    "loss_and_gradients",
-    "mse",
-    "mse_backward",
-    "pad_replicate",
-    "pad_replicate_backward",
-    "pad_zeros",
-    "pad_zeros_backward",
-    "pixel_shuffle",
-    "pixel_shuffle_backward",
-    "relu",
-    "relu_backward",
-    "tanh",
-    "tanh_backward",
-]
+__all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
+__all__ += [*operations.__all__, *shuffle.__all__]
+__all__.sort()
 
 ALIGNMENT = 1  # every pixel is a sum of its own

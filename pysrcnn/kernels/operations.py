@@ -14,6 +14,23 @@ from .inputs import contiguous, network_input, same_shape, window_fits
 from .rows import LINEAR, tanh_in_place
 from .vectors import VECTOR_BYTES
 
+__all__ = [
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "im2col",
+    "mse",
+    "mse_backward",
+    "pad_replicate",
+    "pad_replicate_backward",
+    "pad_zeros",
+    "pad_zeros_backward",
+    "relu",
+    "relu_backward",
+    "tanh",
+    "tanh_backward",
+]
+
 
 def conv2d(x, w, b, padding="valid"):
     """See `reference.conv2d`."""

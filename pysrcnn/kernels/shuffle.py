@@ -10,6 +10,11 @@ import numpy as np
 from .compile import compiled
 from .threads import share
 
+__all__ = [
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
+]
+
 TASK = 32  # rows of a small map that a thread does at a time
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from .. import kernels
 from .initial import initialise
 from .network import Network, Parameters, chain, layers_of, named
+from .values import shuffle_of
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
 
@@ -55,7 +56,7 @@ def forward(
         x = ops.conv2d(x, w, b, padding)
         if k < len(layers):
             x = activate(x)
-    return ops.pixel_shuffle(x, scale_of(p))
+    return ops.pixel_shuffle(x, shuffle_of(p))
 
 
 def backward(
@@ -82,18 +83,13 @@ def backward(
     """
     activate_backward = getattr(ops, f"{activation}_backward")
     g: Parameters = {}
-    dout = ops.pixel_shuffle_backward(dout, scale_of(p))
+    dout = ops.pixel_shuffle_backward(dout, shuffle_of(p))
     for k in reversed(range(1, len(kept) + 1)):
         x = kept[k - 1]
         dout, g[f"W{k}"], g[f"B{k}"] = ops.conv2d_backward(dout, x, p[f"W{k}"], padding)
         if k > 1:
             dout = activate_backward(dout, x)  # x came out of the activation
     return dout, g
-
-
-def scale_of(p: Parameters) -> int:
-    """s, from the numbers of filters in the last layer and of channels into the first."""
-    return round((len(p[f"B{len(p) // 2}"]) / p["W1"].shape[1]) ** 0.5)
 
 
 class ESPCN(Network):
@@ -182,7 +178,7 @@ class ESPCN(Network):
             if value not in known:
                 raise ValueError(f"{name} is {' or '.join(known)}, got {value!r:.60}")
         self.parameters, self.ops, self.c = p, ops, p["W1"].shape[1]
-        self.scale, self.card = scale_of(p), {}
+        self.scale, self.card = shuffle_of(p), {}
         self.options = {"activation": activation, "padding": padding}
 
     @property

@@ -79,8 +79,6 @@ class Network:
         What it is called: "espcn"; an SRCNN by its filter sizes, "9-1-5".
     small : bool
         Whether it takes the small picture and enlarges that itself, or its bicubic enlargement.
-    frames : int
-        How many pictures it looks at for one of the result.
     parameters : dict of arrays
         By the names of the paper. May be filled in place.
     c : int
@@ -96,7 +94,6 @@ class Network:
     """
 
     small: ClassVar[bool] = False
-    frames: ClassVar[int] = 1
     # Set by each kind of network to the two functions in its file.
     _forward: ClassVar[Callable]
     _backward: ClassVar[Callable]
@@ -246,7 +243,7 @@ class Network:
         """
         low = check_batch(low, "low", self.c, self.dtype)
         high = check_batch(high, "high", self.c, self.dtype)
-        margin, s = self.margin, own_scale(self, None) if self.small else 1
+        margin, s, *_ = self.seen
         check_padding("valid", low, self.name, margin)
         whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
         if high.shape == (*low.shape[:2], *whole) and margin > 0:

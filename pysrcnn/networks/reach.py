@@ -46,12 +46,14 @@ class Map:
 class Seen(NamedTuple):
     """What `seen` found.
 
-    margin: pixels of the input on each side that a pixel of the result depends on;
-    multiplications: for a pixel of the result; values: numbers in the maps that a layer takes and
-    gives, for a pixel of the result, in the layer that has the most.
+    margin: pixels of the input on each side that a pixel of the result depends on; resolution:
+    pixels of the result for one of the input, along a side; multiplications: for a pixel of the
+    result; values: numbers in the maps that a layer takes and gives, for a pixel of the result, in
+    the layer that has the most.
     """
 
     margin: int
+    resolution: int
     multiplications: float
     values: float
 
@@ -109,4 +111,6 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     ops = Reach()
     out = forward(Map(Fraction(0), 1, c), parameters, ops, None, **options)
     area = out.resolution**2
-    return Seen(math.ceil(out.margin), ops.multiplications / area, ops.values / area)
+    return Seen(
+        math.ceil(out.margin), out.resolution, ops.multiplications / area, ops.values / area
+    )

@@ -74,7 +74,7 @@ def _graph(network: "Network") -> tuple[Arrays, dict[str, Any]]:
     low = Value(nodes, "low")
     network._forward(low, network.parameters, nodes, None, **network.options)
     last = dataclasses.replace(nodes.graph[-1], output="high")
-    s = network.scale if network.small and network.scale else 1
+    s = network.seen.resolution
     sides = ["H", "W"] if s == 1 else [f"{s}*H", f"{s}*W"]
     ends = ("low", ["N", network.c, "H", "W"]), ("high", ["N", network.c, *sides])
     return nodes.constants, {"graph": (*nodes.graph[:-1], last), "ends": ends}

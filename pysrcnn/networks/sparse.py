@@ -44,6 +44,7 @@ import numpy as np
 from .. import kernels, reference
 from ..checks import check_batch
 from .network import Layers, Network, Parameters
+from .reach import Seen
 
 __all__ = [
     "DERIVATIVES",
@@ -291,10 +292,15 @@ class SparseCoding(Network):
         return convolutions(self.parameters, self.penalty)[::2]
 
     @property
-    def margin(self) -> int:
-        """Pixels on each side of a patch's middle that its result depends on: 8 for 13 and 5."""
-        f, g = self.parameters["P"].shape[2], math.isqrt(len(self.parameters["D_h"]))
-        return f // 2 + 2 + g // 2
+    def seen(self) -> Seen:
+        """As `Network.seen`; the margin is that of a patch of derivatives and one of the result.
+
+        Codes of a patch are multiplied in each step; patches overlap, one for each pixel.
+        """
+        projection, low, high = (self.parameters[name] for name in ("P", "D_l", "D_h"))
+        f, g = projection.shape[2], math.isqrt(len(high))
+        products = combined_filters(projection).size + 2 * len(self.momentum) * low.size + high.size
+        return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high))
 
     @property
     def bytes_per_pixel(self) -> float:

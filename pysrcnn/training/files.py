@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .._files import check_apart, check_place
-from .._printing import say
+from .._printing import counted, say
 from ..evaluate import Score, average, evaluate
 from ..networks import Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
@@ -152,8 +152,8 @@ class FileTraining:
         """Do the steps that remain and write the weights: the network."""
         recipe, training = self.recipe, self.training
         say(
-            f"{training.network.name} x{self.scale}: {_count(self.used, 'picture')}, "
-            f"{_count(recipe.steps, 'step')} of {_count(recipe.batch, 'sub-image')}, "
+            f"{training.network.name} x{self.scale}: {counted(self.used, 'picture')}, "
+            f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
         say(
@@ -172,7 +172,7 @@ class FileTraining:
                 self.skipped += skipped
         network = training.result()
         names = " + ".join(folder.resolve().name for folder in self.folders)
-        network.card["data"] = f"{names}, {_count(self.used, 'picture')}"
+        network.card["data"] = f"{names}, {counted(self.used, 'picture')}"
         network.card["start"] = self._start
         network.card["scores"] = {}
         network.save(self.output)
@@ -245,8 +245,3 @@ class FileTraining:
                     f"{log} is there and is not a log of training: give the weights another name, "
                     f"or move it"
                 ) from None
-
-
-def _count(number: int, noun: str) -> str:
-    """ "1 picture", "2 pictures"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -63,7 +63,7 @@ class Step:
         self.row_weights = self.row_weights.astype(np.float32)
         self.column_weights = self.column_weights.astype(np.float32)
         # Pixels of the result, along a side, for one of what the network takes.
-        self.enlarged = shape[0] // start[0] if network and network.small else 1
+        self.enlarged = network.seen.resolution if network else 1
         seen = self.margin * self.enlarged
         self.reach = reach(seen, min(scales)) if channels in (2, 4) else 0
         own = network.bytes_per_pixel if network else 0
