@@ -114,7 +114,7 @@ def test_dictionaries_see_as_far_as_their_patches():
     assert network.seen[:2] == (8, 1) and network.margin == 8
     # Features, two products of the dictionary in each step of FISTA, and patches.
     entries, atoms = network.parameters["D_l"].shape
-    products = 289 * entries + 2 * len(network.momentum) * entries * atoms
+    products = 169 * entries + 2 * len(network.momentum) * entries * atoms
     assert network.seen.multiplications == products + network.parameters["D_h"].size
 
 
