@@ -175,6 +175,12 @@ def test_saved_and_loaded(name, tmp_path):
     assert all(np.array_equal(p, back.parameters[n]) for n, p in network.parameters.items())
 
 
+def test_a_card_of_ours_says_the_activation():
+    assert load("espcn", 3, activation="relu").options["activation"] == "relu"
+    with pytest.raises(ValueError, match="says that its activation is relu, .* leave tanh out"):
+        load("espcn", 3, activation="tanh")
+
+
 @pytest.mark.parametrize("c", [1, 3])
 def test_an_untrained_espcn_repeats_each_pixel(c):
     network = ESPCN(3, c=c)
@@ -196,6 +202,7 @@ def test_sizes_of_espcn_follow_from_its_parameters():
     "change, words",
     [
         ({"scale": 1}, "scale is a whole number"),
+        ({"scale": 17}, "scale is a whole number, 2 to 16; got 17"),
         ({"sizes": (5, 4, 3)}, "odd"),
         ({"filters": (64,)}, "3 layers need 2 numbers of filters"),
         ({"c": 2}, "c is 1"),

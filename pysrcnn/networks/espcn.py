@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import kernels
 from .initial import initialise
+from .layers import LARGEST
 from .network import Network, Parameters, chain, layers_of, named
 from .values import shuffle_of
 
@@ -98,7 +99,7 @@ class ESPCN(Network):
     Parameters
     ----------
     scale : int
-        s, the factor of enlargement: 2 or more.
+        s, the factor of enlargement: 2 to 16.
     sizes : tuple of int
         Filter sizes, odd. The paper: (5, 3, 3).
     filters : tuple of int
@@ -137,8 +138,8 @@ class ESPCN(Network):
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
-        if not isinstance(scale, (int, np.integer)) or scale < 2:
-            raise ValueError(f"scale is a whole number, 2 or more; got {scale!r}")
+        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
+            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
         if c not in (1, 3):
             raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
         p = chain(tuple(sizes), (c, *filters, c * int(scale) ** 2))

@@ -58,7 +58,7 @@ def network_of(
     path : Path
         For the sentences.
     activation : "tanh" or "relu", optional
-        Of an ESPCN: what is right where the file says nothing or something else.
+        Of an ESPCN of others: what is right where the file says nothing or something else.
     ops : module
 
     Returns
@@ -84,8 +84,9 @@ def network_of(
             f"{path} is damaged: its card says network {said!r:.60}, and "
             f"its layers are those of {'an ESPCN' if enlarges else 'an SRCNN'}"
         )
-    made = _espcn if enlarges else _srcnn
-    return made(found, path, activation, ops)
+    if enlarges:
+        return _espcn(found, path, activation, ops, is_ours(weights))
+    return _srcnn(found, path, activation, ops)
 
 
 @dataclass
@@ -98,8 +99,15 @@ class _Found:
     padding: str | None = None
 
 
-def _espcn(found: _Found, path: Path, activation: str | None, ops: ModuleType) -> Network:
+def _espcn(
+    found: _Found, path: Path, activation: str | None, ops: ModuleType, ours: bool
+) -> Network:
     notes = [*found.card.get("notes", [])]
+    if ours and activation not in (None, found.activation):
+        raise ValueError(
+            f"{path} says that its activation is {found.activation}, and it was trained with that: "
+            f"leave {activation} out"
+        )
     options = {"activation": activation or found.activation or "tanh"}
     options["padding"] = found.padding or "zeros"
     if options["activation"] not in ACTIVATIONS:
