@@ -661,7 +661,7 @@ def test_any_network_is_checked_by_its_own_lines(operation, k, other, kind, word
 def test_options_of_espcn_are_checked():
     for options, words in [
         ({"activation": "sigmoid"}, "activation is relu or tanh, got 'sigmoid'"),
-        ({"scale": 1}, "scale is a whole number, 2 or more; got 1"),
+        ({"scale": 1}, "scale is a whole number, 2 to 16; got 1"),
         ({"padding": "same"}, "padding is 'same', wanted one of valid, replicate, zeros"),
         ({"filters": (6,)}, "network is 'espcn', 3 filter sizes, and filters are (6,)"),
     ]:
