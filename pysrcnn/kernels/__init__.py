@@ -15,30 +15,16 @@ where NumPy would go on: for filters of even size, batches without samples, shap
 """
 
 from . import direct as direct
+from . import operations, shuffle
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
 from .compile import announce_compilation as announce_compilation
 from .fused import forward
-from .operations import (
-    col2im,
-    conv2d,
-    conv2d_backward,
-    im2col,
-    mse,
-    mse_backward,
-    pad_replicate,
-    pad_replicate_backward,
-    pad_zeros,
-    pad_zeros_backward,
-    relu,
-    relu_backward,
-    tanh,
-    tanh_backward,
-)
+from .operations import *  # noqa: F403
 from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
-from .shuffle import pixel_shuffle, pixel_shuffle_backward
+from .shuffle import *  # noqa: F403
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
 from .threads import load_openmp as load_openmp
@@ -49,24 +35,6 @@ from .vectors import VECTORS as VECTORS
 from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
-__all__ = [
-    "ALIGNMENT",
-    "col2im",
-    "conv2d",
-    "conv2d_backward",
-    "forward",
-    "im2col",
-    "loss_and_gradients",
-    "mse",
-    "mse_backward",
-    "pad_replicate",
-    "pad_replicate_backward",
-    "pad_zeros",
-    "pad_zeros_backward",
-    "pixel_shuffle",
-    "pixel_shuffle_backward",
-    "relu",
-    "relu_backward",
-    "tanh",
-    "tanh_backward",
-]
+__all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
+__all__ += [*operations.__all__, *shuffle.__all__]
+__all__.sort()
