@@ -4,11 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
+from rungs import random_layers
 
 import pysrcnn
 from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN, Network, load
-from pysrcnn.networks.network import layers_of
+from pysrcnn.networks.network import layers_of, named
 from pysrcnn.resize import imresize
 from pysrcnn.upscaling.steps import Step
 
@@ -123,6 +124,24 @@ def test_multiplications_a_pixel(name, wanted):
     """Of ESPCN x3: 25 * 64 + 9 * 64 * 32 + 9 * 32 * 9 for nine pixels of the result."""
     network = ESPCN(3) if name == "espcn" else SRCNN(f2=int(name[2]))
     assert network.seen.multiplications == pytest.approx(wanted)
+
+
+def test_pieces_of_a_deep_chain_are_the_whole():
+    """Each layer that is computed in groups of pixels sees some pixels further, see `Step`."""
+    layers = random_layers((5, *[3] * 12), (16,) * 12, 1, np.float32)
+    layers[-1][1][...] = 0.5  # the result is not clipped
+    network = SRCNN.from_parameters(named(layers))
+    assert network.seen.depth == 13
+    picture = np.random.default_rng(6).random((40, 90, 1)).astype(np.float32)
+    step = Step((40, 90), (80, 180), 1, np.float32, network)
+    whole = np.empty((80, 180, 1), np.float32)
+    step.make(picture, (0, 80), (0, 180), whole)
+    assert 0 < whole.min() < whole.max() < 1
+    for columns in (57, 140), (60, 100), (90, 180), (0, 102):
+        needed = tuple(slice(*span) for span in step.needs((0, 80), columns))
+        out = np.empty((80, columns[1] - columns[0], 1), np.float32)
+        step.make(picture[needed], (0, 80), columns, out)
+        assert np.array_equal(out, whole[:, slice(*columns)]), columns
 
 
 @pytest.mark.parametrize("name", NETWORKS)

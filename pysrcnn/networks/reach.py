@@ -22,17 +22,20 @@ class Map:
     """What is known of feature maps: no values.
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
-    maps for one of the input, along a side; channels: how many maps.
+    maps for one of the input, along a side; channels: how many maps; depth: convolutions on the way
+    here.
     """
 
     margin: Fraction
     resolution: int
     channels: int
+    depth: int = 0
 
     def __add__(self, other: Any) -> "Map":
         """A sum sees what either of its terms sees."""
         if isinstance(other, Map):
-            return replace(self, margin=max(self.margin, other.margin))
+            margin, depth = max(self.margin, other.margin), max(self.depth, other.depth)
+            return replace(self, margin=margin, depth=depth)
         return self
 
     def __mul__(self, other: Any) -> "Map":
@@ -49,13 +52,14 @@ class Seen(NamedTuple):
     margin: pixels of the input on each side that a pixel of the result depends on; resolution:
     pixels of the result for one of the input, along a side; multiplications: for a pixel of the
     result; values: numbers in the maps that a layer takes and gives, for a pixel of the result, in
-    the layer that has the most.
+    the layer that has the most; depth: convolutions one after the other.
     """
 
     margin: int
     resolution: int
     multiplications: float
     values: float
+    depth: int
 
 
 class Reach:
@@ -76,7 +80,7 @@ class Reach:
         self.multiplications += w.size * area
         self.values = max(self.values, (x.channels + len(w)) * area)
         margin = x.margin + Fraction(w.shape[2] // 2, x.resolution)
-        return replace(x, margin=margin, channels=len(w))
+        return replace(x, margin=margin, channels=len(w), depth=x.depth + 1)
 
     def relu(self, x: Map) -> Map:
         """See `reference.relu`."""
@@ -111,6 +115,5 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     ops = Reach()
     out = forward(Map(Fraction(0), 1, c), parameters, ops, None, **options)
     area = out.resolution**2
-    return Seen(
-        math.ceil(out.margin), out.resolution, ops.multiplications / area, ops.values / area
-    )
+    multiplications, values = ops.multiplications / area, ops.values / area
+    return Seen(math.ceil(out.margin), out.resolution, multiplications, values, out.depth)

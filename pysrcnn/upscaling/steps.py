@@ -73,8 +73,8 @@ class Step:
         """The rectangle of what the network takes that it needs to make one of the result.
 
         The kernels compute some layers a group of pixels of a row at a time, and what the others
-        are has a part in how each is rounded. So there are whole groups, and what these see, to
-        the left and right.
+        are has a part in how each is rounded. So there are whole groups in every layer, and what
+        these see, to the left and right.
         """
         s = self.enlarged
         top, left = rows[0] // s, columns[0] // s
@@ -82,8 +82,9 @@ class Step:
         height, width = (n // s for n in self.shape)
         if self.network:
             group = self.network.ops.ALIGNMENT
-            left = max(0, left - self.margin - group) // group * group
-            right = min(width, right + self.margin + 2 * group)
+            margin = self.margin + (group - 1) * self.network.seen.depth
+            left = max(0, left - margin) // group * group
+            right = min(width, right + margin)
         return (max(0, top - self.margin), min(height, bottom + self.margin)), (left, right)
 
     def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
