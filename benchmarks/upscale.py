@@ -24,7 +24,7 @@ def expected(network: Network, x: np.ndarray) -> np.ndarray:
     network = network.astype(np.float64)
     network.ops = reference
     height, m = x.shape[2], network.margin
-    s = network.scale if network.small else 1
+    s = network.seen.resolution
     bands = []
     for top in range(0, height, BAND):
         bottom = min(top + BAND, height)
@@ -37,7 +37,7 @@ def expected(network: Network, x: np.ndarray) -> np.ndarray:
 def the_network(name: str, size: tuple[int, int], options) -> dict:
     """One table: one network, one size of picture; of ESPCN, three times as large as it takes."""
     network = harness.network(name)
-    s = network.scale if network.small else 1
+    s = network.seen.resolution
     size = size[0] // s, size[1] // s
     x = np.random.default_rng(0).random((1, 1, *size), np.float32)
     pixel = sum(w.size for w, _ in network.layers)  # multiplications for a pixel

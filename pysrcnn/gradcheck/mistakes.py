@@ -102,7 +102,7 @@ def _mean(x):
 def _of_the_output(step: Step, name: str) -> list[Mistake]:
     """Something behind the last layer, which has nothing there."""
     network = step.network
-    s = (network.scale or 1) if network.small else 1
+    s = network.seen.resolution
     name = "output" if s > 1 else name
 
     def residual(right, z):

@@ -260,7 +260,7 @@ def _drawn(
     p = net.parameters
     ops = _Filling(bits, p[f"W{len(p) // 2}"])
     margin = net.margin if net.options["padding"] == "valid" else 0
-    s = (net.scale or 1) if net.small else 1
+    s = net.seen.resolution
     low = ops.multiples((samples, net.c, *(n + 2 * margin for n in size)), 256, 256)
     high = ops.multiples((samples, net.c, *(s * n for n in size)), 256, 256)
     net._forward(low, p, ops, None, **net.options)
