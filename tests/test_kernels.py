@@ -69,6 +69,33 @@ def test_winograd_is_correlation(size):
     assert np.allclose(ours, np.correlate(pixels, taps_, "valid"), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", winograd.TAPS)
+def test_winograd_in_two_dimensions(size):
+    """Exactly: in fractions, a tile of whole numbers is the sum itself."""
+    a, g, b = winograd.fractions(size)
+    rng = np.random.default_rng(2)
+    taps, pixels = rng.integers(-9, 9, (size, size)), rng.integers(0, 256, (len(b), len(b)))
+    ours = a @ ((g @ taps @ g.T) * (b @ pixels @ b.T)) @ a.T
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (size, size))
+    assert np.array_equal(ours, np.einsum("ijuv,uv->ij", windows, taps))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+@pytest.mark.parametrize("height", [7, 8, 9, 10, 33])
+def test_winograd_where_tiles_do_not_fit(height, padding, activation):
+    """Rows, columns and filters that are no multiple of those of a tile; two samples."""
+    layers = random_layers((3, 3, 3), (9, 17), 2, np.float32, out=11)
+    assert [winograd.taps(w) for w, _ in layers] == [0, 3, 3]
+    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    x = np.random.default_rng(height).random((2, 2, height, 70 + height if JIT else 11))
+    x = x.astype(np.float32)
+    want = reference.forward(x.astype(np.float64), exact, padding, activation)
+    ours = kernels.forward(x, layers, padding, activation)
+    assert ours.shape == want.shape and np.abs(ours - want).max() < 1e-5
+    assert not np.array_equal(ours, kernels.direct.forward(x, layers, padding, activation))
+
+
 @pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 3, 5), (9, 3, 3, 5), (5, 5, 1, 3)])
 def test_winograd_and_direct_sum(sizes):
     """Every pixel within 1e-5 of full scale of the exact sum, by either way of computing."""

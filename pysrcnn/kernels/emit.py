@@ -96,10 +96,12 @@ class _Emitter:
         return value
 
 
-def in_registers(emit, gives_tile=True):
+def in_registers(emit, gives_tile=True, shape=None):
     """Replace a NumPy definition by the instructions that `emit` writes, unless JIT is off.
 
     Where no argument is a tile, the last two are the rows and columns of the one that it makes.
+    shape: rows and columns of the result, from the arguments that are known beforehand, where it
+    has others than the tile that is given.
     """
 
     def decorate(definition):
@@ -110,6 +112,8 @@ def in_registers(emit, gives_tile=True):
             if isinstance(kinds[0], _Tile):
                 tile = kinds[0]
                 result = tile if gives_tile else types.void
+                if shape is not None:
+                    result = _Tile(tile.dtype, *shape(*(kind.literal_value for kind in kinds[1:])))
             else:
                 array, *_, rows, columns = kinds
                 tile = result = _Tile(array.dtype, rows.literal_value, columns.literal_value)

@@ -22,12 +22,14 @@ Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 import itertools
 
 import numpy as np
+from numba import literally
 
-from . import layout, winograd
+from . import layout
+from .blocks import block_of, convolve_block
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
-from .rows import ACTIVATIONS, LINEAR, convolve_row, convolve_rows
+from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
 from .vectors import VECTOR_BYTES
 
@@ -49,40 +51,25 @@ def _slot(r, height, slots, zeros):
 
 
 @compiled(inner=True)
-def _direct_patch(stack, m, r, height, phase):
-    """Where the patches of row r of map m + 1 lie in the ring of map m, for pixels of a phase."""
-    channels, f, g, phases = stack.channels[m], stack.height[m], stack.width[m], stack.phases
-    plane, shift, slots, zeros = stack.plane[m], stack.shift[m], stack.slots[m], stack.zeros
-    patch = np.empty(channels * f * g, np.int64)
-    for u in range(f):
-        slot = _slot(r + u - f // 2, height, slots, zeros) * channels * phases * plane
-        for v in range(g):
-            p, t = (phase + shift + v) % phases, (phase + shift + v) // phases
-            for c in range(channels):
-                patch[(c * f + u) * g + v] = slot + (c * phases + p) * plane + t
-    return patch
+def _places(stack, m, r, height):
+    """How far in the ring of map m rows and columns lie apart that map m + 1 is made from.
 
-
-@compiled(inner=True)
-def _points_patch(stack, m, r, height):
-    """The same for the transformed rows of map m at the first point: channels x filter rows.
-
-    The rows of all channels at one point lie together, in few pages of memory.
+    Those of the first pixel of row r of map m + 1 come first; a group has so many more.
     """
-    channels, f, plane = stack.channels[m], stack.height[m], stack.plane_points[m]
-    points, zeros = stack.points[m], stack.zeros
-    patch = np.empty(channels * f, np.int64)
-    for u in range(f):
-        slot = _slot(r + u - f // 2, height, f, zeros) * points * channels
-        for c in range(channels):
-            patch[c * f + u] = (slot + c) * plane
-    return patch
+    channels, f, g, group = stack.channels[m], stack.height[m], stack.width[m], stack.group
+    plane, shift, slots, zeros = stack.plane[m], stack.shift[m], stack.slots[m], stack.zeros
+    rows, columns = np.empty(f + group - 1, np.int64), np.empty(g + group - 1, np.int64)
+    for u in range(rows.size):
+        rows[u] = _slot(r + u - f // 2, height, slots, zeros) * channels * group * plane
+    for v in range(columns.size):
+        columns[v] = (shift + v) % group * plane + (shift + v) // group
+    return rows, columns
 
 
 @compiled(inner=True)
 def _fill_row(ring, at, x, r, stack, first, columns):
     """Copy row r of the picture x (C, H, W), from column `first`, as far as there is a picture."""
-    phases, plane = stack.phases, stack.plane[0]
+    phases, plane = stack.group, stack.plane[0]
     begin, end = max(-first, 0), min(x.shape[2] - first, columns)
     for c in range(x.shape[0]):
         for p in range(phases):
@@ -93,13 +80,21 @@ def _fill_row(ring, at, x, r, stack, first, columns):
 
 @compiled(inner=True)
 def _fill_edges(ring, at, stack, k, first, columns, width):
-    """Fill what lies outside a picture `width` wide in a row of map k that begins at `first`."""
-    channels, phases, plane, zeros = stack.channels[k], stack.phases, stack.plane[k], stack.zeros
+    """Fill what the next layer sees outside a picture `width` wide, in a row from `first` on.
+
+    The last tile of a row is computed whole, wanted or not, and so the last pixel wanted depends on
+    those beyond the row; by rounding alone, but the same task must give the same bits.
+    """
+    channels, group, plane, zeros = stack.channels[k], stack.group, stack.plane[k], stack.zeros
+    seen = stack.width[k] // 2 if k < stack.width.size else 0
     left, right = -first, width - 1 - first  # the outermost pixels of the picture
-    for j in range(left):
-        _fill_column(ring, at, channels, phases, plane, zeros, left, j)
-    for j in range(right + 1, columns):
-        _fill_column(ring, at, channels, phases, plane, zeros, right, j)
+    for j in range(max(0, left - seen), left):
+        _fill_column(ring, at, channels, group, plane, zeros, left, j)
+    end = min(right + seen + 1, columns)
+    for j in range(right + 1, end):
+        _fill_column(ring, at, channels, group, plane, zeros, right, j)
+    for j in range(end, min(end + group - 1, columns + group - 1)):
+        _fill_column(ring, at, channels, group, plane, True, right, j)
 
 
 @compiled(inner=True)
@@ -115,86 +110,81 @@ def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
 
 
 @compiled(inner=True)
-def _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue):
-    """Row r of map k from map k - 1, by the direct sum, without its first `skip` groups."""
-    m = k - 1
+def _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue):
+    """The rows of a group, r the first, of map k from map k - 1, without their first groups.
+
+    skip: how many groups of columns are left out.
+    """
+    m, group = k - 1, stack.group
+    f, g, channels, plane = stack.height[m], stack.width[m], stack.channels[m], stack.plane[m]
+    start, out_plane = stack.start[m] + skip, stack.plane[k]
     w = stack.weights[stack.at_weights[m] :]
     b = stack.bias[stack.at_bias[m] :][: stack.channels[k]]
-    for phase in range(stack.phases):
-        patch = _direct_patch(stack, m, r, height, phase)
-        out = (ring, at + phase * stack.plane[k] + skip, stack.phases * stack.plane[k])
-        convolve_row(ring, stack.start[m] + skip, patch, w, b, epilogue, out, vectors)
+    rows, columns = _places(stack, m, r, height)
+    patch = np.empty(channels * f * g, np.int64)
+    for i in range(max(0, -r), min(group, height - r)):
+        to = stack.start[k] + (r + i) % stack.slots[k] * b.size * group * out_plane + skip
+        for phase in range(group):
+            for c in range(channels):
+                for u in range(f):
+                    for v in range(g):
+                        place = c * group * plane + rows[i + u] + columns[phase + v]
+                        patch[(c * f + u) * g + v] = place
+            out = (ring, to + phase * out_plane, group * out_plane)
+            convolve_row(ring, start, patch, w, b, epilogue, out, vectors)
 
 
 @compiled(inner=True)
-def _transform_row(ring, at, stack, m, r, columns, vectors):
-    """B: the row of map m at `at`, so many columns wide, becomes row r of its transformed rows."""
-    n, plane, phases = stack.points[m], stack.plane_points[m], stack.phases
-    channels, pixels = stack.channels[m], stack.plane[m]
-    # The last four outputs are computed together, wanted or not, and so the last one wanted depends
-    # on the pixels beyond the row; by rounding alone, but the same task must give the same bits.
-    for c in range(channels):
-        for j in range(columns, columns + phases - 1):
-            ring[at + (c * phases + j % phases) * pixels + j // phases] = 0
-    patch = np.empty(n, np.int64)
-    for i in range(n):
-        j = stack.shift[m] + i
-        patch[i] = j % phases * pixels + j // phases
-    matrix = stack.weights[stack.at_forth[m] :]
-    zero = np.zeros(n, ring.dtype)
-    start = stack.start_points[m] + r % stack.height[m] * channels * n * plane
-    to = (ring, start, channels * plane)
-    times = channels, phases * pixels, plane
-    convolve_rows(ring, at, patch, matrix, zero, LINEAR, to, vectors, times)
+def _layer_by_tiles(taps, n, ring, stack, k, r, height, skip, vectors, epilogue):
+    """The same by `blocks`. Rows beyond the picture are made as well: nobody reads their slots."""
+    taps, n = literally(taps), literally(n)
+    m, group, lanes = k - 1, stack.group, VECTOR_BYTES // ring.itemsize
+    start, plane, slots = stack.start[k] + skip, stack.plane[k], stack.slots[k]
+    b = stack.bias[stack.at_bias[m] :][: stack.channels[k]]
+    out_rows, out_columns = np.empty(group, np.int64), np.empty(group, np.int64)
+    for i in range(group):
+        out_rows[i] = (r + i) % slots * b.size * group * plane
+        out_columns[i] = i * plane
+    rows, columns = _places(stack, m, r, height)
+    channels, apart = stack.channels[m], group * stack.plane[m]
+    w = stack.weights, stack.at_weights[m]
+    v = 0
+    while v < vectors:
+        count = block_of(vectors - v)
+        at = stack.start[m] + skip + v * lanes
+        source = ring, at, rows, columns, channels, apart
+        out = ring, start + v * lanes, out_rows, out_columns, group * plane
+        scratch = ring, stack.scratch, lanes
+        convolve_block(taps, n, source, w, b, epilogue, out, count, scratch)
+        v += count
 
 
 @compiled(inner=True)
-def _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors):
-    """The same from the transformed rows of map k - 1: products, A, activation."""
-    m = k - 1
-    n, plane, filters = stack.points[m], stack.plane_points[m], stack.channels[k]
-    products = stack.start_products[m]
-    zero = np.zeros(filters, ring.dtype)
-    channels = stack.channels[m]
-    size = filters * channels * stack.height[m]
-    patch = _points_patch(stack, m, r, height)
-    for i in range(n):
-        w = stack.weights[stack.at_weights[m] + i * size :]
-        to = (ring, products + i * plane, n * plane)
-        source = stack.start_points[m] + i * channels * plane + skip
-        convolve_row(ring, source, patch, w, zero, LINEAR, to, vectors)
-
-    outputs, pixels = stack.phases, stack.plane[k]  # 4 outputs of a filter, one for each phase
-    activation = stack.activation
-    patch = np.empty(layout.TOGETHER * n, np.int64)
-    for i in range(patch.size):
-        patch[i] = i * plane
-    both = stack.weights[stack.at_back[m] :]
-    single = both[layout.TOGETHER * outputs * layout.TOGETHER * n :]
-    bias = stack.bias[stack.at_bias[m] :]
-    o = 0
-    while o < filters:
-        g = layout.TOGETHER if o + layout.TOGETHER <= filters else 1
-        matrix = both if g == layout.TOGETHER else single
-        b = bias[o * outputs : (o + g) * outputs]
-        to = (ring, at + skip + o * outputs * pixels, pixels)
-        source = products + o * n * plane
-        convolve_row(ring, source, patch[: g * n], matrix, b, activation, to, vectors)
-        o += g
+def _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue):
+    """The same, either way. threes, fives: see `_strip`."""
+    taps = stack.taps[k - 1]
+    if taps == 0:
+        _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
+    if threes is not None:
+        if taps == 3:
+            _layer_by_tiles(3, 6, ring, stack, k, r, height, skip, vectors, epilogue)
+    if fives is not None:
+        if taps == 5:
+            _layer_by_tiles(5, 8, ring, stack, k, r, height, skip, vectors, epilogue)
 
 
 @compiled(inner=True)
 def _fold_row(ring, stack, out, bias, r, height):
     """One row of output (C, W) as the sum of partial sums, each from the row it belongs to."""
-    k, phases = stack.width.size, stack.phases
+    k, phases = stack.width.size, stack.group
     f, plane, channels = stack.fold, stack.plane[k], stack.channels[k]
-    start, zeros = stack.start[k], stack.zeros
+    start, zeros, slots = stack.start[k], stack.zeros, stack.slots[k]
     total = np.empty(plane, ring.dtype)
     for c in range(out.shape[0]):
         for p in range(phases):
             total[:] = bias[c]
             for u in range(f):
-                slot = _slot(r + u - f // 2, height, f, zeros)
+                slot = _slot(r + u - f // 2, height, slots, zeros)
                 begin = start + ((slot * channels + c * f + u) * phases + p) * plane
                 for t in range(plane):
                     total[t] += ring[begin + t]
@@ -204,65 +194,52 @@ def _fold_row(ring, stack, out, bias, r, height):
 
 
 @compiled()
-def _strip(x, out, bias, stack, transforms, rows, columns, offset, ring):
+def _strip(x, out, bias, stack, threes, fives, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
     out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset).
     bias: of the last layer. ring: scratch of `stack.size` elements.
-    transforms: True, or None if no layer has one, and then nothing of them is compiled.
+    threes, fives: True, or None if no layer has a transform of so many taps, and then nothing of it
+    is compiled.
     """
     _, height, width = x.shape
     (top, bottom), (left, right) = rows, columns
     lanes = VECTOR_BYTES // x.itemsize
-    layers, phases = stack.width.size, stack.phases
-
-    # While row i of the output is made, map k is at row i + lead[k]: just what map k + 1 reads.
-    lead = np.empty(layers + 1, np.int64)
-    lead[layers] = stack.fold // 2
-    for k in range(layers, 0, -1):
-        lead[k - 1] = lead[k] + stack.height[k - 1] // 2
-
-    for i in range(top - 2 * lead[0], bottom):
+    layers, group = stack.width.size, stack.group
+    for i in range(top + stack.begin[0], bottom, group):
         for k in range(layers + 1):
-            r = i + lead[k]
-            if r < max(0, top - lead[k]) or r >= height:
+            r = i + stack.lead[k]
+            if i < top + stack.begin[k] or r + group <= 0 or r >= height:
                 continue
             first = left - stack.margin[k]
             wide = right + stack.margin[k] - first
-            # Nothing is computed outside the picture, as far as groups of phases allow that.
-            skip = max(-first, 0) // phases
-            inside = min(wide, width - first) - skip * phases
-            vectors = (inside + phases * lanes - 1) // (phases * lanes)
-            slot = stack.channels[k] * phases * stack.plane[k]
-            at = stack.start[k] + r % stack.slots[k] * slot
-            if k == 0:
-                _fill_row(ring, at, x, r, stack, first, wide)
-            elif stack.points[k - 1] == 0:
+            # Nothing is computed outside the picture, as far as groups allow that.
+            skip = max(-first, 0) // group
+            inside = min(wide, width - first) - skip * group
+            vectors = (inside + group * lanes - 1) // (group * lanes)
+            if k > 0:
                 epilogue = stack.activation if k < layers else LINEAR
-                _layer_row(ring, at, stack, k, r, height, skip, vectors, epilogue)
-            elif transforms is not None:
-                _layer_row_by_points(ring, at, stack, k, r, height, skip, vectors)
-            _fill_edges(ring, at, stack, k, first, wide, width)
-            if transforms is not None:
-                if k < layers and stack.points[k] > 0:
-                    next_columns = right - left + 2 * stack.margin[k + 1]
-                    next_vectors = (next_columns + phases * lanes - 1) // (phases * lanes)
-                    _transform_row(ring, at, stack, k, r, wide, next_vectors)
-        if i >= top:
-            row = out[:, i - offset, left - offset : right - offset]
-            _fold_row(ring, stack, row, bias, i, height)
+                _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue)
+            for row in range(max(r, 0), min(r + group, height)):
+                slot = row % stack.slots[k] * stack.channels[k] * group * stack.plane[k]
+                at = stack.start[k] + slot
+                if k == 0:
+                    _fill_row(ring, at, x, row, stack, first, wide)
+                _fill_edges(ring, at, stack, k, first, wide, width)
+        for r in range(max(i, top), min(i + group, bottom)):
+            row = out[:, r - offset, left - offset : right - offset]
+            _fold_row(ring, stack, row, bias, r, height)
 
 
 PADDINGS = "valid", "replicate", "zeros"
 
 
 def forward(x, layers, padding, activation="relu"):
-    """See `reference.forward`. Middle layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
+    """See `reference.forward`. Layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
 
     In float32 every pixel is within about 1e-5 of the direct sum, `direct.forward`.
     """
-    fast = any(winograd.pays(layers, k) for k in range(len(layers)))
-    return _forward(x, layers, padding, activation, winograd.OUTPUTS if fast else 1)
+    return _forward(x, layers, padding, activation, layout.group_of(layers))
 
 
 def forward_direct(x, layers, padding, activation="relu"):
@@ -270,7 +247,7 @@ def forward_direct(x, layers, padding, activation="relu"):
     return _forward(x, layers, padding, activation, 1)
 
 
-def _forward(x, layers, padding, activation, phases):
+def _forward(x, layers, padding, activation, group):
     one_of("padding", padding, PADDINGS)
     one_of("activation", activation, ACTIVATIONS)
     x, layers = network_input(x, layers, room=padding == "valid")
@@ -279,9 +256,9 @@ def _forward(x, layers, padding, activation, phases):
     n, _, height, width = x.shape
     out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)
     bias = layers[-1][1]
-    columns = layout.columns_of_strips(layers, phases, out.shape[3])
-    stack = layout.stack_of(layers, phases, columns, epilogue, padding == "zeros")
-    transforms = True if stack.points.any() else None
+    columns = layout.columns_of_strips(layers, group, out.shape[3])
+    stack = layout.stack_of(layers, group, columns, epilogue, padding == "zeros")
+    threes, fives = (True if taps in stack.taps else None for taps in (3, 5))
 
     def work(tasks):
         ring = aligned((stack.size,), x.dtype)
@@ -289,10 +266,12 @@ def _forward(x, layers, padding, activation, phases):
         for sample, top, left in tasks:
             bottom, right = min(top + band, out.shape[2]), min(left + columns, out.shape[3])
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
-            _strip(x[sample], out[sample], bias, stack, transforms, rows, cols, margin, ring)
+            to = x[sample], out[sample], bias, stack
+            _strip(*to, threes, fives, rows, cols, margin, ring)
 
     lefts = range(0, out.shape[3], columns)
     rows_a_thread = -(-n * len(lefts) * out.shape[2] // count())
     band = min(max(rows_a_thread, BANDS[0]), BANDS[1])
+    band = -(-band // group) * group
     share(itertools.product(range(n), range(0, out.shape[2], band), lefts), work)
     return out

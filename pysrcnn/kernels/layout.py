@@ -1,171 +1,173 @@
 """How a chain of layers and the maps of a strip of a picture lie in memory, for `fused`.
 
-Axes: C channels, O filters, n points; layers 1..K, maps 0..K.
+Axes: C channels, O filters; layers 1..K, maps 0..K.
 """
 
+import itertools
 from collections import namedtuple
 
 import numpy as np
 
-from . import winograd
+from . import blocks, winograd
 from .rows import pack_weights
-from .vectors import ROWS, VECTOR_BYTES
+from .vectors import ROWS, SECOND_CACHE, VECTOR_BYTES
 
 Stack = namedtuple(
     "Stack",
-    "phases weights at_weights at_forth at_back bias at_bias channels height width margin shift "
-    "slots points start plane start_points plane_points start_products size activation zeros fold",
+    "group weights at_weights bias at_bias channels height width taps margin shift lead begin "
+    "slots start plane scratch size activation zeros fold",
 )
 Stack.__doc__ = """A network and the memory it works in, as flat arrays, for `fused`.
 
-phases: pixels 0..phases - 1 of a group lie in planes of their own.
-weights, bias: of all layers; at_*[k]: where those of layer k + 1 begin; for a layer by `winograd`
-also at_forth, where its matrix B begins, and at_back, where A does.
+group: rows of each map that are made at a time, and pixels of a row that lie in planes of their own
+("phases"): those of a tile where a layer is computed by `winograd`, else 1.
+weights, bias: of all layers; at_*[k]: where those of layer k + 1 begin.
 height, width [k]: of the filters of layer k + 1 (the last: 1, f, if it is done in two halves).
+taps [k]: of the transform of layer k + 1, or 0 for the direct sum.
 channels, slots [k]: of map k; margin [k]: its columns on either side of the output's; shift [k]:
 how many of them lie before the first that map k + 1 reads.
-points [k]: n of the transform of layer k + 1, or 0 for the direct sum.
-start, plane [k]: where map k's ring begins, and elements a plane; start_points, plane_points [k]
-likewise for the transformed rows of map k; start_products: of A's input. size: of all together.
+lead, begin [k]: while row i of the output is made, map k is at row i + lead[k]; for the output's
+row 0 it has to be made from row begin[k] + lead[k] on.
+start, plane [k]: where map k's ring begins, and elements a plane; scratch: where `blocks` works;
+size: of all together.
 activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
 of the picture; then every ring has one slot more, which holds a row of them. fold: how many partial
 sums make an output.
 """
 
-# Filters whose A is applied by one tile: A has 4 rows, a tile ROWS.
-TOGETHER = max(1, ROWS // winograd.OUTPUTS)
+
+def group_of(layers):
+    """Rows and columns that are computed together: see `Stack`.
+
+    A convolution alone keeps the order of its sums: the bits of sparse coding hang on it.
+    """
+    fast = len(layers) > 1 and any(winograd.taps(w) for w, _ in layers)
+    return winograd.OUTPUTS if fast else 1
 
 
-# At most so many columns of the first feature map a strip; for direct sums only, or by the taps of
-# the longest filter that has a transform. Wider strips repeat fewer columns, but what they keep of
-# all maps has to fit into the second cache.
-WIDE = {0: 1152, 3: 704, 5: 576}
-
-
-def columns_of_strips(layers, phases, width):
-    """Columns of output a strip: at most what WIDE allows, and such that tiles are used well.
+def columns_of_strips(layers, group, width):
+    """Columns of output a strip, such that tiles are used well and its maps stay in the cache.
 
     Strips repeat the columns between them, which is taken to cost as much as a vector a row. The
     width is chosen by what the first feature map costs, where the most work is.
     """
-    margin = 2 * _margins(layers, phases)[1]
-    group = phases * VECTOR_BYTES // layers[0][0].itemsize
-    fast = (w.shape[2] for k, (w, _) in enumerate(layers) if _transformed(layers, k, phases))
-    wide = WIDE[max(fast, default=0)]
+    margin = 2 * _margins(layers, group)[1]
+    vector = group * VECTOR_BYTES // layers[0][0].itemsize
+    wide = _widest(layers, group, margin) // vector * vector
 
     def cost(columns):
-        return -(-(columns + margin) // group) + 1 if columns else 0
+        return -(-(columns + margin) // vector) + 1 if columns else 0
 
     most = min(max(wide - margin, 32), width)
-    widths = [most, *(v * group - margin for v in range(1, wide // group + 1))]
+    widths = [most, *(v * vector - margin for v in range(1, wide // vector + 1))]
     fitting = [columns for columns in widths if min(32, most) <= columns <= most]
     return min(fitting, key=lambda c: width // c * cost(c) + cost(width % c))
 
 
-def _transformed(layers, k, phases):
-    """Whether layer k (from 0) is computed by `winograd`."""
-    return phases > 1 and winograd.pays(layers, k)
+def _widest(layers, group, margin):
+    """Columns of a strip at most: what a layer reads and writes fills half of the second cache.
+
+    The weights and the points of a block need the rest. But where margins are wide, strips are too.
+    """
+    rows = [group - 1 + w.shape[2] for w, _ in layers] + [group]
+    maps = [w.shape[1] for w, _ in layers] + [len(layers[-1][0])]
+    column = [c * n * layers[0][0].itemsize for c, n in zip(maps, rows, strict=True)]
+    most = max(a + b for a, b in itertools.pairwise(column))
+    return max(SECOND_CACHE // 2 // most, 8 * margin)
 
 
-def _margins(layers, phases):
+def _margins(layers, group):
     """Columns of each map on either side of the output's: what the next layers read, and as many
-    more as make whole groups of phases."""
+    more as make whole groups."""
     margins = [0]
     for w, _ in reversed(layers):
-        margins.append(-(-(margins[-1] + w.shape[2] // 2) // phases) * phases)
+        margins.append(-(-(margins[-1] + w.shape[2] // 2) // group) * group)
     return margins[::-1]
 
 
-def stack_of(layers, phases, columns, activation, zeros):
+def _times(height, group):
+    """`Stack.lead` and `Stack.begin`, for filters of that many rows and the fold: (K + 1,) each.
+
+    Each group of rows needs what the map before it has made of the rows above, in whole groups.
+    """
+    lead, begin = [0], [0]
+    for f in reversed(height):
+        lead.append(lead[-1] + f // 2)
+        begin.append(begin[-1] - -(-2 * (f // 2) // group) * group)
+    return np.array(lead[:0:-1]), np.array(begin[:0:-1])
+
+
+def stack_of(layers, group, columns, activation, zeros):
     """The network laid out for strips of so many columns of output.
 
     activation: an epilogue. zeros: whether padding is by zeros.
     """
     dtype = layers[0][0].dtype
     last = layers[-1][0]
-    # A convolution alone keeps the order of its sums: the bits of sparse coding hang on it.
-    fold = last.shape[2] if last.shape[0] < ROWS or len(layers) == 1 else 1
-    points = np.array(
-        [
-            len(winograd.matrices(w.shape[2])[2]) if _transformed(layers, k, phases) else 0
-            for k, (w, _) in enumerate(layers)
-        ]
-    )
-    weights, places = _packed_layers(layers, points, fold)
-    bias = [
-        b.repeat(winograd.OUTPUTS) if n else b for (_, b), n in zip(layers, points, strict=True)
-    ]
-    bias[-1] = np.zeros(fold * len(last))
+    taps = np.array([winograd.taps(w) if group > 1 else 0 for w, _ in layers])
+    few = last.shape[0] < ROWS and not taps[-1]
+    fold = last.shape[2] if few or len(layers) == 1 else 1
+    weights = [_packed(w, t) for (w, _), t in zip(layers, taps, strict=True)]
+    o, c, f, _ = last.shape
+    if fold > 1:
+        weights[-1] = pack_weights(last.transpose(0, 2, 1, 3).reshape(o * fold, -1))
+    bias = [b for _, b in layers[:-1]] + [np.zeros(fold * o)]
     width = np.array([w.shape[2] for w, _ in layers])
     height = width.copy()
     height[-1] //= fold
-    margin = np.array(_margins(layers, phases))
+    margin = np.array(_margins(layers, group))
+    lead, begin = _times([*height, fold], group)
     shape = {
-        "phases": phases,
-        "channels": np.array([w.shape[1] for w, _ in layers] + [fold * len(last)]),
+        "group": group,
+        "channels": np.array([w.shape[1] for w, _ in layers] + [fold * o]),
         "height": height,
         "width": width,
+        "taps": taps,
         "margin": margin,
-        "shift": margin[:-1] - margin[1:] - width // 2,
-        "slots": np.append(np.where(points, 1, height), fold),
-        "points": points,
-        "fold": fold,
+        "slots": np.append(height, fold) + group - 1,
         "zeros": zeros,
     }
     return Stack(
-        weights=weights.astype(dtype),
-        at_weights=places[0],
-        at_forth=places[1],
-        at_back=places[2],
+        weights=np.concatenate(weights).astype(dtype),
+        at_weights=np.cumsum([0] + [w.size for w in weights])[:-1],
         bias=np.concatenate(bias).astype(dtype),
         at_bias=np.cumsum([0] + [b.size for b in bias])[:-1],
         activation=activation,
+        shift=margin[:-1] - margin[1:] - width // 2,
+        lead=lead,
+        begin=begin,
+        fold=fold,
         **shape,
         **_memory(columns, VECTOR_BYTES // dtype.itemsize, **shape),
     )
 
 
-def _packed_layers(layers, points, fold):
-    """The weights of all layers, then B and A of each, flat; and where they begin, (3, K)."""
-    weights, forth, back = [], [], []
-    for (w, _), n in zip(layers, points, strict=True):
-        forth.append(np.empty(0))
-        back.append(np.empty(0))
-        if n:
-            a, g, b = winograd.matrices(w.shape[2])
-            transformed = np.einsum("iv,ocuv->iocu", g, w.astype(np.float64))
-            weights.append(np.concatenate([pack_weights(t) for t in transformed]))
-            forth[-1] = pack_weights(b)
-            back[-1] = np.concatenate([pack_weights(np.kron(np.eye(m), a)) for m in (TOGETHER, 1)])
-        else:
-            weights.append(pack_weights(w))
-    o, c, f, _ = w.shape
-    rows = w.reshape(o, c, fold, f // fold, f).swapaxes(1, 2)
-    weights[-1] = pack_weights(rows.reshape(o * fold, -1))
-    pieces = [*weights, *forth, *back]
-    places = np.cumsum([0] + [piece.size for piece in pieces])[:-1]
-    return np.concatenate(pieces), places.reshape(3, len(layers))
+def _packed(w, taps):
+    """The weights of a layer as tiles read them, one point after the other if by a transform."""
+    if not taps:
+        return pack_weights(w)
+    return np.concatenate([pack_weights(u) for u in winograd.filters_at_points(w)])
 
 
-def _memory(columns, lanes, *, phases, channels, height, margin, slots, points, zeros, **_):
+def _memory(columns, lanes, *, group, channels, taps, margin, slots, zeros, **_):
     """Where everything lies in the memory of a strip, and how much of it there is."""
 
     def whole(elements):
         return -(-elements // lanes) * lanes
 
-    layers = len(points)
     # A plane has a vector to spare: a filter's last tap reads up to f - 1 pixels further.
-    plane = whole(-(-(columns + 2 * margin) // phases)) + lanes
-    plane_points = np.where(points, plane[1:] - lanes, 0)
-    maps = (slots + zeros) * channels * phases * plane
-    transformed = (height + zeros) * channels[:-1] * points * plane_points
-    products = channels[1:] * points * plane_points
-    starts = np.cumsum([0, *maps, *transformed, *products])
+    plane = whole(-(-(columns + 2 * margin) // group)) + lanes
+    maps = (slots + zeros) * channels * group * plane
+    starts = np.cumsum([0, *maps])
+    scratch = [
+        blocks.scratch_of(c, o, t + winograd.OUTPUTS - 1)
+        for c, o, t in zip(channels, channels[1:], taps, strict=False)
+        if t
+    ]
     return {
-        "start": starts[: layers + 1],
+        "start": starts[:-1],
         "plane": plane,
-        "start_points": starts[layers + 1 : 2 * layers + 1],
-        "plane_points": plane_points,
-        "start_products": starts[2 * layers + 1 : 3 * layers + 1],
-        "size": int(starts[-1]) + 8 * lanes,  # a tile of a single filter may read so far
+        "scratch": starts[-1],
+        # A tile of a single filter may read so far.
+        "size": int(starts[-1] + max(scratch, default=0) * lanes + 8 * lanes),
     }

@@ -1,18 +1,23 @@
-"""Fewer multiplications: Winograd's minimal filtering F(4, f) along the rows of a layer.
+"""Fewer multiplications: Winograd's minimal filtering F(4 x 4, t x t), 16 outputs at once.
 
-Four neighbouring outputs of a filter row of f taps take 4 f products when summed directly, but
-n = f + 3 by polynomial interpolation:
+Four neighbouring outputs of a row of t taps take 4 t products when summed directly, but n = t + 3
+by polynomial interpolation:
 
-    y = A [(G g) . (B d)]        d: n pixels of the row, g: f taps, y: 4 outputs, "." elementwise
+    y = A [(G g) . (B d)]            d: n pixels, g: t taps, y: 4 outputs, "." elementwise
 
-B d is computed once for a row of a feature map and serves all filters; the sums over channels and
-filter rows are taken between the products and A, which is linear. With many channels the products
-are nearly all there is, so a filter of 5 taps costs 8/20 of the direct sum, one of 3 taps 6/12.
+The same holds along columns, so for 4 x 4 outputs, from n x n pixels and t x t taps,
+
+    y = A [(G g G') . (B d B')] A'   ' transposed
+
+with 36 products in place of 144 where t is 3, and 64 in place of 400 where it is 5. B d B', the
+"points", is computed once for a tile of a feature map and serves all filters; the sum over channels
+is taken between the products and A, which is linear. With many channels the products are nearly all
+there is.
 
 Sources: A. L. Toom 1963, S. A. Cook 1966 (the interpolation); S. Winograd, "Arithmetic complexity
 of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks",
-2016 (its use here). This file computes the matrices, exactly, in fractions; `fused` and
-`lanes_winograd` use them.
+2016 (its use here). This file computes the matrices, exactly, in fractions, and says where they
+pay; `transforms` applies them, `blocks` puts a layer together.
 """
 
 import functools
@@ -32,10 +37,14 @@ _POINTS: dict[int, list[int | Fraction]] = {
 }
 AT_ONE = 1  # which of them is 1
 TAPS = tuple(_POINTS)  # filter sizes for which there is a transform
+# Vector operations, in which a multiply-add is one, of a tile's way to its points and back.
+_TO_POINTS = {3: 200, 5: 600}
+_FROM_POINTS = {3: 170, 5: 320}
+_WORTH_IT = 0.75  # of the direct sum's operations: a sum of few channels waits for memory
 
 
 def pays(layers, k):
-    """Whether layer k (from 0) is worth a transform: a middle layer of many channels in and out."""
+    """Whether layer k (from 0) of a batch is worth a transform along rows, see `lanes_winograd`."""
     w = layers[k][0]
     return (
         w.dtype == np.float32  # float64 is for checking gradients, by the plain sum
@@ -45,27 +54,44 @@ def pays(layers, k):
     )
 
 
-@functools.cache
-def matrices(taps):
-    """A (4, n), G (n, taps), B (n, n) of F(4, taps), float64.
+def taps(w):
+    """t of the F(4 x 4, t x t) that a layer of weights w (O, C, f, f) is worth, or 0 for none.
 
-    A filter of `taps` coefficients g is a polynomial; so is the result. Products of values at
-    n - 1 points and of the leading coefficients ("infinity") determine the product polynomial.
+    By the operations for 16 outputs of all filters. In float64 there is none: that is for checking
+    gradients, by the plain sum.
+    """
+    o, c, f, _ = w.shape
+    if w.dtype != np.float32 or f not in TAPS:
+        return 0
+    products = (f + OUTPUTS - 1) ** 2 * c * (-(-o // ROWS) * ROWS)
+    fast = products + c * _TO_POINTS[f] + o * _FROM_POINTS[f]
+    return f if fast < _WORTH_IT * OUTPUTS**2 * w.size else 0
+
+
+@functools.cache
+def fractions(t):
+    """A (4, n), G (n, t), B (n, n) of F(4, t), as arrays of Fraction.
+
+    A filter of t coefficients g is a polynomial; so is the result. Products of values at n - 1
+    points and of the leading coefficients ("infinity") determine the product polynomial.
     Transposed, that is the correlation of n pixels with the filter.
     """
-    points = [Fraction(p) for p in _POINTS[taps]]
+    points = [Fraction(p) for p in _POINTS[t]]
     n = len(points) + 1
-    a = np.zeros((OUTPUTS, n), object)
-    g = np.zeros((n, taps), object)
-    b = np.zeros((n, n), object)
+    a, g, b = (np.full(shape, Fraction(0)) for shape in ((OUTPUTS, n), (n, t), (n, n)))
     for i, point in enumerate(points):
         others = points[:i] + points[i + 1 :]
         a[:, i] = [point**j for j in range(OUTPUTS)]
-        g[i] = [point**v / math.prod(point - q for q in others) for v in range(taps)]
+        g[i] = [point**v / math.prod(point - q for q in others) for v in range(t)]
         b[i, : n - 1] = _with_roots(others)
-    a[-1, -1] = g[-1, -1] = 1
+    a[-1, -1] = g[-1, -1] = Fraction(1)
     b[-1] = _with_roots(points)
-    return tuple(matrix.astype(np.float64) for matrix in (a, g, b))
+    return a, g, b
+
+
+def matrices(t):
+    """The same in float64."""
+    return tuple(matrix.astype(np.float64) for matrix in fractions(t))
 
 
 def _with_roots(roots):
@@ -75,3 +101,14 @@ def _with_roots(roots):
         times_x = [Fraction(0), *coefficients]
         coefficients = [t - root * c for t, c in zip(times_x, [*coefficients, 0], strict=True)]
     return coefficients
+
+
+def filters_at_points(w):
+    """G g G' of weights (O, C, t, t), one point after the other: (n^2, O', C), float64.
+
+    O': O, with filters of zeros, to a multiple of ROWS.
+    """
+    o, c, t, _ = w.shape
+    g = matrices(t)[1]
+    at_points = np.einsum("iu,jv,ocuv->ijoc", g, g, w.astype(np.float64)).reshape(-1, o, c)
+    return np.pad(at_points, ((0, 0), (0, -o % ROWS), (0, 0)))

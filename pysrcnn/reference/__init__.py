@@ -45,6 +45,7 @@ __all__ = [
     "tanh_backward",
 ]
 
-# How many pixels of a row are computed together, so that their rounding may depend on each other: a
-# part of a picture has the bits of the whole if it begins at a multiple of that many columns.
+# The side of the squares of pixels that are computed together, so that their rounding may depend on
+# each other: a part of a picture has the bits of the whole if it begins at a multiple of so many rows
+# and columns.
 ALIGNMENT = 1

@@ -72,20 +72,20 @@ class Step:
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """The rectangle of what the network takes that it needs to make one of the result.
 
-        The kernels compute some layers a group of pixels of a row at a time, and what the others
-        are has a part in how each is rounded. So there are whole groups in every layer, and what
-        these see, to the left and right.
+        The kernels compute some layers a square of pixels at a time, and what the others are has a
+        part in how each is rounded. So there are whole squares in every layer, and all they see.
         """
         s = self.enlarged
-        top, left = rows[0] // s, columns[0] // s
-        bottom, right = -(-rows[1] // s), -(-columns[1] // s)
-        height, width = (n // s for n in self.shape)
+        spans = (rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))
+        margin, group = self.margin, 1
         if self.network:
             group = self.network.ops.ALIGNMENT
-            margin = self.margin + (group - 1) * self.network.seen.depth
-            left = max(0, left - margin) // group * group
-            right = min(width, right + margin)
-        return (max(0, top - self.margin), min(height, bottom + self.margin)), (left, right)
+            margin += (group - 1) * self.network.seen.depth
+        height, width = (
+            (max(0, first - margin) // group * group, min(n // s, last + margin))
+            for (first, last), n in zip(spans, self.shape, strict=True)
+        )
+        return height, width
 
     def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
         """The rectangle of the result that comes of it."""

@@ -1,0 +1,136 @@
+"""A layer by Winograd's transforms, a block of tiles at a time.
+
+A block is some vectors of tiles beside each other: for pictures, whose maps keep pixel 4 t + p of a
+row at [p][t], the lanes of a vector are neighbouring tiles of a row; for batches they are the same
+tile of different samples. Either way the pixels of a tile lie at fixed distances, `rows` and
+`columns`, and all the rest is the same: to the points, n^2 a tile; at each point the sum over
+channels, by the register tile of `tile`; and back to pixels. What a block works in fits into the
+second cache.
+
+Axes: C channels, O filters, n points along a side, L lanes.
+"""
+
+from numba import literally
+
+from .compile import compiled, noinline
+from .rows import RELU, TANH, tanh_in_place
+from .tile import tile_correlate, tile_relu, tile_store, tile_zero
+from .transforms import (
+    FROM_POINTS,
+    TO_POINTS,
+    tile_gather,
+    tile_load_apart,
+    tile_plus,
+    tile_scatter,
+    tile_store_apart,
+    tile_transform,
+)
+from .vectors import COLUMNS, ROWS
+from .winograd import OUTPUTS
+
+BLOCK = COLUMNS  # vectors of tiles
+TOGETHER = 4 * ROWS  # filters whose points are made before they are transformed back
+
+
+@compiled(inner=True)
+def block_of(rest):
+    """How many vectors the next block takes of what is left of a row; one alone wastes half."""
+    return 2 if rest in (2, 4) else min(BLOCK, rest)
+
+
+def scratch_of(channels, filters, n):
+    """Vectors that a block works in: the points of its input, and of some filters' sums."""
+    return n * n * BLOCK * (channels + min(TOGETHER, -(-filters // ROWS) * ROWS))
+
+
+@compiled(inner=True, allocates=False)
+def _to_points(taps, n, source, count, points, at, apart):
+    """B d B' of `count` vectors of tiles d of each channel; see `convolve_block`.
+
+    Point p of vector i of channel c goes to points[at + (c n^2 + p) apart + i L].
+    """
+    noinline()
+    taps, n = literally(taps), literally(n)
+    x, start, rows, columns, channels, x_apart = source
+    lanes = apart // BLOCK
+    for c in range(channels):
+        for i in range(count):
+            acc = tile_gather(x, start + c * x_apart + i * lanes, rows, columns, n, n)
+            tile_store_apart(tile_transform(acc, TO_POINTS, taps), points, at + i * lanes, apart)
+        at += n * n * apart
+
+
+@compiled(inner=True, allocates=False)
+def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
+    """epilogue(A m A' + b) of `count` vectors of tiles of points m, laid out as by `_to_points`.
+
+    b: a bias for each filter. out: see `convolve_block`.
+    """
+    noinline()
+    taps, n = literally(taps), literally(n)
+    outs, start, rows, columns, out_apart = out
+    lanes = apart // BLOCK
+    for o in range(b.size):
+        for i in range(count):
+            to = start + o * out_apart + i * lanes
+            acc = tile_load_apart(points, at + i * lanes, apart, n, n)
+            acc = tile_plus(tile_transform(acc, FROM_POINTS, taps), b, o)
+            if epilogue == RELU:
+                acc = tile_relu(acc)
+            tile_scatter(acc, outs, to, rows, columns)
+            if epilogue == TANH:
+                for u in range(OUTPUTS):
+                    for v in range(OUTPUTS):
+                        tanh_in_place(outs, to + rows[u] + columns[v], 0, 0, 1, 1)
+        at += n * n * apart
+
+
+@compiled(inner=True, allocates=False)
+def _products(columns, points, at, channels, sums, apart, size, w, group):
+    """The sums over channels at each point, for so many vectors.
+
+    group: (the first filter, how many, all there are). `rows.tiles` does this too, but a call of it
+    for each point would take as long as its sums.
+    """
+    noinline()
+    columns = literally(columns)
+    first, some, filters = group
+    for p in range(size // apart):
+        for o in range(0, some, ROWS):
+            acc = tile_zero(points, ROWS, columns)
+            weight = w[1] + (p * filters + first + o) * channels
+            for c in range(channels):
+                start = at + c * size + p * apart
+                acc = tile_correlate(acc, points, start, 1, w[0], weight + c * ROWS)
+            tile_store(acc, points, sums + o * size + p * apart, size, 1)
+
+
+@compiled(inner=True, allocates=False)
+def convolve_block(taps, n, source, w, b, epilogue, out, count, scratch):
+    """4 x 4 outputs of every filter, for `count` vectors of tiles, at most BLOCK.
+
+    source: (array, position, rows, columns, channels, from one to the next); vector i of pixel
+    (u, v) of the tiles of channel c lies at array[position + c apart + rows[u] + columns[v] + i L].
+    w: (array, position) of `winograd.filters_at_points`, each point packed. b: biases (O,).
+    epilogue: LINEAR, RELU or TANH. out: (array, position, rows, columns, from filter to filter).
+    scratch: (array, position, L); see `scratch_of`.
+    """
+    taps, n = literally(taps), literally(n)
+    channels = source[4]
+    outs, to, rows, columns, out_apart = out
+    points, at, lanes = scratch
+    apart = BLOCK * lanes  # from point to point
+    size = n * n * apart  # from channel to channel, or filter to filter
+    _to_points(taps, n, source, count, points, at, apart)
+    sums = at + channels * size
+    filters = (b.size + ROWS - 1) // ROWS * ROWS
+    for first in range(0, filters, TOGETHER):
+        some = min(TOGETHER, filters - first)
+        group = first, some, filters
+        if count == BLOCK:
+            _products(BLOCK, points, at, channels, sums, apart, size, w, group)
+        else:
+            _products(2, points, at, channels, sums, apart, size, w, group)
+        biases = b[first : first + some]
+        place = outs, to + first * out_apart, rows, columns, out_apart
+        _from_points(taps, n, points, sums, apart, biases, epilogue, place, count)
