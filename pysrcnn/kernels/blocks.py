@@ -86,23 +86,34 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
 
 
 @compiled(inner=True, allocates=False)
-def _products(columns, points, at, channels, sums, apart, size, w, group):
-    """The sums over channels at each point, for so many vectors.
+def _sums(rows, columns, points, at, channels, sums, size, w, weight):
+    """The sums over channels at one point, of a group of `rows` filters for `columns` vectors."""
+    rows, columns = literally(rows), literally(columns)
+    acc = tile_zero(points, rows, columns)
+    for c in range(channels):
+        acc = tile_correlate(acc, points, at + c * size, 1, w, weight + c * ROWS)
+    tile_store(acc, points, sums, size, 1)
 
-    group: (the first filter, how many, all there are). `rows.tiles` does this too, but a call of it
-    for each point would take as long as its sums.
+
+@compiled(inner=True, allocates=False)
+def _products(columns, points, at, channels, sums, apart, size, w, filters):
+    """The sums over channels at every point, for so many vectors.
+
+    filters: (first, end, all there are), multiples of ROWS all but `end`. `rows.tiles` does this
+    too, but a call of it for each point would take as long as its sums.
     """
     noinline()
     columns = literally(columns)
-    first, some, filters = group
+    weights, w_at = w
+    first, end, every = filters
     for p in range(size // apart):
-        for o in range(0, some, ROWS):
-            acc = tile_zero(points, ROWS, columns)
-            weight = w[1] + (p * filters + first + o) * channels
-            for c in range(channels):
-                start = at + c * size + p * apart
-                acc = tile_correlate(acc, points, start, 1, w[0], weight + c * ROWS)
-            tile_store(acc, points, sums + o * size + p * apart, size, 1)
+        for o in range(first, end, ROWS):
+            weight = w_at + (p * every + o) * channels
+            x, to = at + p * apart, sums + (o - first) * size + p * apart
+            if o + 1 == end:
+                _sums(1, columns, points, x, channels, to, size, weights, weight)
+            else:
+                _sums(ROWS, columns, points, x, channels, to, size, weights, weight)
 
 
 @compiled(inner=True, allocates=False)
@@ -111,7 +122,7 @@ def convolve_block(taps, n, source, w, b, epilogue, out, count, scratch):
 
     source: (array, position, rows, columns, channels, from one to the next); vector i of pixel
     (u, v) of the tiles of channel c lies at array[position + c apart + rows[u] + columns[v] + i L].
-    w: (array, position) of `winograd.filters_at_points`, each point packed. b: biases (O,).
+    w: (array, position) of `winograd.filters_at_points`. b: biases (O,).
     epilogue: LINEAR, RELU or TANH. out: (array, position, rows, columns, from filter to filter).
     scratch: (array, position, L); see `scratch_of`.
     """
@@ -123,14 +134,12 @@ def convolve_block(taps, n, source, w, b, epilogue, out, count, scratch):
     size = n * n * apart  # from channel to channel, or filter to filter
     _to_points(taps, n, source, count, points, at, apart)
     sums = at + channels * size
-    filters = (b.size + ROWS - 1) // ROWS * ROWS
-    for first in range(0, filters, TOGETHER):
-        some = min(TOGETHER, filters - first)
-        group = first, some, filters
+    for first in range(0, b.size, TOGETHER):
+        end = min(first + TOGETHER, b.size)
+        group = first, end, (b.size + ROWS - 1) // ROWS * ROWS
         if count == BLOCK:
             _products(BLOCK, points, at, channels, sums, apart, size, w, group)
         else:
             _products(2, points, at, channels, sums, apart, size, w, group)
-        biases = b[first : first + some]
         place = outs, to + first * out_apart, rows, columns, out_apart
-        _from_points(taps, n, points, sums, apart, biases, epilogue, place, count)
+        _from_points(taps, n, points, sums, apart, b[first:end], epilogue, place, count)

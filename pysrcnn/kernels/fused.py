@@ -174,13 +174,18 @@ def _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue):
 
 
 @compiled(inner=True)
-def _fold_row(ring, stack, out, bias, r, height):
-    """One row of output (C, W) as the sum of partial sums, each from the row it belongs to."""
-    k, phases = stack.width.size, stack.group
+def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
+    """A row of the last layer, r of the picture, as the sum of partial sums, each from its own row.
+
+    Into row `row` of `out` (C, H', W'), from and to these columns, where the sub-pixel shuffle puts
+    it.
+    """
+    k, phases, s = stack.width.size, stack.group, shuffle
     f, plane, channels = stack.fold, stack.plane[k], stack.channels[k]
     start, zeros, slots = stack.start[k], stack.zeros, stack.slots[k]
     total = np.empty(plane, ring.dtype)
-    for c in range(out.shape[0]):
+    for c in range(bias.size):
+        line = out[c // s**2, row * s + c % s**2 // s]
         for p in range(phases):
             total[:] = bias[c]
             for u in range(f):
@@ -188,16 +193,16 @@ def _fold_row(ring, stack, out, bias, r, height):
                 begin = start + ((slot * channels + c * f + u) * phases + p) * plane
                 for t in range(plane):
                     total[t] += ring[begin + t]
-            pixels = out[c, p::phases]
+            pixels = line[(columns[0] + p) * s + c % s : columns[1] * s : phases * s]
             for t in range(pixels.size):
                 pixels[t] = total[t]
 
 
 @compiled()
-def _strip(x, out, bias, stack, threes, fives, rows, columns, offset, ring):
+def _strip(x, out, bias, stack, shuffle, threes, fives, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
-    out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset).
+    out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset). shuffle: s, or 1.
     bias: of the last layer. ring: scratch of `stack.size` elements.
     threes, fives: True, or None if no layer has a transform of so many taps, and then nothing of it
     is compiled.
@@ -227,36 +232,39 @@ def _strip(x, out, bias, stack, threes, fives, rows, columns, offset, ring):
                     _fill_row(ring, at, x, row, stack, first, wide)
                 _fill_edges(ring, at, stack, k, first, wide, width)
         for r in range(max(i, top), min(i + group, bottom)):
-            row = out[:, r - offset, left - offset : right - offset]
-            _fold_row(ring, stack, row, bias, r, height)
+            to = r - offset, (left - offset, right - offset)
+            _fold_row(ring, stack, shuffle, out, bias, r, height, *to)
 
 
 PADDINGS = "valid", "replicate", "zeros"
 
 
-def forward(x, layers, padding, activation="relu"):
+def forward(x, layers, padding, activation="relu", shuffle=1):
     """See `reference.forward`. Layers of 3 x 3 and 5 x 5 by `winograd` where it pays.
 
     In float32 every pixel is within about 1e-5 of the direct sum, `direct.forward`.
     """
-    return _forward(x, layers, padding, activation, layout.group_of(layers))
+    return _forward(x, layers, padding, activation, shuffle, layout.group_of(layers))
 
 
-def forward_direct(x, layers, padding, activation="relu"):
+def forward_direct(x, layers, padding, activation="relu", shuffle=1):
     """See `reference.forward`: the same sums, each product computed."""
-    return _forward(x, layers, padding, activation, 1)
+    return _forward(x, layers, padding, activation, shuffle, 1)
 
 
-def _forward(x, layers, padding, activation, group):
+def _forward(x, layers, padding, activation, shuffle, group):
     one_of("padding", padding, PADDINGS)
     one_of("activation", activation, ACTIVATIONS)
     x, layers = network_input(x, layers, room=padding == "valid")
     margin = sum(w.shape[2] // 2 for w, _ in layers) if padding == "valid" else 0
     epilogue = ACTIVATIONS[activation][0]
-    n, _, height, width = x.shape
-    out = np.empty((n, layers[-1][0].shape[0], height - 2 * margin, width - 2 * margin), x.dtype)
+    n, maps, s = len(x), len(layers[-1][0]), shuffle
+    if s < 1 or maps % s**2:
+        raise ValueError(f"a shuffle by {s} needs a multiple of {s**2} filters, not {maps}")
+    height, width = (side - 2 * margin for side in x.shape[2:])
+    out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)
     bias = layers[-1][1]
-    columns = layout.columns_of_strips(layers, group, out.shape[3])
+    columns = layout.columns_of_strips(layers, group, width)
     stack = layout.stack_of(layers, group, columns, epilogue, padding == "zeros")
     threes, fives = (True if taps in stack.taps else None for taps in (3, 5))
 
@@ -264,14 +272,14 @@ def _forward(x, layers, padding, activation, group):
         ring = aligned((stack.size,), x.dtype)
         ring[:] = 0  # what a tile reads beyond a row must be a number
         for sample, top, left in tasks:
-            bottom, right = min(top + band, out.shape[2]), min(left + columns, out.shape[3])
+            bottom, right = min(top + band, height), min(left + columns, width)
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
-            to = x[sample], out[sample], bias, stack
+            to = x[sample], out[sample], bias, stack, s
             _strip(*to, threes, fives, rows, cols, margin, ring)
 
-    lefts = range(0, out.shape[3], columns)
-    rows_a_thread = -(-n * len(lefts) * out.shape[2] // count())
+    lefts = range(0, width, columns)
+    rows_a_thread = -(-n * len(lefts) * height // count())
     band = min(max(rows_a_thread, BANDS[0]), BANDS[1])
     band = -(-band // group) * group
-    share(itertools.product(range(n), range(0, out.shape[2], band), lefts), work)
+    share(itertools.product(range(n), range(0, height, band), lefts), work)
     return out

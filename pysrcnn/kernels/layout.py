@@ -3,14 +3,13 @@
 Axes: C channels, O filters; layers 1..K, maps 0..K.
 """
 
-import itertools
 from collections import namedtuple
 
 import numpy as np
 
 from . import blocks, winograd
 from .rows import pack_weights
-from .vectors import ROWS, SECOND_CACHE, VECTOR_BYTES
+from .vectors import ROWS, VECTOR_BYTES
 
 Stack = namedtuple(
     "Stack",
@@ -45,6 +44,11 @@ def group_of(layers):
     return winograd.OUTPUTS if fast else 1
 
 
+# Columns of the first feature map a strip, at most, by direct sums alone or with a transform. Wider
+# ones repeat less, but what a strip keeps of all maps should fit into the second cache.
+WIDE = 1152, 704
+
+
 def columns_of_strips(layers, group, width):
     """Columns of output a strip, such that tiles are used well and its maps stay in the cache.
 
@@ -53,7 +57,7 @@ def columns_of_strips(layers, group, width):
     """
     margin = 2 * _margins(layers, group)[1]
     vector = group * VECTOR_BYTES // layers[0][0].itemsize
-    wide = _widest(layers, group, margin) // vector * vector
+    wide = max(WIDE[group > 1], 8 * margin) // vector * vector
 
     def cost(columns):
         return -(-(columns + margin) // vector) + 1 if columns else 0
@@ -62,18 +66,6 @@ def columns_of_strips(layers, group, width):
     widths = [most, *(v * vector - margin for v in range(1, wide // vector + 1))]
     fitting = [columns for columns in widths if min(32, most) <= columns <= most]
     return min(fitting, key=lambda c: width // c * cost(c) + cost(width % c))
-
-
-def _widest(layers, group, margin):
-    """Columns of a strip at most: what a layer reads and writes fills half of the second cache.
-
-    The weights and the points of a block need the rest. But where margins are wide, strips are too.
-    """
-    rows = [group - 1 + w.shape[2] for w, _ in layers] + [group]
-    maps = [w.shape[1] for w, _ in layers] + [len(layers[-1][0])]
-    column = [c * n * layers[0][0].itemsize for c, n in zip(maps, rows, strict=True)]
-    most = max(a + b for a, b in itertools.pairwise(column))
-    return max(SECOND_CACHE // 2 // most, 8 * margin)
 
 
 def _margins(layers, group):
@@ -107,7 +99,10 @@ def stack_of(layers, group, columns, activation, zeros):
     taps = np.array([winograd.taps(w) if group > 1 else 0 for w, _ in layers])
     few = last.shape[0] < ROWS and not taps[-1]
     fold = last.shape[2] if few or len(layers) == 1 else 1
-    weights = [_packed(w, t) for (w, _), t in zip(layers, taps, strict=True)]
+    weights = [
+        winograd.filters_at_points(w).reshape(-1) if t else pack_weights(w)
+        for (w, _), t in zip(layers, taps, strict=True)
+    ]
     o, c, f, _ = last.shape
     if fold > 1:
         weights[-1] = pack_weights(last.transpose(0, 2, 1, 3).reshape(o * fold, -1))
@@ -140,13 +135,6 @@ def stack_of(layers, group, columns, activation, zeros):
         **shape,
         **_memory(columns, VECTOR_BYTES // dtype.itemsize, **shape),
     )
-
-
-def _packed(w, taps):
-    """The weights of a layer as tiles read them, one point after the other if by a transform."""
-    if not taps:
-        return pack_weights(w)
-    return np.concatenate([pack_weights(u) for u in winograd.filters_at_points(w)])
 
 
 def _memory(columns, lanes, *, group, channels, taps, margin, slots, zeros, **_):

@@ -37,16 +37,3 @@ def _width():
 
 VECTORS = _width()
 VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
-
-
-def _second_cache():
-    """Bytes of a core's second cache; what is usual where the system does not say."""
-    try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or USUAL
-    except (AttributeError, OSError, ValueError):
-        return USUAL
-
-
-USUAL = 1 << 20
-# What a strip of a picture works in has to fit. No result depends on it.
-SECOND_CACHE = _second_cache()

@@ -104,11 +104,14 @@ def _with_roots(roots):
 
 
 def filters_at_points(w):
-    """G g G' of weights (O, C, t, t), one point after the other: (n^2, O', C), float64.
+    """G g G' of weights (O, C, t, t) as `blocks` reads them: (n^2, O' / ROWS, C, ROWS).
 
-    O': O, with filters of zeros, to a multiple of ROWS.
+    O': O, with filters of zeros, to a multiple of ROWS. Computed in float64.
     """
     o, c, t, _ = w.shape
     g = matrices(t)[1]
-    at_points = np.einsum("iu,jv,ocuv->ijoc", g, g, w.astype(np.float64)).reshape(-1, o, c)
-    return np.pad(at_points, ((0, 0), (0, -o % ROWS), (0, 0)))
+    filters = np.zeros((-(-o // ROWS) * ROWS, c, t * t))
+    filters[:o] = w.reshape(o, c, t * t)
+    at_points = np.kron(g, g) @ filters.reshape(-1, t * t).T
+    at_points = at_points.astype(w.dtype).reshape(len(g) ** 2, -1, ROWS, c)
+    return np.ascontiguousarray(at_points.swapaxes(2, 3))

@@ -205,8 +205,8 @@ class ESPCN(Network):
         )
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        maps = self.ops.forward(x, self.layers, options["padding"], options["activation"])
-        return self.ops.pixel_shuffle(maps, self.scale)
+        padding, activation = options["padding"], options["activation"]
+        return self.ops.forward(x, self.layers, padding, activation, self.scale)
 
     def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
         # The error is the same with the shuffle undone in the picture that it is to give.

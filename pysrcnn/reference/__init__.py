@@ -46,6 +46,6 @@ __all__ = [
 ]
 
 # The side of the squares of pixels that are computed together, so that their rounding may depend on
-# each other: a part of a picture has the bits of the whole if it begins at a multiple of so many rows
-# and columns.
+# each other: a part of a picture has the bits of the whole if it begins at a multiple of that many
+# rows and columns.
 ALIGNMENT = 1

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .activation import tanh, tanh_backward
+from .shuffle import pixel_shuffle
 
 __all__ = [
     "col2im",
@@ -304,6 +305,7 @@ def forward(
     layers: list[tuple[np.ndarray, np.ndarray]],
     padding: str,
     activation: str = "relu",
+    shuffle: int = 1,
 ) -> np.ndarray:
     """The whole network, F(Y) of Eq. 3.
 
@@ -321,17 +323,20 @@ def forward(
         input; "valid" does not pad, each layer shrinks the picture by f - 1 (training).
     activation : "relu" or "tanh"
         What follows every layer but the last: max(0, ...) as above, or tanh in its place.
+    shuffle : int
+        s of a `pixel_shuffle` at the end, as in ESPCN; SRCNN has none.
 
     Returns
     -------
-    out : array (N, O, H, W), or smaller where padding is "valid"; O filters of the last layer
+    out : array (N, O, H, W), or smaller where padding is "valid"; O filters of the last layer.
+        With a shuffle (N, O / s^2, s H, s W).
     """
     activate, _ = ACTIVATIONS[activation]
     for k, (w, b) in enumerate(layers):
         x = conv2d(x, w, b, padding)
         if k < len(layers) - 1:
             x = activate(x)
-    return x
+    return pixel_shuffle(x, shuffle) if shuffle > 1 else x
 
 
 def loss_and_gradients(
