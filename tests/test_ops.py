@@ -277,7 +277,10 @@ ENLARGING = [
     ((5, 3, 3), (24, 16), 3, 16),
     ((3, 3), (9,), 3, 27),
 ]
-if not JIT:  # each operation on a tile is then one of NumPy
+if not JIT:  # each operation on a tile is then one of NumPy; 14 = 8 + 5 + 1 has all kinds
+    STACKS = [
+        (sizes, tuple(min(n, m) for n, m in zip(filters, (14, 9, 6)))) for sizes, filters in STACKS
+    ]
     ENLARGING = [((3, 3, 1), (9, 8), 1, 9), ((1, 3), (3,), 3, 4)]
 
 
