@@ -65,6 +65,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.smoke)
 
 
+def _note_skipped(report):
+    """Add what is skipped to the file PYSRCNN_SKIPPED: `pytest @FILE`, where extras are there."""
+    file = os.environ.get("PYSRCNN_SKIPPED")
+    if file and report.skipped and "PYTEST_XDIST_WORKER" not in os.environ:
+        with open(file, "a", encoding="utf-8") as names:
+            names.write(f"{report.nodeid}\n")
+
+
+pytest_runtest_logreport = pytest_collectreport = _note_skipped
+
+
 @pytest.fixture(scope="session")
 def data_folder():
     """``data_folder(name)``: the path of a data set, or a skipped test where it is not there.
