@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# As many processes test at a time as there are cores: threads of BLAS would wait for each other.
+# Before NumPy is imported, which reads it then; tests of these threads ask for more themselves.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # `pytest -m smoke`: what uses each part of the package once, in less than a minute.
 SMOKE = {
     "test_batch.py": {"test_patterns"},
@@ -40,11 +45,35 @@ SMOKE = {
 }  # fmt: skip
 
 
+# First what compiles nearly all that the others use; beside it, what compiles little; then what
+# takes long. So of two processes neither compiles what the other is compiling.
+FIRST = [
+    "test_ops.py",
+    "test_package.py", "test_kill.py", "test_fuzz.py", "test_picture_files.py", "test_plots.py",
+    "test_structure.py", "test_messages.py", "test_beside_pixels.py", "test_formats.py",
+    "test_compare.py", "test_data.py", "test_metrics.py", "test_pictures.py", "test_docs.py",
+    "test_resize.py", "test_walkthroughs.py", "test_benchmarks.py", "test_convert.py",
+    "test_gradcheck.py", "test_upscale.py", "test_threads.py",
+]  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """Mark those of `SMOKE`."""
+    """Mark those of `SMOKE`, and put the files of `FIRST` first."""
+    items.sort(key=lambda item: [*FIRST, item.path.name].index(item.path.name))
     for item in items:
         if getattr(item, "originalname", item.name) in SMOKE.get(item.path.name, ()):
             item.add_marker(pytest.mark.smoke)
+
+
+def _note_skipped(report):
+    """Add what is skipped to the file PYSRCNN_SKIPPED: `pytest @FILE`, where extras are there."""
+    file = os.environ.get("PYSRCNN_SKIPPED")
+    if file and report.skipped and "PYTEST_XDIST_WORKER" not in os.environ:
+        with open(file, "a", encoding="utf-8") as names:
+            names.write(f"{report.nodeid}\n")
+
+
+pytest_runtest_logreport = pytest_collectreport = _note_skipped
 
 
 @pytest.fixture(scope="session")

@@ -2043,8 +2043,9 @@ def test_truncated_files(tmp_path, parameters, kind):
 
 
 @pytest.mark.parametrize("kind", WEIGHTS)
-def test_mutated_files(tmp_path, parameters, kind):
+def test_mutated_files(tmp_path, monkeypatch, parameters, kind):
     """Files of each kind with some bytes changed, lost or doubled."""
+    monkeypatch.setattr("pysrcnn.formats.hdf5.SECONDS", 5)  # HDF5 hangs at one of them
     path = whole_file(tmp_path, kind, parameters)
     content, rng, refused = path.read_bytes(), random.Random(kind), 0
     times = 15 if kind in BY_H5PY else 300

@@ -1,6 +1,9 @@
 """What is the kernels' own: vector widths, Winograd, planes, and the cache on disk."""
 
+import importlib.util
+import os
 import shutil
+import sys
 
 import numba
 import numpy as np
@@ -10,6 +13,7 @@ from processes import python_cached as run
 from rungs import JIT, compiled_only, equal_to_rounding, random_layers
 
 from pysrcnn import color, imresize, kernels, reference
+from pysrcnn.kernels import compile as compiling
 from pysrcnn.kernels import winograd
 from pysrcnn.kernels.vectors import VECTORS, WIDTHS
 from pysrcnn.resize import taps
@@ -183,6 +187,79 @@ print(pysrcnn.kernels.conv2d(one, np.ones((1, 1, 1, 1), "f4"), np.zeros(1, "f4")
     # The sum that a tile had before is ignored, and one is added in its place.
     tile.write_text(text.replace("pixels[p], e.get(acc, r, p))", "pixels[p], weights[r])"))
     assert run(code, tmp_path, package) == "18.0"
+
+
+@pytest.fixture
+def add(tmp_path, monkeypatch):
+    """``add(n, stamp)``: a compiled function that adds n, as a version of that stamp has it."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+
+    def make(n, stamp):
+        monkeypatch.setattr(compiling, "_STAMP", stamp * 64)
+        file = tmp_path / "adding.py"
+        file.write_text("def add(x):\n    return x + N")
+        spec = importlib.util.spec_from_file_location("adding", file)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "adding", module)
+        spec.loader.exec_module(module)
+        module.N = n  # which Numba does not look at
+        return compiling.compiled()(module.add)
+
+    yield make
+    compiling._remove_old.cache_clear()
+
+
+@compiled_only
+def test_two_stamps_never_load_each_others_code(add):
+    assert add(1, "a")(0) == 1
+    assert add(2, "a")(0) == 1  # from the cache
+    assert add(2, "b")(0) == 2
+    assert add(3, "b")(0) == 2
+    assert add(4, "a")(0) == 1
+
+
+@compiled_only
+@pytest.mark.parametrize("stamps, keys", [("ab", ("k", "k")), ("aa", ("k", "l"))])
+def test_two_processes_that_save_at_once(add, monkeypatch, stamps, keys):
+    """Both have read an empty index; one saves between the index and the data of the other."""
+    first, second = (add(0, stamp)._cache._cache_file for stamp in stamps)
+    save_data = first._kind._save_data
+
+    def interrupted(self, name, data):
+        monkeypatch.setattr(first._kind, "_save_data", save_data)
+        with monkeypatch.context() as before:
+            before.setattr(first._kind, "_load_index", lambda _: {})
+            second.save(keys[1], "of the second")
+        save_data(self, name, data)
+
+    monkeypatch.setattr(first._kind, "_save_data", interrupted)
+    first.save(keys[0], "of the first")
+    assert first.load(keys[0]) == "of the first"
+    assert second.load(keys[1]) == "of the second"
+
+
+@compiled_only
+def test_files_of_old_versions_do_not_pile_up(add, tmp_path):
+    for age, stamp in enumerate("abcdef"):
+        compiling._remove_old.cache_clear()
+        add(1, stamp)(0)
+        for path in tmp_path.glob(f"cache/*/*pysrcnn-{stamp}*"):
+            os.utime(path, (age, age))
+    (folder,) = (tmp_path / "cache").iterdir()
+    (folder / "adding.add-1.py311.1.nbc").write_bytes(b"another program's")
+    compiling._remove_old.cache_clear()
+    add(1, "9")(0)
+    left = {path.name.partition("pysrcnn-")[2][:1] for path in folder.iterdir()}
+    assert left == {"c", "d", "e", "f", "9", ""}
+    assert add(2, "c")(0) == 1 and add(2, "b")(0) == 2
+
+
+@compiled_only
+@pytest.mark.parametrize("owner, name", [("Cache", "cache_path"), ("CacheImpl", "filename_base")])
+def test_of_a_numba_that_names_things_otherwise_nothing_is_cached(add, monkeypatch, owner, name):
+    assert add(1, "a")(0) == 1
+    monkeypatch.delattr(getattr(numba.core.caching, owner), name)
+    assert add(2, "a")(0) == 2
 
 
 @compiled_only

@@ -15,6 +15,7 @@ from projections import close, projections
 from rungs import JIT, equal_to_rounding, random_layers
 
 from pysrcnn import kernels, reference
+from pysrcnn.kernels.compile import announce_compilation
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -109,6 +110,17 @@ def test_operation_leaves_its_arguments_alone_and_takes_any_layout(ops, name):
         first, second = (first,), (second,)
     for a, b in zip(first, second, strict=True):
         assert np.allclose(a, b, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.skipif(not JIT, reason="a matter of compiled code")
+@pytest.mark.parametrize("name", ["im2col", "col2im", "pad_replicate", "pad_replicate_backward"])
+def test_nothing_is_compiled_again_for_another_layout(name):
+    operation, said = getattr(kernels, name), []
+    array, *rest = arguments_of(name, np.random.default_rng(2), np.float64)
+    operation(array, *rest)
+    with announce_compilation(said.append):
+        operation(np.asfortranarray(array), *rest)
+    assert not said
 
 
 @OPS
@@ -277,7 +289,10 @@ ENLARGING = [
     ((5, 3, 3), (24, 16), 3, 16),
     ((3, 3), (9,), 3, 27),
 ]
-if not JIT:  # each operation on a tile is then one of NumPy
+if not JIT:  # each operation on a tile is then one of NumPy; 14 = 8 + 5 + 1 has all kinds
+    STACKS = [
+        (sizes, tuple(min(n, m) for n, m in zip(filters, (14, 9, 6)))) for sizes, filters in STACKS
+    ]
     ENLARGING = [((3, 3, 1), (9, 8), 1, 9), ((1, 3), (3,), 3, 4)]
 
 

@@ -8,7 +8,7 @@ import multiprocessing
 import numba
 import numpy as np
 import pytest
-from processes import python_cached
+from processes import python
 from rungs import compiled_only
 
 from pysrcnn import kernels
@@ -36,18 +36,12 @@ LAYERS = ["workqueue", "omp", "tbb"]
 HOW = multiprocessing.get_all_start_methods()
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """`python_cached`, whose processes share what is compiled."""
-    cache = tmp_path_factory.mktemp("compiled")
-
-    def run(code, folder, **environment):
-        return python_cached(code, folder, NUMBA_CACHE_DIR=str(cache), **environment)
-
-    return run
+def run(code, folder, **environment):
+    """What a piece of code prints in a process there, compiled as the other tests have it."""
+    return python(code, cwd=folder, **environment).strip()
 
 
-def test_threads(run, tmp_path, layer):
+def test_threads(tmp_path, layer):
     code = """
 want = [work(k) for k in range(6)]
 with ThreadPoolExecutor(8) as pool:
@@ -56,7 +50,7 @@ with ThreadPoolExecutor(8) as pool:
     assert run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
-def test_threads_that_outlive_the_main_one(run, tmp_path):
+def test_threads_that_outlive_the_main_one(tmp_path):
     code = """
 import atexit, threading
 want = [work(k) for k in range(2)]
@@ -68,7 +62,7 @@ for k in range(2):
 
 
 @pytest.mark.slow
-def test_several_threads_may_train_and_enlarge_at_once(run, tmp_path):
+def test_several_threads_may_train_and_enlarge_at_once(tmp_path):
     """Numba's own threading layer, which is there where no other is, ends the process if they do
     not wait for each other."""
     code = """
@@ -87,8 +81,9 @@ with ThreadPoolExecutor(4) as pool:
     assert run(code, tmp_path, NUMBA_THREADING_LAYER="workqueue") == "1"
 
 
-@pytest.fixture(params=LAYERS)
-def layer(request, run, tmp_path):
+@pytest.fixture(params=LAYERS, scope="module")
+def layer(request, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp(request.param)
     code = """
 import numba
 @numba.njit(parallel=True)
@@ -112,7 +107,7 @@ AFTER = [pytest.param(h, True, marks=[] if h == "fork" else pytest.mark.slow) fo
 
 
 @pytest.mark.parametrize("how, trained", [*((h, False) for h in HOW), *AFTER])
-def test_processes(run, tmp_path, layer, how, trained):
+def test_processes(tmp_path, layer, how, trained):
     """Also where the first process has enlarged, or trained, before it forks."""
     code = f"""
 if __name__ == "__main__":
@@ -133,7 +128,7 @@ if __name__ == "__main__":
     assert run(code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
 
 
-def test_in_a_web_server(run, tmp_path):
+def test_in_a_web_server(tmp_path):
     code = """
 import http.server, threading, urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -158,7 +153,7 @@ with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is a single thread")
-def test_caps_on_threads_are_honoured_and_kept(run, tmp_path):
+def test_caps_on_threads_are_honoured_and_kept(tmp_path):
     code = """
 import threading
 most = []
@@ -218,14 +213,14 @@ assert not seen
 
 
 @pytest.mark.parametrize("work", ["training", "enlarging"])
-def test_openmp_is_loaded_so_that_threads_that_wait_soon_sleep(run, tmp_path, work):
+def test_openmp_is_loaded_so_that_threads_that_wait_soon_sleep(tmp_path, work):
     """It reads how long from the environment, where nothing stays that was not there."""
     code = LOADED + f"work[{work!r}](); print(seen[:1], dict(os.environ) == before)"
     assert run(code, tmp_path) == f"['{threads.LOOKS}'] True"
 
 
 @pytest.mark.parametrize("name, value", [("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "active")])
-def test_what_a_user_has_set_for_openmp_stays(run, tmp_path, name, value):
+def test_what_a_user_has_set_for_openmp_stays(tmp_path, name, value):
     code = LOADED + f"work['training'](); print(seen[:1], os.environ[{name!r}])"
     wanted = ["77"] if name == "GOMP_SPINCOUNT" else [None]
     assert run(code, tmp_path, **{name: value}) == f"{wanted} {value}"

@@ -29,6 +29,20 @@ def test_notebooks_are_those_of_the_scripts(tmp_path):
     assert script.stem in check(folder=tmp_path).stderr
 
 
+def test_all_are_run_two_at_a_time_and_one_that_fails_is_named(tmp_path):
+    (tmp_path / "walkthroughs.py").write_bytes((EXAMPLES / "walkthroughs.py").read_bytes())
+    waits = "import pathlib, time\nwhile not pathlib.Path('b').exists():\n    time.sleep(0.01)\n"
+    (tmp_path / "01_a.py").write_text(waits)
+    (tmp_path / "02_b.py").write_text("open('b', 'w').close()\n")
+    command = [sys.executable, tmp_path / "walkthroughs.py", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.count(" s\n") == 2, done.stderr
+    (tmp_path / "02_b.py").write_text("print('half')\n1 / 0\n")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "02_b.py failed:\nhalf" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_notebooks_have_been_run(script):
     """Every cell, from top to bottom, without errors or warnings; with text and pictures."""

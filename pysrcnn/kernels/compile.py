@@ -1,7 +1,9 @@
 """How code is compiled: settings, the cache on disk, and what is said while one waits."""
 
+import contextlib
 import functools
 import hashlib
+import re
 import threading
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from .threads import load_openmp
 from .vectors import VECTORS
 
 # Numba's disk cache notices when the file of a function changes, but not the files of the
-# functions it calls, nor constants. So the cache of every kernel is stamped with all of this folder
-# and the width of the vectors.
+# functions it calls, nor constants. So the cache of every kernel is stamped with all of this
+# folder, the width of the vectors and Numba's version.
 _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-_STAMP = hashlib.sha256(b"".join([*_SOURCES, VECTORS.encode()])).hexdigest()
+_ABOUT = f"{VECTORS} {numba.__version__}".encode()
+_STAMP = hashlib.sha256(b"".join([*_SOURCES, _ABOUT])).hexdigest()
+_KEPT = 4  # stamps of others whose files stay: other versions, other processors of a cluster
 
 
 def compiled(inner=False, parallel=False, allocates=True):
@@ -39,14 +43,61 @@ def compiled(inner=False, parallel=False, allocates=True):
             return function
         try:
             kernel = numba.njit(cache=True, **settings)(function)
-            kernel._cache._cache_file._source_stamp = _STAMP
-        except (RuntimeError, AttributeError):
-            # No folder for the cache is writable, or this Numba keeps its stamp elsewhere, and a
+            kernel._cache._cache_file = _Files(kernel._cache)
+        except (RuntimeError, AttributeError, TypeError):
+            # No folder for the cache is writable, or this Numba has its files elsewhere, and a
             # cache would go stale: compile anew in each process.
             kernel = numba.njit(**settings)(function)
         return _one_at_a_time(kernel) if parallel else kernel
 
     return decorate
+
+
+class _Files:
+    """The files of a function's cache: one pair, index and data, for each stamp and each signature.
+
+    Numba has one index a function and numbers the data, and writes one after the other. Of two
+    processes that do so at once, the index of one may then name the data of the other: code of
+    another version, or for other types. Here the names themselves say what is in the files, and
+    whoever writes last writes the same.
+    """
+
+    def __init__(self, cache):
+        self._kind, self._folder = type(cache._cache_file), cache.cache_path
+        self._name = f"{cache._impl.filename_base}.pysrcnn-{_STAMP[:16]}"
+        self._stamp = _STAMP
+        self._pair(())  # a Numba that wants other arguments says so here
+
+    def _pair(self, key):
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        return self._kind(self._folder, f"{self._name}-{name}", self._stamp)
+
+    def load(self, key):
+        """Numba's call before it compiles: None, or what was saved."""
+        return self._pair(key).load(key)
+
+    def save(self, key, data):
+        """Numba's call when it has compiled."""
+        self._pair(key).save(key, data)
+        _remove_old(self._folder)
+
+
+@functools.cache
+def _remove_old(folder):
+    """Remove the files of all stamps but this one and the few that were written last."""
+    files: dict[str, list[Path]] = {}
+    written: dict[str, float] = {}
+    for path in Path(folder).iterdir():
+        found = re.search(r"\.pysrcnn-([0-9a-f]{16})-", path.name)
+        if found and found[1] != _STAMP[:16]:
+            with contextlib.suppress(OSError):  # another process was faster
+                time = path.stat().st_mtime
+                written[found[1]] = max(time, written.get(found[1], time))
+                files.setdefault(found[1], []).append(path)
+    for stamp in sorted(written, key=lambda s: written[s])[:-_KEPT]:
+        for path in files[stamp]:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 _running = threading.RLock()

@@ -1,7 +1,8 @@
 """The single operations of `reference`, compiled: convolutions on the register tile, plain loops.
 
 Arguments and results are those of the functions of the same names in `reference`; what compiled
-code could not address is refused with a ValueError.
+code could not address is refused with a ValueError. Functions of which compiling takes seconds get
+arrays in C order, as Numba would compile them again for any other.
 """
 
 import numpy as np
@@ -60,7 +61,7 @@ def conv2d_backward(dout, x, w, padding="valid"):
 def im2col(x, f):
     """See `reference.im2col`."""
     window_fits(x.shape, f)
-    return _im2col(x, f)
+    return _im2col(np.ascontiguousarray(x), f)
 
 
 @compiled(parallel=True)
@@ -86,7 +87,7 @@ def col2im(cols, shape, f):
     wanted = (n, channels * f * f, (height - f + 1) * (width - f + 1))
     if cols.shape != wanted:
         raise ValueError(f"cols has the shape {cols.shape}, wanted {wanted}")
-    return _col2im(cols, shape, f)
+    return _col2im(np.ascontiguousarray(cols), shape, f)
 
 
 @compiled(parallel=True)
@@ -204,7 +205,7 @@ def pad_replicate(x, p):
     """See `reference.pad_replicate`."""
     if p < 0:
         raise ValueError(f"p is {p}, wanted 0 or more")
-    return _pad_replicate(x, p)
+    return _pad_replicate(np.ascontiguousarray(x), p)
 
 
 @compiled(parallel=True)
@@ -223,7 +224,7 @@ def _pad_replicate(x, p):
 def pad_replicate_backward(dout, p):
     """See `reference.pad_replicate_backward`."""
     _something_inside(dout, p)
-    return _pad_replicate_backward(dout, p)
+    return _pad_replicate_backward(np.ascontiguousarray(dout), p)
 
 
 @compiled(parallel=True)
