@@ -39,8 +39,8 @@ def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> Non
     smallest = 2 * margin + 1
     if padding == "valid" and min(x.shape[2:]) < smallest:
         raise ValueError(
-            f"without padding, a {network} network needs pictures of at least {smallest} x "
-            f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
+            f"without padding, {network} needs pictures of at least {smallest} x {smallest} "
+            f"pixels, got {x.shape[2]} x {x.shape[3]}"
         )
 
 

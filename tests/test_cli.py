@@ -26,6 +26,7 @@ from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
+from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -726,10 +727,12 @@ def test_the_recipe_that_goes_with_a_network():
     assert (paper.network, paper.sizes, paper.optimizer) == ("espcn", (5, 3, 3), "sgd")
     chain = recipe("--network", "9-1-5", "--recipe", "espcn")
     assert (chain.network, chain.sizes, chain.muon_last) == ("srcnn", (9, 1, 5), True)
-    slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates()
-    assert slower == pytest.approx({n: r / 2 for n, r in RECIPES["espcn"].rates().items()})
+    network = ESPCN(2)
+    slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates(network)
+    wanted = {n: r / 2 for n, r in RECIPES["espcn"].rates(network).items()}
+    assert slower == pytest.approx(wanted)
     adam = recipe("--network", "espcn", "--optimizer", "adam")
-    assert set(adam.rates().values()) == {1e-3} and not adam.muon_last
+    assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
 
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):

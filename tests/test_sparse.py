@@ -263,7 +263,7 @@ def test_bands_and_rectangles_have_the_same_bits(monkeypatch):
         (picture(9, 9)[0], "replicate", ValueError, "x has the shape (1, 9, 9), wanted (N, 1,"),
         (np.zeros((1, 3, 9, 9)), "replicate", ValueError, "wanted (N, 1, H, W) with pixels in it"),
         (np.zeros((1, 1, 9, 9), int), "replicate", TypeError, "x is int64, wanted floating point"),
-        (picture(8, 9), "valid", ValueError, "a sc network needs pictures of at least 9 x 9"),
+        (picture(8, 9), "valid", ValueError, "sc needs pictures of at least 9 x 9"),
         (picture(9, 9), "same", ValueError, '"zeros" or "valid", got '),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The networks, one a file, and what gets a trained one: `load`."""
 
+from .chain import Chain
 from .espcn import ESPCN
 from .loading import LARGEST, files_of, load, shipped
 from .network import Network, own_scale
@@ -13,6 +14,7 @@ __all__ = [
     "LARGEST",
     "SRCNN",
     "TRAINED",
+    "Chain",
     "Network",
     "SparseCoding",
     "files_of",

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from .network import Parameters, layers_of
+from .reach import Layers
 
 __all__ = ["initialise"]
 
 
-def initialise(p: Parameters, c: int, how: str, seed: int = 0) -> None:
+def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
     """Set all parameters to where training starts, in place; biases to 0.
 
     Parameters
     ----------
-    p : dict of arrays W1, B1, W2, B2, ...
+    layers : list of (weights, biases)
         From c channels to c, or to c s^2 sub-pixels.
     c : int
         Channels of the picture.
@@ -35,7 +35,6 @@ def initialise(p: Parameters, c: int, how: str, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     if how not in ("paper", "he", "identity"):
         raise ValueError(f'init is "paper", "he" or "identity", got {how!r}')
-    layers = layers_of(p)
     filters = tuple(len(w) for w, _ in layers[:-1])
     if how == "identity" and min((c, *filters)) < c:
         raise ValueError(
