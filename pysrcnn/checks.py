@@ -11,6 +11,7 @@ __all__ = [
     "check_padding",
     "check_picture",
     "check_range",
+    "check_whole",
     "is_beyond",
     "memory_for",
 ]
@@ -30,6 +31,12 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
     return np.ascontiguousarray(x, dtype)
+
+
+def check_whole(name: str, value: object, smallest: int = 1) -> None:
+    """Raise a ValueError if it is no integer, or a smaller one."""
+    if not isinstance(value, (int, np.integer)) or value < smallest:
+        raise ValueError(f"{name} is {value!r:.60}, wanted a whole number, {smallest} or more")
 
 
 def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:

@@ -250,6 +250,19 @@ def test_dictionaries_have_no_gradients():
         load("sc").loss_and_gradients(x, x)
 
 
+@pytest.mark.parametrize("kind", [SRCNN, ESPCN])
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "1"])
+def test_seeds_are_whole_numbers(kind, seed):
+    with pytest.raises(ValueError, match=f"seed is {seed!r}, wanted a whole number, 0 or more"):
+        kind(seed=seed)
+
+
+def test_a_scale_that_is_not_the_networks():
+    network = load("9-1-5", 3)
+    with pytest.raises(ValueError, match="the network was trained for scale 3, not 2, and weights"):
+        network.enlarge(np.zeros((1, 4, 4)), 2)
+
+
 # ------------------------------------------------------------------- one that is no chain of layers
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rungs import JIT, compiled_only
 
-from pysrcnn import SRCNN, kernels, load, upscale
+from pysrcnn import SRCNN, kernels, load, reference, upscale
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.formats import write_weights
@@ -512,6 +512,8 @@ def test_sparse_coding_is_a_model_like_any_other():
     assert model.card["data"] == "T91, 91 pictures"
     with pytest.raises(ValueError, match=re.escape("no sc weights for scale 2, only for 3")):
         load("sc", 2)
+    with pytest.raises(ValueError, match="kernels alone computes: leave out pysrcnn.reference"):
+        load("sc", 3, ops=reference)
     small = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert upscale(small, 3, "sc").shape == (18, 21, 3)
 

@@ -881,6 +881,16 @@ def recursive(monkeypatch):
     return replace(TINY, network="recursive", keep_ends=False, filters=(3,), size=9)
 
 
+@pytest.mark.parametrize("name", ["steps", "batch", "size", "stride", "seed", "warmup"])
+@pytest.mark.parametrize("value", [-1, 2.5, "3"])
+def test_numbers_of_recipes_are_whole(name, value):
+    smallest = int(name not in ("seed", "warmup"))
+    with pytest.raises(
+        ValueError, match=f"{name} is {value!r}, wanted a whole number, {smallest} "
+    ):
+        Recipe(**{name: value})
+
+
 @pytest.mark.parametrize("stride", [None, 5], ids=["crops", "grid"])
 def test_a_network_that_pads_is_trained_on_whole_crops(recursive, stride):
     """Two steps of SGD by hand: the target is as large as what the network takes."""

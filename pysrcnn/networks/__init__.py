@@ -3,7 +3,7 @@
 from .chain import Chain
 from .espcn import ESPCN
 from .loading import LARGEST, files_of, load, shipped
-from .network import Network, own_scale
+from .network import Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 
@@ -19,6 +19,7 @@ __all__ = [
     "SparseCoding",
     "files_of",
     "load",
+    "other_scale",
     "own_scale",
     "shipped",
 ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..checks import check_whole
 from .reach import Layers
 
 __all__ = ["initialise"]
@@ -30,8 +31,9 @@ def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
     Raises
     ------
     ValueError
-        If there is no such start, or no filter for each channel to hand it on.
+        If there is no such start or seed, or no filter for each channel to hand it on.
     """
+    check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     if how not in ("paper", "he", "identity"):
         raise ValueError(f'init is "paper", "he" or "identity", got {how!r}')

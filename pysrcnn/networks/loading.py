@@ -13,7 +13,7 @@ from .._printing import printable
 from ..formats import READABLE, is_checkpoint, read_weights
 from .chain import Chain
 from .layers import LARGEST
-from .network import Network
+from .network import Network, other_scale
 from .recognise import is_ours, network_of
 from .sparse import SparseCoding
 from .values import as_plain, check_picture
@@ -65,7 +65,7 @@ def load(
         a file that says its own scale, it must be the same; with one that does not say, it is what
         you say it is.
     ops : module
-        What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
+        What computes: `pysrcnn.kernels`, or of layers `pysrcnn.reference`.
     residual : bool
         Whether the result of the SRCNN in the file is to be added to its input. What you get is
         one whose result is the picture.
@@ -158,10 +158,7 @@ def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
     if type(known) is not int or not 2 <= known <= LARGEST:
         raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
     if wanted not in (None, known):
-        raise ValueError(
-            f"{path} was trained for scale {known}, not {wanted}, and weights are of use only at "
-            f"their own: enlarge by that, or take other weights"
-        )
+        raise other_scale(path, known, wanted)
     return known
 
 

@@ -25,7 +25,7 @@ from ..resize import imresize
 from .reach import Layers, Seen, seen
 from .saving import save
 
-__all__ = ["Network", "Parameters", "own_scale"]
+__all__ = ["Network", "Parameters", "other_scale", "own_scale"]
 
 Parameters = dict[str, np.ndarray]
 
@@ -289,6 +289,14 @@ class Network:
         save(self, path, card)
 
 
+def other_scale(called: object, known: int, wanted: object) -> ValueError:
+    """That weights, called so, were trained for another scale than is wanted."""
+    return ValueError(
+        f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights are of use only "
+        f"at their own: enlarge by that, or take other weights"
+    )
+
+
 def own_scale(network: Network, scale: int | None) -> int:
     """The scale a network was trained for; `scale`, if it does not say.
 
@@ -305,8 +313,5 @@ def own_scale(network: Network, scale: int | None) -> int:
             )
         return scale
     if scale not in (None, known):
-        raise ValueError(
-            f"the network was trained for scale {known}, not {scale!r}, and weights are of "
-            f"use only at their own: leave the scale out, or take other weights"
-        )
+        raise other_scale("the network", known, repr(scale))
     return known

@@ -14,6 +14,7 @@ import json
 import math
 from dataclasses import dataclass
 
+from ..checks import check_whole
 from ..networks import TRAINED, Chain, Network
 from .optim import OPTIMIZERS
 
@@ -99,12 +100,11 @@ class Recipe:
                 f"got {self.activation!r:.60}"
             )
         for name in ("steps", "batch", "size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, wanted 0 or more")
-        if self.stride is not None and self.stride < 1:
-            raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
+            check_whole(name, getattr(self, name))
+        for name in ("seed", "warmup"):
+            check_whole(name, getattr(self, name), 0)
+        if self.stride is not None:  # for random crops
+            check_whole("stride", self.stride)
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < math.inf:
