@@ -395,6 +395,27 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
     assert [line["seconds"] for line in lines] == [2, 4, 5, 6] and training.seconds == 6
 
 
+def test_every_psnr_of_the_log_is_of_what_the_training_would_give_there(tmp_path):
+    """So nothing that is done to the result makes the last line of the log jump."""
+    measured = []
+
+    def measure(network, pictures, scale):
+        measured.append(network)
+        return 30.0
+
+    recipe = replace(TINY, steps=6, init="he", keep_ends=True, average=0.9)
+    training = Training(recipe, PAIRS, scale=SCALE)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", 2, measure)
+    bicubic, *networks = measured
+    assert bicubic is None and [network.card["steps"] for network in networks] == [2, 4, 6]
+    again = Training(recipe, PAIRS, scale=SCALE)
+    for network in networks:
+        run(again, 2)
+        assert same_bits(network.parameters, again.result().parameters)
+        assert not same_bits(network.parameters, again.average)
+        assert (flat(network, 16 / 255)[1] <= np.float32(16 / 255)).all()
+
+
 def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = Clock()
     for module in (fitting, loop, pysrcnn.training.progress):

@@ -177,7 +177,11 @@ class Training:
         return self._stream.waited if self._stream else 0.0
 
     def result(self) -> Network:
-        """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
+        """What the training gives if it ends here; PSNR is measured on it all along.
+
+        The averaged weights (the latest ones, if nothing is averaged), by `keep_ends` if the recipe
+        says so.
+        """
         network = self.network.astype(self.network.dtype)
         for name, average in self.average.items():
             network.parameters[name][...] = average
