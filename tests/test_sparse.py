@@ -514,6 +514,8 @@ def test_sparse_coding_is_a_model_like_any_other():
         load("sc", 2)
     with pytest.raises(ValueError, match="kernels alone computes: leave out pysrcnn.reference"):
         load("sc", 3, ops=reference)
+    with pytest.raises(TypeError, match="SparseCoding is not trained by a recipe"):
+        SparseCoding.from_recipe(None, 3)
     small = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert upscale(small, 3, "sc").shape == (18, 21, 3)
 

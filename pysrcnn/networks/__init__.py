@@ -7,7 +7,7 @@ from .network import Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 
-TRAINED: dict[str, type[SRCNN] | type[ESPCN]] = {"srcnn": SRCNN, "espcn": ESPCN}
+TRAINED: dict[str, type[Network]] = {"srcnn": SRCNN, "espcn": ESPCN}
 
 __all__ = [
     "ESPCN",

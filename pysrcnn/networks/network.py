@@ -71,6 +71,11 @@ class Network:
     options: dict[str, Any]
     ops: ModuleType
 
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
+        """The untrained network of a `training.Recipe`, if there are such."""
+        raise TypeError(f"{cls.__name__} is not trained by a recipe")
+
     @property
     def dtype(self) -> np.dtype:
         """float32 or float64: of the parameters and the results."""

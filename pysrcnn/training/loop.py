@@ -17,7 +17,7 @@ from .._files import written_whole
 from ..data import Pair
 from ..formats import read_arrays, read_json
 from ..kernels import one_blas_thread
-from ..networks import TRAINED, Network
+from ..networks import TRAINED, Chain, Network
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
@@ -185,7 +185,7 @@ class Training:
         network = self.network.astype(self.network.dtype)
         for name, average in self.average.items():
             network.parameters[name][...] = average
-        if self.recipe.keep_ends:
+        if self.recipe.keep_ends and isinstance(network, Chain):  # a recipe for others has it False
             keep_ends(network)
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step
