@@ -1,9 +1,8 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
 `reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network of the paper,
-`networks` has it and those that followed; `load` gets a trained one, `upscale` enlarges a picture
-with it, which `read_picture` and `write_picture` read and write. `gradcheck` compares somebody's
-gradients.
+`ESPCN` one that followed; `load` gets a trained one, `upscale` enlarges a picture with it, which
+`read_picture` and `write_picture` read and write. `gradcheck` compares somebody's gradients.
 """
 
 from typing import TYPE_CHECKING
@@ -12,11 +11,12 @@ from . import _signals as _signals  # isort: skip  (before all that takes a whil
 from . import gradcheck, kernels, reference
 from ._version import __version__
 from .metrics import psnr, ssim
-from .networks import SRCNN, load
+from .networks import ESPCN, SRCNN, load
 from .resize import imresize
 from .upscaling.upscale import upscale
 
 __all__ = [
+    "ESPCN",
     "SRCNN",
     "__version__",
     "gradcheck",

@@ -28,6 +28,7 @@ __all__ = [
     "ENDS",
     "IS_COMMAND",
     "PATIENCE",
+    "end_by",
     "ended_in_order",
     "handled_by",
     "unfinished",
@@ -73,6 +74,11 @@ if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _while_importing)  # until `ended_in_order`
 
 
+def end_by(number: int) -> BaseException:
+    """What is raised for a signal: KeyboardInterrupt for Ctrl-C, SystemExit for the others."""
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+
+
 @contextlib.contextmanager
 def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[int, Any]]:
     """In the block, call `handle` for those of `ENDS` that are not ignored; what they did before.
@@ -111,7 +117,7 @@ def ended_in_order() -> Iterator[None]:
         last = now
         if IS_COMMAND:
             _thread.start_new_thread(_leave, (number, PATIENCE))
-        end = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        end = end_by(number)
         raise end
 
     def lost(about: Any, hook: Callable[[Any], Any] = sys.unraisablehook) -> None:

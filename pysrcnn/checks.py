@@ -11,6 +11,7 @@ __all__ = [
     "check_padding",
     "check_picture",
     "check_range",
+    "check_whole",
     "is_beyond",
     "memory_for",
 ]
@@ -32,6 +33,12 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
     return np.ascontiguousarray(x, dtype)
 
 
+def check_whole(name: str, value: object, smallest: int = 1) -> None:
+    """Raise a ValueError if it is no integer, or a smaller one."""
+    if not isinstance(value, (int, np.integer)) or value < smallest:
+        raise ValueError(f"{name} is {value!r:.60}, wanted a whole number, {smallest} or more")
+
+
 def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:
     """Raise a ValueError if it is none, or if "valid" leaves nothing of a batch without margins."""
     if padding not in ("replicate", "zeros", "valid"):
@@ -39,8 +46,8 @@ def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> Non
     smallest = 2 * margin + 1
     if padding == "valid" and min(x.shape[2:]) < smallest:
         raise ValueError(
-            f"without padding, a {network} network needs pictures of at least {smallest} x "
-            f"{smallest} pixels, got {x.shape[2]} x {x.shape[3]}"
+            f"without padding, {network} needs pictures of at least {smallest} x {smallest} "
+            f"pixels, got {x.shape[2]} x {x.shape[3]}"
         )
 
 

@@ -26,6 +26,7 @@ __all__ = ["crops", "curve", "feature_maps", "filters"]
 
 
 MOST = 64  # tiles of a plot: as many as SRCNN has filters
+NARROWEST = 4.0  # inches, of a plot of few tiles: their title takes it
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -47,6 +48,7 @@ def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "
     across = min(8, len(pictures))
     down = -(-len(pictures) // across)
     height, width = pictures[0].shape[:2]
+    size = max(size, NARROWEST / across)
     figure = _figure(size * across, size * down * height / width + 0.4)
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(down, across, squeeze=False).ravel()
@@ -89,7 +91,8 @@ def feature_maps(
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
     layer : int
-        From 1 to the number of layers less one. Each map is shown from its own 0 to its largest.
+        From 1 to the number of layers less one. Each map is shown from its own 0 to its largest;
+        after tanh, which gives less than 0 too, from its smallest.
 
     Raises
     ------
@@ -100,8 +103,8 @@ def feature_maps(
         raise ValueError(f"layer is {layer}, wanted 1 to {len(network.layers) - 1}")
     low, _ = pair(picture, own_scale(network, scale), network.c, network.small)
     maps = network.maps(low[None])[layer]
-    title = f"{network.name}: feature maps of layer {layer}"
-    return _tiles(list(maps[0]), title, 1.1, cmap="gray", vmin=0)
+    title, black = f"{network.name}: feature maps of layer {layer}", None if (maps < 0).any() else 0
+    return _tiles(list(maps[0]), title, 1.1, cmap="gray", vmin=black)
 
 
 def curve(

@@ -1,4 +1,8 @@
-"""A network that no paper has, with what later ones have: weights used twice, and a skip."""
+"""A network that no paper has, with what later ones have.
+
+Weights that are used twice, a skip, names that are those of no chain of layers, and zeros beyond
+the edge in training too: without padding, the skip would add maps of two sizes.
+"""
 
 import numpy as np
 
@@ -6,41 +10,49 @@ from pysrcnn import reference
 from pysrcnn.networks import Network
 
 
-def forward(x, p, ops, kept=None, *, padding="zeros"):
-    h0 = h = ops.relu(ops.conv2d(x, p["W1"], p["B1"], padding))
+def forward(x, p, ops, kept=None):
+    h0 = h = ops.relu(ops.conv2d(x, p["head"], p["head_bias"], "zeros"))
     maps = [h0]
     for _ in range(2):
-        h = ops.relu(ops.conv2d(h, p["W2"], p["B2"], padding))
+        h = ops.relu(ops.conv2d(h, p["body"], p["body_bias"], "zeros"))
         maps.append(h)
     total = h + h0
     if kept is not None:
         kept += [x, maps, total]
-    return ops.conv2d(total, p["W3"], p["B3"], padding)
+    return ops.conv2d(total, p["tail"], p["tail_bias"], "zeros")
 
 
-def backward(dout, kept, p, ops, *, padding="zeros"):
+def backward(dout, kept, p, ops):
     x, maps, total = kept
-    g = {"W2": 0, "B2": 0}
-    dtotal, g["W3"], g["B3"] = ops.conv2d_backward(dout, total, p["W3"], padding)
+    g = {"body": 0, "body_bias": 0}
+    dtotal, g["tail"], g["tail_bias"] = ops.conv2d_backward(dout, total, p["tail"], "zeros")
     dh = dtotal
     for k in (2, 1):
         dh = ops.relu_backward(dh, maps[k])
-        dh, dw, db = ops.conv2d_backward(dh, maps[k - 1], p["W2"], padding)
-        g["W2"], g["B2"] = g["W2"] + dw, g["B2"] + db  # shared weights: a sum
+        dh, dw, db = ops.conv2d_backward(dh, maps[k - 1], p["body"], "zeros")
+        g["body"], g["body_bias"] = g["body"] + dw, g["body_bias"] + db  # shared weights: a sum
     dh = ops.relu_backward(dh + dtotal, maps[0])
-    dx, g["W1"], g["B1"] = ops.conv2d_backward(dh, x, p["W1"], padding)
+    dx, g["head"], g["head_bias"] = ops.conv2d_backward(dh, x, p["head"], "zeros")
     return dx, g
 
 
 class Recursive(Network):
-    """The network, in float64, with parameters at random."""
+    """The network with parameters at random, in float64 if it is not for training."""
 
-    name, scale, c, ops = "recursive", None, 1, reference
+    name, c, ops = "recursive", 1, reference
     _forward, _backward = staticmethod(forward), staticmethod(backward)
 
-    def __init__(self, filters=3, seed=0):
+    def __init__(self, filters=3, seed=0, scale=None, dtype=np.float64):
         rng = np.random.default_rng(seed)
-        self.parameters, self.card, self.options = {}, {}, {"padding": "zeros"}
-        for k, (o, n) in enumerate([(filters, 1), (filters, filters), (1, filters)], 1):
-            self.parameters[f"W{k}"] = rng.normal(0, 0.5 / np.sqrt(n), (o, n, 3, 3))
-            self.parameters[f"B{k}"] = rng.normal(0, 0.1, o)
+        self.parameters, self.card, self.options, self.scale = {}, {}, {}, scale
+        shapes = {"head": (filters, 1), "body": (filters, filters), "tail": (1, filters)}
+        for name, (o, n) in shapes.items():
+            w, b = rng.normal(0, 0.5 / np.sqrt(n), (o, n, 3, 3)), rng.normal(0, 0.1, o)
+            self.parameters[name], self.parameters[f"{name}_bias"] = (
+                w.astype(dtype),
+                b.astype(dtype),
+            )
+
+    @classmethod
+    def from_recipe(cls, recipe, scale):
+        return cls(recipe.filters[0], recipe.seed, scale, np.float32)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -26,6 +27,7 @@ from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
+from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -490,11 +492,11 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
         patch.setattr(owner, name, interrupted_once(getattr(owner, name), call))
         assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more) == 130
     err = capsys.readouterr().err
-    assert "go on with --resume" in err and "Traceback" not in err
+    assert "resume to go on" in err and "Traceback" not in err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
 
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more) == 2
-    assert "parts.checkpoint exists: go on from it with --resume" in capsys.readouterr().err
+    assert "parts.checkpoint exists: resume it, or remove it" in capsys.readouterr().err
     assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, *more, "--resume") == 0
     assert not Path("parts.checkpoint").exists()
     logs = [read_log(name)[1] for name in ("whole.log", "parts.log")]
@@ -520,8 +522,10 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
 
     monkeypatch.setattr(Training, "save", save)
     monkeypatch.setattr(fitting, "AT_ONCE", 0)
-    assert run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9") == 130
-    assert "stopped at step 4: go on with --resume" in capsys.readouterr().err
+    with pytest.raises(SystemExit) if number != signal.SIGINT else nullcontext() as end:
+        code = run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY, "--every", "9")
+    assert (end.value.code if end else code) == 128 + number
+    assert "stopped at step 4: resume to go on" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
     assert signal.getsignal(number) == usual
 
@@ -559,7 +563,7 @@ def test_a_training_whose_terminal_is_gone_writes_a_checkpoint(bad):
                 assert os.read(terminal, 1000)
         os.close(terminal)
         training.send_signal(signal.SIGHUP)
-        assert training.wait(60) == 130
+        assert training.wait(60) == 128 + signal.SIGHUP
     assert Path("a.checkpoint").exists() and not list(bad.glob(".*"))
 
 
@@ -685,8 +689,8 @@ def test_pictures_are_trained_on_once_or_watched(folder):
     pictures, watched, *_ = split([Path("20")], None, ["below/1?.png", "3.png"])
     assert len(pictures) + len(watched) == 10 and Path("20/below/3.png") not in pictures
     for exclude, words in (
-        (["3.png", "99.png"], "--exclude 99.png is the name of none of the pictures"),
-        (["*.png"], "--exclude leaves no picture to train on"),
+        (["3.png", "99.png"], "exclude: 99.png is the name of none of the pictures"),
+        (["*.png"], "exclude leaves no picture to train on"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
             split([Path("20")], None, exclude)
@@ -722,14 +726,26 @@ def test_the_recipe_that_goes_with_a_network():
 
     assert recipe() == recipe("--recipe", "modern") == RECIPES["modern"]
     assert recipe("--network", "espcn") == recipe("--recipe", "espcn") == RECIPES["espcn"]
-    paper = recipe("--network", "espcn", "--recipe", "paper")
-    assert (paper.network, paper.sizes, paper.optimizer) == ("espcn", (5, 3, 3), "sgd")
+    ours = recipe("--network", "espcn", "--recipe", "modern")
+    assert (ours.network, ours.sizes, ours.muon_last) == ("espcn", (5, 3, 3), False)
+    with pytest.raises(ValueError, match="paper is the recipe of SRCNN's paper.*: give modern or "):
+        recipe("--network", "espcn", "--recipe", "paper")
     chain = recipe("--network", "9-1-5", "--recipe", "espcn")
     assert (chain.network, chain.sizes, chain.muon_last) == ("srcnn", (9, 1, 5), True)
-    slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates()
-    assert slower == pytest.approx({n: r / 2 for n, r in RECIPES["espcn"].rates().items()})
+    network = ESPCN(2)
+    slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates(network)
+    wanted = {n: r / 2 for n, r in RECIPES["espcn"].rates(network).items()}
+    assert slower == pytest.approx(wanted)
     adam = recipe("--network", "espcn", "--optimizer", "adam")
-    assert set(adam.rates().values()) == {1e-3} and not adam.muon_last
+    assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
+
+
+@pytest.mark.parametrize("text", ["ESPCN", "vdsr", "9.1.5", "9-1-", ""])
+def test_the_networks_there_are_to_train(folder, text, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("train", "pictures", "-s", "2", "-o", "a.npz", "--network", text)
+    said = f"{text} is neither espcn nor the filter sizes of an SRCNN, such as 9-1-5"
+    assert said in capsys.readouterr().err
 
 
 def test_another_optimizer_brings_its_own_rates(folder, pictures):

@@ -371,8 +371,8 @@ def test_a_network_without_margin(ops):
     [
         ((2, 3, 9, 9), (2, 1, 3, 3), ValueError, "low has the shape (2, 3, 9, 9), wanted"),
         ((2, 1, 9, 9), (2, 3, 3, 3), ValueError, "high has the shape (2, 3, 3, 3), wanted"),
-        ((2, 1, 9, 9), (2, 1, 4, 3), ValueError, "a 5-1-3 network gives (2, 1, 3, 3)"),
-        ((2, 1, 9, 9), (1, 1, 3, 3), ValueError, "a 5-1-3 network gives (2, 1, 3, 3)"),
+        ((2, 1, 9, 9), (2, 1, 4, 3), ValueError, "5-1-3 gives (2, 1, 3, 3)"),
+        ((2, 1, 9, 9), (1, 1, 3, 3), ValueError, "5-1-3 gives (2, 1, 3, 3)"),
         ((2, 1, 6, 9), (2, 1, 6, 9), ValueError, "at least 7 x 7 pixels, got 6 x 9"),
         ((1, 9, 9), (1, 3, 3), ValueError, "low has the shape (1, 9, 9)"),
         ("integers", (2, 1, 3, 3), TypeError, "low is int64, wanted floating point numbers"),

@@ -4,12 +4,14 @@ import pickle
 
 import numpy as np
 import pytest
+from recursive import Recursive
 from rungs import random_layers
 
 import pysrcnn
 from pysrcnn import kernels, reference
+from pysrcnn.formats import read_weights
 from pysrcnn.networks import ESPCN, SRCNN, Network, load
-from pysrcnn.networks.network import layers_of, named
+from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.resize import imresize
 from pysrcnn.upscaling.steps import Step
 
@@ -186,7 +188,7 @@ def test_pickled(name):
 @pytest.mark.parametrize("name", ["srcnn", "srcnn-rgb", "espcn-relu", "espcn-rgb"])
 def test_saved_and_loaded(name, tmp_path):
     network = made(name, dtype=np.float32)
-    network.initialise("identity") if isinstance(network, SRCNN) else None
+    network.initialise("identity")
     network.save(tmp_path / "a.npz")
     back = load(tmp_path / "a.npz")
     assert type(back) is type(network) and back.options == network.options
@@ -246,3 +248,59 @@ def test_dictionaries_have_no_gradients():
     x = np.zeros((1, 1, 20, 20))
     with pytest.raises(TypeError, match="not learned by gradients"):
         load("sc").loss_and_gradients(x, x)
+
+
+@pytest.mark.parametrize("kind", [SRCNN, ESPCN])
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "1"])
+def test_seeds_are_whole_numbers(kind, seed):
+    with pytest.raises(ValueError, match=f"seed is {seed!r}, wanted a whole number, 0 or more"):
+        kind(seed=seed)
+
+
+def test_a_scale_that_is_not_the_networks():
+    network = load("9-1-5", 3)
+    with pytest.raises(ValueError, match="the network was trained for scale 3, not 2, and weights"):
+        network.enlarge(np.zeros((1, 4, 4)), 2)
+
+
+# ------------------------------------------------------------------- one that is no chain of layers
+
+
+ORDER = ("head", "body", "body", "tail")  # of the weights, as `forward` uses them
+
+
+def test_a_network_that_is_no_chain_says_what_its_layers_are_and_take(tmp_path):
+    network, x = Recursive(), np.random.default_rng(2).random((1, 1, 7, 6))
+    p = network.parameters
+    assert [w is p[name] for (w, _), name in zip(network.layers, ORDER, strict=True)] == [True] * 4
+    assert network.weights == ["head", "body", "tail"]
+    assert (network.seen.depth, network.margin, network.training_margin) == (4, 4, 0)
+    maps = network.maps(x)
+    assert maps[0] is x or np.array_equal(maps[0], x)
+    for k, (w, b) in enumerate(network.layers[:-2]):
+        assert np.allclose(maps[k + 1], reference.relu(reference.conv2d(maps[k], w, b, "zeros")))
+    w, b = network.layers[-1]
+    assert np.allclose(reference.conv2d(maps[-1], w, b, "zeros"), network.forward(x))
+    network.save(tmp_path / "a.safetensors")
+    assert set(read_weights(tmp_path / "a.safetensors").tensors) == set(p)
+    with pytest.raises(ValueError, match="would hold an SRCNN, .* and this is recursive"):
+        network.save(tmp_path / "a.mat")
+
+
+def test_a_network_that_always_pads_the_same_way_has_no_other():
+    network, x = Recursive(), np.zeros((1, 1, 7, 6))
+    with pytest.raises(ValueError, match="recursive always pads the same way: leave padding out"):
+        network.forward(x, "valid")
+    loss, gradients = network.loss_and_gradients(x, x + 1)
+    assert loss > 0 and gradients.keys() == network.parameters.keys()
+    with pytest.raises(ValueError, match=r"high has .* recursive gives \(1, 1, 7, 6\)"):
+        network.loss_and_gradients(x, x[:, :, :5])
+
+
+@pytest.mark.parametrize("kind", [SRCNN, ESPCN])
+def test_options_that_a_chain_has_not(kind):
+    parameters = kind(init="identity").parameters
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no option residual"):
+        kind.from_parameters(parameters, residual=True)
+    with pytest.raises(ValueError, match="padding is replicate or zeros, got 'valid'"):
+        kind.from_parameters(parameters, padding="valid")

@@ -98,6 +98,7 @@ def test_every_module_can_be_imported_first(name):
 def test_the_public_names():
     assert pysrcnn.__all__ == sorted(pysrcnn.__all__)
     wanted = {
+        "ESPCN",
         "SRCNN",
         "gradcheck",
         "imresize",

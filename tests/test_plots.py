@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from pysrcnn import SRCNN, plots
+from pysrcnn import ESPCN, SRCNN, plots
 from pysrcnn.cli import main
+from pysrcnn.data import pair
 from pysrcnn.pictures import read_picture, write_picture
 
 pytest.importorskip("matplotlib")
@@ -153,3 +154,23 @@ def test_plots_are_at_the_scale_of_the_network():
         plot(net, picture)
         with pytest.raises(ValueError, match="was trained for scale 3, not 2, and weights are of"):
             plot(net, picture, 2)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 10])
+def test_plots_of_few_tiles_have_room_for_their_title(filters):
+    net = SRCNN(5, filters, 1, 4, 3, init="he")
+    for figure in plots.filters(net), plots.feature_maps(net, np.zeros((20, 30), np.uint8), 2):
+        figure.draw_without_rendering()
+        title = figure.texts[0].get_window_extent()
+        assert 0 <= title.x0 < title.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize("activation, black", [("relu", 0), ("tanh", None)])
+def test_maps_are_shown_from_their_smallest_value(activation, black):
+    net = ESPCN(2, filters=(6, 4), activation=activation, init="he")
+    picture = np.random.default_rng(1).integers(0, 256, (20, 32), np.uint8)
+    low, _ = pair(picture, 2, small=True)
+    figure = plots.feature_maps(net, picture, 2)
+    shown = [axis.images[0] for axis in figure.axes if axis.images]
+    for image, its in zip(shown, net.maps(low[None])[1][0], strict=True):
+        assert image.norm.vmin == (its.min() if black is None else black)

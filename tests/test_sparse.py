@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rungs import JIT, compiled_only
 
-from pysrcnn import SRCNN, kernels, load, upscale
+from pysrcnn import SRCNN, kernels, load, reference, upscale
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.formats import write_weights
@@ -263,7 +263,7 @@ def test_bands_and_rectangles_have_the_same_bits(monkeypatch):
         (picture(9, 9)[0], "replicate", ValueError, "x has the shape (1, 9, 9), wanted (N, 1,"),
         (np.zeros((1, 3, 9, 9)), "replicate", ValueError, "wanted (N, 1, H, W) with pixels in it"),
         (np.zeros((1, 1, 9, 9), int), "replicate", TypeError, "x is int64, wanted floating point"),
-        (picture(8, 9), "valid", ValueError, "a sc network needs pictures of at least 9 x 9"),
+        (picture(8, 9), "valid", ValueError, "sc needs pictures of at least 9 x 9"),
         (picture(9, 9), "same", ValueError, '"zeros" or "valid", got '),
     ],
 )  # fmt: skip
@@ -512,6 +512,10 @@ def test_sparse_coding_is_a_model_like_any_other():
     assert model.card["data"] == "T91, 91 pictures"
     with pytest.raises(ValueError, match=re.escape("no sc weights for scale 2, only for 3")):
         load("sc", 2)
+    with pytest.raises(ValueError, match="kernels alone computes: leave out pysrcnn.reference"):
+        load("sc", 3, ops=reference)
+    with pytest.raises(TypeError, match="SparseCoding is not trained by a recipe"):
+        SparseCoding.from_recipe(None, 3)
     small = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert upscale(small, 3, "sc").shape == (18, 21, 3)
 

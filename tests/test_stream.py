@@ -128,7 +128,7 @@ def test_the_reading_process_is_stopped(paths):
     (reader,) = stream._pool._processes.values()
     reader.kill()
     reader.join()
-    with pytest.raises(OSError, match="process that reads pictures was stopped: go on with --res"):
+    with pytest.raises(OSError, match="process that reads pictures was stopped: resume to go on"):
         for step in range(1, 10):
             stream.batch(step, 5, take)
     stream.close()

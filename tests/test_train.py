@@ -11,13 +11,14 @@ from dataclasses import replace
 import numba
 import numpy as np
 import pytest
+from recursive import Recursive
 from scipy.optimize import nnls
 
 import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
-from pysrcnn.networks import ESPCN
+from pysrcnn.networks import ESPCN, TRAINED
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
 from pysrcnn.training.ends import keep_ends
@@ -394,6 +395,27 @@ def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_p
     assert [line["seconds"] for line in lines] == [2, 4, 5, 6] and training.seconds == 6
 
 
+def test_every_psnr_of_the_log_is_of_what_the_training_would_give_there(tmp_path):
+    """So nothing that is done to the result makes the last line of the log jump."""
+    measured = []
+
+    def measure(network, pictures, scale):
+        measured.append(network)
+        return 30.0
+
+    recipe = replace(TINY, steps=6, init="he", keep_ends=True, average=0.9)
+    training = Training(recipe, PAIRS, scale=SCALE)
+    fit(training, PAIRS, tmp_path / "a.checkpoint", tmp_path / "a.log", 2, measure)
+    bicubic, *networks = measured
+    assert bicubic is None and [network.card["steps"] for network in networks] == [2, 4, 6]
+    again = Training(recipe, PAIRS, scale=SCALE)
+    for network in networks:
+        run(again, 2)
+        assert same_bits(network.parameters, again.result().parameters)
+        assert not same_bits(network.parameters, again.average)
+        assert (flat(network, 16 / 255)[1] <= np.float32(16 / 255)).all()
+
+
 def test_a_terminal_without_tqdm_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = Clock()
     for module in (fitting, loop, pysrcnn.training.progress):
@@ -649,7 +671,7 @@ def test_the_last_step_may_not_end_in_infinities_either():
 
 
 def test_the_rates_of_the_paper_for_our_loss():
-    rates = RECIPES["paper"].rates()
+    rates = RECIPES["paper"].rates(SRCNN())
     assert rates.keys() == SRCNN().parameters.keys()
     for name, rate in rates.items():
         wanted = 0.02205 if name in ("W1", "W2") else 0.002205
@@ -661,11 +683,12 @@ def test_the_rates_of_the_paper_for_our_loss():
 def test_rates_of_other_networks(sizes, side):
     filters = (64, 32, 16)[: len(sizes) - 1]
     recipe = replace(RECIPES["paper"], sizes=sizes, filters=filters, c=3)
-    rates = recipe.rates()
+    network = SRCNN.from_recipe(recipe, 3)
+    rates = recipe.rates(network)
     assert rates["W1"] == pytest.approx(1e-4 * 3 * side * side / 2, rel=1e-12)
     assert rates[f"W{len(sizes)}"] == pytest.approx(1e-5 * 3 * side * side / 2, rel=1e-12)
     assert rates.keys() == SRCNN.from_stack(sizes, filters, 3).parameters.keys()
-    ours = replace(recipe, paper_loss=False).rates()
+    ours = replace(recipe, paper_loss=False).rates(network)
     assert ours["W1"] == 1e-4 and ours["B1"] == 1e-5 and ours["W2"] == 1e-4
 
 
@@ -861,12 +884,92 @@ def test_an_espcn_starts_only_from_its_like():
 
 def test_the_rates_of_espcn_and_those_of_srcnn_as_before():
     weights, biases = dict(W1=0.01, W2=0.01, W3=0.02), dict(B1=0.002, B2=0.002, B3=0.002)
-    assert RECIPES["espcn"].rates() == weights | biases
+    assert RECIPES["espcn"].rates(ESPCN()) == weights | biases
     assert Training(SUBPIXEL, SMALL_PAIRS, scale=2).optimizer.orthogonal == ["W1", "W2", "W3"]
-    assert RECIPES["modern"].rates() == dict(W1=0.01, W2=0.01) | dict.fromkeys(
+    assert RECIPES["modern"].rates(SRCNN()) == dict(W1=0.01, W2=0.01) | dict.fromkeys(
         ("W3", "B1", "B2", "B3"), 0.001
     )
     assert Training(MUON, PAIRS).optimizer.orthogonal == ["W1", "W2"]
+
+
+# ----------------------------------------------------------------------- networks of other kinds
+
+
+@pytest.fixture
+def recursive(monkeypatch):
+    """A recipe for the network with a recursion, a skip, and names that are no chain's."""
+    monkeypatch.setitem(TRAINED, "recursive", Recursive)
+    return replace(TINY, network="recursive", keep_ends=False, filters=(3,), size=9)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "size", "stride", "seed", "warmup"])
+@pytest.mark.parametrize("value", [-1, 2.5, "3"])
+def test_numbers_of_recipes_are_whole(name, value):
+    smallest = int(name not in ("seed", "warmup"))
+    with pytest.raises(
+        ValueError, match=f"{name} is {value!r}, wanted a whole number, {smallest} "
+    ):
+        Recipe(**{name: value})
+
+
+@pytest.mark.parametrize("stride", [None, 5], ids=["crops", "grid"])
+def test_a_network_that_pads_is_trained_on_whole_crops(recursive, stride):
+    """Two steps of SGD by hand: the target is as large as what the network takes."""
+    recipe = replace(
+        recursive, optimizer="sgd", learning_rate=0.03, last_learning_rate=0.01,
+        bias_learning_rate=0.02, stride=stride, keep_means=False, warmup=0, cosine=False, steps=2,
+        average=0.0,
+    )  # fmt: skip
+    training = Training(recipe, PAIRS, scale=SCALE)
+    by_hand = Recursive.from_recipe(recipe, SCALE)
+    p, rates = by_hand.parameters, {"head": 0.03, "body": 0.03, "tail": 0.01}
+    velocity = {name: 0 for name in p}
+    for step, loss in enumerate(run(training)):
+        low, high = training.batch(step, recipe.batch)
+        assert low.shape == high.shape == (4, 1, 9, 9)
+        kept = []
+        out = by_hand._forward(low, p, reference, kept)
+        assert loss == pytest.approx(np.mean((out - high) ** 2), rel=1e-6)
+        _, g = by_hand._backward(2 * (out - high) / out.size, kept, p, reference)
+        for name in p:
+            velocity[name] = 0.9 * velocity[name] - rates.get(name, 0.02) * g[name]
+            p[name] += velocity[name]
+    for name, array in training.network.parameters.items():
+        assert np.abs(array - p[name]).max() < 1e-6, name
+
+
+@pytest.mark.parametrize("muon_last", [False, True])
+def test_a_network_says_which_layers_are_its_first_and_last(recursive, muon_last, tmp_path):
+    recipe = replace(recursive, optimizer="muon", muon_last=muon_last, paper_loss=True)
+    training = Training(recipe, PAIRS, scale=SCALE)
+    network = training.network
+    assert (network.weights, network.training_margin) == (["head", "body", "tail"], 0)
+    assert training.optimizer.orthogonal == ["head", "body", *["tail"] * muon_last]
+    factor = 9 * 9 / 2  # pixels of a sample, none of which are lost
+    wanted = {"head": 2e-3 * factor, "body": 2e-3 * factor}
+    others = dict.fromkeys(("tail", "head_bias", "body_bias", "tail_bias"), 1e-3 * factor)
+    assert recipe.rates(network) == pytest.approx(wanted | others)
+    means = network.parameters["head"].mean(axis=(1, 2, 3))
+    body = network.parameters["body"].mean(axis=(1, 2, 3))
+    run(training, 3)
+    training.save(tmp_path / "a.checkpoint")
+    run(training, 3)
+    assert np.abs(network.parameters["head"].mean(axis=(1, 2, 3)) - means).max() < 1e-6
+    assert np.abs(network.parameters["body"].mean(axis=(1, 2, 3)) - body).max() > 1e-4
+    resumed = Training(recipe, PAIRS, scale=SCALE)
+    resumed.load(tmp_path / "a.checkpoint")
+    run(resumed, 3)
+    assert same_bits(arrays_of(resumed), arrays_of(training))
+    training.result().save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        assert np.array_equal(file["body"], training.average["body"])
+
+
+def test_black_and_white_are_kept_of_chains_alone(recursive):
+    with pytest.raises(
+        ValueError, match="kept of chains of layers, and recursive is none: give keep_ends=False"
+    ):
+        replace(recursive, keep_ends=True)
 
 
 # ---------------------------------------------------------------------------------- from files

@@ -136,6 +136,11 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     """The chosen recipe, with what the command line changes."""
     network = options.network
     recipe = RECIPES[options.recipe or ("espcn" if network == "espcn" else "modern")]
+    if network == "espcn" and recipe.paper_loss:
+        raise ValueError(
+            "paper is the recipe of SRCNN's paper, and that of ESPCN does not say all of its own: "
+            "give modern or espcn instead"
+        )
     given = {
         "activation": options.activation,
         "filters": options.filters,
@@ -177,7 +182,14 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 def _network(text: str) -> str | tuple[int, ...]:
     """ "espcn", or the filter sizes of an SRCNN."""
-    return text if text == "espcn" else sizes(text)
+    if text == "espcn":
+        return text
+    try:
+        return sizes(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither espcn nor the filter sizes of an SRCNN, such as 9-1-5"
+        ) from None
 
 
 def _print_skipped(skipped: list[str], named: int = 20) -> None:

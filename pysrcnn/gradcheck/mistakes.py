@@ -29,7 +29,7 @@ def mistakes(step: Step, trace: Planted) -> list[Mistake]:
     for on in [*((k,) for k in every), every]:
         where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
         found += of_convolutions(where, on) + of_biases(where, on, calls)
-        found += of_padding(where, on, calls, step.network.options["padding"])
+        found += of_padding(where, on, calls, step.network.options.get("padding", "zeros"))
         found += of_sums(where, on) + of_parts(on, calls) + of_orders(where, on, calls)
     active = tuple(k for k in every if calls[k - 1].activation)
     for on in [*((k,) for k in active), *([active] if len(active) > 1 else [])]:

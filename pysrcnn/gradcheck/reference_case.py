@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import reference
 from .._files import written_whole
+from ..checks import check_whole
 from ..networks import ESPCN, SRCNN, Network
 from .planted import Step
 
@@ -181,8 +182,7 @@ def case(
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
     if padding not in PADDINGS:
         raise ValueError(f"padding is {padding!r}, wanted one of {', '.join(PADDINGS)}")
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}, wanted a whole number, 0 or more")
+    check_whole("seed", seed, 0)
     if len(size) != 2 or min(samples, *size) < 1:
         raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
     sizes = _sizes(network, filters)

@@ -7,14 +7,14 @@ sub-pixel shuffle lays these out. What SRCNN takes from a bicubic interpolation 
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import kernels
-from .initial import initialise
+from .chain import Chain, layers_of, named
 from .layers import LARGEST
-from .network import Network, Parameters, chain, layers_of, named
+from .network import Parameters
 from .values import shuffle_of
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
@@ -93,7 +93,7 @@ def backward(
     return dout, g
 
 
-class ESPCN(Network):
+class ESPCN(Chain):
     """The network of the paper: f1-f2-f3 with n1 and n2 filters, then s^2 for each channel.
 
     Parameters
@@ -122,6 +122,7 @@ class ESPCN(Network):
     """
 
     name, small = "espcn", True
+    choices: ClassVar = {"activation": ACTIVATIONS, **Chain.choices}
     _forward = staticmethod(forward)
     _backward = staticmethod(backward)
 
@@ -140,11 +141,10 @@ class ESPCN(Network):
     ):
         if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
             raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
-        if c not in (1, 3):
-            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
-        p = chain(tuple(sizes), (c, *filters, c * int(scale) ** 2))
-        initialise(p, c, init, seed)
-        self._set(p, activation, padding, ops)
+        self._begin(
+            sizes, filters, c, ops, s=int(scale), init=init, seed=seed,
+            activation=activation, padding=padding,
+        )  # fmt: skip
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "ESPCN":
@@ -156,46 +156,6 @@ class ESPCN(Network):
             scale, sizes, filters, recipe.c, activation=activation, init=recipe.init,
             seed=recipe.seed,
         )  # fmt: skip
-
-    @classmethod
-    def from_parameters(
-        cls,
-        parameters: Parameters,
-        *,
-        activation: str = "relu",
-        padding: str = "replicate",
-        ops: ModuleType = kernels,
-    ) -> "ESPCN":
-        """A network around the arrays W1, B1, W2, B2, ..., the last with c s^2 filters."""
-        network = cls.__new__(cls)
-        network._set(dict(parameters), activation, padding, ops)
-        return network.astype(parameters["W1"].dtype)
-
-    def _set(self, p: Parameters, activation: str, padding: str, ops: ModuleType) -> None:
-        for name, value, known in (
-            ("activation", activation, ACTIVATIONS),
-            ("padding", padding, ("replicate", "zeros")),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is {' or '.join(known)}, got {value!r:.60}")
-        self.parameters, self.ops, self.c = p, ops, p["W1"].shape[1]
-        self.scale, self.card = shuffle_of(p), {}
-        self.options = {"activation": activation, "padding": padding}
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """The filter sizes."""
-        return tuple(w.shape[2] for w, _ in self.layers)
-
-    @property
-    def filters(self) -> tuple[int, ...]:
-        """The numbers of filters of all layers but the last."""
-        return tuple(len(b) for _, b in self.layers[:-1])
-
-    @property
-    def bytes_per_pixel(self) -> float:
-        """The sub-pixels before and after the shuffle: what is before stays in the caches."""
-        return 8 * self.c
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.sizes))
@@ -217,4 +177,4 @@ class ESPCN(Network):
         return loss, named(gradients)
 
     def _described(self) -> dict[str, Any]:
-        return {"network": self.name, "filters": [int(n) for n in self.filters], **self.options}
+        return {**super()._described(), **self.options}

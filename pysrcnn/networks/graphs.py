@@ -16,7 +16,7 @@ import numpy as np
 from ..formats import Operation, Refused, Weights, shown
 from .values import Affine
 
-__all__ = ["Chain", "chain_of"]
+__all__ = ["GraphChain", "chain_of"]
 
 _ONLY = "only chains of convolutions with ReLU or tanh between them are read"
 _NONE = "where SRCNN and ESPCN have none"
@@ -38,7 +38,7 @@ _SHUFFLES = {
 
 
 @dataclass
-class Chain:
+class GraphChain:
     """A chain of convolutions.
 
     Attributes
@@ -75,7 +75,7 @@ class Chain:
     times: list[float] = field(default_factory=list)
 
 
-def chain_of(weights: Weights, path: Path) -> Chain:
+def chain_of(weights: Weights, path: Path) -> GraphChain:
     """The chain that the graph of a file is.
 
     Raises
@@ -107,7 +107,7 @@ class _Walk:
     """From the picture on, one operation after the other."""
 
     def __init__(self, path: Path):
-        self.path, self.chain, self.current = path, Chain(), ""
+        self.path, self.chain, self.current = path, GraphChain(), ""
         self.apart: tuple = ()  # the operators of a shuffle so far
         self._pictures = {""}  # the input, and what it is called behind an enlargement
         self._clipped, self._pad = False, "valid"

@@ -2,17 +2,18 @@
 
 import numpy as np
 
-from .network import Parameters, layers_of
+from ..checks import check_whole
+from .reach import Layers
 
 __all__ = ["initialise"]
 
 
-def initialise(p: Parameters, c: int, how: str, seed: int = 0) -> None:
+def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
     """Set all parameters to where training starts, in place; biases to 0.
 
     Parameters
     ----------
-    p : dict of arrays W1, B1, W2, B2, ...
+    layers : list of (weights, biases)
         From c channels to c, or to c s^2 sub-pixels.
     c : int
         Channels of the picture.
@@ -30,12 +31,12 @@ def initialise(p: Parameters, c: int, how: str, seed: int = 0) -> None:
     Raises
     ------
     ValueError
-        If there is no such start, or no filter for each channel to hand it on.
+        If there is no such start or seed, or no filter for each channel to hand it on.
     """
+    check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     if how not in ("paper", "he", "identity"):
         raise ValueError(f'init is "paper", "he" or "identity", got {how!r}')
-    layers = layers_of(p)
     filters = tuple(len(w) for w, _ in layers[:-1])
     if how == "identity" and min((c, *filters)) < c:
         raise ValueError(

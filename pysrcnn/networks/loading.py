@@ -11,12 +11,11 @@ import numpy as np
 from .. import formats, kernels
 from .._printing import printable
 from ..formats import READABLE, is_checkpoint, read_weights
-from .espcn import ESPCN
+from .chain import Chain
 from .layers import LARGEST
-from .network import Network
+from .network import Network, other_scale
 from .recognise import is_ours, network_of
 from .sparse import SparseCoding
-from .srcnn import SRCNN
 from .values import as_plain, check_picture
 
 __all__ = ["LARGEST", "files_of", "load", "shipped"]
@@ -66,7 +65,7 @@ def load(
         a file that says its own scale, it must be the same; with one that does not say, it is what
         you say it is.
     ops : module
-        What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
+        What computes: `pysrcnn.kernels`, or of layers `pysrcnn.reference`.
     residual : bool
         Whether the result of the SRCNN in the file is to be added to its input. What you get is
         one whose result is the picture.
@@ -133,7 +132,7 @@ def _path_of(text: str, scale: int | None) -> Path:
 
 def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float, float]) -> Network:
     """The one whose values are 0..1 and whose result is the picture; its card says what it was."""
-    if not isinstance(network, (SRCNN, ESPCN)):
+    if not isinstance(network, Chain):
         raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
     if residual and network.small:
         raise ValueError(
@@ -142,10 +141,7 @@ def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float,
     activation = network.options.get("activation", "relu")
     parameters = as_plain(network.parameters, residual, levels, activation)
     card, scale, options = network.card, network.scale, network.options
-    if isinstance(network, ESPCN):
-        network = ESPCN.from_parameters(parameters, ops=network.ops, **options)
-    else:
-        network = SRCNN.from_parameters(parameters, ops=network.ops)
+    network = type(network).from_parameters(parameters, ops=network.ops, **options)
     parts = ["the result was to be added to the input"] if residual else []
     parts += [f"values were {levels[0]:g}..{levels[1]:g}"] if tuple(levels) != (0, 1) else []
     note = f"before it was converted, {' and '.join(parts)}"
@@ -162,10 +158,7 @@ def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
     if type(known) is not int or not 2 <= known <= LARGEST:
         raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
     if wanted not in (None, known):
-        raise ValueError(
-            f"{path} was trained for scale {known}, not {wanted}, and weights are of use only at "
-            f"their own: enlarge by that, or take other weights"
-        )
+        raise other_scale(path, known, wanted)
     return known
 
 

@@ -13,7 +13,8 @@ Axes: N samples, c channels of the picture, H x W pixels, s the scale.
 import importlib
 import os
 from collections.abc import Callable
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,53 +22,12 @@ import numpy as np
 from .._version import __version__
 from ..checks import check_batch, check_padding
 from ..resize import imresize
-from .reach import Seen, seen
+from .reach import Layers, Seen, seen
 from .saving import save
 
-__all__ = ["Layers", "Network", "Parameters", "chain", "layers_of", "named", "own_scale"]
+__all__ = ["Network", "Parameters", "other_scale", "own_scale"]
 
 Parameters = dict[str, np.ndarray]
-Layers = list[tuple[np.ndarray, np.ndarray]]
-
-
-def layers_of(p: Parameters) -> Layers:
-    """(weights, biases) of W1, B1, W2, B2, ..., from the first layer to the last."""
-    return [(p[f"W{k}"], p[f"B{k}"]) for k in range(1, len(p) // 2 + 1)]
-
-
-def named(gradients: Layers) -> Parameters:
-    """(dW, dB) of each layer by the names of the parameters."""
-    found = {}
-    for k, (dw, db) in enumerate(gradients, 1):
-        found[f"W{k}"], found[f"B{k}"] = dw, db
-    return found
-
-
-def chain(sizes: tuple[int, ...], channels: tuple[int, ...]) -> Parameters:
-    """W1, B1, W2, B2, ..., of zeros in float32, for filter sizes and the channels between layers.
-
-    Raises
-    ------
-    ValueError
-        If a number is not a positive integer, or a filter size even.
-    """
-    for value in (*sizes, *channels):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or value < 1:
-            raise ValueError(f"layer sizes are positive integers, got {value!r}")
-    for f in sizes:
-        if f % 2 == 0:
-            raise ValueError(f"filter sizes are odd, so that a filter has a centre, got {f}")
-    if len(channels) != len(sizes) + 1:
-        raise ValueError(
-            f"{len(sizes)} layers need {len(sizes) - 1} numbers of filters (the last layer "
-            f"has one for each channel), got {len(channels) - 2}"
-        )
-    p: Parameters = {}
-    for k, f in enumerate(sizes, 1):
-        p[f"W{k}"] = np.zeros((channels[k], channels[k - 1], f, f), np.float32)
-        p[f"B{k}"] = np.zeros(channels[k], np.float32)
-    return p
 
 
 class Network:
@@ -80,7 +40,7 @@ class Network:
     small : bool
         Whether it takes the small picture and enlarges that itself, or its bicubic enlargement.
     parameters : dict of arrays
-        By the names of the paper. May be filled in place.
+        By the names of the paper, from the first layer to the last. May be filled in place.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     scale : int or None
@@ -88,12 +48,17 @@ class Network:
     card : dict
         What the weights are, see `pysrcnn.formats`.
     options : dict
-        Of its `forward`, such as the padding.
+        Of its `forward`, such as the padding, if it has one.
+    training_options : dict
+        Those that are others in training: of a chain of layers, no padding.
     ops : module
         What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
     """
 
     small: ClassVar[bool] = False
+    training_options: ClassVar[dict[str, Any]] = {}
+    # What the options of `forward` may be in a network, by their names; the usual one first.
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     # Set by each kind of network to the two functions in its file.
     _forward: ClassVar[Callable]
     _backward: ClassVar[Callable]
@@ -106,6 +71,11 @@ class Network:
     options: dict[str, Any]
     ops: ModuleType
 
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
+        """The untrained network of a `training.Recipe`, if there are such."""
+        raise TypeError(f"{cls.__name__} is not trained by a recipe")
+
     @property
     def dtype(self) -> np.dtype:
         """float32 or float64: of the parameters and the results."""
@@ -113,8 +83,16 @@ class Network:
 
     @property
     def layers(self) -> Layers:
-        """(weights, biases) of each layer, from the first to the last."""
-        return layers_of(self.parameters)
+        """(weights, biases) of each convolution, in the order of `forward`."""
+        return self.seen.layers
+
+    @property
+    def weights(self) -> list[str]:
+        """Names of the parameters that are filters, from the first layer's to the last's.
+
+        Recipes treat these two unlike the rest, see `training.Recipe`.
+        """
+        return [name for name, p in self.parameters.items() if p.ndim > 1]
 
     @property
     def seen(self) -> Seen:
@@ -125,6 +103,15 @@ class Network:
     def margin(self) -> int:
         """Pixels of its input on each side that a pixel of the result depends on: 6 for 9-1-5."""
         return self.seen.margin
+
+    @property
+    def training_margin(self) -> int:
+        """Pixels of its input that are lost on each side in training: none if its layers pad."""
+        return self.margin if self._in_training.get("padding") == "valid" else 0
+
+    @property
+    def _in_training(self) -> dict[str, Any]:
+        return {**self.options, **self.training_options}
 
     @property
     def bytes_per_pixel(self) -> float:
@@ -159,7 +146,7 @@ class Network:
             "replicate": every layer repeats the edge of its input. "zeros": it sees zeros beyond
             the edge. The result is as large as `x`, or `scale` times as large. "valid": nothing is
             padded, `margin` pixels of `x` are lost on each side, as in training. By default what
-            the network is for.
+            the network is for, which may know but one.
 
         Returns
         -------
@@ -168,11 +155,14 @@ class Network:
         Raises
         ------
         TypeError, ValueError
-            If `x` is not such an array or too small for "valid".
+            If `x` is not such an array or too small for "valid", or padding cannot be chosen.
         """
         x = check_batch(x, "x", self.c, self.dtype)
         options = self.options if padding is None else {**self.options, "padding": padding}
-        check_padding(options["padding"], x, self.name, self.margin)
+        if options.keys() != self.options.keys():
+            raise ValueError(f"{self.name} always pads the same way: leave padding out")
+        if "padding" in options:
+            check_padding(options["padding"], x, self.name, self.margin)
         return self._run(x, **options)
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
@@ -180,7 +170,7 @@ class Network:
         return self._forward(x, self.parameters, self.ops, None, **options)
 
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
-        """What each layer takes when the network makes a picture: `x`, then feature maps.
+        """What each convolution takes when the network makes a picture: `x`, then feature maps.
 
         Parameters
         ----------
@@ -190,10 +180,16 @@ class Network:
         -------
         maps : list of arrays (N, C, H, W)
         """
-        kept: list[np.ndarray] = []
+        maps: list[np.ndarray] = []
+
+        def conv2d(x: np.ndarray, *rest: Any) -> np.ndarray:
+            maps.append(x)
+            return self.ops.conv2d(x, *rest)
+
         x = check_batch(x, "x", self.c, self.dtype)
-        self._forward(x, self.parameters, self.ops, kept, **self.options)
-        return kept
+        ops = SimpleNamespace(**{**vars(self.ops), "conv2d": conv2d})
+        self._forward(x, self.parameters, ops, None, **self.options)
+        return maps
 
     def enlarge(self, small: np.ndarray, scale: int | None = None) -> np.ndarray:
         """The enlarged picture; with bicubic interpolation before, if the network is for that.
@@ -220,15 +216,16 @@ class Network:
         return self.forward(x[None])[0]
 
     def loss_and_gradients(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
-        """Mean squared error over all elements, with valid convolutions, and its gradients.
+        """Mean squared error over all elements, as in training, and its gradients.
 
         Parameters
         ----------
         low : float array (N, c, H, W)
             The network's input, see `forward`.
         high : float array
-            What its output should be: as large as ``forward(low, "valid")``, or as
-            ``forward(low)``, of which the central part is then taken.
+            What its output should be: as large as ``forward(low)``. A network that does not pad in
+            training takes the central part of it, as large as ``forward(low, "valid")``, or is
+            given that.
 
         Returns
         -------
@@ -243,8 +240,9 @@ class Network:
         """
         low = check_batch(low, "low", self.c, self.dtype)
         high = check_batch(high, "high", self.c, self.dtype)
-        margin, s, *_ = self.seen
-        check_padding("valid", low, self.name, margin)
+        margin, s = self.training_margin, self.seen.resolution
+        if margin:
+            check_padding("valid", low, self.name, margin)
         whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
         if high.shape == (*low.shape[:2], *whole) and margin > 0:
             m = s * margin
@@ -252,18 +250,27 @@ class Network:
         wanted = (*low.shape[:2], *cut)
         if high.shape != wanted:
             raise ValueError(
-                f"high has the shape {high.shape}; for low of {low.shape} a {self.name} network "
-                f"gives {wanted}"
+                f"high has the shape {high.shape}; for low of {low.shape}, {self.name} gives "
+                f"{wanted}"
             )
         return self._step(low, high)
 
     def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
         kept: list = []
-        ops, p, options = self.ops, self.parameters, {**self.options, "padding": "valid"}
+        ops, p, options = self.ops, self.parameters, self._in_training
         out = self._forward(low, p, ops, kept, **options)
         _, gradients = self._backward(ops.mse_backward(out, high), kept, p, ops, **options)
         return ops.mse(out, high), gradients
+
+    def _tensors(self, path: Path) -> Parameters:
+        """The parameters as a file with this suffix has them; raise a ValueError where none has."""
+        if path.suffix.lower() == ".mat":
+            raise ValueError(
+                f"{path} would hold an SRCNN, as its authors write it, and this is {self.name}: "
+                f"write it as .npz"
+            )
+        return self.parameters
 
     def _described(self) -> dict[str, Any]:
         """What a card says of this kind of network."""
@@ -287,6 +294,14 @@ class Network:
         save(self, path, card)
 
 
+def other_scale(called: object, known: int, wanted: object) -> ValueError:
+    """That weights, called so, were trained for another scale than is wanted."""
+    return ValueError(
+        f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights are of use only "
+        f"at their own: enlarge by that, or take other weights"
+    )
+
+
 def own_scale(network: Network, scale: int | None) -> int:
     """The scale a network was trained for; `scale`, if it does not say.
 
@@ -303,8 +318,5 @@ def own_scale(network: Network, scale: int | None) -> int:
             )
         return scale
     if scale not in (None, known):
-        raise ValueError(
-            f"the network was trained for scale {known}, not {scale!r}, and weights are of "
-            f"use only at their own: leave the scale out, or take other weights"
-        )
+        raise other_scale("the network", known, repr(scale))
     return known

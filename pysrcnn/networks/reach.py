@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Reach", "Seen", "seen"]
+__all__ = ["Layers", "Reach", "Seen", "seen"]
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Seen(NamedTuple):
     margin: pixels of the input on each side that a pixel of the result depends on; resolution:
     pixels of the result for one of the input, along a side; multiplications: for a pixel of the
     result; values: numbers in the maps that a layer takes and gives, for a pixel of the result, in
-    the layer that has the most; depth: convolutions one after the other.
+    the layer that has the most; depth: convolutions one after the other; layers: weights and biases
+    of all convolutions, in the order of `forward`.
     """
 
     margin: int
@@ -60,6 +63,7 @@ class Seen(NamedTuple):
     multiplications: float
     values: float
     depth: int
+    layers: Layers
 
 
 class Reach:
@@ -69,13 +73,16 @@ class Reach:
     ----------
     multiplications, values : int
         For a pixel of the input.
+    layers : list of (weights, biases)
     """
 
     def __init__(self) -> None:
         self.multiplications = self.values = 0
+        self.layers: Layers = []
 
     def conv2d(self, x: Map, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> Map:
         """See `reference.conv2d`."""
+        self.layers.append((w, b))
         area = x.resolution**2
         self.multiplications += w.size * area
         self.values = max(self.values, (x.channels + len(w)) * area)
@@ -116,4 +123,5 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     out = forward(Map(Fraction(0), 1, c), parameters, ops, None, **options)
     area = out.resolution**2
     multiplications, values = ops.multiplications / area, ops.values / area
-    return Seen(math.ceil(out.margin), out.resolution, multiplications, values, out.depth)
+    margin = math.ceil(out.margin)
+    return Seen(margin, out.resolution, multiplications, values, out.depth, ops.layers)

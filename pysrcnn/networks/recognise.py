@@ -19,7 +19,7 @@ from ..formats import Arrays, Refused, Weights, shown
 from .authors import from_matlab
 from .dictionaries import check_dictionaries
 from .espcn import ACTIVATIONS, ESPCN
-from .graphs import Chain, chain_of
+from .graphs import GraphChain, chain_of
 from .layers import OTHER_NETWORKS, check, numbered, stack
 from .network import Network
 from .sparse import SparseCoding
@@ -74,6 +74,11 @@ def network_of(
     if "D_l" in weights.tensors or "D_h" in weights.tensors:
         if activation is not None:
             raise ValueError(f"{path} holds dictionaries, which have no activation")
+        if ops is not kernels:
+            raise ValueError(
+                f"{path} holds dictionaries, with which pysrcnn.kernels alone computes: leave out "
+                f"{ops.__name__}"
+            )
         check_dictionaries(weights.tensors, weights.card, path)
         return SparseCoding(weights.tensors, dict(weights.card))
     found = _chain_in(weights, path)
@@ -167,7 +172,7 @@ def _chain_in(weights: Weights, path: Path) -> _Found:
     return _of_graph(parameters, card, chain, path)
 
 
-def _of_graph(parameters: Arrays, card: dict, chain: Chain, path: Path) -> _Found:
+def _of_graph(parameters: Arrays, card: dict, chain: GraphChain, path: Path) -> _Found:
     """The layers with what a graph does to values around them, and what is between them."""
     s = shuffle_of(parameters)
     if (s > 1) != bool(chain.shuffle) or chain.block not in (None, s):

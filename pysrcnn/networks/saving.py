@@ -2,12 +2,10 @@
 
 import dataclasses
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..formats import WRITABLE, Arrays, write_weights
-from .authors import to_matlab
+from ..formats import Arrays, write_weights
 from .onnx_ops import Nodes, Value
 
 if TYPE_CHECKING:
@@ -38,32 +36,9 @@ def save(network: "Network", path: str | os.PathLike, card: dict[str, Any]) -> N
     ValueError
         If networks are not written as such files, or not this one.
     """
-    suffix, p = Path(path).suffix.lower(), network.parameters
-    layers = {name: re.fullmatch(r"([WB])(\d+)", name) for name in p}
-    if suffix != ".npz" and not all(layers.values()):
-        raise ValueError(
-            f"{path} would hold layers, and dictionaries of sparse coding are none: write them as "
-            f".npz"
-            if suffix in WRITABLE
-            else f"{path} does not end in .npz: weights are written as .npz"
-        )
+    p = network._tensors(Path(path))
     more: dict[str, Any] = {}
-    if suffix == ".safetensors":
-        kinds = {"W": "weight", "B": "bias"}
-        p = {f"conv{m[2]}.{kinds[m[1]]}": p[name] for name, m in layers.items() if m}
-    elif suffix == ".mat":
-        if network.small:
-            raise ValueError(
-                f"{path} would hold an SRCNN, as its authors write it, and this is "
-                f"{network.name}: write it as .npz"
-            )
-        if len(p) != 6:
-            raise ValueError(
-                f"a .mat file of the authors holds three layers, and this network has "
-                f"{len(p) // 2}: write it as .npz"
-            )
-        p = to_matlab(p)
-    elif suffix == ".onnx":
+    if Path(path).suffix.lower() == ".onnx":
         p, more = _graph(network)
     write_weights(path, p, card, **more)
 

@@ -37,14 +37,16 @@ patch in high resolution, n patches. float32 or float64.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import kernels, reference
 from ..checks import check_batch
-from .network import Layers, Network, Parameters
-from .reach import Seen
+from ..formats import WRITABLE
+from .network import Network, Parameters
+from .reach import Layers, Seen
 
 __all__ = [
     "DERIVATIVES",
@@ -300,7 +302,7 @@ class SparseCoding(Network):
         projection, low, high = (self.parameters[name] for name in ("P", "D_l", "D_h"))
         f, g = projection.shape[2], math.isqrt(len(high))
         products = combined_filters(projection).size + 2 * len(self.momentum) * low.size + high.size
-        return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high), 2)
+        return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high), 2, [])
 
     @property
     def bytes_per_pixel(self) -> float:
@@ -352,4 +354,14 @@ class SparseCoding(Network):
         """Not for dictionaries, which are not learned by gradients."""
         raise TypeError(
             "dictionaries are not learned by gradients: see `python -m pysrcnn.training.dictionary`"
+        )
+
+    def _tensors(self, path: Path) -> Parameters:
+        if path.suffix.lower() == ".npz":
+            return self.parameters
+        raise ValueError(
+            f"{path} would hold layers, and dictionaries of sparse coding are none: write them as "
+            f".npz"
+            if path.suffix.lower() in WRITABLE
+            else f"{path} does not end in .npz: weights are written as .npz"
         )

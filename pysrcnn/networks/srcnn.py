@@ -5,14 +5,16 @@ The bicubic enlargement Y goes through three convolutions. Written out below, `f
 the same, as one operation, which `kernels` computes in one go.
 """
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from .initial import initialise
-from .network import Network, Parameters, chain, layers_of, named
+from .authors import to_matlab
+from .chain import Chain, layers_of, named
+from .network import Parameters
 
 __all__ = ["SRCNN", "backward", "forward"]
 
@@ -76,7 +78,7 @@ def backward(
     return dout, g
 
 
-class SRCNN(Network):
+class SRCNN(Chain):
     """The network of the paper, f1-f2-f3 with n1 and n2 filters, c channels in and out.
 
     Parameters
@@ -126,8 +128,7 @@ class SRCNN(Network):
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
-        self._build((f1, f2, f3), (n1, n2), c, ops)
-        self.initialise(init, seed)
+        self._begin((f1, f2, f3), (n1, n2), c, ops, init=init, seed=seed)
 
     @classmethod
     def from_stack(
@@ -142,8 +143,7 @@ class SRCNN(Network):
     ) -> "SRCNN":
         """A stack of any depth: sizes (9, 1, 1, 5) with filters (64, 32, 16) is "9-1-1-5"."""
         network = cls.__new__(cls)
-        network._build(tuple(sizes), tuple(filters), c, ops)
-        network.initialise(init, seed)
+        network._begin(sizes, filters, c, ops, init=init, seed=seed)
         return network
 
     @classmethod
@@ -155,44 +155,10 @@ class SRCNN(Network):
         network.scale = scale
         return network
 
-    @classmethod
-    def from_parameters(cls, parameters: Parameters, *, ops: ModuleType = kernels) -> "SRCNN":
-        """A network around the arrays W1, B1, W2, B2, ... of `read_weights`."""
-        weights = [w for w, _ in layers_of(parameters)]
-        network = cls.__new__(cls)
-        network._build(
-            tuple(w.shape[2] for w in weights),
-            tuple(w.shape[0] for w in weights[:-1]),
-            weights[0].shape[1],
-            ops,
-        )
-        for name, array in parameters.items():
-            network.parameters[name] = np.ascontiguousarray(array)
-        return network.astype(weights[0].dtype)
-
-    def _build(
-        self, sizes: tuple[int, ...], filters: tuple[int, ...], c: int, ops: ModuleType
-    ) -> None:
-        self.parameters = chain(sizes, (c, *filters, c))
-        if c not in (1, 3):
-            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
-        self.sizes, self.filters, self.c, self.ops = sizes, filters, c, ops
-        self.scale, self.card = None, {}
-        self.options = {"padding": "replicate"}
-
-    def initialise(self, how: str, seed: int = 0) -> None:
-        """Set all parameters to where training starts, see `initial.initialise`."""
-        initialise(self.parameters, self.c, how, seed)
-
     @property
     def name(self) -> str:  # type: ignore[override]
         """Filter sizes as the paper writes them: "9-1-5"."""
         return "-".join(map(str, self.sizes))
-
-    @property
-    def bytes_per_pixel(self) -> float:
-        """The picture before and after: what is between stays in the caches."""
-        return 8 * self.c
 
     def __repr__(self) -> str:
         scale = f", scale={self.scale}" if self.scale else ""
@@ -205,5 +171,12 @@ class SRCNN(Network):
         loss, gradients = self.ops.loss_and_gradients(low, high, self.layers)
         return loss, named(gradients)
 
-    def _described(self) -> dict[str, Any]:
-        return {"network": self.name, "filters": [int(n) for n in self.filters]}
+    def _tensors(self, path: Path) -> Parameters:
+        if path.suffix.lower() != ".mat":
+            return super()._tensors(path)
+        if len(self.sizes) != 3:
+            raise ValueError(
+                f"a .mat file of the authors holds three layers, and this network has "
+                f"{len(self.sizes)}: write it as .npz"
+            )
+        return to_matlab(self.parameters)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..color import rgb_to_luma
-from ..networks import ESPCN, SRCNN
+from ..networks import Chain
 
 __all__ = ["keep_ends"]
 
@@ -11,7 +11,7 @@ SLACK = 2**-18  # a quarter of a level of 16 bits: many times what float32 round
 NEAR = 0.02  # of the way from black to white
 
 
-def keep_ends(network: SRCNN | ESPCN) -> None:
+def keep_ends(network: Chain) -> None:
     """Change biases and the last layer, in place, as little as black and white take.
 
     The squared error hardly knows of either: few pixels are quite black, and a level of 255 on them
@@ -32,7 +32,7 @@ def keep_ends(network: SRCNN | ESPCN) -> None:
 
     Parameters
     ----------
-    network : SRCNN or ESPCN
+    network : Chain
         Its black and white are those of studio range, 16/255 and 235/255, if it takes luma (c = 1),
         and 0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last
         layer stays as it is if what it sees is the same for black and white.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .._files import check_apart, check_place
 from .._printing import counted, say
+from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
 from ..networks import Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
@@ -82,7 +83,7 @@ def train(
     FileNotFoundError, ValueError
         If there are no such files, what is to be written is there already, or no picture can be
         used; if one to score cannot, when the weights are written.
-    KeyboardInterrupt, FloatingPointError, OSError
+    KeyboardInterrupt, SystemExit, FloatingPointError, OSError
         As `fit` does.
     """
     training = FileTraining(
@@ -133,8 +134,7 @@ class FileTraining:
         self._on_skipped = on_skipped
         if self.output.suffix.lower() != ".npz":
             raise ValueError(f"{output} does not end in .npz: weights are written as .npz")
-        if every < 1:
-            raise ValueError(f"--every is {every}, wanted 1 or more steps")
+        check_whole("every", every)
         pictures = split(
             self.folders, Path(validation) if validation is not None else None, exclude
         )
@@ -234,7 +234,7 @@ class FileTraining:
         """Raise where something would be written over that is not this training's own."""
         checkpoint, output, log = self.checkpoint, self.output, self.log
         if checkpoint.exists() and not resume:
-            raise ValueError(f"{checkpoint} exists: go on from it with --resume, or remove it")
+            raise ValueError(f"{checkpoint} exists: resume it, or remove it")
         if output.exists() and output.stat().st_size and not resume:
             raise ValueError(f"{output} exists: give the weights another name, or remove it")
         if log.exists() and log.stat().st_size:

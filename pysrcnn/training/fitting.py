@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from types import FrameType
 import numpy as np
 
 from .._printing import say
-from .._signals import AT_ONCE, handled_by
+from .._signals import AT_ONCE, end_by, handled_by
 from ..data import Pair
 from ..evaluate import mean_psnr
 from ..networks import Network, own_scale
@@ -49,7 +48,7 @@ def fit(
 
     Raises
     ------
-    KeyboardInterrupt
+    KeyboardInterrupt, SystemExit
         After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, with a checkpoint
         of it.
     ValueError
@@ -76,14 +75,14 @@ def fit(
                 line = pace.line(progress, decibels)
                 append(log, line)
             update(progress, line)
-            if stop.is_set():
+            if stop:
                 with handled_by(lambda number, frame: None):  # by none, however late
                     training.save(checkpoint)
                 break
-    if stop.is_set():
+    if stop:
         say("", sys.stderr)
-        say(f"stopped at step {training.step}: go on with --resume", sys.stderr)
-        raise KeyboardInterrupt
+        say(f"stopped at step {training.step}: resume to go on", sys.stderr)
+        raise end_by(stop[0])
 
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
@@ -165,20 +164,20 @@ def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _end_awaited() -> Iterator[threading.Event]:
-    """An event that signals to end set, so that no step is cut in two; a later one cuts it."""
-    event = threading.Event()
+def _end_awaited() -> Iterator[list[int]]:
+    """A list to which a signal to end is added, so that no step is cut in two; a later one does."""
+    stop: list[int] = []
     since = time.monotonic()
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal since
-        if not event.is_set():
-            event.set()
+        if not stop:
+            stop.append(number)
             since = time.monotonic()
         elif time.monotonic() - since > AT_ONCE:
             if not callable(usual[number]):
-                raise KeyboardInterrupt
+                raise end_by(number)
             usual[number](number, frame)
 
     with handled_by(handle) as usual:
-        yield event
+        yield stop

@@ -4,7 +4,8 @@ The first says what was trained on what, each later one where training stood:
 
     step, samples        done so far
     loss                 average over the steps since the line before, or since it went on
-    psnr                 of the averaged weights on the validation pictures, in dB
+    psnr                 on the validation pictures, in dB, of what the training would give if this
+                         were its last step: the averaged weights, black and white kept
     seconds              all steps so far have taken, without validation
     samples_per_second   since the line before, with validation, without compiling
     waiting              part of that time in which the network waited for pictures

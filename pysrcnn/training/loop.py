@@ -17,7 +17,7 @@ from .._files import written_whole
 from ..data import Pair
 from ..formats import read_arrays, read_json
 from ..kernels import one_blas_thread
-from ..networks import TRAINED, Network
+from ..networks import TRAINED, Chain, Network
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
@@ -85,7 +85,7 @@ class Training:
         self.recipe, self.scale = recipe, scale
         self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
         self.start = self._take(start) if start is not None else None
-        self._means = _means(self.network.parameters["W1"])
+        self._means = _means(self.network.parameters[self.network.weights[0]])
         self._stream = pictures if isinstance(pictures, Stream) else None
         self.batch: Callable[[int, int], Pair]
         if isinstance(pictures, Stream):
@@ -94,9 +94,10 @@ class Training:
         else:
             self.data = _checksum(pictures)
             self.batch = self._sampler(pictures).batch
-        options = {"last": recipe.muon_last} if recipe.optimizer == "muon" else {}
+        last = [] if recipe.muon_last else self.network.weights[-1:]
+        options = {"by_adam": last} if recipe.optimizer == "muon" else {}
         self.optimizer = OPTIMIZERS[recipe.optimizer](
-            self.network.parameters, recipe.rates(), **options
+            self.network.parameters, recipe.rates(self.network), **options
         )
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
@@ -104,7 +105,7 @@ class Training:
 
     def _sampler(self, pairs: list[Pair]) -> Sampler:
         """What gives the batches of some pictures."""
-        recipe, margin = self.recipe, self.network.margin
+        recipe, margin = self.recipe, self.network.training_margin
         if recipe.stride is None:
             return RandomCrops(pairs, recipe.size, margin, recipe.seed)
         return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
@@ -144,7 +145,8 @@ class Training:
             with quiet, one_blas_thread():
                 self.optimizer.step(gradients, factor)
                 if recipe.keep_means:
-                    parameters["W1"] += self._means - _means(parameters["W1"])
+                    first = parameters[self.network.weights[0]]
+                    first += self._means - _means(first)
             if not all(np.isfinite(p).all() for p in parameters.values()):
                 for name, parameter in parameters.items():
                     parameter[...] = before[name]
@@ -175,11 +177,15 @@ class Training:
         return self._stream.waited if self._stream else 0.0
 
     def result(self) -> Network:
-        """A network with the averaged weights (with the latest ones, if nothing is averaged)."""
+        """What the training gives if it ends here; PSNR is measured on it all along.
+
+        The averaged weights (the latest ones, if nothing is averaged), by `keep_ends` if the recipe
+        says so.
+        """
         network = self.network.astype(self.network.dtype)
         for name, average in self.average.items():
             network.parameters[name][...] = average
-        if self.recipe.keep_ends:
+        if self.recipe.keep_ends and isinstance(network, Chain):  # a recipe for others has it False
             keep_ends(network)
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step

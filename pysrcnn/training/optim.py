@@ -5,6 +5,8 @@ takes the gradients and changes the parameters in place; `state` is a flat dict 
 not copies) that a checkpoint can store and `load_state` takes back.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "Muon", "orthogonalised"]
@@ -134,7 +136,7 @@ class Adam(_Optimizer):
 
 
 class Muon(Adam):
-    """Muon (Jordan et al., 2024) for the weights of all layers but the last, Adam for the rest.
+    """Muon (Jordan et al., 2024) for weights, Adam for what has one dimension.
 
     Adam gives every weight a step of the same size. Muon gives every *direction* one: the running
     mean of the gradient, as a matrix with a filter in each row, is replaced by one with the same
@@ -144,13 +146,13 @@ class Muon(Adam):
     Parameters
     ----------
     parameters : dict of arrays, moved in place
-        Those of more than one dimension are weights, the last of them the last layer's.
+        Those of more than one dimension are weights.
     learning_rate : float or dict of float
         Of the orthogonalised steps about ten times what suits Adam.
     momentum : float
         Decay of the running mean, which is applied once more to the step (Nesterov's way).
-    last : bool
-        Whether the last layer's weights are moved so too, and not by Adam.
+    by_adam : names
+        Of weights that are moved by Adam too: the last layer's are, usually.
     """
 
     def __init__(
@@ -158,12 +160,11 @@ class Muon(Adam):
         parameters: Arrays,
         learning_rate: float | dict[str, float],
         momentum: float = 0.95,
-        last: bool = False,
+        by_adam: Collection[str] = (),
     ):
         super().__init__(parameters, learning_rate)
         self.momentum = momentum
-        weights = [name for name, p in parameters.items() if p.ndim > 1]
-        self.orthogonal = weights if last else weights[:-1]
+        self.orthogonal = [n for n, p in parameters.items() if p.ndim > 1 and n not in by_adam]
         for name in self.orthogonal:
             del self._memory["square"][name]
 

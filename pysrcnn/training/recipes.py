@@ -14,8 +14,8 @@ import json
 import math
 from dataclasses import dataclass
 
-from ..networks import TRAINED
-from ..networks.espcn import ACTIVATIONS
+from ..checks import check_whole
+from ..networks import TRAINED, Chain, Network
 from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "RECIPES", "Recipe"]
@@ -45,7 +45,8 @@ class Recipe:
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
     learning_rate : of the weights of all layers but the last
     last_learning_rate : of the last layer's weights
-    bias_learning_rate : of all biases; None for the same as `last_learning_rate`
+    bias_learning_rate : of all biases and whatever else has one dimension; None for the same as
+        `last_learning_rate`
     muon_last : bool
         Whether Muon moves the last layer's weights too, and not Adam.
     paper_loss : bool
@@ -86,19 +87,24 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.network not in TRAINED:
             raise ValueError(f"network is {' or '.join(TRAINED)}, got {self.network!r:.60}")
-        activations = ACTIVATIONS if self.network == "espcn" else ("relu",)
+        kind = TRAINED[self.network]
+        if self.keep_ends and not issubclass(kind, Chain):
+            raise ValueError(
+                f"black and white are kept of chains of layers, and {self.network} is none: give "
+                f"keep_ends=False"
+            )
+        activations = kind.choices.get("activation", ("relu",))
         if self.activation not in activations:
             raise ValueError(
                 f"activation is {' or '.join(activations)} for {self.network}, "
                 f"got {self.activation!r:.60}"
             )
         for name in ("steps", "batch", "size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted 1 or more")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, wanted 0 or more")
-        if self.stride is not None and self.stride < 1:
-            raise ValueError(f"stride is {self.stride}, wanted 1 or more, or None for random crops")
+            check_whole(name, getattr(self, name))
+        for name in ("seed", "warmup"):
+            check_whole(name, getattr(self, name), 0)
+        if self.stride is not None:  # for random crops
+            check_whole("stride", self.stride)
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < math.inf:
@@ -109,16 +115,13 @@ class Recipe:
             known = ", ".join(OPTIMIZERS)
             raise ValueError(f"optimizer is one of {known}, got {self.optimizer!r}")
 
-    def rates(self) -> dict[str, float]:
-        """The learning rate of each parameter, for the loss of this package."""
-        layers = len(self.sizes)
-        side = self.size - sum(f - 1 for f in self.sizes)
+    def rates(self, network: Network) -> dict[str, float]:
+        """The learning rate of each parameter of the network, for the loss of this package."""
+        side = network.seen.resolution * (self.size - 2 * network.training_margin)
         factor = self.c * side * side / 2 if self.paper_loss else 1.0
         last, biases = self.last_learning_rate, self.bias_learning_rate
-        rates = {}
-        for k in range(1, layers + 1):
-            rates[f"W{k}"] = self.learning_rate if k < layers else last
-            rates[f"B{k}"] = last if biases is None else biases
+        rates = dict.fromkeys(network.parameters, last if biases is None else biases)
+        rates |= dict.fromkeys(network.weights, self.learning_rate) | {network.weights[-1]: last}
         return {name: rate * factor for name, rate in rates.items()}
 
     def factor(self, step: int) -> float:

@@ -47,11 +47,11 @@ def split(folders: Sequence[Path], validation: Path | None, exclude: Iterable[st
     for pattern in exclude:
         excluded = [place for place in pictures if place.match(pattern)]
         if not excluded:
-            raise ValueError(f"--exclude {pattern} is the name of none of the pictures")
+            raise ValueError(f"exclude: {pattern} is the name of none of the pictures")
         for place in excluded:
             del pictures[place]
     if not pictures:
-        raise ValueError("--exclude leaves no picture to train on")
+        raise ValueError("exclude leaves no picture to train on")
     if validation is not None:
         watched = _found(validation, recursive=False)
     else:

@@ -133,9 +133,7 @@ class Stream:
                     break
                 pairs = self._results(self._request(other))
         except BrokenProcessPool:
-            raise OSError(
-                "the process that reads pictures was stopped: go on with --resume"
-            ) from None
+            raise OSError("the process that reads pictures was stopped: resume to go on") from None
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..networks import LARGEST, Network, load, shipped
+from ..networks import LARGEST, Network, load, other_scale, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan"]
 
@@ -182,10 +182,7 @@ class Networks:
         if math.prod(best) != factor and factor in _OF_THEIR_OWN or not best:
             if self._only is None:
                 load(self._called, int(factor))  # which says what scales there are
-            raise ValueError(
-                f"{self._called} was trained for scale {self._scales[0]}, not {factor:.6g}, and "
-                f"weights are of use only at their own: enlarge by that, or take other weights"
-            )
+            raise other_scale(self._called, self._scales[0], f"{factor:.6g}")
         return best
 
 
