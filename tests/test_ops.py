@@ -63,6 +63,12 @@ def arguments_of(name, rng, dtype):
         "col2im": (rng.standard_normal((3, 2 * 9, 5 * 4)).astype(dtype), x.shape, 3),
         "conv2d": (x, w, b),
         "conv2d_backward": (rng.standard_normal((3, 5, 5, 4)).astype(dtype), x, w),
+        "conv2d_same": (x, w, b, rng.standard_normal((3, 5, 7, 6)).astype(dtype)),
+        "conv2d_same_backward": (rng.standard_normal((3, 5, 7, 6)).astype(dtype), x, w),
+        "conv_relu": (x, w, b),
+        "conv_relu_backward": (*rng.standard_normal((2, 3, 5, 7, 6)).astype(dtype), x, w),
+        "enter": (x,),
+        "leave": (x,),
         "relu": (x,),
         "relu_backward": (y, x),
         "tanh": (x,),
@@ -86,7 +92,7 @@ SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 @pytest.mark.parametrize("name", SINGLE)
 def test_operation_is_its_definition(ops, dtype, name):
     arguments = arguments_of(name, np.random.default_rng(1), dtype)
-    results, wanted = getattr(ops, name)(*arguments), naive[name](*arguments)
+    results, wanted = ops.leave(getattr(ops, name)(*arguments)), naive[name](*arguments)
     if name == "mse":
         assert isinstance(results, float)
         assert results == pytest.approx(wanted, rel=1e-6 if dtype == np.float32 else 1e-13)
@@ -103,7 +109,7 @@ def test_operation_leaves_its_arguments_alone_and_takes_any_layout(ops, name):
     arguments = arguments_of(name, np.random.default_rng(2), np.float64)
     copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
     strided = [np.asfortranarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
-    first, second = getattr(ops, name)(*arguments), getattr(ops, name)(*strided)
+    first, second = (ops.leave(getattr(ops, name)(*some)) for some in (arguments, strided))
     for a, copy in zip(arguments, copies, strict=True):
         assert np.array_equal(a, copy)
     if not isinstance(first, tuple):

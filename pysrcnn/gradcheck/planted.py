@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import reference
 from ..networks import Network
+from ..networks.composed import Composed
 from ..reference import col2im, im2col
 from ..reference.convolution import PADDINGS
 
@@ -92,7 +93,7 @@ class Call:
     activation: str | None = None
 
 
-class Planted:
+class Planted(Composed):
     """The ops module; one for each pass.
 
     Parameters

@@ -3,8 +3,9 @@
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
 over a picture with them, as `layout` lays it out, helped by `winograd`; `batches` computes loss and
-gradients for training, with `lanes` or, in fewer multiplications, `lanes_winograd`; `operations`
-and `shuffle` are the single steps, `direct` is the same without Winograd; `planes` is what
+gradients for training, with `lanes` or, in fewer multiplications, `lanes_winograd`; `same` is the
+convolution of deep networks, on `maps`, their layout in memory; `operations` and `shuffle` are the
+single steps, `direct` is the same without Winograd; `planes` is what
 surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
 `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`, `memory`,
 `threads` and `blas`. All compiled code of the package is in this folder; it imports no other module
@@ -15,16 +16,17 @@ where NumPy would go on: for filters of even size, batches without samples, shap
 """
 
 from . import direct as direct
-from . import operations, shuffle
+from . import maps, operations, same
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
 from .compile import announce_compilation as announce_compilation
 from .fused import forward
+from .maps import *  # noqa: F403
 from .operations import *  # noqa: F403
 from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
-from .shuffle import *  # noqa: F403
+from .same import *  # noqa: F403  some of `operations` too, for maps
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
 from .threads import load_openmp as load_openmp
@@ -36,5 +38,4 @@ from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
-__all__ += [*operations.__all__, *shuffle.__all__]
-__all__.sort()
+__all__ = sorted({*__all__, *maps.__all__, *operations.__all__, *same.__all__})

@@ -14,13 +14,12 @@ from numba import literally
 
 from .compile import compiled, noinline
 from .rows import RELU, TANH, tanh_in_place
-from .tile import tile_correlate, tile_relu, tile_store, tile_zero
+from .tile import tile_correlate, tile_plus_number, tile_relu, tile_store, tile_zero
 from .transforms import (
     FROM_POINTS,
     TO_POINTS,
     tile_gather,
     tile_load_apart,
-    tile_plus,
     tile_scatter,
     tile_store_apart,
     tile_transform,
@@ -74,7 +73,7 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
         for i in range(count):
             to = start + o * out_apart + i * lanes
             acc = tile_load_apart(points, at + i * lanes, apart, n, n)
-            acc = tile_plus(tile_transform(acc, FROM_POINTS, taps), b, o)
+            acc = tile_plus_number(tile_transform(acc, FROM_POINTS, taps), b, o)
             if epilogue == RELU:
                 acc = tile_relu(acc)
             tile_scatter(acc, outs, to, rows, columns)
@@ -91,7 +90,7 @@ def _sums(rows, columns, points, at, channels, sums, size, w, weight):
     rows, columns = literally(rows), literally(columns)
     acc = tile_zero(points, rows, columns)
     for c in range(channels):
-        acc = tile_correlate(acc, points, at + c * size, 1, w, weight + c * ROWS)
+        acc = tile_correlate(acc, points, at + c * size, 1, w, weight + c * ROWS, 1)
     tile_store(acc, points, sums, size, 1)
 
 

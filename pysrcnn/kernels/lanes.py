@@ -140,7 +140,7 @@ def _accumulate_bias(columns, x, at, vectors, one, sums):
     lanes = sums.shape[1]
     acc = tile_zero(x, 1, columns)
     for v in range(vectors[0], vectors[1], columns):
-        acc = tile_correlate(acc, x, at + v * lanes, 1, one, 0)
+        acc = tile_correlate(acc, x, at + v * lanes, 1, one, 0, 1)
     tile_add(acc, sums, 0, 0)
 
 

@@ -61,7 +61,7 @@ def tiles(
                 start = at + i * x_apart + v * step * lanes
                 weight = o * patch.size
                 for k in range(patch.size):
-                    acc = tile_correlate(acc, x, start + patch[k], step, w, weight + k * rows)
+                    acc = tile_correlate(acc, x, start + patch[k], step, w, weight + k * rows, 1)
                 to = out_at + i * out_apart + o * out_stride + v * out_step * lanes
                 if epilogue == RELU:
                     acc = tile_relu(acc)

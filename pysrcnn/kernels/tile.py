@@ -67,19 +67,67 @@ def tile_load(x, at, rows, columns):
     return _vectors(x, at, rows * columns, lanes).reshape(rows, columns, lanes)
 
 
-def _emit_correlate(e, acc, x, at, step, w, k):
+def _emit_plus(e, acc, other):
+    return e.tile([e.builder.fadd(e.get(acc, r, p), e.get(other, r, p)) for r, p in e.positions()])
+
+
+@in_registers(_emit_plus)
+def tile_plus(acc, other):
+    """The sum of two tiles."""
+    return acc + other
+
+
+def _emit_plus_number(e, acc, b, at):
+    number = e.broadcast(b, at)
+    return e.tile([e.builder.fadd(e.get(acc, r, p), number) for r, p in e.positions()])
+
+
+@in_registers(_emit_plus_number)
+def tile_plus_number(acc, b, at):
+    """acc + b[at]."""
+    return acc + b[at]
+
+
+def _emit_plus_vector(e, acc, x, at):
+    vector = e.load(x, at)
+    return e.tile([e.builder.fadd(e.get(acc, r, p), vector) for r, p in e.positions()])
+
+
+@in_registers(_emit_plus_vector)
+def tile_plus_vector(acc, x, at):
+    """acc + x[at : at + L], the same for all of its vectors."""
+    return acc + x.reshape(-1)[at:][: acc.shape[2]]
+
+
+def _emit_where(e, acc, gate):
+    return e.tile(
+        [_emit_gate_vector(e, e.get(gate, r, p), e.get(acc, r, p)) for r, p in e.positions()]
+    )
+
+
+@in_registers(_emit_where)
+def tile_where(acc, gate):
+    """acc where the other tile is > 0, else 0."""
+    return np.where(gate <= 0, 0, acc).astype(acc.dtype)
+
+
+def _emit_correlate(e, acc, x, at, step, w, k, apart):
     pixels = [e.load(x, at, p * step * e.lanes) for p in range(e.columns)]
-    weights = [e.broadcast(w, k, r) for r in range(e.rows)]
+    weights = [e.broadcast(w, k, e.times(r, apart)) for r in range(e.rows)]
     return e.tile(
         [e.multiply_add(weights[r], pixels[p], e.get(acc, r, p)) for r, p in e.positions()]
     )
 
 
 @in_registers(_emit_correlate)
-def tile_correlate(acc, x, at, step, w, k):
-    """One entry of the patch, for the output: acc[r, p] += w[k + r] x[at + p step L : ... + L]."""
+def tile_correlate(acc, x, at, step, w, k, apart):
+    """A term of many sums: acc[r, p] += w[k + r apart] x[at + p step L : ... + L].
+
+    For convolutions, w are the weights of several filters and x is pixels, or the other way round.
+    """
     rows, columns, lanes = acc.shape
-    return acc + w[k : k + rows, None, None] * _vectors(x, at, columns, step * lanes)
+    numbers = w.reshape(-1)[k : k + (rows - 1) * apart + 1 : apart]
+    return acc + numbers[:, None, None] * _vectors(x, at, columns, step * lanes)
 
 
 def _emit_outer(e, acc, d, at, stride, x, start, patch, k):

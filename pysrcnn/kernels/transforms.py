@@ -159,14 +159,3 @@ def tile_store_apart(acc, out, at, apart):
     rows, columns, lanes = acc.shape
     for i, vector in enumerate(acc.reshape(-1, lanes)):
         out.reshape(-1)[at + i * apart :][:lanes] = vector
-
-
-def _emit_plus(e, acc, b, at):
-    number = e.broadcast(b, at)
-    return e.tile([e.builder.fadd(e.get(acc, r, p), number) for r, p in e.positions()])
-
-
-@in_registers(_emit_plus)
-def tile_plus(acc, b, at):
-    """acc + b[at]."""
-    return acc + b[at]

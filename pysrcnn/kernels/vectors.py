@@ -37,3 +37,4 @@ def _width():
 
 VECTORS = _width()
 VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
+REGISTERS = 32 if VECTORS in ("avx512", "neon") else 16

@@ -14,7 +14,7 @@ import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from .._version import __version__
 from ..checks import check_batch, check_padding
 from ..resize import imresize
+from .composed import Composed
 from .reach import Layers, Seen, seen
 from .saving import save
 
@@ -167,7 +168,8 @@ class Network:
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         """`_forward`, by a faster way where there is one."""
-        return self._forward(x, self.parameters, self.ops, None, **options)
+        ops = self.ops
+        return ops.leave(self._forward(ops.enter(x), self.parameters, ops, None, **options))
 
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
         """What each convolution takes when the network makes a picture: `x`, then feature maps.
@@ -180,16 +182,10 @@ class Network:
         -------
         maps : list of arrays (N, C, H, W)
         """
-        maps: list[np.ndarray] = []
-
-        def conv2d(x: np.ndarray, *rest: Any) -> np.ndarray:
-            maps.append(x)
-            return self.ops.conv2d(x, *rest)
-
         x = check_batch(x, "x", self.c, self.dtype)
-        ops = SimpleNamespace(**{**vars(self.ops), "conv2d": conv2d})
+        ops = _Recording(self.ops)
         self._forward(x, self.parameters, ops, None, **self.options)
-        return maps
+        return ops.maps
 
     def enlarge(self, small: np.ndarray, scale: int | None = None) -> np.ndarray:
         """The enlarged picture; with bicubic interpolation before, if the network is for that.
@@ -259,8 +255,9 @@ class Network:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
         kept: list = []
         ops, p, options = self.ops, self.parameters, self._in_training
-        out = self._forward(low, p, ops, kept, **options)
-        _, gradients = self._backward(ops.mse_backward(out, high), kept, p, ops, **options)
+        out = ops.leave(self._forward(ops.enter(low), p, ops, kept, **options))
+        dout = ops.enter(ops.mse_backward(out, high))
+        _, gradients = self._backward(dout, kept, p, ops, **options)
         return ops.mse(out, high), gradients
 
     def _tensors(self, path: Path) -> Parameters:
@@ -292,6 +289,25 @@ class Network:
             "version": __version__,
         }
         save(self, path, card)
+
+
+class _Recording(Composed):
+    """An ops module around another, which notes what each convolution takes."""
+
+    def __init__(self, ops: ModuleType) -> None:
+        self._ops, self.maps = ops, list[np.ndarray]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ops, name)
+
+    def conv2d(self, x: np.ndarray, *rest: Any) -> np.ndarray:
+        """See `reference.conv2d`."""
+        self.maps.append(x)
+        return self._ops.conv2d(x, *rest)
+
+    def relu(self, x: np.ndarray) -> np.ndarray:
+        """See `reference.relu`."""
+        return self._ops.relu(x)
 
 
 def other_scale(called: object, known: int, wanted: object) -> ValueError:

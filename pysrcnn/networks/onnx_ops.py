@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..formats import Arrays, Operation
+from .composed import Composed
 
 __all__ = ["Nodes", "Value"]
 
@@ -38,7 +39,7 @@ class Value:
         return self.nodes.add("Mul", [other, self])
 
 
-class Nodes:
+class Nodes(Composed):
     """The ops module; one for each graph.
 
     Parameters

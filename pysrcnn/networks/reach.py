@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .composed import Composed
+
 __all__ = ["Layers", "Reach", "Seen", "seen"]
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -66,7 +68,7 @@ class Seen(NamedTuple):
     layers: Layers
 
 
-class Reach:
+class Reach(Composed):
     """The ops module; one for each run of `forward`, as it counts.
 
     Attributes

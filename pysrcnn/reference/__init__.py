@@ -1,7 +1,7 @@
 """The math, in plain NumPy, made to be read; `kernels` has the same functions, compiled.
 
 `convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
-`shuffle` are what ESPCN needs beside that.
+`shuffle` are what ESPCN needs beside that, `same` what the deep networks do.
 """
 
 from .activation import tanh, tanh_backward
@@ -21,6 +21,14 @@ from .convolution import (
     relu,
     relu_backward,
 )
+from .same import (
+    conv2d_same,
+    conv2d_same_backward,
+    conv_relu,
+    conv_relu_backward,
+    enter,
+    leave,
+)
 from .shuffle import pixel_shuffle, pixel_shuffle_backward
 
 __all__ = [
@@ -28,8 +36,14 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv2d_same",
+    "conv2d_same_backward",
+    "conv_relu",
+    "conv_relu_backward",
+    "enter",
     "forward",
     "im2col",
+    "leave",
     "loss_and_gradients",
     "mse",
     "mse_backward",

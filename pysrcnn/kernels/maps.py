@@ -1,0 +1,135 @@
+"""Maps as deep networks keep them between their layers: channels together, in a border of zeros.
+
+A batch (N, C, H, W) is laid out as (N, H', W', C'): the lanes of a vector are channels of a pixel.
+H' and W' are H and W, made multiples of 4, in a border of one pixel; C' is C, made a multiple of L.
+What is not a pixel or a channel is zero, and stays so. Every load is then of a whole vector,
+whatever the width of a picture and however many samples there are.
+
+Axes: N samples, C channels, H x W pixels, L lanes.
+"""
+
+import functools
+
+import numpy as np
+from numba import prange
+
+from .compile import compiled
+from .memory import aligned
+from .vectors import ROWS, VECTOR_BYTES
+from .winograd import OUTPUTS
+
+__all__ = ["enter", "leave"]
+
+BORDER = 1
+LANES = VECTOR_BYTES // 4  # of float32
+CHANNELS = max(LANES, ROWS)  # C' is a multiple
+
+
+def multiple(n, group):
+    """The least multiple of `group` that is not below n."""
+    return -(-n // group) * group
+
+
+class Maps:
+    """A batch of maps in that layout, float32, for the operations of an ops module.
+
+    What networks write out, the sum of two maps or a multiple, works as with arrays.
+    """
+
+    __array_ufunc__ = None  # or a NumPy number would take its multiple apart
+
+    def __init__(self, shape, data=None):
+        n, c, *sides = shape
+        if data is None:
+            height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
+            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
+            _clear(data)
+        self.shape, self.data, self.dtype = tuple(shape), data, data.dtype
+
+    @property
+    def sides(self):
+        """H, W."""
+        return self.shape[2:]
+
+    def __add__(self, other):
+        if isinstance(other, Maps):
+            return Maps(self.shape, _sum(self.data, other.data))
+        return self if other == 0 else NotImplemented  # sum() begins with 0
+
+    def __mul__(self, factor):
+        return Maps(self.shape, _multiple(self.data, np.float32(factor)))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+@compiled(parallel=True)
+def _clear(x):
+    flat = x.reshape(-1)
+    for i in prange(flat.size):
+        flat[i] = 0
+
+
+@compiled(parallel=True)
+def _sum(a, b):
+    out = np.empty_like(a)
+    x, y, to = a.reshape(-1), b.reshape(-1), out.reshape(-1)
+    for i in prange(x.size):
+        to[i] = x[i] + y[i]
+    return out
+
+
+@compiled(parallel=True)
+def _multiple(a, factor):
+    out = np.empty_like(a)
+    x, to = a.reshape(-1), out.reshape(-1)
+    for i in prange(x.size):
+        to[i] = x[i] * factor
+    return out
+
+
+def enter(x):
+    """See `reference.enter`: (N, C, H, W) of float32 as `Maps`, all else as it is."""
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 4:
+        return x
+    maps = Maps(x.shape)
+    _interleave(np.ascontiguousarray(x), maps.data, True)
+    return maps
+
+
+def leave(x):
+    """See `reference.leave`: the array (N, C, H, W) of `Maps`, all else as it is."""
+    if not isinstance(x, Maps):
+        return x
+    out = np.empty(x.shape, x.dtype)
+    _interleave(out, x.data, False)
+    return out
+
+
+@compiled(parallel=True)
+def _interleave(x, maps, into):
+    """Copy x (N, C, H, W) into maps (N, H', W', C'), or the other way."""
+    n, c, height, width = x.shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height
+        row = maps[sample, i + BORDER, BORDER:]
+        for k in range(c):
+            line = x[sample, k, i]
+            for j in range(width):
+                if into:
+                    row[j, k] = line[j]
+                else:
+                    line[j] = row[j, k]
+
+
+def through_arrays(function):
+    """An operation on arrays that takes and gives `Maps` too: out of them, and back."""
+
+    @functools.wraps(function)
+    def operation(*arguments, **options):
+        given = [leave(x) for x in arguments]
+        out = function(*given, **{name: leave(x) for name, x in options.items()})
+        if all(x is y for x, y in zip(arguments, given, strict=True)):
+            return out
+        return tuple(map(enter, out)) if isinstance(out, tuple) else enter(out)
+
+    return operation

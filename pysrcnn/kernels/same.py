@@ -1,0 +1,393 @@
+"""The convolution that deep networks are made of: 3 x 3, as large as its input, by Winograd.
+
+F(4 x 4, 3 x 3) of `winograd`, on maps as `maps` lays them out, T tiles at a time as they follow
+each other in the batch: to the points, [tile][point][channel]; at each point a product of matrices,
+whose register tile has tiles as rows and filters as columns; and back to pixels. The gradient of
+the input is the same with the weights turned; that of the weights is, at each point, the product of
+the points of the maps and those of dout, summed over all tiles:
+
+    dg = G' [ (A' dy A) . (B d B') ] G
+
+Axes: N samples, C channels, O filters, H x W pixels, L lanes, n = 6 points along a side, T tiles.
+"""
+
+import numpy as np
+from numba import literally, prange
+
+from . import operations, shuffle
+from .compile import compiled, noinline
+from .maps import BORDER, CHANNELS, LANES, Maps, multiple, through_arrays
+from .memory import aligned
+from .tile import (
+    tile_add,
+    tile_correlate,
+    tile_plus,
+    tile_plus_vector,
+    tile_relu,
+    tile_store,
+    tile_where,
+    tile_zero,
+)
+from .transforms import (
+    FROM_POINTS,
+    SPREAD,
+    TO_POINTS,
+    tile_gather,
+    tile_load_apart,
+    tile_scatter,
+    tile_store_apart,
+    tile_transform,
+)
+from .vectors import COLUMNS, REGISTERS, ROWS
+from .winograd import AT_ONE, OUTPUTS, matrices
+
+__all__ = [
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_same",
+    "conv2d_same_backward",
+    "conv_relu",
+    "conv_relu_backward",
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
+    "relu",
+    "relu_backward",
+    "tanh",
+    "tanh_backward",
+]
+
+TAPS, N = 3, 6
+POINTS = N * N
+SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
+TILES = 24  # at a time: what they work in stays in the second cache
+FILTERS = 64  # at a time, likewise
+PARTS = 32  # of a batch, for threads to share
+SLICES = 8  # of a batch, whose gradients are summed apart, in an order that threads have no part in
+
+
+@compiled(parallel=True)
+def _filters_to_points(w, g, turned, out):
+    """G w G' of w (O, C, 3, 3), or of w turned, filters and channels exchanged; (n^2, C, O')."""
+    for c in prange(out.shape[1]):
+        half = np.empty((N, TAPS))
+        out[:, c] = 0
+        for o in range(w.shape[1] if turned else w.shape[0]):
+            for i in range(N):
+                for v in range(TAPS):
+                    total = 0.0
+                    for u in range(TAPS):
+                        tap = w[c, o, TAPS - 1 - u, TAPS - 1 - v] if turned else w[o, c, u, v]
+                        total += g[i, u] * tap
+                    half[i, v] = total
+            for i in range(N):
+                for j in range(N):
+                    total = 0.0
+                    for v in range(TAPS):
+                        total += half[i, v] * g[j, v]
+                    out[i * N + j, c, o] = total
+
+
+@compiled(inner=True)
+def _tiles_of(sides):
+    """Rows and columns of tiles of a picture of H x W pixels."""
+    return (sides[0] + OUTPUTS - 1) // OUTPUTS, (sides[1] + OUTPUTS - 1) // OUTPUTS
+
+
+@compiled(inner=True)
+def _place(x, tile, rows, columns, around):
+    """Flat position of a tile, counted over the batch, and its row and column in the picture.
+
+    around: 0 for where the tile itself begins, BORDER for the pixels that it is made from.
+    """
+    _, height, width, channels = x.shape
+    sample, rest = tile // (rows * columns), tile % (rows * columns)
+    i, j = rest // columns * OUTPUTS, rest % columns * OUTPUTS
+    row, column = i + BORDER - around, j + BORDER - around
+    return ((sample * height + row) * width + column) * channels, i, j
+
+
+@compiled(inner=True)
+def _apart(x, size):
+    """How far rows and columns of a tile lie from its first."""
+    return np.arange(size) * (x.shape[2] * x.shape[3]), np.arange(size) * x.shape[3]
+
+
+@compiled(inner=True)
+def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, out):
+    """The points of some tiles, size x size pixels each: out (T, n^2, C').
+
+    gate, gated: maps like x, and whether pixels count only where those are positive.
+    """
+    noinline()
+    which, size = literally(which), literally(size)
+    channels = x.shape[3]
+    rows, columns = _tiles_of(sides)
+    down, across = _apart(x, size)
+    for t in range(count):
+        at, _, _ = _place(x, first + t, rows, columns, around)
+        for c in range(0, channels, LANES):
+            acc = tile_gather(x, at + c, down, across, size, size)
+            if gated:
+                acc = tile_where(acc, tile_gather(gate, at + c, down, across, size, size))
+            acc = tile_transform(acc, which, TAPS)
+            tile_store_apart(acc, out, t * POINTS * channels + c, channels)
+
+
+@compiled(inner=True, allocates=False)
+def _sums(height, width, v, terms, w, w_at, filters, out, vectors, tiles):
+    """At one point: out[t][o] = sum over c of v[t][c] w[c][o], for some vectors of filters."""
+    height, width = literally(height), literally(width)
+    points, at, stride = v
+    sums, to, out_stride = out
+    for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
+        for t in range(0, tiles, height):
+            acc = tile_zero(w, height, width)
+            start = at + t * stride
+            for c in range(terms):
+                weight = w_at + c * filters + o
+                acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
+            tile_store(acc, sums, to + t * out_stride + o, out_stride, 1)
+
+
+@compiled(inner=True, allocates=False)
+def _products(v, w, first, some, out):
+    """The sums over channels at each point, of some filters from `first` on."""
+    noinline()
+    tiles, points, channels = v.shape
+    _, terms, filters = w.shape
+    vectors = some // LANES
+    # The widest tile whose sums stay in registers, then narrower ones.
+    fours = vectors // 4 * 4 if REGISTERS == 32 else 0
+    threes = fours + (vectors - fours) // 3 * 3
+    twos = threes + (vectors - threes) // 2 * 2
+    for p in range(points):
+        x, to = (v, p * channels, points * channels), (out, p * some, points * some)
+        at = p * terms * filters + first
+        if REGISTERS == 32:
+            _sums(6, 4, x, terms, w, at, filters, to, (0, fours), tiles)
+            _sums(8, 3, x, terms, w, at, filters, to, (fours, threes), tiles)
+            _sums(12, 2, x, terms, w, at, filters, to, (threes, twos), tiles)
+            _sums(12, 1, x, terms, w, at, filters, to, (twos, vectors), tiles)
+        else:
+            _sums(4, 3, x, terms, w, at, filters, to, (fours, threes), tiles)
+            _sums(6, 2, x, terms, w, at, filters, to, (threes, twos), tiles)
+            _sums(6, 1, x, terms, w, at, filters, to, (twos, vectors), tiles)
+
+
+@compiled(inner=True)
+def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count, sides):
+    """Pixels from the points of some filters from o on, with what `_convolve` does to them."""
+    noinline()
+    rows, columns = _tiles_of(sides)
+    down, across = _apart(out, OUTPUTS)
+    flat = out.reshape(-1)
+    for t in range(count):
+        at, i, j = _place(out, first + t, rows, columns, 0)
+        for c in range(o, o + some, LANES):
+            acc = tile_load_apart(m, t * POINTS * some + c - o, some, N, N)
+            acc = tile_plus_vector(tile_transform(acc, FROM_POINTS, TAPS), b, c)
+            if added:
+                acc = tile_plus(acc, tile_gather(summand, at + c, down, across, OUTPUTS, OUTPUTS))
+            if rectified:
+                acc = tile_relu(acc)
+            tile_scatter(acc, out, at + c, down, across)
+        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:  # what is no pixel stays zero
+            for u in range(OUTPUTS):
+                for v in range(OUTPUTS):
+                    if i + u >= sides[0] or j + v >= sides[1]:
+                        place = at + o + down[u] + across[v]
+                        flat[place : place + some] = 0
+
+
+@compiled(parallel=True)
+def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides):
+    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W.
+
+    gate, gated: see `_tiles_to_points`. summand, added: maps like out, and whether they are added;
+    rectified: whether ReLU follows.
+    """
+    rows, columns = _tiles_of(sides)
+    count = x.shape[0] * rows * columns
+    blocks = (count + TILES - 1) // TILES
+    parts = min(PARTS, blocks)
+    most = min(FILTERS, w.shape[2])
+    for part in prange(parts):
+        v = np.zeros((TILES, POINTS, x.shape[3]), x.dtype)
+        m = np.empty(TILES * POINTS * most, x.dtype)
+        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+            first = block * TILES
+            some = min(TILES, count - first)
+            _tiles_to_points(TO_POINTS, N, BORDER, x, gate, gated, first, some, sides, v)
+            for o in range(0, w.shape[2], most):
+                here = min(most, w.shape[2] - o)
+                _products(v, w, o, here, m)
+                _points_to_tiles(m, o, here, b, summand, added, rectified, out, first, some, sides)
+
+
+@compiled(inner=True, allocates=False)
+def _outer(width, x, d, tiles, sums, channels, vectors):
+    """sums[c][o] += sum over tiles of x[t][c] d[t][o] at one point, for some vectors of filters."""
+    width = literally(width)
+    xs, x_at, x_stride = x
+    ds, d_at, d_stride = d
+    out, to, out_stride = sums
+    for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
+        for c in range(0, channels, ROWS):
+            acc = tile_zero(xs, ROWS, width)
+            for t in range(tiles):
+                at = d_at + t * d_stride + o
+                acc = tile_correlate(acc, ds, at, 1, xs, x_at + t * x_stride + c, 1)
+            tile_add(acc, out, to + c * out_stride + o, out_stride)
+
+
+@compiled(inner=True, allocates=False)
+def _products_of_gradients(x, d, tiles, sums):
+    """sums (n^2, C', O') += x' d at each point, of x (T, n^2, C') and d (T, n^2, O')."""
+    noinline()
+    _, points, channels = x.shape
+    filters = d.shape[2]
+    vectors = filters // LANES
+    # Four as two pairs: a tile one vector wide fetches too much for what it does.
+    threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
+    twos = threes + (vectors - threes) // 2 * 2
+    for p in range(points):
+        xs, ds = (x, p * channels, points * channels), (d, p * filters, points * filters)
+        to = sums, p * channels * filters, filters
+        _outer(COLUMNS, xs, ds, tiles, to, channels, (0, threes))
+        _outer(2, xs, ds, tiles, to, channels, (threes, twos))
+        _outer(1, xs, ds, tiles, to, channels, (twos, vectors))
+
+
+@compiled(parallel=True)
+def _gradients(dout, gate, gated, x, sides, sums, biases):
+    """The gradients of weights at the points, (slices, n^2, C', O'), and of biases (slices, O').
+
+    gate, gated: of dout, see `_tiles_to_points`.
+    """
+    rows, columns = _tiles_of(sides)
+    count = x.shape[0] * rows * columns
+    blocks = (count + TILES - 1) // TILES
+    for part in prange(len(sums)):
+        xs = np.empty((TILES, POINTS, x.shape[3]), x.dtype)
+        ds = np.empty((TILES, POINTS, dout.shape[3]), x.dtype)
+        sums[part], biases[part] = 0, 0
+        for block in range(part, blocks, len(sums)):
+            first = block * TILES
+            some = min(TILES, count - first)
+            _tiles_to_points(TO_POINTS, N, BORDER, x, x, False, first, some, sides, xs)
+            _tiles_to_points(SPREAD, OUTPUTS, 0, dout, gate, gated, first, some, sides, ds)
+            for t in range(some):
+                biases[part] += ds[t, SUM]
+            _products_of_gradients(xs, ds, some, sums[part])
+
+
+@compiled(parallel=True)
+def _from_points(sums, g, dw):
+    """dw (O, C, 3, 3) = G' s G of the sum s of all slices."""
+    filters = sums.shape[3]
+    for c in prange(dw.shape[1]):
+        total, half = np.zeros((POINTS, filters)), np.zeros((TAPS * N, filters))
+        for p in range(POINTS):
+            for k in range(len(sums)):
+                total[p] += sums[k, p, c]
+        for u in range(TAPS):
+            for j in range(N):
+                for i in range(N):
+                    half[u * N + j] += g[i, u] * total[i * N + j]
+        for u in range(TAPS):
+            for v in range(TAPS):
+                row = np.zeros(filters)
+                for j in range(N):
+                    row += half[u * N + j] * g[j, v]
+                for o in range(len(dw)):
+                    dw[o, c, u, v] = row[o]
+
+
+def _fits(x, w):
+    """Whether this file has the convolution: of `Maps`, by 3 x 3."""
+    return isinstance(x, Maps) and w.shape[2:] == (TAPS, TAPS) and w.dtype == np.float32
+
+
+def _padded(b, size):
+    out = np.zeros(size, np.float32)
+    out[: len(b)] = b
+    return out
+
+
+def _at_points(w, turned):
+    o, c = w.shape[1::-1] if turned else w.shape[:2]
+    out = aligned((POINTS, c, multiple(o, CHANNELS)), np.float32)
+    _filters_to_points(np.ascontiguousarray(w), matrices(TAPS)[1], turned, out)
+    return out
+
+
+def _checked(x, w, b=None):
+    """Raise a ValueError where compiled code would read what is not there."""
+    if w.shape[1] != x.shape[1] or (b is not None and b.shape != w.shape[:1]):
+        shapes = f"x {x.shape}, w {w.shape}" + ("" if b is None else f", b {b.shape}")
+        raise ValueError(f"the channels do not fit: {shapes}")
+
+
+def _convolved(x, w, b, summand, rectified):
+    _checked(x, w, b)
+    out = Maps((x.shape[0], len(w), *x.sides))
+    if summand is not None and summand.shape != out.shape:
+        raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
+    u, added = _at_points(w, False), out if summand is None else summand
+    bias = _padded(b, u.shape[2])
+    present = summand is not None
+    _convolve(x.data, x.data, False, u, bias, added.data, present, rectified, out.data, x.sides)
+    return out
+
+
+def _gone_back(dout, out, x, w):
+    """dx, dw, db of `conv2d_same`, or of `conv_relu` whose result is `out`."""
+    _checked(x, w)
+    wanted = x.shape[0], len(w), *x.sides
+    if dout.shape != wanted or (out is not None and out.shape != wanted):
+        raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
+    gate, gated = (dout, False) if out is None else (out, True)
+    u, dx = _at_points(w, True), Maps(x.shape)
+    bias = _padded((), u.shape[2])
+    given = dout.data, gate.data, gated
+    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides)
+    filters = dout.data.shape[3]
+    sums = np.empty((SLICES, POINTS, x.data.shape[3], filters), np.float32)
+    biases = np.empty((SLICES, filters), np.float32)
+    _gradients(*given, x.data, x.sides, sums, biases)
+    dw = np.empty(w.shape, np.float32)
+    _from_points(sums, matrices(TAPS)[1], dw)
+    return dx, dw, biases.sum(axis=0, dtype=np.float64)[: len(w)].astype(np.float32)
+
+
+def conv2d_same(x, w, b, summand=None):
+    """See `reference.conv2d_same`."""
+    if _fits(x, w):
+        return _convolved(x, w, b, summand, False)
+    out = conv2d(x, w, b, "zeros")
+    return out if summand is None else out + summand
+
+
+def conv2d_same_backward(dout, x, w):
+    """See `reference.conv2d_same_backward`."""
+    return _gone_back(dout, None, x, w) if _fits(x, w) else conv2d_backward(dout, x, w, "zeros")
+
+
+def conv_relu(x, w, b):
+    """See `reference.conv_relu`."""
+    return _convolved(x, w, b, None, True) if _fits(x, w) else relu(conv2d(x, w, b, "zeros"))
+
+
+def conv_relu_backward(dout, out, x, w):
+    """See `reference.conv_relu_backward`."""
+    if _fits(x, w):
+        return _gone_back(dout, out, x, w)
+    return conv2d_backward(relu_backward(dout, out), x, w, "zeros")
+
+
+# Of these there is none that works on `Maps` themselves.
+conv2d, conv2d_backward = map(through_arrays, (operations.conv2d, operations.conv2d_backward))
+relu, relu_backward = map(through_arrays, (operations.relu, operations.relu_backward))
+tanh, tanh_backward = map(through_arrays, (operations.tanh, operations.tanh_backward))
+pixel_shuffle = through_arrays(shuffle.pixel_shuffle)
+pixel_shuffle_backward = through_arrays(shuffle.pixel_shuffle_backward)

@@ -1,0 +1,145 @@
+"""The "same" convolutions of `kernels` on maps in their own layout, against the reference."""
+
+import numba
+import numpy as np
+import pytest
+from rungs import JIT, compiled_only
+
+from pysrcnn import kernels, reference
+from pysrcnn.kernels.maps import Maps
+
+# (N, C, O, H, W): no multiples of a tile, of lanes or of blocks; blocks across samples; one pixel.
+SHAPES = [(2, 20, 37, 13, 10), (1, 1, 48, 9, 30), (3, 5, 3, 8, 8), (5, 16, 64, 4, 4),
+          (1, 3, 1, 1, 1), (1, 64, 130, 5, 7)]  # fmt: skip
+
+
+def case(shape, f=3):
+    """x, w, b, dout in float32, and the same in float64."""
+    n, c, o, height, width = shape
+    rng = np.random.default_rng(sum(shape))
+    x = rng.standard_normal((n, c, height, width))
+    w = rng.standard_normal((o, c, f, f)) / np.sqrt(c * f * f)
+    arrays = x, w, rng.standard_normal(o), rng.standard_normal((n, o, height, width))
+    exact = [a.astype(np.float32).astype(np.float64) for a in arrays]
+    return [a.astype(np.float32) for a in exact], exact
+
+
+def near(ours, want, size=None):
+    """Within what the transforms add to rounding: 1e-5 of the largest value of either."""
+    return np.abs(ours - want).max() <= 1e-5 * max(np.abs(want).max(), size or 0, 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("f", [3, 1])  # that by 1 x 1 goes through arrays
+def test_convolutions_on_maps(shape, f):
+    (x, w, b, dout), exact = case(shape, f)
+    maps, summand = kernels.enter(x), kernels.enter(dout)
+    assert isinstance(maps, Maps) and np.array_equal(kernels.leave(maps), x)
+    same, want = kernels.conv2d_same(maps, w, b, summand), reference.conv2d_same(*exact)
+    assert isinstance(same, Maps) and near(kernels.leave(same), want)
+    assert near(kernels.leave(kernels.conv2d_same(maps, w, b)), want - exact[3])
+
+    out, wanted = kernels.conv_relu(maps, w, b), reference.conv_relu(*exact[:3])
+    assert near(kernels.leave(out), wanted)
+    # Where ours rounds to the other side of 0, all that goes back there differs.
+    gate = kernels.leave(out)
+    for ours, theirs in (
+        (
+            kernels.conv2d_same_backward(summand, maps, w),
+            reference.conv2d_same_backward(exact[3], exact[0], exact[1]),
+        ),
+        (
+            kernels.conv_relu_backward(summand, out, maps, w),
+            reference.conv_relu_backward(exact[3], gate, exact[0], exact[1]),
+        ),
+    ):
+        assert ours[1].shape == w.shape and ours[2].shape == b.shape
+        for a, e in zip(ours, theirs, strict=True):
+            assert near(kernels.leave(a), e)
+
+
+def test_what_is_no_pixel_stays_zero():
+    """Or the next layer would see it."""
+    (x, w, b, dout), _ = case(SHAPES[0])
+    out = kernels.conv2d_same(kernels.enter(x), w, b, kernels.enter(dout))
+    inside = np.zeros(out.data.shape, bool)
+    height, width = out.sides
+    inside[:, 1 : height + 1, 1 : width + 1, : out.shape[1]] = True
+    assert (out.data[inside] != 0).all() and not out.data[~inside].any()
+
+
+def test_sums_and_multiples_of_maps():
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((2, 2, 5, 6, 7)).astype(np.float32)
+    x, y = kernels.enter(a), kernels.enter(b)
+    assert np.array_equal(kernels.leave(x + y), a + b)
+    assert np.array_equal(kernels.leave(sum([x, y])), a + b)
+    for factor in (0.5, np.float32(0.3), np.float64(0.3)):
+        assert np.array_equal(kernels.leave(factor * x), np.float32(factor) * a)
+        assert np.array_equal(kernels.leave(x * factor), np.float32(factor) * a)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_operations_without_a_form_for_maps(name):
+    x = np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)
+    ours = getattr(kernels, name)(kernels.enter(x))
+    assert isinstance(ours, Maps) and np.array_equal(kernels.leave(ours), getattr(kernels, name)(x))
+    shuffled = kernels.pixel_shuffle(kernels.enter(x), 2)
+    assert np.array_equal(kernels.leave(shuffled), kernels.pixel_shuffle(x, 2))
+
+
+def test_float64_stays_as_it_is():
+    """It is for checking gradients, by the plain sum."""
+    x = np.random.default_rng(5).standard_normal((1, 2, 4, 4))
+    assert kernels.enter(x) is x and kernels.leave(x) is x
+    single = x.astype(np.float32)
+    assert kernels.direct.enter(single) is single
+
+
+@compiled_only
+def test_the_same_bits_for_any_number_of_threads():
+    (x, w, b, dout), _ = case((3, 40, 48, 26, 30))
+    found = []
+    for threads in (1, 2, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        maps, d = kernels.enter(x), kernels.enter(dout)
+        out = kernels.conv_relu(maps, w, b)
+        back = kernels.conv_relu_backward(d, out, maps, w)
+        found.append([kernels.leave(a) for a in (out, *back)])
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_a_sample_has_the_same_bits_alone():
+    """Tiles of several samples are worked on together, but none has a part in another."""
+    (x, w, b, _), _ = case((3, 20, 17, 9, 10))
+    whole = kernels.leave(kernels.conv_relu(kernels.enter(x), w, b))
+    alone = kernels.leave(kernels.conv_relu(kernels.enter(x[1:2]), w, b))
+    assert np.array_equal(whole[1:2], alone)
+
+
+@pytest.mark.parametrize("change", ["w", "b", "summand", "dout", "out"])
+def test_what_does_not_fit_is_refused(change):
+    (x, w, b, dout), _ = case((1, 2, 3, 5, 6))
+    maps, d = kernels.enter(x), kernels.enter(dout)
+    wrong = kernels.enter(dout[:, :, :4])
+    with pytest.raises(ValueError, match="shape|channels"):
+        if change == "w":
+            kernels.conv_relu(maps, w[:, :1], b)
+        elif change == "b":
+            kernels.conv2d_same(maps, w, b[:2])
+        elif change == "summand":
+            kernels.conv2d_same(maps, w, b, wrong)
+        elif change == "dout":
+            kernels.conv2d_same_backward(wrong, maps, w)
+        else:
+            kernels.conv_relu_backward(d, wrong, maps, w)
+
+
+def test_nan_reaches_as_far_as_the_filters():
+    (x, w, b, _), _ = case((1, 3, 4, 20, 20))
+    x[0, 1, 9, 9] = np.nan
+    out = np.isnan(kernels.leave(kernels.conv_relu(kernels.enter(x), w, b)))
+    assert out[0, :, 8:11, 8:11].all() and not out[0, :, :4].any() and not out[0, :, :, 16:].any()
+    assert JIT or out.any()
