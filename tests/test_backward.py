@@ -11,6 +11,7 @@ from tape import Tape, Value, gradients
 
 from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN
+from pysrcnn.networks.vdsr import VDSR
 
 RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
 OPS = pytest.mark.parametrize("ops", RUNGS, ids=["reference", "kernels"])
@@ -21,6 +22,8 @@ NETWORKS = {
     "espcn relu": ESPCN(3, filters=(4, 3), activation="relu"),
     "espcn tanh": ESPCN(2, filters=(4, 3), activation="tanh"),
     "espcn RGB": ESPCN(2, filters=(4, 3), c=3, activation="tanh"),
+    "vdsr": VDSR(5, 4),
+    "vdsr RGB": VDSR(3, 4, c=3),
     "recursive": Recursive(),
 }
 

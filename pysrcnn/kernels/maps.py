@@ -30,6 +30,43 @@ def multiple(n, group):
     return -(-n // group) * group
 
 
+class _Pool:
+    """Memory of maps that are gone, for others of the same shape, of which all but pixels is zero.
+
+    What the system hands out comes page by page, at the first touch, and has to be cleared, which
+    takes as long as a convolution.
+    """
+
+    KEPT = 1 << 29  # bytes at most
+
+    def __init__(self):
+        self.free, self.size = {}, 0
+
+    def take(self, shape):
+        """Data of maps (N, C, H, W)."""
+        try:
+            data = self.free[shape].pop()
+        except (KeyError, IndexError):
+            n, c, *sides = shape
+            height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
+            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
+            data[...] = 0
+            return data
+        self.size -= data.nbytes
+        return data
+
+    def give(self, shape, data):
+        """It is used no more."""
+        if self.size + data.nbytes > self.KEPT:  # other shapes are wanted now, or larger ones
+            self.free, self.size = {}, 0
+        if data.nbytes <= self.KEPT:
+            self.free.setdefault(shape, []).append(data)
+            self.size += data.nbytes
+
+
+_pool = _Pool()
+
+
 class Maps:
     """A batch of maps in that layout, float32, for the operations of an ops module.
 
@@ -38,13 +75,12 @@ class Maps:
 
     __array_ufunc__ = None  # or a NumPy number would take its multiple apart
 
-    def __init__(self, shape, data=None):
-        n, c, *sides = shape
-        if data is None:
-            height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
-            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
-            _clear(data)
-        self.shape, self.data, self.dtype = tuple(shape), data, data.dtype
+    def __init__(self, shape):
+        self.shape, self.dtype = tuple(shape), np.dtype(np.float32)
+        self.data = _pool.take(self.shape)
+
+    def __del__(self):
+        _pool.give(self.shape, self.data)
 
     @property
     def sides(self):
@@ -52,39 +88,32 @@ class Maps:
         return self.shape[2:]
 
     def __add__(self, other):
-        if isinstance(other, Maps):
-            return Maps(self.shape, _sum(self.data, other.data))
-        return self if other == 0 else NotImplemented  # sum() begins with 0
+        if not isinstance(other, Maps):
+            return self if other == 0 else NotImplemented  # sum() begins with 0
+        out = Maps(self.shape)
+        _sum(self.data, other.data, out.data)
+        return out
 
     def __mul__(self, factor):
-        return Maps(self.shape, _multiple(self.data, np.float32(factor)))
+        out = Maps(self.shape)
+        _multiple(self.data, np.float32(factor), out.data)
+        return out
 
     __radd__, __rmul__ = __add__, __mul__
 
 
 @compiled(parallel=True)
-def _clear(x):
-    flat = x.reshape(-1)
-    for i in prange(flat.size):
-        flat[i] = 0
-
-
-@compiled(parallel=True)
-def _sum(a, b):
-    out = np.empty_like(a)
+def _sum(a, b, out):
     x, y, to = a.reshape(-1), b.reshape(-1), out.reshape(-1)
     for i in prange(x.size):
         to[i] = x[i] + y[i]
-    return out
 
 
 @compiled(parallel=True)
-def _multiple(a, factor):
-    out = np.empty_like(a)
+def _multiple(a, factor, out):
     x, to = a.reshape(-1), out.reshape(-1)
     for i in prange(x.size):
         to[i] = x[i] * factor
-    return out
 
 
 def enter(x):

@@ -17,7 +17,8 @@ from numba import literally, prange
 from . import operations, shuffle
 from .compile import compiled, noinline
 from .maps import BORDER, CHANNELS, LANES, Maps, multiple, through_arrays
-from .memory import aligned
+from .memory import Memory, aligned
+from .threads import count
 from .tile import (
     tile_add,
     tile_correlate,
@@ -61,30 +62,45 @@ POINTS = N * N
 SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
 TILES = 24  # at a time: what they work in stays in the second cache
 FILTERS = 64  # at a time, likewise
-PARTS = 32  # of a batch, for threads to share
+PARTS = 4  # of a batch, for each of the threads that share them
 SLICES = 8  # of a batch, whose gradients are summed apart, in an order that threads have no part in
+
+
+@compiled(inner=True)
+def _applied(matrix, x, out):
+    """out (n, n, K) = M x M' of a matrix M and squares x (m, m, K), K at a time."""
+    n, m, count = len(out), len(x), x.shape[2]
+    half = np.zeros((n, m, count))
+    for i in range(n):
+        for v in range(m):
+            for u in range(m):
+                for k in range(count):
+                    half[i, v, k] += matrix[i, u] * x[u, v, k]
+    out[:] = 0
+    for i in range(n):
+        for j in range(n):
+            for v in range(m):
+                for k in range(count):
+                    out[i, j, k] += matrix[j, v] * half[i, v, k]
 
 
 @compiled(parallel=True)
 def _filters_to_points(w, g, turned, out):
     """G w G' of w (O, C, 3, 3), or of w turned, filters and channels exchanged; (n^2, C, O')."""
+    filters = w.shape[1] if turned else w.shape[0]
     for c in prange(out.shape[1]):
-        half = np.empty((N, TAPS))
-        out[:, c] = 0
-        for o in range(w.shape[1] if turned else w.shape[0]):
-            for i in range(N):
-                for v in range(TAPS):
-                    total = 0.0
-                    for u in range(TAPS):
-                        tap = w[c, o, TAPS - 1 - u, TAPS - 1 - v] if turned else w[o, c, u, v]
-                        total += g[i, u] * tap
-                    half[i, v] = total
-            for i in range(N):
-                for j in range(N):
-                    total = 0.0
-                    for v in range(TAPS):
-                        total += half[i, v] * g[j, v]
-                    out[i * N + j, c, o] = total
+        taps, points = np.empty((TAPS, TAPS, filters)), np.empty((N, N, filters))
+        for u in range(TAPS):
+            for v in range(TAPS):
+                for o in range(filters):
+                    if turned:
+                        taps[u, v, o] = w[c, o, TAPS - 1 - u, TAPS - 1 - v]
+                    else:
+                        taps[u, v, o] = w[o, c, u, v]
+        _applied(g, taps, points)
+        for p in range(POINTS):
+            for o in range(out.shape[2]):
+                out[p, c, o] = points[p // N, p % N, o] if o < filters else 0
 
 
 @compiled(inner=True)
@@ -200,8 +216,8 @@ def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count
 
 
 @compiled(parallel=True)
-def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides):
-    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W.
+def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, parts):
+    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W. In so many parts.
 
     gate, gated: see `_tiles_to_points`. summand, added: maps like out, and whether they are added;
     rectified: whether ReLU follows.
@@ -209,7 +225,6 @@ def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides):
     rows, columns = _tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
-    parts = min(PARTS, blocks)
     most = min(FILTERS, w.shape[2])
     for part in prange(parts):
         v = np.zeros((TILES, POINTS, x.shape[3]), x.dtype)
@@ -284,23 +299,21 @@ def _gradients(dout, gate, gated, x, sides, sums, biases):
 @compiled(parallel=True)
 def _from_points(sums, g, dw):
     """dw (O, C, 3, 3) = G' s G of the sum s of all slices."""
-    filters = sums.shape[3]
+    filters = len(dw)
     for c in prange(dw.shape[1]):
-        total, half = np.zeros((POINTS, filters)), np.zeros((TAPS * N, filters))
-        for p in range(POINTS):
-            for k in range(len(sums)):
-                total[p] += sums[k, p, c]
-        for u in range(TAPS):
-            for j in range(N):
-                for i in range(N):
-                    half[u * N + j] += g[i, u] * total[i * N + j]
-        for u in range(TAPS):
-            for v in range(TAPS):
-                row = np.zeros(filters)
-                for j in range(N):
-                    row += half[u * N + j] * g[j, v]
-                for o in range(len(dw)):
-                    dw[o, c, u, v] = row[o]
+        total, taps = np.zeros((N, N, filters)), np.empty((TAPS, TAPS, filters))
+        for part in range(len(sums)):
+            for p in range(POINTS):
+                for o in range(filters):
+                    total[p // N, p % N, o] += sums[part, p, c, o]
+        _applied(g.T, total, taps)
+        for o in range(filters):
+            for u in range(TAPS):
+                for v in range(TAPS):
+                    dw[o, c, u, v] = taps[u, v, o]
+
+
+_memory = Memory()
 
 
 def _fits(x, w):
@@ -336,7 +349,19 @@ def _convolved(x, w, b, summand, rectified):
     u, added = _at_points(w, False), out if summand is None else summand
     bias = _padded(b, u.shape[2])
     present = summand is not None
-    _convolve(x.data, x.data, False, u, bias, added.data, present, rectified, out.data, x.sides)
+    _convolve(
+        x.data,
+        x.data,
+        False,
+        u,
+        bias,
+        added.data,
+        present,
+        rectified,
+        out.data,
+        x.sides,
+        PARTS * count(),
+    )
     return out
 
 
@@ -350,9 +375,9 @@ def _gone_back(dout, out, x, w):
     u, dx = _at_points(w, True), Maps(x.shape)
     bias = _padded((), u.shape[2])
     given = dout.data, gate.data, gated
-    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides)
+    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides, PARTS * count())
     filters = dout.data.shape[3]
-    sums = np.empty((SLICES, POINTS, x.data.shape[3], filters), np.float32)
+    sums = _memory.array("sums", (SLICES, POINTS, x.data.shape[3], filters), np.float32)
     biases = np.empty((SLICES, filters), np.float32)
     _gradients(*given, x.data, x.sides, sums, biases)
     dw = np.empty(w.shape, np.float32)
