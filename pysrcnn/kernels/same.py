@@ -292,7 +292,8 @@ def _gradients(dout, gate, gated, x, sides, sums, biases):
             _tiles_to_points(TO_POINTS, N, BORDER, x, x, False, first, some, sides, xs)
             _tiles_to_points(SPREAD, OUTPUTS, 0, dout, gate, gated, first, some, sides, ds)
             for t in range(some):
-                biases[part] += ds[t, SUM]
+                for o in range(biases.shape[1]):
+                    biases[part, o] += ds[t, SUM, o]
             _products_of_gradients(xs, ds, some, sums[part])
 
 
