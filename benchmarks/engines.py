@@ -1,8 +1,9 @@
 """The competitors: inference engines and PyTorch's training, with our weights and our padding.
 
-Every engine pads every layer by repeating the edge, as the paper's authors do, so that all of them
-compute the same function. All are optional; `installed` says which are not there. They are
-imported where they are used, so that a benchmark can do without any of them.
+Every engine pads every layer as ours does, by repeating the edge for SRCNN and ESPCN and with zeros
+for VDSR, so that all of them compute the same function. All are optional; `installed` says which
+are not there. They are imported where they are used, so that a benchmark can do without any of
+them.
 """
 
 import functools
@@ -26,11 +27,12 @@ def installed() -> tuple[str, ...]:
 
 
 def pictures(
-    layers: Layers, shape: tuple, threads: int, shuffle: int = 1
+    layers: Layers, shape: tuple, threads: int, shuffle: int = 1, *, residual: bool = False
 ) -> dict[str, tuple[Callable, bool]]:
     """The network on a picture of that shape (1, C, H, W): {name: (array -> array, float32?)}.
 
     shuffle: s of a sub-pixel shuffle at the end, as ESPCN's; 1 for none.
+    residual: whether it pads with zeros and adds its input to the result, as VDSR.
 
     All hand over arrays without copying them, and know the shape when they are prepared.
     """
@@ -38,9 +40,12 @@ def pictures(
     engines = {}
     if "torch" in have:
         for layout in ("NCHW", "channels_last"):
-            engines[f"PyTorch {layout}"] = _pytorch(layers, threads, layout, shuffle), True
+            engines[f"PyTorch {layout}"] = (
+                _pytorch(layers, threads, layout, shuffle, residual),
+                True,
+            )
     if "onnx" in have:
-        model = _onnx_model(layers, shape, shuffle)
+        model = _onnx_model(layers, shape, shuffle, residual)
         if "onnxruntime" in have:
             engines["ONNX Runtime"] = _onnxruntime(model, threads), True
         if "openvino" in have:
@@ -53,7 +58,7 @@ def pictures(
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-def _pytorch(layers: Layers, threads: int, layout: str, shuffle: int) -> Callable:
+def _pytorch(layers: Layers, threads: int, layout: str, shuffle: int, residual: bool) -> Callable:
     import torch
     from torch.nn import functional
 
@@ -65,13 +70,16 @@ def _pytorch(layers: Layers, threads: int, layout: str, shuffle: int) -> Callabl
         with torch.inference_mode():
             maps = torch.from_numpy(x).to(memory_format=form)
             for k, (w, b) in enumerate(tensors):
-                if p := w.shape[2] // 2:
+                p = w.shape[2] // 2
+                if p and not residual:
                     maps = functional.pad(maps, (p, p, p, p), mode="replicate")
-                maps = functional.conv2d(maps, w, b)
+                maps = functional.conv2d(maps, w, b, padding=p if residual else 0)
                 if k < len(tensors) - 1:
                     maps = maps.relu_()
             if shuffle > 1:
                 maps = functional.pixel_shuffle(maps, shuffle)
+            if residual:
+                maps = maps + torch.from_numpy(x)
             return maps.numpy()
 
     return run
@@ -91,13 +99,17 @@ class PyTorchTraining:
     parameters : dict of arrays W1, B1, W2, ..., copied
     low, high : arrays (N, C, H, W) and smaller, as `SRCNN.loss_and_gradients` takes them
     rate : learning rate, of all parameters
+    residual : whether it pads with zeros and adds its input to the result, as VDSR
     """
 
-    def __init__(self, parameters, low, high, rate: float, threads: int, layout: str):
+    def __init__(
+        self, parameters, low, high, rate: float, threads: int, layout: str, *, residual=False
+    ):
         import torch
 
         torch.set_num_threads(threads)
         form = _memory_format(layout)
+        self.residual = residual
         self.parameters = {}
         for name, array in parameters.items():
             tensor = torch.from_numpy(array.copy())
@@ -117,9 +129,12 @@ class PyTorchTraining:
         self.optimizer.zero_grad(set_to_none=True)
         maps, layers = self.low, len(self.parameters) // 2
         for k in range(1, layers + 1):
-            maps = functional.conv2d(maps, self.parameters[f"W{k}"], self.parameters[f"B{k}"])
+            w, b = self.parameters[f"W{k}"], self.parameters[f"B{k}"]
+            maps = functional.conv2d(maps, w, b, padding=w.shape[2] // 2 if self.residual else 0)
             if k < layers:
                 maps = functional.relu(maps, inplace=True)
+        if self.residual:
+            maps = maps + self.low
         functional.mse_loss(maps, self.high).backward()
         return [p.grad.numpy() for p in self.parameters.values()]
 
@@ -132,18 +147,20 @@ class PyTorchTraining:
 # ---------------------------------------------------------------------- ONNX Runtime and OpenVINO
 
 
-def _onnx_model(layers: Layers, shape: tuple, shuffle: int = 1) -> bytes:
+def _onnx_model(layers: Layers, shape: tuple, shuffle: int, residual: bool) -> bytes:
     from onnx import TensorProto, checker, helper, numpy_helper
 
     nodes, constants, last = [], [], "x"
     for k, (w, b) in enumerate(layers):
         constants += [numpy_helper.from_array(w, f"w{k}"), numpy_helper.from_array(b, f"b{k}")]
-        if p := w.shape[2] // 2:
+        p = w.shape[2] // 2
+        if p and not residual:
             pads = np.array([0, 0, p, p, 0, 0, p, p], np.int64)
             constants.append(numpy_helper.from_array(pads, f"pads{k}"))
             nodes.append(helper.make_node("Pad", [last, f"pads{k}"], [f"p{k}"], mode="edge"))
             last = f"p{k}"
-        nodes.append(helper.make_node("Conv", [last, f"w{k}", f"b{k}"], [f"c{k}"]))
+        inputs, around = [last, f"w{k}", f"b{k}"], [p] * 4 if residual else [0] * 4
+        nodes.append(helper.make_node("Conv", inputs, [f"c{k}"], pads=around))
         last = f"c{k}"
         if k < len(layers) - 1:
             nodes.append(helper.make_node("Relu", [last], [f"r{k}"]))
@@ -152,6 +169,9 @@ def _onnx_model(layers: Layers, shape: tuple, shuffle: int = 1) -> bytes:
         options = {"blocksize": shuffle, "mode": "CRD"}
         nodes.append(helper.make_node("DepthToSpace", [last], ["large"], **options))
         last = "large"
+    if residual:
+        nodes.append(helper.make_node("Add", [last, "x"], ["sum"]))
+        last = "sum"
     large = (*shape[:2], *(shuffle * n for n in shape[2:]))
     x, out = (
         helper.make_tensor_value_info(n, TensorProto.FLOAT, s)

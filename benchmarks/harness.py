@@ -22,7 +22,8 @@ import numpy as np
 
 from pysrcnn import SRCNN, kernels, load
 from pysrcnn._files import check_place, write_json
-from pysrcnn.networks import shipped
+from pysrcnn.networks import Network, shipped
+from pysrcnn.networks.vdsr import VDSR
 
 from .limit import multiply_add_limit
 
@@ -148,10 +149,12 @@ def _llvm_name() -> str:
 # ------------------------------------------------------------------------------------- the network
 
 
-def network(name: str, scale: int = 3, ops=kernels) -> SRCNN:
+def network(name: str, scale: int = 3, ops=kernels) -> Network:
     """The shipped weights of that name, or else random ones: the time is the same."""
     if (name, scale) in shipped():
         return load(name, scale, ops=ops)
+    if name == VDSR.name:
+        return VDSR(ops=ops)
     sizes = tuple(int(f) for f in name.split("-"))
     return SRCNN.from_stack(sizes, (64, 32), init="he", seed=0, ops=ops)
 
