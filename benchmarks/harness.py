@@ -58,8 +58,13 @@ class Contender:
 # ------------------------------------------------------------------------------------ the command
 
 
-def parse(description: str, name: str, **defaults) -> argparse.Namespace:
-    """The options that all benchmarks have; `defaults` are other defaults than usual."""
+def parse(
+    description: str, name: str, networks: tuple[str, ...] = (), **defaults
+) -> argparse.Namespace:
+    """The options that all benchmarks have; `defaults` are other defaults than usual.
+
+    networks: those that the benchmark is about; some of them can be chosen.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     most = numba.config.NUMBA_NUM_THREADS
     parser.add_argument("--threads", type=int, default=most, help=f"(default: {most}, all)")
@@ -74,6 +79,11 @@ def parse(description: str, name: str, **defaults) -> argparse.Namespace:
         "--output", type=Path, metavar="FILE",
         help=f"JSON (default: benchmarks/results/{name}.json; with --quick none)",
     )  # fmt: skip
+    if networks:
+        parser.add_argument(
+            "--networks", nargs="+", choices=networks, default=networks, metavar="NAME",
+            help=f"some of {', '.join(networks)}",
+        )  # fmt: skip
     parser.set_defaults(**{"repeats": 15, "seconds": 2.0, **defaults})
     options = parser.parse_args()
     if not 1 <= options.threads <= most:

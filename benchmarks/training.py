@@ -14,7 +14,7 @@ from pysrcnn.training.optim import SGD
 
 from . import engines, harness
 
-NETWORKS = ("9-1-5", "9-5-5")
+NETWORKS = ("9-1-5", "9-5-5", "vdsr")
 BATCHES = (16, 128)
 SIDE = 33
 DEEP = 48  # the side of VDSR's crops
@@ -93,12 +93,16 @@ def one_step(name: str, batch: int, options) -> dict:
 
 
 def main() -> None:
-    options = harness.parse(__doc__.splitlines()[0], "training")
+    options = harness.parse(__doc__.splitlines()[0], "training", NETWORKS)
     have = tuple(name for name in engines.installed() if name == "torch")
     about = harness.machine(options.threads, have)
     batches = BATCHES[:1] if options.quick else BATCHES
-    cases = [one_step(name, batch, options) for name in NETWORKS for batch in batches]
-    cases.append(one_step(VDSR.name, BATCHES[0], options))
+    cases = [
+        one_step(name, batch, options)
+        for name in options.networks
+        for batch in batches
+        if name != VDSR.name or batch == BATCHES[0]
+    ]
     ratios = [case["fastest rival"]["ratio"] for case in cases if "fastest rival" in case]
     if ratios:
         mean = math.exp(np.mean(np.log(ratios)))

@@ -118,16 +118,17 @@ def all_else(size: tuple[int, int], options) -> dict:
 
 
 def main() -> None:
-    options = harness.parse(__doc__.splitlines()[0], "upscale")
+    options = harness.parse(__doc__.splitlines()[0], "upscale", NETWORKS)
     about = harness.machine(options.threads, engines.installed())
     sizes = SMALL if options.quick else SIZES
     cases = [
         the_network(name, size, options)
-        for name in NETWORKS
+        for name in options.networks
         for size in sizes
         if name != VDSR.name or size in (*DEEP, *SMALL)
     ]
-    cases.append(all_else((60, 80) if options.quick else (360, 640), options))
+    if "9-1-5" in options.networks:
+        cases.append(all_else((60, 80) if options.quick else (360, 640), options))
     harness.write(options, machine=about, cases=cases)
 
 

@@ -1068,7 +1068,7 @@ def test_names_of_pytorch_are_understood():
         (3, TypeError, "got int, wanted (loss, gradients), (output, loss, gradients) or a dict"),
         ((1.0, [2.0]), TypeError, "got tuple, wanted (loss, gradients)"),
         ({}, ValueError, "nothing to compare: give the loss and gradients"),
-        ({"loss": 1.0, "dW7": np.ones(3)}, ValueError, "nothing is called 'dW7'; names are low,"),
+        ({"loss": 1.0, "dW7": np.ones(3)}, ValueError, "is it of another network? Names are low,"),
         ({"loss": 1}, TypeError, "loss is int64, wanted float32 or float64"),
         (
             {"loss": 1.0, "c.weight": None, "c.bias": np.ones(3)},
@@ -1248,7 +1248,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "allowed: WRONG" in out and "dW in layer 1 is transposed" in out
     assert main(["gradcheck", "case.npz"]) == 2
-    assert "is it of another network, layout or seed" in capsys.readouterr().err
+    assert "is it of another network, activation, layout or seed" in capsys.readouterr().err
     Path("bad.npz").write_bytes(b"PK and no more")
     np.savez("objects.npz", loss=np.array([{}], object))
     for arguments, words in [
@@ -1285,7 +1285,7 @@ def test_the_command_with_espcn(tmp_path, capsys, monkeypatch):
     assert main(["gradcheck", "mine.npz", *options]) == 1
     assert "dW3   WRONG" in capsys.readouterr().out
     assert main(["gradcheck", "case.npz", "--network", "espcn"]) == 2
-    assert "is it of another network, layout or seed" in capsys.readouterr().err
+    assert "is it of another network, activation, layout or seed" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------- the page

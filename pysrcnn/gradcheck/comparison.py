@@ -143,7 +143,10 @@ def _named(
     arrays = {made.output if n == "output" else n: a for n, a in arrays.items()}
     unknown = [name for name in arrays if name not in made.arrays]
     if unknown:
-        raise ValueError(f"nothing is called {unknown[0]!r}; names are {', '.join(made.arrays)}")
+        raise ValueError(
+            f"nothing is called {unknown[0]!r} in {made.network}: is it of another network? "
+            f"Names are {', '.join(made.arrays)}"
+        )
     inputs = {"low", "high", *made.parameters}
     given = {name: array for name, array in arrays.items() if name not in inputs}
     if not given:
@@ -154,7 +157,7 @@ def _named(
         if relative_error(arrays[name], made.arrays[name]) > 1e-6:
             raise ValueError(
                 f"your {name} is not the one of this case, {made.network} {made.layout}: is it of "
-                f"another network, layout or seed, or was it changed?"
+                f"another network, activation, layout or seed, or was it changed?"
             )
     for name, array in given.items():
         if array.dtype not in (np.float32, np.float64):

@@ -54,7 +54,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.title}: {'right' if self.ok else 'WRONG'}"]
-        line = "{:<6}{:<6}{:>8}  {:<19}{:>14}{:>14}".format
+        wide = max(len(row.name) for row in self.rows) if self.rows else 0
+        line = f"{{:<{max(wide, 5)}}} {{:<6}}{{:>8}}  {{:<19}}{{:>14}}{{:>14}}".format
         lines.append(line("", "", "error", "where it is largest", "yours", "wanted"))
         for row in self.rows:
             where = ["", "", ""]
