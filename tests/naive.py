@@ -60,7 +60,7 @@ def relu(x):
 
 
 def relu_backward(dout, x):
-    flat = [d if value > 0 else 0 for d, value in zip(dout.ravel(), x.ravel(), strict=True)]
+    flat = [0 if value <= 0 else d for d, value in zip(dout.ravel(), x.ravel(), strict=True)]
     return np.array(flat, dout.dtype).reshape(x.shape)
 
 
@@ -87,7 +87,7 @@ def conv_relu(x, w, b):
 
 
 def conv_relu_backward(dout, out, x, w):
-    return conv2d_same_backward(np.where(out > 0, dout, 0), x, w)
+    return conv2d_same_backward(relu_backward(dout, out), x, w)
 
 
 def tanh(x):

@@ -30,6 +30,10 @@ x = rng.random((2, 1, 31, 70)).astype(np.float32)
 for case in ("replicate", "relu"), ("valid", "relu"), ("zeros", "tanh"):
     pair = [ops.forward(x, layers, *case) for ops in (kernels, reference)]
     assert equal_to_rounding(*pair, terms=400), case
+enlarging = random_layers((5, 3, 3), (16, 16), 1, np.float32, out=4)
+for padding in ("replicate", "valid"):
+    pair = [ops.forward(x, enlarging, padding, shuffle=2) for ops in (kernels, reference)]
+    assert equal_to_rounding(*pair, terms=400), padding
 high = rng.random((2, 1, 15, 54)).astype(np.float32)
 for activation in ("relu", "tanh"):
     both = (ops.loss_and_gradients(x, high, layers, activation)[1] for ops in (kernels, reference))

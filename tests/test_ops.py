@@ -480,6 +480,9 @@ def test_nan_is_never_hidden(ops):
     picture[0, 0, 4, 4] = np.nan
     assert np.isnan(ops.forward(picture, layers, "replicate")).any()
     assert np.isnan(ops.loss_and_gradients(picture, picture[:, :, 2:-2, 2:-2], layers)[0])
+    dout = np.array([[[[3.0, 4.0, 5.0]]]])
+    for backward in (ops.relu_backward, naive["relu_backward"]):
+        assert backward(dout, x).tolist() == [[[[3, 0, 5]]]]
 
 
 # ----------------------------------------------------- compiled code refuses what it cannot address
@@ -531,13 +534,22 @@ def test_single_operations_check_shapes(name, arguments):
         getattr(kernels, name)(*arguments)
 
 
-@pytest.mark.parametrize("ops", [kernels, kernels.direct])
-def test_kernels_check_names(ops):
+@pytest.mark.parametrize("ops", [reference, kernels, kernels.direct])
+def test_unknown_names_and_shuffles_are_refused(ops):
     layers = random_layers((3, 3), (2,), 2)
-    with pytest.raises(
-        ValueError, match="padding is 'same', wanted one of valid, replicate, zeros"
+    (w, b), dout = layers[0], np.ones((1, 2, 5, 5))
+    for call in (
+        lambda: ops.forward(PIXELS, layers, "same"),
+        lambda: ops.conv2d(PIXELS, w, b, "same"),
+        lambda: ops.conv2d_backward(dout, PIXELS, w, "same"),
     ):
-        ops.forward(PIXELS, layers, "same")
+        with pytest.raises(
+            ValueError, match="padding is 'same', wanted one of valid, replicate, zeros"
+        ):
+            call()
+    for shuffle in (0, -1):
+        with pytest.raises(ValueError, match=f"shuffle is {shuffle}, wanted 1 or more"):
+            ops.forward(PIXELS, layers, "zeros", shuffle=shuffle)
     with pytest.raises(ValueError, match="activation is 'elu', wanted one of relu, tanh"):
         ops.forward(PIXELS, layers, "zeros", "elu")
     with pytest.raises(ValueError, match="activation is 'elu', wanted one of relu, tanh"):

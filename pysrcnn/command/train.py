@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .._printing import counted, say
 from ..evaluate import average
+from ..networks import TRAINED
 from ..networks.espcn import ACTIVATIONS
 from ..pictures import list_unread, quiet_readers
 from ..training.files import FileTraining
@@ -134,12 +135,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _recipe(options: argparse.Namespace) -> Recipe:
     """The chosen recipe, with what the command line changes."""
-    network = options.network
-    recipe = RECIPES[options.recipe or ("espcn" if network == "espcn" else "modern")]
-    if network == "espcn" and recipe.paper_loss:
+    name, layers = options.network or (None, None)
+    default = TRAINED[name or "srcnn"].default_recipe
+    recipe = RECIPES[options.recipe or default]
+    if name and name != recipe.network and recipe.paper_loss:
         raise ValueError(
-            "paper is the recipe of SRCNN's paper, and that of ESPCN does not say all of its own: "
-            "give modern or espcn instead"
+            f"paper is the recipe of SRCNN's paper, and that of {name.upper()} does not say all of "
+            f"its own: give modern or {default} instead"
         )
     given = {
         "activation": options.activation,
@@ -152,10 +154,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "seed": options.seed,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    if network == "espcn":
-        changes |= {"network": network, "sizes": RECIPES["espcn"].sizes}
-    elif network is not None:
-        changes |= {"network": "srcnn", "sizes": network}
+    if name is not None:
+        changes |= {"network": name, "sizes": layers or RECIPES[default].sizes}
     if options.stride is not None:
         changes["stride"] = options.stride or None
     if options.optimizer not in (None, recipe.optimizer):
@@ -170,22 +170,22 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             if rate is not None:  # keeps its ratio to the first of them
                 changes[name] = options.learning_rate * (rate / recipe.learning_rate)
     recipe = dataclasses.replace(recipe, **changes)
-    layers, filters = len(recipe.sizes), len(recipe.filters)
-    if filters != layers - 1:
-        numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
+    depth, filters = len(recipe.sizes), len(recipe.filters)
+    if filters != depth - 1:
+        numbers = (*RECIPES["modern"].filters, *[16] * depth)[: depth - 1]
         raise ValueError(
-            f"{layers} layers need {counted(layers - 1, 'number')} of filters, got {filters}: say "
+            f"{depth} layers need {counted(depth - 1, 'number')} of filters, got {filters}: say "
             f"them, for example by --filters {'-'.join(map(str, numbers))}"
         )
     return recipe
 
 
-def _network(text: str) -> str | tuple[int, ...]:
-    """ "espcn", or the filter sizes of an SRCNN."""
-    if text == "espcn":
-        return text
+def _network(text: str) -> tuple[str, tuple[int, ...] | None]:
+    """The name of a network and its filter sizes, which are all that is said of an SRCNN."""
+    if text in TRAINED and text != "srcnn":
+        return text, None
     try:
-        return sizes(text)
+        return "srcnn", sizes(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"{text} is neither espcn nor the filter sizes of an SRCNN, such as 9-1-5"

@@ -1,15 +1,16 @@
-"""SRCNN compiled: the functions of `reference`, same names and signatures, by Numba.
+"""The functions of `reference` compiled by Numba: same names, same signatures.
 
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
-over a picture with them, as `layout` lays it out, helped by `winograd`; `batches` computes loss and
-gradients for training, with `lanes` or, in fewer multiplications, `lanes_winograd`; `same` is the
-convolution of deep networks, on `maps`, their layout in memory; `operations` and `shuffle` are the
-single steps, `direct` is the same without Winograd; `planes` is what
-surrounds the network when a picture is enlarged; `sparse` has the sparse codes of
-`pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`, `memory`,
-`threads` and `blas`. All compiled code of the package is in this folder; it imports no other module
-of ours.
+over a picture with them, as `layout` lays it out; `winograd` has the matrices that save
+multiplications there, `transforms` applies them to tiles, and `blocks` makes a block of a layer's
+rows of that; `batches` computes loss and gradients for training, with `lanes` or, in fewer
+multiplications, `lanes_winograd`; `same` is the convolution of deep networks, on `maps`, their
+layout in memory; `operations` and `shuffle` are the single steps, `direct` is the same without
+Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has the sparse
+codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`,
+`memory`, `threads` and `blas`. All compiled code of the package is in this folder; it imports no
+other module of ours.
 
 Compiled code cannot look at what it is given, so these functions do first, and raise a ValueError
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.

@@ -12,12 +12,13 @@ Axes: N samples, C channels, H x W pixels, L lanes, B blocks of L samples.
 import numpy as np
 from numba import prange
 
-from . import lanes, lanes_winograd, winograd
+from . import lanes, lanes_winograd
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import Memory
 from .rows import ACTIVATIONS, LINEAR
 from .vectors import ROWS, VECTOR_BYTES
+from .winograd import OUTPUTS
 
 
 @compiled(parallel=True)
@@ -51,12 +52,11 @@ _memory = Memory()
 
 
 def loss_and_gradients(low, high, layers, activation="relu"):
-    """See `reference.loss_and_gradients`. Middle layers of 3 x 3 and 5 x 5 by `winograd`, where it
-    pays.
+    """See `reference.loss_and_gradients`. Middle layers by `lanes_winograd` where it pays.
 
     The memory for the feature maps of a batch is kept, for the next one (per thread that calls).
     """
-    return _loss_and_gradients(low, high, layers, activation, winograd.pays)
+    return _loss_and_gradients(low, high, layers, activation, lanes_winograd.pays)
 
 
 def loss_and_gradients_direct(low, high, layers, activation="relu"):
@@ -73,7 +73,7 @@ def _loss_and_gradients(low, high, layers, activation, pays):
     if high.shape != wanted:
         raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
     # The output is the narrowest map: where it has room for a tile, each has.
-    fast = [wanted[3] >= winograd.OUTPUTS and pays(layers, k) for k in range(len(layers))]
+    fast = [wanted[3] >= OUTPUTS and pays(layers, k) for k in range(len(layers))]
 
     together = TOGETHER * (VECTOR_BYTES // low.itemsize)
     loss = 0.0

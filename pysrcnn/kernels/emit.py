@@ -1,4 +1,4 @@
-"""Operations on register tiles as LLVM instructions: what `tile` writes them with."""
+"""Operations on register tiles as LLVM instructions, for `tile` and `transforms`."""
 
 import inspect
 from typing import Any

@@ -2,7 +2,8 @@
 
 Map 0 is the picture, map k the output of layer k. The picture is done in strips (columns) and
 bands (rows) that share nothing, so that the result is the same for any number of threads; within a
-strip, all layers advance together, row by row.
+strip, all layers advance together: by a row, or by the group of rows of a tile where `winograd` is
+used.
 
 Of each map only as many rows exist as the next layer reads, in a ring: row r lies in slot
 r mod slots. The lanes of a vector are pixels of a row; pixel P t + p of a row lies at [p][t], in
@@ -12,9 +13,9 @@ of the picture a map repeats its own outermost pixels, as the authors do, or is 
 and right that is written out, above and below the patch just points to the outermost row again, or
 to a row of zeros.
 
-A last layer of few filters is done in two halves, because a tile wants several and there are one or
-three: first its f rows of weights as f filters of a single row each (map K: c f "partial
-sums"), then their sum, each taken from the row it belongs to.
+A last layer of few filters is done in two halves, because a tile wants several: first its f rows of
+weights as f filters of a single row each (map K: c f "partial sums"), then their sum, each taken
+from the row it belongs to.
 
 Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 """
@@ -93,7 +94,7 @@ def _fill_edges(ring, at, stack, k, first, columns, width):
     end = min(right + seen + 1, columns)
     for j in range(right + 1, end):
         _fill_column(ring, at, channels, group, plane, zeros, right, j)
-    for j in range(end, min(end + group - 1, columns + group - 1)):
+    for j in range(end, end + group - 1):
         _fill_column(ring, at, channels, group, plane, True, right, j)
 
 
@@ -161,7 +162,7 @@ def _layer_by_tiles(taps, n, ring, stack, k, r, height, skip, vectors, epilogue)
 
 @compiled(inner=True)
 def _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue):
-    """The same, either way. threes, fives: see `_strip`."""
+    """The rows of a group of map k, directly or by tiles. threes, fives: see `_strip`."""
     taps = stack.taps[k - 1]
     if taps == 0:
         _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
@@ -259,7 +260,9 @@ def _forward(x, layers, padding, activation, shuffle, group):
     margin = sum(w.shape[2] // 2 for w, _ in layers) if padding == "valid" else 0
     epilogue = ACTIVATIONS[activation][0]
     n, maps, s = len(x), len(layers[-1][0]), shuffle
-    if s < 1 or maps % s**2:
+    if s < 1:
+        raise ValueError(f"shuffle is {s}, wanted 1 or more")
+    if maps % s**2:
         raise ValueError(f"a shuffle by {s} needs a multiple of {s**2} filters, not {maps}")
     height, width = (side - 2 * margin for side in x.shape[2:])
     out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)

@@ -22,9 +22,20 @@ from .compile import compiled
 from .lanes import parts_of, position, sum_products, tasks_of, turned
 from .rows import LINEAR, ONCE, convolve_row, packed_at, tiles
 from .vectors import COLUMNS, ROWS
-from .winograd import AT_ONE, OUTPUTS, matrices
+from .winograd import AT_ONE, OUTPUTS, TAPS, matrices
 
 GROUP = (0, OUTPUTS)  # the rows of the tiles that apply a matrix
+
+
+def pays(layers, k):
+    """Whether layer k (from 0) of a network is worth it."""
+    w = layers[k][0]
+    return (
+        w.dtype == np.float32  # float64 is for checking gradients, by the plain sum
+        and 0 < k < len(layers) - 1
+        and w.shape[2] in TAPS
+        and min(w.shape[:2]) >= ROWS
+    )
 
 
 @compiled(inner=True)

@@ -11,7 +11,7 @@ from numba import prange
 from . import lanes
 from .compile import compiled
 from .fused import forward
-from .inputs import contiguous, network_input, same_shape, window_fits
+from .inputs import contiguous, network_input, one_of, same_shape, window_fits
 from .rows import LINEAR, tanh_in_place
 from .vectors import VECTOR_BYTES
 
@@ -40,6 +40,7 @@ def conv2d(x, w, b, padding="valid"):
 
 def conv2d_backward(dout, x, w, padding="valid"):
     """See `reference.conv2d_backward`."""
+    one_of("padding", padding, _PADDINGS)
     dout, x, w = contiguous(dout, x, w)
     n, o, f = x.shape[0], w.shape[0], w.shape[2]
     pad, pad_backward = _PADDINGS[padding]
@@ -128,7 +129,7 @@ def _relu_backward(dout, x):
     flat, gate = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(x).reshape(-1)
     flat_out = dx.reshape(-1)
     for i in prange(flat.size):
-        flat_out[i] = flat[i] if gate[i] > 0 else 0
+        flat_out[i] = 0 if gate[i] <= 0 else flat[i]
     return dx
 
 

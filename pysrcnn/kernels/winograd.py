@@ -16,8 +16,8 @@ there is.
 
 Sources: A. L. Toom 1963, S. A. Cook 1966 (the interpolation); S. Winograd, "Arithmetic complexity
 of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks",
-2016 (its use here). This file computes the matrices, exactly, in fractions, and says where they
-pay; `transforms` applies them, `blocks` puts a layer together.
+2016 (its use here). This file computes the matrices, exactly, in fractions, and says for which
+layers of a picture they pay; `transforms` applies them, `blocks` puts a layer together.
 """
 
 import functools
@@ -41,17 +41,6 @@ TAPS = tuple(_POINTS)  # filter sizes for which there is a transform
 _TO_POINTS = {3: 200, 5: 600}
 _FROM_POINTS = {3: 170, 5: 320}
 _WORTH_IT = 0.75  # of the direct sum's operations: a sum of few channels waits for memory
-
-
-def pays(layers, k):
-    """Whether layer k (from 0) of a batch is worth a transform along rows, see `lanes_winograd`."""
-    w = layers[k][0]
-    return (
-        w.dtype == np.float32  # float64 is for checking gradients, by the plain sum
-        and 0 < k < len(layers) - 1
-        and w.shape[2] in TAPS
-        and min(w.shape[:2]) >= ROWS
-    )
 
 
 def taps(w):

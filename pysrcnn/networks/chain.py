@@ -116,8 +116,13 @@ class Chain(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """The picture before and after, or the shuffle: what is between stays in the caches."""
-        return 8 * self.c
+        """The picture before and after, which may be larger: what is between stays in caches."""
+        return 4 * self.c * (1 + 1 / self.seen.resolution**2)
+
+    @property
+    def activation(self) -> str:
+        """What follows every layer but the last: "relu", or "tanh" in its place."""
+        return self.options.get("activation", "relu")
 
     def _tensors(self, path: Path) -> Parameters:
         if path.suffix.lower() == ".safetensors":

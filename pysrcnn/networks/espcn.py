@@ -121,7 +121,7 @@ class ESPCN(Chain):
         none of these.
     """
 
-    name, small = "espcn", True
+    name, small, default_recipe = "espcn", True, "espcn"
     choices: ClassVar = {"activation": ACTIVATIONS, **Chain.choices}
     _forward = staticmethod(forward)
     _backward = staticmethod(backward)

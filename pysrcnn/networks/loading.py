@@ -15,7 +15,6 @@ from .chain import Chain
 from .layers import LARGEST
 from .network import Network, other_scale
 from .recognise import is_ours, network_of
-from .sparse import SparseCoding
 from .values import as_plain, check_picture
 
 __all__ = ["LARGEST", "files_of", "load", "shipped"]
@@ -100,8 +99,8 @@ def load(
         network = _as_plain(network, path, residual, levels)
     network = network.astype(np.float32)
     network.scale = _scale_of(network, path, scale)
-    if not (is_ours(weights) or isinstance(network, SparseCoding)):
-        check_picture(network.parameters, path, network.options.get("activation", "relu"))
+    if isinstance(network, Chain) and not is_ours(weights):
+        check_picture(network.parameters, path, network.activation)
     for note in notes:
         _LOG.warning(printable(f"{path}: {note}"))
     return network
@@ -138,8 +137,7 @@ def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float,
         raise ValueError(
             f"{path} is an ESPCN, whose result is larger than its input: it cannot be added to that"
         )
-    activation = network.options.get("activation", "relu")
-    parameters = as_plain(network.parameters, residual, levels, activation)
+    parameters = as_plain(network.parameters, residual, levels, network.activation)
     card, scale, options = network.card, network.scale, network.options
     network = type(network).from_parameters(parameters, ops=network.ops, **options)
     parts = ["the result was to be added to the input"] if residual else []

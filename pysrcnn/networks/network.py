@@ -52,12 +52,15 @@ class Network:
         Of its `forward`, such as the padding, if it has one.
     training_options : dict
         Those that are others in training: of a chain of layers, no padding.
+    default_recipe : str
+        What it is trained by if nothing else is said, see `training.RECIPES`.
     ops : module
         What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
     """
 
     small: ClassVar[bool] = False
     training_options: ClassVar[dict[str, Any]] = {}
+    default_recipe: ClassVar[str] = "modern"
     # What the options of `forward` may be in a network, by their names; the usual one first.
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     # Set by each kind of network to the two functions in its file.
@@ -74,7 +77,7 @@ class Network:
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
-        """The untrained network of a `training.Recipe`, if there are such."""
+        """The untrained network of a `training.Recipe`; a TypeError if none trains this kind."""
         raise TypeError(f"{cls.__name__} is not trained by a recipe")
 
     @property
@@ -91,7 +94,7 @@ class Network:
     def weights(self) -> list[str]:
         """Names of the parameters that are filters, from the first layer's to the last's.
 
-        Recipes treat these two unlike the rest, see `training.Recipe`.
+        Recipes treat the first and the last of them unlike the others, see `training.Recipe`.
         """
         return [name for name, p in self.parameters.items() if p.ndim > 1]
 
@@ -108,10 +111,11 @@ class Network:
     @property
     def training_margin(self) -> int:
         """Pixels of its input that are lost on each side in training: none if its layers pad."""
-        return self.margin if self._in_training.get("padding") == "valid" else 0
+        return self.margin if self.in_training.get("padding") == "valid" else 0
 
     @property
-    def _in_training(self) -> dict[str, Any]:
+    def in_training(self) -> dict[str, Any]:
+        """The options of `forward` in training."""
         return {**self.options, **self.training_options}
 
     @property
@@ -131,7 +135,7 @@ class Network:
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
         copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__, card=dict(self.card))
+        copy.__dict__.update(self.__dict__, card=dict(self.card), options=dict(self.options))
         copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
         return copy
 
@@ -147,7 +151,7 @@ class Network:
             "replicate": every layer repeats the edge of its input. "zeros": it sees zeros beyond
             the edge. The result is as large as `x`, or `scale` times as large. "valid": nothing is
             padded, `margin` pixels of `x` are lost on each side, as in training. By default what
-            the network is for, which may know but one.
+            the network is for; some networks have only that one.
 
         Returns
         -------
@@ -254,7 +258,7 @@ class Network:
     def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
         kept: list = []
-        ops, p, options = self.ops, self.parameters, self._in_training
+        ops, p, options = self.ops, self.parameters, self.in_training
         out = ops.leave(self._forward(ops.enter(low), p, ops, kept, **options))
         dout = ops.enter(ops.mse_backward(out, high))
         _, gradients = self._backward(dout, kept, p, ops, **options)

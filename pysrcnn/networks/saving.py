@@ -21,10 +21,10 @@ def save(network: "Network", path: str | os.PathLike, card: dict[str, Any]) -> N
     ----------
     network : Network
     path : path
-        ".npz", all parameters by their names; ".safetensors", whose tensors are called
-        conv1.weight, conv1.bias, ...; ".onnx" (needs onnx), a graph of float32 that computes what
-        `Network.forward` does; or ".mat" as the authors of SRCNN write it, three layers and no
-        card.
+        ".npz", all parameters by their names; ".safetensors", likewise, but those of a chain of
+        layers are called conv1.weight, conv1.bias, ...; ".onnx" (needs onnx), a graph of float32
+        that computes what `Network.forward` does; or ".mat" as the authors of SRCNN write it, three
+        layers and no card.
     card : dict
 
     Raises

@@ -107,7 +107,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid") 
     -------
     out : array (N, O, H - f + 1, W - f + 1), or as large as x where that is padded
     """
-    x = PADDINGS[padding][0](x, w.shape[2] // 2)
+    pad, _ = _one_of(PADDINGS, "padding", padding)
+    x = pad(x, w.shape[2] // 2)
     n, _, height, width = x.shape
     o, _, f, _ = w.shape
     out = w.reshape(o, -1) @ im2col(x, f) + b[:, None]
@@ -135,7 +136,7 @@ def conv2d_backward(
     """
     n, o = dout.shape[:2]
     f = w.shape[2]
-    pad, pad_backward = PADDINGS[padding]
+    pad, pad_backward = _one_of(PADDINGS, "padding", padding)
     x = pad(x, f // 2)
     dout = dout.reshape(n, o, -1)
     dw = (dout @ im2col(x, f).transpose(0, 2, 1)).sum(axis=0).reshape(w.shape)
@@ -163,7 +164,9 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def relu_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx: the gradient passes where x > 0 and is stopped elsewhere (at 0 too, by convention).
+    """dx: the gradient passes where x > 0 and is stopped where x <= 0 (at 0 by convention).
+
+    Where x is NaN it passes: a diverged training should not look healthy.
 
     Parameters
     ----------
@@ -175,7 +178,7 @@ def relu_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
     -------
     dx : array of that shape
     """
-    return np.where(x > 0, dout, 0).astype(dout.dtype, copy=False)
+    return np.where(x <= 0, 0, dout).astype(dout.dtype, copy=False)
 
 
 def mse(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -294,6 +297,13 @@ PADDINGS = {
 }
 
 
+def _one_of(known: dict[str, tuple], name: str, value: str) -> tuple:
+    """A function and its backward, by what the argument `name` says; a ValueError for no such."""
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(known)}")
+    return known[value]
+
+
 # ------------------------------------------------------------------------------------ the network
 
 # By the names that `forward` takes.
@@ -330,8 +340,15 @@ def forward(
     -------
     out : array (N, O, H, W), or smaller where padding is "valid"; O filters of the last layer.
         With a shuffle (N, O / s^2, s H, s W).
+
+    Raises
+    ------
+    ValueError
+        If padding or activation is none of these, or shuffle is less than 1.
     """
-    activate, _ = ACTIVATIONS[activation]
+    activate, _ = _one_of(ACTIVATIONS, "activation", activation)
+    if shuffle < 1:
+        raise ValueError(f"shuffle is {shuffle}, wanted 1 or more")
     for k, (w, b) in enumerate(layers):
         x = conv2d(x, w, b, padding)
         if k < len(layers) - 1:
@@ -365,7 +382,7 @@ def loss_and_gradients(
     loss : float
     gradients : list of (dw, db), one for every layer
     """
-    activate, activate_backward = ACTIVATIONS[activation]
+    activate, activate_backward = _one_of(ACTIVATIONS, "activation", activation)
     inputs = []  # of each layer
     x = low
     for k, (w, b) in enumerate(layers):

@@ -12,7 +12,7 @@ NEAR = 0.02  # of the way from black to white
 
 
 def keep_ends(network: Chain) -> None:
-    """Change biases and the last layer, in place, as little as black and white take.
+    """Change biases and the last layer, in place, by as little as black and white need.
 
     The squared error hardly knows of either: few pixels are quite black, and a level of 255 on them
     costs nothing. But a black border that has become grey is seen, and with 16 bits it is 300
@@ -46,7 +46,7 @@ def keep_ends(network: Chain) -> None:
     *first, (w, b) = network.layers
     for k, (weights, biases) in enumerate(first):
         h = weights.sum(axis=(2, 3), dtype=np.float64) @ h + biases[:, None]
-        if network.options.get("activation") == "tanh":  # which never falls silent
+        if network.activation == "tanh":  # which never falls silent
             h = np.tanh(h)
             continue
         silent = (h[:, 0] < -SLACK) & (-h[:, 0] < NEAR * (h[:, 1] - h[:, 0]))

@@ -76,7 +76,7 @@ def fit(
                 append(log, line)
             update(progress, line)
             if stop:
-                with handled_by(lambda number, frame: None):  # by none, however late
+                with handled_by(lambda number, frame: None):  # no further signal cuts this short
                     training.save(checkpoint)
                 break
     if stop:
@@ -165,7 +165,10 @@ def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _end_awaited() -> Iterator[list[int]]:
-    """A list to which a signal to end is added, so that no step is cut in two; a later one does."""
+    """A list that gets the first signal to end, so that no step is cut in two.
+
+    A later one ends the training at once.
+    """
     stop: list[int] = []
     since = time.monotonic()
 

@@ -1,6 +1,6 @@
 """The log of a training: a file of JSON lines, for plots.
 
-The first says what was trained on what, each later one where training stood:
+The first says what was trained on what, each later one where training stood::
 
     step, samples        done so far
     loss                 average over the steps since the line before, or since it went on

@@ -15,7 +15,7 @@ import numpy as np
 
 from .._files import written_whole
 from ..data import Pair
-from ..formats import read_arrays, read_json
+from ..formats import Arrays, read_arrays, read_json
 from ..kernels import one_blas_thread
 from ..networks import TRAINED, Chain, Network
 from .crops import RandomCrops, Sampler, SubImages
@@ -113,7 +113,7 @@ class Training:
     def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
-        same = start.options.get("activation") == self.network.options.get("activation")
+        same = start.in_training == self.network.in_training
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
             if given is None or given.shape != parameter.shape or not same:
@@ -185,7 +185,8 @@ class Training:
         network = self.network.astype(self.network.dtype)
         for name, average in self.average.items():
             network.parameters[name][...] = average
-        if self.recipe.keep_ends and isinstance(network, Chain):  # a recipe for others has it False
+        # Only a chain has a recipe with `keep_ends`: `Recipe` refuses it for other networks.
+        if self.recipe.keep_ends and isinstance(network, Chain):
             keep_ends(network)
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step
@@ -208,10 +209,21 @@ class Training:
         ValueError
             If the file is damaged or belongs to another recipe.
         """
-        path = Path(path)
+        arrays, step, seconds = self._read(Path(path))
+        for name in self.average:
+            self.network.parameters[name][...] = arrays[f"parameter.{name}"]
+            self.average[name][...] = arrays[f"average.{name}"]
+        prefix = "optimizer."
+        self.optimizer.load_state(
+            {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        )
+        self.step, self.seconds = step, float(seconds)
+
+    def _read(self, path: Path) -> tuple[Arrays, int, float]:
+        """Arrays, step and seconds of a checkpoint of this training; raise as `load` does."""
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
-        ours, mine = self._identity(), self._arrays()
+        mine = self._arrays()
         try:
             arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
             state = read_json(str(arrays.pop("state")), path)
@@ -224,44 +236,39 @@ class Training:
             ) from None
         differing = [
             f"{name} {theirs.get(name)!r:.60}, now {value!r}"
-            for name, value in ours.items()
+            for name, value in self._identity().items()
             if theirs.get(name) != value
         ]
         if differing:
             raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+        fault = self._fault(arrays, mine, step, seconds)
+        if fault:
+            raise ValueError(f"{path} is damaged or not a checkpoint ({fault})")
+        return arrays, step, seconds
+
+    def _fault(self, arrays: Arrays, mine: Arrays, step: Any, seconds: Any) -> str:
+        """What is wrong with the state in a checkpoint, or ""; mine: arrays as they should be."""
         kinds, wanted = (
             {name: (array.shape, array.dtype) for name, array in some.items()}
             for some in (arrays, mine)
         )
         if kinds != wanted:
-            raise ValueError(
-                f"{path} is damaged or not a checkpoint (it lacks arrays of this training)"
-            )
+            return "it lacks arrays of this training"
         whole = type(step) is int and 0 <= step <= self.recipe.steps
         if not whole or type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
-            raise ValueError(
-                f"{path} is damaged or not a checkpoint (it says step {step!r:.60} of "
-                f"{self.recipe.steps}, after {seconds!r:.60} seconds)"
+            return (
+                f"it says step {step!r:.60} of {self.recipe.steps}, after {seconds!r:.60} seconds"
             )
         if not all(np.isfinite(array).all() for array in arrays.values()):
-            raise ValueError(f"{path} is damaged or not a checkpoint (it holds infinite numbers)")
-        if arrays["optimizer.steps"] != step:
-            raise ValueError(f"{path} is damaged or not a checkpoint (its steps are not {step})")
-        for name in self.average:
-            self.network.parameters[name][...] = arrays[f"parameter.{name}"]
-            self.average[name][...] = arrays[f"average.{name}"]
-        prefix = "optimizer."
-        self.optimizer.load_state(
-            {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        )
-        self.step, self.seconds = step, float(seconds)
+            return "it holds infinite numbers"
+        return f"its steps are not {step}" if arrays["optimizer.steps"] != step else ""
 
     def _identity(self) -> dict:
         """What a checkpoint must agree in, to be gone on from."""
         given = {"scale": self.scale, "pictures": self.data, "start": self.start}
         return {**self.recipe.as_dict(), **given}
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _arrays(self) -> Arrays:
         """All arrays that change in training, as a checkpoint names them."""
         arrays = {f"parameter.{n}": p for n, p in self.network.parameters.items()}
         arrays |= {f"average.{n}": a for n, a in self.average.items()}
