@@ -95,12 +95,15 @@ def _with_roots(roots):
 def filters_at_points(w):
     """G g G' of weights (O, C, t, t) as `blocks` reads them: (n^2, O' / ROWS, C, ROWS).
 
-    O': O, with filters of zeros, to a multiple of ROWS. Computed in float64.
+    O': O, with filters of zeros, to a multiple of ROWS. Computed in float64; by sums, as products
+    of matrices would start threads of BLAS, which keep a core busy while the kernels want it.
     """
     o, c, t, _ = w.shape
     g = matrices(t)[1]
-    filters = np.zeros((-(-o // ROWS) * ROWS, c, t * t))
-    filters[:o] = w.reshape(o, c, t * t)
-    at_points = np.kron(g, g) @ filters.reshape(-1, t * t).T
-    at_points = at_points.astype(w.dtype).reshape(len(g) ** 2, -1, ROWS, c)
+    n, rows = len(g), -(-o // ROWS) * ROWS
+    filters = np.zeros((t, t, rows, c))
+    filters[:, :, :o] = w.transpose(2, 3, 0, 1)
+    at_points = np.einsum("iu,uvk->ivk", g, filters.reshape(t, t, -1))
+    at_points = np.einsum("jv,ivk->ijk", g, at_points)
+    at_points = at_points.astype(w.dtype).reshape(n * n, -1, ROWS, c)
     return np.ascontiguousarray(at_points.swapaxes(2, 3))

@@ -25,12 +25,30 @@ __all__ = [
 
 
 def enter(x: np.ndarray) -> np.ndarray:
-    """x (N, C, H, W) in the form in which this rung keeps maps."""
+    """The form in which this rung keeps maps.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+
+    Returns
+    -------
+    maps : here the array itself
+    """
     return x
 
 
 def leave(x: np.ndarray) -> np.ndarray:
-    """The array (N, C, H, W) that such maps are."""
+    """The array that such maps are.
+
+    Parameters
+    ----------
+    x : what `enter` or an operation gave
+
+    Returns
+    -------
+    array : (N, C, H, W)
+    """
     return x
 
 
@@ -72,7 +90,17 @@ def conv2d_same_backward(
 
 
 def conv_relu(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """max(0, w * x + b), as large as x: see `conv2d_same`."""
+    """max(0, w * x + b), as large as x.
+
+    Parameters
+    ----------
+    x, w, b : arrays
+        As for `conv2d_same`.
+
+    Returns
+    -------
+    out : array (N, O, H, W)
+    """
     return relu(conv2d_same(x, w, b))
 
 
