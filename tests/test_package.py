@@ -391,3 +391,15 @@ def test_docstrings_of_functions_have_their_parameters(module):
             named = {word for line in named for word in line.split(", ")}
             assert set(inspect.signature(function).parameters) <= named, name
             assert "Returns\n-------" in text or "Yields\n------" in text, name
+
+
+def test_no_product_of_matrices_beside_the_kernels():
+    """BLAS's threads look for work for a while longer, on the cores that the kernels then want."""
+    products = {"dot", "matmul", "tensordot", "inner", "vdot"}
+    for path in sorted(Path(pysrcnn.kernels.__file__).parent.glob("*.py")):
+        if path.stem == "sparse":  # once for a dictionary, not for each picture
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            by_operator = isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)
+            by_name = isinstance(node, ast.Attribute) and node.attr in products
+            assert not by_operator and not by_name, f"{path.name}:{node.lineno}"
