@@ -84,7 +84,7 @@ def multiply_adds(numbers, rounds, scratch):
     """Multiply-adds on so few registers that all numbers stay there, over and over."""
     sums = tile.tile_zero(numbers, rows, 2)
     for _ in range(rounds):
-        sums = tile.tile_correlate(sums, numbers, 0, 1, numbers, 0)
+        sums = tile.tile_correlate(sums, numbers, 0, 1, numbers, 0, 1)
     tile.tile_store(sums, scratch, 0, 2 * lanes, 1)
 
 
@@ -319,7 +319,7 @@ def convolution(r, c):
                     at = i * x.shape[1] + j  # of the patch, in the picture
                     for k in range(entries.size):
                         weight = o * entries.size + k * r
-                        sums = tile.tile_correlate(sums, x, at + entries[k], 1, packed, weight)
+                        sums = tile.tile_correlate(sums, x, at + entries[k], 1, packed, weight, 1)
                     tile.tile_store(sums, out, (o * rows + i) * columns + j, rows * columns, 1)
         return out
 
@@ -506,8 +506,9 @@ print("Winograd: ", A @ ((G @ g) * (B @ d)))
 # applied once, to the sum over all channels. In between, for each filter and channel, there are
 # only the products. And these are multiply-adds, which go through the very same register tile.
 #
-# The package takes $F(4, 5)$ for the 64 x 32 filters of 5 x 5 in the middle of 9-5-5, along their
-# rows: 8 products for 4 outputs in place of 20.
+# The same works along rows and columns at once: for 4 x 4 outputs, from 8 x 8 pixels and 5 x 5 taps,
+# $y = A\,[(G g G^T) \cdot (B d B^T)]\,A^T$. The package takes that for the 64 x 32 filters of 5 x 5
+# in the middle of 9-5-5: 64 products for 16 outputs in place of 400.
 #
 # The price is rounding. The sums in between are larger than what comes out and cancel, so that
 # errors remain. How large are they in float32, with 64 channels?
@@ -549,7 +550,7 @@ direct, fast = (run()[0, 0] for run in ways.values())
 times = race({**ways, "limit": only_arithmetic})
 limit = rounds * scratch.size / times["limit"]
 first, second, third = (weights.size * x.size for weights, _ in large)
-for name, part in {"direct sums": 1, "Winograd": 8 / 20}.items():
+for name, part in {"direct sums": 1, "Winograd": 64 / 400}.items():
     print(f"{name:<12} {(first + second * part + third) / 1e6:.0f} million products, ", end="")
     print(f"{(first + second + third) / times[name] / limit:.1%} of the limit")
 print(f"largest difference: {255 * np.abs(direct - fast).max():.5f} of 255 levels")
@@ -587,8 +588,8 @@ print("one thread and all of them, equal bits:", np.array_equal(*results))
 # </summary>
 #
 # $B d$ is shared by all filters and $A$ by all channels. The first layer has one channel: each
-# filter would pay for its own $A$, for a sum over the nine rows of one channel only. And larger
-# transforms round worse.
+# filter would pay for its own $A$, for a sum over one channel only. And larger transforms round
+# worse.
 # </details>
 #
 # How all of it was measured against other programs is in `benchmarks/README.md`, and what was
