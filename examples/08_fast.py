@@ -506,9 +506,9 @@ print("Winograd: ", A @ ((G @ g) * (B @ d)))
 # applied once, to the sum over all channels. In between, for each filter and channel, there are
 # only the products. And these are multiply-adds, which go through the very same register tile.
 #
-# The same works along rows and columns at once: for 4 x 4 outputs, from 8 x 8 pixels and 5 x 5 taps,
-# $y = A\,[(G g G^T) \cdot (B d B^T)]\,A^T$. The package takes that for the 64 x 32 filters of 5 x 5
-# in the middle of 9-5-5: 64 products for 16 outputs in place of 400.
+# The same works along rows and columns at once: for 4 x 4 outputs, from 8 x 8 pixels and 5 x 5
+# taps, $y = A\,[(G g G^T) \odot (B d B^T)]\,A^T$. The package takes that for the 64 x 32 filters
+# of 5 x 5 in the middle of 9-5-5: 64 products for 16 outputs in place of 400.
 #
 # The price is rounding. The sums in between are larger than what comes out and cancel, so that
 # errors remain. How large are they in float32, with 64 channels?
