@@ -79,6 +79,27 @@ def test_sums_and_multiples_of_maps():
         assert np.array_equal(kernels.leave(x * factor), np.float32(factor) * a)
 
 
+def test_maps_that_do_not_fit_are_not_added():
+    x = np.zeros((1, 2, 4, 4), np.float32)
+    with pytest.raises(ValueError, match="cannot be added"):
+        kernels.enter(x) + kernels.enter(x[:, :1])
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_memory_of_a_diverged_network_harms_no_other(factor):
+    """Maps that are gone leave it to the next, which takes what lies around pixels to be zero."""
+    x = np.ones((1, 3, 6, 5), np.float32)
+    w, b = np.ones((3, 3, 3, 3), np.float32), np.zeros(3, np.float32)
+    wanted = kernels.leave(kernels.conv2d_same(kernels.enter(x), w, b))
+    for _ in range(4):  # of each shape some are kept
+        bad = kernels.enter(x) * factor
+        bad = bad + kernels.conv2d_same(bad, w, b)
+        del bad
+    for _ in range(6):
+        held = kernels.enter(x)
+        assert np.array_equal(kernels.leave(kernels.conv2d_same(held, w, b)), wanted)
+
+
 @pytest.mark.parametrize("name", ["relu", "tanh"])
 def test_operations_without_a_form_for_maps(name):
     x = np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)

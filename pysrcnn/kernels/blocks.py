@@ -1,11 +1,9 @@
 """A layer by Winograd's transforms, a block of tiles at a time.
 
-A block is some vectors of tiles beside each other: for pictures, whose maps keep pixel 4 t + p of a
-row at [p][t], the lanes of a vector are neighbouring tiles of a row; for batches they are the same
-tile of different samples. Either way the pixels of a tile lie at fixed distances, `rows` and
-`columns`, and all the rest is the same: to the points, n^2 a tile; at each point the sum over
-channels, by the register tile of `tile`; and back to pixels. What a block works in fits into the
-second cache.
+A block is some vectors of tiles beside each other in a row of a picture, whose maps keep pixel
+4 t + p of a row at [p][t]: the lanes of a vector are neighbouring tiles, and the pixels of a tile
+lie at fixed distances, `rows` and `columns`. First to the points, n^2 a tile; then at each point
+the sum over channels, by the register tile of `tile`; and back to pixels.
 
 Axes: C channels, O filters, n points along a side, L lanes.
 """

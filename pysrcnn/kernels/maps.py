@@ -90,30 +90,39 @@ class Maps:
     def __add__(self, other):
         if not isinstance(other, Maps):
             return self if other == 0 else NotImplemented  # sum() begins with 0
+        if other.shape != self.shape:
+            raise ValueError(f"maps of {self.shape} and {other.shape} cannot be added")
         out = Maps(self.shape)
-        _sum(self.data, other.data, out.data)
+        _sum(self.data, other.data, out.data, self.sides)
         return out
 
     def __mul__(self, factor):
         out = Maps(self.shape)
-        _multiple(self.data, np.float32(factor), out.data)
+        _multiple(self.data, np.float32(factor), out.data, self.sides)
         return out
 
     __radd__, __rmul__ = __add__, __mul__
 
 
-@compiled(parallel=True)
-def _sum(a, b, out):
-    x, y, to = a.reshape(-1), b.reshape(-1), out.reshape(-1)
-    for i in prange(x.size):
-        to[i] = x[i] + y[i]
+# Pixels alone, as a factor that is not finite makes a NaN of the zeros around them, for good.
 
 
 @compiled(parallel=True)
-def _multiple(a, factor, out):
-    x, to = a.reshape(-1), out.reshape(-1)
-    for i in prange(x.size):
-        to[i] = x[i] * factor
+def _sum(a, b, out, sides):
+    for task in prange(len(a) * sides[0]):
+        sample, i = task // sides[0], task % sides[0] + BORDER
+        for j in range(BORDER, BORDER + sides[1]):
+            for k in range(a.shape[3]):
+                out[sample, i, j, k] = a[sample, i, j, k] + b[sample, i, j, k]
+
+
+@compiled(parallel=True)
+def _multiple(a, factor, out, sides):
+    for task in prange(len(a) * sides[0]):
+        sample, i = task // sides[0], task % sides[0] + BORDER
+        for j in range(BORDER, BORDER + sides[1]):
+            for k in range(a.shape[3]):
+                out[sample, i, j, k] = a[sample, i, j, k] * factor
 
 
 def enter(x):

@@ -347,22 +347,10 @@ def _convolved(x, w, b, summand, rectified):
     out = Maps((x.shape[0], len(w), *x.sides))
     if summand is not None and summand.shape != out.shape:
         raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
-    u, added = _at_points(w, False), out if summand is None else summand
-    bias = _padded(b, u.shape[2])
-    present = summand is not None
-    _convolve(
-        x.data,
-        x.data,
-        False,
-        u,
-        bias,
-        added.data,
-        present,
-        rectified,
-        out.data,
-        x.sides,
-        PARTS * count(),
-    )
+    u = _at_points(w, False)
+    given, bias = (x.data, x.data, False), _padded(b, u.shape[2])
+    more = (out.data, False) if summand is None else (summand.data, True)
+    _convolve(*given, u, bias, *more, rectified, out.data, x.sides, PARTS * count())
     return out
 
 
