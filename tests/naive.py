@@ -106,6 +106,32 @@ def mse(prediction, target):
     return total / prediction.size
 
 
+def l1(prediction, target):
+    pairs = zip(prediction.ravel(), target.ravel(), strict=True)
+    return sum(float(abs(a - b)) for a, b in pairs) / prediction.size
+
+
+def l1_backward(prediction, target):
+    dout = np.zeros_like(prediction)
+    for index in np.ndindex(prediction.shape):
+        e = prediction[index] - target[index]
+        dout[index] = (int(e > 0) - int(e < 0)) / prediction.size
+    return dout
+
+
+def charbonnier(prediction, target):
+    pairs = zip(prediction.ravel(), target.ravel(), strict=True)
+    return sum(math.hypot(a - b, 0.001) for a, b in pairs) / prediction.size
+
+
+def charbonnier_backward(prediction, target):
+    dout = np.zeros_like(prediction)
+    for index in np.ndindex(prediction.shape):
+        e = prediction[index] - target[index]
+        dout[index] = e / math.hypot(e, 0.001) / prediction.size
+    return dout
+
+
 def mse_backward(prediction, target):
     dout = np.zeros_like(prediction)
     for index in np.ndindex(prediction.shape):
@@ -173,3 +199,14 @@ def forward(x, layers, padding, activation="relu"):
         if k < len(layers) - 1:
             x = relu(x) if activation == "relu" else tanh(x)
     return x
+
+
+def repeat(x, n):
+    return np.stack([x[:, k // n] for k in range(x.shape[1] * n)], axis=1)
+
+
+def repeat_backward(dout, n):
+    dx = np.zeros_like(dout[:, ::n])
+    for k in range(dout.shape[1]):
+        dx[:, k // n] += dout[:, k]
+    return dx

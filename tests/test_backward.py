@@ -11,6 +11,7 @@ from tape import Tape, Value, gradients
 
 from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN
+from pysrcnn.networks.edsr import EDSR
 from pysrcnn.networks.vdsr import VDSR
 
 RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
@@ -24,6 +25,9 @@ NETWORKS = {
     "espcn RGB": ESPCN(2, filters=(4, 3), c=3, activation="tanh"),
     "vdsr": VDSR(5, 4),
     "vdsr RGB": VDSR(3, 4, c=3),
+    "edsr": EDSR(3, 2, 4),
+    "edsr RGB, the paper's tail": EDSR(2, 1, 4, c=3, short_tail=False, picture=False),
+    "edsr x4, scaled residuals": EDSR(4, 2, 3, short_tail=False, residual_scale=0.1),
     "recursive": Recursive(),
 }
 
@@ -46,7 +50,9 @@ def near(a, b, tolerance=1e-10):
     [
         (name, padding)
         for name in NETWORKS
-        for padding in (("valid", "zeros", "replicate") if NETWORKS[name].options else (None,))
+        for padding in (
+            ("valid", "zeros", "replicate") if "padding" in NETWORKS[name].options else (None,)
+        )
     ],
 )
 def test_backward_is_that_of_the_tape(name, padding, ops):

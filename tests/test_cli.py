@@ -728,7 +728,7 @@ def test_the_recipe_that_goes_with_a_network():
     assert recipe("--network", "espcn") == recipe("--recipe", "espcn") == RECIPES["espcn"]
     ours = recipe("--network", "espcn", "--recipe", "modern")
     assert (ours.network, ours.sizes, ours.muon_last) == ("espcn", (5, 3, 3), False)
-    with pytest.raises(ValueError, match="paper is the recipe of SRCNN's paper.*: give modern or "):
+    with pytest.raises(ValueError, match="paper is a recipe for SRCNN: for ESPCN, give espcn"):
         recipe("--network", "espcn", "--recipe", "paper")
     chain = recipe("--network", "9-1-5", "--recipe", "espcn")
     assert (chain.network, chain.sizes, chain.muon_last) == ("srcnn", (9, 1, 5), True)
@@ -740,11 +740,11 @@ def test_the_recipe_that_goes_with_a_network():
     assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
 
 
-@pytest.mark.parametrize("text", ["ESPCN", "vdsr", "9.1.5", "9-1-", ""])
+@pytest.mark.parametrize("text", ["ESPCN", "fsrcnn", "9.1.5", "9-1-", ""])
 def test_the_networks_there_are_to_train(folder, text, capsys):
     with pytest.raises(SystemExit, match="2"):
         run("train", "pictures", "-s", "2", "-o", "a.npz", "--network", text)
-    said = f"{text} is neither espcn nor the filter sizes of an SRCNN, such as 9-1-5"
+    said = f"{text} is neither the filter sizes of an SRCNN, such as 9-1-5, nor one of espcn, vdsr"
     assert said in capsys.readouterr().err
 
 

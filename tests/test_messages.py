@@ -319,8 +319,8 @@ COMMANDS = [
     (f"{TRAIN} --resume", "no checkpoint a.checkpoint: start without resuming"),
     (
         f"{TRAIN} --network 9x1x5",
-        "argument --network: 9x1x5 is neither espcn nor the filter sizes of an SRCNN, such as "
-        "9-1-5; pysrcnn train --help says more",
+        "argument --network: 9x1x5 is neither the filter sizes of an SRCNN, such as 9-1-5, nor one "
+        "of espcn, vdsr, edsr; pysrcnn train --help says more",
     ),
     (
         f"{TRAIN} --filters 16 8",

@@ -1,5 +1,6 @@
 """What holds for every network: written out and fused are one, pieces are the whole."""
 
+import json
 import pickle
 
 import numpy as np
@@ -10,7 +11,7 @@ from rungs import random_layers
 import pysrcnn
 from pysrcnn import kernels, reference
 from pysrcnn.formats import read_weights
-from pysrcnn.networks import ESPCN, SRCNN, Network, load
+from pysrcnn.networks import EDSR, ESPCN, SRCNN, VDSR, Network, load
 from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.resize import imresize
 from pysrcnn.upscaling.steps import Step
@@ -84,7 +85,7 @@ def test_loss_and_gradients_are_those_of_backward(name, ops):
     high = np.random.default_rng(2).random(network.forward(low, "valid").shape)
     loss, gradients = network.loss_and_gradients(low, high)
     network.ops = reference
-    wanted, written = Network._step(network, low, high)
+    wanted, written = Network._step(network, low, high, "mse")
     assert loss == pytest.approx(wanted, rel=1e-12)
     assert gradients.keys() == written.keys() == network.parameters.keys()
     for key, g in gradients.items():
@@ -342,3 +343,115 @@ def test_unknown_options_are_refused(kind):
         kind.from_parameters(parameters, residual=True)
     with pytest.raises(ValueError, match="padding is replicate or zeros, got 'valid'"):
         kind.from_parameters(parameters, padding="valid")
+
+
+# -------------------------------------------------------------------------------- deep networks
+
+DEEP = {
+    "vdsr": lambda: VDSR(4, 6),
+    "vdsr RGB": lambda: VDSR(3, 5, c=3),
+    "edsr": lambda: EDSR(3, 2, 6),
+    "edsr RGB, the paper's tail": lambda: EDSR(
+        4, 1, 5, c=3, short_tail=False, residual_scale=0.5, picture=False
+    ),
+}
+
+
+def drawn_deep(name):
+    """One with biases that are not zero and a last layer that is heard."""
+    network, rng = DEEP[name](), np.random.default_rng(5)
+    for parameter in network.parameters.values():
+        parameter += rng.normal(0, 0.05, parameter.shape).astype(np.float32)
+    return network
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "onnx"])
+@pytest.mark.parametrize("name", DEEP)
+def test_a_deep_network_is_saved_and_loaded(name, suffix, tmp_path):
+    if suffix == "onnx":
+        pytest.importorskip("onnx")
+    network = drawn_deep(name)
+    network.card["data"] = "drawn"
+    network.save(tmp_path / f"mine.{suffix}")
+    again = load(tmp_path / f"mine.{suffix}", None if network.small else 2)
+    assert type(again) is type(network) and again.options == network.options
+    assert again.card["data"] == "drawn" and again.scale == (network.scale or 2)
+    assert again.parameters.keys() == network.parameters.keys()
+    x = np.random.default_rng(1).random((1, network.c, 12, 9), np.float32)
+    assert np.array_equal(again.forward(x), network.forward(x))
+    with pytest.raises(ValueError, match="whose activation is relu: leave it out"):
+        load(tmp_path / f"mine.{suffix}", 2, activation="tanh")
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
+    pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+
+    network = drawn_deep(name)
+    network.save(tmp_path / "mine.onnx")
+    x = np.random.default_rng(2).random((2, network.c, 8, 7), np.float32)
+    (out,) = ReferenceEvaluator(str(tmp_path / "mine.onnx")).run(None, {"low": x})
+    assert np.abs(out - network.forward(x)).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        ("vdsr", {"W2": None}, "W2 is missing"),
+        ("vdsr", {"W1": np.ones((6, 2, 3, 3), np.float32)}, "W1"),
+        (
+            "vdsr",
+            {"W3": np.ones((6, 6, 5, 5), np.float32)},
+            r"W3 is \(6, 6, 5, 5\), wanted the shape",
+        ),
+        ("vdsr", {"B4": np.ones(2, np.float32)}, r"B4 is \(2,\), wanted the shape \(1,\)"),
+        ("vdsr", {"W9": np.ones((6, 6, 3, 3), np.float32)}, "W9"),
+        ("edsr", {"W_head": None}, "are not those of such a network"),
+        ("edsr", {"W_tail": np.ones((8, 6, 3, 3), np.float32)}, "W_tail"),
+        ("edsr", {"W1_2": np.ones((6, 7, 3, 3), np.float32)}, "W1_2"),
+        ("edsr", {"B_body": np.full(6, np.nan, np.float32)}, "not finite"),
+        ("edsr", {"W_body": np.zeros((6, 6, 3, 3), np.float32)}, "nothing but zeros"),
+        ("edsr", {"card": {"residual_scale": "a"}}, "residual_scale is above 0"),
+        ("edsr", {"card": {"picture": 1}}, "picture True or False"),
+        ("edsr", {"card": {"scale": 2}}, "trained for scale|scale"),
+    ],
+)
+def test_a_damaged_deep_network_is_refused(name, change, words, tmp_path):
+    network = drawn_deep(name)
+    arrays, card = dict(network.parameters), {"network": name, "version": "1", **network.options}
+    card |= change.pop("card", {})
+    arrays |= change
+    arrays = {n: a for n, a in arrays.items() if a is not None}
+    np.savez(tmp_path / "a.npz", card=np.array(json.dumps(card)), **arrays)
+    with pytest.raises(ValueError, match=words):
+        load(tmp_path / "a.npz", 3)
+
+
+def test_sizes_of_deep_networks_are_checked():
+    for call, words in (
+        (lambda: EDSR(1), "scale is a whole number, 2 to 16; got 1"),
+        (lambda: EDSR(2, 0), "blocks is 0, wanted a whole number, 1"),
+        (lambda: EDSR(2, c=2), "c is 1 .luminance. or 3 .RGB., got 2"),
+        (
+            lambda: EDSR(5, short_tail=False),
+            "the paper's tail is for scales of 2, 3, 4, 8 or 16, got",
+        ),
+        (lambda: EDSR(2, residual_scale=0), "residual_scale is above 0, up to 1"),
+        (lambda: VDSR(1), "depth is 1, wanted a whole number, 2"),
+        (lambda: VDSR(c=4), "c is 1 .luminance. or 3 .RGB., got 4"),
+        (lambda: VDSR(init="paper"), 'init is "identity" or "he", got'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_the_published_sizes():
+    """Table 1 of the paper of EDSR, and the counts of its authors' files."""
+    counts = {
+        s: sum(p.size for p in EDSR(s, c=3, short_tail=False).parameters.values())
+        for s in (2, 3, 4)
+    }
+    assert counts == {2: 1_369_859, 3: 1_554_499, 4: 1_517_571}
+    assert sum(p.size for p in VDSR().parameters.values()) == 665_921
+    assert sum(p.size for p in EDSR(3, 8, 48).parameters.values()) == 357_705

@@ -20,6 +20,7 @@ from pysrcnn.kernels.compile import announce_compilation
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 PADDINGS = pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+LOSSES = ("mse", "l1", "charbonnier")
 ACTIVATIONS = pytest.mark.parametrize("activation", ["relu", "tanh"])
 FUNCTIONS = [name for name in reference.__all__ if callable(getattr(reference, name))]
 
@@ -73,14 +74,15 @@ def arguments_of(name, rng, dtype):
         "relu_backward": (y, x),
         "tanh": (x,),
         "tanh_backward": (y, np.tanh(x)),
-        "mse": (x, y),
-        "mse_backward": (x, y),
+        **dict.fromkeys((*LOSSES, *(f"{name}_backward" for name in LOSSES)), (x, y)),
         "pad_replicate": (x, 2),
         "pad_replicate_backward": (x, 2),
         "pad_zeros": (x, 2),
         "pad_zeros_backward": (x, 2),
         "pixel_shuffle": (rng.standard_normal((2, 3 * 4, 5, 3)).astype(dtype), 2),
         "pixel_shuffle_backward": (rng.standard_normal((2, 2, 6, 9)).astype(dtype), 3),
+        "repeat": (x, 3),
+        "repeat_backward": (rng.standard_normal((2, 6, 5, 3)).astype(dtype), 3),
     }[name]
 
 
@@ -93,7 +95,7 @@ SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 def test_operation_is_its_definition(ops, dtype, name):
     arguments = arguments_of(name, np.random.default_rng(1), dtype)
     results, wanted = ops.leave(getattr(ops, name)(*arguments)), naive[name](*arguments)
-    if name == "mse":
+    if name in LOSSES:
         assert isinstance(results, float)
         assert results == pytest.approx(wanted, rel=1e-6 if dtype == np.float32 else 1e-13)
         return
@@ -142,7 +144,7 @@ def test_forward_is_its_definition(ops, padding, activation, c):
 
 @OPS
 @pytest.mark.parametrize("name, size", [("im2col", 3), ("pad_replicate", 2), ("pad_zeros", 2),
-                                        ("pixel_shuffle", 2)])  # fmt: skip
+                                        ("pixel_shuffle", 2), ("repeat", 4)])  # fmt: skip
 def test_adjoint(ops, name, size):
     """<A x, y> = <x, A^T y>: needs no oracle."""
     rng = np.random.default_rng(4)
@@ -237,15 +239,18 @@ def test_the_check_of_gradients_fails_for_wrong_ones(ops, mistake):
 
 
 @OPS
-def test_activation_and_mse_gradients(ops):
+def test_gradients_of_activations_and_losses(ops):
     rng = np.random.default_rng(8)
     x = rng.standard_normal((2, 3, 9, 8))
     x[np.abs(x) < 1e-3] = 1  # away from the kink
     assert close(*projections(ops.relu, lambda g, x: [ops.relu_backward(g, x)], [x]))
     assert close(*projections(ops.tanh, lambda g, x: [ops.tanh_backward(g, ops.tanh(x))], [x]))
     y = rng.standard_normal(x.shape)
-    loss = lambda x: np.array(ops.mse(x, y))  # noqa: E731
-    assert close(*projections(loss, lambda g, x: [g * ops.mse_backward(x, y)], [x]))
+    y[np.abs(x - y) < 1e-3] += 1
+    for name in LOSSES:
+        loss, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+        value = lambda x, loss=loss: np.array(loss(x, y))  # noqa: E731
+        assert close(*projections(value, lambda g, x, b=backward: [g * b(x, y)], [x])), name
 
 
 @OPS
@@ -516,8 +521,8 @@ def test_kernels_check_shapes(change, words):
         ("im2col", (PIXELS[0], 3)),
         ("col2im", (np.ones((1, 18, 8)), (1, 2, 5, 5), 3)),
         ("relu_backward", (PIXELS, PIXELS[:, :1])),
-        ("mse", (PIXELS, PIXELS[:, :, :1])),
-        ("mse_backward", (PIXELS, PIXELS[:, :, :1])),
+        *((name, (PIXELS, PIXELS[:, :, :1])) for name in LOSSES),
+        *((f"{name}_backward", (PIXELS, PIXELS[:, :, :1])) for name in LOSSES),
         ("pad_replicate", (PIXELS, -1)),
         ("pad_replicate_backward", (PIXELS, 3)),
         ("pad_zeros", (PIXELS, -1)),
@@ -527,6 +532,8 @@ def test_kernels_check_shapes(change, words):
         ("pixel_shuffle", (PIXELS[0], 1)),
         ("pixel_shuffle", (PIXELS, 0)),
         ("pixel_shuffle_backward", (PIXELS, 2)),
+        ("repeat", (PIXELS, 0)),
+        ("repeat_backward", (PIXELS, 3)),
     ],
 )
 def test_single_operations_check_shapes(name, arguments):

@@ -253,3 +253,15 @@ def test_rates_are_for_just_the_parameters(make, names):
     words = f"learning rates are given for {sorted(names)}, the parameters are"
     with pytest.raises(ValueError, match=re.escape(words)):
         make(start(), dict.fromkeys(names, 0.1))
+
+
+def test_gradients_are_clipped_to_theta_by_the_rate_and_weights_decay():
+    """VDSR: no gradient moves a value by more than theta, whatever the rate."""
+    parameters = {"W": np.array([[3.0, -2.0, 0.5]]), "B": np.array([3.0, 0.1])}
+    sgd = SGD(parameters, {"W": 0.5, "B": 0.5}, momentum=0.0, clip=0.04, weight_decay=0.2)
+    sgd.step({"W": np.array([[0.0, 0.2, -9.0]]), "B": np.array([0.0, 7.0])}, factor=0.1)
+    # The decayed gradients are 0.6, -0.2 and -8.9, times 0.05; biases do not decay.
+    assert np.allclose(parameters["W"], [[3 - 0.03, -2 + 0.01, 0.5 + 0.04]], atol=1e-15)
+    assert np.allclose(parameters["B"], [3, 0.1 - 0.04], atol=1e-15)
+    sgd.step({"W": np.zeros((1, 3)), "B": np.array([-2.0, 1e-3])}, factor=2.0)
+    assert np.allclose(parameters["B"], [3.04, 0.06 - 1e-3], atol=1e-15)

@@ -18,7 +18,7 @@ import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
-from pysrcnn.networks import ESPCN, TRAINED
+from pysrcnn.networks import ESPCN, TRAINED, VDSR
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
 from pysrcnn.training.ends import keep_ends
@@ -803,7 +803,7 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"network": "vdsr"}, "network is srcnn or espcn, got 'vdsr'"),
+        ({"network": "fsrcnn"}, "network is srcnn, espcn, vdsr or edsr, got 'fsrcnn'"),
         ({"activation": "tanh"}, "activation is relu for srcnn, got 'tanh'"),
         ({"network": "espcn", "activation": "elu"}, "activation is relu or tanh for espcn, got 'e"),
         ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0, wanted a positive number"),
@@ -899,7 +899,9 @@ def test_the_rates_of_espcn_and_those_of_srcnn_as_before():
 def recursive(monkeypatch):
     """A recipe for the network with a recursion, a skip, and names that are no chain's."""
     monkeypatch.setitem(TRAINED, "recursive", Recursive)
-    return replace(TINY, network="recursive", keep_ends=False, filters=(3,), size=9)
+    return replace(
+        TINY, network="recursive", keep_ends=False, filters=(3,), size=9, depth=2, width=3
+    )
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "size", "stride", "seed", "warmup"])
@@ -970,6 +972,95 @@ def test_black_and_white_are_kept_of_chains_alone(recursive):
         ValueError, match="kept of chains of layers, and recursive is none: give keep_ends=False"
     ):
         replace(recursive, keep_ends=True)
+
+
+# ------------------------------------------------------------------------------- deep networks
+
+EDSR_S = replace(RECIPES["edsr-s"], depth=1, width=8, steps=40, batch=4, size=15, warmup=5)
+VDSR_S = replace(RECIPES["vdsr"], depth=3, width=8, steps=40, batch=4, size=15, warmup=5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "charbonnier"])
+def test_each_network_is_trained_by_each_loss(loss):
+    for recipe, pairs in ((EDSR_S, SMALL_PAIRS), (VDSR_S, PAIRS), (TINY, PAIRS),
+                          (SUBPIXEL, SMALL_PAIRS)):  # fmt: skip
+        training = Training(replace(recipe, loss=loss), pairs, scale=SCALE)
+        low, high = training.batch(0, 4)
+        network = training.network
+        error, _ = network.loss_and_gradients(low, high, loss)
+        out = network.forward(low, "valid" if "padding" in network.options else None)
+        e = (out - high).astype(np.float64)
+        wanted = {"mse": e**2, "l1": abs(e), "charbonnier": np.hypot(e, 1e-3)}[loss].mean()
+        assert error == pytest.approx(wanted, rel=1e-5)
+        run(training)
+        assert network.loss_and_gradients(low, high, loss)[0] < error
+    with pytest.raises(ValueError, match="loss is one of mse, l1, charbonnier, got 'l2'"):
+        network.loss_and_gradients(low, high, "l2")
+
+
+@pytest.mark.parametrize("recipe, pairs", [(EDSR_S, SMALL_PAIRS), (VDSR_S, PAIRS)])
+def test_a_deep_network_stopped_and_gone_on_is_never_having_stopped(recipe, pairs, tmp_path):
+    recipe = replace(recipe, steps=8)
+    whole, stopped, later = (Training(recipe, pairs, scale=SCALE) for _ in range(3))
+    losses = run(whole)
+    first = run(stopped, 3)
+    stopped.save(tmp_path / "checkpoint.npz")
+    later.load(tmp_path / "checkpoint.npz")
+    assert first + run(later) == losses and same_bits(arrays_of(later), arrays_of(whole))
+
+
+@pytest.mark.parametrize("init", ["identity", "he"])
+def test_how_a_vdsr_starts(init):
+    network = Training(replace(VDSR_S, init=init, width=40), PAIRS, scale=SCALE).network
+    x = PAIRS[0][0][None]
+    difference = np.abs(network.forward(x) - x).max()
+    means = network.parameters["W1"].mean(axis=(1, 2, 3))
+    if init == "identity":
+        assert difference < 0.05 and np.abs(means).max() < 1e-6
+    else:
+        assert difference > 0.2 and np.abs(means).max() > 0.01
+
+
+def test_the_recipe_of_the_paper_of_vdsr():
+    """Its rates are for half the squared error of whole samples; they fall four times."""
+    recipe = RECIPES["vdsr-paper"]
+    training = Training(replace(recipe, depth=3, width=4, size=15, stride=15), PAIRS, scale=SCALE)
+    factor = 15 * 15 / 2
+    assert set(recipe.rates(VDSR(3, 4)).values()) == {0.1 * 41 * 41 / 2}
+    assert set(training.optimizer.learning_rate.values()) == {0.1 * factor}
+    assert training.optimizer.weight_decay == pytest.approx(1e-4 / factor)
+    assert training.optimizer.clip == 0.01
+    factors = [recipe.factor(step) for step in (0, 2489, 2490, 4980, 9959)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+    with pytest.raises(
+        ValueError, match="clip and weight_decay are of sgd, and the optimizer is a"
+    ):
+        replace(recipe, optimizer="adam")
+    for name in ("clip", "weight_decay"):
+        with pytest.raises(ValueError, match=f"{name} is -1, wanted 0 or a positive number"):
+            replace(recipe, **{name: -1})
+
+
+def test_one_vdsr_is_trained_for_several_scales(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k in range(3):
+        write_picture(folder / f"{k}.png", np.uint8(255 * drawing(60, 70, k)))
+    recipe = replace(VDSR_S, steps=6)
+    network = train(
+        [folder], tmp_path / "mine.npz", (4, 2), recipe, every=3, score=folder, exclude=["2.*"]
+    )
+    assert network.scales == (2, 4) and network.scale is None
+    again = load(tmp_path / "mine.npz")
+    assert again.scales == (2, 4) and set(again.card["scores"]) == {"pictures x2", "pictures x4"}
+    assert again.card["scale"] == [2, 4] and load(tmp_path / "mine.npz", 4).scale == 4
+    assert same_bits(again.parameters, network.parameters)
+    with pytest.raises(ValueError, match=r"was trained for scales 2 and 4, not 3"):
+        load(tmp_path / "mine.npz", 3)
+    with pytest.raises(ValueError, match=r"is for scales \(2, 4\): give one of them"):
+        again.enlarge(np.zeros((1, 9, 9)))
+    with pytest.raises(ValueError, match="one edsr is for one scale, as it enlarges the picture"):
+        train([folder], tmp_path / "other.npz", (2, 3), EDSR_S)
 
 
 # ---------------------------------------------------------------------------------- from files

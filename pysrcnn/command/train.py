@@ -7,13 +7,13 @@ from pathlib import Path
 
 from .._printing import counted, say
 from ..evaluate import average
-from ..networks import TRAINED
+from ..networks import LOSSES, TRAINED, Chain
 from ..networks.espcn import ACTIVATIONS
 from ..pictures import list_unread, quiet_readers
 from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
 from ..training.split import IN_MEMORY
-from .common import Commands, add_scale, add_threads, complain, refuse_weights, sizes
+from .common import Commands, add_threads, complain, refuse_weights, sizes, whole_factor
 from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
@@ -37,23 +37,31 @@ def add(commands: Commands) -> None:
         help="pictures to leave out, by name or pattern (302003.jpg, *.gif, BSDS200/30*); may be "
         "given more than once",
     )  # fmt: skip
-    add_scale(command, required=True)
+    command.add_argument(
+        "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
+        help="factor of enlargement; of vdsr, one network may be for several: 2,3,4",
+    )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
     )
     command.add_argument(
         "--recipe", choices=RECIPES,
-        help="sets whatever is not given (default: espcn for --network espcn, else modern)",
+        help="sets whatever is not given (default: that of the network, modern for an SRCNN)",
     )  # fmt: skip
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
-        help="filter sizes of an SRCNN, one per layer; or espcn",
+        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr or edsr",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
     )
     command.add_argument(
         "--filters", type=sizes, metavar="64-32", help="filters in each layer but the last"
+    )
+    command.add_argument("--depth", type=int, help="layers of a vdsr, residual blocks of an edsr")
+    command.add_argument("--width", type=int, help="filters in their layers")
+    command.add_argument(
+        "--loss", choices=LOSSES, help="squared error, absolute error, or a smooth absolute error"
     )
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
@@ -120,10 +128,12 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     network = training.fit()
     failed: list[int] = []
-    scores = training.score(network, lambda error: failed.append(complain(error, 2)))
-    if scores:
-        print_title(options.scale, options.output.name)
-        print_score(average(scores))
+    scores = []
+    for scale in training.scales:
+        scores = training.score(network, scale, lambda error: failed.append(complain(error, 2)))
+        if scores:
+            print_title(scale, options.output.name)
+            print_score(average(scores))
     say(f"{options.output}: {network!r}")
     code = averaged(scores, failed, list_unread(options.score) if options.score else [])
     if training.skipped:
@@ -138,14 +148,20 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     name, layers = options.network or (None, None)
     default = TRAINED[name or "srcnn"].default_recipe
     recipe = RECIPES[options.recipe or default]
-    if name and name != recipe.network and recipe.paper_loss:
-        raise ValueError(
-            f"paper is the recipe of SRCNN's paper, and that of {name.upper()} does not say all of "
-            f"its own: give modern or {default} instead"
-        )
+    if name and name != recipe.network:
+        kinds = [TRAINED[kind] for kind in (name, recipe.network)]
+        if recipe.paper_loss or not all(issubclass(kind, Chain) for kind in kinds):
+            others = [n for n, other in RECIPES.items() if other.network == name]
+            raise ValueError(
+                f"{options.recipe} is a recipe for {recipe.network.upper()}: for {name.upper()}, "
+                f"give {' or '.join(others)}"
+            )
     given = {
         "activation": options.activation,
         "filters": options.filters,
+        "depth": options.depth,
+        "width": options.width,
+        "loss": options.loss,
         "c": options.channels,
         "steps": options.steps,
         "batch": options.batch,
@@ -162,7 +178,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         rate, last = RATES[options.optimizer]
         recipe = dataclasses.replace(
             recipe, learning_rate=rate, last_learning_rate=last, bias_learning_rate=None,
-            muon_last=False, paper_loss=False,
+            muon_last=False, clip=0.0, weight_decay=0.0, paper_loss=False,
         )  # fmt: skip
     if options.learning_rate is not None:
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
@@ -171,13 +187,18 @@ def _recipe(options: argparse.Namespace) -> Recipe:
                 changes[name] = options.learning_rate * (rate / recipe.learning_rate)
     recipe = dataclasses.replace(recipe, **changes)
     depth, filters = len(recipe.sizes), len(recipe.filters)
-    if filters != depth - 1:
+    if recipe.sizes and filters != depth - 1:
         numbers = (*RECIPES["modern"].filters, *[16] * depth)[: depth - 1]
         raise ValueError(
             f"{depth} layers need {counted(depth - 1, 'number')} of filters, got {filters}: say "
             f"them, for example by --filters {'-'.join(map(str, numbers))}"
         )
     return recipe
+
+
+def _scales(text: str) -> tuple[int, ...]:
+    """ "3" -> (3,), "2,3,4" -> (2, 3, 4)."""
+    return tuple(whole_factor(part) for part in text.split(","))
 
 
 def _network(text: str) -> tuple[str, tuple[int, ...] | None]:
@@ -188,7 +209,8 @@ def _network(text: str) -> tuple[str, tuple[int, ...] | None]:
         return "srcnn", sizes(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"{text} is neither espcn nor the filter sizes of an SRCNN, such as 9-1-5"
+            f"{text} is neither the filter sizes of an SRCNN, such as 9-1-5, nor one of "
+            f"{', '.join(kind for kind in TRAINED if kind != 'srcnn')}"
         ) from None
 
 

@@ -5,15 +5,16 @@
 `same`; and there by rounding.
 """
 
-from . import operations, same
+from . import loss, operations, same
 from .batches import loss_and_gradients_direct as loss_and_gradients
 from .fused import forward_direct as forward
+from .loss import *  # noqa: F403
 from .maps import leave as leave
 from .operations import *  # noqa: F403
 from .same import *  # noqa: F403
 
 __all__ = ["ALIGNMENT", "enter", "forward", "leave", "loss_and_gradients"]
-__all__ = sorted({*__all__, *operations.__all__, *same.__all__})
+__all__ = sorted({*__all__, *loss.__all__, *operations.__all__, *same.__all__})
 
 ALIGNMENT = 1  # every pixel is a sum of its own
 

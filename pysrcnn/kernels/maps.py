@@ -168,6 +168,8 @@ def through_arrays(function):
         out = function(*given, **{name: leave(x) for name, x in options.items()})
         if all(x is y for x, y in zip(arguments, given, strict=True)):
             return out
-        return tuple(map(enter, out)) if isinstance(out, tuple) else enter(out)
+        if isinstance(out, tuple):  # gradients, of which the first is that of maps
+            return enter(out[0]), *out[1:]
+        return enter(out)
 
     return operation

@@ -20,8 +20,6 @@ __all__ = [
     "conv2d",
     "conv2d_backward",
     "im2col",
-    "mse",
-    "mse_backward",
     "pad_replicate",
     "pad_replicate_backward",
     "pad_zeros",
@@ -164,42 +162,6 @@ def _tanh_backward(dout, out):
     for i in prange(flat.size):
         flat_dx[i] = flat[i] * (one - flat_out[i] * flat_out[i])
     return dx
-
-
-def mse(prediction, target):
-    """See `reference.mse`."""
-    same_shape("prediction", prediction, "target", target)
-    return _squared_errors(prediction, target).sum() / prediction.size
-
-
-@compiled(parallel=True)
-def _squared_errors(prediction, target):
-    # Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
-    rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
-    targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
-    errors = np.zeros(rows.shape[0])
-    for i in prange(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            e = rows[i, j] - targets[i, j]
-            errors[i] += e * e
-    return errors
-
-
-def mse_backward(prediction, target):
-    """See `reference.mse_backward`."""
-    same_shape("prediction", prediction, "target", target)
-    return _mse_backward(prediction, target)
-
-
-@compiled(parallel=True)
-def _mse_backward(prediction, target):
-    out = np.empty(prediction.shape, prediction.dtype)
-    a, b = np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(target).reshape(-1)
-    flat_out = out.reshape(-1)
-    scale = prediction.dtype.type(2 / prediction.size)
-    for i in prange(a.size):
-        flat_out[i] = (a[i] - b[i]) * scale
-    return out
 
 
 def pad_replicate(x, p):

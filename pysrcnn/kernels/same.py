@@ -53,6 +53,8 @@ __all__ = [
     "pixel_shuffle_backward",
     "relu",
     "relu_backward",
+    "repeat",
+    "repeat_backward",
     "tanh",
     "tanh_backward",
 ]
@@ -405,3 +407,5 @@ relu, relu_backward = map(through_arrays, (operations.relu, operations.relu_back
 tanh, tanh_backward = map(through_arrays, (operations.tanh, operations.tanh_backward))
 pixel_shuffle = through_arrays(shuffle.pixel_shuffle)
 pixel_shuffle_backward = through_arrays(shuffle.pixel_shuffle_backward)
+repeat = through_arrays(shuffle.repeat)
+repeat_backward = through_arrays(shuffle.repeat_backward)

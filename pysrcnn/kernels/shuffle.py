@@ -13,6 +13,8 @@ from .threads import share
 __all__ = [
     "pixel_shuffle",
     "pixel_shuffle_backward",
+    "repeat",
+    "repeat_backward",
 ]
 
 TASK = 32  # rows of a small map that a thread does at a time
@@ -36,6 +38,21 @@ def pixel_shuffle_backward(dout, s):
     dx = np.empty((n, c * s**2, height // s, width // s), dout.dtype)
     _in_threads(_collect, dx, np.ascontiguousarray(dout), s)
     return dx
+
+
+def repeat(x, n):
+    """See `reference.repeat`."""
+    if x.ndim != 4 or n < 1:
+        raise ValueError(f"x has the shape {x.shape} and n is {n}, wanted (N, C, H, W), 1 or more")
+    return np.repeat(x, n, axis=1)
+
+
+def repeat_backward(dout, n):
+    """See `reference.repeat_backward`."""
+    if dout.ndim != 4 or n < 1 or dout.shape[1] % n:
+        raise ValueError(f"dout has the shape {dout.shape}, wanted (N, C n, H, W) for n = {n}")
+    samples, maps, height, width = dout.shape
+    return dout.reshape(samples, maps // n, n, height, width).sum(axis=2)
 
 
 def _in_threads(work, small, large, s):

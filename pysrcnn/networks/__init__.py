@@ -1,19 +1,29 @@
 """The networks, one a file, and what gets a trained one: `load`."""
 
 from .chain import Chain
+from .edsr import EDSR
 from .espcn import ESPCN
 from .loading import LARGEST, files_of, load, shipped
-from .network import Network, other_scale, own_scale
+from .network import LOSSES, Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
+from .vdsr import VDSR
 
-TRAINED: dict[str, type[Network]] = {"srcnn": SRCNN, "espcn": ESPCN}
+TRAINED: dict[str, type[Network]] = {
+    "srcnn": SRCNN,
+    "espcn": ESPCN,
+    "vdsr": VDSR,
+    "edsr": EDSR,
+}
 
 __all__ = [
+    "EDSR",
     "ESPCN",
     "LARGEST",
+    "LOSSES",
     "SRCNN",
     "TRAINED",
+    "VDSR",
     "Chain",
     "Network",
     "SparseCoding",

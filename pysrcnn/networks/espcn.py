@@ -168,13 +168,15 @@ class ESPCN(Chain):
         padding, activation = options["padding"], options["activation"]
         return self.ops.forward(x, self.layers, padding, activation, self.scale)
 
-    def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
+        if loss != "mse":
+            return super()._step(low, high, loss)
         # The error is the same with the shuffle undone in the picture that it is to give.
         high = self.ops.pixel_shuffle_backward(high, self.scale)
-        loss, gradients = self.ops.loss_and_gradients(
+        error, gradients = self.ops.loss_and_gradients(
             low, high, self.layers, self.options["activation"]
         )
-        return loss, named(gradients)
+        return error, named(gradients)
 
     def _described(self) -> dict[str, Any]:
         return {**super()._described(), **self.options}

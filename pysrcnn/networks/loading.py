@@ -26,12 +26,13 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 def shipped() -> dict[tuple[str, int], Path]:
     """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale.
 
+    A file may be for several scales, as vdsr_x2x3x4.npz is.
     Those of networks for RGB are called "9-1-5-rgb", the dictionaries of sparse coding "sc".
     """
-    found = {}
+    found: dict[tuple[str, int], Path] = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
-        if match := re.fullmatch(r"([\w-]+)_x(\d+)\.npz", path.name):
-            found[match[1], int(match[2])] = path
+        if match := re.fullmatch(r"([\w-]+)_x(\d+(?:x\d+)*)\.npz", path.name):
+            found |= {(match[1], int(scale)): path for scale in match[2].split("x")}
     return found
 
 
@@ -151,13 +152,22 @@ def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
     """The scale that the network, or its card, was trained for; else the one that is wanted."""
     said = network.card.get("scale")
     known = network.scale if said is None else said
+    if isinstance(known, list) and known and all(_is_scale(s) for s in known):
+        network.scales = tuple(known)
+        if wanted is not None and wanted not in known:
+            raise ValueError(f"{path} was trained for scales {_listed(known, 'and')}, not {wanted}")
+        return wanted
     if known is None:
         return None if wanted is None else int(wanted)
-    if type(known) is not int or not 2 <= known <= LARGEST:
+    if not _is_scale(known):
         raise ValueError(f"{path}: its card says scale {known!r:.60}, wanted 2 to {LARGEST}")
     if wanted not in (None, known):
         raise other_scale(path, known, wanted)
     return known
+
+
+def _is_scale(value: object) -> bool:
+    return type(value) is int and 2 <= value <= LARGEST
 
 
 def _listed(scales: list[int], word: str) -> str:

@@ -26,9 +26,10 @@ from .composed import Composed
 from .reach import Layers, Seen, seen
 from .saving import save
 
-__all__ = ["Network", "Parameters", "other_scale", "own_scale"]
+__all__ = ["LOSSES", "Network", "Parameters", "check_layers", "other_scale", "own_scale"]
 
 Parameters = dict[str, np.ndarray]
+LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
 
 
 class Network:
@@ -46,6 +47,8 @@ class Network:
         Channels of the picture: 1 (luminance) or 3 (RGB).
     scale : int or None
         The factor of enlargement that the parameters are for.
+    scales : tuple of int
+        All of them, where there are several: (2, 3, 4) of one VDSR.
     card : dict
         What the weights are, see `pysrcnn.formats`.
     options : dict
@@ -61,8 +64,11 @@ class Network:
     small: ClassVar[bool] = False
     training_options: ClassVar[dict[str, Any]] = {}
     default_recipe: ClassVar[str] = "modern"
+    scales: tuple[int, ...] = ()
     # What the options of `forward` may be in a network, by their names; the usual one first.
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    # Those that a card has, beside what the shapes of the parameters say.
+    saved_options: ClassVar[tuple[str, ...]] = ()
     # Set by each kind of network to the two functions in its file.
     _forward: ClassVar[Callable]
     _backward: ClassVar[Callable]
@@ -215,8 +221,10 @@ class Network:
             x = np.stack([imresize(plane, scale=scale) for plane in x])
         return self.forward(x[None])[0]
 
-    def loss_and_gradients(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
-        """Mean squared error over all elements, as in training, and its gradients.
+    def loss_and_gradients(
+        self, low: np.ndarray, high: np.ndarray, loss: str = "mse"
+    ) -> tuple[float, Parameters]:
+        """The mean of a loss over all elements, as in training, and its gradients.
 
         Parameters
         ----------
@@ -226,6 +234,8 @@ class Network:
             What its output should be: as large as ``forward(low)``. A network that does not pad in
             training takes the central part of it, as large as ``forward(low, "valid")``, or is
             given that.
+        loss : "mse", "l1" or "charbonnier"
+            The operation of that name: the mean squared error, unless something else is said.
 
         Returns
         -------
@@ -253,16 +263,18 @@ class Network:
                 f"high has the shape {high.shape}; for low of {low.shape}, {self.name} gives "
                 f"{wanted}"
             )
-        return self._step(low, high)
+        if loss not in LOSSES:
+            raise ValueError(f"loss is one of {', '.join(LOSSES)}, got {loss!r:.60}")
+        return self._step(low, high, loss)
 
-    def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
         kept: list = []
         ops, p, options = self.ops, self.parameters, self.in_training
         out = ops.leave(self._forward(ops.enter(low), p, ops, kept, **options))
-        dout = ops.enter(ops.mse_backward(out, high))
+        dout = ops.enter(getattr(ops, f"{loss}_backward")(out, high))
         _, gradients = self._backward(dout, kept, p, ops, **options)
-        return ops.mse(out, high), gradients
+        return getattr(ops, loss)(out, high), gradients
 
     def _tensors(self, path: Path) -> Parameters:
         """The parameters as a file with this suffix has them; raise a ValueError where none has."""
@@ -289,7 +301,7 @@ class Network:
             **self.card,
             **self._described(),
             "channels": "luminance" if self.c == 1 else "RGB",
-            "scale": self.scale,
+            "scale": list(self.scales) or self.scale,
             "version": __version__,
         }
         save(self, path, card)
@@ -332,6 +344,8 @@ def own_scale(network: Network, scale: int | None) -> int:
     """
     known = network.scale
     if known is None:
+        if scale is None and network.scales:
+            raise ValueError(f"the network is for scales {network.scales}: give one of them")
         if scale is None:
             raise ValueError(
                 "the network does not say what scale it was trained for: give it, scale=2, 3 or 4"
@@ -340,3 +354,20 @@ def own_scale(network: Network, scale: int | None) -> int:
     if scale not in (None, known):
         raise other_scale("the network", known, repr(scale))
     return known
+
+
+def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> None:
+    """Raise a ValueError unless the parameters are these layers of filters 3 x 3, W and B of each.
+
+    wanted: maps in and out of each, by what follows W and B in their names.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, (i, o) in wanted.items():
+        shapes[f"W{name}"], shapes[f"B{name}"] = (o, i, 3, 3), (o,)
+    for name, shape in shapes.items():
+        given = parameters[name].shape if name in parameters else "missing"
+        if given != shape:
+            raise ValueError(f"{name} is {given}, wanted the shape {shape}")
+    if not shapes or len(parameters) != len(shapes):
+        names = ", ".join(sorted(parameters.keys() - shapes.keys())[:8])
+        raise ValueError(f"{names or 'no arrays'} are not those of such a network")

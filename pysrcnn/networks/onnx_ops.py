@@ -110,3 +110,12 @@ class Nodes(Composed):
     def pixel_shuffle(self, x: Value, s: int) -> Value:
         """See `reference.pixel_shuffle`; its order of channels is the mode CRD."""
         return self.add("DepthToSpace", [x], blocksize=s, mode="CRD")
+
+    def repeat(self, x: Value, n: int) -> Value:
+        """See `reference.repeat`."""
+        # The nearest neighbour along the channels.
+        scales = self._constant(f"repeats{n}", np.array([1, n, 1, 1], np.float32))
+        return self.add(
+            "Resize", [x, Value(self, ""), Value(self, scales)], mode="nearest",
+            nearest_mode="floor", coordinate_transformation_mode="asymmetric",
+        )  # fmt: skip

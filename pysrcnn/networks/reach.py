@@ -103,6 +103,10 @@ class Reach(Composed):
         """See `reference.pixel_shuffle`."""
         return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))
 
+    def repeat(self, x: Map, n: int) -> Map:
+        """See `reference.repeat`."""
+        return replace(x, channels=x.channels * n)
+
 
 def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options: Any) -> Seen:
     """What a pixel of a network's result takes.

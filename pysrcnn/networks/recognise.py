@@ -18,13 +18,15 @@ from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
 from .authors import from_matlab
 from .dictionaries import check_dictionaries
+from .edsr import EDSR
 from .espcn import ACTIVATIONS, ESPCN
 from .graphs import GraphChain, chain_of
 from .layers import OTHER_NETWORKS, check, numbered, stack
 from .network import Network
 from .sparse import SparseCoding
 from .srcnn import SRCNN
-from .values import as_plain, folded, left_out, shuffle_of
+from .values import as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
+from .vdsr import VDSR
 
 __all__ = ["is_ours", "network_of"]
 
@@ -38,6 +40,7 @@ _NAMES_OF_OTHERS = re.compile(
 )
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 _ENLARGES = "an enlargement before the first layer"
+_DEEP: dict[str, type[EDSR | VDSR]] = {kind.name: kind for kind in (EDSR, VDSR)}
 
 
 def is_ours(weights: Weights) -> bool:
@@ -81,9 +84,11 @@ def network_of(
             )
         check_dictionaries(weights.tensors, weights.card, path)
         return SparseCoding(weights.tensors, dict(weights.card))
+    said = weights.card.get("network") if is_ours(weights) else None
+    if isinstance(said, str) and said in _DEEP:
+        return _deep(_DEEP[said], weights, path, activation, ops)
     found = _chain_in(weights, path)
     enlarges = shuffle_of(found.parameters) > 1
-    said = weights.card.get("network") if is_ours(weights) else None
     if said is not None and (said == ESPCN.name) != enlarges:
         raise Refused(
             f"{path} is damaged: its card says network {said!r:.60}, and "
@@ -92,6 +97,27 @@ def network_of(
     if enlarges:
         return _espcn(found, path, activation, ops, is_ours(weights))
     return _srcnn(found, path, activation, ops)
+
+
+def _deep(
+    kind: type[EDSR | VDSR], weights: Weights, path: Path, activation: str | None, ops: ModuleType
+) -> Network:
+    """A network of one of these kinds, which its card says that it is."""
+    if activation is not None:
+        raise ValueError(f"{path} holds an {kind.__name__}, whose activation is relu: leave it out")
+    # A graph has constants of its own beside them.
+    tensors = {name: array for name, array in weights.tensors.items() if name[0] in "WB"}
+    for name, array in tensors.items():
+        check_numbers(name, array, path)
+        check_sense(name, array, path)
+    card = dict(weights.card)
+    options = {name: card[name] for name in kind.saved_options if name in card}
+    try:
+        network = kind.from_parameters(tensors, ops=ops, **options)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{path} is damaged: {error}") from None
+    network.card = card
+    return network
 
 
 @dataclass

@@ -350,7 +350,9 @@ class SparseCoding(Network):
         total = kernels.col2im(patches[None], (1, 1, rows + g - 1, columns + g - 1), g)
         return total[0, :, g - 1 : rows, g - 1 : columns] / high.dtype.type(g * g)
 
-    def loss_and_gradients(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
+    def loss_and_gradients(
+        self, low: np.ndarray, high: np.ndarray, loss: str = "mse"
+    ) -> tuple[float, Parameters]:
         """Not for dictionaries, which are not learned by gradients."""
         raise TypeError(
             "dictionaries are not learned by gradients: see `python -m pysrcnn.training.dictionary`"

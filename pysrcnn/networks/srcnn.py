@@ -167,9 +167,11 @@ class SRCNN(Chain):
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         return self.ops.forward(x, self.layers, options["padding"])
 
-    def _step(self, low: np.ndarray, high: np.ndarray) -> tuple[float, Parameters]:
-        loss, gradients = self.ops.loss_and_gradients(low, high, self.layers)
-        return loss, named(gradients)
+    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
+        if loss != "mse":
+            return super()._step(low, high, loss)
+        error, gradients = self.ops.loss_and_gradients(low, high, self.layers)
+        return error, named(gradients)
 
     def _tensors(self, path: Path) -> Parameters:
         if path.suffix.lower() != ".mat":

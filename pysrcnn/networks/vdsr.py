@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters
+from .network import Network, Parameters, check_layers
 
 __all__ = ["VDSR", "backward", "forward"]
 
@@ -71,6 +71,12 @@ def backward(
     return dh + dout, g  # x is the first layer's input and, past all of them, in the sum
 
 
+def _layers(depth: int, width: int, c: int) -> dict[str, tuple[int, int]]:
+    """Maps in and out of each layer, by its number."""
+    between = {str(k): (width, width) for k in range(2, depth)}
+    return {"1": (c, width), **between, str(depth): (width, c)}
+
+
 class VDSR(Network):
     """The network of the paper: 20 layers of 64 filters, the last with one for each channel.
 
@@ -82,9 +88,11 @@ class VDSR(Network):
         Filters of all layers but the last.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
+    init : "identity" or "he"
+        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), as in the paper; of "identity",
+        those of the last layer at a fiftieth of that, so that the untrained network nearly returns
+        its input, and the first filters with a mean of zero, as in `initial.initialise`.
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), as in the paper, those of the
-        last layer at a fiftieth of that: the untrained network nearly returns its input.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
@@ -94,7 +102,7 @@ class VDSR(Network):
         If depth, width or seed is not a whole number that large, or c neither 1 nor 3.
     """
 
-    name = "vdsr"
+    name, default_recipe = "vdsr", "vdsr"
     _forward, _backward = staticmethod(forward), staticmethod(backward)
 
     def __init__(
@@ -103,6 +111,7 @@ class VDSR(Network):
         width: int = 64,
         c: int = 1,
         *,
+        init: str = "identity",
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
@@ -110,14 +119,42 @@ class VDSR(Network):
             check_whole(name, value, least)
         if c not in (1, 3):
             raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        if init not in ("identity", "he"):
+            raise ValueError(f'init is "identity" or "he", got {init!r:.60}')
         self.c, self.scale, self.card, self.options, self.ops = c, None, {}, {}, ops
-        rng = np.random.default_rng(seed)
-        channels = (c, *[width] * (depth - 1), c)
-        self.parameters = {}
-        for k, (i, o) in enumerate(zip(channels[:-1], channels[1:], strict=True), 1):
-            size = np.sqrt(2 / (9 * i)) * (0.02 if k == depth else 1)
-            self.parameters[f"W{k}"] = rng.normal(0, size, (o, i, 3, 3)).astype(np.float32)
-            self.parameters[f"B{k}"] = np.zeros(o, np.float32)
+        rng, self.parameters = np.random.default_rng(seed), {}
+        for name, (i, o) in _layers(depth, width, c).items():
+            w = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
+            if init == "identity" and name == "1":
+                w -= w.mean(axis=(1, 2, 3), keepdims=True)
+            if init == "identity" and name == str(depth):
+                w *= 0.02
+            self.parameters[f"W{name}"] = w.astype(np.float32)
+            self.parameters[f"B{name}"] = np.zeros(o, np.float32)
+
+    @classmethod
+    def from_parameters(cls, parameters: Parameters, *, ops: ModuleType = kernels) -> "VDSR":
+        """A network around copies of the arrays W1, B1, ..., W_D, B_D.
+
+        Raises
+        ------
+        ValueError
+            If these are not its arrays.
+        """
+        depth, first = len(parameters) // 2, parameters.get("W1", np.empty((0, 0)))
+        width, c = first.shape[:2]
+        check_layers(parameters, _layers(depth, width, c) if c in (1, 3) and depth > 1 else {})
+        network = cls.__new__(cls)
+        network.c, network.scale, network.card, network.options = c, None, {}, {}
+        network.parameters, network.ops = parameters, ops
+        return network.astype(first.dtype)
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "VDSR":
+        """The untrained network of a `training.Recipe`."""
+        network = cls(recipe.depth, recipe.width, recipe.c, init=recipe.init, seed=recipe.seed)
+        network.scale = scale
+        return network
 
     @property
     def depth(self) -> int:

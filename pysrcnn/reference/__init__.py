@@ -1,7 +1,7 @@
 """The math, in plain NumPy, made to be read; `kernels` has the same functions, compiled.
 
 `convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
-`shuffle` are what ESPCN needs beside that, `same` what the deep networks do.
+`shuffle` are what ESPCN needs beside that, `same` and `loss` what the deep networks do.
 """
 
 from .activation import tanh, tanh_backward
@@ -21,6 +21,7 @@ from .convolution import (
     relu,
     relu_backward,
 )
+from .loss import charbonnier, charbonnier_backward, l1, l1_backward
 from .same import (
     conv2d_same,
     conv2d_same_backward,
@@ -29,10 +30,12 @@ from .same import (
     enter,
     leave,
 )
-from .shuffle import pixel_shuffle, pixel_shuffle_backward
+from .shuffle import pixel_shuffle, pixel_shuffle_backward, repeat, repeat_backward
 
 __all__ = [
     "ALIGNMENT",
+    "charbonnier",
+    "charbonnier_backward",
     "col2im",
     "conv2d",
     "conv2d_backward",
@@ -43,6 +46,8 @@ __all__ = [
     "enter",
     "forward",
     "im2col",
+    "l1",
+    "l1_backward",
     "leave",
     "loss_and_gradients",
     "mse",
@@ -55,6 +60,8 @@ __all__ = [
     "pixel_shuffle_backward",
     "relu",
     "relu_backward",
+    "repeat",
+    "repeat_backward",
     "tanh",
     "tanh_backward",
 ]

@@ -8,7 +8,7 @@ Axes: N samples, C channels of the large map, H x W pixels of the small ones, s 
 
 import numpy as np
 
-__all__ = ["pixel_shuffle", "pixel_shuffle_backward"]
+__all__ = ["pixel_shuffle", "pixel_shuffle_backward", "repeat", "repeat_backward"]
 
 
 def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:
@@ -55,3 +55,34 @@ def pixel_shuffle_backward(dout: np.ndarray, s: int) -> np.ndarray:
     h, w = height // s, width // s
     dout = dout.reshape(n, c, h, s, w, s)  # c, i, a, j, b
     return dout.transpose(0, 1, 3, 5, 2, 4).reshape(n, c * s**2, h, w)  # c, a, b, i, j
+
+
+def repeat(x: np.ndarray, n: int) -> np.ndarray:
+    """Each map n times, one after the other. Shuffled by s, where n = s^2: each pixel s x s times.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    n : int
+
+    Returns
+    -------
+    out : array (N, C n, H, W)
+    """
+    return np.repeat(x, n, axis=1)
+
+
+def repeat_backward(dout: np.ndarray, n: int) -> np.ndarray:
+    """dx: the sum over what was made of each map.
+
+    Parameters
+    ----------
+    dout : array (N, C n, H, W)
+    n : int
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
+    """
+    samples, maps, h, w = dout.shape
+    return dout.reshape(samples, maps // n, n, h, w).sum(axis=2)

@@ -11,7 +11,7 @@ from .._files import check_apart, check_place
 from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
-from ..networks import Network, files_of, load, shipped
+from ..networks import TRAINED, Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
 from .fitting import fit
 from .log import read_log
@@ -28,7 +28,7 @@ Place = str | os.PathLike
 def train(
     folders: Sequence[Place],
     output: Place,
-    scale: int,
+    scale: int | Sequence[int],
     recipe: Recipe | None = None,
     *,
     exclude: Iterable[str] = (),
@@ -51,7 +51,8 @@ def train(
     output : path
         Of the weights, ending in .npz. Beside it are written a log (.log), and a checkpoint
         (.checkpoint) until all steps are done.
-    scale : int
+    scale : int or sequence of int
+        Of a network that takes enlarged pictures, one may be trained for several.
     recipe : Recipe, optional
         ``RECIPES["modern"]`` by default.
     exclude : strings
@@ -92,7 +93,8 @@ def train(
         resume=resume, score=score, on_skipped=on_skipped,
     )  # fmt: skip
     network = training.fit()
-    training.score(network)
+    for one in training.scales:
+        training.score(network, one)
     return network
 
 
@@ -115,7 +117,7 @@ class FileTraining:
         self,
         folders: Sequence[Place],
         output: Place,
-        scale: int,
+        scale: int | Sequence[int],
         recipe: Recipe | None = None,
         *,
         exclude: Iterable[str] = (),
@@ -128,7 +130,13 @@ class FileTraining:
         on_skipped: Callable[[list[str]], object] | None = None,
     ):
         self.folders, self.output = [Path(folder) for folder in folders], Path(output)
-        self.scale, self.recipe, self.every = scale, recipe or RECIPES["modern"], every
+        self.scales = (scale,) if isinstance(scale, int) else tuple(sorted(set(scale)))
+        self.recipe, self.every = recipe or RECIPES["modern"], every
+        if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
+            raise ValueError(
+                f"one {self.recipe.network} is for one scale, as it enlarges the picture itself; "
+                f"got {self.scales}"
+            )
         self.log, self.checkpoint = (self.output.with_suffix(s) for s in (".log", ".checkpoint"))
         self.scored = Path(score) if score is not None else None
         self._on_skipped = on_skipped
@@ -141,23 +149,32 @@ class FileTraining:
         self._check_places(pictures)
         network = self._load_start(start)
         self._check_what_is_there(resume)
-        data, self.validation, self.skipped = read(pictures, self.recipe, scale, stream, on_skipped)
+        data, self.validation, self.skipped = read(
+            pictures, self.recipe, self.scales, stream, on_skipped
+        )
         self._stream = data if isinstance(data, Stream) else None
-        self.used, self._same = len(data), pictures.same
-        self.training = Training(self.recipe, data, network, scale)
+        self.used, self._same = len(data) // len(self.scales), pictures.same
+        self.training = Training(
+            self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0]
+        )
         if resume:
             self.training.load(self.checkpoint)
+
+    @property
+    def label(self) -> str:
+        """The scales, for people: "x3", or "x2, x3, x4"."""
+        return ", ".join(f"x{scale}" for scale in self.scales)
 
     def fit(self) -> Network:
         """Do the steps that remain and write the weights: the network."""
         recipe, training = self.recipe, self.training
         say(
-            f"{training.network.name} x{self.scale}: {counted(self.used, 'picture')}, "
+            f"{training.network.name} {self.label}: {counted(self.used, 'picture')}, "
             f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
         say(
-            f"pictures that PSNR is measured on: {len(self.validation)}, "
+            f"pictures that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"
         )
         try:
@@ -180,13 +197,18 @@ class FileTraining:
         return network
 
     def score(
-        self, network: Network, on_error: Callable[[Exception], object] | None = None
+        self,
+        network: Network,
+        scale: int,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> list[Score]:
         """Evaluate what `fit` gave on the pictures that are for that, and note it in the card.
 
         Parameters
         ----------
         network : Network
+        scale : int
+            One of those it was trained for.
         on_error : function of an exception, optional
             As for `evaluate`.
 
@@ -197,9 +219,10 @@ class FileTraining:
         """
         if self.scored is None:
             return []
-        scores = list(evaluate(self.scored, network, self.scale, on_error=on_error))
+        scores = list(evaluate(self.scored, network, scale, on_error=on_error))
         if scores:
-            network.card["scores"][self.scored.resolve().name] = average(scores).for_card()
+            name = self.scored.resolve().name + (f" x{scale}" if len(self.scales) > 1 else "")
+            network.card["scores"][name] = average(scores).for_card()
             network.save(self.output)
         return scores
 
@@ -224,8 +247,9 @@ class FileTraining:
             self._start = self.recipe.init
             return None
         self._start = Path(start).name
-        named = (os.fspath(start), self.scale) in shipped()  # of a file, any scale will do
-        network = load(start, self.scale if named else None)
+        # Of a file, any scale will do.
+        known = [s for s in self.scales if (os.fspath(start), s) in shipped()]
+        network = load(start, known[0] if known else None)
         outputs = [self.output, self.log, self.checkpoint]
         check_apart(outputs, files_of(start), "the file of weights")
         return network

@@ -57,7 +57,10 @@ def fit(
     FloatingPointError, OSError, ValueError
         As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
     """
-    scale = own_scale(training.network, training.scale)
+    if isinstance(training.scale, tuple):
+        scale = max(training.scale)  # as much is shaved as it takes
+    else:
+        scale = own_scale(training.network, training.scale)
     measure = measure or mean_psnr
     head = _head(training, len(validation), measure(None, validation, scale))
     lines = _earlier(training.step, head, log) if training.step > 0 and log.is_file() else []
@@ -148,7 +151,7 @@ def _prepare(training: Training) -> None:
     """
     if training.step < training.recipe.steps:
         low, high = training.batch(training.step, training.recipe.batch)
-        training.network.loss_and_gradients(low, high)
+        training.network.loss_and_gradients(low, high, training.recipe.loss)
         training.network.forward(low[:1])
 
 

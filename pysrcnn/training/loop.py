@@ -64,8 +64,9 @@ class Training:
         The training pictures, as `data.read_pairs` returns them, or read while training.
     start : Network, optional
         A network to go on from, instead of the recipe's random weights.
-    scale : int, optional
-        The factor of enlargement that the pictures are made for, which the result is to know.
+    scale : int or tuple of int, optional
+        The factor of enlargement that the pictures are made for, which the result is to know; of a
+        network that takes enlarged pictures, they may be for several.
 
     Examples
     --------
@@ -80,10 +81,14 @@ class Training:
         recipe: Recipe,
         pictures: list[Pair] | Stream,
         start: Network | None = None,
-        scale: int | None = None,
+        scale: int | tuple[int, ...] | None = None,
     ):
         self.recipe, self.scale = recipe, scale
-        self.network = TRAINED[recipe.network].from_recipe(recipe, scale)
+        several = scale if isinstance(scale, tuple) else ()
+        self.network = TRAINED[recipe.network].from_recipe(
+            recipe, scale if isinstance(scale, int) else None
+        )
+        self.network.scales = several
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters[self.network.weights[0]])
         self._stream = pictures if isinstance(pictures, Stream) else None
@@ -94,8 +99,12 @@ class Training:
         else:
             self.data = _checksum(pictures)
             self.batch = self._sampler(pictures).batch
-        last = [] if recipe.muon_last else self.network.weights[-1:]
-        options = {"by_adam": last} if recipe.optimizer == "muon" else {}
+        options: dict[str, Any] = {}
+        if recipe.optimizer == "muon":
+            options = {"by_adam": [] if recipe.muon_last else self.network.weights[-1:]}
+        elif recipe.optimizer == "sgd":
+            decay = recipe.weight_decay / recipe.of_loss(self.network)
+            options = {"clip": recipe.clip, "weight_decay": decay}
         self.optimizer = OPTIMIZERS[recipe.optimizer](
             self.network.parameters, recipe.rates(self.network), **options
         )
@@ -135,7 +144,7 @@ class Training:
         while self.step < recipe.steps:
             began = time.perf_counter()
             low, high = self.batch(self.step, recipe.batch)
-            loss, gradients = self.network.loss_and_gradients(low, high)
+            loss, gradients = self.network.loss_and_gradients(low, high, recipe.loss)
             factor = recipe.factor(self.step)
             if not math.isfinite(loss):
                 raise self._diverged(loss, factor)
@@ -265,7 +274,8 @@ class Training:
 
     def _identity(self) -> dict:
         """What a checkpoint must agree in, to be gone on from."""
-        given = {"scale": self.scale, "pictures": self.data, "start": self.start}
+        scale = list(self.scale) if isinstance(self.scale, tuple) else self.scale
+        given = {"scale": scale, "pictures": self.data, "start": self.start}
         return {**self.recipe.as_dict(), **given}
 
     def _arrays(self) -> Arrays:

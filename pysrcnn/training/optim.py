@@ -69,6 +69,10 @@ class SGD(_Optimizer):
 
     Eq. 5: Delta <- momentum * Delta - learning_rate * dL/dW;  W <- W + Delta.
 
+    With high learning rates, deep networks take steps too large now and then. VDSR (Kim, Lee, Lee,
+    CVPR 2016, Section 3.2) clips each gradient to -theta/rate..theta/rate: what a gradient moves a
+    value by is limited, and as much when the rate has fallen.
+
     Parameters
     ----------
     parameters : dict of arrays, moved in place
@@ -76,23 +80,38 @@ class SGD(_Optimizer):
         One for all parameters, or one for each by name. It belongs to a normalisation of the
         loss; that of this package is the mean over all elements (`reference.mse`).
     momentum : float
+    clip : float
+        theta; 0 for no limit.
+    weight_decay : float
+        Half of it, times the sum of the squares of all weights, is added to the loss. Biases, which
+        have one dimension, are left alone.
     """
 
     memories = ("velocity",)
 
     def __init__(
-        self, parameters: Arrays, learning_rate: float | dict[str, float], momentum: float = 0.9
+        self,
+        parameters: Arrays,
+        learning_rate: float | dict[str, float],
+        momentum: float = 0.9,
+        clip: float = 0.0,
+        weight_decay: float = 0.0,
     ):
         super().__init__(parameters, learning_rate)
-        self.momentum = momentum
+        self.momentum, self.clip, self.weight_decay = momentum, clip, weight_decay
 
     def step(self, gradients: Arrays, factor: float = 1.0) -> None:
         """Move the parameters once; `factor` scales all learning rates (a schedule)."""
         self.steps += 1
         for name, parameter in self.parameters.items():
-            velocity = self._memory["velocity"][name]
+            velocity, gradient = self._memory["velocity"][name], gradients[name]
+            rate = factor * self.learning_rate[name]
+            if self.weight_decay and parameter.ndim > 1:
+                gradient = gradient + self.weight_decay * parameter
+            if self.clip:
+                gradient = np.clip(gradient, -self.clip / rate, self.clip / rate)
             velocity *= self.momentum
-            velocity -= factor * self.learning_rate[name] * gradients[name]
+            velocity -= rate * gradient
             parameter += velocity
 
 

@@ -12,10 +12,11 @@ and 1e-5 are therefore 2.2e-2 and 2.2e-3 here. `Recipe.rates` does that conversi
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..checks import check_whole
-from ..networks import TRAINED, Chain, Network
+from ..networks import LOSSES, TRAINED, Chain, Network
 from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "RECIPES", "Recipe"]
@@ -24,16 +25,26 @@ __all__ = ["RATES", "RECIPES", "Recipe"]
 RATES = {"sgd": (2.2e-2, 2.2e-3), "adam": (1e-3, 1e-3), "muon": (1e-2, 1e-3)}
 
 
+def _either(names: Iterable[str]) -> str:
+    """ "a, b or c"."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything that training depends on, but the pictures.
 
     Attributes
     ----------
-    network : "srcnn" or "espcn"
-    sizes, filters, c : its layers, see `SRCNN.from_stack` and `ESPCN`
+    network : "srcnn", "espcn", "vdsr" or "edsr"
+    sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
+    depth : layers of a VDSR, residual blocks of an EDSR
+    width : filters of their layers
+    c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
-    init : how the weights start, see `networks.initial.initialise`
+    init : how the weights of SRCNN and ESPCN start, see `networks.initial.initialise`
+    loss : "mse", "l1" or "charbonnier", the operation of that name
     keep_means : bool
         Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
         it is zero, but for the filters that hand the picture on. The input is nearly constant over
@@ -43,6 +54,9 @@ class Recipe:
         Whether the result is changed a little so that black stays black and white white, see
         `pysrcnn.training.ends`.
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
+    clip : of SGD, the most that a gradient, times its learning rate, moves a value: theta of the
+        paper of VDSR, which clips gradients to theta / rate; 0 for no limit
+    weight_decay : of SGD, times what is decayed, is added to the gradients of the weights
     learning_rate : of the weights of all layers but the last
     last_learning_rate : of the last layer's weights
     bias_learning_rate : of all biases and whatever else has one dimension; None for the same as
@@ -54,6 +68,7 @@ class Recipe:
     warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
     cosine : bool
         Whether they then fall to zero along a cosine, or stay.
+    drop : steps after each of which they are a tenth of what they were; 0 for never
     steps, batch : how many steps, and samples a step
     size : side of the sub-images in pixels of what the network takes: of small ones, for ESPCN
     stride : from one sub-image to the next, or None for random crops, flipped and turned
@@ -64,9 +79,12 @@ class Recipe:
     network: str = "srcnn"
     sizes: tuple[int, ...] = (9, 1, 5)
     filters: tuple[int, ...] = (64, 32)
+    depth: int = 0
+    width: int = 0
     c: int = 1
     activation: str = "relu"
     init: str = "identity"
+    loss: str = "mse"
     keep_means: bool = True
     keep_ends: bool = True
     optimizer: str = "muon"
@@ -74,9 +92,12 @@ class Recipe:
     last_learning_rate: float = RATES["muon"][1]
     bias_learning_rate: float | None = None
     muon_last: bool = False
+    clip: float = 0.0
+    weight_decay: float = 0.0
     paper_loss: bool = False
     warmup: int = 1000
     cosine: bool = True
+    drop: int = 0
     steps: int = 100_000
     batch: int = 16
     size: int = 48
@@ -86,7 +107,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.network not in TRAINED:
-            raise ValueError(f"network is {' or '.join(TRAINED)}, got {self.network!r:.60}")
+            raise ValueError(f"network is {_either(TRAINED)}, got {self.network!r:.60}")
         kind = TRAINED[self.network]
         if self.keep_ends and not issubclass(kind, Chain):
             raise ValueError(
@@ -99,30 +120,48 @@ class Recipe:
                 f"activation is {' or '.join(activations)} for {self.network}, "
                 f"got {self.activation!r:.60}"
             )
-        for name in ("steps", "batch", "size"):
-            check_whole(name, getattr(self, name))
-        for name in ("seed", "warmup"):
-            check_whole(name, getattr(self, name), 0)
+        for what, given, known in (
+            ("loss", self.loss, LOSSES), ("optimizer", self.optimizer, OPTIMIZERS)
+        ):  # fmt: skip
+            if given not in known:
+                raise ValueError(f"{what} is one of {', '.join(known)}, got {given!r:.60}")
+        if (self.clip or self.weight_decay) and self.optimizer != "sgd":
+            raise ValueError(
+                f"clip and weight_decay are of sgd, and the optimizer is {self.optimizer}"
+            )
+        self._check_numbers(0 if issubclass(kind, Chain) else 1)
+
+    def _check_numbers(self, smallest: int) -> None:
+        """Raise unless they are of their kind, and depth and width at least that."""
+        least = dict.fromkeys(("steps", "batch", "size"), 1)
+        least |= dict.fromkeys(("depth", "width"), smallest)
+        least |= dict.fromkeys(("seed", "warmup", "drop"), 0)
         if self.stride is not None:  # for random crops
-            check_whole("stride", self.stride)
+            least["stride"] = 1
+        for name, number in least.items():
+            check_whole(name, getattr(self, name), number)
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
             if rate is not None and not 0 < rate < math.inf:
                 raise ValueError(f"{name} is {rate}, wanted a positive number")
+        for name in ("clip", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or a positive number")
         if not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
-        if self.optimizer not in OPTIMIZERS:
-            known = ", ".join(OPTIMIZERS)
-            raise ValueError(f"optimizer is one of {known}, got {self.optimizer!r}")
 
     def rates(self, network: Network) -> dict[str, float]:
         """The learning rate of each parameter of the network, for the loss of this package."""
-        side = network.seen.resolution * (self.size - 2 * network.training_margin)
-        factor = self.c * side * side / 2 if self.paper_loss else 1.0
+        factor = self.of_loss(network)
         last, biases = self.last_learning_rate, self.bias_learning_rate
         rates = dict.fromkeys(network.parameters, last if biases is None else biases)
         rates |= dict.fromkeys(network.weights, self.learning_rate) | {network.weights[-1]: last}
         return {name: rate * factor for name, rate in rates.items()}
+
+    def of_loss(self, network: Network) -> float:
+        """How many times ours the loss is that the learning rates are for."""
+        side = network.seen.resolution * (self.size - 2 * network.training_margin)
+        return self.c * side * side / 2 if self.paper_loss else 1.0
 
     def factor(self, step: int) -> float:
         """What all learning rates are multiplied by at a step, counted from 0: the schedule."""
@@ -130,6 +169,8 @@ class Recipe:
         warmup = min(self.warmup, self.steps // 10)
         if step < warmup:
             factor = ((step + 1) / warmup) ** 2
+        if self.drop:
+            factor *= 0.1 ** (step // self.drop)
         if self.cosine:
             factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return factor
@@ -138,6 +179,11 @@ class Recipe:
         """For JSON: as lists what were tuples."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
+
+_RESIDUAL = Recipe(
+    network="edsr", sizes=(), filters=(), depth=8, width=48, loss="l1", keep_means=False,
+    keep_ends=False, warmup=300, steps=30_000, size=32,
+)  # fmt: skip
 
 RECIPES = {
     "modern": Recipe(),
@@ -150,6 +196,19 @@ RECIPES = {
         muon_last=True,
         size=32,
     ),
+    "vdsr": dataclasses.replace(
+        _RESIDUAL,
+        network="vdsr",
+        depth=20,
+        width=64,
+        loss="mse",
+        keep_means=True,
+        steps=60_000,
+        batch=8,
+        size=48,
+    ),
+    "edsr-s": _RESIDUAL,
+    "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),
     "paper": Recipe(
         init="paper",
         keep_means=False,
@@ -164,6 +223,28 @@ RECIPES = {
         batch=128,
         size=33,
         stride=14,
+        average=0.0,
+    ),
+    "vdsr-paper": dataclasses.replace(
+        _RESIDUAL,
+        network="vdsr",
+        depth=20,
+        width=64,
+        init="he",
+        loss="mse",
+        optimizer="sgd",
+        learning_rate=0.1,
+        last_learning_rate=0.1,
+        clip=0.01,
+        weight_decay=1e-4,
+        paper_loss=True,
+        warmup=0,
+        cosine=False,
+        drop=2490,
+        steps=9_960,
+        batch=64,
+        size=41,
+        stride=41,
         average=0.0,
     ),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._printing import say
+from .._printing import counted, say
 from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
@@ -74,11 +74,13 @@ def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
 def read(
     pictures: Split,
     recipe: Recipe,
-    scale: int,
+    scales: Sequence[int],
     stream: bool = False,
     on_skipped: Callable[[list[str]], object] | None = None,
 ) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
     """What to train on, what to measure PSNR on; what is wrong with those that were left out.
+
+    Each picture is taken at each scale.
 
     Pictures to measure PSNR on that were chosen are taken as they are; one held back that cannot be
     used is replaced by the next of those to train on.
@@ -89,13 +91,14 @@ def read(
         If there is nothing to train on then, or nothing to measure PSNR on.
     """
     small = TRAINED[recipe.network].small
+    scale = max(scales)
     smallest = recipe.size * (scale if small else 1)
     skipped: dict[str, None] = {}  # sentences, each once
 
     def skip(error: Exception) -> None:
         skipped[str(error)] = None
 
-    streamed = stream or len(pictures.trained_on) > IN_MEMORY
+    streamed = _streamed(stream, len(pictures.trained_on), scales)
     rules: dict[str, Any] = {"smallest": 2 * scale + 1}
     if streamed and not pictures.chosen:
         rules = {"smallest": smallest, "largest": REGION, "seed": recipe.seed}
@@ -106,7 +109,9 @@ def read(
             if not pictures.same:
                 taken.add(candidate)
             try:
-                validation.append(read_pair(candidate, scale, recipe.c, small=small, **rules))
+                validation += [
+                    read_pair(candidate, s, recipe.c, small=small, **rules) for s in scales
+                ]
                 break
             except PICTURE_ERRORS as error:
                 skip(error)
@@ -115,7 +120,9 @@ def read(
     if streamed and left:
         data = Stream(left, scale, recipe.c, smallest, recipe.seed, small)
     else:
-        data = read_pairs(left, scale, recipe.c, smallest, on_error=skip, small=small)
+        data = []
+        for s in scales:
+            data += read_pairs(left, s, recipe.c, smallest, on_error=skip, small=small)
     if not data and len(skipped) == 1:
         raise ValueError(*skipped)
     if on_skipped:
@@ -124,3 +131,14 @@ def read(
         what = "to train on" if validation else "to measure PSNR on"
         raise ValueError(f"none of the pictures {what} can be used: give others")
     return data, validation, list(skipped)
+
+
+def _streamed(asked: bool, count: int, scales: Sequence[int]) -> bool:
+    """Whether so many pictures are read while training; raise where they cannot be."""
+    streamed = asked or count > IN_MEMORY
+    if streamed and len(scales) > 1:
+        raise ValueError(
+            f"{counted(count, 'picture')} are read while training, and that is for one scale: give "
+            f"at most {IN_MEMORY} pictures, or one scale"
+        )
+    return streamed

@@ -1,0 +1,298 @@
+"""EDSR: Lim, Son, Kim, Nah, Lee, "Enhanced Deep Residual Networks for Single Image
+Super-Resolution", CVPR Workshops 2017.
+
+VDSR showed that depth pays if layers learn differences; SRResNet put them into blocks, each of
+which adds what its two convolutions find to what it was given, on the small picture. EDSR is that
+without batch normalisation, which levels out what a picture's values should stay: it takes less
+memory, and reaches more.
+
+Two tails are known, and told by the shapes of the parameters. The paper's enlarges maps, by a
+convolution to s^2 as many and a sub-pixel shuffle (by 4: by 2, twice), and ends with a convolution
+of the large ones. The short one is ESPCN's: the last convolution has a filter for each sub-pixel,
+and nothing is computed on the large picture.
+
+Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
+"""
+
+import math
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import kernels
+from ..checks import check_whole
+from .layers import LARGEST
+from .network import Network, Parameters, check_layers
+
+__all__ = ["EDSR", "backward", "forward"]
+
+
+def forward(
+    x: np.ndarray,
+    p: Parameters,
+    ops: Any,
+    kept: list | None = None,
+    *,
+    residual_scale: float = 1.0,
+    picture: bool = True,
+) -> np.ndarray:
+    """h_0 = W_head * x, h_k = h_{k-1} + t W_k2 * max(0, W_k1 * h_{k-1}), tail(W_body * h_K + h_0).
+
+    Section 3 and Figs. 2c and 3 of the paper; each convolution adds its biases.
+
+    Parameters
+    ----------
+    x : array (N, c, H, W)
+        Small pictures, values in 0..1.
+    p : dict of arrays
+        W_head, B_head; W1_1, B1_1, W1_2, B1_2, W2_1, ... of the blocks; W_body, B_body; W_up1,
+        B_up1, ... of the paper's tail; W_tail, B_tail. Of filters 3 x 3.
+    ops : module of operations
+    kept : list, optional
+        Gets what `backward` needs.
+    residual_scale : float
+        t: 0.1 in the paper's large network, 1 in all others.
+    picture : bool
+        Whether each sub-pixel gets the pixel added that it is a part of, so that the network learns
+        a difference. The paper's has no such skip.
+
+    Returns
+    -------
+    out : array (N, c, s H, s W)
+    """
+    keep = _forget if kept is None else kept.append
+    keep(x)
+    h = h0 = ops.conv2d_same(x, p["W_head"], p["B_head"])
+    for k in _blocks(p):
+        a = ops.conv_relu(h, p[f"W{k}_1"], p[f"B{k}_1"])
+        keep((h, a))
+        if residual_scale == 1:
+            h = ops.conv2d_same(a, p[f"W{k}_2"], p[f"B{k}_2"], h)
+        else:
+            h = h + residual_scale * ops.conv2d_same(a, p[f"W{k}_2"], p[f"B{k}_2"])
+    keep(h)
+    h = ops.conv2d_same(h, p["W_body"], p["B_body"], h0)
+    for w, b, s in _ups(p):
+        keep(h)
+        h = ops.pixel_shuffle(ops.conv2d_same(h, p[w], p[b]), s)
+    keep(h)
+    large, s = _scales(p)
+    added = ops.pixel_shuffle(ops.repeat(x, (large * s) ** 2), large) if picture else None
+    out = ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
+    return ops.pixel_shuffle(ops.leave(out), s)
+
+
+def backward(
+    dout: np.ndarray,
+    kept: list,
+    p: Parameters,
+    ops: Any,
+    *,
+    residual_scale: float = 1.0,
+    picture: bool = True,
+) -> tuple[np.ndarray, Parameters]:
+    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+
+    Parameters
+    ----------
+    dout : array (N, c, s H, s W)
+    kept : list that `forward` filled
+    p, ops, residual_scale, picture : as `forward` was given them
+
+    Returns
+    -------
+    dx : array (N, c, H, W)
+    gradients : dict of arrays, by the names of `p`
+    """
+    x, *rest, h = kept
+    maps = reversed(rest)
+    g: Parameters = {}
+    large, s = _scales(p)
+    dout = ops.enter(ops.pixel_shuffle_backward(ops.leave(dout), s))
+    dh, g["W_tail"], g["B_tail"] = ops.conv2d_same_backward(dout, h, p["W_tail"])
+    for w, b, factor in reversed(_ups(p)):
+        dh = ops.pixel_shuffle_backward(dh, factor)
+        dh, g[w], g[b] = ops.conv2d_same_backward(dh, next(maps), p[w])
+    dh0 = dh
+    dh, g["W_body"], g["B_body"] = ops.conv2d_same_backward(dh, next(maps), p["W_body"])
+    for k in reversed(_blocks(p)):
+        h, a = next(maps)
+        dr = dh if residual_scale == 1 else residual_scale * dh
+        da, g[f"W{k}_2"], g[f"B{k}_2"] = ops.conv2d_same_backward(dr, a, p[f"W{k}_2"])
+        dr, g[f"W{k}_1"], g[f"B{k}_1"] = ops.conv_relu_backward(da, a, h, p[f"W{k}_1"])
+        dh = dh + dr  # past the block, and through it
+    dx, g["W_head"], g["B_head"] = ops.conv2d_same_backward(dh + dh0, x, p["W_head"])
+    if picture:
+        dadded = ops.pixel_shuffle_backward(dout, large)
+        dx = dx + ops.repeat_backward(dadded, (large * s) ** 2)
+    return dx, g
+
+
+def _forget(maps: Any) -> None:
+    """What is done with maps that no backward will ask for."""
+
+
+def _blocks(p: Parameters) -> range:
+    """The numbers of the residual blocks, from 1."""
+    return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
+
+
+def _ups(p: Parameters) -> list[tuple[str, str, int]]:
+    """Weights, biases and factor of each convolution that enlarges maps, of the paper's tail."""
+    names = [name for name in p if name.startswith("W_up")]
+    return [(n, n.replace("W", "B"), math.isqrt(p[n].shape[0] // p[n].shape[1])) for n in names]
+
+
+def _scales(p: Parameters) -> tuple[int, int]:
+    """By how much maps are enlarged before the last convolution, and the picture behind it."""
+    c, filters = p["W_head"].shape[1], p["W_tail"].shape[0]
+    return math.prod(s for _, _, s in _ups(p)), math.isqrt(filters // c)
+
+
+_SMALLER = {"_2": 0.1, "il": 0.02}  # of He's deviation, by the end of a layer's name
+
+
+def _factors(scale: int) -> list[int]:
+    """By what the paper's tail enlarges: at once by 3, else by 2 as often as needed."""
+    times = scale.bit_length() - 1
+    if scale == 3:
+        return [3]
+    if scale != 1 << times:
+        raise ValueError(f"the paper's tail is for scales of 2, 3, 4, 8 or 16, got {scale}")
+    return [2] * times
+
+
+def _layers(
+    scale: int, blocks: int, width: int, c: int, short_tail: bool
+) -> dict[str, tuple[int, int]]:
+    """Maps in and out of each layer, by what follows W or B in the names of its parameters."""
+    body = [f"{k}_{part}" for k in range(1, blocks + 1) for part in (1, 2)]
+    layers = {"_head": (c, width)} | dict.fromkeys([*body, "_body"], (width, width))
+    for k, s in enumerate([] if short_tail else _factors(scale), 1):
+        layers[f"_up{k}"] = width, width * s * s
+    return layers | {"_tail": (width, c * scale**2 if short_tail else c)}
+
+
+class EDSR(Network):
+    """The network of the paper, or one with the short tail, see the top of the file.
+
+    Parameters
+    ----------
+    scale : int
+        s, the factor of enlargement: 2 to 16; with the paper's tail 2, 3, 4, 8 or 16.
+    blocks : int
+        Residual blocks. The paper: 16, or 32 in its large network.
+    width : int
+        F, maps. The paper: 64, or 256 in its large network.
+    c : int
+        Channels of the picture: 1 (luminance) or 3 (RGB).
+    short_tail : bool
+    residual_scale, picture
+        See `forward`.
+    seed : int
+        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)); those that add to a map at a
+        tenth of that, and those of the last layer at a fiftieth: the untrained network nearly
+        returns each pixel s x s times.
+    ops : module
+        `pysrcnn.kernels` or `pysrcnn.reference`.
+
+    Raises
+    ------
+    ValueError
+        If scale, blocks, width, c or seed is none of these.
+    """
+
+    name, small, default_recipe = "edsr", True, "edsr-s"
+    saved_options: ClassVar = ("residual_scale", "picture")
+    _forward, _backward = staticmethod(forward), staticmethod(backward)
+
+    def __init__(
+        self,
+        scale: int = 3,
+        blocks: int = 16,
+        width: int = 64,
+        c: int = 1,
+        *,
+        short_tail: bool = True,
+        residual_scale: float = 1.0,
+        picture: bool = True,
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ):
+        for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
+            check_whole(name, value, least)
+        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
+            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
+        if c not in (1, 3):
+            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        rng, parameters = np.random.default_rng(seed), {}
+        for name, (i, o) in _layers(int(scale), blocks, width, c, short_tail).items():
+            size = math.sqrt(2 / (9 * i)) * _SMALLER.get(name[-2:], 1)
+            parameters[f"W{name}"] = rng.normal(0, size, (o, i, 3, 3)).astype(np.float32)
+            parameters[f"B{name}"] = np.zeros(o, np.float32)
+        self._set(parameters, ops, residual_scale, picture)
+
+    @classmethod
+    def from_parameters(
+        cls,
+        parameters: Parameters,
+        *,
+        ops: ModuleType = kernels,
+        residual_scale: float = 1.0,
+        picture: bool = True,
+    ) -> "EDSR":
+        """A network around copies of arrays that are called as in `forward`.
+
+        Raises
+        ------
+        ValueError
+            If these are not its arrays.
+        """
+        head, tail = (parameters.get(name, np.empty((0, 0))) for name in ("W_head", "W_tail"))
+        (width, c), up = head.shape[:2], _ups(parameters)
+        large = math.prod(s for _, _, s in up)
+        short = 0 if c == 0 else math.isqrt(tail.shape[0] // c)
+        wanted = {}
+        if c in (1, 3) and 2 <= large * short <= LARGEST:
+            blocks = len(_blocks(parameters))
+            wanted = _layers(large * short, blocks, width, c, not up)
+        check_layers(parameters, wanted)
+        network = cls.__new__(cls)
+        network._set(parameters, ops, residual_scale, picture)
+        return network.astype(head.dtype)
+
+    def _set(
+        self, parameters: Parameters, ops: ModuleType, residual_scale: float, picture: bool
+    ) -> None:
+        number = isinstance(residual_scale, (int, float)) and 0 < residual_scale <= 1
+        if not number or not isinstance(picture, bool):
+            raise ValueError(
+                f"residual_scale is above 0, up to 1, and picture True or False; got "
+                f"{residual_scale!r:.60} and {picture!r:.60}"
+            )
+        self.parameters, self.ops, self.card = parameters, ops, {}
+        self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))
+        self.options = {"residual_scale": float(residual_scale), "picture": picture}
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "EDSR":
+        """The untrained network of a `training.Recipe`."""
+        if scale is None:
+            raise ValueError("an EDSR is for one scale: say which, 2 or more")
+        return cls(scale, recipe.depth, recipe.width, recipe.c, seed=recipe.seed)
+
+    @property
+    def blocks(self) -> int:
+        """The number of residual blocks."""
+        return len(_blocks(self.parameters))
+
+    def __repr__(self) -> str:
+        width = len(self.parameters["B_head"])
+        return (
+            f"<EDSR blocks={self.blocks}, width={width}, c={self.c}, {self.dtype}, "
+            f"scale={self.scale}>"
+        )
+
+    def _described(self) -> dict[str, Any]:
+        return {**super()._described(), **self.options}
