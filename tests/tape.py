@@ -22,10 +22,15 @@ class Value:
         return len(self.array)
 
     def __add__(self, other):
+        if not isinstance(other, Value):  # a constant
+            return Value(self.array + other, (self, lambda d: d))
         return Value(self.array + other.array, (self, lambda d: d), (other, lambda d: d))
 
     def __mul__(self, t):
         return Value(self.array * t, (self, lambda d: d * t))
+
+    def __sub__(self, constant):
+        return self + -constant
 
     __rmul__ = __mul__
 

@@ -26,7 +26,9 @@ NETWORKS = {
     "vdsr": VDSR(5, 4),
     "vdsr RGB": VDSR(3, 4, c=3),
     "edsr": EDSR(3, 2, 4),
-    "edsr RGB, the paper's tail": EDSR(2, 1, 4, c=3, short_tail=False, picture=False),
+    "edsr RGB, the paper's tail": EDSR(
+        2, 1, 4, c=3, short_tail=False, picture=False, mean=(0.4, 0.5, 0.6)
+    ),
     "edsr x4, scaled residuals": EDSR(4, 2, 3, short_tail=False, residual_scale=0.1),
     "recursive": Recursive(),
 }

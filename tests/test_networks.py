@@ -352,7 +352,7 @@ DEEP = {
     "vdsr RGB": lambda: VDSR(3, 5, c=3),
     "edsr": lambda: EDSR(3, 2, 6),
     "edsr RGB, the paper's tail": lambda: EDSR(
-        4, 1, 5, c=3, short_tail=False, residual_scale=0.5, picture=False
+        4, 1, 5, c=3, short_tail=False, residual_scale=0.5, picture=False, mean=(0.4, 0.5, 0.3)
     ),
 }
 
@@ -438,6 +438,7 @@ def test_sizes_of_deep_networks_are_checked():
             "the paper's tail is for scales of 2, 3, 4, 8 or 16, got",
         ),
         (lambda: EDSR(2, residual_scale=0), "residual_scale is above 0, up to 1"),
+        (lambda: EDSR(2, mean=(0.5, 0.4)), "mean is .0.5, 0.4., wanted 1 numbers of 0..1"),
         (lambda: VDSR(1), "depth is 1, wanted a whole number, 2"),
         (lambda: VDSR(c=4), "c is 1 .luminance. or 3 .RGB., got 4"),
         (lambda: VDSR(init="paper"), 'init is "identity" or "he", got'),

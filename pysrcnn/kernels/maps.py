@@ -96,6 +96,14 @@ class Maps:
         _sum(self.data, other.data, out.data, self.sides)
         return out
 
+    def __sub__(self, colour):
+        """Less a number for each channel, (C, 1, 1)."""
+        if np.shape(colour) != (self.shape[1], 1, 1):
+            return NotImplemented
+        out = Maps(self.shape)
+        _shifted(self.data, np.ravel(-colour).astype(np.float32), out.data, self.sides)
+        return out
+
     def __mul__(self, factor):
         out = Maps(self.shape)
         _multiple(self.data, np.float32(factor), out.data, self.sides)
@@ -114,6 +122,15 @@ def _sum(a, b, out, sides):
         for j in range(BORDER, BORDER + sides[1]):
             for k in range(a.shape[3]):
                 out[sample, i, j, k] = a[sample, i, j, k] + b[sample, i, j, k]
+
+
+@compiled(parallel=True)
+def _shifted(a, colour, out, sides):
+    for task in prange(len(a) * sides[0]):
+        sample, i = task // sides[0], task % sides[0] + BORDER
+        for j in range(BORDER, BORDER + sides[1]):
+            for k in range(colour.size):
+                out[sample, i, j, k] = a[sample, i, j, k] + colour[k]
 
 
 @compiled(parallel=True)

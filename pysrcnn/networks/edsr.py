@@ -15,6 +15,7 @@ Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
 """
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -36,6 +37,7 @@ def forward(
     *,
     residual_scale: float = 1.0,
     picture: bool = True,
+    mean: Sequence[float] = (),
 ) -> np.ndarray:
     """h_0 = W_head * x, h_k = h_{k-1} + t W_k2 * max(0, W_k1 * h_{k-1}), tail(W_body * h_K + h_0).
 
@@ -56,12 +58,17 @@ def forward(
     picture : bool
         Whether each sub-pixel gets the pixel added that it is a part of, so that the network learns
         a difference. The paper's has no such skip.
+    mean : c numbers, optional
+        What is taken off each channel before and added behind: of the paper's networks, the mean
+        colour of their training pictures.
 
     Returns
     -------
     out : array (N, c, s H, s W)
     """
     keep = _forget if kept is None else kept.append
+    if mean:
+        x = x - _colour(mean)
     keep(x)
     h = h0 = ops.conv2d_same(x, p["W_head"], p["B_head"])
     for k in _blocks(p):
@@ -80,7 +87,8 @@ def forward(
     large, s = _scales(p)
     added = ops.pixel_shuffle(ops.repeat(x, (large * s) ** 2), large) if picture else None
     out = ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
-    return ops.pixel_shuffle(ops.leave(out), s)
+    out = ops.pixel_shuffle(ops.leave(out), s)
+    return out + _colour(mean) if mean else out
 
 
 def backward(
@@ -91,6 +99,7 @@ def backward(
     *,
     residual_scale: float = 1.0,
     picture: bool = True,
+    mean: Sequence[float] = (),
 ) -> tuple[np.ndarray, Parameters]:
     """dx and the gradients of all parameters: the lines of `forward`, last to first.
 
@@ -98,7 +107,7 @@ def backward(
     ----------
     dout : array (N, c, s H, s W)
     kept : list that `forward` filled
-    p, ops, residual_scale, picture : as `forward` was given them
+    p, ops, residual_scale, picture, mean : as `forward` was given them
 
     Returns
     -------
@@ -127,6 +136,11 @@ def backward(
         dadded = ops.pixel_shuffle_backward(dout, large)
         dx = dx + ops.repeat_backward(dadded, (large * s) ** 2)
     return dx, g
+
+
+def _colour(mean: Sequence[float]) -> np.ndarray:
+    """To be added to a batch (N, c, H, W), of either dtype."""
+    return np.reshape(np.array(mean, np.float32), (-1, 1, 1))
 
 
 def _forget(maps: Any) -> None:
@@ -188,7 +202,7 @@ class EDSR(Network):
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     short_tail : bool
-    residual_scale, picture
+    residual_scale, picture, mean
         See `forward`.
     seed : int
         Weights start as He et al. (2015) have it, N(0, 2 / (9 C)); those that add to a map at a
@@ -204,7 +218,7 @@ class EDSR(Network):
     """
 
     name, small, default_recipe = "edsr", True, "edsr-s"
-    saved_options: ClassVar = ("residual_scale", "picture")
+    saved_options: ClassVar = ("residual_scale", "picture", "mean")
     _forward, _backward = staticmethod(forward), staticmethod(backward)
 
     def __init__(
@@ -217,6 +231,7 @@ class EDSR(Network):
         short_tail: bool = True,
         residual_scale: float = 1.0,
         picture: bool = True,
+        mean: Sequence[float] = (),
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
@@ -231,7 +246,7 @@ class EDSR(Network):
             size = math.sqrt(2 / (9 * i)) * _SMALLER.get(name[-2:], 1)
             parameters[f"W{name}"] = rng.normal(0, size, (o, i, 3, 3)).astype(np.float32)
             parameters[f"B{name}"] = np.zeros(o, np.float32)
-        self._set(parameters, ops, residual_scale, picture)
+        self._set(parameters, ops, residual_scale, picture, mean)
 
     @classmethod
     def from_parameters(
@@ -241,6 +256,7 @@ class EDSR(Network):
         ops: ModuleType = kernels,
         residual_scale: float = 1.0,
         picture: bool = True,
+        mean: Sequence[float] = (),
     ) -> "EDSR":
         """A network around copies of arrays that are called as in `forward`.
 
@@ -259,11 +275,16 @@ class EDSR(Network):
             wanted = _layers(large * short, blocks, width, c, not up)
         check_layers(parameters, wanted)
         network = cls.__new__(cls)
-        network._set(parameters, ops, residual_scale, picture)
+        network._set(parameters, ops, residual_scale, picture, mean)
         return network.astype(head.dtype)
 
     def _set(
-        self, parameters: Parameters, ops: ModuleType, residual_scale: float, picture: bool
+        self,
+        parameters: Parameters,
+        ops: ModuleType,
+        residual_scale: float,
+        picture: bool,
+        mean: Sequence[float],
     ) -> None:
         number = isinstance(residual_scale, (int, float)) and 0 < residual_scale <= 1
         if not number or not isinstance(picture, bool):
@@ -273,7 +294,13 @@ class EDSR(Network):
             )
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))
-        self.options = {"residual_scale": float(residual_scale), "picture": picture}
+        if mean and not (len(mean) == self.c and all(0 <= float(m) <= 1 for m in mean)):
+            raise ValueError(f"mean is {mean!r:.60}, wanted {self.c} numbers of 0..1")
+        self.options = {
+            "residual_scale": float(residual_scale),
+            "picture": picture,
+            "mean": [float(m) for m in mean],
+        }
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "EDSR":
