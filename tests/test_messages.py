@@ -29,8 +29,7 @@ MORE = "pysrcnn upscale --help says more"
 SCALE = "argument -s/--scale: {} is no number above 1 and up to 16; " + MORE
 OTHERS = ".pt, .pth, .ckpt, .safetensors, .h5, .hdf5, .keras or .onnx"
 KINDS = (
-    "networks of another kind than SRCNN and ESPCN, such as VDSR, EDSR and Real-ESRGAN, are not "
-    "read"
+    "networks of another kind than SRCNN, ESPCN, VDSR and EDSR, such as Real-ESRGAN, are not read"
 )
 TENSORS = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"
 TRAIN = "train pictures -s 2 -o a.npz"
@@ -108,7 +107,7 @@ def made(tmp_path_factory):
         Path("text.npz").write_text("These are not weights.")
         first = {"conv1.weight": (64, 1, 5, 5), "conv2.weight": (32, 64, 3, 3)}
         tensors_of(first | {"conv3.weight": (5, 32, 3, 3)}, "five.safetensors")
-        blocks = {f"residual_layer.{k}.conv.weight": (8, 8, 3, 3) for k in range(3)}
+        blocks = {f"residual_layer.{k}.conv.weight": (8, 8, 5, 5) for k in range(3)}
         ends = {"input.weight": (8, 1, 3, 3)}, {"output.weight": (1, 8, 3, 3)}
         tensors_of(ends[0] | blocks | ends[1], "vdsr.safetensors")
         first = {"head.0.weight": (8, 3, 3, 3), "body.0.weight": (8, 8, 3, 3)}

@@ -10,7 +10,8 @@ from rungs import random_layers
 
 import pysrcnn
 from pysrcnn import kernels, reference
-from pysrcnn.formats import read_weights
+from pysrcnn.evaluate import average, evaluate
+from pysrcnn.formats import read_weights, write_weights
 from pysrcnn.networks import EDSR, ESPCN, SRCNN, VDSR, Network, load
 from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.resize import imresize
@@ -456,3 +457,89 @@ def test_the_published_sizes():
     assert counts == {2: 1_369_859, 3: 1_554_499, 4: 1_517_571}
     assert sum(p.size for p in VDSR().parameters.values()) == 665_921
     assert sum(p.size for p in EDSR(3, 8, 48).parameters.values()) == 357_705
+
+
+# ------------------------------------------------------------------------- deep networks of others
+
+
+def of_the_authors(p):
+    """The tensors of an EDSR by the names of its authors, whose values are 0..255."""
+    names = {"_head": "head.0", "_body": "body.2", "_up1": "tail.0.0", "_up2": "tail.0.2"}
+    names |= {"_tail": "tail.1", "1_1": "body.0.body.0", "1_2": "body.0.body.2"}
+    names |= {"2_1": "body.1.body.0", "2_2": "body.1.body.2"}
+    found = {
+        f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a if n[0] == "W" else 255 * a
+        for n, a in p.items()
+    }
+    means = np.array([0.4488, 0.4371, 0.4040], np.float32)
+    one = np.eye(3, dtype=np.float32)[:, :, None, None]
+    return {
+        "sub_mean.weight": one, "sub_mean.bias": -255 * means, **found,
+        "add_mean.weight": one, "add_mean.bias": 255 * means,
+    }  # fmt: skip
+
+
+def of_basicsr(p):
+    """The same by BasicSR's."""
+    names = {"_head": "conv_first", "_body": "conv_after_body", "_up1": "upsample.0"}
+    names |= {"_up2": "upsample.2", "_tail": "conv_last", "1_1": "body.0.conv1"}
+    names |= {"1_2": "body.0.conv2", "2_1": "body.1.conv1", "2_2": "body.1.conv2"}
+    return {
+        f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a if n[0] == "W" else 255 * a
+        for n, a in p.items()
+    }
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("names", [of_the_authors, of_basicsr])
+def test_an_edsr_of_others_computes_what_theirs_does(names, scale, tmp_path):
+    """Their lines, written out here: 255 (x - mean) in, and back behind."""
+    rng = np.random.default_rng(scale)
+    mean = (0.4488, 0.4371, 0.4040)
+    made = EDSR(scale, 2, 6, c=3, short_tail=False, picture=False, mean=mean)
+    for parameter in made.parameters.values():
+        parameter += rng.normal(0, 0.05, parameter.shape).astype(np.float32)
+    theirs = {n: a.astype(np.float32) for n, a in names(made.parameters).items()}
+    write_weights(tmp_path / "theirs.safetensors", theirs, {})
+    network = load(tmp_path / "theirs.safetensors")
+    assert type(network) is EDSR and (network.scale, network.blocks, network.c) == (scale, 2, 3)
+    x = rng.random((1, 3, 7, 9), np.float32)
+
+    def conv(h, layer):
+        w, b = made.parameters[f"W{layer}"], made.parameters[f"B{layer}"]
+        return reference.conv2d(h, w.astype(np.float64), 255 * b.astype(np.float64), "zeros")
+
+    v = 255 * (x - np.array(mean).reshape(3, 1, 1))
+    h = h0 = conv(v, "_head")
+    for k in (1, 2):
+        h = h + conv(reference.relu(conv(h, f"{k}_1")), f"{k}_2")
+    h = conv(h, "_body") + h0
+    for k, s in enumerate({2: [2], 3: [3], 4: [2, 2]}[scale], 1):
+        h = reference.pixel_shuffle(conv(h, f"_up{k}"), s)
+    wanted = conv(h, "_tail") / 255 + np.array(mean).reshape(3, 1, 1)
+    assert np.abs(network.forward(x) - wanted).max() < 1e-5 * max(1, np.abs(wanted).max())
+
+
+def test_a_vdsr_of_others_in_pytorch(tmp_path):
+    """Without biases, its first and last layer named behind the others."""
+    made = VDSR(6, 5)
+    names = {f"W{k}": f"residual_layer.{k - 2}.conv.weight" for k in range(2, 6)}
+    names |= {"W1": "input.weight", "W6": "output.weight"}
+    tensors = {theirs: made.parameters[ours] for ours, theirs in names.items()}
+    write_weights(tmp_path / "theirs.safetensors", tensors, {})
+    network = load(tmp_path / "theirs.safetensors", 3)
+    x = np.random.default_rng(0).random((1, 1, 9, 8), np.float32)
+    assert type(network) is VDSR and np.array_equal(network.forward(x), made.forward(x))
+    # A chain that makes pictures by itself is none.
+    chain = SRCNN.from_stack((3, 3, 3, 3), (5, 5, 5), init="identity")
+    tensors = {f"conv{n[1:]}.{'weight' if n[0] == 'W' else 'bias'}": a
+               for n, a in chain.parameters.items()}  # fmt: skip
+    write_weights(tmp_path / "chain.safetensors", tensors, {})
+    assert type(load(tmp_path / "chain.safetensors", 3)) is SRCNN
+
+
+@pytest.mark.parametrize("scale, psnr", [(2, 37.53), (3, 33.66), (4, 31.35)])
+def test_the_vdsr_of_its_authors_reaches_what_they_published(scale, psnr, data_folder):
+    network = load(data_folder("weights") / "vdsr_authors.mat", scale)
+    found = average(list(evaluate(data_folder("Set5"), network))).psnr
+    assert abs(found - psnr) < 0.02

@@ -1,10 +1,15 @@
-"""MATLAB 5 .mat files of plain arrays, as the authors of SRCNN publish their weights.
+"""MATLAB 5 .mat files of arrays, as the authors of SRCNN and of VDSR publish their weights.
+
+Arrays within others have names as in MATLAB: model.weight{3} is the third cell of a field.
 
 Read here, and not by SciPy: its reader was seen to crash Python on files with a few changed bytes.
 """
 
+import itertools
+import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +36,8 @@ _MATRIX, _COMPRESSED = 14, 15
 _CLASSES = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
-_CHARACTERS, _COMPLEX = 4, 0x0800
+_CELLS, _STRUCT, _CHARACTERS, _COMPLEX = 1, 2, 4, 0x0800
+_DEEPEST = 3  # arrays within arrays
 
 
 def read(content: bytes, path: Path) -> Weights:
@@ -68,8 +74,9 @@ def _variables(content: bytes, path: Path) -> Arrays:
                 )
             kind, data, _ = _element(data, 0, order)
         if kind == _MATRIX:
-            name, array = _matrix(data, order, shapes, path)
-            found[name] = array
+            found |= _matrix(data, order, shapes, path)
+            if len(found) > 1000:
+                break
     raise Refused(f"{path} has more than 1,000 variables, and the authors' files have six")
 
 
@@ -86,8 +93,13 @@ def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
     return kind, content[begin:end], after
 
 
-def _matrix(content: bytes, order: str, shapes: list, path: Path) -> tuple[str, np.ndarray]:
-    """Name and array of a variable, whose shape is added to those of the others."""
+def _matrix(
+    content: bytes, order: str, shapes: list, path: Path, within: str = "", depth: int = 0
+) -> Arrays:
+    """The array of a variable, or those within it, by name; their shapes are added to the others.
+
+    within: the name of what it is within.
+    """
     _, head, place = _element(content, 0, order)
     _, sizes, place = _element(content, place, order)
     _, text, place = _element(content, place, order)
@@ -95,13 +107,38 @@ def _matrix(content: bytes, order: str, shapes: list, path: Path) -> tuple[str, 
     shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
     shapes.append(shape)
     check_room(shapes, path)  # of all: a byte of the file may become a number of 8 or 16 bytes
-    name = text.decode("latin-1")
-    if flags & 255 not in _CLASSES:
-        return name, np.empty(0, f"U{shape[-1]}" if flags & 255 == _CHARACTERS else object)
+    name = within or text.decode("latin-1")
+    kind = flags & 255
+    if kind in (_CELLS, _STRUCT) and depth < _DEEPEST and math.prod(shape) <= 1000:
+        return _within(content[place:], order, shapes, path, name, depth, kind == _STRUCT)
+    if kind not in _CLASSES:
+        return {name: np.empty(0, f"U{shape[-1]}" if kind == _CHARACTERS else object)}
     kind, data, _ = _element(content, place, order)
     # MATLAB may keep whole numbers in fewer bytes than the class of the array has.
     array = np.frombuffer(data, order + _TYPES[kind]).reshape(shape, order="F")
-    return name, array.astype(complex if flags & _COMPLEX else _CLASSES[flags & 255])
+    return {name: array.astype(complex if flags & _COMPLEX else _CLASSES[flags & 255])}
+
+
+def _within(
+    content: bytes, order: str, shapes: list, path: Path, name: str, depth: int, struct_: bool
+) -> Arrays:
+    """The arrays in the cells of an array, or in the fields of the one struct in it."""
+    place = 0
+    names: Iterator[str] = (f"{{{k}}}" for k in itertools.count(1))
+    if struct_:
+        _, length, place = _element(content, place, order)
+        _, text, place = _element(content, place, order)
+        (size,) = struct.unpack_from(f"{order}i", length)
+        fields = [text[i : i + size].split(b"\0")[0] for i in range(0, len(text), size)]
+        names = (f".{field.decode('latin-1')}" for field in fields)
+    found: Arrays = {}
+    while place < len(content) and len(found) <= 1000:
+        kind, data, place = _element(content, place, order)
+        part = next(names, None)
+        if kind != _MATRIX or part is None:
+            raise ValueError("a cell or a field is not an array")
+        found |= _matrix(data, order, shapes, path, name + part, depth + 1)
+    return found
 
 
 def write(file: BinaryIO, tensors: Arrays, card: str) -> None:

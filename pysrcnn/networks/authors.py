@@ -1,17 +1,35 @@
-"""The .mat files of the authors of SRCNN: its three layers, as arrays of MATLAB.
+"""Files of the authors of networks, and of programs that many use: their arrays, by our names.
 
-weights_conv1 (f1*f1, n1) or, for RGB, (3, f1*f1, n1); weights_conv2 (n1, f2*f2, n2); weights_conv3
-(n2, f3*f3) or (n2, f3*f3, 3); biases_conv1..3. The f*f values of a filter are in MATLAB's order:
-down the columns first.
+SRCNN in .mat files: weights_conv1 (f1*f1, n1) or, for RGB, (3, f1*f1, n1); weights_conv2 (n1,
+f2*f2, n2); weights_conv3 (n2, f3*f3) or (n2, f3*f3, 3); biases_conv1..3. The f*f values of a filter
+are in MATLAB's order: down the columns first.
+
+VDSR in .mat files: model.weight{1} to {D}, (f, f, C, O), and model.bias.
+
+EDSR in PyTorch, by its authors (head.0, body.0.body.0, ..., tail.1) and by BasicSR (conv_first,
+body.0.conv1, ..., conv_last). Its values are 0..255, less the mean colour of DIV2K.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ..formats import Arrays, Refused, shown
 
-__all__ = ["from_matlab", "to_matlab"]
+__all__ = ["edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
+
+DIV2K = (0.4488, 0.4371, 0.4040)  # the mean of its red, green and blue, of 0..1
+
+# Names in PyTorch, without .weight and .bias; {} is a number, which counts from 1 here.
+_EDSR = {
+    r"head\.0|conv_first": "_head",
+    r"body\.(\d+)\.(?:body\.0|conv1)": "{}_1",
+    r"body\.(\d+)\.(?:body\.2|conv2)": "{}_2",
+    r"body\.(\d+)|conv_after_body": "_body",
+    r"tail\.0\.(\d+)|upsample\.(\d+)": "_up{}",
+    r"tail\.1|conv_last": "_tail",
+}
 
 
 def from_matlab(arrays: Arrays, path: Path, others: str) -> Arrays:
@@ -67,3 +85,91 @@ def to_matlab(parameters: Arrays) -> Arrays:
         arrays[f"weights_conv{k}"] = columns[:, :, 0] if k == 3 and filters == 1 else columns
         arrays[f"biases_conv{k}"] = parameters[f"B{k}"].astype(np.float64)[:, None]
     return arrays
+
+
+def vdsr_from_matlab(arrays: Arrays, path: Path) -> Arrays:
+    """W1, B1, ... of a VDSR.
+
+    Raises
+    ------
+    Refused
+        If an array is missing or has another shape.
+    """
+    depth = sum(name.startswith("model.weight{") for name in arrays)
+    parameters = {}
+    for k in range(1, depth + 1):
+        w, b = (arrays.get(f"model.{kind}{{{k}}}") for kind in ("weight", "bias"))
+        if w is None or b is None or w.ndim not in (3, 4) or w.dtype.kind != "f":
+            raise Refused(f"{path} is damaged: layer {k} of {depth} has no weights and biases")
+        w = w.reshape(*w.shape, 1) if w.ndim == 3 else w  # an axis of one that MATLAB dropped
+        parameters[f"W{k}"] = np.ascontiguousarray(w.transpose(3, 2, 0, 1))
+        parameters[f"B{k}"] = b.reshape(-1).copy()
+    return parameters
+
+
+def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
+    """The parameters and the mean colour of an EDSR by others' names; None if they are not these.
+
+    In the network v = W_head * (255 (x - mean)) and so on. Here all that is divided by 255, which
+    ReLU hands on: so the biases are, and the picture is of 0..1.
+    """
+    found: Arrays = {}
+    ups = 0
+    for name, tensor in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if layer in ("sub_mean", "add_mean"):
+            continue
+        ours = _our_name(layer)
+        if ours is None or kind not in ("weight", "bias"):
+            return None
+        if ours == "_up" and kind == "weight":
+            ups += 1
+        ours = f"_up{ups}" if ours == "_up" else ours
+        found[("W" if kind == "weight" else "B") + ours] = (
+            tensor if kind == "weight" else tensor / 255
+        )
+    if "W_head" not in found:
+        return None
+    mean: tuple[float, ...] = DIV2K if found["W_head"].shape[1:2] == (3,) else ()
+    shift, spread = tensors.get("sub_mean.bias"), tensors.get("sub_mean.weight")
+    if shift is not None and spread is not None and shift.shape == (3,):
+        mean = tuple(float(-m) / 255 for m in shift)
+    return found, mean
+
+
+def vdsr_of(tensors: Arrays) -> Arrays | None:
+    """W1, B1, ... of a VDSR of PyTorch: filters 3 x 3, one layer from the picture, one to it.
+
+    The others are alike, so that they come in the order of the file. None if the tensors are not
+    such, or make a picture of grey without the picture added: then they are a chain.
+    """
+    weights, biases = ({name.removesuffix(end): tensor for name, tensor in tensors.items()
+                        if name.endswith(end)} for end in (".weight", ".bias"))  # fmt: skip
+    shapes = {name: w.shape for name, w in weights.items()}
+    if len(weights) + len(biases) != len(tensors) or len(weights) < 4:
+        return None
+    width, c = max(s[0] for s in shapes.values()), min(s[1] for s in shapes.values() if len(s) == 4)
+    ends = (width, c, 3, 3), (c, width, 3, 3)
+    first, last = ([n for n, s in shapes.items() if s == end] for end in ends)
+    middle = [name for name, shape in shapes.items() if shape == (width, width, 3, 3)]
+    if len(first) != 1 or len(last) != 1 or len(middle) != len(weights) - 2:
+        return None
+    found: Arrays = {}
+    h = np.full(c, 0.5)
+    for k, name in enumerate([*first, *middle, *last], 1):
+        w = weights[name]
+        b = found[f"B{k}"] = biases.get(name, np.zeros(len(w), w.dtype))
+        found[f"W{k}"] = w
+        h = w.sum(axis=(2, 3), dtype=np.float64) @ h + b if b.shape == (len(w),) else h
+        h = h if name in last else np.maximum(h, 0)
+    return found if np.abs(h).max() < 0.15 else None
+
+
+def _our_name(layer: str) -> str | None:
+    for pattern, ours in _EDSR.items():
+        match = re.fullmatch(pattern, layer)
+        if match and ours == "_up{}":
+            return "_up"
+        if match:
+            return ours.format(*(int(n) + 1 for n in match.groups() if n and "{}" in ours))
+    return None

@@ -7,7 +7,7 @@ for each channel of the picture, or one for each sub-pixel.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
-from .authors import from_matlab
+from .authors import edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
 from .dictionaries import check_dictionaries
 from .edsr import EDSR
 from .espcn import ACTIVATIONS, ESPCN
@@ -84,9 +84,14 @@ def network_of(
             )
         check_dictionaries(weights.tensors, weights.card, path)
         return SparseCoding(weights.tensors, dict(weights.card))
+    deep = _deep_in(weights, path)
+    if deep:
+        if activation is not None:
+            raise ValueError(
+                f"{path} holds {deep.kind.__name__}, whose activation is relu: leave it out"
+            )
+        return _deep(deep, weights, path, ops)
     said = weights.card.get("network") if is_ours(weights) else None
-    if isinstance(said, str) and said in _DEEP:
-        return _deep(_DEEP[said], weights, path, activation, ops)
     found = _chain_in(weights, path)
     enlarges = shuffle_of(found.parameters) > 1
     if said is not None and (said == ESPCN.name) != enlarges:
@@ -99,24 +104,47 @@ def network_of(
     return _srcnn(found, path, activation, ops)
 
 
-def _deep(
-    kind: type[EDSR | VDSR], weights: Weights, path: Path, activation: str | None, ops: ModuleType
-) -> Network:
-    """A network of one of these kinds, which its card says that it is."""
-    if activation is not None:
-        raise ValueError(f"{path} holds an {kind.__name__}, whose activation is relu: leave it out")
-    # A graph has constants of its own beside them.
-    tensors = {name: array for name, array in weights.tensors.items() if name[0] in "WB"}
-    for name, array in tensors.items():
+@dataclass
+class _Deep:
+    """A network of residuals, by the names that its parameters have here."""
+
+    kind: type[EDSR | VDSR]
+    parameters: Arrays
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _deep_in(weights: Weights, path: Path) -> _Deep | None:
+    """What the card, or the names and shapes of the tensors, say that it is; None if none."""
+    tensors, card = weights.tensors, weights.card
+    said = card.get("network") if is_ours(weights) else None
+    if isinstance(said, str) and said in _DEEP:
+        kind = _DEEP[said]
+        # A graph has constants of its own beside them.
+        ours = {name: array for name, array in tensors.items() if name[:1] in ("W", "B")}
+        return _Deep(kind, ours, {name: card[name] for name in kind.saved_options if name in card})
+    if is_ours(weights) or weights.graph is not None:
+        return None
+    if weights.format == "mat" and "model.weight{1}" in tensors:
+        return _Deep(VDSR, vdsr_from_matlab(tensors, path))
+    if edsr := edsr_of(tensors):
+        # Of its two networks, the large one is 256 maps wide and scales residuals by 0.1.
+        large = edsr[0]["W_head"].shape[:1] == (256,)
+        options = {"picture": False, "mean": edsr[1], "residual_scale": 0.1 if large else 1.0}
+        return _Deep(EDSR, edsr[0], options)
+    if vdsr := vdsr_of(tensors):
+        return _Deep(VDSR, vdsr)
+    return None
+
+
+def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network:
+    for name, array in deep.parameters.items():
         check_numbers(name, array, path)
         check_sense(name, array, path)
-    card = dict(weights.card)
-    options = {name: card[name] for name in kind.saved_options if name in card}
     try:
-        network = kind.from_parameters(tensors, ops=ops, **options)
+        network = deep.kind.from_parameters(deep.parameters, ops=ops, **deep.options)
     except (TypeError, ValueError) as error:
         raise Refused(f"{path} is damaged: {error}") from None
-    network.card = card
+    network.card = dict(weights.card)
     return network
 
 
