@@ -15,6 +15,7 @@ from pysrcnn.formats import read_weights, write_weights
 from pysrcnn.networks import EDSR, ESPCN, SRCNN, VDSR, Network, load
 from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.resize import imresize
+from pysrcnn.upscaling import steps
 from pysrcnn.upscaling.steps import Step
 
 NETWORKS = {
@@ -543,3 +544,41 @@ def test_the_vdsr_of_its_authors_reaches_what_they_published(scale, psnr, data_f
     network = load(data_folder("weights") / "vdsr_authors.mat", scale)
     found = average(list(evaluate(data_folder("Set5"), network))).psnr
     assert abs(found - psnr) < 0.02
+
+
+@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pieces_of_a_deep_network_are_the_whole(name, channels, monkeypatch):
+    network = drawn_deep(name)
+    s = network.scale or 2
+    picture = np.random.default_rng(4).integers(0, 256, (61, 83, channels)).astype(np.uint8)
+    step = Step((61, 83), (61 * s, 83 * s), channels, np.uint8, network)
+    whole = np.empty((*step.shape, channels), np.uint8)
+    step.make(picture, (0, step.shape[0]), (0, step.shape[1]), whole)
+    assert 0 < whole.std()
+    monkeypatch.setattr(steps, "SMALLEST", 16)
+    for band in (10_000, 300_000):
+        monkeypatch.setattr(steps, "BAND", band)
+        made, pieces = np.zeros_like(whole), list(step.pieces((0, 61 * s), (5, 83 * s)))
+        for rows, columns in pieces:
+            needed = tuple(slice(*span) for span in step.needs(rows, columns))
+            step.make(picture[needed], rows, columns, made[slice(*rows), slice(*columns)])
+        assert len(pieces) > 1 and np.array_equal(made[:, 5:], whole[:, 5:])
+        assert not made[:, :5].any()
+
+
+def test_pieces_are_few_and_as_large_as_memory_allows():
+    """Rows of a shallow network; squares of a deep one, whose margins would be most of a row."""
+    for network, whole_rows in ((SRCNN(), True), (VDSR(20, 64), False)):
+        step = Step((5000, 5000), (10_000, 10_000), 3, np.uint8, network)
+        pieces = list(step.pieces((0, 10_000), (0, 10_000)))
+        covered = sum((b - a) * (d - c) for (a, b), (c, d) in pieces)
+        assert covered == 10_000**2
+        assert all((columns == (0, 10_000)) == whole_rows for _, columns in pieces)
+        memory = steps.BAND * (1 if whole_rows else steps.DEEP)
+        work = 0
+        for rows, columns in pieces:
+            sides = [b - a for a, b in step._seen(rows, columns)]
+            work += sides[0] * sides[1]
+            assert sides[0] * sides[1] * step.bytes_per_pixel < 1.05 * memory
+        assert work < 1.4 * covered

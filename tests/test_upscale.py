@@ -212,7 +212,7 @@ def test_bands_leave_no_seams_beside_transparency(monkeypatch, channels):
     picture[..., -1] *= np.random.default_rng(3).random((40, 31)) > 0.97
     network = trained_like()
     whole = upscale(picture, 2, network)
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 1)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.steps"), "BAND", 1)
     banded = upscale(picture, 2, network)
     assert np.array_equal(banded, whole) or not JIT
 
@@ -362,7 +362,7 @@ def test_a_picture_that_may_not_be_written_to():
 def test_bands_leave_no_seams(monkeypatch, shape, c):
     picture, network = picture_of(np.float32, shape), trained_like(c=c)
     whole = upscale(picture, 3, network)
-    module = importlib.import_module("pysrcnn.upscaling.upscale")
+    module = importlib.import_module("pysrcnn.upscaling.steps")
     for pixels in (1, 100, 500):  # one row at a time, a few
         monkeypatch.setattr(module, "BAND", pixels)
         banded = upscale(picture, 3, network)
@@ -494,12 +494,12 @@ def test_bands_leave_no_seams_in_a_resize(monkeypatch, channels):
     network = trained_like()
     network.scale = 2
     whole = upscale(picture, 2.9, network)
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 1)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.steps"), "BAND", 1)
     assert np.array_equal(upscale(picture, 2.9, network), whole) or not JIT
 
 
 def test_progress_is_reported(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.upscale"), "BAND", 200)
+    monkeypatch.setattr(importlib.import_module("pysrcnn.upscaling.steps"), "BAND", 200)
     parts = []
     upscale(picture_of(np.uint8, (9, 8, 3)), 5, "9-1-5", progress=parts.append)
     assert len(parts) > 10 and parts == sorted(parts) and parts[-1] == 1 and parts[0] > 0

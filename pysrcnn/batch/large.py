@@ -99,7 +99,13 @@ class _Made:
         out = np.empty(
             (rows[1] - rows[0], columns[1] - columns[0], self.step.channels), self.step.dtype
         )
-        self.step.make(self.source.part(*self.step.needs(rows, columns)), rows, columns, out)
+        for some in self.step.pieces(rows, columns):
+            down, across = (
+                slice(a - first, b - first)
+                for (a, b), (first, _) in zip(some, (rows, columns), strict=True)
+            )
+            part = self.source.part(*self.step.needs(*some))
+            self.step.make(part, *some, out[down, across])
         return out
 
 

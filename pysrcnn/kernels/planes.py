@@ -69,9 +69,13 @@ def planes_to_pixels(planes, matrix, offset, peak, out):
 
     def work(tasks):
         for i in tasks:
-            _rows_to_pixels(planes, matrix, offset, peak, out, i, min(i + TASK, len(out)))
+            _rows_to_pixels(planes, matrix, offset, peak, to, i, min(i + TASK, len(out)))
 
+    # Of a piece of a picture, which Numba would compile all of this again for.
+    to = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
     share(range(0, out.shape[0], TASK), work)
+    if to is not out:
+        out[...] = to
 
 
 @compiled()

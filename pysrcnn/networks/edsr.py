@@ -314,6 +314,11 @@ class EDSR(Network):
         """The number of residual blocks."""
         return len(_blocks(self.parameters))
 
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Four maps at a time: the first, a block's input and result, and what is between."""
+        return 2 * super().bytes_per_pixel
+
     def __repr__(self) -> str:
         width = len(self.parameters["B_head"])
         return (

@@ -12,6 +12,7 @@ gives what the same picture gives in colour: its levels are brought to the range
 """
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,6 +26,11 @@ from .scales import Networks
 __all__ = ["Size", "Span", "Step", "steps_for"]
 
 Conversion = tuple[np.ndarray, np.ndarray]  # matrix, offset
+BAND = 2**27  # bytes that are worked with at a time
+FAR = 32  # a network that sees further takes more, or most of its work would be on margins:
+DEEP = 8  # times as much
+SMALLEST = 64  # columns of a piece
+
 Size = tuple[int, int]  # height and width
 Span = tuple[int, int]  # of rows or columns: the first, and the one after the last
 
@@ -86,6 +92,32 @@ class Step:
             for (first, last), n in zip(spans, self.shape, strict=True)
         )
         return height, width
+
+    def pieces(self, rows: Span, columns: Span) -> Iterator[tuple[Span, Span]]:
+        """Rectangles that make up one of the result, row by row, each within some memory.
+
+        What a network sees beyond a piece is computed for the pieces beside it too. So few large
+        ones are made, whole rows where that does not cost more.
+        """
+        height, width = rows[1] - rows[0], columns[1] - columns[0]
+        margin = 0
+        if self.network:
+            margin = self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.depth
+        around = 2 * margin * self.enlarged
+        wider = max(1, self.start[1] / self.shape[1])  # where the picture becomes smaller
+        room = BAND * (DEEP if margin > FAR else 1) / (wider * self.bytes_per_pixel)  # pixels
+        sizes = []
+        for parts in range(1, max(2, width // SMALLEST + 1)):
+            across = -(-width // parts)
+            down = min(height, max(1, int(room / (across + around)) - around))
+            count = parts * -(-height // down)
+            cost = count * (across + around) * (down + around)
+            over = (across + around) * (down + around) > room
+            sizes.append((over, cost * (1 if parts == 1 else 1.05), down, across))
+        _, _, down, across = min(sizes)
+        for top in range(rows[0], rows[1], down):
+            for left in range(columns[0], columns[1], across):
+                yield (top, min(top + down, rows[1])), (left, min(left + across, columns[1]))
 
     def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
         """The rectangle of the result that comes of it."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bicubic", "upscale"]
 
-BAND = 2**27  # bytes that are worked with at a time
-
 
 @overload
 def upscale(
@@ -137,11 +135,11 @@ def _stepped(step: Step, picture: np.ndarray, tell: Callable[[int], None]) -> np
     pixels = picture.reshape(*picture.shape[:2], step.channels)
     height, width = step.shape
     result = np.empty((height, width, step.channels), picture.dtype)
-    row = max(width, step.start[1]) * step.bytes_per_pixel
-    band = max(1, int(BAND / row))
-    for top in range(0, height, band):
-        rows, columns = (top, min(top + band, height)), (0, width)
+    done = 0
+    for rows, columns in step.pieces((0, height), (0, width)):
         used = tuple(slice(*span) for span in step.needs(rows, columns))
-        step.make(pixels[used], rows, columns, result[slice(*rows)])
-        tell(rows[1] * width)
+        out = result[slice(*rows), slice(*columns)]
+        step.make(pixels[used], rows, columns, out)
+        done += out.shape[0] * out.shape[1]
+        tell(done)
     return result.reshape(height, width, *picture.shape[2:])
