@@ -210,3 +210,7 @@ def repeat_backward(dout, n):
     for k in range(dout.shape[1]):
         dx[:, k // n] += dout[:, k]
     return dx
+
+
+def dot(a, b):
+    return sum(float(x) * float(y) for x, y in zip(a.ravel(), b.ravel(), strict=True))

@@ -26,7 +26,19 @@ class Value:
             return Value(self.array + other, (self, lambda d: d))
         return Value(self.array + other.array, (self, lambda d: d), (other, lambda d: d))
 
+    def __iter__(self):
+        for k, number in enumerate(self.array):
+            one = np.zeros_like(self.array)
+            one[k] = 1
+            yield Value(np.array(number), (self, lambda d, one=one: one * d))
+
+    def __radd__(self, other):
+        return self + other
+
     def __mul__(self, t):
+        if isinstance(t, Value):  # a number, of its own shape (), or an array
+            return Value(self.array * t.array, (self, lambda d: np.sum(d * t.array)),
+                         (t, lambda d: d * self.array))  # fmt: skip
         return Value(self.array * t, (self, lambda d: d * t))
 
     def __sub__(self, constant):

@@ -11,6 +11,7 @@ from tape import Tape, Value, gradients
 
 from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN
+from pysrcnn.networks.drcn import DRCN
 from pysrcnn.networks.edsr import EDSR
 from pysrcnn.networks.vdsr import VDSR
 
@@ -30,6 +31,8 @@ NETWORKS = {
         2, 1, 4, c=3, short_tail=False, picture=False, mean=(0.4, 0.5, 0.6)
     ),
     "edsr x4, scaled residuals": EDSR(4, 2, 3, short_tail=False, residual_scale=0.1),
+    "drcn": DRCN(3, 4),
+    "drcn RGB": DRCN(2, 4, c=3),
     "recursive": Recursive(),
 }
 

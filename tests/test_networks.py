@@ -12,7 +12,7 @@ import pysrcnn
 from pysrcnn import kernels, reference
 from pysrcnn.evaluate import average, evaluate
 from pysrcnn.formats import read_weights, write_weights
-from pysrcnn.networks import EDSR, ESPCN, SRCNN, VDSR, Network, load
+from pysrcnn.networks import DRCN, EDSR, ESPCN, SRCNN, VDSR, Network, load
 from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.resize import imresize
 from pysrcnn.upscaling import steps
@@ -87,7 +87,7 @@ def test_loss_and_gradients_are_those_of_backward(name, ops):
     high = np.random.default_rng(2).random(network.forward(low, "valid").shape)
     loss, gradients = network.loss_and_gradients(low, high)
     network.ops = reference
-    wanted, written = Network._step(network, low, high, "mse")
+    wanted, written = Network._step(network, low, high, "mse", 0.0)
     assert loss == pytest.approx(wanted, rel=1e-12)
     assert gradients.keys() == written.keys() == network.parameters.keys()
     for key, g in gradients.items():
@@ -352,6 +352,7 @@ def test_unknown_options_are_refused(kind):
 DEEP = {
     "vdsr": lambda: VDSR(4, 6),
     "vdsr RGB": lambda: VDSR(3, 5, c=3),
+    "drcn": lambda: DRCN(3, 6),
     "edsr": lambda: EDSR(3, 2, 6),
     "edsr RGB, the paper's tail": lambda: EDSR(
         4, 1, 5, c=3, short_tail=False, residual_scale=0.5, picture=False, mean=(0.4, 0.5, 0.3)
@@ -409,6 +410,10 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ),
         ("vdsr", {"B4": np.ones(2, np.float32)}, r"B4 is \(2,\), wanted the shape \(1,\)"),
         ("vdsr", {"W9": np.ones((6, 6, 3, 3), np.float32)}, "W9"),
+        ("drcn", {"W_out1": None}, "W_out1 is missing"),
+        ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2., wanted a number for"),
+        ("drcn", {"w": None}, "w has the shape .0,., wanted a number for each recursion"),
+        ("drcn", {"w": None, "card": {"weights_of_sum": ["a"]}}, "is damaged"),
         ("edsr", {"W_head": None}, "are not those of such a network"),
         ("edsr", {"W_tail": np.ones((8, 6, 3, 3), np.float32)}, "W_tail"),
         ("edsr", {"W1_2": np.ones((6, 7, 3, 3), np.float32)}, "W1_2"),
@@ -582,3 +587,36 @@ def test_pieces_are_few_and_as_large_as_memory_allows():
             work += sides[0] * sides[1]
             assert sides[0] * sides[1] * step.bytes_per_pixel < 1.05 * memory
         assert work < 1.4 * covered
+
+
+def test_the_loss_of_drcn_asks_for_all_pictures_at_first_and_for_their_sum_at_last():
+    """By differences of the loss itself, small ones, as there are kinks; and the parts written out."""
+    network = drawn_deep("drcn").astype(np.float64)
+    rng = np.random.default_rng(3)
+    low, high = rng.random((2, 2, 1, 9, 8))
+    kept = []
+    out = network._forward(low, network.parameters, reference, kept)
+    pictures = np.mean([np.mean((y - high) ** 2) for y in kept[-1]])
+    last = np.mean((out - high) ** 2)
+    for done, wanted in ((0, pictures), (0.25, 0.75 * pictures + 0.25 * last), (1, last)):
+        loss, gradients = network.loss_and_gradients(low, high, "mse", done)
+        assert loss == pytest.approx(wanted, rel=1e-12)
+        for name, parameter in network.parameters.items():
+            direction, start, ends = rng.normal(size=parameter.shape), parameter.copy(), []
+            for t in (1e-8, -1e-8):
+                parameter[...] = start + t * direction
+                ends.append(network.loss_and_gradients(low, high, "mse", done)[0])
+            parameter[...] = start
+            slope = (ends[0] - ends[1]) / 2e-8
+            assert np.vdot(gradients[name], direction) == pytest.approx(slope, rel=1e-5, abs=1e-7)
+    assert not np.any(network.loss_and_gradients(low, high, "mse", 0)[1]["w"])
+
+
+def test_drcn_starts_by_handing_its_maps_on():
+    network = DRCN(4, 5)
+    x = np.random.default_rng(1).random((1, 1, 9, 8), np.float32)
+    kept = []
+    out = network._forward(x, network.parameters, reference, kept)
+    assert all(np.array_equal(kept[2][0], h) for h in kept[2][2::2])
+    assert np.abs(out - x).max() < 0.1
+    assert sum(p.size for p in DRCN().parameters.values()) == 1_775_121  # known as 1.77 M

@@ -81,6 +81,7 @@ def arguments_of(name, rng, dtype):
         "pad_zeros_backward": (x, 2),
         "pixel_shuffle": (rng.standard_normal((2, 3 * 4, 5, 3)).astype(dtype), 2),
         "pixel_shuffle_backward": (rng.standard_normal((2, 2, 6, 9)).astype(dtype), 3),
+        "dot": (x, y),
         "repeat": (x, 3),
         "repeat_backward": (rng.standard_normal((2, 6, 5, 3)).astype(dtype), 3),
     }[name]
@@ -95,7 +96,7 @@ SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 def test_operation_is_its_definition(ops, dtype, name):
     arguments = arguments_of(name, np.random.default_rng(1), dtype)
     results, wanted = ops.leave(getattr(ops, name)(*arguments)), naive[name](*arguments)
-    if name in LOSSES:
+    if name in (*LOSSES, "dot"):
         assert isinstance(results, float)
         assert results == pytest.approx(wanted, rel=1e-6 if dtype == np.float32 else 1e-13)
         return
@@ -532,6 +533,7 @@ def test_kernels_check_shapes(change, words):
         ("pixel_shuffle", (PIXELS[0], 1)),
         ("pixel_shuffle", (PIXELS, 0)),
         ("pixel_shuffle_backward", (PIXELS, 2)),
+        ("dot", (PIXELS, PIXELS[:, :, :1])),
         ("repeat", (PIXELS, 0)),
         ("repeat_backward", (PIXELS, 3)),
     ],

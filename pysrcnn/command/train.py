@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
-        help="factor of enlargement; of vdsr, one network may be for several: 2,3,4",
+        help="factor of enlargement; of vdsr and drcn, one network may be for several: 2,3,4",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
-        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr or edsr",
+        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn or edsr",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
@@ -58,7 +58,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--filters", type=sizes, metavar="64-32", help="filters in each layer but the last"
     )
-    command.add_argument("--depth", type=int, help="layers of a vdsr, residual blocks of an edsr")
+    command.add_argument(
+        "--depth",
+        type=int,
+        help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr",
+    )
     command.add_argument("--width", type=int, help="filters in their layers")
     command.add_argument(
         "--loss", choices=LOSSES, help="squared error, absolute error, or a smooth absolute error"

@@ -9,11 +9,12 @@ from . import loss, operations, same
 from .batches import loss_and_gradients_direct as loss_and_gradients
 from .fused import forward_direct as forward
 from .loss import *  # noqa: F403
+from .maps import dot as dot
 from .maps import leave as leave
 from .operations import *  # noqa: F403
 from .same import *  # noqa: F403
 
-__all__ = ["ALIGNMENT", "enter", "forward", "leave", "loss_and_gradients"]
+__all__ = ["ALIGNMENT", "dot", "enter", "forward", "leave", "loss_and_gradients"]
 __all__ = sorted({*__all__, *loss.__all__, *operations.__all__, *same.__all__})
 
 ALIGNMENT = 1  # every pixel is a sum of its own

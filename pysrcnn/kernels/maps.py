@@ -14,11 +14,12 @@ import numpy as np
 from numba import prange
 
 from .compile import compiled
+from .inputs import same_shape
 from .memory import aligned
 from .vectors import ROWS, VECTOR_BYTES
 from .winograd import OUTPUTS
 
-__all__ = ["enter", "leave"]
+__all__ = ["dot", "enter", "leave"]
 
 BORDER = 1
 LANES = VECTOR_BYTES // 4  # of float32
@@ -158,6 +159,23 @@ def leave(x):
     out = np.empty(x.shape, x.dtype)
     _interleave(out, x.data, False)
     return out
+
+
+def dot(a, b):
+    """See `reference.dot`."""
+    same_shape("a", a, "b", b)
+    a, b = (x.data if isinstance(x, Maps) else np.ascontiguousarray(x) for x in (a, b))
+    return _products(a.reshape(len(a), -1), b.reshape(len(b), -1)).sum()
+
+
+@compiled(parallel=True)
+def _products(a, b):
+    # Sample by sample: a sum of all, here, would be shared among threads, which decide on its bits.
+    sums = np.zeros(len(a))
+    for i in prange(len(a)):
+        for j in range(a.shape[1]):
+            sums[i] += a[i, j] * b[i, j]
+    return sums
 
 
 @compiled(parallel=True)

@@ -1,6 +1,7 @@
 """The networks, one a file, and what gets a trained one: `load`."""
 
 from .chain import Chain
+from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
 from .loading import LARGEST, files_of, load, shipped
@@ -13,10 +14,12 @@ TRAINED: dict[str, type[Network]] = {
     "srcnn": SRCNN,
     "espcn": ESPCN,
     "vdsr": VDSR,
+    "drcn": DRCN,
     "edsr": EDSR,
 }
 
 __all__ = [
+    "DRCN",
     "EDSR",
     "ESPCN",
     "LARGEST",

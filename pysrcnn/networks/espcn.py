@@ -168,9 +168,11 @@ class ESPCN(Chain):
         padding, activation = options["padding"], options["activation"]
         return self.ops.forward(x, self.layers, padding, activation, self.scale)
 
-    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
+    def _step(
+        self, low: np.ndarray, high: np.ndarray, loss: str, done: float
+    ) -> tuple[float, Parameters]:
         if loss != "mse":
-            return super()._step(low, high, loss)
+            return super()._step(low, high, loss, done)
         # The error is the same with the shuffle undone in the picture that it is to give.
         high = self.ops.pixel_shuffle_backward(high, self.scale)
         error, gradients = self.ops.loss_and_gradients(

@@ -222,7 +222,7 @@ class Network:
         return self.forward(x[None])[0]
 
     def loss_and_gradients(
-        self, low: np.ndarray, high: np.ndarray, loss: str = "mse"
+        self, low: np.ndarray, high: np.ndarray, loss: str = "mse", done: float = 0.0
     ) -> tuple[float, Parameters]:
         """The mean of a loss over all elements, as in training, and its gradients.
 
@@ -236,6 +236,8 @@ class Network:
             given that.
         loss : "mse", "l1" or "charbonnier"
             The operation of that name: the mean squared error, unless something else is said.
+        done : float
+            What part of the training is done, from 0 to 1; DRCN's loss changes with it.
 
         Returns
         -------
@@ -265,9 +267,11 @@ class Network:
             )
         if loss not in LOSSES:
             raise ValueError(f"loss is one of {', '.join(LOSSES)}, got {loss!r:.60}")
-        return self._step(low, high, loss)
+        return self._step(low, high, loss, done)
 
-    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
+    def _step(
+        self, low: np.ndarray, high: np.ndarray, loss: str, done: float
+    ) -> tuple[float, Parameters]:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
         kept: list = []
         ops, p, options = self.ops, self.parameters, self.in_training

@@ -18,6 +18,7 @@ from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
 from .authors import edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
 from .dictionaries import check_dictionaries
+from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ACTIVATIONS, ESPCN
 from .graphs import GraphChain, chain_of
@@ -40,7 +41,7 @@ _NAMES_OF_OTHERS = re.compile(
 )
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 _ENLARGES = "an enlargement before the first layer"
-_DEEP: dict[str, type[EDSR | VDSR]] = {kind.name: kind for kind in (EDSR, VDSR)}
+_DEEP: dict[str, type[EDSR | VDSR | DRCN]] = {kind.name: kind for kind in (EDSR, VDSR, DRCN)}
 
 
 def is_ours(weights: Weights) -> bool:
@@ -108,7 +109,7 @@ def network_of(
 class _Deep:
     """A network of residuals, by the names that its parameters have here."""
 
-    kind: type[EDSR | VDSR]
+    kind: type[EDSR | VDSR | DRCN]
     parameters: Arrays
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -120,7 +121,7 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
     if isinstance(said, str) and said in _DEEP:
         kind = _DEEP[said]
         # A graph has constants of its own beside them.
-        ours = {name: array for name, array in tensors.items() if name[:1] in ("W", "B")}
+        ours = {name: array for name, array in tensors.items() if name[:1] in ("W", "B", "w")}
         return _Deep(kind, ours, {name: card[name] for name in kind.saved_options if name in card})
     if is_ours(weights) or weights.graph is not None:
         return None

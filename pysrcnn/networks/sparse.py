@@ -351,7 +351,7 @@ class SparseCoding(Network):
         return total[0, :, g - 1 : rows, g - 1 : columns] / high.dtype.type(g * g)
 
     def loss_and_gradients(
-        self, low: np.ndarray, high: np.ndarray, loss: str = "mse"
+        self, low: np.ndarray, high: np.ndarray, loss: str = "mse", done: float = 0.0
     ) -> tuple[float, Parameters]:
         """Not for dictionaries, which are not learned by gradients."""
         raise TypeError(

@@ -167,9 +167,11 @@ class SRCNN(Chain):
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         return self.ops.forward(x, self.layers, options["padding"])
 
-    def _step(self, low: np.ndarray, high: np.ndarray, loss: str) -> tuple[float, Parameters]:
+    def _step(
+        self, low: np.ndarray, high: np.ndarray, loss: str, done: float
+    ) -> tuple[float, Parameters]:
         if loss != "mse":
-            return super()._step(low, high, loss)
+            return super()._step(low, high, loss, done)
         error, gradients = self.ops.loss_and_gradients(low, high, self.layers)
         return error, named(gradients)
 

@@ -27,6 +27,7 @@ from .same import (
     conv2d_same_backward,
     conv_relu,
     conv_relu_backward,
+    dot,
     enter,
     leave,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "conv2d_same_backward",
     "conv_relu",
     "conv_relu_backward",
+    "dot",
     "enter",
     "forward",
     "im2col",

@@ -19,6 +19,7 @@ __all__ = [
     "conv2d_same_backward",
     "conv_relu",
     "conv_relu_backward",
+    "dot",
     "enter",
     "leave",
 ]
@@ -121,3 +122,17 @@ def conv_relu_backward(
     dx, dw, db : arrays of the shapes of x, w and b
     """
     return conv2d_same_backward(relu_backward(dout, out), x, w)
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """The sum of all products of two maps: the gradient of a factor, from dout and what it is of.
+
+    Parameters
+    ----------
+    a, b : arrays of one shape
+
+    Returns
+    -------
+    sum : float
+    """
+    return float(np.sum(a * b, dtype=np.float64))

@@ -144,7 +144,9 @@ class Training:
         while self.step < recipe.steps:
             began = time.perf_counter()
             low, high = self.batch(self.step, recipe.batch)
-            loss, gradients = self.network.loss_and_gradients(low, high, recipe.loss)
+            loss, gradients = self.network.loss_and_gradients(
+                low, high, recipe.loss, self.step / recipe.steps
+            )
             factor = recipe.factor(self.step)
             if not math.isfinite(loss):
                 raise self._diverged(loss, factor)

@@ -37,9 +37,9 @@ class Recipe:
 
     Attributes
     ----------
-    network : "srcnn", "espcn", "vdsr" or "edsr"
+    network : "srcnn", "espcn", "vdsr", "drcn" or "edsr"
     sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
-    depth : layers of a VDSR, residual blocks of an EDSR
+    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR
     width : filters of their layers
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
@@ -206,6 +206,9 @@ RECIPES = {
         steps=60_000,
         batch=8,
         size=48,
+    ),
+    "drcn": dataclasses.replace(
+        _RESIDUAL, network="drcn", depth=9, width=64, loss="mse", steps=40_000, batch=8, size=48
     ),
     "edsr-s": _RESIDUAL,
     "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),

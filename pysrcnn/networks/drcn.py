@@ -1,0 +1,237 @@
+"""DRCN: Kim, Lee, Lee, "Deeply-Recursive Convolutional Network for Image Super-Resolution", CVPR
+2016.
+
+One layer is applied again and again: the network sees further with each recursion and has no more
+parameters. Such networks are hard to train, as gradients pass the same weights many times. Two
+things help: a picture is reconstructed after every recursion, by the same two layers, and each of
+these pictures is compared with the true one; and all of them get the input added, so that it need
+not be carried through. The result is their weighted sum, with weights that are learned.
+
+Axes: N samples, c channels of the picture, F maps, H x W pixels, D recursions.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import kernels
+from ..checks import check_whole
+from .network import Network, Parameters, check_layers
+
+__all__ = ["DRCN", "backward", "forward"]
+
+
+def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
+    """H_d = max(0, W * H_{d-1} + b); y_d = x + W_out2 * max(0, W_out1 * H_d); sum of w_d y_d.
+
+    Eqs. 1 to 7 of the paper. H_0 is what two layers make of x: the embedding.
+
+    Parameters
+    ----------
+    x : array (N, c, H, W)
+        Bicubic enlargements, values in 0..1.
+    p : dict of arrays
+        W_in1, B_in1, W_in2, B_in2 of the embedding; W, B, applied D times; W_out1, B_out1, W_out2,
+        B_out2 of the reconstruction; w (D,).
+    ops : module of operations
+    kept : list, optional
+        Gets what `backward` needs, last of all the pictures y_1, ..., y_D.
+
+    Returns
+    -------
+    out : array (N, c, H, W)
+    """
+    first = ops.conv_relu(x, p["W_in1"], p["B_in1"])
+    h = ops.conv_relu(first, p["W_in2"], p["B_in2"])
+    maps, pictures = [h], []
+    out: Any = 0
+    for w in p["w"]:
+        h = ops.conv_relu(h, p["W"], p["B"])
+        a = ops.conv_relu(h, p["W_out1"], p["B_out1"])
+        y = ops.conv2d_same(a, p["W_out2"], p["B_out2"], x)
+        out = out + w * y
+        if kept is not None:
+            maps += [a, h]
+            pictures.append(y)
+    if kept is not None:
+        kept += [x, first, maps, pictures]
+    return out
+
+
+def backward(
+    dout: np.ndarray, kept: list, p: Parameters, ops: Any, dpictures: list | None = None
+) -> tuple[np.ndarray, Parameters]:
+    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+
+    Parameters
+    ----------
+    dout : array (N, c, H, W)
+    kept : list that `forward` filled
+    p, ops : as `forward` was given them
+    dpictures : list of arrays (N, c, H, W), optional
+        The gradients of what else is asked of y_1, ..., y_D, beside their part in the sum.
+
+    Returns
+    -------
+    dx : array (N, c, H, W)
+    gradients : dict of arrays, by the names of `p`
+    """
+    x, first, maps, pictures = kept
+    shared = "W", "B", "W_out1", "B_out1", "W_out2", "B_out2"
+    g: dict[str, Any] = {"w": np.zeros_like(p["w"])} | dict.fromkeys(shared, 0)
+    dh = dx = 0
+    for d in reversed(range(len(pictures))):
+        before, a, h = maps[2 * d : 2 * d + 3]
+        g["w"][d] = ops.dot(dout, pictures[d])
+        dy = p["w"][d] * dout
+        if dpictures:
+            dy = dy + dpictures[d]
+        dx = dx + dy  # y_d is x and a difference
+        da, *of_out2 = ops.conv2d_same_backward(dy, a, p["W_out2"])
+        more, *of_out1 = ops.conv_relu_backward(da, a, h, p["W_out1"])
+        dh = more + dh  # H_d is in y_d ...
+        dh, *of_w = ops.conv_relu_backward(dh, h, before, p["W"])  # ... and H_{d+1} comes of it
+        for name, more in zip(shared, (*of_w, *of_out1, *of_out2), strict=True):
+            g[name] = g[name] + more  # shared weights: a sum
+    dfirst, g["W_in2"], g["B_in2"] = ops.conv_relu_backward(dh, maps[0], first, p["W_in2"])
+    more, g["W_in1"], g["B_in1"] = ops.conv_relu_backward(dfirst, first, x, p["W_in1"])
+    return dx + more, g
+
+
+def _layers(width: int, c: int) -> dict[str, tuple[int, int]]:
+    """Maps in and out of each layer, by what follows W and B in its name."""
+    layers = dict.fromkeys(("_in1", "_in2", "", "_out1", "_out2"), (width, width))
+    return layers | {"_in1": (c, width), "_out2": (width, c)}
+
+
+class DRCN(Network):
+    """The network of the paper, of any width and number of recursions.
+
+    Parameters
+    ----------
+    recursions : int
+        D. The paper: 16.
+    width : int
+        F. The paper: 256.
+    c : int
+        Channels of the picture: 1 (luminance) or 3 (RGB).
+    seed : int
+        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), but for those that are applied
+        many times: they hand each map on unchanged, as in the paper. The last layer's are a
+        fiftieth of He's, and all w_d are 1 / D: the untrained network nearly returns its input.
+    ops : module
+        `pysrcnn.kernels` or `pysrcnn.reference`.
+
+    Raises
+    ------
+    ValueError
+        If recursions, width or seed is not a whole number that large, or c neither 1 nor 3.
+    """
+
+    name, default_recipe = "drcn", "drcn"
+    saved_options: ClassVar = ("weights_of_sum",)
+    _forward, _backward = staticmethod(forward), staticmethod(backward)
+
+    def __init__(
+        self,
+        recursions: int = 16,
+        width: int = 256,
+        c: int = 1,
+        *,
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ):
+        sizes = ("recursions", recursions, 1), ("width", width, 1), ("seed", seed, 0)
+        for name, value, least in sizes:
+            check_whole(name, value, least)
+        if c not in (1, 3):
+            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        rng, parameters = np.random.default_rng(seed), {}
+        for name, (i, o) in _layers(width, c).items():
+            w = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
+            if name == "":
+                w[...] = 0
+                w[range(width), range(width), 1, 1] = 1
+            if name == "_out2":
+                w *= 0.02
+            parameters[f"W{name}"] = w.astype(np.float32)
+            parameters[f"B{name}"] = np.zeros(o, np.float32)
+        parameters["w"] = np.full(recursions, 1 / recursions, np.float32)
+        self._set(parameters, ops)
+
+    @classmethod
+    def from_parameters(
+        cls,
+        parameters: Parameters,
+        *,
+        ops: ModuleType = kernels,
+        weights_of_sum: Sequence[float] = (),
+    ) -> "DRCN":
+        """A network around copies of arrays that are called as in `forward`.
+
+        weights_of_sum: w, where it is not among these, as in an ONNX graph.
+
+        Raises
+        ------
+        ValueError
+            If these are not its arrays.
+        """
+        layers = {name: a for name, a in parameters.items() if name != "w"}
+        first = parameters.get("W_in1", np.empty((0, 0)))
+        w = parameters.get("w", np.array(weights_of_sum, first.dtype))
+        width, c = first.shape[:2]
+        check_layers(layers, _layers(width, c) if c in (1, 3) else {})
+        if w.ndim != 1 or w.size == 0 or not np.isfinite(w).all():
+            raise ValueError(f"w has the shape {w.shape}, wanted a number for each recursion")
+        network = cls.__new__(cls)
+        network._set({**layers, "w": w}, ops)
+        return network.astype(first.dtype)
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "DRCN":
+        """The untrained network of a `training.Recipe`."""
+        network = cls(recipe.depth, recipe.width, recipe.c, seed=recipe.seed)
+        network.scale = scale
+        return network
+
+    def _set(self, parameters: Parameters, ops: ModuleType) -> None:
+        self.parameters, self.ops, self.card, self.options = parameters, ops, {}, {}
+        self.c, self.scale = parameters["W_in1"].shape[1], None
+
+    @property
+    def recursions(self) -> int:
+        """D."""
+        return len(self.parameters["w"])
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Three maps at a time, and pictures as large."""
+        return 2 * super().bytes_per_pixel
+
+    def __repr__(self) -> str:
+        width = len(self.parameters["B"])
+        return f"<DRCN recursions={self.recursions}, width={width}, c={self.c}, {self.dtype}>"
+
+    def _described(self) -> dict[str, Any]:
+        return {**super()._described(), "weights_of_sum": self.parameters["w"].tolist()}
+
+    def _step(
+        self, low: np.ndarray, high: np.ndarray, loss: str, done: float
+    ) -> tuple[float, Parameters]:
+        """alpha times the mean loss of y_1, ..., y_D, and 1 - alpha times that of their sum.
+
+        Eq. 10 of the paper, whose alpha falls as well; here from 1 to 0, as training goes on.
+        """
+        ops, p, alpha = self.ops, self.parameters, 1 - done
+        kept: list = []
+        of, gradient_of = getattr(ops, loss), getattr(ops, f"{loss}_backward")
+        out = ops.leave(forward(ops.enter(low), p, ops, kept))
+        pictures = [ops.leave(y) for y in kept[-1]]
+        part = alpha / len(pictures)
+        dpictures = [part * ops.enter(gradient_of(y, high)) for y in pictures]
+        dout = (1 - alpha) * ops.enter(gradient_of(out, high))
+        _, gradients = backward(dout, kept, p, ops, dpictures)
+        total = part * sum(of(y, high) for y in pictures) + (1 - alpha) * of(out, high)
+        return total, gradients
