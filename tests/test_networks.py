@@ -590,7 +590,7 @@ def test_pieces_are_few_and_as_large_as_memory_allows():
 
 
 def test_the_loss_of_drcn_asks_for_all_pictures_at_first_and_for_their_sum_at_last():
-    """By differences of the loss itself, small ones, as there are kinks; and the parts written out."""
+    """By differences of the loss, small ones, as there are kinks; and the parts written out."""
     network = drawn_deep("drcn").astype(np.float64)
     rng = np.random.default_rng(3)
     low, high = rng.random((2, 2, 1, 9, 8))

@@ -1,9 +1,9 @@
 """How a picture gets to a size that no network was trained for: passes of networks, then a resize.
 
-A network is only ever used at the scale it was trained for. Any other factor takes passes whose
-product is at least that factor, the smallest product first and then the fewest passes, and an
-antialiased bicubic resize down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is
-x4, x3 and a resize.
+A network is used at the scale it was trained for. Any other factor takes passes whose product is at
+least that factor, the smallest product first and then the fewest passes, and an antialiased bicubic
+resize down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize.
+One that was trained for several scales, as VDSR is, makes what lies between them in one pass.
 """
 
 import itertools
@@ -20,6 +20,7 @@ from ..networks import LARGEST, Network, load, other_scale, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan"]
 
+LEAST = 1.5  # of a network for several scales, what is still made in one pass
 _OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
 
 
@@ -30,24 +31,27 @@ class Plan(NamedTuple):
     ----------
     start : pair of ints
         Its height and width.
-    passes : tuple of ints
-        The scales of the networks it goes through, in this order.
+    passes : tuple of numbers
+        The scales of the networks it goes through, in this order: whole numbers, but for a single
+        pass of a network for several scales.
     shape : pair of ints
         Height and width of the result.
     """
 
     start: tuple[int, int]
-    passes: tuple[int, ...]
+    passes: tuple[float, ...]
     shape: tuple[int, int]
 
     @property
     def largest(self) -> tuple[int, int]:
         """Height and width after the passes, before the resize."""
-        product = math.prod(self.passes)
+        if any(scale != int(scale) for scale in self.passes):
+            return self.shape
+        product = int(math.prod(self.passes))
         return self.start[0] * product, self.start[1] * product
 
     def __str__(self) -> str:
-        steps = ", ".join(f"x{scale}" for scale in self.passes)
+        steps = ", ".join(f"x{scale:.6g}" for scale in self.passes)
         height, width = self.largest
         return steps if self.largest == self.shape else f"{steps}, resized from {width} x {height}"
 
@@ -70,16 +74,21 @@ class Networks:
         self._loaded: dict[int, Network] = {}
         self._only: Network | None = None
         self._scales: list[int] | None = None  # of a network that does not say which it is for
+        self._between = False  # whether one network is for all of them, and what lies between
         self._file: Path | None = None  # that the only network is of
         if isinstance(model, Network):
             self._called, self._only = "the network", model
         else:
             self._called = os.fspath(model)
-            self._scales = sorted(s for name, s in shipped() if name == self._called)
+            found = {s: path for (name, s), path in shipped().items() if name == self._called}
+            self._scales = sorted(found)
+            self._between = len(found) > len(set(found.values()))
             if not self._scales:
                 self._only, self._file = load(model), Path(model)
         if self._only is not None:
             self._scales = None if self._only.scale is None else [self._only.scale]
+            if self._only.scales:
+                self._scales, self._between = sorted(self._only.scales), True
 
     @property
     def default_scale(self) -> int:
@@ -103,10 +112,11 @@ class Networks:
                 self.at(scale)
         return self.__dict__
 
-    def at(self, scale: int) -> Network:
+    def at(self, scale: float) -> Network:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:
             return self._only
+        scale = next(s for s in self._scales or () if s >= scale)
         if scale not in self._loaded:
             self._loaded[scale] = load(self._called, scale)
         return self._loaded[scale]
@@ -159,7 +169,7 @@ class Networks:
             raise ValueError(f"scale is a number above 1, up to {LARGEST}; got {scale!r}")
         return int(scale) if scale == int(scale) else scale
 
-    def _passes(self, factor: float) -> tuple[int, ...]:
+    def _passes(self, factor: float) -> tuple[float, ...]:
         if self._scales is None:
             if factor != int(factor):
                 raise ValueError(
@@ -170,6 +180,8 @@ class Networks:
             return (int(factor),)
         if factor in self._scales:
             return (int(factor),)
+        if self._between and LEAST <= factor <= self._scales[-1]:
+            return (factor,)
         useful = sorted((s for s in self._scales if s > 1), reverse=True)
         most = math.ceil(math.log2(LARGEST))
         found = [

@@ -198,7 +198,8 @@ def steps_for(
     channels = picture[2] if len(picture) == 3 else 1
     steps, size = [], plan.start
     for factor in plan.passes:
-        larger = size[0] * factor, size[1] * factor
+        whole = factor == int(factor)
+        larger = (size[0] * int(factor), size[1] * int(factor)) if whole else plan.shape
         steps.append(Step(size, larger, channels, dtype, networks.at(factor)))
         size = larger
     if size != plan.shape:
