@@ -620,3 +620,34 @@ def test_drcn_starts_by_handing_its_maps_on():
     assert all(np.array_equal(kept[2][0], h) for h in kept[2][2::2])
     assert np.abs(out - x).max() < 0.1
     assert sum(p.size for p in DRCN().parameters.values()) == 1_775_121  # known as 1.77 M
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *DEEP])
+def test_an_ensemble_is_the_mean_of_eight(name):
+    """Turned here by axes and slices; pieces of it are the whole, too."""
+    network = (NETWORKS | DEEP)[name]().astype(np.float32)
+    x = batch_of(network, 1, 23, 18)
+    results = []
+    for flip in (False, True):
+        for quarter in range(4):
+            view = x[..., ::-1] if flip else x
+            view = view.swapaxes(2, 3)[:, :, ::-1] if quarter % 2 else view
+            view = view[:, :, ::-1, ::-1] if quarter > 1 else view
+            out = network.forward(np.ascontiguousarray(view))
+            out = out[:, :, ::-1, ::-1] if quarter > 1 else out
+            out = out[:, :, ::-1].swapaxes(2, 3) if quarter % 2 else out
+            results.append(out[..., ::-1] if flip else out)
+    network.ensemble = True
+    got = network.forward(x)
+    assert got.dtype == np.float32 and np.abs(got - np.mean(results, axis=0)).max() < 1e-6
+    assert np.abs(got - results[0]).max() > 1e-6
+    s = network.scale or 2
+    step = Step((61, 83), (61 * s, 83 * s), 1, np.float32, network)
+    picture = np.random.default_rng(2).random((61, 83, 1)).astype(np.float32)
+    whole, part = np.empty((*step.shape, 1), np.float32), np.empty((30, 41, 1), np.float32)
+    step.make(picture, (0, 61 * s), (0, 83 * s), whole)
+    for top, left in ((0, 0), (17, 30), (61 * s - 30, 83 * s - 41)):
+        rows, columns = (top, top + 30), (left, left + 41)
+        needed = tuple(slice(*span) for span in step.needs(rows, columns))
+        step.make(picture[needed], rows, columns, part)
+        assert np.array_equal(part, whole[slice(*rows), slice(*columns)]), (top, left)

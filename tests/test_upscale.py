@@ -602,3 +602,13 @@ def test_a_network_for_several_scales_makes_what_lies_between_in_one_pass():
     assert np.abs(upscale(picture, 2.5, network) - wanted.clip(0, 1)).max() < 1e-5
     assert upscale(picture, model=network, shape=(50, 90)).shape == (50, 90)
     assert networks.default_scale == 3
+
+
+def test_an_ensemble_on_the_way_to_a_picture():
+    picture, network = picture_of(np.uint8, (12, 9, 3)), trained_like()
+    mean = upscale(picture, 2, network, ensemble=True)
+    assert not network.ensemble  # which is somebody else's
+    assert np.array_equal(mean, upscale(picture, 2, Networks(network, ensemble=True)))
+    plain = upscale(picture, 2, network)
+    assert not np.array_equal(mean, plain) and np.abs(mean - plain.astype(int)).max() < 60
+    assert Networks("9-1-5", ensemble=True).at(3).ensemble and not load("9-1-5", 3).ensemble

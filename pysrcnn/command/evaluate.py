@@ -16,6 +16,7 @@ from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
     WEIGHTS,
     Commands,
+    add_ensemble,
     add_model,
     add_scale,
     add_threads,
@@ -44,6 +45,7 @@ def add(commands: Commands) -> None:
     )
     add_scale(command)
     add_model(command)
+    add_ensemble(command)
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the table to this file"
     )

@@ -23,7 +23,15 @@ from ..batch.compare import check_page
 from ..networks import files_of
 from ..pictures import SUFFIXES, not_read, quiet_readers
 from ..upscaling.scales import LARGEST, Networks
-from .common import WEIGHTS, Commands, add_model, add_threads, is_weights, refuse_weights
+from .common import (
+    WEIGHTS,
+    Commands,
+    add_ensemble,
+    add_model,
+    add_threads,
+    is_weights,
+    refuse_weights,
+)
 
 __all__ = ["add", "run"]
 
@@ -53,6 +61,7 @@ def add(commands: Commands) -> None:
         help="height of the result in pixels; width or height alone keeps the aspect ratio",
     )  # fmt: skip
     add_model(command)
+    add_ensemble(command)
     _add_more(command)
     command.set_defaults(run=run)
 
@@ -100,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     if all(map(is_weights, options.pictures)):  # not one of many files that a shell has found
         weights = options.pictures[0]
         refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
-    networks = Networks(options.model)
+    networks = Networks(options.model, options.ensemble)
     size = _size(options, networks)
     found = _found(options, networks, size)
     _check_places(found.jobs, options)

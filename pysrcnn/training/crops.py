@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ..data import Pair
+from ..turns import TURNS, turned
 
 __all__ = ["RandomCrops", "Sampler", "SubImages"]
 
@@ -129,15 +130,15 @@ class RandomCrops:
         rng = np.random.default_rng((self.seed, step))
         low, high = [], []
         for place, turn in zip(
-            rng.integers(self._ends[-1], size=size), rng.integers(8, size=size), strict=True
+            rng.integers(self._ends[-1], size=size), rng.integers(TURNS, size=size), strict=True
         ):
             a, b = self.pairs[np.searchsorted(self._ends, place, side="right")]
             i = rng.integers(a.shape[1] - self.size + 1)
             j = rng.integers(a.shape[2] - self.size + 1)
             x = a[:, i : i + self.size, j : j + self.size]
             y = b[:, *_inner(i, j, self.size, self.margin, b.shape[1] // a.shape[1])]
-            low.append(_turned(x, turn))
-            high.append(_turned(y, turn))
+            low.append(turned(x, turn))
+            high.append(turned(y, turn))
         return np.stack(low), np.stack(high)
 
 
@@ -145,12 +146,6 @@ def _inner(i: int, j: int, size: int, margin: int, s: int) -> tuple[slice, slice
     """Where high is what comes of a sub-image of low at i, j; high is s times as large."""
     rows, columns = (slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
     return rows, columns
-
-
-def _turned(x: np.ndarray, turn: int) -> np.ndarray:
-    """One of the eight ways to lay a square on itself."""
-    x = np.rot90(x, turn % 4, axes=(1, 2))
-    return x[:, :, ::-1] if turn >= 4 else x
 
 
 def _check_sizes(pairs: list[Pair], size: int, margin: int) -> None:

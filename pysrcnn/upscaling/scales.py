@@ -6,6 +6,7 @@ resize down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is 
 One that was trained for several scales, as VDSR is, makes what lies between them in one pass.
 """
 
+import copy
 import itertools
 import math
 import numbers
@@ -63,6 +64,8 @@ class Networks:
     ----------
     model : str, path or Network
         What `load` takes, or a network.
+    ensemble : bool
+        Whether each gives the mean of eight results, see `Network`.
 
     Raises
     ------
@@ -70,7 +73,8 @@ class Networks:
         Of `load`, for a file.
     """
 
-    def __init__(self, model: str | os.PathLike | Network):
+    def __init__(self, model: str | os.PathLike | Network, ensemble: bool = False):
+        self._ensemble = ensemble
         self._loaded: dict[int, Network] = {}
         self._only: Network | None = None
         self._scales: list[int] | None = None  # of a network that does not say which it is for
@@ -115,10 +119,11 @@ class Networks:
     def at(self, scale: float) -> Network:
         """The network that enlarges by a scale of a plan."""
         if self._only is not None:
-            return self._only
+            return self._only if not self._ensemble else _ensemble_of(self._only)
         scale = next(s for s in self._scales or () if s >= scale)
         if scale not in self._loaded:
-            self._loaded[scale] = load(self._called, scale)
+            network = load(self._called, scale)
+            self._loaded[scale] = _ensemble_of(network) if self._ensemble else network
         return self._loaded[scale]
 
     def label(self) -> str:
@@ -196,6 +201,13 @@ class Networks:
                 load(self._called, int(factor))  # which says what scales there are
             raise other_scale(self._called, self._scales[0], f"{factor:.6g}")
         return best
+
+
+def _ensemble_of(network: Network) -> Network:
+    """The network, such that it gives the mean of eight results."""
+    network = copy.copy(network)
+    network.ensemble = True
+    return network
 
 
 def _no_enlargement(start: tuple[int, int], shape: tuple[int, int]) -> str:

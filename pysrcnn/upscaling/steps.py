@@ -79,7 +79,8 @@ class Step:
         """The rectangle of what the network takes that it needs to make one of the result.
 
         The kernels compute some layers a square of pixels at a time, and what the others are has a
-        part in how each is rounded. So there are whole squares in every layer, and all they see.
+        part in how each is rounded. So there are whole squares in every layer, and all they see;
+        from both ends of the picture, as a network may look at it from its other end.
         """
         s = self.enlarged
         spans = (rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))
@@ -87,11 +88,14 @@ class Step:
         if self.network:
             group = self.network.ops.ALIGNMENT
             margin += (group - 1) * self.network.seen.depth
-        height, width = (
-            (max(0, first - margin) // group * group, min(n // s, last + margin))
-            for (first, last), n in zip(spans, self.shape, strict=True)
-        )
-        return height, width
+        found = []
+        for (first, last), side in zip(spans, self.shape, strict=True):
+            n = side // s
+            found.append(
+                (max(0, first - margin) // group * group,
+                 n - max(0, n - last - margin) // group * group)
+            )  # fmt: skip
+        return found[0], found[1]
 
     def pieces(self, rows: Span, columns: Span) -> Iterator[tuple[Span, Span]]:
         """Rectangles that make up one of the result, row by row, each within some memory.

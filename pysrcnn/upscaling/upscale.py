@@ -30,6 +30,7 @@ def upscale(
     model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
+    ensemble: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> np.ndarray: ...
 
@@ -41,6 +42,7 @@ def upscale(
     model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
+    ensemble: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> "dask.array.Array": ...
 
@@ -51,6 +53,7 @@ def upscale(
     model: str | os.PathLike | Network | Networks = "9-1-5",
     *,
     shape: tuple[int | None, int | None] | None = None,
+    ensemble: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Enlarge a picture.
@@ -72,6 +75,9 @@ def upscale(
     shape : pair of ints, optional
         Instead of `scale`: height and width of the result; one of them may be None, and follows
         from the aspect ratio.
+    ensemble : bool
+        Whether the network looks at the picture turned and mirrored in eight ways, and the result
+        is the mean: a little better, and eight times slower. Of `Networks`, they say it themselves.
     progress : function of a float, optional
         Called now and then with the part of the work that is done, up to 1; not where the result
         is an array of Dask, which has a ProgressBar of its own.
@@ -89,6 +95,8 @@ def upscale(
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     """
+    if ensemble and not isinstance(model, Networks):
+        model = Networks(model, ensemble)
     named = isinstance(picture, (str, os.PathLike))
     of_zarr = named and os.fspath(picture).rstrip("/").endswith(".zarr")
     if of_zarr or type(picture).__module__.split(".")[0] in ("dask", "zarr"):
