@@ -15,14 +15,13 @@ from numba import prange
 
 from .compile import compiled
 from .memory import aligned
-from .vectors import ROWS, VECTOR_BYTES
+from .vectors import VECTOR_BYTES
 from .winograd import OUTPUTS
 
 __all__ = ["enter", "leave"]
 
 BORDER = 1
 LANES = VECTOR_BYTES // 4  # of float32
-CHANNELS = max(LANES, ROWS)  # C' is a multiple
 
 
 def multiple(n, group):
@@ -49,7 +48,7 @@ class _Pool:
         except (KeyError, IndexError):
             n, c, *sides = shape
             height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
-            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
+            data = aligned((n, height, width, multiple(c, LANES)), np.float32)
             data[...] = 0
             return data
         self.size -= data.nbytes
@@ -93,35 +92,38 @@ class Maps:
         if other.shape != self.shape:
             raise ValueError(f"maps of {self.shape} and {other.shape} cannot be added")
         out = Maps(self.shape)
-        _sum(self.data, other.data, out.data, self.sides)
+        _sum(self.data, other.data, out.data, self.shape)
         return out
 
     def __mul__(self, factor):
         out = Maps(self.shape)
-        _multiple(self.data, np.float32(factor), out.data, self.sides)
+        _multiple(self.data, np.float32(factor), out.data, self.shape)
         return out
 
     __radd__, __rmul__ = __add__, __mul__
 
 
-# Pixels alone, as a factor that is not finite makes a NaN of the zeros around them, for good.
+# Pixels and channels alone: a factor that is not finite makes a NaN of the zeros around them, for
+# good.
 
 
 @compiled(parallel=True)
-def _sum(a, b, out, sides):
-    for task in prange(len(a) * sides[0]):
-        sample, i = task // sides[0], task % sides[0] + BORDER
-        for j in range(BORDER, BORDER + sides[1]):
-            for k in range(a.shape[3]):
+def _sum(a, b, out, shape):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
                 out[sample, i, j, k] = a[sample, i, j, k] + b[sample, i, j, k]
 
 
 @compiled(parallel=True)
-def _multiple(a, factor, out, sides):
-    for task in prange(len(a) * sides[0]):
-        sample, i = task // sides[0], task % sides[0] + BORDER
-        for j in range(BORDER, BORDER + sides[1]):
-            for k in range(a.shape[3]):
+def _multiple(a, factor, out, shape):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
                 out[sample, i, j, k] = a[sample, i, j, k] * factor
 
 
