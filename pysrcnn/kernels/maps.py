@@ -15,13 +15,14 @@ from numba import prange
 
 from .compile import compiled
 from .memory import aligned
-from .vectors import VECTOR_BYTES
+from .vectors import ROWS, VECTOR_BYTES
 from .winograd import OUTPUTS
 
 __all__ = ["enter", "leave"]
 
 BORDER = 1
 LANES = VECTOR_BYTES // 4  # of float32
+CHANNELS = max(LANES, ROWS)  # C' is a multiple
 
 
 def multiple(n, group):
@@ -48,7 +49,7 @@ class _Pool:
         except (KeyError, IndexError):
             n, c, *sides = shape
             height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
-            data = aligned((n, height, width, multiple(c, LANES)), np.float32)
+            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
             data[...] = 0
             return data
         self.size -= data.nbytes

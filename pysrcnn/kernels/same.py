@@ -2,11 +2,9 @@
 
 F(4 x 4, 3 x 3) of `winograd`, on maps as `maps` lays them out, T tiles at a time as they follow
 each other in the batch: to the points; at each point a product of matrices, whose register tile has
-tiles as rows and filters as columns; and back to pixels. The points of a vector of channels lie
-beside each other, [tile][vector][point][lane]: a transform writes and reads them in a row, at twice
-the speed it has where they are strewn about. The gradient of the input is the same with the weights
-turned; that of the weights is, at each point, the product of the points of the maps and those of
-dout, summed over all tiles:
+tiles as rows and filters as columns; and back to pixels. The gradient of the input is the same with
+the weights turned; that of the weights is, at each point, the product of the points of the maps and
+those of dout, summed over all tiles:
 
     dg = G' [ (A' dy A) . (B d B') ] G
 
@@ -18,7 +16,7 @@ from numba import get_thread_id, literally, prange
 
 from . import operations, shuffle
 from .compile import compiled, noinline
-from .maps import BORDER, LANES, Maps, multiple, through_arrays
+from .maps import BORDER, CHANNELS, LANES, Maps, multiple, through_arrays
 from .memory import Memory, aligned
 from .threads import count
 from .tile import (
@@ -41,7 +39,7 @@ from .transforms import (
     tile_store_apart,
     tile_transform,
 )
-from .vectors import COLUMNS, REGISTERS, ROWS
+from .vectors import COLUMNS, REGISTERS, ROWS, VECTOR_BYTES
 from .winograd import AT_ONE, OUTPUTS, matrices
 
 __all__ = [
@@ -62,9 +60,11 @@ __all__ = [
 TAPS, N = 3, 6
 POINTS = N * N
 SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
+# Where a vector is a line of the cache, 64 bytes, the points of a vector of channels lie in a row:
+# strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
+GROUPED = VECTOR_BYTES == 64
 TILES = 24  # at a time: what they work in stays in the second cache
 FILTERS = 64  # at a time, likewise
-GROUP = min(ROWS, LANES)  # channels of a tile of registers, for gradients of weights
 PARTS = 4  # of a batch, for each of the threads that share them
 SLICES = 8  # of a batch, whose gradients are summed apart, in an order that threads have no part in
 
@@ -133,13 +133,14 @@ def _apart(x, size):
 
 @compiled(inner=True)
 def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, out):
-    """The points of some tiles, size x size pixels each: out (T, C' / L, n^2, L).
+    """The points of some tiles, size x size pixels each: out (T, groups, n^2, channels of a group).
 
     gate, gated: maps like x, and whether pixels count only where those are positive.
     """
     noinline()
     which, size = literally(which), literally(size)
-    channels = x.shape[3]
+    channels, group = x.shape[3], out.shape[3]
+    step = POINTS if group == LANES else 1
     rows, columns = _tiles_of(sides)
     down, across = _apart(x, size)
     for t in range(count):
@@ -149,7 +150,7 @@ def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, o
             if gated:
                 acc = tile_where(acc, tile_gather(gate, at + c, down, across, size, size))
             acc = tile_transform(acc, which, TAPS)
-            tile_store_apart(acc, out, (t * channels + c) * POINTS, LANES)
+            tile_store_apart(acc, out, t * out[0].size + c * step, group)
 
 
 @compiled(inner=True, allocates=False)
@@ -161,20 +162,25 @@ def _sums(height, width, v, terms, w, w_at, filters, out, vectors, tiles):
     for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
         for t in range(0, tiles, height):
             acc = tile_zero(w, height, width)
-            weight = w_at + o
-            for group in range(0, terms, LANES):
-                start = at + t * stride + group * POINTS
-                for c in range(min(LANES, terms - group)):
+            start, weight = at + t * stride, w_at + o
+            if GROUPED:
+                for group in range(0, terms, LANES):
+                    for c in range(min(LANES, terms - group)):
+                        acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
+                        weight += filters
+                    start += LANES * POINTS
+            else:
+                for c in range(terms):
+                    weight = w_at + c * filters + o
                     acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
-                    weight += filters
-            tile_store(acc, sums, to + t * out_stride + o * POINTS, out_stride, POINTS)
+            tile_store(acc, sums, to + t * out_stride + o, out_stride, 1)
 
 
 @compiled(inner=True, allocates=False)
 def _products(v, w, first, some, out):
     """The sums over channels at each point, of some filters from `first` on."""
     noinline()
-    tiles = len(v)
+    tiles, size = len(v), v.shape[3]
     _, terms, filters = w.shape
     vectors = some // LANES
     # The widest tile whose sums stay in registers, then narrower ones.
@@ -182,7 +188,7 @@ def _products(v, w, first, some, out):
     threes = fours + (vectors - fours) // 3 * 3
     twos = threes + (vectors - threes) // 2 * 2
     for p in range(POINTS):
-        x, to = (v, p * LANES, v[0].size), (out, p * LANES, out[0].size)
+        x, to = (v, p * size, v[0].size), (out, p * some, POINTS * some)
         at = p * terms * filters + first
         if REGISTERS == 32:
             _sums(6, 4, x, terms, w, at, filters, to, (0, fours), tiles)
@@ -205,7 +211,7 @@ def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count
     for t in range(count):
         at, i, j = _place(out, first + t, rows, columns, 0)
         for c in range(o, o + some, LANES):
-            acc = tile_load_apart(m, t * m[0].size + (c - o) * POINTS, LANES, N, N)
+            acc = tile_load_apart(m, t * POINTS * some + c - o, some, N, N)
             acc = tile_plus_vector(tile_transform(acc, FROM_POINTS, TAPS), b, c)
             if added:
                 acc = tile_plus(acc, tile_gather(summand, at + c, down, across, OUTPUTS, OUTPUTS))
@@ -230,7 +236,7 @@ def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, vs, m
     rows, columns = _tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
-    parts, most = PARTS * len(vs), ms.shape[2] * LANES
+    parts, most = PARTS * len(vs), ms.shape[4]
     for part in prange(parts):
         v, m = vs[get_thread_id()], ms[get_thread_id()]
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
@@ -252,25 +258,26 @@ def _outer(width, x, d, tiles, sums, channels, vectors):
     ds, d_at, d_stride = d
     out, to, out_stride = sums
     for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
-        for c in range(0, channels, GROUP):
-            acc = tile_zero(xs, GROUP, width)
-            start = x_at + c // LANES * LANES * POINTS + c % LANES
+        for c in range(0, channels, ROWS):
+            acc = tile_zero(xs, ROWS, width)
+            start = x_at + (c // LANES * LANES * POINTS + c % LANES if GROUPED else c)
             for t in range(tiles):
-                at = d_at + t * d_stride + o * POINTS
-                acc = tile_correlate(acc, ds, at, POINTS, xs, start + t * x_stride, 1)
+                at = d_at + t * d_stride + o
+                acc = tile_correlate(acc, ds, at, 1, xs, start + t * x_stride, 1)
             tile_add(acc, out, to + c * out_stride + o, out_stride)
 
 
 @compiled(inner=True, allocates=False)
 def _products_of_gradients(x, d, tiles, sums):
-    """sums (n^2, C', O') += x' d at each point, of points x and d of tiles."""
+    """sums (n^2, C', O') += x' d at each point, of those of tiles, see `_room`."""
     noinline()
-    channels, filters, vectors = x.shape[1] * LANES, d.shape[1] * LANES, d.shape[1]
+    _, channels, filters = sums.shape
+    size, vectors = x.shape[3], filters // LANES
     # Four as two pairs: a tile one vector wide fetches too much for what it does.
     threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
     twos = threes + (vectors - threes) // 2 * 2
     for p in range(POINTS):
-        xs, ds = (x, p * LANES, x[0].size), (d, p * LANES, d[0].size)
+        xs, ds = (x, p * size, x[0].size), (d, p * filters, d[0].size)
         to = sums, p * channels * filters, filters
         _outer(COLUMNS, xs, ds, tiles, to, channels, (0, threes))
         _outer(2, xs, ds, tiles, to, channels, (threes, twos))
@@ -296,7 +303,7 @@ def _gradients(dout, gate, gated, x, sides, sums, biases, vs, ms):
             _tiles_to_points(SPREAD, OUTPUTS, 0, dout, gate, gated, first, some, sides, ds)
             for t in range(some):
                 for o in range(biases.shape[1]):
-                    biases[part, o] += ds[t, o // LANES, SUM, o % LANES]
+                    biases[part, o] += ds[t, 0, SUM, o]
             _products_of_gradients(xs, ds, some, sums[part])
 
 
@@ -331,15 +338,18 @@ def _padded(b, size):
     return out
 
 
-def _room(name, channels):
-    """For each thread, where the points of T tiles fit, (threads, T, C' / L, n^2, L)."""
-    shape = count(), TILES, multiple(channels, LANES) // LANES, POINTS, LANES
-    return _memory.array(name, shape, np.float32)
+def _room(channels, filters):
+    """Memory for the points of T tiles for each thread, (threads, T, groups, n^2, channels of one):
+    of the input, and of the sums or of dout, which are all in one group."""
+    channels, filters = multiple(channels, CHANNELS), multiple(filters, CHANNELS)
+    size = LANES if GROUPED else channels
+    shapes = {"v": (channels // size, POINTS, size), "m": (1, POINTS, filters)}
+    return [_memory.array(k, (count(), TILES, *s), np.float32) for k, s in shapes.items()]
 
 
 def _at_points(w, turned):
     o, c = w.shape[1::-1] if turned else w.shape[:2]
-    out = aligned((POINTS, c, multiple(o, LANES)), np.float32)
+    out = aligned((POINTS, c, multiple(o, CHANNELS)), np.float32)
     _filters_to_points(np.ascontiguousarray(w), matrices(TAPS)[1], turned, out)
     return out
 
@@ -359,7 +369,7 @@ def _convolved(x, w, b, summand, rectified):
     u = _at_points(w, False)
     given, bias = (x.data, x.data, False), _padded(b, u.shape[2])
     more = (out.data, False) if summand is None else (summand.data, True)
-    room = _room("v", x.shape[1]), _room("m", min(FILTERS, len(w)))
+    room = _room(x.shape[1], min(FILTERS, len(w)))
     _convolve(*given, u, bias, *more, rectified, out.data, x.sides, *room)
     return out
 
@@ -374,12 +384,12 @@ def _gone_back(dout, out, x, w):
     u, dx = _at_points(w, True), Maps(x.shape)
     bias = _padded((), u.shape[2])
     given = dout.data, gate.data, gated
-    room = _room("v", len(w)), _room("m", min(FILTERS, x.shape[1]))
+    room = _room(len(w), min(FILTERS, x.shape[1]))
     _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides, *room)
     filters = dout.data.shape[3]
     sums = _memory.array("sums", (SLICES, POINTS, x.data.shape[3], filters), np.float32)
     biases = np.empty((SLICES, filters), np.float32)
-    room = _room("v", x.shape[1]), _room("m", len(w))
+    room = _room(x.shape[1], len(w))
     _gradients(*given, x.data, x.sides, sums, biases, *room)
     dw = np.empty(w.shape, np.float32)
     _from_points(sums, matrices(TAPS)[1], dw)
