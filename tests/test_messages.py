@@ -415,7 +415,7 @@ def test_the_command(here, capfd, command, message):
     ("show filter -o a.png", "show filters -o a.png"),
     ("evaluate pictures --jsn it.json", "evaluate pictures --json it.json"),
     ("enhance none.png", None),
-    ("upscale good.png --nonsense", None),
+    ("upscale good.png --xyz", None),
     ("upscale good.png -s two --recurs", None),
 ])  # fmt: skip
 def test_what_was_mistyped_is_said_as_it_can_be_typed(here, capfd, command, meant):

@@ -94,7 +94,7 @@ class Maps:
         if other.shape != self.shape:
             raise ValueError(f"maps of {self.shape} and {other.shape} cannot be added")
         out = Maps(self.shape)
-        _sum(self.data, other.data, out.data, self.sides)
+        _sum(self.data, other.data, out.data, self.shape)
         return out
 
     def __sub__(self, colour):
@@ -107,21 +107,23 @@ class Maps:
 
     def __mul__(self, factor):
         out = Maps(self.shape)
-        _multiple(self.data, np.float32(factor), out.data, self.sides)
+        _multiple(self.data, np.float32(factor), out.data, self.shape)
         return out
 
     __radd__, __rmul__ = __add__, __mul__
 
 
-# Pixels alone, as a factor that is not finite makes a NaN of the zeros around them, for good.
+# Pixels and channels alone: a factor that is not finite makes a NaN of the zeros around them, for
+# good.
 
 
 @compiled(parallel=True)
-def _sum(a, b, out, sides):
-    for task in prange(len(a) * sides[0]):
-        sample, i = task // sides[0], task % sides[0] + BORDER
-        for j in range(BORDER, BORDER + sides[1]):
-            for k in range(a.shape[3]):
+def _sum(a, b, out, shape):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
                 out[sample, i, j, k] = a[sample, i, j, k] + b[sample, i, j, k]
 
 
@@ -135,11 +137,12 @@ def _shifted(a, colour, out, sides):
 
 
 @compiled(parallel=True)
-def _multiple(a, factor, out, sides):
-    for task in prange(len(a) * sides[0]):
-        sample, i = task // sides[0], task % sides[0] + BORDER
-        for j in range(BORDER, BORDER + sides[1]):
-            for k in range(a.shape[3]):
+def _multiple(a, factor, out, shape):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
                 out[sample, i, j, k] = a[sample, i, j, k] * factor
 
 

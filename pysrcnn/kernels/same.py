@@ -1,10 +1,10 @@
 """The convolution that deep networks are made of: 3 x 3, as large as its input, by Winograd.
 
 F(4 x 4, 3 x 3) of `winograd`, on maps as `maps` lays them out, T tiles at a time as they follow
-each other in the batch: to the points, [tile][point][channel]; at each point a product of matrices,
-whose register tile has tiles as rows and filters as columns; and back to pixels. The gradient of
-the input is the same with the weights turned; that of the weights is, at each point, the product of
-the points of the maps and those of dout, summed over all tiles:
+each other in the batch: to the points; at each point a product of matrices, whose register tile has
+tiles as rows and filters as columns; and back to pixels. The gradient of the input is the same with
+the weights turned; that of the weights is, at each point, the product of the points of the maps and
+those of dout, summed over all tiles:
 
     dg = G' [ (A' dy A) . (B d B') ] G
 
@@ -12,7 +12,7 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, n = 6 points alon
 """
 
 import numpy as np
-from numba import literally, prange
+from numba import get_thread_id, literally, prange
 
 from . import operations, shuffle
 from .compile import compiled, noinline
@@ -39,7 +39,7 @@ from .transforms import (
     tile_store_apart,
     tile_transform,
 )
-from .vectors import COLUMNS, REGISTERS, ROWS
+from .vectors import COLUMNS, REGISTERS, ROWS, VECTOR_BYTES
 from .winograd import AT_ONE, OUTPUTS, matrices
 
 __all__ = [
@@ -62,6 +62,9 @@ __all__ = [
 TAPS, N = 3, 6
 POINTS = N * N
 SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
+# Where a vector is a line of the cache, 64 bytes, the points of a vector of channels lie in a row:
+# strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
+GROUPED = VECTOR_BYTES == 64
 TILES = 24  # at a time: what they work in stays in the second cache
 FILTERS = 64  # at a time, likewise
 PARTS = 4  # of a batch, for each of the threads that share them
@@ -132,13 +135,14 @@ def _apart(x, size):
 
 @compiled(inner=True)
 def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, out):
-    """The points of some tiles, size x size pixels each: out (T, n^2, C').
+    """The points of some tiles, size x size pixels each: out (T, groups, n^2, channels of a group).
 
     gate, gated: maps like x, and whether pixels count only where those are positive.
     """
     noinline()
     which, size = literally(which), literally(size)
-    channels = x.shape[3]
+    channels, group = x.shape[3], out.shape[3]
+    step = POINTS if group == LANES else 1
     rows, columns = _tiles_of(sides)
     down, across = _apart(x, size)
     for t in range(count):
@@ -148,7 +152,7 @@ def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, o
             if gated:
                 acc = tile_where(acc, tile_gather(gate, at + c, down, across, size, size))
             acc = tile_transform(acc, which, TAPS)
-            tile_store_apart(acc, out, t * POINTS * channels + c, channels)
+            tile_store_apart(acc, out, t * out[0].size + c * step, group)
 
 
 @compiled(inner=True, allocates=False)
@@ -160,10 +164,17 @@ def _sums(height, width, v, terms, w, w_at, filters, out, vectors, tiles):
     for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
         for t in range(0, tiles, height):
             acc = tile_zero(w, height, width)
-            start = at + t * stride
-            for c in range(terms):
-                weight = w_at + c * filters + o
-                acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
+            start, weight = at + t * stride, w_at + o
+            if GROUPED:
+                for group in range(0, terms, LANES):
+                    for c in range(min(LANES, terms - group)):
+                        acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
+                        weight += filters
+                    start += LANES * POINTS
+            else:
+                for c in range(terms):
+                    weight = w_at + c * filters + o
+                    acc = tile_correlate(acc, w, weight, 1, points, start + c, stride)
             tile_store(acc, sums, to + t * out_stride + o, out_stride, 1)
 
 
@@ -171,15 +182,15 @@ def _sums(height, width, v, terms, w, w_at, filters, out, vectors, tiles):
 def _products(v, w, first, some, out):
     """The sums over channels at each point, of some filters from `first` on."""
     noinline()
-    tiles, points, channels = v.shape
+    tiles, size = len(v), v.shape[3]
     _, terms, filters = w.shape
     vectors = some // LANES
     # The widest tile whose sums stay in registers, then narrower ones.
     fours = vectors // 4 * 4 if REGISTERS == 32 else 0
     threes = fours + (vectors - fours) // 3 * 3
     twos = threes + (vectors - threes) // 2 * 2
-    for p in range(points):
-        x, to = (v, p * channels, points * channels), (out, p * some, points * some)
+    for p in range(POINTS):
+        x, to = (v, p * size, v[0].size), (out, p * some, POINTS * some)
         at = p * terms * filters + first
         if REGISTERS == 32:
             _sums(6, 4, x, terms, w, at, filters, to, (0, fours), tiles)
@@ -218,8 +229,8 @@ def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count
 
 
 @compiled(parallel=True)
-def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, parts):
-    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W. In so many parts.
+def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, vs, ms):
+    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W. vs, ms: see `_room`.
 
     gate, gated: see `_tiles_to_points`. summand, added: maps like out, and whether they are added;
     rectified: whether ReLU follows.
@@ -227,14 +238,14 @@ def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, parts
     rows, columns = _tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
-    most = min(FILTERS, w.shape[2])
+    parts, most = PARTS * len(vs), ms.shape[4]
     for part in prange(parts):
-        v = np.zeros((TILES, POINTS, x.shape[3]), x.dtype)
-        m = np.empty(TILES * POINTS * most, x.dtype)
+        v, m = vs[get_thread_id()], ms[get_thread_id()]
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             first = block * TILES
             some = min(TILES, count - first)
             _tiles_to_points(TO_POINTS, N, BORDER, x, gate, gated, first, some, sides, v)
+            v[some:] = 0
             for o in range(0, w.shape[2], most):
                 here = min(most, w.shape[2] - o)
                 _products(v, w, o, here, m)
@@ -251,24 +262,24 @@ def _outer(width, x, d, tiles, sums, channels, vectors):
     for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
         for c in range(0, channels, ROWS):
             acc = tile_zero(xs, ROWS, width)
+            start = x_at + (c // LANES * LANES * POINTS + c % LANES if GROUPED else c)
             for t in range(tiles):
                 at = d_at + t * d_stride + o
-                acc = tile_correlate(acc, ds, at, 1, xs, x_at + t * x_stride + c, 1)
+                acc = tile_correlate(acc, ds, at, 1, xs, start + t * x_stride, 1)
             tile_add(acc, out, to + c * out_stride + o, out_stride)
 
 
 @compiled(inner=True, allocates=False)
 def _products_of_gradients(x, d, tiles, sums):
-    """sums (n^2, C', O') += x' d at each point, of x (T, n^2, C') and d (T, n^2, O')."""
+    """sums (n^2, C', O') += x' d at each point, of those of tiles, see `_room`."""
     noinline()
-    _, points, channels = x.shape
-    filters = d.shape[2]
-    vectors = filters // LANES
+    _, channels, filters = sums.shape
+    size, vectors = x.shape[3], filters // LANES
     # Four as two pairs: a tile one vector wide fetches too much for what it does.
     threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
     twos = threes + (vectors - threes) // 2 * 2
-    for p in range(points):
-        xs, ds = (x, p * channels, points * channels), (d, p * filters, points * filters)
+    for p in range(POINTS):
+        xs, ds = (x, p * size, x[0].size), (d, p * filters, d[0].size)
         to = sums, p * channels * filters, filters
         _outer(COLUMNS, xs, ds, tiles, to, channels, (0, threes))
         _outer(2, xs, ds, tiles, to, channels, (threes, twos))
@@ -276,17 +287,16 @@ def _products_of_gradients(x, d, tiles, sums):
 
 
 @compiled(parallel=True)
-def _gradients(dout, gate, gated, x, sides, sums, biases):
+def _gradients(dout, gate, gated, x, sides, sums, biases, vs, ms):
     """The gradients of weights at the points, (slices, n^2, C', O'), and of biases (slices, O').
 
-    gate, gated: of dout, see `_tiles_to_points`.
+    gate, gated: of dout, see `_tiles_to_points`. vs, ms: see `_room`.
     """
     rows, columns = _tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
     for part in prange(len(sums)):
-        xs = np.empty((TILES, POINTS, x.shape[3]), x.dtype)
-        ds = np.empty((TILES, POINTS, dout.shape[3]), x.dtype)
+        xs, ds = vs[get_thread_id()], ms[get_thread_id()]
         sums[part], biases[part] = 0, 0
         for block in range(part, blocks, len(sums)):
             first = block * TILES
@@ -295,7 +305,7 @@ def _gradients(dout, gate, gated, x, sides, sums, biases):
             _tiles_to_points(SPREAD, OUTPUTS, 0, dout, gate, gated, first, some, sides, ds)
             for t in range(some):
                 for o in range(biases.shape[1]):
-                    biases[part, o] += ds[t, SUM, o]
+                    biases[part, o] += ds[t, 0, SUM, o]
             _products_of_gradients(xs, ds, some, sums[part])
 
 
@@ -330,6 +340,15 @@ def _padded(b, size):
     return out
 
 
+def _room(channels, filters):
+    """Memory for the points of T tiles for each thread, (threads, T, groups, n^2, channels of one):
+    of the input, and of the sums or of dout, which are all in one group."""
+    channels, filters = multiple(channels, CHANNELS), multiple(filters, CHANNELS)
+    size = LANES if GROUPED else channels
+    shapes = {"v": (channels // size, POINTS, size), "m": (1, POINTS, filters)}
+    return [_memory.array(k, (count(), TILES, *s), np.float32) for k, s in shapes.items()]
+
+
 def _at_points(w, turned):
     o, c = w.shape[1::-1] if turned else w.shape[:2]
     out = aligned((POINTS, c, multiple(o, CHANNELS)), np.float32)
@@ -352,7 +371,8 @@ def _convolved(x, w, b, summand, rectified):
     u = _at_points(w, False)
     given, bias = (x.data, x.data, False), _padded(b, u.shape[2])
     more = (out.data, False) if summand is None else (summand.data, True)
-    _convolve(*given, u, bias, *more, rectified, out.data, x.sides, PARTS * count())
+    room = _room(x.shape[1], min(FILTERS, len(w)))
+    _convolve(*given, u, bias, *more, rectified, out.data, x.sides, *room)
     return out
 
 
@@ -366,11 +386,13 @@ def _gone_back(dout, out, x, w):
     u, dx = _at_points(w, True), Maps(x.shape)
     bias = _padded((), u.shape[2])
     given = dout.data, gate.data, gated
-    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides, PARTS * count())
+    room = _room(len(w), min(FILTERS, x.shape[1]))
+    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides, *room)
     filters = dout.data.shape[3]
     sums = _memory.array("sums", (SLICES, POINTS, x.data.shape[3], filters), np.float32)
     biases = np.empty((SLICES, filters), np.float32)
-    _gradients(*given, x.data, x.sides, sums, biases)
+    room = _room(x.shape[1], len(w))
+    _gradients(*given, x.data, x.sides, sums, biases, *room)
     dw = np.empty(w.shape, np.float32)
     _from_points(sums, matrices(TAPS)[1], dw)
     return dx, dw, biases.sum(axis=0, dtype=np.float64)[: len(w)].astype(np.float32)

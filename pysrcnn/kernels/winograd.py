@@ -78,6 +78,7 @@ def fractions(t):
     return a, g, b
 
 
+@functools.cache
 def matrices(t):
     """The same in float64."""
     return tuple(matrix.astype(np.float64) for matrix in fractions(t))
