@@ -17,24 +17,25 @@ import numpy as np
 from numba import literally, prange
 
 from .compile import compiled, noinline
-from .memory import Memory
-from .rows import GATE, LINEAR, RELU, TANH, TANH_GATE, tanh_in_place
+from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
 from .tile import (
     tile_add,
     tile_correlate,
+    tile_dots,
     tile_gate,
     tile_relu,
     tile_repeat,
     tile_store,
     tile_tanh_gate,
+    tile_totals,
     tile_zero,
 )
 from .vectors import REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
 ROOM = OUTPUTS - 1  # rows and columns of zeros below and beside a map, for tiles that reach beyond
-SLICES = 4  # of the pixels that are summed over, each apart: threads have no part in the order
-NEAR = 24 * 1024  # bytes of dout that are summed over for one tile after the other: they stay near
+SLICES = 8  # of the pixels that are summed over, each apart: threads have no part in the order
+NEAR = 32 * 1024  # bytes of maps that are summed over for one tile after the other: they stay near
 
 
 class Map(NamedTuple):
@@ -82,6 +83,13 @@ def position(x, sample, i, j):
     """Flat position of a pixel in (N, H, W, C')."""
     _, height, width, channels = x.shape
     return ((sample * height + i) * width + j) * channels
+
+
+@compiled(inner=True)
+def clear(fresh, sums):
+    """Zeros in place of sums, where these begin."""
+    if fresh:
+        sums[:] = 0
 
 
 @compiled(inner=True, allocates=False)
@@ -141,7 +149,7 @@ def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
     source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
     to = out, position(out, sample, i + border, border), out.shape[3]
     _row(source, w, b, epilogue, to, columns)
-    out[sample, i + border, border + columns : border + columns + REST - 1] = 0
+    clear(True, out[sample, i + border, border + columns : border + columns + ROOM].reshape(-1))
 
 
 @compiled(parallel=True)
@@ -174,22 +182,35 @@ def turned(w):
     return w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
 
 
+@compiled(inner=True, allocates=False)
+def _few_of_a_row(x, w, b, out, pixels):
+    """See `_convolve_few`; for the pixels of a row, and for up to ROOM beyond it."""
+    noinline()
+    source, start, step, line = x
+    outs, to, filters = out
+    _, f, numbers = w.shape
+    for o in range(filters):
+        for j in range(0, pixels, OUTPUTS):
+            acc = tile_zero(w, OUTPUTS, 2)
+            for u in range(f):
+                at, weight = start + j * step + u * line, (o * f + u) * numbers
+                for k in range(0, numbers, 2 * VECTOR_BYTES // w.itemsize):
+                    acc = tile_dots(acc, source, at + k, step, w, weight + k)
+            tile_totals(acc, b, o, outs, to + j * filters + o, filters)
+
+
 @compiled(parallel=True)
-def _fold(sums, b, out, border, sides):
-    """Filter o of the pixel (i, j): b[o] and, for all u and v, sums[(u f + v) O + o] of the pixel
-    (i + u, j + v)."""
+def _convolve_few(x, x_border, w, b, out, border, sides):
+    """w * x + b for few filters, w (O, f, f C' and zeros to an even number of vectors), O' = O:
+    numbers of a patch are the lanes, which are added up in the end."""
     rows, columns = sides
-    f = sums.shape[1] - rows - ROOM + 1
-    filters = b.size
-    for task in prange(len(out) * rows):
+    step, filters = x.shape[3], out.shape[3]
+    for task in prange(len(x) * rows):
         sample, i = task // rows, task % rows
-        for j in range(columns):
-            for o in range(filters):
-                total = b[o]
-                for u in range(f):
-                    for v in range(f):
-                        total += sums[sample, i + u, j + v, (u * f + v) * filters + o]
-                out[sample, i + border, j + border, o] = total
+        source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
+        to = out, position(out, sample, i + border, border), filters
+        _few_of_a_row(source, w, b, to, columns)
+        clear(True, out[sample, i + border, border + columns : border + columns + ROOM].reshape(-1))
 
 
 @compiled(inner=True, allocates=False)
@@ -235,32 +256,26 @@ def _products(x, d, size, sums, entries):
 
 
 @compiled(inner=True)
-def clear(fresh, sums):
-    """Zeros in place of sums, where these begin."""
-    if fresh:
-        sums[:] = 0
-
-
-@compiled(inner=True)
-def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts, u):
-    """`_gradients` for row u of the weights, of one part of the pixels, of so many."""
+def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts):
+    """`_gradients` of one part of the pixels, of so many."""
     noinline()
     rows, columns = sides
     step, filters = x.shape[3], dout.shape[3]
     line, d_line = x.shape[2] * step, dout.shape[2] * filters
-    together = max(1, NEAR // (columns * filters * x.itemsize))
+    together = max(1, NEAR // (columns * (filters + step) * x.itemsize))
     groups = (rows + together - 1) // together
     for group in range(part, len(x) * groups, parts):
         sample, i = group // groups, group % groups * together
         size = min(together, rows - i), columns
-        source = x, position(x, sample, i + u + x_border, x_border), step, line
         d = dout, position(dout, sample, i + border, border), filters, d_line
-        _products(source, d, size, (sums, 0), len(sums) // filters)
-        if u == 0:
-            for row in range(i, i + size[0]):
-                for j in range(columns):
-                    for o in range(filters):
-                        biases[o] += dout[sample, row + border, j + border, o]
+        for u in range(sums.shape[0]):
+            source = x, position(x, sample, i + u + x_border, x_border), step, line
+            to = sums, u * sums.shape[1] * filters
+            _products(source, d, size, to, sums.shape[1])
+        for row in range(i, i + size[0]):
+            for j in range(columns):
+                for o in range(filters):
+                    biases[o] += dout[sample, row + border, j + border, o]
 
 
 @compiled(parallel=True)
@@ -269,13 +284,12 @@ def _gradients(dout, border, x, x_border, sides, fresh, sums, biases):
 
     sides: H, W of dout without its border. fresh: whether the sums begin here.
     """
-    slices, f = sums.shape[:2]
-    for task in prange(slices * f):
-        part, u = task // f, task % f
-        to, bias = sums[part, u].reshape(-1), biases[part]
-        clear(fresh, to)
-        clear(fresh and u == 0, bias)
-        _gradients_part(dout, border, x, x_border, sides, to, bias, part, slices, u)
+    slices = len(sums)
+    for part in prange(slices):
+        to, bias = sums[part], biases[part]
+        clear(fresh, to.reshape(-1))
+        clear(fresh, bias)
+        _gradients_part(dout, border, x, x_border, sides, to, bias, np.int64(part), slices)
 
 
 class Sums:
@@ -297,9 +311,6 @@ class Sums:
         w = self.weights.sum(axis=0, dtype=np.float64)[:, : self.numbers]
         f, _, filters = w.shape
         return w.reshape(f, f, -1, filters), self.biases.sum(axis=0, dtype=np.float64)
-
-
-_memory = Memory()
 
 
 class Layer:
@@ -341,27 +352,25 @@ class Layer:
 class FewFilters(Layer):
     """The same for few filters, O' = O, whose vectors would be mostly zeros, and no epilogue.
 
-    Forward the f^2 weights of a filter become as many filters of one weight each, whose sums are
-    then added up, each from its pixel. Back, the channels of x take the place of filters, and dout
-    that of the input: that gives the same sums, turned.
+    For their gradient, the channels of x take the place of filters, and dout that of the input:
+    that gives the same sums, turned.
     """
 
     def __init__(self, w, b, channels, filters):
         self.w, self.channels, self.filters = w, channels, filters
         o, c, f, _ = w.shape
-        each = w.transpose(2, 3, 0, 1).reshape(f * f * o, c, 1, 1)
-        self.packed, self.bias = pack(each, channels, whole(f * f * o, w.dtype)), b
+        pair = 2 * VECTOR_BYTES // w.itemsize
+        self.packed, self.bias = np.zeros((o, f, -(-f * channels // pair) * pair), w.dtype), b
+        each = np.zeros((o, f, f, channels), w.dtype)
+        each[..., :c] = w.transpose(0, 2, 3, 1)
+        self.packed[:, :, : f * channels] = each.reshape(o, f, f * channels)
         self.sums = Sums(f, f * o, channels, w.dtype)
         self.db = np.zeros(o)
 
     def forward(self, x, epilogue, out):
         """See `Layer`."""
-        count = self.packed.shape[2]
-        shape = len(x.data), x.sides, count, 0, x.data.dtype
-        sums = blank(_memory, "sums", *shape)
-        bias = np.zeros(count, x.data.dtype)
-        _convolve(x.data, x.border, self.packed, bias, LINEAR, sums.data, 0, sums.sides)
-        _fold(sums.data, self.bias, out.data, out.border, out.sides)
+        to = out.data, out.border, out.sides
+        _convolve_few(x.data, x.border, self.packed, self.bias, *to)
 
     def backward(self, dout, x):
         """See `Layer`; dout has a border of f - 1 zeros at least."""

@@ -142,6 +142,51 @@ def tile_correlate(acc, x, at, step, w, k, apart):
     return acc + numbers[:, None, None] * _vectors(x, at, columns, step * lanes)
 
 
+def _emit_dots(e, acc, x, at, stride, w, k):
+    weights = [e.load(w, k, p * e.lanes) for p in range(e.columns)]
+    vectors = []
+    for r, p in e.positions():
+        pixels = e.load(x, at, e.times(r, stride), p * e.lanes)
+        vectors.append(e.multiply_add(weights[p], pixels, e.get(acc, r, p)))
+    return e.tile(vectors)
+
+
+@in_registers(_emit_dots)
+def tile_dots(acc, x, at, stride, w, k):
+    """Some terms of a sum for each row: acc[r, p] += w[k + p L : ... + L] times
+    x[at + r stride + p L : ... + L]."""
+    rows, columns, lanes = acc.shape
+    pixels = [_vectors(x, at + r * stride, columns, lanes) for r in range(rows)]
+    return acc + _vectors(w, k, columns, lanes) * np.stack(pixels)
+
+
+def _emit_totals(e, acc, b, o, out, at, stride):
+    bias = e.builder.load(e.pointer(b, o))
+    for r in range(e.rows):
+        total = e.get(acc, r, 0)
+        for p in range(1, e.columns):
+            total = e.builder.fadd(total, e.get(acc, r, p))
+        count = e.lanes
+        while count > 1:
+            count //= 2
+            kind = ir.VectorType(ir.IntType(32), count)
+            halves = [
+                e.builder.shuffle_vector(total, total, ir.Constant(kind, list(range(i, i + count))))
+                for i in (0, count)
+            ]
+            total = e.builder.fadd(*halves)
+        number = e.builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+        place = e.pointer(out, at, e.times(r, stride))
+        e.builder.store(e.builder.fadd(number, bias), place)
+
+
+@in_registers(_emit_totals, gives_tile=False)
+def tile_totals(acc, b, o, out, at, stride):
+    """out[at + r stride] = b[o] and the sum of all numbers of row r."""
+    totals = acc.sum(axis=(1, 2)) + b[o]
+    out.reshape(-1)[at : at + (len(acc) - 1) * stride + 1 : stride] = totals
+
+
 def _emit_relu(e, acc):
     return e.tile(
         [_emit_gate_vector(e, e.get(acc, r, p), e.get(acc, r, p)) for r, p in e.positions()]

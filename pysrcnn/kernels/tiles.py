@@ -20,7 +20,7 @@ import numpy as np
 from numba import literally, prange
 
 from . import channels, winograd
-from .channels import SLICES, clear, padded, position
+from .channels import clear, padded, position
 from .compile import compiled, noinline
 from .memory import aligned
 from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
@@ -41,9 +41,9 @@ from .transforms import (
     FROM_POINTS,
     SPREAD,
     TO_POINTS,
+    tile_apply,
     tile_gather,
     tile_load_apart,
-    tile_scatter,
     tile_store_apart,
     tile_transform,
 )
@@ -52,6 +52,7 @@ from .winograd import AT_ONE, OUTPUTS
 
 TILES = 24  # at a time, a multiple of SHORT and TALL: what they work in stays in the cache
 MOST = 64  # filters at a time, likewise
+SLICES = 4  # of a batch, whose gradients are summed apart: threads have no part in the order
 PARTS = 4  # of a batch, for each of the threads that share them
 
 
@@ -107,20 +108,43 @@ def _place(x, border, tile, sides):
 
 
 @compiled(inner=True)
-def _to_points(which, taps, size, x, border, first, sides, out, tiles):
+def _to_points(which, taps, size, n, x, border, first, sides, out, tiles):
     """The points of some tiles, size x size pixels each: out (T, n^2 and one, C').
 
     border: where in x, from its edge, the first tile begins. sides: H, W of what tiles cover.
     """
     noinline()
-    which, taps, size = literally(which), literally(taps), literally(size)
-    channels = x.shape[3]
+    which, taps = literally(which), literally(taps)
+    size, n = literally(size), literally(n)
+    channels, lanes = x.shape[3], VECTOR_BYTES // x.itemsize
     down, across = _apart(x, size)
+    half = np.empty(n * size * lanes, x.dtype)
     for t in range(tiles):
         at, _, _ = _place(x, border, first + t, sides)
-        for c in range(0, channels, VECTOR_BYTES // x.itemsize):
-            acc = tile_transform(tile_gather(x, at + c, down, across, size, size), which, taps)
-            tile_store_apart(acc, out, t * out.shape[1] * channels + c, channels)
+        for c in range(0, channels, lanes):
+            for v in range(size):
+                acc = tile_apply(
+                    tile_gather(x, at + c + across[v], down, across, size, 1), which, taps
+                )
+                tile_store_apart(acc, half, v * lanes, size * lanes)
+            to = t * out.shape[1] * channels + c
+            for i in range(n):
+                acc = tile_apply(
+                    tile_load_apart(half, i * size * lanes, lanes, size, 1), which, taps
+                )
+                tile_store_apart(acc, out, to + i * n * channels, channels)
+
+
+@compiled(inner=True)
+def _clear_beyond(out, at, filters, height, width):
+    """Of a tile that begins at a position, zeros where there is no pixel."""
+    _, _, columns, channels = out.shape
+    flat = out.reshape(-1)
+    for u in range(OUTPUTS):
+        for v in range(OUTPUTS):
+            if u >= height or v >= width:
+                place = at + (u * columns + v) * channels
+                flat[place : place + filters] = 0
 
 
 @compiled(inner=True)
@@ -128,30 +152,31 @@ def _from_points(taps, n, m, o, filters, b, epilogue, out, border, first, sides,
     """Pixels from the points of some filters from o on; all else as for `_convolve`."""
     noinline()
     taps, n = literally(taps), literally(n)
+    lanes = VECTOR_BYTES // out.itemsize
     down, across = _apart(out, OUTPUTS)
-    flat = out.reshape(-1)
+    half = np.empty(OUTPUTS * n * lanes, out.dtype)
     for t in range(tiles):
         at, i, j = _place(out, border, first + t, sides)
-        for c in range(o, o + filters, VECTOR_BYTES // out.itemsize):
-            acc = tile_load_apart(m, t * n * n * filters + c - o, filters, n, n)
-            acc = tile_plus_vector(tile_transform(acc, FROM_POINTS, taps), b, c)
-            if epilogue == RELU:
-                acc = tile_relu(acc)
-            elif epilogue == GATE:
-                acc = tile_where(acc, tile_gather(out, at + c, down, across, OUTPUTS, OUTPUTS))
-            elif epilogue == TANH_GATE:
-                gate = tile_gather(out, at + c, down, across, OUTPUTS, OUTPUTS)
-                acc = tile_tanh_where(acc, gate)
-            tile_scatter(acc, out, at + c, down, across)
-            if epilogue == TANH:
-                for u in range(OUTPUTS):
-                    tanh_in_place(out, at + c + down[u], across[1], 0, OUTPUTS, 1)
-        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:  # what is no pixel stays zero
+        for c in range(o, o + filters, lanes):
+            points = t * n * n * filters + c - o
+            for v in range(n):
+                acc = tile_load_apart(m, points + v * filters, n * filters, n, 1)
+                tile_store_apart(tile_apply(acc, FROM_POINTS, taps), half, v * lanes, n * lanes)
             for u in range(OUTPUTS):
-                for v in range(OUTPUTS):
-                    if i + u >= sides[0] or j + v >= sides[1]:
-                        place = at + o + down[u] + across[v]
-                        flat[place : place + filters] = 0
+                acc = tile_load_apart(half, u * n * lanes, lanes, n, 1)
+                acc = tile_plus_vector(tile_apply(acc, FROM_POINTS, taps), b, c)
+                place = at + c + down[u]
+                if epilogue == RELU:
+                    acc = tile_relu(acc)
+                elif epilogue == GATE:
+                    acc = tile_where(acc, tile_load_apart(out, place, across[1], OUTPUTS, 1))
+                elif epilogue == TANH_GATE:
+                    acc = tile_tanh_where(acc, tile_load_apart(out, place, across[1], OUTPUTS, 1))
+                tile_store_apart(acc, out, place, across[1])
+                if epilogue == TANH:
+                    tanh_in_place(out, place, across[1], 0, OUTPUTS, 1)
+        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:
+            _clear_beyond(out, at + o, filters, sides[0] - i, sides[1] - j)
 
 
 @compiled(inner=True, allocates=False)
@@ -208,9 +233,9 @@ def _convolve_part(threes, fives, x, x_border, w, b, epilogue, out, border, side
     for first in range(tiles[0], tiles[1], TILES):
         some = min(TILES, tiles[1] - first)
         if threes is not None:
-            _to_points(TO_POINTS, 3, 6, x, x_border, first, sides, v, some)
+            _to_points(TO_POINTS, 3, 6, 6, x, x_border, first, sides, v, some)
         if fives is not None:
-            _to_points(TO_POINTS, 5, 8, x, x_border, first, sides, v, some)
+            _to_points(TO_POINTS, 5, 8, 8, x, x_border, first, sides, v, some)
         for o in range(0, filters, most):
             here = min(most, filters - o)
             _products(v, w, o, here, m, some)
@@ -285,11 +310,11 @@ def _gradients_part(threes, fives, dout, border, x, x_border, sides, sums, biase
     for first in range(part * TILES, count, parts * TILES):
         some = min(TILES, count - first)
         if threes is not None:
-            _to_points(TO_POINTS, 3, 6, x, x_border, first, sides, xs, some)
-            _to_points(SPREAD, 3, 4, dout, border, first, sides, ds, some)
+            _to_points(TO_POINTS, 3, 6, 6, x, x_border, first, sides, xs, some)
+            _to_points(SPREAD, 3, 4, 6, dout, border, first, sides, ds, some)
         if fives is not None:
-            _to_points(TO_POINTS, 5, 8, x, x_border, first, sides, xs, some)
-            _to_points(SPREAD, 5, 4, dout, border, first, sides, ds, some)
+            _to_points(TO_POINTS, 5, 8, 8, x, x_border, first, sides, xs, some)
+            _to_points(SPREAD, 5, 4, 8, dout, border, first, sides, ds, some)
         for t in range(some):
             for o in range(filters):
                 biases[o] += ds[t, at_one, o]

@@ -103,6 +103,21 @@ def tile_transform(acc, which, taps):
     return np.einsum("iu,uvl,jv->ijl", matrix, acc, matrix).astype(acc.dtype)
 
 
+def _emit_apply(e, acc, which, taps):
+    return e.tile(_emit_product(e, _matrix(which, taps), [e.get(acc, r, 0) for r in range(e.rows)]))
+
+
+def _applied(which, taps):
+    return len(_matrix(which, taps)), 1
+
+
+@in_registers(_emit_apply, shape=_applied)
+def tile_apply(acc, which, taps):
+    """M acc of a column of vectors, where M is one of the matrices of F(4, taps)."""
+    matrix = _matrix(which, taps).astype(np.float64)
+    return np.einsum("iu,upl->ipl", matrix, acc).astype(acc.dtype)
+
+
 def _offsets(e, rows, columns):
     """Where the vectors of a tile lie: for each, what is added to a position."""
     down = [e.builder.load(e.pointer(rows, r)) for r in range(e.rows)]
