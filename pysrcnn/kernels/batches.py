@@ -36,7 +36,7 @@ def _squared_error(out, border, high, size):
     return total
 
 
-TOGETHER = 16  # samples that are worked on at a time, so that their maps stay in the cache
+TOGETHER = 32  # samples that are worked on at a time, so that their maps stay in the cache
 _memory = Memory()
 
 

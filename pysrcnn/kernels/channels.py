@@ -271,7 +271,7 @@ def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts)
         for u in range(sums.shape[0]):
             source = x, position(x, sample, i + u + x_border, x_border), step, line
             to = sums, u * sums.shape[1] * filters
-            _products(source, d, size, to, sums.shape[1])
+            _products(source, d, size, to, sums.shape[1] - (REST - 1))
         for row in range(i, i + size[0]):
             for j in range(columns):
                 for o in range(filters):
@@ -280,7 +280,7 @@ def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts)
 
 @compiled(parallel=True)
 def _gradients(dout, border, x, x_border, sides, fresh, sums, biases):
-    """Add to the gradients of weights (slices, f, f C' and more, O') and biases (slices, O').
+    """Add to the gradients of weights (slices, f, f C' + REST - 1, O') and biases (slices, O').
 
     sides: H, W of dout without its border. fresh: whether the sums begin here.
     """
@@ -296,7 +296,7 @@ class Sums:
     """The gradients of one layer's weights and biases while they are summed, a batch in parts."""
 
     def __init__(self, f, numbers, filters, dtype):
-        self.weights = np.empty((SLICES, f, -(-numbers // REST) * REST, filters), dtype)
+        self.weights = np.empty((SLICES, f, numbers + REST - 1, filters), dtype)
         self.biases, self.fresh, self.numbers = np.empty((SLICES, filters), dtype), True, numbers
 
     def add(self, dout, x, border, sides):
