@@ -123,23 +123,67 @@ def test_winograd_and_direct_sum(sizes):
 @pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 3, 5), (5, 3, 5, 1)])
 @pytest.mark.parametrize("side", [0, 3, 4, 8])  # of the output beyond one pixel: 3 makes a tile
 def test_winograd_gradients(sizes, side):
-    """By either way of computing; also where the tiles of a row do not fit, or there is no room."""
+    """By either way of computing; also where tiles reach beyond a map."""
     filters = (16, 8, 9)[: len(sizes) - 1]
     layers = random_layers(sizes, filters, 1, np.float32)
-    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    margin = sum(f - 1 for f in sizes)
     rng = np.random.default_rng(4)
-    height, width = (sum(f - 1 for f in sizes) + 1 + n for n in (2, side))
-    low = rng.random((2, 1, height, width)).astype(np.float32)
+    low = rng.random((2, 1, margin + 3, margin + side + 1)).astype(np.float32)
     high = rng.random((2, 1, 3, side + 1)).astype(np.float32)
-    want = reference.loss_and_gradients(low, high, exact)
-    fast, direct = (m.loss_and_gradients(low, high, layers) for m in (kernels, kernels.direct))
-    for loss, gradients in (fast, direct):
-        assert abs(loss - want[0]) < 1e-6 * want[0]
-        for ours, theirs in zip(gradients, want[1], strict=True):
-            for a, b in zip(ours, theirs, strict=True):
-                assert np.abs(a - b).max() < 2e-6 * np.abs(b).max()
-    # Or the transform was not used at all.
-    assert np.array_equal(fast[1][1][0], direct[1][1][0]) == (side < winograd.OUTPUTS - 1)
+    fast, direct = (gradients_near(m, low, high, layers) for m in (kernels, kernels.direct))
+    assert not np.array_equal(fast[1][0], direct[1][0])  # or the transform was not used at all
+
+
+def gradients_near(ops, low, high, layers, activation="relu"):
+    """The gradients, if they are the reference's in float64."""
+    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    want = reference.loss_and_gradients(low, high, exact, activation)
+    loss, gradients = ops.loss_and_gradients(low, high, layers, activation)
+    assert abs(loss - want[0]) < 1e-6 * want[0]
+    # The transforms' numbers are up to 64 a tile, and each rounds.
+    tolerance = 64 * np.finfo(np.float32).eps
+    for ours, theirs in zip(gradients, want[1], strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
+    return gradients
+
+
+@pytest.mark.parametrize("samples", [1, 3, 17] if JIT else [1])
+@pytest.mark.parametrize("out, activation", [(1, "tanh"), (9, "relu"), (16, "tanh")])
+def test_gradients_of_any_batch(samples, out, activation):
+    """Also of several parts, and where two layers of a network are by tiles, the last one too."""
+    layers = random_layers((5, 3, 3), (24, 20), 1, np.float32, out=out)
+    rng = np.random.default_rng(samples)
+    low = rng.random((samples, 1, 19, 15)).astype(np.float32)
+    high = rng.random((samples, out, 11, 7)).astype(np.float32)
+    for ops in kernels, kernels.direct:
+        gradients_near(ops, low, high, layers, activation)
+
+
+def test_no_tiles_where_they_reach_far_beyond_a_map():
+    layers = random_layers((3, 3, 1), (16, 16), 1, np.float32)
+    rng = np.random.default_rng(5)
+    for side, fast in (2, False), (4, True):
+        low = rng.random((2, 1, side + 4, side + 4)).astype(np.float32)
+        high = rng.random((2, 1, side, side)).astype(np.float32)
+        ours, direct = (m.loss_and_gradients(low, high, layers) for m in (kernels, kernels.direct))
+        assert np.array_equal(ours[1][1][0], direct[1][1][0]) != fast
+
+
+@compiled_only
+@pytest.mark.parametrize("ops", [kernels, kernels.direct])
+def test_gradients_have_the_same_bits_for_any_number_of_threads(ops):
+    layers = random_layers((9, 5, 3, 5), (16, 24, 16), 1, np.float32)
+    rng = np.random.default_rng(6)
+    low, high = (rng.random((5, 1, n, n)).astype(np.float32) for n in (31, 13))
+    found = []
+    for threads in (1, 2, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        loss, gradients = ops.loss_and_gradients(low, high, layers)
+        found.append([loss, *(a for pair in gradients for a in pair)])
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
 # ----------------------------------------------------------------------------------------- planes

@@ -4,8 +4,8 @@ In reading order: `tile` has the one idea that makes it fast, a block of the res
 registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
 over a picture with them, as `layout` lays it out; `winograd` has the matrices that save
 multiplications there, `transforms` applies them to tiles, and `blocks` makes a block of a layer's
-rows of that; `batches` computes loss and gradients for training, with `lanes` or, in fewer
-multiplications, `lanes_winograd`; `same` is the convolution of deep networks, on `maps`, their
+rows of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
+multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their
 layout in memory; `operations`, `shuffle` and `loss` are the single steps, `direct` is the same
 without Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has
 the sparse codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on

@@ -25,7 +25,7 @@ class Memory(threading.local):
     """
 
     def __init__(self):
-        self.arrays = {}
+        self.arrays, self.kinds = {}, {}
 
     def array(self, name, shape, dtype):
         """An aligned array under a name; what it holds is left from before."""
@@ -35,12 +35,16 @@ class Memory(threading.local):
             whole = self.arrays[name, dtype] = aligned((size,), dtype)
         return whole[:size].reshape(shape)
 
-    def bordered(self, name, shape, border, dtype):
-        """The same, (B, C, H + 2 border, W + 2 border, L), with a border of zeros."""
-        blocks, channels, height, width, lanes = shape
-        shape = (blocks, channels, height + 2 * border, width + 2 * border, lanes)
+    def bordered(self, name, shape, border, sides, dtype):
+        """The same, (N, H', W', C'), zero but for the H x W pixels inside its border.
+
+        Whoever writes there leaves the rest zero: where sides are those of the last time, nothing
+        need be cleared.
+        """
         x = self.array(name, shape, dtype)
-        if border:
-            x[:, :, :border] = x[:, :, -border:] = 0
-            x[:, :, :, :border] = x[:, :, :, -border:] = 0
+        kind = shape[1:], border, sides
+        known, samples = self.kinds.get((name, dtype), (None, 0))
+        if known != kind or samples < shape[0]:
+            x[...] = 0
+            self.kinds[name, dtype] = kind, shape[0]
         return x

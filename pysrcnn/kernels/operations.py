@@ -8,10 +8,11 @@ arrays in C order, as Numba would compile them again for any other.
 import numpy as np
 from numba import prange
 
-from . import lanes
+from . import channels
 from .compile import compiled
 from .fused import forward
 from .inputs import contiguous, network_input, one_of, same_shape, window_fits
+from .memory import Memory
 from .rows import LINEAR, tanh_in_place
 from .vectors import VECTOR_BYTES
 
@@ -47,14 +48,30 @@ def conv2d_backward(dout, x, w, padding="valid"):
     wanted = (n, o, x.shape[2] - f + 1, x.shape[3] - f + 1)
     if dout.shape != wanted:
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
-    border = f - 1
-    padded = np.pad(dout, ((0, 0), (0, 0), (border, border), (border, border)))
-    douts, xs = (np.ascontiguousarray(lanes.to_lanes(array)) for array in (padded, x))
-    dx = np.empty_like(xs)
-    lanes.gradient_of_input(douts, w, LINEAR, dx, 0)
-    dw, db = lanes.gradients(douts, border, xs, 0, w)
-    dx = pad_backward(lanes.from_lanes(dx, n), f // 2)
+    dx, dw, db = _gradients(dout, x, w)
+    dx = pad_backward(np.ascontiguousarray(dx.transpose(0, 3, 1, 2)), f // 2)
     return dx, dw.astype(w.dtype), db.astype(w.dtype)
+
+
+def _gradients(dout, x, w):
+    """dx (N, H, W, C), dw and db of a valid convolution."""
+    o, c, f, _ = w.shape
+    narrow = channels.few(o, w.dtype)
+    filters = o if narrow else channels.whole(o, w.dtype)
+    width = channels.whole(c, w.dtype)
+    kind = channels.FewFilters if narrow else channels.Layer
+    layer = kind(w, np.zeros(o, w.dtype), width, filters)
+    memory = Memory()
+    maps = [
+        channels.blank(memory, name, len(a), a.shape[2:], size, border, w.dtype)
+        for name, a, size, border in (("x", x, width, 0), ("dout", dout, filters, f - 1))
+    ]
+    for out, a in zip(maps, (x, dout), strict=True):
+        channels.fill(out, a)
+    layer.backward(maps[1], maps[0])
+    dw, db = layer.gradients()
+    layer.backward_of_input(maps[1], LINEAR, maps[0])
+    return maps[0].pixels[..., :c], dw, db
 
 
 def im2col(x, f):

@@ -130,15 +130,3 @@ def pack_weights(w):
     return np.concatenate(
         [part.reshape(-1, rows, w.shape[1]).transpose(0, 2, 1).reshape(-1) for part, rows in parts]
     )
-
-
-@compiled(inner=True)
-def packed_at(o, filters, size):
-    """Where `pack_weights` puts filter o of so many: its first of `size` entries, and the step."""
-    full = filters // ROWS * ROWS
-    few = full + (filters - full) // FEW * FEW
-    if o < full:
-        return o // ROWS * ROWS * size + o % ROWS, ROWS
-    if o < few:
-        return (o - (o - full) % FEW) * size + (o - full) % FEW, FEW
-    return o * size, ONE

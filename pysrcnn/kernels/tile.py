@@ -46,6 +46,18 @@ def tile_start(b, at, rows, columns):
     return np.ones((rows, columns, lanes), b.dtype) * b[at : at + rows, None, None]
 
 
+def _emit_repeat(e, b, at, *_):
+    columns = [e.load(b, at, p * e.lanes) for p in range(e.columns)]
+    return e.tile([columns[p] for _, p in e.positions()])
+
+
+@in_registers(_emit_repeat)
+def tile_repeat(b, at, rows, columns):
+    """A new tile: every row is b[at : at + columns L]."""
+    lanes = VECTOR_BYTES // b.itemsize
+    return np.stack([_vectors(b, at, columns, lanes)] * rows)
+
+
 def _emit_zero(e, *_):
     return e.tile([ir.Constant(e.vector, None) for _ in e.positions()])
 
@@ -130,21 +142,49 @@ def tile_correlate(acc, x, at, step, w, k, apart):
     return acc + numbers[:, None, None] * _vectors(x, at, columns, step * lanes)
 
 
-def _emit_outer(e, acc, d, at, stride, x, start, patch, k):
-    rows = [e.load(d, at, e.times(r, stride)) for r in range(e.rows)]
-    columns = [e.load(x, start, e.builder.load(e.pointer(patch, k, p))) for p in range(e.columns)]
-    return e.tile([e.multiply_add(rows[r], columns[p], e.get(acc, r, p)) for r, p in e.positions()])
+def _emit_dots(e, acc, x, at, stride, w, k):
+    weights = [e.load(w, k, p * e.lanes) for p in range(e.columns)]
+    vectors = []
+    for r, p in e.positions():
+        pixels = e.load(x, at, e.times(r, stride), p * e.lanes)
+        vectors.append(e.multiply_add(weights[p], pixels, e.get(acc, r, p)))
+    return e.tile(vectors)
 
 
-@in_registers(_emit_outer)
-def tile_outer(acc, d, at, stride, x, start, patch, k):
-    """One pixel, for the gradient of the weights, rows being filters and columns patch entries:
+@in_registers(_emit_dots)
+def tile_dots(acc, x, at, stride, w, k):
+    """Some terms of a sum for each row: acc[r, p] += w[k + p L : ... + L] times
+    x[at + r stride + p L : ... + L]."""
+    rows, columns, lanes = acc.shape
+    pixels = [_vectors(x, at + r * stride, columns, lanes) for r in range(rows)]
+    return acc + _vectors(w, k, columns, lanes) * np.stack(pixels)
 
-    acc[r, p] += d[at + r stride : ... + L] x[start + patch[k + p] : ... + L].
-    """
-    rows, columns, _ = acc.shape
-    entries = [_vectors(x, start + patch[k + p], 1, 0)[0] for p in range(columns)]
-    return acc + _vectors(d, at, rows, stride)[:, None] * np.stack(entries)
+
+def _emit_totals(e, acc, b, o, out, at, stride):
+    bias = e.builder.load(e.pointer(b, o))
+    for r in range(e.rows):
+        total = e.get(acc, r, 0)
+        for p in range(1, e.columns):
+            total = e.builder.fadd(total, e.get(acc, r, p))
+        count = e.lanes
+        while count > 1:
+            count //= 2
+            kind = ir.VectorType(ir.IntType(32), count)
+            halves = [
+                e.builder.shuffle_vector(total, total, ir.Constant(kind, list(range(i, i + count))))
+                for i in (0, count)
+            ]
+            total = e.builder.fadd(*halves)
+        number = e.builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+        place = e.pointer(out, at, e.times(r, stride))
+        e.builder.store(e.builder.fadd(number, bias), place)
+
+
+@in_registers(_emit_totals, gives_tile=False)
+def tile_totals(acc, b, o, out, at, stride):
+    """out[at + r stride] = b[o] and the sum of all numbers of row r."""
+    totals = acc.sum(axis=(1, 2)) + b[o]
+    out.reshape(-1)[at : at + (len(acc) - 1) * stride + 1 : stride] = totals
 
 
 def _emit_relu(e, acc):
@@ -198,6 +238,21 @@ def tile_tanh_gate(acc, x, at, stride, step):
     rows, columns, lanes = acc.shape
     outs = [_vectors(x, at + r * stride, columns, step * lanes) for r in range(rows)]
     return acc * (1 - np.square(np.stack(outs)))
+
+
+def _emit_tanh_where(e, acc, outs):
+    vectors = []
+    for r, p in e.positions():
+        out = e.get(outs, r, p)
+        slope = e.builder.fsub(e.same(1.0), e.builder.fmul(out, out))
+        vectors.append(e.builder.fmul(e.get(acc, r, p), slope))
+    return e.tile(vectors)
+
+
+@in_registers(_emit_tanh_where)
+def tile_tanh_where(acc, out):
+    """acc (1 - out^2) of two tiles."""
+    return acc * (1 - np.square(out))
 
 
 # By the bits of a number: log2 e; ln 2 in two parts, the first of few digits; the size beyond which

@@ -17,12 +17,12 @@ from .emit import in_registers
 from .vectors import VECTOR_BYTES
 from .winograd import fractions
 
-TO_POINTS, FROM_POINTS, SPREAD = range(3)  # B, A and A'
+TO_POINTS, FROM_POINTS, SPREAD, FILTERS, BACK_TO_FILTERS = range(5)  # B, A, A', G and G'
 
 
 def _matrix(which, taps):
-    a, _, b = fractions(taps)
-    return (b, a, a.T)[which]
+    a, g, b = fractions(taps)
+    return (b, a, a.T, g, g.T)[which]
 
 
 def _emit_total(e, terms):
@@ -98,9 +98,24 @@ def _transformed(which, taps):
 
 @in_registers(_emit_transform, shape=_transformed)
 def tile_transform(acc, which, taps):
-    """M acc M', where M is one of the matrices of F(4, taps): B, A or A'."""
+    """M acc M', where M is one of the matrices of F(4, taps)."""
     matrix = _matrix(which, taps).astype(np.float64)
     return np.einsum("iu,uvl,jv->ijl", matrix, acc, matrix).astype(acc.dtype)
+
+
+def _emit_apply(e, acc, which, taps):
+    return e.tile(_emit_product(e, _matrix(which, taps), [e.get(acc, r, 0) for r in range(e.rows)]))
+
+
+def _applied(which, taps):
+    return len(_matrix(which, taps)), 1
+
+
+@in_registers(_emit_apply, shape=_applied)
+def tile_apply(acc, which, taps):
+    """M acc of a column of vectors, where M is one of the matrices of F(4, taps)."""
+    matrix = _matrix(which, taps).astype(np.float64)
+    return np.einsum("iu,upl->ipl", matrix, acc).astype(acc.dtype)
 
 
 def _offsets(e, rows, columns):

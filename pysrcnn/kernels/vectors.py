@@ -38,3 +38,7 @@ def _width():
 VECTORS = _width()
 VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
 REGISTERS = 32 if VECTORS in ("avx512", "neon") else 16
+# Where filters are the vectors and pixels the rows (see `channels`): tiles SHORT x WIDE, TALL x 2
+# and TALL x 1, and REST pixels for what is left of a row.
+SHORT, WIDE, TALL = (6, 4, 12) if REGISTERS == 32 else (4, 3, 6)
+REST = 3
