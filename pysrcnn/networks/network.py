@@ -123,7 +123,12 @@ class Network:
     @property
     def training_margin(self) -> int:
         """Pixels of its input that are lost on each side in training: none if its layers pad."""
-        return self.margin if self.in_training.get("padding") == "valid" else 0
+        return self.margin if self._is_cut else 0
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether layers do not pad in training."""
+        return self.in_training.get("padding") == "valid"
 
     @property
     def in_training(self) -> dict[str, Any]:
@@ -264,7 +269,8 @@ class Network:
         """
         low = check_batch(low, "low", self.c, self.dtype)
         high = check_batch(high, "high", self.c, self.dtype)
-        margin, s = self.training_margin, self.seen.resolution
+        seen = self.seen
+        margin, s = seen.margin if self._is_cut else 0, seen.resolution
         if margin:
             check_padding("valid", low, self.name, margin)
         whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
