@@ -265,3 +265,22 @@ def test_gradients_are_clipped_to_theta_by_the_rate_and_weights_decay():
     assert np.allclose(parameters["B"], [3, 0.1 - 0.04], atol=1e-15)
     sgd.step({"W": np.zeros((1, 3)), "B": np.array([-2.0, 1e-3])}, factor=2.0)
     assert np.allclose(parameters["B"], [3.04, 0.06 - 1e-3], atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-38, 1e-30, 1e-3, 1e30])
+def test_directions_of_gradients_of_any_size(size):
+    """Also of what is left in the running mean when a layer has fallen silent, and then nothing."""
+    matrix = np.random.default_rng(2).standard_normal((6, 40)).astype(np.float32)
+    wanted = orthogonalised(matrix)
+    tiny = (matrix.astype(np.float64) * size).astype(np.float32)
+    found = orthogonalised(tiny)
+    assert np.isfinite(found).all()
+    if size > 1e-38:
+        assert np.abs(found - wanted).max() < 1e-4
+    assert np.array_equal(orthogonalised(0 * matrix), 0 * matrix)
+    parameters = {"W": matrix.copy()}
+    muon = Muon(parameters, 1e-3)
+    muon.step({"W": matrix})
+    for _ in range(3000):  # until the mean is none of the numbers there are
+        muon.step({"W": 0 * matrix})
+    assert np.isfinite(parameters["W"]).all()

@@ -209,7 +209,12 @@ def orthogonalised(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
     with in all turns together is found first: S is small, and follows without X.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (np.linalg.norm(matrix) + np.finfo(matrix.dtype).tiny)
+    # By the largest value first, or the squares of tiny ones would be nothing.
+    largest = np.abs(matrix).max()
+    if largest == 0:  # as of a layer whose filters are all silent
+        return np.zeros_like(matrix)
+    x = matrix / largest
+    x /= np.linalg.norm(x)
     if x.shape[0] > x.shape[1]:
         return orthogonalised(matrix.T, iterations).T
     # In parts that are too small for OpenBLAS to wake its threads, which would then get in the way
