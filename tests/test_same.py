@@ -6,11 +6,15 @@ import pytest
 from rungs import JIT, compiled_only
 
 from pysrcnn import kernels, reference
+from pysrcnn.kernels import few
 from pysrcnn.kernels.maps import Maps
 
 # (N, C, O, H, W): no multiples of a tile, of lanes or of blocks; blocks across samples; one pixel.
 SHAPES = [(2, 20, 37, 13, 10), (1, 1, 48, 9, 30), (3, 5, 3, 8, 8), (5, 16, 64, 4, 4),
           (1, 3, 1, 1, 1), (1, 64, 130, 5, 7)]  # fmt: skip
+# As networks begin and end: one channel, two or three; one filter, two, three or nine.
+FEW = [(2, 1, 64, 9, 30), (2, 2, 64, 5, 6), (1, 3, 48, 6, 7), (2, 64, 1, 9, 30), (3, 48, 2, 5, 4),
+       (1, 64, 3, 7, 5), (1, 48, 9, 6, 6), (1, 1, 1, 5, 6)]  # fmt: skip
 
 
 def case(shape, f=3):
@@ -29,8 +33,9 @@ def near(ours, want, size=None):
     return np.abs(ours - want).max() <= 1e-5 * max(np.abs(want).max(), size or 0, 1)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("f", [3, 1])  # that by 1 x 1 goes through arrays
+@pytest.mark.parametrize(
+    "shape, f", [*((s, f) for s in SHAPES for f in (3, 1)), *((s, 3) for s in FEW)]
+)  # that by 1 x 1 goes through arrays
 def test_convolutions_on_maps(shape, f):
     (x, w, b, dout), exact = case(shape, f)
     maps, summand = kernels.enter(x), kernels.enter(dout)
@@ -58,9 +63,24 @@ def test_convolutions_on_maps(shape, f):
             assert near(kernels.leave(a), e)
 
 
-def test_what_is_no_pixel_stays_zero():
+def test_direct_sums_for_few_channels_or_filters():
+    """And only where the lanes of the sum are all channels: others may be NaN."""
+    wide, narrow = few.CHANNELS * 4, few.CHANNELS * 4 - 1
+    assert few.form(1, 64, False) == few.FROM_FEW and few.form(64, 1, True) == few.TO_FEW
+    assert few.form(wide, 1, False) == few.TO_FEW and few.form(narrow, 1, False) == few.WINOGRAD
+    for channels, filters, gated in (
+        (64, 64, False),
+        (3, 64, False),
+        (64, 9, False),
+        (1, 64, True),
+    ):
+        assert few.form(channels, filters, gated) == few.WINOGRAD
+
+
+@pytest.mark.parametrize("shape", [SHAPES[0], (1, 1, 64, 5, 6), (1, 64, 1, 5, 6)])
+def test_what_is_no_pixel_stays_zero(shape):
     """Or the next layer would see it."""
-    (x, w, b, dout), _ = case(SHAPES[0])
+    (x, w, b, dout), _ = case(shape)
     out = kernels.conv2d_same(kernels.enter(x), w, b, kernels.enter(dout))
     inside = np.zeros(out.data.shape, bool)
     height, width = out.sides
@@ -118,8 +138,9 @@ def test_float64_stays_as_it_is():
 
 
 @compiled_only
-def test_the_same_bits_for_any_number_of_threads():
-    (x, w, b, dout), _ = case((3, 40, 48, 26, 30))
+@pytest.mark.parametrize("shape", [(3, 40, 48, 26, 30), (3, 1, 48, 26, 30), (3, 48, 1, 26, 30)])
+def test_the_same_bits_for_any_number_of_threads(shape):
+    (x, w, b, dout), _ = case(shape)
     found = []
     for threads in (1, 2, 2):
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
@@ -132,9 +153,10 @@ def test_the_same_bits_for_any_number_of_threads():
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-def test_a_sample_has_the_same_bits_alone():
+@pytest.mark.parametrize("shape", [(3, 20, 17, 9, 10), (3, 1, 17, 9, 10), (3, 48, 1, 9, 10)])
+def test_a_sample_has_the_same_bits_alone(shape):
     """Tiles of several samples are worked on together, but none has a part in another."""
-    (x, w, b, _), _ = case((3, 20, 17, 9, 10))
+    (x, w, b, _), _ = case(shape)
     whole = kernels.leave(kernels.conv_relu(kernels.enter(x), w, b))
     alone = kernels.leave(kernels.conv_relu(kernels.enter(x[1:2]), w, b))
     assert np.array_equal(whole[1:2], alone)
@@ -156,6 +178,16 @@ def test_what_does_not_fit_is_refused(change):
             kernels.conv2d_same_backward(wrong, maps, w)
         else:
             kernels.conv_relu_backward(d, wrong, maps, w)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 64, 8, 12), (1, 64, 1, 8, 12)])
+def test_relu_lets_nan_through(shape):
+    (x, w, b, _), _ = case(shape)
+    x[0, 0, 3, 9] = np.nan
+    out = np.isnan(kernels.leave(kernels.conv_relu(kernels.enter(x), w, b)))
+    reached = np.zeros(out.shape, bool)
+    reached[:, :, 2:5, 8:11] = True
+    assert np.array_equal(out, reached)
 
 
 def test_nan_reaches_as_far_as_the_filters():

@@ -14,9 +14,9 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, n = 6 points alon
 import numpy as np
 from numba import get_thread_id, literally, prange
 
-from . import operations, shuffle
+from . import few, operations, shuffle
 from .compile import compiled, noinline
-from .maps import BORDER, CHANNELS, LANES, Maps, multiple, through_arrays
+from .maps import BORDER, CHANNELS, LANES, Maps, apart, multiple, place, through_arrays, tiles_of
 from .memory import Memory, aligned
 from .threads import count
 from .tile import (
@@ -30,6 +30,8 @@ from .tile import (
     tile_zero,
 )
 from .transforms import (
+    BACK_TO_FILTERS,
+    FILTERS,
     FROM_POINTS,
     SPREAD,
     TO_POINTS,
@@ -40,7 +42,7 @@ from .transforms import (
     tile_transform,
 )
 from .vectors import COLUMNS, REGISTERS, ROWS, VECTOR_BYTES
-from .winograd import AT_ONE, OUTPUTS, matrices
+from .winograd import AT_ONE, OUTPUTS
 
 __all__ = [
     "conv2d",
@@ -66,71 +68,38 @@ SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
 # strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
 GROUPED = VECTOR_BYTES == 64
 TILES = 24  # at a time: what they work in stays in the second cache
-FILTERS = 64  # at a time, likewise
+MOST_FILTERS = 64  # at a time, likewise
 PARTS = 4  # of a batch, for each of the threads that share them
 SLICES = 8  # of a batch, whose gradients are summed apart, in an order that threads have no part in
 
 
-@compiled(inner=True)
-def _applied(matrix, x, out):
-    """out (n, n, K) = M x M' of a matrix M and squares x (m, m, K), K at a time."""
-    n, m, count = len(out), len(x), x.shape[2]
-    half = np.zeros((n, m, count))
-    for i in range(n):
-        for v in range(m):
-            for u in range(m):
-                for k in range(count):
-                    half[i, v, k] += matrix[i, u] * x[u, v, k]
-    out[:] = 0
-    for i in range(n):
-        for j in range(n):
-            for v in range(m):
-                for k in range(count):
-                    out[i, j, k] += matrix[j, v] * half[i, v, k]
+@compiled(inner=True, allocates=False)
+def _filters_transformed(which, size, given, out):
+    """out (n^2, K) = M given M' of squares (m^2, K), K at a time: G w G', or G' s G."""
+    noinline()
+    which, size = literally(which), literally(size)
+    count, lanes = given.shape[1], VECTOR_BYTES // 8  # of float64
+    for k in range(0, count, lanes):
+        acc = tile_load_apart(given, k, count, size, size)
+        tile_store_apart(tile_transform(acc, which, TAPS), out, k, count)
 
 
 @compiled(parallel=True)
-def _filters_to_points(w, g, turned, out):
+def _filters_to_points(w, turned, out):
     """G w G' of w (O, C, 3, 3), or of w turned, filters and channels exchanged; (n^2, C, O')."""
-    filters = w.shape[1] if turned else w.shape[0]
+    filters, size = (w.shape[1] if turned else w.shape[0]), out.shape[2]
+    flat, stride = w.reshape(-1), (1 if turned else w.shape[1]) * TAPS**2
     for c in prange(out.shape[1]):
-        taps, points = np.empty((TAPS, TAPS, filters)), np.empty((N, N, filters))
-        for u in range(TAPS):
-            for v in range(TAPS):
-                for o in range(filters):
-                    if turned:
-                        taps[u, v, o] = w[c, o, TAPS - 1 - u, TAPS - 1 - v]
-                    else:
-                        taps[u, v, o] = w[o, c, u, v]
-        _applied(g, taps, points)
+        taps, points = np.zeros((TAPS**2, size)), np.empty((POINTS, size))
+        first = c * TAPS**2 * (filters if turned else 1)
+        for k in range(TAPS**2):
+            tap = first + (TAPS**2 - 1 - k if turned else k)
+            for o in range(filters):
+                taps[k, o] = flat[tap + o * stride]
+        _filters_transformed(FILTERS, TAPS, taps, points)
         for p in range(POINTS):
-            for o in range(out.shape[2]):
-                out[p, c, o] = points[p // N, p % N, o] if o < filters else 0
-
-
-@compiled(inner=True)
-def _tiles_of(sides):
-    """Rows and columns of tiles of a picture of H x W pixels."""
-    return (sides[0] + OUTPUTS - 1) // OUTPUTS, (sides[1] + OUTPUTS - 1) // OUTPUTS
-
-
-@compiled(inner=True)
-def _place(x, tile, rows, columns, around):
-    """Flat position of a tile, counted over the batch, and its row and column in the picture.
-
-    around: 0 for where the tile itself begins, BORDER for the pixels that it is made from.
-    """
-    _, height, width, channels = x.shape
-    sample, rest = tile // (rows * columns), tile % (rows * columns)
-    i, j = rest // columns * OUTPUTS, rest % columns * OUTPUTS
-    row, column = i + BORDER - around, j + BORDER - around
-    return ((sample * height + row) * width + column) * channels, i, j
-
-
-@compiled(inner=True)
-def _apart(x, size):
-    """How far rows and columns of a tile lie from its first."""
-    return np.arange(size) * (x.shape[2] * x.shape[3]), np.arange(size) * x.shape[3]
+            for o in range(size):
+                out[p, c, o] = points[p, o]
 
 
 @compiled(inner=True)
@@ -143,10 +112,10 @@ def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, o
     which, size = literally(which), literally(size)
     channels, group = x.shape[3], out.shape[3]
     step = POINTS if group == LANES else 1
-    rows, columns = _tiles_of(sides)
-    down, across = _apart(x, size)
+    rows, columns = tiles_of(sides)
+    down, across = apart(x, size)
     for t in range(count):
-        at, _, _ = _place(x, first + t, rows, columns, around)
+        at, _, _ = place(x, first + t, rows, columns, around)
         for c in range(0, channels, LANES):
             acc = tile_gather(x, at + c, down, across, size, size)
             if gated:
@@ -207,11 +176,10 @@ def _products(v, w, first, some, out):
 def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count, sides):
     """Pixels from the points of some filters from o on, with what `_convolve` does to them."""
     noinline()
-    rows, columns = _tiles_of(sides)
-    down, across = _apart(out, OUTPUTS)
-    flat = out.reshape(-1)
+    rows, columns = tiles_of(sides)
+    down, across = apart(out, OUTPUTS)
     for t in range(count):
-        at, i, j = _place(out, first + t, rows, columns, 0)
+        at, i, j = place(out, first + t, rows, columns, 0)
         for c in range(o, o + some, LANES):
             acc = tile_load_apart(m, t * POINTS * some + c - o, some, N, N)
             acc = tile_plus_vector(tile_transform(acc, FROM_POINTS, TAPS), b, c)
@@ -220,22 +188,19 @@ def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count
             if rectified:
                 acc = tile_relu(acc)
             tile_scatter(acc, out, at + c, down, across)
-        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:  # what is no pixel stays zero
-            for u in range(OUTPUTS):
-                for v in range(OUTPUTS):
-                    if i + u >= sides[0] or j + v >= sides[1]:
-                        place = at + o + down[u] + across[v]
-                        flat[place : place + some] = 0
+        few.clear_around(out, at + o, some, i, j, sides)
 
 
 @compiled(parallel=True)
-def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, vs, ms):
-    """w * x + b into out; w (n^2, C, O') at the points, sides: H, W. vs, ms: see `_room`.
+def _convolve(form, x, gate, gated, w, b, summand, added, rectified, out, sides, vs, ms):
+    """w * x + b into out; sides: H, W. vs, ms: see `_room`.
+
+    form: of those of `few`, to which w belongs: (n^2, C, O') at the points, or see `few.taps`.
 
     gate, gated: see `_tiles_to_points`. summand, added: maps like out, and whether they are added;
     rectified: whether ReLU follows.
     """
-    rows, columns = _tiles_of(sides)
+    rows, columns = tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
     parts, most = PARTS * len(vs), ms.shape[4]
@@ -244,6 +209,14 @@ def _convolve(x, gate, gated, w, b, summand, added, rectified, out, sides, vs, m
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             first = block * TILES
             some = min(TILES, count - first)
+            if form == few.FROM_FEW:
+                few.from_few(x, w, b, summand, added, rectified, out, first, some, sides)
+                continue
+            if form == few.TO_FEW:
+                few.to_few(
+                    x, gate, gated, w, b, summand, added, rectified, out, first, some, sides, m
+                )
+                continue
             _tiles_to_points(TO_POINTS, N, BORDER, x, gate, gated, first, some, sides, v)
             v[some:] = 0
             for o in range(0, w.shape[2], most):
@@ -287,12 +260,13 @@ def _products_of_gradients(x, d, tiles, sums):
 
 
 @compiled(parallel=True)
-def _gradients(dout, gate, gated, x, sides, sums, biases, vs, ms):
+def _gradients(form, dout, gate, gated, x, sides, sums, biases, vs, ms):
     """The gradients of weights at the points, (slices, n^2, C', O'), and of biases (slices, O').
 
+    form: Winograd's, or from few channels, where sums are those of `few.add_products`.
     gate, gated: of dout, see `_tiles_to_points`. vs, ms: see `_room`.
     """
-    rows, columns = _tiles_of(sides)
+    rows, columns = tiles_of(sides)
     count = x.shape[0] * rows * columns
     blocks = (count + TILES - 1) // TILES
     for part in prange(len(sums)):
@@ -301,6 +275,11 @@ def _gradients(dout, gate, gated, x, sides, sums, biases, vs, ms):
         for block in range(part, blocks, len(sums)):
             first = block * TILES
             some = min(TILES, count - first)
+            if form == few.FROM_FEW:
+                few.add_products(
+                    dout, gate, gated, x, first, some, sides, ds, sums[part], biases[part]
+                )
+                continue
             _tiles_to_points(TO_POINTS, N, BORDER, x, x, False, first, some, sides, xs)
             _tiles_to_points(SPREAD, OUTPUTS, 0, dout, gate, gated, first, some, sides, ds)
             for t in range(some):
@@ -310,20 +289,19 @@ def _gradients(dout, gate, gated, x, sides, sums, biases, vs, ms):
 
 
 @compiled(parallel=True)
-def _from_points(sums, g, dw):
+def _from_points(sums, dw):
     """dw (O, C, 3, 3) = G' s G of the sum s of all slices."""
-    filters = len(dw)
+    filters = sums.shape[3]
     for c in prange(dw.shape[1]):
-        total, taps = np.zeros((N, N, filters)), np.empty((TAPS, TAPS, filters))
+        total, taps = np.zeros((POINTS, filters)), np.empty((TAPS**2, filters))
         for part in range(len(sums)):
             for p in range(POINTS):
                 for o in range(filters):
-                    total[p // N, p % N, o] += sums[part, p, c, o]
-        _applied(g.T, total, taps)
-        for o in range(filters):
-            for u in range(TAPS):
-                for v in range(TAPS):
-                    dw[o, c, u, v] = taps[u, v, o]
+                    total[p, o] += sums[part, p, c, o]
+        _filters_transformed(BACK_TO_FILTERS, N, total, taps)
+        for o in range(len(dw)):
+            for k in range(TAPS**2):
+                dw[o, c, k // TAPS, k % TAPS] = taps[k, o]
 
 
 _memory = Memory()
@@ -349,10 +327,13 @@ def _room(channels, filters):
     return [_memory.array(k, (count(), TILES, *s), np.float32) for k, s in shapes.items()]
 
 
-def _at_points(w, turned):
+def _weights(form, w, turned):
+    """Weights (O, C, 3, 3), or turned, filters and channels exchanged, for `_convolve`."""
+    if form != few.WINOGRAD:
+        return few.taps(w, form, turned)
     o, c = w.shape[1::-1] if turned else w.shape[:2]
     out = aligned((POINTS, c, multiple(o, CHANNELS)), np.float32)
-    _filters_to_points(np.ascontiguousarray(w), matrices(TAPS)[1], turned, out)
+    _filters_to_points(np.ascontiguousarray(w), turned, out)
     return out
 
 
@@ -368,11 +349,12 @@ def _convolved(x, w, b, summand, rectified):
     out = Maps((x.shape[0], len(w), *x.sides))
     if summand is not None and summand.shape != out.shape:
         raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
-    u = _at_points(w, False)
-    given, bias = (x.data, x.data, False), _padded(b, u.shape[2])
+    form = few.form(x.shape[1], len(w), False)
+    given, bias = (x.data, x.data, False), _padded(b, out.data.shape[3])
     more = (out.data, False) if summand is None else (summand.data, True)
-    room = _room(x.shape[1], min(FILTERS, len(w)))
-    _convolve(*given, u, bias, *more, rectified, out.data, x.sides, *room)
+    room = _room(x.shape[1], min(MOST_FILTERS, len(w)))
+    u = _weights(form, w, False)
+    _convolve(form, *given, u, bias, *more, rectified, out.data, x.sides, *room)
     return out
 
 
@@ -383,19 +365,40 @@ def _gone_back(dout, out, x, w):
     if dout.shape != wanted or (out is not None and out.shape != wanted):
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
     gate, gated = (dout, False) if out is None else (out, True)
-    u, dx = _at_points(w, True), Maps(x.shape)
-    bias = _padded((), u.shape[2])
+    dx, bias = Maps(x.shape), _padded((), x.data.shape[3])
     given = dout.data, gate.data, gated
-    room = _room(len(w), min(FILTERS, x.shape[1]))
-    _convolve(*given, u, bias, dx.data, False, False, dx.data, x.sides, *room)
-    filters = dout.data.shape[3]
-    sums = _memory.array("sums", (SLICES, POINTS, x.data.shape[3], filters), np.float32)
-    biases = np.empty((SLICES, filters), np.float32)
-    room = _room(x.shape[1], len(w))
-    _gradients(*given, x.data, x.sides, sums, biases, *room)
-    dw = np.empty(w.shape, np.float32)
-    _from_points(sums, matrices(TAPS)[1], dw)
-    return dx, dw, biases.sum(axis=0, dtype=np.float64)[: len(w)].astype(np.float32)
+    room = _room(len(w), min(MOST_FILTERS, x.shape[1]))
+    form = few.form(len(w), x.shape[1], gated)
+    u = _weights(form, w, True)
+    _convolve(form, *given, u, bias, dx.data, False, False, dx.data, x.sides, *room)
+    return dx, *_gradients_of_weights(given, x, w)
+
+
+def _gradients_of_weights(given, x, w):
+    """dw, db; given: dout and its gate, see `_gradients`."""
+    dout, _, gated = given
+    filters, channels = w.shape[:2]
+    biases = np.empty((SLICES, dout.shape[3]), np.float32)
+    form = few.form(channels, filters, False)
+    if form == few.TO_FEW and not gated:  # from few, with x and dout exchanged
+        sums = np.empty((SLICES, filters, x.data.shape[3] // LANES, TAPS**2 * LANES), np.float32)
+        room = _room(filters, channels)
+        none = np.empty((SLICES, 0), np.float32)
+        _gradients(few.FROM_FEW, x.data, x.data, False, dout, x.sides, sums, none, *room)
+        db = dout[..., :filters].sum(axis=(0, 1, 2), dtype=np.float64)
+        return few.from_sums(sums, channels, True), db.astype(np.float32)
+    room = _room(channels, filters)
+    if form == few.FROM_FEW:
+        sums = np.empty((SLICES, channels, dout.shape[3] // LANES, TAPS**2 * LANES), np.float32)
+        _gradients(form, *given, x.data, x.sides, sums, biases, *room)
+        dw = few.from_sums(sums, filters, False)
+    else:
+        shape = (SLICES, POINTS, x.data.shape[3], dout.shape[3])
+        sums = _memory.array("sums", shape, np.float32)
+        _gradients(few.WINOGRAD, *given, x.data, x.sides, sums, biases, *room)
+        dw = np.empty(w.shape, np.float32)
+        _from_points(sums, dw)
+    return dw, biases.sum(axis=0, dtype=np.float64)[:filters].astype(np.float32)
 
 
 def conv2d_same(x, w, b, summand=None):

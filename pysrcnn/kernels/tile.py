@@ -111,6 +111,19 @@ def tile_plus_vector(acc, x, at):
     return acc + x.reshape(-1)[at:][: acc.shape[2]]
 
 
+def _emit_plus_product(e, acc, other, x, at):
+    vector = e.load(x, at)
+    return e.tile(
+        [e.multiply_add(vector, e.get(other, r, p), e.get(acc, r, p)) for r, p in e.positions()]
+    )
+
+
+@in_registers(_emit_plus_product)
+def tile_plus_product(acc, other, x, at):
+    """acc + other x[at : at + L], the same for all of its vectors."""
+    return acc + other * x.reshape(-1)[at:][: acc.shape[2]]
+
+
 def _emit_where(e, acc, gate):
     return e.tile(
         [_emit_gate_vector(e, e.get(gate, r, p), e.get(acc, r, p)) for r, p in e.positions()]
@@ -337,3 +350,27 @@ def tile_add(acc, out, at, stride):
     rows, columns, lanes = acc.shape
     for r in range(rows):
         out.reshape(-1)[at + r * stride :][: columns * lanes] += acc[r].reshape(-1)
+
+
+def _emit_sums(e, acc, out, at):
+    vectors = [e.get(acc, r, p) for r, p in e.positions()]
+    halves = [
+        ir.Constant(ir.VectorType(ir.IntType(32), e.lanes), list(range(odd, 2 * e.lanes, 2)))
+        for odd in (0, 1)
+    ]
+    # Neighbours are added up, and two vectors become one, till each sum is one number.
+    for _ in range(e.lanes.bit_length() - 1):
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [
+            e.builder.fadd(*(e.builder.shuffle_vector(a, b, half) for half in halves))
+            for a, b in pairs
+        ]
+    for i, vector in enumerate(vectors):
+        e.store(vector, out, at, i * e.lanes)
+
+
+@in_registers(_emit_sums, gives_tile=False)
+def tile_sums(acc, out, at):
+    """out[at + i] = the sum of the numbers of vector i, of which there are a multiple of L."""
+    sums = acc.sum(axis=2).reshape(-1)
+    out.reshape(-1)[at : at + sums.size] = sums

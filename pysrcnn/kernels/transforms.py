@@ -98,7 +98,7 @@ def _transformed(which, taps):
 
 @in_registers(_emit_transform, shape=_transformed)
 def tile_transform(acc, which, taps):
-    """M acc M', where M is one of the matrices of F(4, taps)."""
+    """M acc M', where M is one of the matrices of F(4, taps): B, A, A', G or G'."""
     matrix = _matrix(which, taps).astype(np.float64)
     return np.einsum("iu,uvl,jv->ijl", matrix, acc, matrix).astype(acc.dtype)
 
@@ -135,6 +135,25 @@ def tile_gather(x, at, rows, columns, height, width):
     lanes = VECTOR_BYTES // x.itemsize
     places = at + rows[:height, None, None] + columns[:width, None] + np.arange(lanes)
     return x.reshape(-1)[places]
+
+
+def _emit_plus_numbers(e, acc, x, at, rows, columns, w, k):
+    vector = e.load(w, k)
+    numbers = [e.broadcast(x, at, *place) for place in _offsets(e, rows, columns)]
+    return e.tile(
+        [
+            e.multiply_add(number, vector, e.get(acc, r, p))
+            for number, (r, p) in zip(numbers, e.positions(), strict=True)
+        ]
+    )
+
+
+@in_registers(_emit_plus_numbers)
+def tile_plus_numbers(acc, x, at, rows, columns, w, k):
+    """acc[r, p] + x[at + rows[r] + columns[p]] w[k : k + L]."""
+    height, width, lanes = acc.shape
+    numbers = x.reshape(-1)[at + rows[:height, None] + columns[:width]]
+    return acc + numbers[..., None] * w.reshape(-1)[k:][:lanes]
 
 
 def _emit_scatter(e, acc, out, at, rows, columns):

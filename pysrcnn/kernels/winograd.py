@@ -57,6 +57,12 @@ def taps(w):
     return f if fast < _WORTH_IT * OUTPUTS**2 * w.size else 0
 
 
+def same_operations(channels, terms, sums):
+    """Those for 16 outputs where lanes are channels or filters, `terms` vectors in, `sums` out."""
+    products = (OUTPUTS + 2) ** 2 * channels * sums
+    return products + terms * _TO_POINTS[3] + sums * _FROM_POINTS[3]
+
+
 @functools.cache
 def fractions(t):
     """A (4, n), G (n, t), B (n, n) of F(4, t), as arrays of Fraction.

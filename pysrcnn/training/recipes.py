@@ -180,9 +180,12 @@ class Recipe:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
+# At a rate of 1e-2, held for thousands of steps, blocks fell silent one after the other: Muon moves
+# weights as far however small their gradient is, and a block that adds but noise is best not heard.
 _RESIDUAL = Recipe(
     network="edsr", sizes=(), filters=(), depth=8, width=48, loss="l1", keep_means=False,
-    keep_ends=False, warmup=300, steps=30_000, size=32,
+    keep_ends=False, learning_rate=4e-3, last_learning_rate=5e-4, bias_learning_rate=2e-4,
+    warmup=300, steps=20_000, size=32,
 )  # fmt: skip
 
 RECIPES = {
@@ -238,6 +241,7 @@ RECIPES = {
         optimizer="sgd",
         learning_rate=0.1,
         last_learning_rate=0.1,
+        bias_learning_rate=None,
         clip=0.01,
         weight_decay=1e-4,
         paper_loss=True,

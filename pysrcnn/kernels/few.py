@@ -1,0 +1,197 @@
+"""Layers of `same` from few channels or to few filters, as deep networks begin and end: directly.
+
+The lanes of a vector are channels, which makes 16 of one (with AVX-512), so Winograd's points and
+their products are mostly of zeros there. Here, from few channels, lanes are filters and a pixel is
+a single number; to few filters, lanes are channels, whose sum is taken at the end. Both work on
+4 x 4 pixels, the tiles of `same`.
+
+Axes: N samples, C channels, O filters, H x W pixels, L lanes, T tiles.
+"""
+
+import numpy as np
+
+from .compile import compiled, noinline
+from .maps import BORDER, CHANNELS, LANES, apart, multiple, place, tiles_of
+from .memory import aligned
+from .tile import (
+    tile_add,
+    tile_plus,
+    tile_plus_product,
+    tile_plus_vector,
+    tile_relu,
+    tile_sums,
+    tile_where,
+    tile_zero,
+)
+from .transforms import (
+    tile_gather,
+    tile_load_apart,
+    tile_plus_numbers,
+    tile_scatter,
+    tile_store_apart,
+)
+from .winograd import OUTPUTS, same_operations
+
+TAPS = 3
+PIXELS = OUTPUTS**2
+WINOGRAD, FROM_FEW, TO_FEW = range(3)
+_WORTH_IT = 2 / 3  # of the operations of Winograd: direct sums load a number for each product
+
+
+def form(channels, filters, gated):
+    """Which of the three a convolution takes, by the operations on vectors for a tile.
+
+    gated: whether pixels count only where a gate is positive.
+    """
+    terms, sums = multiple(channels, CHANNELS) // LANES, multiple(filters, CHANNELS) // LANES
+    limit = _WORTH_IT * same_operations(channels, terms, sums)
+    if PIXELS * TAPS**2 * channels * sums < limit and not gated:
+        return FROM_FEW
+    # In maps that diverged, what is no channel may be NaN: it must have no part in a sum.
+    if PIXELS * TAPS**2 * filters * terms < limit and channels % CHANNELS == 0:
+        return TO_FEW
+    return WINOGRAD
+
+
+def taps(w, kind, turned):
+    """Weights (O, C, 3, 3), or turned, filters and channels exchanged: (9, C, O') or (9, O, C')."""
+    if turned:
+        w = w.swapaxes(0, 1)[:, :, ::-1, ::-1]
+    w = w.transpose((2, 3, 1, 0) if kind == FROM_FEW else (2, 3, 0, 1))
+    out = aligned((TAPS**2, w.shape[2], multiple(w.shape[3], CHANNELS)), np.float32)
+    out[...] = 0
+    out[:, :, : w.shape[3]] = w.reshape(TAPS**2, *w.shape[2:])
+    return out
+
+
+@compiled(inner=True)
+def clear_around(out, at, some, i, j, sides):
+    """Zero `some` channels of those pixels of the tile at i, j that are beyond the picture."""
+    noinline()
+    flat, (down, across) = out.reshape(-1), apart(out, OUTPUTS)
+    for u in range(OUTPUTS):
+        for v in range(OUTPUTS):
+            if i + u >= sides[0] or j + v >= sides[1]:
+                pixel = at + down[u] + across[v]
+                flat[pixel : pixel + some] = 0
+
+
+@compiled(inner=True)
+def from_few(x, w, b, summand, added, rectified, out, first, count, sides):
+    """Some tiles of `same`'s convolution: w (9, C, O')."""
+    noinline()
+    _, channels, filters = w.shape
+    rows, columns = tiles_of(sides)
+    x_down, x_across = apart(x, OUTPUTS)
+    down, across = apart(out, OUTPUTS)
+    for t in range(count):
+        start, i, j = place(x, first + t, rows, columns, BORDER)
+        at, _, _ = place(out, first + t, rows, columns, 0)
+        for o in range(0, filters, LANES):
+            acc = tile_zero(w, OUTPUTS, OUTPUTS)
+            for tap in range(TAPS**2):
+                pixel = start + x_down[tap // TAPS] + x_across[tap % TAPS]
+                for c in range(channels):
+                    weight = (tap * channels + c) * filters + o
+                    acc = tile_plus_numbers(acc, x, pixel + c, x_down, x_across, w, weight)
+            acc = tile_plus_vector(acc, b, o)
+            if added:
+                acc = tile_plus(acc, tile_gather(summand, at + o, down, across, OUTPUTS, OUTPUTS))
+            if rectified:
+                acc = tile_relu(acc)
+            tile_scatter(acc, out, at + o, down, across)
+        clear_around(out, at, filters, i, j, sides)
+
+
+@compiled(inner=True)
+def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
+    """Of one filter, for a tile of pixels: sums[16 f :]."""
+    _, filters, channels = w.shape
+    acc = tile_zero(w, OUTPUTS, OUTPUTS)
+    for tap in range(TAPS**2):
+        pixel = start + down[tap // TAPS] + across[tap % TAPS]
+        weight = (tap * filters + f) * channels
+        for c in range(0, channels, LANES):
+            pixels = tile_gather(x, pixel + c, down, across, OUTPUTS, OUTPUTS)
+            if gated:
+                given = tile_gather(gate, pixel + c, down, across, OUTPUTS, OUTPUTS)
+                acc = tile_plus_product(acc, tile_where(pixels, given), w, weight + c)
+            else:
+                acc = tile_plus_product(acc, pixels, w, weight + c)
+    tile_sums(acc, sums, f * PIXELS)
+
+
+@compiled(inner=True)
+def to_few(x, gate, gated, w, b, summand, added, rectified, out, first, count, sides, sums):
+    """Some tiles of `same`'s convolution: w (9, O, C'); sums: memory for 16 O numbers."""
+    noinline()
+    filters = w.shape[1]
+    rows, columns = tiles_of(sides)
+    down, across = apart(x, OUTPUTS)
+    out_down, out_across = apart(out, OUTPUTS)
+    flat, more, totals = out.reshape(-1), summand.reshape(-1), sums.reshape(-1)
+    for t in range(count):
+        start, i, j = place(x, first + t, rows, columns, BORDER)
+        at, _, _ = place(out, first + t, rows, columns, 0)
+        for f in range(filters):
+            _sums_over_channels(x, gate, gated, w, f, start, down, across, sums)
+            for u in range(min(OUTPUTS, sides[0] - i)):
+                for v in range(min(OUTPUTS, sides[1] - j)):
+                    pixel = at + out_down[u] + out_across[v] + f
+                    y = totals[f * PIXELS + u * OUTPUTS + v] + b[f]
+                    if added:
+                        y += more[pixel]
+                    if rectified and y <= 0:
+                        y = np.float32(0)
+                    flat[pixel] = y
+
+
+@compiled(inner=True)
+def add_products(many, gate, gated, few, first, count, sides, pixels, sums, biases):
+    """sums (C, O' / L, 9 L) += few[pixel + tap, C] many[pixel, O'] over the pixels of some tiles.
+
+    gate, gated: of many. biases (O' or 0) += many[pixel]. pixels: memory, (T, 1, >= 16, O').
+    """
+    noinline()
+    filters, channels = many.shape[3], len(sums)
+    size, rows_of_sums = pixels[0].size, TAPS * LANES
+    rows, columns = tiles_of(sides)
+    down, across = apart(many, OUTPUTS)
+    few_down, few_across = apart(few, OUTPUTS)
+    for t in range(count):
+        at, _, _ = place(many, first + t, rows, columns, 0)
+        for o in range(0, filters, LANES):
+            acc = tile_gather(many, at + o, down, across, OUTPUTS, OUTPUTS)
+            if gated:
+                acc = tile_where(acc, tile_gather(gate, at + o, down, across, OUTPUTS, OUTPUTS))
+            tile_store_apart(acc, pixels, t * size + o, filters)
+    for c in range(channels):
+        for o in range(0, filters, LANES):
+            acc = tile_zero(pixels, TAPS, TAPS)
+            for t in range(count):
+                at, _, _ = place(few, first + t, rows, columns, BORDER)
+                for k in range(PIXELS):
+                    start = at + c + few_down[k // OUTPUTS] + few_across[k % OUTPUTS]
+                    pixel = t * size + k * filters + o
+                    acc = tile_plus_numbers(acc, few, start, few_down, few_across, pixels, pixel)
+            tile_add(acc, sums, (c * filters + o) * TAPS**2, rows_of_sums)
+    for o in range(0, biases.size, LANES):  # as vectors: Numba's own loop compiles for seconds
+        total = tile_zero(pixels, OUTPUTS, 1)
+        for t in range(count):
+            for k in range(0, PIXELS, OUTPUTS):
+                at = t * size + k * filters + o
+                total = tile_plus(total, tile_load_apart(pixels, at, filters, OUTPUTS, 1))
+        tile_add(total, biases, o, 0)
+
+
+def from_sums(sums, filters, turned):
+    """The gradient of weights (O, C, 3, 3) by those of all slices (slices, C, O' / L, 9 L).
+
+    turned: of those of a layer to few filters, C being its filters, of which there are `filters`.
+    """
+    few, vectors = sums.shape[1:3]
+    total = sums.sum(axis=0, dtype=np.float64).reshape(few, vectors, TAPS, TAPS, LANES)
+    dw = total.transpose(1, 4, 0, 2, 3).reshape(-1, few, TAPS, TAPS)[:filters]
+    if turned:
+        dw = dw.swapaxes(0, 1)[:, :, ::-1, ::-1]
+    return np.ascontiguousarray(dw, np.float32)
