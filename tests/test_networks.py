@@ -651,3 +651,11 @@ def test_an_ensemble_is_the_mean_of_eight(name):
         needed = tuple(slice(*span) for span in step.needs(rows, columns))
         step.make(picture[needed], rows, columns, part)
         assert np.array_equal(part, whole[slice(*rows), slice(*columns)]), (top, left)
+
+
+def test_a_network_that_enlarges_is_for_one_scale(tmp_path):
+    network = EDSR(3, 1, 5)
+    network.scales = (2, 3)
+    network.save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"its card says scale \[2, 3\], wanted 2 to 16"):
+        load(tmp_path / "a.npz")

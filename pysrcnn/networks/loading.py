@@ -152,10 +152,13 @@ def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
     """The scale that the network, or its card, was trained for; else the one that is wanted."""
     said = network.card.get("scale")
     known = network.scale if said is None else said
-    if isinstance(known, list) and known and all(_is_scale(s) for s in known):
-        network.scales = tuple(known)
-        if wanted is not None and wanted not in known:
-            raise ValueError(f"{path} was trained for scales {_listed(known, 'and')}, not {wanted}")
+    several = known if isinstance(known, list) and network.scale is None else []
+    if len(several) > 1 and all(_is_scale(s) for s in several):
+        network.scales = tuple(several)
+        if wanted is not None and wanted not in several:
+            raise ValueError(
+                f"{path} was trained for scales {_listed(several, 'and')}, not {wanted}"
+            )
         return wanted
     if known is None:
         return None if wanted is None else int(wanted)
