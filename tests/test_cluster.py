@@ -1,6 +1,7 @@
 """Folders of pictures on a cluster of Dask: the same files as by one process, whatever happens."""
 
 import asyncio
+import concurrent.futures
 import errno
 import os
 import re
@@ -24,6 +25,7 @@ from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import PictureFile, read_picture, write_picture, write_picture_file
 
 distributed = pytest.importorskip("distributed")
+cfexecutor = pytest.importorskip("distributed.cfexecutor")
 
 ROOT = Path(pysrcnn.__file__).resolve().parents[1]
 
@@ -198,6 +200,38 @@ def test_a_worker_is_asked_for_in_the_middle_too(monkeypatch, capsys):
     assert sorted(results) == ["0", "1", "2", "3", "4"]
     wanted = f"waiting for a worker: start one with `dask worker {address}`"
     assert said(capsys)[1] == [wanted]
+
+
+def test_a_call_whose_result_is_lost_with_its_worker_is_made_again(threads, monkeypatch):
+    """As Dask's executor has it then: the future is neither finished, nor cancelled, nor wrong."""
+
+    class Lost:
+        status = "lost"
+
+        async def _result(self, raiseit):
+            return ("lost",)
+
+    with cluster.connected(threads) as client:
+        executor, given = client.get_executor(pure=False), []
+
+        class Losing:
+            def submit(self, call, function, item, *rest):
+                given.append(item)
+                if item == 2 and given.count(2) < 3:
+                    future = concurrent.futures.Future()
+                    client.sync(cfexecutor._cascade_future, Lost(), future)
+                    return future
+                return executor.submit(call, function, item, *rest)
+
+        monkeypatch.setattr(type(client), "get_executor", lambda self, **options: Losing())
+        found = {item: result() for item, result in cluster.call_on(client, str, range(5))}
+        assert found == {k: str(k) for k in range(5)} and given.count(2) == 3
+        # An error of the call itself stands.
+        calls = cluster.call_on(client, int, ["1", "a"])
+        results = dict(calls)
+        assert results["1"]() == 1
+        with pytest.raises(ValueError, match="invalid literal"):
+            results["a"]()
 
 
 def test_within_a_running_loop(threads, folder):

@@ -9,6 +9,7 @@ import functools
 import itertools
 import logging
 import sys
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -144,7 +145,7 @@ def call_on(
     ConnectionError
         If the scheduler is gone; `result()`, too.
     """
-    left = iter(items)
+    left: Iterator = iter(items)
     running: dict[futures.Future, Any] = {}
     executor = client.get_executor(pure=False)
     with _scheduler_there():
@@ -166,7 +167,11 @@ def call_on(
             with _scheduler_there():
                 _wait_for_worker(client)
         for future in ended:
-            yield running.pop(future), functools.partial(_result, future)
+            item = running.pop(future)
+            if _is_lost(future):
+                left = itertools.chain([item], left)
+            else:
+                yield item, functools.partial(_result, future)
 
 
 def _host(address: str) -> str:
@@ -186,6 +191,18 @@ def _call(function: Callable, item: Any, shared: tuple, at_once: dict[str, int])
         return function(item, *shared)
     finally:
         numba.set_num_threads(before)
+
+
+def _is_lost(future: futures.Future) -> bool:
+    """Whether what a call did has gone with its worker, before it was fetched.
+
+    Dask's executor has no word for that, and stumbles over its own.
+    """
+    error = None if future.cancelled() else future.exception()
+    if not isinstance(error, ValueError) or error.__traceback__ is None:
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals["__name__"] == "distributed.cfexecutor" and "unpack" in str(error)
 
 
 def _result(future: futures.Future) -> Any:
