@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -411,7 +412,7 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ("vdsr", {"B4": np.ones(2, np.float32)}, r"B4 is \(2,\), wanted the shape \(1,\)"),
         ("vdsr", {"W9": np.ones((6, 6, 3, 3), np.float32)}, "W9"),
         ("drcn", {"W_out1": None}, "W_out1 is missing"),
-        ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2., wanted a number for"),
+        ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2."),
         ("drcn", {"w": None}, "w has the shape .0,., wanted a number for each recursion"),
         ("drcn", {"w": None, "card": {"weights_of_sum": ["a"]}}, "is damaged"),
         ("edsr", {"W_head": None}, "are not those of such a network"),
@@ -657,5 +658,94 @@ def test_a_network_that_enlarges_is_for_one_scale(tmp_path):
     network = EDSR(3, 1, 5)
     network.scales = (2, 3)
     network.save(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match=r"its card says scale \[2, 3\], wanted 2 to 16"):
+    with pytest.raises(ValueError, match=r"its card says scale \[2, 3\], and its layers"):
         load(tmp_path / "a.npz")
+
+
+def test_layers_of_others_come_in_their_order_whatever_that_of_the_names(tmp_path):
+    """As files sorted by name have them: 10 before 2, biases before weights."""
+    made, rng = VDSR(13, 4), np.random.default_rng(0)
+    for p in made.parameters.values():
+        p += rng.normal(0, 0.01, p.shape).astype(np.float32)
+    names = {str(k): f"residual_layer.{k - 2}" for k in range(2, 13)}
+    names |= {"1": "input", "13": "output"}
+    theirs = {f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a
+              for n, a in made.parameters.items()}  # fmt: skip
+    write_weights(tmp_path / "v.safetensors", dict(sorted(theirs.items())), {})
+    network = load(tmp_path / "v.safetensors", 3)
+    assert all(np.array_equal(a, made.parameters[n]) for n, a in network.parameters.items())
+    made = EDSR(4, 1, 5, short_tail=False, picture=False)
+    for p in made.parameters.values():
+        p += rng.normal(0, 0.1, p.shape).astype(np.float32)
+    theirs = of_the_authors(made.parameters)
+    theirs = {n: a for n, a in theirs.items() if "mean" not in n}
+    theirs = {n.replace("body.2.", "body.1.") if n.count("body") == 1 else n: a
+              for n, a in theirs.items()}  # fmt: skip
+    write_weights(tmp_path / "e.safetensors", dict(sorted(theirs.items())), {})
+    network = load(tmp_path / "e.safetensors")
+    x = rng.random((1, 1, 6, 5), np.float32)
+    assert np.abs(network.forward(x) - made.forward(x)).max() < 1e-5
+    turned = EDSR.from_parameters(dict(reversed(made.parameters.items())), picture=False)
+    assert np.array_equal(turned.forward(x), made.forward(x))
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {f"fc{k}.weight": (3, 4) for k in range(4)},
+        {"a.weight": (), "b.weight": (5, 1, 3, 3), "c.weight": (5, 5, 3, 3),
+         "d.weight": (1, 5, 3, 3)},
+        {"a.weight": (8, 1, 3, 3), "b.weight": (8, 8, 3, 3), "c.weight": (8, 8, 3, 3),
+         "d.weight": (1, 8, 3, 3), "a.bias": (1, 8, 1, 1)},
+        {"W_head": (0, 1, 3, 3), "card": "edsr"},
+        {"W_head": (5, 1, 3, 3), "W_up1": (20,), "W_tail": (1, 5, 3, 3), "card": "edsr"},
+        {"W_head": (5, 1, 3, 3), "W_up1": (4, 0, 3, 3), "W_tail": (1, 5, 3, 3), "card": "edsr"},
+        {"W_head": (5, 1, 3, 3), "W_tail": (), "card": "edsr"},
+        {"W_head": (5,), "W_tail": (1, 5, 3, 3), "card": "edsr"},
+        {"W1": (5,), "card": "vdsr"},
+        {"W_in1": (), "w": (), "card": "drcn"},
+        {"W_in1": (4, 1, 3, 3), "card": "drcn", "weights_of_sum": [10**400]},
+        {"W_head": (5, 1, 3, 3), "W_tail": (4, 5, 3, 3), "card": "edsr", "mean": [10**400]},
+    ],
+)  # fmt: skip
+def test_odd_files_are_refused_in_a_sentence(tensors, tmp_path):
+    shapes = dict(tensors)
+    said = shapes.pop("card", None)
+    card = {"network": said, "version": "1"} if said else {}
+    card |= {n: shapes.pop(n) for n in ("weights_of_sum", "mean") if n in shapes}
+    arrays = {n: np.ones(shape, np.float32) for n, shape in shapes.items()}
+    if said:
+        np.savez(tmp_path / "a.npz", card=np.array(json.dumps(card)), **arrays)
+    else:
+        write_weights(tmp_path / "a.safetensors", arrays, card)
+    path = tmp_path / ("a.npz" if said else "a.safetensors")
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load(path, 2)
+
+
+def test_the_scale_of_a_card_is_that_of_the_layers(tmp_path):
+    network = EDSR(2, 1, 5)
+    network.scale = 3
+    network.save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="its card says scale 3, and its layers enlarge by 2"):
+        load(tmp_path / "a.npz")
+
+
+def test_weights_that_could_not_be_read_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="would hold 73,.* bytes, and weights of at most 67,"):
+        EDSR(2, 15, 256).save(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tail", [True, False])
+def test_margins_are_not_counted_beyond_the_picture(tail):
+    """A picture that fits is done at once, and pieces are not all margin."""
+    network = EDSR(4, 16, 64, 3, short_tail=tail)
+    step = Step((100, 100), (400, 400), 3, np.uint8, network)
+    assert list(step.pieces((0, 400), (0, 400))) == [((0, 400), (0, 400))]
+    step = Step((480, 640), (1920, 2560), 3, np.uint8, network)
+    pieces, work = list(step.pieces((0, 1920), (0, 2560))), 0
+    for rows, columns in pieces:
+        sides = [b - a for a, b in step._seen(rows, columns)]
+        work += sides[0] * sides[1]
+    assert work < 4 * 480 * 640

@@ -1,5 +1,7 @@
 """The "same" convolutions of `kernels` on maps in their own layout, against the reference."""
 
+import gc
+
 import numba
 import numpy as np
 import pytest
@@ -196,3 +198,39 @@ def test_nan_reaches_as_far_as_the_filters():
     out = np.isnan(kernels.leave(kernels.conv_relu(kernels.enter(x), w, b)))
     assert out[0, :, 8:11, 8:11].all() and not out[0, :, :4].any() and not out[0, :, :, 16:].any()
     assert JIT or out.any()
+
+
+def test_a_sum_of_products_is_of_pixels_and_channels_alone():
+    """Memory that maps use again may hold NaN where there is neither."""
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((2, 2, 3, 5, 6)).astype(np.float32)
+    maps = kernels.enter(a), kernels.enter(b)
+    if type(maps[0]) is not np.ndarray:
+        for x in maps:
+            x.data[:, :, :, 3:] = np.nan
+            x.data[:, 0] = np.nan
+    wanted = np.sum(a.astype(np.float64) * b)
+    for x, y in (maps, (maps[0], b), (a, maps[1]), (a, b)):
+        assert kernels.dot(x, y) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_arrays_go_with_maps():
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal((2, 1, 16, 5, 6)).astype(np.float32)
+    w, b = rng.standard_normal((16, 16, 3, 3)).astype(np.float32), np.zeros(16, np.float32)
+    maps = kernels.enter(x)
+    wanted = kernels.leave(kernels.conv2d_same(maps, w, b, kernels.enter(y)))
+    assert np.array_equal(kernels.leave(kernels.conv2d_same(maps, w, b, y)), wanted)
+    theirs = kernels.conv_relu_backward(kernels.enter(y), maps, maps, w)
+    ours = kernels.conv_relu_backward(y, x, maps, w)
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.array_equal(kernels.leave(one), kernels.leave(other))
+    with pytest.raises(TypeError, match="operand"):
+        maps + y
+
+
+def test_no_memory_for_maps_is_only_that(recwarn):
+    with pytest.raises(MemoryError):
+        Maps((1, 1, 10**7, 10**7))
+    gc.collect()
+    assert not recwarn.list

@@ -214,6 +214,12 @@ def write_weights(path: str | os.PathLike, tensors: Arrays, card: dict, **more: 
             f"{path} does not end in {', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}: weights are "
             f"written as these"
         )
+    size = sum(array.nbytes for array in tensors.values())
+    if size > LIMIT:
+        raise ValueError(
+            f"{path} would hold {size:,} bytes, and weights of at most {LIMIT:,} are read: make "
+            f"the network smaller"
+        )
     text = json.dumps(card)
     with written_whole(path) as temporary, open(temporary, "wb") as file:
         _WRITERS[suffix](file, tensors, text, **more)

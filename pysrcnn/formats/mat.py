@@ -61,9 +61,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
     found: Arrays = {}
     shapes: list[tuple] = []
     room, place = LIMIT, 128
-    for _ in range(1000):  # variables
-        if place >= len(content):
-            return found
+    while place < len(content):
         kind, data, place = _element(content, place, order)
         if kind == _COMPRESSED:
             data = zlib.decompressobj().decompress(data, room + 1)
@@ -75,9 +73,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
             kind, data, _ = _element(data, 0, order)
         if kind == _MATRIX:
             found |= _matrix(data, order, shapes, path)
-            if len(found) > 1000:
-                break
-    raise Refused(f"{path} has more than 1,000 variables, and the authors' files have six")
+    return found
 
 
 def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
@@ -106,6 +102,8 @@ def _matrix(
     (flags,) = struct.unpack_from(f"{order}I", head)
     shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
     shapes.append(shape)
+    if len(shapes) > 1000:
+        raise Refused(f"{path} has more than 1,000 variables, and no network has so many")
     check_room(shapes, path)  # of all: a byte of the file may become a number of 8 or 16 bytes
     name = within or text.decode("latin-1")
     kind = flags & 255
@@ -132,7 +130,7 @@ def _within(
         fields = [text[i : i + size].split(b"\0")[0] for i in range(0, len(text), size)]
         names = (f".{field.decode('latin-1')}" for field in fields)
     found: Arrays = {}
-    while place < len(content) and len(found) <= 1000:
+    while place < len(content):
         kind, data, place = _element(content, place, order)
         part = next(names, None)
         if kind != _MATRIX or part is None:

@@ -46,13 +46,21 @@ def _backward(kind, prediction, target):
     return out
 
 
-def _mean(kind, prediction, target):
+def _check(prediction, target):
     same_shape("prediction", prediction, "target", target)
+    if prediction.size == 0:
+        raise ValueError(
+            f"prediction has the shape {prediction.shape}: there is nothing to compare"
+        )
+
+
+def _mean(kind, prediction, target):
+    _check(prediction, target)
     return _errors(kind, prediction, target).sum() / prediction.size
 
 
 def _gradient(kind, prediction, target):
-    same_shape("prediction", prediction, "target", target)
+    _check(prediction, target)
     return _backward(kind, prediction, target)
 
 

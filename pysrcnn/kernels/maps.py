@@ -9,6 +9,7 @@ Axes: N samples, C channels, H x W pixels, L lanes.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -78,10 +79,12 @@ class Maps:
 
     def __init__(self, shape):
         self.shape, self.dtype = tuple(shape), np.dtype(np.float32)
+        self.data: Any = None
         self.data = _pool.take(self.shape)
 
     def __del__(self):
-        _pool.give(self.shape, self.data)
+        if self.data is not None:  # there was memory for it
+            _pool.give(self.shape, self.data)
 
     @property
     def sides(self):
@@ -90,7 +93,7 @@ class Maps:
 
     def __add__(self, other):
         if not isinstance(other, Maps):
-            return self if other == 0 else NotImplemented  # sum() begins with 0
+            return self if np.isscalar(other) and other == 0 else NotImplemented  # sum()'s first
         if other.shape != self.shape:
             raise ValueError(f"maps of {self.shape} and {other.shape} cannot be added")
         out = Maps(self.shape)
@@ -197,17 +200,21 @@ def leave(x):
 def dot(a, b):
     """See `reference.dot`."""
     same_shape("a", a, "b", b)
-    a, b = (x.data if isinstance(x, Maps) else np.ascontiguousarray(x) for x in (a, b))
-    return _products(a.reshape(len(a), -1), b.reshape(len(b), -1)).sum()
+    if not (isinstance(a, Maps) and isinstance(b, Maps)):
+        return float(np.sum(leave(a) * leave(b), dtype=np.float64))
+    return _products(a.data, b.data, a.shape).sum()
 
 
 @compiled(parallel=True)
-def _products(a, b):
-    # Sample by sample: a sum of all, here, would be shared among threads, which decide on its bits.
-    sums = np.zeros(len(a))
-    for i in prange(len(a)):
-        for j in range(a.shape[1]):
-            sums[i] += a[i, j] * b[i, j]
+def _products(a, b, shape):
+    # Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
+    n, c, height, width = shape
+    sums = np.zeros(n * height)
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
+                sums[task] += a[sample, i, j, k] * b[sample, i, j, k]
     return sums
 
 

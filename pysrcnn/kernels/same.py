@@ -16,7 +16,18 @@ from numba import get_thread_id, literally, prange
 
 from . import few, operations, shuffle
 from .compile import compiled, noinline
-from .maps import BORDER, CHANNELS, LANES, Maps, apart, multiple, place, through_arrays, tiles_of
+from .maps import (
+    BORDER,
+    CHANNELS,
+    LANES,
+    Maps,
+    apart,
+    enter,
+    multiple,
+    place,
+    through_arrays,
+    tiles_of,
+)
 from .memory import Memory, aligned
 from .threads import count
 from .tile import (
@@ -344,14 +355,20 @@ def _checked(x, w, b=None):
         raise ValueError(f"the channels do not fit: {shapes}")
 
 
+def _as_maps(x):
+    """What goes with maps may be an array."""
+    return x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))
+
+
 def _convolved(x, w, b, summand, rectified):
     _checked(x, w, b)
     out = Maps((x.shape[0], len(w), *x.sides))
-    if summand is not None and summand.shape != out.shape:
+    summand = out if summand is None else _as_maps(summand)
+    if summand.shape != out.shape:
         raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
     form = few.form(x.shape[1], len(w), False)
     given, bias = (x.data, x.data, False), _padded(b, out.data.shape[3])
-    more = (out.data, False) if summand is None else (summand.data, True)
+    more = summand.data, summand is not out
     room = _room(x.shape[1], min(MOST_FILTERS, len(w)))
     u = _weights(form, w, False)
     _convolve(form, *given, u, bias, *more, rectified, out.data, x.sides, *room)
@@ -361,6 +378,8 @@ def _convolved(x, w, b, summand, rectified):
 def _gone_back(dout, out, x, w):
     """dx, dw, db of `conv2d_same`, or of `conv_relu` whose result is `out`."""
     _checked(x, w)
+    dout = _as_maps(dout)
+    out = None if out is None else _as_maps(out)
     wanted = x.shape[0], len(w), *x.sides
     if dout.shape != wanted or (out is not None and out.shape != wanted):
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")

@@ -114,20 +114,18 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
     ReLU hands on: so the biases are, and the picture is of 0..1.
     """
     found: Arrays = {}
-    ups = 0
+    layers = {name.rpartition(".")[0] for name in tensors} - {"sub_mean", "add_mean"}
+    names = {layer: _our_name(layer) for layer in layers}
+    ups = sorted((layer for layer in layers if names[layer] == "_up"), key=_numbers)
+    names |= {layer: f"_up{k}" for k, layer in enumerate(ups, 1)}
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".")
         if layer in ("sub_mean", "add_mean"):
             continue
-        ours = _our_name(layer)
-        if ours is None or kind not in ("weight", "bias"):
+        if names[layer] is None or kind not in ("weight", "bias"):
             return None
-        if ours == "_up" and kind == "weight":
-            ups += 1
-        ours = f"_up{ups}" if ours == "_up" else ours
-        found[("W" if kind == "weight" else "B") + ours] = (
-            tensor if kind == "weight" else tensor / 255
-        )
+        prefix, divided = ("W", tensor) if kind == "weight" else ("B", tensor / 255)
+        found[f"{prefix}{names[layer]}"] = divided
     if "W_head" not in found:
         return None
     mean: tuple[float, ...] = DIV2K if found["W_head"].shape[1:2] == (3,) else ()
@@ -137,32 +135,41 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
     return found, mean
 
 
-def vdsr_of(tensors: Arrays) -> Arrays | None:
+def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
     """W1, B1, ... of a VDSR of PyTorch: filters 3 x 3, one layer from the picture, one to it.
 
-    The others are alike, so that they come in the order of the file. None if the tensors are not
-    such, or make a picture of grey without the picture added: then they are a chain.
+    The others are alike, so that they come in the order of the file, where that means anything, or
+    in that of their numbers. None if the tensors are not such, or make a picture of grey without
+    the picture added: then they are a chain.
     """
     weights, biases = ({name.removesuffix(end): tensor for name, tensor in tensors.items()
                         if name.endswith(end)} for end in (".weight", ".bias"))  # fmt: skip
     shapes = {name: w.shape for name, w in weights.items()}
-    if len(weights) + len(biases) != len(tensors) or len(weights) < 4:
+    fours = all(len(s) == 4 and 0 not in s for s in shapes.values())
+    flat = all(name in shapes and b.shape == shapes[name][:1] for name, b in biases.items())
+    if len(weights) + len(biases) != len(tensors) or len(weights) < 4 or not fours or not flat:
         return None
-    width, c = max(s[0] for s in shapes.values()), min(s[1] for s in shapes.values() if len(s) == 4)
+    width, c = max(s[0] for s in shapes.values()), min(s[1] for s in shapes.values())
     ends = (width, c, 3, 3), (c, width, 3, 3)
     first, last = ([n for n, s in shapes.items() if s == end] for end in ends)
     middle = [name for name, shape in shapes.items() if shape == (width, width, 3, 3)]
     if len(first) != 1 or len(last) != 1 or len(middle) != len(weights) - 2:
         return None
+    if not ordered:
+        middle.sort(key=_numbers)
     found: Arrays = {}
     h = np.full(c, 0.5)
     for k, name in enumerate([*first, *middle, *last], 1):
         w = weights[name]
         b = found[f"B{k}"] = biases.get(name, np.zeros(len(w), w.dtype))
         found[f"W{k}"] = w
-        h = w.sum(axis=(2, 3), dtype=np.float64) @ h + b if b.shape == (len(w),) else h
+        h = w.sum(axis=(2, 3), dtype=np.float64) @ h + b
         h = h if name in last else np.maximum(h, 0)
     return found if np.abs(h).max() < 0.15 else None
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(n) for n in re.findall(r"[0-9]{1,9}", name)]
 
 
 def _our_name(layer: str) -> str | None:

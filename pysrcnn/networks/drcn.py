@@ -180,7 +180,7 @@ class DRCN(Network):
         """
         layers = {name: a for name, a in parameters.items() if name != "w"}
         first = parameters.get("W_in1", np.empty((0, 0)))
-        w = parameters.get("w", np.array(weights_of_sum, first.dtype))
+        w = parameters["w"] if "w" in parameters else np.array(weights_of_sum, first.dtype)
         width, c = first.shape[:2]
         check_layers(layers, _layers(width, c) if c in (1, 3) else {})
         if w.ndim != 1 or w.size == 0 or not np.isfinite(w).all():

@@ -154,8 +154,9 @@ def _blocks(p: Parameters) -> range:
 
 def _ups(p: Parameters) -> list[tuple[str, str, int]]:
     """Weights, biases and factor of each convolution that enlarges maps, of the paper's tail."""
-    names = [name for name in p if name.startswith("W_up")]
-    return [(n, n.replace("W", "B"), math.isqrt(p[n].shape[0] // p[n].shape[1])) for n in names]
+    numbers = range(1, 1 + sum(name.startswith("W_up") for name in p))
+    names = [(f"W_up{k}", f"B_up{k}") for k in numbers if f"W_up{k}" in p]
+    return [(w, b, math.isqrt(p[w].shape[0] // p[w].shape[1])) for w, b in names]
 
 
 def _scales(p: Parameters) -> tuple[int, int]:
@@ -286,6 +287,7 @@ class EDSR(Network):
         picture: bool,
         mean: Sequence[float],
     ) -> None:
+        mean = tuple(float(m) for m in mean)
         number = isinstance(residual_scale, (int, float)) and 0 < residual_scale <= 1
         if not number or not isinstance(picture, bool):
             raise ValueError(
@@ -294,12 +296,12 @@ class EDSR(Network):
             )
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))
-        if mean and not (len(mean) == self.c and all(0 <= float(m) <= 1 for m in mean)):
+        if mean and not (len(mean) == self.c and all(0 <= m <= 1 for m in mean)):
             raise ValueError(f"mean is {mean!r:.60}, wanted {self.c} numbers of 0..1")
         self.options = {
             "residual_scale": float(residual_scale),
             "picture": picture,
-            "mean": [float(m) for m in mean],
+            "mean": list(mean),
         }
 
     @classmethod

@@ -78,7 +78,7 @@ def load(
     Returns
     -------
     network : Network
-        An `SRCNN`, `ESPCN` or `SparseCoding`, float32, whatever the file holds.
+        Of the kind that the file holds, float32 whatever its numbers are.
 
     Raises
     ------
@@ -133,7 +133,10 @@ def _path_of(text: str, scale: int | None) -> Path:
 def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float, float]) -> Network:
     """The one whose values are 0..1 and whose result is the picture; its card says what it was."""
     if not isinstance(network, Chain):
-        raise ValueError(f"{path} holds dictionaries: their values are 0..1, and nothing else")
+        raise ValueError(
+            f"{path} holds {network.name}, whose values are 0..1 and whose result is the picture: "
+            f"leave residual and levels out"
+        )
     if residual and network.small:
         raise ValueError(
             f"{path} is an ESPCN, whose result is larger than its input: it cannot be added to that"

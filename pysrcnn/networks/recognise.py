@@ -128,24 +128,29 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
     if edsr := edsr_of(tensors):
-        # Of its two networks, the large one is 256 maps wide and scales residuals by 0.1.
-        large = edsr[0]["W_head"].shape[:1] == (256,)
-        options = {"picture": False, "mean": edsr[1], "residual_scale": 0.1 if large else 1.0}
-        return _Deep(EDSR, edsr[0], options)
-    if vdsr := vdsr_of(tensors):
+        return _Deep(EDSR, edsr[0], {"picture": False, "mean": edsr[1]})
+    if vdsr := vdsr_of(tensors, weights.ordered):
         return _Deep(VDSR, vdsr)
     return None
 
 
 def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network:
     for name, array in deep.parameters.items():
+        if array.ndim not in (1, 4) or array.size == 0:
+            raise Refused(f"{path} is damaged: {shown(name)} has the shape {array.shape}")
         check_numbers(name, array, path)
         check_sense(name, array, path)
     try:
         network = deep.kind.from_parameters(deep.parameters, ops=ops, **deep.options)
-    except (TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise Refused(f"{path} is damaged: {error}") from None
     network.card = dict(weights.card)
+    said = network.card.get("scale")
+    if network.scale is not None and said not in (None, network.scale):
+        raise Refused(
+            f"{path} is damaged: its card says scale {said!r:.60}, and its layers enlarge by "
+            f"{network.scale}"
+        )
     return network
 
 

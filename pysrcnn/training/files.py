@@ -7,11 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from .._files import check_apart, check_place
 from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
-from ..networks import TRAINED, Network, files_of, load, shipped
+from ..formats import LIMIT
+from ..networks import LARGEST, TRAINED, Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
 from .fitting import fit
 from .log import read_log
@@ -130,7 +133,7 @@ class FileTraining:
         on_skipped: Callable[[list[str]], object] | None = None,
     ):
         self.folders, self.output = [Path(folder) for folder in folders], Path(output)
-        self.scales = (scale,) if isinstance(scale, int) else tuple(sorted(set(scale)))
+        self.scales = _whole(scale)
         self.recipe, self.every = recipe or RECIPES["modern"], every
         if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
             raise ValueError(
@@ -157,6 +160,12 @@ class FileTraining:
         self.training = Training(
             self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0]
         )
+        size = sum(p.nbytes for p in self.training.network.parameters.values())
+        if size > LIMIT:
+            raise ValueError(
+                f"{self.training.network!r} has {size:,} bytes, and weights of at most {LIMIT:,} "
+                f"are read: train a smaller one"
+            )
         if resume:
             self.training.load(self.checkpoint)
 
@@ -269,3 +278,14 @@ class FileTraining:
                     f"{log} is there and is not a log of training: give the weights another name, "
                     f"or move it"
                 ) from None
+
+
+def _whole(scale: int | Sequence[int]) -> tuple[int, ...]:
+    """The scales in their order; raise unless they are some that there are networks for."""
+    given = (scale,) if np.ndim(scale) == 0 else tuple(np.asarray(scale).tolist())
+    numbers = [int(s) if isinstance(s, np.integer) else s for s in given]
+    if not numbers or not all(type(s) is int and 2 <= s <= LARGEST for s in numbers):
+        raise ValueError(
+            f"scale is {scale!r:.60}, wanted a whole number, 2 to {LARGEST}, or several"
+        )
+    return tuple(sorted(set(numbers)))

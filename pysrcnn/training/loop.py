@@ -83,8 +83,9 @@ class Training:
         start: Network | None = None,
         scale: int | tuple[int, ...] | None = None,
     ):
+        several = scale if isinstance(scale, tuple) and len(scale) > 1 else ()
+        scale = several or (scale[0] if isinstance(scale, tuple) else scale)
         self.recipe, self.scale = recipe, scale
-        several = scale if isinstance(scale, tuple) else ()
         self.network = TRAINED[recipe.network].from_recipe(
             recipe, scale if isinstance(scale, int) else None
         )

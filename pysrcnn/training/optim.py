@@ -108,7 +108,7 @@ class SGD(_Optimizer):
             rate = factor * self.learning_rate[name]
             if self.weight_decay and parameter.ndim > 1:
                 gradient = gradient + self.weight_decay * parameter
-            if self.clip:
+            if self.clip and rate > 0:
                 gradient = np.clip(gradient, -self.clip / rate, self.clip / rate)
             velocity *= self.momentum
             velocity -= rate * gradient

@@ -43,7 +43,7 @@ class Recipe:
     width : filters of their layers
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
-    init : how the weights of SRCNN and ESPCN start, see `networks.initial.initialise`
+    init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`
     loss : "mse", "l1" or "charbonnier", the operation of that name
     keep_means : bool
         Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"

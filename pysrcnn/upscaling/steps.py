@@ -113,11 +113,13 @@ class Step:
         sizes = []
         for parts in range(1, max(2, width // SMALLEST + 1)):
             across = -(-width // parts)
-            down = min(height, max(1, int(room / (across + around)) - around))
-            count = parts * -(-height // down)
-            cost = count * (across + around) * (down + around)
-            over = (across + around) * (down + around) > room
-            sizes.append((over, cost * (1 if parts == 1 else 1.05), down, across))
+            seen = min(across + around, self.shape[1])
+            down = int(room / seen) - (around if room < seen * self.shape[0] else 0)
+            # Where nothing fits, more memory is taken: small pieces would be nothing but margins.
+            down = min(height, max(down, around, 1))
+            area = seen * min(down + around, self.shape[0])
+            cost = parts * -(-height // down) * area
+            sizes.append((area > room, cost * (1 if parts == 1 else 1.05), down, across))
         _, _, down, across = min(sizes)
         for top in range(rows[0], rows[1], down):
             for left in range(columns[0], columns[1], across):
