@@ -16,7 +16,8 @@ class Value:
     """An array, and what it came from: (value, function from its gradient to that value's)."""
 
     def __init__(self, array, *parents):
-        self.array, self.parents, self.shape = array, parents, array.shape
+        self.array, self.parents = array, parents
+        self.shape, self.dtype = array.shape, array.dtype
 
     def __len__(self):
         return len(self.array)

@@ -748,6 +748,19 @@ def test_the_networks_there_are_to_train(folder, text, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        ("--network vdsr --filters 64-32", "--filters is not of VDSR, whose sizes are --depth and"),
+        ("--network 9-1-5 --depth 2", "--depth is not of SRCNN, whose sizes are --filters"),
+        ("--network espcn --width 2", "--width is not of ESPCN, whose sizes are --filters"),
+    ],
+)
+def test_options_of_other_networks_are_refused(folder, pictures, capsys, more, words):
+    assert run("train", pictures, "-s", "2", "-o", "a.npz", *more.split()) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_another_optimizer_brings_its_own_rates(folder, pictures):
     def recipe(*more):
         options = cli.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])

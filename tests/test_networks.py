@@ -415,13 +415,13 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2."),
         ("drcn", {"w": None}, "w has the shape .0,., wanted a number for each recursion"),
         ("drcn", {"w": None, "card": {"weights_of_sum": ["a"]}}, "is damaged"),
-        ("edsr", {"W_head": None}, "are not those of such a network"),
+        ("edsr", {"W_head": None}, "do not make such a network"),
         ("edsr", {"W_tail": np.ones((8, 6, 3, 3), np.float32)}, "W_tail"),
         ("edsr", {"W1_2": np.ones((6, 7, 3, 3), np.float32)}, "W1_2"),
         ("edsr", {"B_body": np.full(6, np.nan, np.float32)}, "not finite"),
         ("edsr", {"W_body": np.zeros((6, 6, 3, 3), np.float32)}, "nothing but zeros"),
-        ("edsr", {"card": {"residual_scale": "a"}}, "residual_scale is above 0"),
-        ("edsr", {"card": {"picture": 1}}, "picture True or False"),
+        ("edsr", {"card": {"residual_scale": "a"}}, "residual_scale is 'a', wanted above 0"),
+        ("edsr", {"card": {"picture": 1}}, "picture is 1, wanted True or False"),
         ("edsr", {"card": {"scale": 2}}, "trained for scale|scale"),
     ],
 )
@@ -445,7 +445,7 @@ def test_sizes_of_deep_networks_are_checked():
             lambda: EDSR(5, short_tail=False),
             "the paper's tail is for scales of 2, 3, 4, 8 or 16, got",
         ),
-        (lambda: EDSR(2, residual_scale=0), "residual_scale is above 0, up to 1"),
+        (lambda: EDSR(2, residual_scale=0), "residual_scale is 0, wanted above 0, up to 1"),
         (lambda: EDSR(2, mean=(0.5, 0.4)), "mean is .0.5, 0.4., wanted 1 numbers of 0..1"),
         (lambda: VDSR(1), "depth is 1, wanted a whole number, 2"),
         (lambda: VDSR(c=4), "c is 1 .luminance. or 3 .RGB., got 4"),
@@ -749,3 +749,48 @@ def test_margins_are_not_counted_beyond_the_picture(tail):
         sides = [b - a for a, b in step._seen(rows, columns)]
         work += sides[0] * sides[1]
     assert work < 4 * 480 * 640
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_parameters_are(name, tmp_path):
+    network = drawn_deep(name)
+    kind, options, p = type(network), network.options, network.parameters
+    for given, words in (
+        (None, "the parameters are NoneType, wanted a dict of arrays"),
+        ({n: a.tolist() for n, a in p.items()} | {next(iter(p)): None}, "array of object, wanted"),
+        ({n: a.astype(int) for n, a in p.items()}, "array of int64, wanted float32 or float64"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            kind.from_parameters(given)
+    first = next(iter(p))
+    with pytest.raises(ValueError, match=f"{first} holds values that are not finite"):
+        kind.from_parameters(p | {first: p[first] * np.inf})
+    with pytest.raises(ValueError, match="no arrays do not make such a network|is missing"):
+        kind.from_parameters({})
+    lists = kind.from_parameters({n: a.tolist() for n, a in p.items()}, **options)
+    x = batch_of(network, 1, 9, 8)
+    assert np.abs(lists.forward(x) - network.forward(x)).max() < 1e-5
+    p[first][...] = np.nan
+    with pytest.raises(
+        ValueError, match=f"{first} holds values that are not finite: .* not written"
+    ):
+        network.save(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_an_edsr_as_numpy_has_them():
+    mean = np.array([0.1, 0.2, 0.3])
+    network = EDSR(2, 1, 4, 3, mean=mean, residual_scale=np.float32(0.5))
+    assert network.options == {"residual_scale": 0.5, "picture": True, "mean": mean.tolist()}
+    exact = network.astype(np.float64)
+    x = np.random.default_rng(0).random((1, 3, 6, 5))
+    exact.ops = reference
+    assert np.abs(exact.forward(x) - network.astype(np.float64).forward(x)).max() < 1e-13
+    for wrong in (True, "a", 2):
+        with pytest.raises(ValueError, match="residual_scale is"):
+            EDSR(2, residual_scale=wrong)
+    for kind in (VDSR, DRCN):
+        with pytest.raises(ValueError, match="c is 1 .luminance. or 3 .RGB., got True"):
+            kind(c=True)
+    with pytest.raises(ValueError, match=r"small has the shape \(9, 8\), wanted \(3, H, W\)"):
+        network.enlarge(np.zeros((9, 8)))

@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
-        help="factor of enlargement; of vdsr and drcn, one network may be for several: 2,3,4",
+        help="factor of enlargement; one network may be for several, 2,3,4, but for espcn and edsr",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
@@ -72,7 +72,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
         "--size", type=int,
-        help="side of the sub-images in pixels; for espcn, of the small picture",
+        help="side of the sub-images in pixels; for espcn and edsr, of the small picture",
     )  # fmt: skip
     command.add_argument(
         "--stride", type=int,
@@ -174,6 +174,14 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "seed": options.seed,
     }
     changes = {name: value for name, value in given.items() if value is not None}
+    chain = issubclass(TRAINED[name or recipe.network], Chain)
+    for option in ("depth", "width") if chain else ("filters",):
+        if option in changes:
+            theirs = "--filters" if chain else "--depth and --width"
+            raise ValueError(
+                f"--{option} is not of {(name or recipe.network).upper()}, whose sizes are "
+                f"{theirs}: leave it out"
+            )
     if name is not None:
         changes |= {"network": name, "sizes": layers or RECIPES[default].sizes}
     if options.stride is not None:

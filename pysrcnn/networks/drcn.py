@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers
 
 __all__ = ["DRCN", "backward", "forward"]
 
@@ -146,8 +146,7 @@ class DRCN(Network):
         sizes = ("recursions", recursions, 1), ("width", width, 1), ("seed", seed, 0)
         for name, value, least in sizes:
             check_whole(name, value, least)
-        if c not in (1, 3):
-            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        check_channels(c)
         rng, parameters = np.random.default_rng(seed), {}
         for name, (i, o) in _layers(width, c).items():
             w = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
@@ -178,13 +177,16 @@ class DRCN(Network):
         ValueError
             If these are not its arrays.
         """
+        parameters = as_arrays(parameters)
         layers = {name: a for name, a in parameters.items() if name != "w"}
         first = parameters.get("W_in1", np.empty((0, 0)))
         w = parameters["w"] if "w" in parameters else np.array(weights_of_sum, first.dtype)
         width, c = first.shape[:2]
         check_layers(layers, _layers(width, c) if c in (1, 3) else {})
-        if w.ndim != 1 or w.size == 0 or not np.isfinite(w).all():
+        if w.ndim != 1 or w.size == 0:
             raise ValueError(f"w has the shape {w.shape}, wanted a number for each recursion")
+        if not np.isfinite(w).all():
+            raise ValueError("w holds values that are not finite")
         network = cls.__new__(cls)
         network._set({**layers, "w": w}, ops)
         return network.astype(first.dtype)

@@ -15,6 +15,7 @@ Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
 """
 
 import math
+import numbers
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ import numpy as np
 from .. import kernels
 from ..checks import check_whole
 from .layers import LARGEST
-from .network import Network, Parameters, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers
 
 __all__ = ["EDSR", "backward", "forward"]
 
@@ -68,7 +69,7 @@ def forward(
     """
     keep = _forget if kept is None else kept.append
     if mean:
-        x = x - _colour(mean)
+        x = x - _colour(mean, p)
     keep(x)
     h = h0 = ops.conv2d_same(x, p["W_head"], p["B_head"])
     for k in _blocks(p):
@@ -88,7 +89,7 @@ def forward(
     added = ops.pixel_shuffle(ops.repeat(x, (large * s) ** 2), large) if picture else None
     out = ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
     out = ops.pixel_shuffle(ops.leave(out), s)
-    return out + _colour(mean) if mean else out
+    return out + _colour(mean, p) if mean else out
 
 
 def backward(
@@ -138,9 +139,9 @@ def backward(
     return dx, g
 
 
-def _colour(mean: Sequence[float]) -> np.ndarray:
-    """To be added to a batch (N, c, H, W), of either dtype."""
-    return np.reshape(np.array(mean, np.float32), (-1, 1, 1))
+def _colour(mean: Sequence[float], p: Parameters) -> np.ndarray:
+    """To be added to a batch (N, c, H, W)."""
+    return np.reshape(np.array(mean, p["W_head"].dtype), (-1, 1, 1))
 
 
 def _forget(maps: Any) -> None:
@@ -240,8 +241,7 @@ class EDSR(Network):
             check_whole(name, value, least)
         if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
             raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
-        if c not in (1, 3):
-            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        check_channels(c)
         rng, parameters = np.random.default_rng(seed), {}
         for name, (i, o) in _layers(int(scale), blocks, width, c, short_tail).items():
             size = math.sqrt(2 / (9 * i)) * _SMALLER.get(name[-2:], 1)
@@ -266,6 +266,7 @@ class EDSR(Network):
         ValueError
             If these are not its arrays.
         """
+        parameters = as_arrays(parameters)
         head, tail = (parameters.get(name, np.empty((0, 0))) for name in ("W_head", "W_tail"))
         (width, c), up = head.shape[:2], _ups(parameters)
         large = math.prod(s for _, _, s in up)
@@ -287,13 +288,12 @@ class EDSR(Network):
         picture: bool,
         mean: Sequence[float],
     ) -> None:
-        mean = tuple(float(m) for m in mean)
-        number = isinstance(residual_scale, (int, float)) and 0 < residual_scale <= 1
-        if not number or not isinstance(picture, bool):
-            raise ValueError(
-                f"residual_scale is above 0, up to 1, and picture True or False; got "
-                f"{residual_scale!r:.60} and {picture!r:.60}"
-            )
+        number = isinstance(residual_scale, numbers.Real) and not isinstance(residual_scale, bool)
+        if not number or not 0 < residual_scale <= 1:
+            raise ValueError(f"residual_scale is {residual_scale!r:.60}, wanted above 0, up to 1")
+        if not isinstance(picture, bool):
+            raise ValueError(f"picture is {picture!r:.60}, wanted True or False")
+        mean = tuple(float(m) for m in np.ravel(np.asarray(mean, np.float64)))
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))
         if mean and not (len(mean) == self.c and all(0 <= m <= 1 for m in mean)):

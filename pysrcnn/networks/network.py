@@ -12,7 +12,7 @@ Axes: N samples, c channels of the picture, H x W pixels, s the scale.
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self
@@ -27,7 +27,16 @@ from .composed import Composed
 from .reach import Layers, Seen, seen
 from .saving import save
 
-__all__ = ["LOSSES", "Network", "Parameters", "check_layers", "other_scale", "own_scale"]
+__all__ = [
+    "LOSSES",
+    "Network",
+    "Parameters",
+    "as_arrays",
+    "check_channels",
+    "check_layers",
+    "other_scale",
+    "own_scale",
+]
 
 Parameters = dict[str, np.ndarray]
 LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
@@ -233,7 +242,10 @@ class Network:
             If `small` is not such an array, or the scale is not the network's.
         """
         scale = own_scale(self, scale)
-        x = check_batch(np.asarray(small)[None], "small", self.c, np.dtype(np.float64))[0]
+        small = np.asarray(small)
+        if small.ndim != 3:
+            raise ValueError(f"small has the shape {small.shape}, wanted ({self.c}, H, W)")
+        x = check_batch(small[None], "small", self.c, np.dtype(np.float64))[0]
         if not self.small:
             x = np.stack([imresize(plane, scale=scale) for plane in x])
         return self.forward(x[None])[0]
@@ -318,7 +330,16 @@ class Network:
         ----------
         path : path
             Ends in .npz, or in .safetensors, .onnx or, of an SRCNN, .mat; see `saving.save`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not finite, as after a training that has diverged; and as
+            `saving.save` does.
         """
+        for name, parameter in self.parameters.items():
+            if not np.isfinite(parameter).all():
+                raise ValueError(f"{name} holds values that are not finite: {path} is not written")
         card = {
             **self.card,
             **self._described(),
@@ -390,6 +411,27 @@ def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> 
         given = parameters[name].shape if name in parameters else "missing"
         if given != shape:
             raise ValueError(f"{name} is {given}, wanted the shape {shape}")
+        if not np.isfinite(parameters[name]).all():
+            raise ValueError(f"{name} holds values that are not finite")
     if not shapes or len(parameters) != len(shapes):
         names = ", ".join(sorted(parameters.keys() - shapes.keys())[:8])
-        raise ValueError(f"{names or 'no arrays'} are not those of such a network")
+        what = f"the arrays {names}" if names else "no arrays"
+        raise ValueError(f"{what} do not make such a network")
+
+
+def as_arrays(parameters: Parameters) -> Parameters:
+    """The parameters, all of them arrays of one dtype; raise a TypeError where they are none."""
+    if not isinstance(parameters, Mapping):
+        kind = type(parameters).__name__
+        raise TypeError(f"the parameters are {kind}, wanted a dict of arrays by their names")
+    arrays = {name: np.asarray(array) for name, array in parameters.items()}
+    for name, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{name} is an array of {array.dtype}, wanted float32 or float64")
+    return arrays
+
+
+def check_channels(c: object) -> None:
+    """Raise a ValueError unless there are pictures of so many channels."""
+    if isinstance(c, bool) or c not in (1, 3):
+        raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")

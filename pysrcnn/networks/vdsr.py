@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers
 
 __all__ = ["VDSR", "backward", "forward"]
 
@@ -117,8 +117,7 @@ class VDSR(Network):
     ):
         for name, value, least in (("depth", depth, 2), ("width", width, 1), ("seed", seed, 0)):
             check_whole(name, value, least)
-        if c not in (1, 3):
-            raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")
+        check_channels(c)
         if init not in ("identity", "he"):
             raise ValueError(f'init is "identity" or "he", got {init!r:.60}')
         self.c, self.scale, self.card, self.options, self.ops = c, None, {}, {}, ops
@@ -141,6 +140,7 @@ class VDSR(Network):
         ValueError
             If these are not its arrays.
         """
+        parameters = as_arrays(parameters)
         depth, first = len(parameters) // 2, parameters.get("W1", np.empty((0, 0)))
         width, c = first.shape[:2]
         check_layers(parameters, _layers(depth, width, c) if c in (1, 3) and depth > 1 else {})
