@@ -690,7 +690,7 @@ def test_values_of_the_shipped_weights():
         if name != "sc":
             check_picture(load(name, scale).parameters, Path(name))
     with pytest.raises(
-        ValueError, match="sc_x3.npz holds dictionaries: their values are 0..1, and"
+        ValueError, match="sc_x3.npz holds sc, whose values are 0..1 and whose result is the pict"
     ):
         load("sc", residual=True)
 

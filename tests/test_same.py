@@ -1,6 +1,9 @@
 """The "same" convolutions of `kernels` on maps in their own layout, against the reference."""
 
 import gc
+import os
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -234,3 +237,32 @@ def test_no_memory_for_maps_is_only_that(recwarn):
         Maps((1, 1, 10**7, 10**7))
     gc.collect()
     assert not recwarn.list
+
+
+_BITS = """
+import hashlib
+import numpy as np
+from pysrcnn import kernels
+
+rng = np.random.default_rng(0)
+x = rng.standard_normal((2, 64, 13, 9)).astype(np.float32)
+for shape in (1, 64, 3, 3), (20, 64, 3, 3):
+    w = rng.standard_normal(shape).astype(np.float32)
+    maps = kernels.enter(x)
+    out = kernels.conv2d_same(maps, w, np.zeros(shape[0], np.float32))
+    for array in out, *kernels.conv2d_same_backward(out, maps, w):
+        print(hashlib.md5(np.ascontiguousarray(kernels.leave(array)).tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+@compiled_only
+def test_a_process_that_compiles_has_the_bits_of_one_that_loads(tmp_path):
+    """Of a function there may be several copies then, each compiled with other code around it."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    compiles, loads = (
+        subprocess.run([sys.executable, "-c", _BITS], env=environment, check=True,
+                       stdout=subprocess.PIPE, text=True).stdout
+        for _ in range(2)
+    )  # fmt: skip
+    assert compiles.count("\n") == 8 and compiles == loads

@@ -16,11 +16,11 @@ from .tile import tile_correlate, tile_plus_number, tile_relu, tile_store, tile_
 from .transforms import (
     FROM_POINTS,
     TO_POINTS,
+    tile_apply,
     tile_gather,
     tile_load_apart,
     tile_scatter,
     tile_store_apart,
-    tile_transform,
 )
 from .vectors import COLUMNS, ROWS
 from .winograd import OUTPUTS
@@ -52,8 +52,17 @@ def _to_points(taps, n, source, count, points, at, apart):
     lanes = apart // BLOCK
     for c in range(channels):
         for i in range(count):
-            acc = tile_gather(x, start + c * x_apart + i * lanes, rows, columns, n, n)
-            tile_store_apart(tile_transform(acc, TO_POINTS, taps), points, at + i * lanes, apart)
+            to, pixel = at + i * lanes, start + c * x_apart + i * lanes - columns[0]
+            # A column, then a row at a time, in place: registers cannot hold a whole tile.
+            for v in range(n):
+                acc = tile_gather(x, pixel + columns[v], rows, columns, n, 1)
+                tile_store_apart(
+                    tile_apply(acc, TO_POINTS, taps), points, to + v * apart, n * apart
+                )
+            for u in range(n):
+                acc = tile_load_apart(points, to + u * n * apart, apart, n, 1)
+                acc = tile_apply(acc, TO_POINTS, taps)
+                tile_store_apart(acc, points, to + u * n * apart, apart)
         at += n * n * apart
 
 
@@ -69,12 +78,17 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
     lanes = apart // BLOCK
     for o in range(b.size):
         for i in range(count):
-            to = start + o * out_apart + i * lanes
-            acc = tile_load_apart(points, at + i * lanes, apart, n, n)
-            acc = tile_plus_number(tile_transform(acc, FROM_POINTS, taps), b, o)
-            if epilogue == RELU:
-                acc = tile_relu(acc)
-            tile_scatter(acc, outs, to, rows, columns)
+            to, own = start + o * out_apart + i * lanes, at + i * lanes
+            for v in range(n):
+                acc = tile_load_apart(points, own + v * apart, n * apart, n, 1)
+                acc = tile_apply(acc, FROM_POINTS, taps)
+                tile_store_apart(acc, points, own + v * apart, n * apart)
+            for u in range(OUTPUTS):
+                acc = tile_load_apart(points, own + u * n * apart, apart, n, 1)
+                acc = tile_plus_number(tile_apply(acc, FROM_POINTS, taps), b, o)
+                if epilogue == RELU:
+                    acc = tile_relu(acc)
+                tile_scatter(acc, outs, to + rows[u] - rows[0], columns, rows)
             if epilogue == TANH:
                 for u in range(OUTPUTS):
                     for v in range(OUTPUTS):

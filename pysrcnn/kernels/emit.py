@@ -6,9 +6,10 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from .vectors import VECTOR_BYTES
+from .vectors import FUSED, VECTOR_BYTES
 
 
 class _Tile(types.Type):
@@ -81,9 +82,19 @@ class _Emitter:
         return ir.Constant(kind, [value] * self.lanes)
 
     def multiply_add(self, a, b, c):
-        """a b + c, rounded once where the processor can ("contract")."""
-        flags = ("contract",)
-        return self.builder.fadd(self.builder.fmul(a, b, flags=flags), c, flags=flags)
+        """a b + c, rounded once where the processor can.
+
+        As an instruction of its own: what LLVM may or may not contract, it does in one copy of a
+        function and not in another, and a process that compiles would have other bits than one that
+        loads.
+        """
+        if not FUSED:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        bits = 32 if self.vector.element == ir.FloatType() else 64
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fma.v{self.lanes}f{bits}"
+        fused = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(fused, [a, b, c])
 
     def get(self, tile, r, p):
         return self.builder.extract_value(tile, r * self.columns + p)

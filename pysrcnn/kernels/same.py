@@ -46,6 +46,7 @@ from .transforms import (
     FROM_POINTS,
     SPREAD,
     TO_POINTS,
+    tile_apply,
     tile_gather,
     tile_load_apart,
     tile_scatter,
@@ -128,11 +129,18 @@ def _tiles_to_points(which, size, around, x, gate, gated, first, count, sides, o
     for t in range(count):
         at, _, _ = place(x, first + t, rows, columns, around)
         for c in range(0, channels, LANES):
-            acc = tile_gather(x, at + c, down, across, size, size)
-            if gated:
-                acc = tile_where(acc, tile_gather(gate, at + c, down, across, size, size))
-            acc = tile_transform(acc, which, TAPS)
-            tile_store_apart(acc, out, t * out[0].size + c * step, group)
+            to = t * out[0].size + c * step
+            # A column, then a row at a time, in place: registers cannot hold a whole tile.
+            for v in range(size):
+                acc = tile_gather(x, at + c + across[v], down, across, size, 1)
+                if gated:
+                    given = tile_gather(gate, at + c + across[v], down, across, size, 1)
+                    acc = tile_where(acc, given)
+                acc = tile_apply(acc, which, TAPS)
+                tile_store_apart(acc, out, to + v * group, N * group)
+            for u in range(N):
+                acc = tile_load_apart(out, to + u * N * group, group, size, 1)
+                tile_store_apart(tile_apply(acc, which, TAPS), out, to + u * N * group, group)
 
 
 @compiled(inner=True, allocates=False)
@@ -192,13 +200,19 @@ def _points_to_tiles(m, o, some, b, summand, added, rectified, out, first, count
     for t in range(count):
         at, i, j = place(out, first + t, rows, columns, 0)
         for c in range(o, o + some, LANES):
-            acc = tile_load_apart(m, t * POINTS * some + c - o, some, N, N)
-            acc = tile_plus_vector(tile_transform(acc, FROM_POINTS, TAPS), b, c)
-            if added:
-                acc = tile_plus(acc, tile_gather(summand, at + c, down, across, OUTPUTS, OUTPUTS))
-            if rectified:
-                acc = tile_relu(acc)
-            tile_scatter(acc, out, at + c, down, across)
+            own = t * POINTS * some + c - o
+            for v in range(N):
+                acc = tile_load_apart(m, own + v * some, N * some, N, 1)
+                tile_store_apart(tile_apply(acc, FROM_POINTS, TAPS), m, own + v * some, N * some)
+            for u in range(OUTPUTS):
+                acc = tile_load_apart(m, own + u * N * some, some, N, 1)
+                acc = tile_plus_vector(tile_apply(acc, FROM_POINTS, TAPS), b, c)
+                to = at + c + down[u]
+                if added:
+                    acc = tile_plus(acc, tile_gather(summand, to, across, across, OUTPUTS, 1))
+                if rectified:
+                    acc = tile_relu(acc)
+                tile_scatter(acc, out, to, across, across)
         few.clear_around(out, at + o, some, i, j, sides)
 
 

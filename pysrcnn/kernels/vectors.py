@@ -20,6 +20,9 @@ WIDTHS = {
 }
 
 
+_ARM = platform.machine().lower() in ("arm64", "aarch64")
+
+
 def _width():
     """The name of the processor's vectors; the environment variable PYSRCNN_VECTORS overrides."""
     name = os.environ.get("PYSRCNN_VECTORS")
@@ -32,10 +35,12 @@ def _width():
         return "avx512"
     if features.get("avx2"):
         return "avx2"
-    return "neon" if platform.machine().lower() in ("arm64", "aarch64") else "plain"
+    return "neon" if _ARM else "plain"
 
 
 VECTORS = _width()
+# Whether the processor multiplies and adds with one rounding, whatever the width of vectors.
+FUSED = _ARM or bool(llvmlite.binding.get_host_cpu_features().get("fma"))
 VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
 REGISTERS = 32 if VECTORS in ("avx512", "neon") else 16
 # Where filters are the vectors and pixels the rows (see `channels`): tiles SHORT x WIDE, TALL x 2
