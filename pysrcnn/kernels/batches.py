@@ -101,7 +101,7 @@ def _part_of_a_batch(low, high, steps, activation, size):
         step.forward(maps[k - 1], forward if k < len(steps) else LINEAR, maps[k])
 
     last = maps[-1]
-    error = _squared_error(last.data, last.border, high, size) / size
+    error = float(_squared_error(last.data, last.border, high, size)) / size
     for k, step in reversed(list(enumerate(steps, 1))):
         step.backward(maps[k], maps[k - 1])
         if k > 1:
