@@ -105,7 +105,7 @@ class Maps:
         if np.shape(colour) != (self.shape[1], 1, 1):
             return NotImplemented
         out = Maps(self.shape)
-        _shifted(self.data, np.ravel(-colour).astype(np.float32), out.data, self.sides)
+        _shifted(self.data, np.ravel(-colour).astype(np.float32), out.data, self.shape)
         return out
 
     def __mul__(self, factor):
@@ -161,11 +161,12 @@ def _sum(a, b, out, shape):
 
 
 @compiled(parallel=True)
-def _shifted(a, colour, out, sides):
-    for task in prange(len(a) * sides[0]):
-        sample, i = task // sides[0], task % sides[0] + BORDER
-        for j in range(BORDER, BORDER + sides[1]):
-            for k in range(colour.size):
+def _shifted(a, colour, out, shape):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + BORDER
+        for j in range(BORDER, BORDER + width):
+            for k in range(c):
                 out[sample, i, j, k] = a[sample, i, j, k] + colour[k]
 
 

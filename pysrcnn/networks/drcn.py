@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters, as_arrays, check_channels, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
 
 __all__ = ["DRCN", "backward", "forward"]
 
@@ -147,18 +147,12 @@ class DRCN(Network):
         for name, value, least in sizes:
             check_whole(name, value, least)
         check_channels(c)
-        rng, parameters = np.random.default_rng(seed), {}
-        for name, (i, o) in _layers(width, c).items():
-            w = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
-            if name == "":
-                w[...] = 0
-                w[range(width), range(width), 1, 1] = 1
-            if name == "_out2":
-                w *= 0.02
-            parameters[f"W{name}"] = w.astype(np.float32)
-            parameters[f"B{name}"] = np.zeros(o, np.float32)
-        parameters["w"] = np.full(recursions, 1 / recursions, np.float32)
-        self._set(parameters, ops)
+        p = drawn(_layers(width, c), seed)
+        p["W"][...] = 0
+        p["W"][range(width), range(width), 1, 1] = 1
+        p["W_out2"] *= 0.02
+        p["w"] = np.full(recursions, 1 / recursions)
+        self._set(in_float32(p), ops)
 
     @classmethod
     def from_parameters(

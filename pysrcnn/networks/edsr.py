@@ -25,7 +25,7 @@ import numpy as np
 from .. import kernels
 from ..checks import check_whole
 from .layers import LARGEST
-from .network import Network, Parameters, as_arrays, check_channels, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
 
 __all__ = ["EDSR", "backward", "forward"]
 
@@ -166,9 +166,6 @@ def _scales(p: Parameters) -> tuple[int, int]:
     return math.prod(s for _, _, s in _ups(p)), math.isqrt(filters // c)
 
 
-_SMALLER = {"_2": 0.1, "il": 0.02}  # of He's deviation, by the end of a layer's name
-
-
 def _factors(scale: int) -> list[int]:
     """By what the paper's tail enlarges: at once by 3, else by 2 as often as needed."""
     times = scale.bit_length() - 1
@@ -242,12 +239,11 @@ class EDSR(Network):
         if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
             raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
         check_channels(c)
-        rng, parameters = np.random.default_rng(seed), {}
-        for name, (i, o) in _layers(int(scale), blocks, width, c, short_tail).items():
-            size = math.sqrt(2 / (9 * i)) * _SMALLER.get(name[-2:], 1)
-            parameters[f"W{name}"] = rng.normal(0, size, (o, i, 3, 3)).astype(np.float32)
-            parameters[f"B{name}"] = np.zeros(o, np.float32)
-        self._set(parameters, ops, residual_scale, picture, mean)
+        p = drawn(_layers(int(scale), blocks, width, c, short_tail), seed)
+        for k in range(1, blocks + 1):
+            p[f"W{k}_2"] *= 0.1
+        p["W_tail"] *= 0.02
+        self._set(in_float32(p), ops, residual_scale, picture, mean)
 
     @classmethod
     def from_parameters(

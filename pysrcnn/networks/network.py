@@ -34,6 +34,8 @@ __all__ = [
     "as_arrays",
     "check_channels",
     "check_layers",
+    "drawn",
+    "in_float32",
     "other_scale",
     "own_scale",
 ]
@@ -417,6 +419,20 @@ def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> 
         names = ", ".join(sorted(parameters.keys() - shapes.keys())[:8])
         what = f"the arrays {names}" if names else "no arrays"
         raise ValueError(f"{what} do not make such a network")
+
+
+def drawn(layers: dict[str, tuple[int, int]], seed: int) -> Parameters:
+    """W and B of such layers, float64: N(0, 2 / (9 C)), as He et al. (2015) have it, and zeros."""
+    rng, parameters = np.random.default_rng(seed), {}
+    for name, (i, o) in layers.items():
+        parameters[f"W{name}"] = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
+        parameters[f"B{name}"] = np.zeros(o)
+    return parameters
+
+
+def in_float32(parameters: Parameters) -> Parameters:
+    """The same numbers, as networks are trained with."""
+    return {name: array.astype(np.float32) for name, array in parameters.items()}
 
 
 def as_arrays(parameters: Parameters) -> Parameters:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters, as_arrays, check_channels, check_layers
+from .network import Network, Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
 
 __all__ = ["VDSR", "backward", "forward"]
 
@@ -121,15 +121,11 @@ class VDSR(Network):
         if init not in ("identity", "he"):
             raise ValueError(f'init is "identity" or "he", got {init!r:.60}')
         self.c, self.scale, self.card, self.options, self.ops = c, None, {}, {}, ops
-        rng, self.parameters = np.random.default_rng(seed), {}
-        for name, (i, o) in _layers(depth, width, c).items():
-            w = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
-            if init == "identity" and name == "1":
-                w -= w.mean(axis=(1, 2, 3), keepdims=True)
-            if init == "identity" and name == str(depth):
-                w *= 0.02
-            self.parameters[f"W{name}"] = w.astype(np.float32)
-            self.parameters[f"B{name}"] = np.zeros(o, np.float32)
+        p = drawn(_layers(depth, width, c), seed)
+        if init == "identity":
+            p["W1"] -= p["W1"].mean(axis=(1, 2, 3), keepdims=True)
+            p[f"W{depth}"] *= 0.02
+        self.parameters = in_float32(p)
 
     @classmethod
     def from_parameters(cls, parameters: Parameters, *, ops: ModuleType = kernels) -> "VDSR":
