@@ -45,8 +45,9 @@ def add(commands: Commands) -> None:
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
     )
     command.add_argument(
-        "--recipe", choices=RECIPES,
-        help="sets whatever is not given (default: that of the network, modern for an SRCNN)",
+        "--recipe", choices=RECIPES, metavar="NAME",
+        help=f"sets whatever is not given: {', '.join(RECIPES)} (default: that of the network, "
+        f"modern for an SRCNN)",
     )  # fmt: skip
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
