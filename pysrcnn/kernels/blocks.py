@@ -22,7 +22,7 @@ from .transforms import (
     tile_scatter,
     tile_store_apart,
 )
-from .vectors import COLUMNS, ROWS
+from .vectors import COLUMNS, ROWS, VECTOR_BYTES
 from .winograd import OUTPUTS
 
 BLOCK = COLUMNS  # vectors of tiles
@@ -49,13 +49,15 @@ def _to_points(taps, n, source, count, points, at, apart):
     noinline()
     taps, n = literally(taps), literally(n)
     x, start, rows, columns, channels, x_apart = source
-    lanes = apart // BLOCK
-    for c in range(channels):
+    lanes, parts = VECTOR_BYTES // x.itemsize, (columns.size - n) // taps + 1
+    for k in range(channels * parts**2):
+        first, down = start + k // parts**2 * x_apart, rows[k // parts % parts * taps :]
+        across = columns[k % parts * taps :]
         for i in range(count):
-            to, pixel = at + i * lanes, start + c * x_apart + i * lanes - columns[0]
+            to, pixel = at + i * lanes, first + i * lanes - across[0]
             # A column, then a row at a time, in place: registers cannot hold a whole tile.
             for v in range(n):
-                acc = tile_gather(x, pixel + columns[v], rows, columns, n, 1)
+                acc = tile_gather(x, pixel + across[v], down, across, n, 1)
                 tile_store_apart(
                     tile_apply(acc, TO_POINTS, taps), points, to + v * apart, n * apart
                 )

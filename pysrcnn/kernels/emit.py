@@ -124,7 +124,8 @@ def in_registers(emit, gives_tile=True, shape=None):
                 tile = kinds[0]
                 result = tile if gives_tile else types.void
                 if shape is not None:
-                    result = _Tile(tile.dtype, *shape(*(kind.literal_value for kind in kinds[1:])))
+                    rows, columns = shape(*(kind.literal_value for kind in kinds[1:]))
+                    result = _Tile(tile.dtype, rows, columns or tile.columns)
             else:
                 array, *_, rows, columns = kinds
                 tile = result = _Tile(array.dtype, rows.literal_value, columns.literal_value)

@@ -30,6 +30,7 @@ from .blocks import block_of, convolve_block
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
+from .parts import PAIR, convolve_parts, convolve_two
 from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
 from .vectors import VECTOR_BYTES
@@ -136,8 +137,11 @@ def _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue):
 
 
 @compiled(inner=True)
-def _layer_by_tiles(taps, n, ring, stack, k, r, height, skip, vectors, epilogue):
-    """The same by `blocks`. Rows beyond the picture are made as well: nobody reads their slots."""
+def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, r, height, skip, vectors, epilogue):
+    """The same by `blocks`, or by `parts`, alone or with a layer of 1 x 1 at once.
+
+    Rows beyond the picture are made as well: nobody reads their slots.
+    """
     taps, n = literally(taps), literally(n)
     m, group, lanes = k - 1, stack.group, VECTOR_BYTES // ring.itemsize
     start, plane, slots = stack.start[k] + skip, stack.plane[k], stack.slots[k]
@@ -149,29 +153,43 @@ def _layer_by_tiles(taps, n, ring, stack, k, r, height, skip, vectors, epilogue)
     rows, columns = _places(stack, m, r, height)
     channels, apart = stack.channels[m], group * stack.plane[m]
     w = stack.weights, stack.at_weights[m]
+    first = stack.weights, stack.at_weights[m], stack.bias[stack.at_bias[m] :][: stack.hidden]
+    second = stack.weights, stack.at_weights[-1], stack.bias[stack.at_bias[-1] :]
     v = 0
     while v < vectors:
-        count = block_of(vectors - v)
+        count = block_of(vectors - v) if parts is None else min(PAIR, vectors - v)
         at = stack.start[m] + skip + v * lanes
         source = ring, at, rows, columns, channels, apart
         out = ring, start + v * lanes, out_rows, out_columns, group * plane
         scratch = ring, stack.scratch, lanes
-        convolve_block(taps, n, source, w, b, epilogue, out, count, scratch)
+        if hidden is not None:
+            convolve_two(source, first, second, epilogue, out, count, scratch)
+        elif parts is not None:
+            convolve_parts(source, w, b, epilogue, out, count, scratch)
+        else:
+            convolve_block(taps, n, source, w, b, epilogue, out, count, scratch)
         v += count
 
 
 @compiled(inner=True)
-def _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue):
-    """The rows of a group of map k, directly or by tiles. threes, fives: see `_strip`."""
-    taps = stack.taps[k - 1]
+def _layer(ring, stack, threes, fives, parts, hidden, k, r, height, skip, vectors, epilogue):
+    """The rows of a group of map k, directly or by tiles. threes ... hidden: see `_strip`."""
+    taps, size = stack.taps[k - 1], stack.width[k - 1]
+    first = stack.hidden > 0 and k == 1
     if taps == 0:
         _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
+    if hidden is not None:
+        if first:
+            _layer_by_tiles(3, 6, True, True, ring, stack, k, r, height, skip, vectors, epilogue)
+    if parts is not None:
+        if size > taps > 0 and not first:
+            _layer_by_tiles(3, 6, True, None, ring, stack, k, r, height, skip, vectors, epilogue)
     if threes is not None:
-        if taps == 3:
-            _layer_by_tiles(3, 6, ring, stack, k, r, height, skip, vectors, epilogue)
+        if taps == size == 3:
+            _layer_by_tiles(3, 6, None, None, ring, stack, k, r, height, skip, vectors, epilogue)
     if fives is not None:
         if taps == 5:
-            _layer_by_tiles(5, 8, ring, stack, k, r, height, skip, vectors, epilogue)
+            _layer_by_tiles(5, 8, None, None, ring, stack, k, r, height, skip, vectors, epilogue)
 
 
 @compiled(inner=True)
@@ -200,18 +218,18 @@ def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
 
 
 @compiled()
-def _strip(x, out, bias, stack, shuffle, threes, fives, rows, columns, offset, ring):
+def _strip(x, out, bias, stack, shuffle, kinds, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
     out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset). shuffle: s, or 1.
     bias: of the last layer. ring: scratch of `stack.size` elements.
-    threes, fives: True, or None if no layer has a transform of so many taps, and then nothing of it
-    is compiled.
+    kinds: see `layout.kinds_of`.
     """
     _, height, width = x.shape
     (top, bottom), (left, right) = rows, columns
     lanes = VECTOR_BYTES // x.itemsize
     layers, group = stack.width.size, stack.group
+    threes, fives, parts, hidden = kinds
     for i in range(top + stack.begin[0], bottom, group):
         for k in range(layers + 1):
             r = i + stack.lead[k]
@@ -225,7 +243,9 @@ def _strip(x, out, bias, stack, shuffle, threes, fives, rows, columns, offset, r
             vectors = (inside + group * lanes - 1) // (group * lanes)
             if k > 0:
                 epilogue = stack.activation if k < layers else LINEAR
-                _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue)
+                _layer(
+                    ring, stack, threes, fives, parts, hidden, k, r, height, skip, vectors, epilogue
+                )
             for row in range(max(r, 0), min(r + group, height)):
                 slot = row % stack.slots[k] * stack.channels[k] * group * stack.plane[k]
                 at = stack.start[k] + slot
@@ -269,7 +289,7 @@ def _forward(x, layers, padding, activation, shuffle, group):
     bias = layers[-1][1]
     columns = layout.columns_of_strips(layers, group, width)
     stack = layout.stack_of(layers, group, columns, epilogue, padding == "zeros")
-    threes, fives = (True if taps in stack.taps else None for taps in (3, 5))
+    kinds = layout.kinds_of(stack)
 
     def work(tasks):
         ring = aligned((stack.size,), x.dtype)
@@ -278,7 +298,7 @@ def _forward(x, layers, padding, activation, shuffle, group):
             bottom, right = min(top + band, height), min(left + columns, width)
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
             to = x[sample], out[sample], bias, stack, s
-            _strip(*to, threes, fives, rows, cols, margin, ring)
+            _strip(*to, kinds, rows, cols, margin, ring)
 
     lefts = range(0, width, columns)
     rows_a_thread = -(-n * len(lefts) * height // count())

@@ -7,14 +7,14 @@ from collections import namedtuple
 
 import numpy as np
 
-from . import blocks, winograd
+from . import blocks, parts, winograd
 from .rows import pack_weights
 from .vectors import ROWS, VECTOR_BYTES
 
 Stack = namedtuple(
     "Stack",
     "group weights at_weights bias at_bias channels height width taps margin shift lead begin "
-    "slots start plane scratch size activation zeros fold",
+    "slots start plane scratch size activation zeros fold hidden",
 )
 Stack.__doc__ = """A network and the memory it works in, as flat arrays, for `fused`.
 
@@ -31,7 +31,9 @@ start, plane [k]: where map k's ring begins, and elements a plane; scratch: wher
 size: of all together.
 activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
 of the picture; then every ring has one slot more, which holds a row of them. fold: how many partial
-sums make an output.
+sums make an output. hidden: filters of a first layer whose output is kept nowhere, since a layer of
+1 x 1 follows at once (`parts.convolve_two`), or 0; such a pair counts as one layer, and the weights
+and biases of its second come last of all.
 """
 
 
@@ -42,6 +44,11 @@ def group_of(layers):
     """
     fast = len(layers) > 1 and any(winograd.taps(w) for w, _ in layers)
     return winograd.OUTPUTS if fast else 1
+
+
+def is_in_parts(w):
+    """Whether a layer of these weights, of a chain, is computed by `parts`."""
+    return 0 < winograd.taps(w) < w.shape[2]
 
 
 # Columns of the first feature map a strip, at most, by direct sums alone or with a transform. Wider
@@ -58,9 +65,10 @@ def columns_of_strips(layers, group, width):
     margin = 2 * _margins(layers, group)[1]
     vector = group * VECTOR_BYTES // layers[0][0].itemsize
     wide = max(WIDE[group > 1], 8 * margin) // vector * vector
+    pair = parts.PAIR * vector if is_in_parts(layers[0][0]) else vector
 
     def cost(columns):
-        return -(-(columns + margin) // vector) + 1 if columns else 0
+        return -(-(columns + margin) // pair) * pair + vector if columns else 0
 
     most = min(max(wide - margin, 32), width)
     widths = [most, *(v * vector - margin for v in range(1, wide // vector + 1))]
@@ -77,6 +85,12 @@ def _margins(layers, group):
     return margins[::-1]
 
 
+def _hides(layers):
+    """Whether the second layer is computed along with the first, and its input kept nowhere."""
+    (w, _), (pointwise, _) = layers[0], layers[min(1, len(layers) - 1)]
+    return is_in_parts(w) and pointwise.shape[2] == 1 and len(layers) > 2
+
+
 def _times(height, group):
     """`Stack.lead` and `Stack.begin`, for filters of that many rows and the fold: (K + 1,) each.
 
@@ -89,6 +103,26 @@ def _times(height, group):
     return np.array(lead[:0:-1]), np.array(begin[:0:-1])
 
 
+def _packed(w, taps):
+    """Weights as the kernels read them that `Stack.taps` chooses: flat."""
+    if taps == 0:
+        return pack_weights(w)
+    if taps == w.shape[2]:
+        return winograd.filters_at_points(w).reshape(-1)
+    return winograd.parts_at_points(w, parts.TOGETHER, parts.FILTERS).reshape(-1)
+
+
+def kinds_of(stack):
+    """Which ways to compute a layer by tiles a stack needs: True, or None, which compiles nothing.
+
+    `blocks` with 3 x 3 taps, and with 5 x 5; `parts` alone, and with the hidden layer.
+    """
+    ways = list(zip(stack.taps, stack.width, strict=True))
+    hidden = stack.hidden > 0
+    others = any(0 < taps < size for taps, size in ways[hidden:])
+    return tuple(need or None for need in ((3, 3) in ways, (5, 5) in ways, others, hidden))
+
+
 def stack_of(layers, group, columns, activation, zeros):
     """The network laid out for strips of so many columns of output.
 
@@ -96,17 +130,17 @@ def stack_of(layers, group, columns, activation, zeros):
     """
     dtype = layers[0][0].dtype
     last = layers[-1][0]
+    hidden = layers[1:2] if group > 1 and _hides(layers) else []
+    layers = layers[:1] + layers[1 + len(hidden) :]
     taps = np.array([winograd.taps(w) if group > 1 else 0 for w, _ in layers])
     few = last.shape[0] < ROWS and not taps[-1]
     fold = last.shape[2] if few or len(layers) == 1 else 1
-    weights = [
-        winograd.filters_at_points(w).reshape(-1) if t else pack_weights(w)
-        for (w, _), t in zip(layers, taps, strict=True)
-    ]
+    weights = [_packed(w, t) for (w, _), t in zip(layers, taps, strict=True)]
     o, c, f, _ = last.shape
     if fold > 1:
         weights[-1] = pack_weights(last.transpose(0, 2, 1, 3).reshape(o * fold, -1))
-    bias = [b for _, b in layers[:-1]] + [np.zeros(fold * o)]
+    bias = [b for _, b in layers[:-1]] + [np.zeros(fold * o)] + [b for _, b in hidden]
+    weights += [pack_weights(w) for w, _ in hidden]
     width = np.array([w.shape[2] for w, _ in layers])
     height = width.copy()
     height[-1] //= fold
@@ -115,6 +149,7 @@ def stack_of(layers, group, columns, activation, zeros):
     shape = {
         "group": group,
         "channels": np.array([w.shape[1] for w, _ in layers] + [fold * o]),
+        "hidden": len(layers[0][0]) if hidden else 0,
         "height": height,
         "width": width,
         "taps": taps,
@@ -137,7 +172,7 @@ def stack_of(layers, group, columns, activation, zeros):
     )
 
 
-def _memory(columns, lanes, *, group, channels, taps, margin, slots, zeros, **_):
+def _memory(columns, lanes, *, group, channels, hidden, width, taps, margin, slots, zeros, **_):
     """Where everything lies in the memory of a strip, and how much of it there is."""
 
     def whole(elements):
@@ -149,7 +184,9 @@ def _memory(columns, lanes, *, group, channels, taps, margin, slots, zeros, **_)
     starts = np.cumsum([0, *maps])
     scratch = [
         blocks.scratch_of(c, o, t + winograd.OUTPUTS - 1)
-        for c, o, t in zip(channels, channels[1:], taps, strict=False)
+        if f == t
+        else parts.scratch_of(c * (f // t) ** 2, hidden)
+        for c, o, f, t in zip(channels, channels[1:], width, taps, strict=False)
         if t
     ]
     return {

@@ -364,7 +364,7 @@ def pays(w, sides):
     By `winograd.taps`, where tiles do not reach far beyond the result.
     """
     tiles = math.prod(-(-side // OUTPUTS) for side in sides)
-    return winograd.taps(w) > 0 and tiles * OUTPUTS**2 <= 2 * math.prod(sides)
+    return winograd.taps(w) == w.shape[2] and tiles * OUTPUTS**2 <= 2 * math.prod(sides)
 
 
 class Layer(channels.Layer):

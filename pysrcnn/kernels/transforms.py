@@ -104,18 +104,47 @@ def tile_transform(acc, which, taps):
 
 
 def _emit_apply(e, acc, which, taps):
-    return e.tile(_emit_product(e, _matrix(which, taps), [e.get(acc, r, 0) for r in range(e.rows)]))
+    columns = [
+        _emit_product(e, _matrix(which, taps), [e.get(acc, r, p) for r in range(e.rows)])
+        for p in range(e.columns)
+    ]
+    return e.tile([vector for row in zip(*columns, strict=True) for vector in row])
 
 
 def _applied(which, taps):
-    return len(_matrix(which, taps)), 1
+    return len(_matrix(which, taps)), None
 
 
 @in_registers(_emit_apply, shape=_applied)
 def tile_apply(acc, which, taps):
-    """M acc of a column of vectors, where M is one of the matrices of F(4, taps)."""
+    """M acc of columns of vectors, where M is one of the matrices of F(4, taps)."""
     matrix = _matrix(which, taps).astype(np.float64)
     return np.einsum("iu,upl->ipl", matrix, acc).astype(acc.dtype)
+
+
+def _emit_correlate_points(e, acc, x, at, apart, w, k, filters):
+    count = e.columns // filters  # of vectors
+    terms = {}
+    for r in range(e.rows):
+        points = [e.load(x, at, e.times(r, apart), v * e.lanes) for v in range(count)]
+        weights = [e.broadcast(w, k, r * filters + f) for f in range(filters)]
+        for p in range(e.columns):
+            term = weights[p // count], points[p % count]
+            terms[r, p] = e.multiply_add(*term, e.get(acc, r, p))
+    return e.tile([terms[place] for place in e.positions()])
+
+
+@in_registers(_emit_correlate_points)
+def tile_correlate_points(acc, x, at, apart, w, k, filters):
+    """A term of many sums at each of some points, a row of the tile, for filters and vectors.
+
+    acc[r, f V + v] += w[k + r filters + f] x[at + r apart + v L : ... + L], V vectors.
+    """
+    rows, columns, lanes = acc.shape
+    numbers = w.reshape(-1)[k : k + rows * filters].reshape(rows, filters, 1, 1)
+    places = at + np.arange(rows)[:, None] * apart + np.arange(columns // filters * lanes)
+    points = x.reshape(-1)[places].reshape(rows, 1, -1, lanes)
+    return acc + (numbers * points).reshape(acc.shape)
 
 
 def _offsets(e, rows, columns):

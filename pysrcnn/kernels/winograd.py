@@ -40,21 +40,27 @@ TAPS = tuple(_POINTS)  # filter sizes for which there is a transform
 # Vector operations, in which a multiply-add is one, of a tile's way to its points and back.
 _TO_POINTS = {3: 200, 5: 600}
 _FROM_POINTS = {3: 170, 5: 320}
+MOST_PARTS = 64  # of a filter, times channels: the points of a block stay near the processor
 _WORTH_IT = 0.75  # of the direct sum's operations: a sum of few channels waits for memory
 
 
 def taps(w):
     """t of the F(4 x 4, t x t) that a layer of weights w (O, C, f, f) is worth, or 0 for none.
 
-    By the operations for 16 outputs of all filters. In float64 there is none: that is for checking
-    gradients, by the plain sum.
+    By the operations for 16 outputs of all filters. Large filters of few channels are done in parts
+    of 3 x 3 taps, see `parts`. In float64 there is no transform: that is for checking gradients, by
+    the plain sum.
     """
     o, c, f, _ = w.shape
-    if w.dtype != np.float32 or f not in TAPS:
+    t = f if f in TAPS else 3
+    if w.dtype != np.float32 or f % t:
         return 0
-    products = (f + OUTPUTS - 1) ** 2 * c * (-(-o // ROWS) * ROWS)
-    fast = products + c * _TO_POINTS[f] + o * _FROM_POINTS[f]
-    return f if fast < _WORTH_IT * OUTPUTS**2 * w.size else 0
+    c *= (f // t) ** 2
+    if f > t and c > MOST_PARTS:
+        return 0
+    products = (t + OUTPUTS - 1) ** 2 * c * (-(-o // ROWS) * ROWS)
+    fast = products + c * _TO_POINTS[t] + o * _FROM_POINTS[t]
+    return t if fast < _WORTH_IT * OUTPUTS**2 * w.size else 0
 
 
 def same_operations(channels, terms, sums):
@@ -105,12 +111,31 @@ def filters_at_points(w):
     O': O, with filters of zeros, to a multiple of ROWS. Computed in float64; by sums, as products
     of matrices would start threads of BLAS, which keep a core busy while the kernels want it.
     """
+    at_points = _at_points(w, ROWS)
+    n, _, filters, c = at_points.shape
+    return np.ascontiguousarray(at_points.reshape(n * n, -1, ROWS, c).swapaxes(2, 3))
+
+
+def parts_at_points(w, together, filters):
+    """G g G' of each 3 x 3 taps of weights (O, C, 3 f, 3 f), as `parts` reads them.
+
+    (O' / together, n, together / filters, C f^2, n, filters), O' a multiple of together.
+    """
+    o, c, size, _ = w.shape
+    f = size // 3
+    threes = w.reshape(o, c, f, 3, f, 3).swapaxes(3, 4).reshape(o, -1, 3, 3)
+    at_points = _at_points(threes, together)
+    n, _, _, c = at_points.shape
+    at_points = at_points.reshape(n, n, -1, together // filters, filters, c)
+    return np.ascontiguousarray(at_points.transpose(2, 0, 3, 5, 1, 4))
+
+
+def _at_points(w, multiple):
+    """G g G' of weights (O, C, t, t): (n, n, O', C), O' a multiple of something."""
     o, c, t, _ = w.shape
     g = matrices(t)[1]
-    n, rows = len(g), -(-o // ROWS) * ROWS
-    filters = np.zeros((t, t, rows, c))
+    filters = np.zeros((t, t, -(-o // multiple) * multiple, c))
     filters[:, :, :o] = w.transpose(2, 3, 0, 1)
     at_points = np.einsum("iu,uvk->ivk", g, filters.reshape(t, t, -1))
     at_points = np.einsum("jv,ivk->ijk", g, at_points)
-    at_points = at_points.astype(w.dtype).reshape(n * n, -1, ROWS, c)
-    return np.ascontiguousarray(at_points.swapaxes(2, 3))
+    return at_points.astype(w.dtype).reshape(len(g), len(g), -1, c)
