@@ -763,15 +763,18 @@ for network in "9-5-5", "9-3-5", "espcn":
     for k, (weights, _) in enumerate(pysrcnn.load(network, 3).layers):
         o, c, f, _ = weights.shape
         text = f"{network:<6} layer {k + 1}: {f} x {f}, {c:2} to {o:2} {16 * weights.size:24}"
-        if f in winograd.TAPS:
-            to, back = counted[f]
-            text += f"{(f + 3) ** 2 * c * o:11} + {c * to + o * back:5}"
+        if taps := f if f in winograd.TAPS else winograd.taps(weights):
+            to, back = counted[taps]
+            c *= (f // taps) ** 2  # 9 x 9: nine parts of 3 x 3, which add up like channels
+            text += f"{(taps + 3) ** 2 * c * o:11} + {c * to + o * back:5}"
         print(f"{text:<69}  taken" if winograd.taps(weights) else text)
 
 # %% [markdown]
 # A last layer of one filter has nobody to share its $B d B^T$ with. (A register tile of several
 # filters would also stand nearly empty.) A first layer of one channel has the same trouble with
-# $A$.
+# $A$, and ESPCN's, of 5 x 5, is summed directly. SRCNN's of 9 x 9 has a way out. It is the sum of
+# nine filters of 3 x 3, each three pixels further on, and at the points their products add up as
+# those of nine channels do: one way back for nine parts (`kernels/parts.py`).
 #
 # What share of the time do the transforms take? Let us time the three steps of `blocks.py` for
 # the second layers of 9-3-5 and 9-5-5. They work on a block of some vectors of tiles, whose
@@ -933,14 +936,14 @@ print("one thread and all of them, equal bits:", np.array_equal(*results))
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> Why does the package not use Winograd's transform in the first
-# layer, which has 9 taps and would save even more?
+# <b>Question.</b> Why nine parts of 3 x 3 for the first layer, and not one transform for
+# 9 taps, which would save even more?
 # </summary>
 #
-# $B d B^T$ is shared by all filters and $A$ by all channels. The first layer has one channel: each
-# filter would pay for its own $A$, for a sum over one channel only. And larger transforms round
-# worse. (The 9 x 9 taps can be cut into nine blocks of 3 x 3, which share the way back. That has
-# been tried, and 9-1-5 gained nothing by it.)
+# F(4 x 4, 9 x 9) needs 144 products in place of 1296, and the nine parts need 324. But its twelve
+# points along a side include large and small ones, whose powers up to the eleventh are taken and
+# cancel: float32 has not digits enough. It also makes a way of 144 points to the points and back
+# for one channel. The parts need the transforms that are there already.
 # </details>
 #
 # How all of it was measured against other programs is in `benchmarks/README.md`, and what was

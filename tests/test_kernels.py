@@ -14,7 +14,7 @@ from rungs import JIT, compiled_only, equal_to_rounding, random_layers
 
 from pysrcnn import color, imresize, kernels, reference
 from pysrcnn.kernels import compile as compiling
-from pysrcnn.kernels import winograd
+from pysrcnn.kernels import layout, rows, winograd
 from pysrcnn.kernels.vectors import VECTORS, WIDTHS
 from pysrcnn.resize import taps
 
@@ -104,7 +104,39 @@ def test_winograd_where_tiles_do_not_fit(height, padding, activation):
     assert not np.array_equal(ours, kernels.direct.forward(x, layers, padding, activation))
 
 
-@pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 3, 5), (9, 3, 3, 5), (5, 5, 1, 3)])
+PARTS = [  # sizes, filters, channels; taps, and filters of a first layer whose maps are not kept
+    ((9, 1, 5), (64, 32, 1), 1, [3, 0], 64),
+    ((9, 1, 1, 5), (10, 7, 3, 3), 3, [3, 0, 0], 10),  # no multiple of a tile
+    ((9, 1, 9, 5), (16, 6, 24, 1), 1, [3, 3, 0], 16),  # with a layer of 1 x 1 and without
+    ((3, 9, 5), (4, 20, 1), 1, [0, 3, 0], 0),
+    ((9, 1), (16, 16), 1, [3, 0], 0),  # the last layer is not hidden
+    ((15, 5), (9, 1), 1, [3, 0], 0),
+    ((9, 9, 5), (16, 8, 1), 1, [3, 0, 0], 0),  # the second has too many channels
+    ((21, 3), (16, 1), 2, [0, 0], 0),
+]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
+@pytest.mark.parametrize(("sizes", "filters", "c", "taps", "hidden"), PARTS)
+def test_large_filters_in_parts(sizes, filters, c, taps, hidden, padding, activation):
+    """Layers of 9 x 9 as parts of 3 x 3, on pictures that fill tiles and pairs badly."""
+    *filters, out = filters
+    layers = random_layers(sizes, filters, c, np.float32, out=out)
+    stack = layout.stack_of(layers, layout.group_of(layers), 64, rows.RELU, False)
+    assert (list(stack.taps), stack.hidden) == (taps, hidden)
+    exact = [(w.astype(np.float64), b.astype(np.float64)) for w, b in layers]
+    margin = sum(f // 2 for f in sizes) if padding == "valid" else 0
+    for height, width in ((1, 1), (6, 133)) if JIT else ((1, 1), (2, 6)):
+        x = np.random.default_rng(5).random((2, c, height + 2 * margin, width + 2 * margin))
+        x = x.astype(np.float32)
+        want = reference.forward(x.astype(np.float64), exact, padding, activation)
+        ours = kernels.forward(x, layers, padding, activation)
+        assert ours.shape == want.shape
+        assert np.abs(ours - want).max() < 1e-5 * max(1, np.abs(want).max())
+
+
+@pytest.mark.parametrize("sizes", [(9, 5, 5), (9, 1, 5), (9, 3, 5), (9, 3, 3, 5), (5, 5, 1, 3)])
 def test_winograd_and_direct_sum(sizes):
     """Every pixel within 1e-5 of full scale of the exact sum, by either way of computing."""
     filters = (64, 32, 16)[: len(sizes) - 1]
