@@ -87,8 +87,8 @@ def read_weights(path: str | os.PathLike) -> Weights:
     Returns
     -------
     weights : Weights
-        The tensors by their names in the file. Floating point numbers are float32 or float64, or
-        float16 as the file has them.
+        The tensors by their names in the file. Floating point numbers are float32 or float64;
+        those that the file has in 16 bits, float16 or bfloat16, are float32.
 
     Raises
     ------
@@ -119,6 +119,9 @@ def read_weights(path: str | os.PathLike) -> Weights:
     check_room((array.shape for array in weights.tensors.values()), path)
     if not isinstance(weights.card.get("notes", []), list):
         raise ValueError(f"{path} is damaged: the notes in its card are no list")
+    for name, array in weights.tensors.items():
+        if array.dtype == np.float16:
+            weights.tensors[name] = array.astype(np.float32)
     return weights
 
 
