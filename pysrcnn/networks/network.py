@@ -122,6 +122,11 @@ class Network:
         return [name for name, p in self.parameters.items() if p.ndim > 1]
 
     @property
+    def tail(self) -> list[str]:
+        """Names of the parameters that another scale may have in another shape, or not at all."""
+        return []
+
+    @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
         return seen(self._forward, self.parameters, self.c, **self.options)

@@ -64,7 +64,8 @@ def train(
         A folder of pictures that PSNR is measured on while training, and that are not trained on.
         By default every 20th training picture, at most 20.
     start : path or name, optional
-        Weights to start from.
+        Weights to start from. Of an EDSR they may be for another scale; its tail, which is of one
+        scale, then starts anew.
     stream : bool
         Whether pictures are read while training. They are in any case if there are many.
     every : int
@@ -166,6 +167,8 @@ class FileTraining:
                 f"{self.training.network!r} has {size:,} bytes, and weights of at most {LIMIT:,} "
                 f"are read: train a smaller one"
             )
+        if self.training.anew:
+            self._start += f", but {' and '.join(self.training.anew)} anew"
         if resume:
             self.training.load(self.checkpoint)
 
@@ -182,6 +185,8 @@ class FileTraining:
             f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
+        if training.anew:
+            say(f"starts from {self._start}: these are of another scale there")
         say(
             f"pictures that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"
