@@ -12,9 +12,9 @@ from pysrcnn.cli import main
 from pysrcnn.data import pair
 from pysrcnn.evaluate import average, evaluate, score
 from pysrcnn.formats import read_weights
-from pysrcnn.networks import DRCN, EDSR, VDSR, Chain, shipped
+from pysrcnn.networks import DRCN, EDSR, VDSR, Chain, SparseCoding, shipped
 from pysrcnn.networks.authors import DIV2K
-from pysrcnn.pictures import read_picture
+from pysrcnn.pictures import read_picture, write_picture
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sample.png"
 SIXTEEN = pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -152,3 +152,106 @@ def test_float16_costs_no_decibels_on_set5(tmp_path, data_folder, name, scale):
             for n in (network, halved(network, tmp_path))]  # fmt: skip
     # The picture itself goes through the layers of a chain, and is rounded there.
     assert abs(both[0] - both[1]) < (0.004 if isinstance(network, Chain) else 0.003)
+
+
+# ---------------------------------------------------------------------------------- what is shipped
+
+WHOLE = {"network", "channels", "scale", "data", "recipe", "start", "minutes", "scores", "version"}
+
+
+def test_weights_leave_room_in_a_wheel_of_12_mb():
+    """They do not become smaller in it; all else has less than one."""
+    sizes = {path: path.stat().st_size for path in shipped().values()}
+    assert len(sizes) > 5 and sum(sizes.values()) < 11_000_000
+
+
+@pytest.mark.parametrize("path", sorted(set(shipped().values())), ids=lambda path: path.name)
+def test_cards_are_whole(path):
+    network = load(path)
+    card = network.card
+    wanted = WHOLE - ({"start"} if isinstance(network, SparseCoding) else set())
+    assert card.keys() >= wanted, wanted - card.keys()
+    assert card["recipe"] and "T91" in card["data"] and "Set5" not in card["data"]
+    scales = {scale for (_, scale), file in shipped().items() if file == path}
+    assert scales == set(network.scales or (network.scale,))
+    names = {f"Set5 x{scale}" for scale in network.scales} or {"Set5"}
+    assert card["scores"].keys() >= names
+    for name in names:
+        assert 28 < card["scores"][name]["PSNR"] < 40 and 0.8 < card["scores"][name]["SSIM"] < 1
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """`benchmarks.weights`."""
+    monkeypatch.syspath_prepend(SAMPLE.parent.parent)
+    from benchmarks import weights
+
+    return weights
+
+
+def test_what_makes_them_is_of_one_kind(made):
+    """What each starts from is made, too, and fits; their names are as `shipped` reads them."""
+    every = made.WEIGHTS | made.STAGES
+    for name, one in every.items():
+        of, _, scales = name.partition("_x")
+        scales = tuple(map(int, scales.split("x")))
+        assert scales == (one.scale if isinstance(one.scale, tuple) else (one.scale,)), name
+        if one.start:
+            other = every[one.start]
+            same = ("network", "sizes", "filters", "depth", "width", "c", "activation")
+            assert [getattr(one.recipe, n) for n in same] == [
+                getattr(other.recipe, n) for n in same
+            ], name
+        if one.recipe.network not in ("srcnn", "espcn"):
+            assert one.folders == ("T91", "BSDS200", "General100", "Photos76"), name
+    files = {path.stem for path in shipped().values()} - {"sc_x3"}
+    assert files <= made.WEIGHTS.keys()
+    deep = {"edsr-s": 3, "edsr": 3, "drcn": 3, "vdsr": 1}
+    for name, count in deep.items():
+        assert sum(n.rpartition("_x")[0] == name or n.startswith(f"{name}_x")
+                   for n in made.WEIGHTS) == count  # fmt: skip
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_deep_networks_are_shipped_in_half_the_space(made, tmp_path, monkeypatch, loses):
+    """Unless they lose by it, with the scores of what is shipped; of chains the file is copied."""
+    (tmp_path / "Set5").mkdir()
+    write_picture(tmp_path / "Set5" / "a.png", read_picture(SAMPLE)[40:80, 60:110])
+    monkeypatch.setattr(made, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(made, "MOST", 0.0 if loses else 0.003)
+    made.SHIPPED.mkdir()
+    network, path = VDSR(3, 4, seed=1), tmp_path / "vdsr_x2x3.npz"
+    network.scales, network.card = (2, 3), {"data": "made up", "scores": {}}
+    network.save(path)
+    shipped_file = made.install(path, tmp_path)
+    assert shipped_file == made.SHIPPED / path.name and not path.with_suffix(".half.npz").exists()
+    again = load(shipped_file)
+    assert again.scales == (2, 3) and again.card["data"] == "made up"
+    assert (bytes_in(shipped_file) == bytes_in(path)) == loses
+    if not loses:
+        assert again.card["scores"].keys() == {"Set5 x2", "Set5 x3"}
+        assert made.scores_of(again, tmp_path) == again.card["scores"]
+    chain = tmp_path / "5-1-3_x3.npz"
+    SRCNN.from_parameters(parameters_of((5, 1, 3), (4, 3), 1)).save(chain)
+    assert made.install(chain, tmp_path).read_bytes() == chain.read_bytes()
+
+
+def test_info_lists_files_within_80_columns(tmp_path, monkeypatch, capsys):
+    """One line or two a file, broken between what they say, whatever cards say."""
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", tmp_path)
+    network = VDSR(3, 4)
+    network.scales = 2, 3, 4
+    data = "T91 + BSDS200 + General100 + Photos76, 446 pictures"
+    scores = {f"Set5 x{s}": {"PSNR": 30.0 + s, "SSIM": 0.9} for s in (2, 3, 4)}
+    network.card = {"data": data, "scores": scores}
+    network.save(tmp_path / "vdsr_x2x3x4.npz", half=True)
+    network.card = {"data": " + ".join(f"folder{k}" for k in range(20)), "scores": {}}
+    network.save(tmp_path / "zz_x2x3x4.npz")
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.partition("weights\n")[2].splitlines()
+    assert lines[:3] == [
+        f"  vdsr x2 x3 x4  {data};",
+        " " * 17 + "Set5 x2 32.00 dB; Set5 x3 33.00 dB; Set5 x4 34.00 dB",
+        "  zz x2 x3 x4    folder0 + folder1 + folder2 + folder3 + folder4 + folder5 +",
+    ]
+    assert max(map(len, lines)) <= 80
