@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rungs import JIT
-from samples import parameters_of, safe, state, zipped
+from samples import dictionary, headed, parameters_of, safe, state, tensor, zipped
 
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
@@ -255,3 +255,47 @@ def test_info_lists_files_within_80_columns(tmp_path, monkeypatch, capsys):
         "  zz x2 x3 x4    folder0 + folder1 + folder2 + folder3 + folder4 + folder5 +",
     ]
     assert max(map(len, lines)) <= 80
+
+
+# ------------------------------------------------------------------------- EDSR as published: 43 M
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pth", ".safetensors"])
+def test_a_file_may_become_three_times_its_size(tmp_path, monkeypatch, suffix):
+    """Above what any file may; float16 and packing take no more. Views of one number would."""
+    monkeypatch.setattr("pysrcnn.formats.tensors.SMALL", 10_000)
+    network, path = EDSR(2, 2, 8, 3, short_tail=False, picture=False, mean=DIV2K), tmp_path / "a"
+    path = path.with_suffix(suffix)
+    if suffix == ".pth":
+        tensors = {n: a.astype(np.float16) for n, a in theirs(network).items()}
+        path.write_bytes(zipped(*state(tensors, kind="HalfStorage")))
+    else:
+        network.save(path, half=True)
+    assert path.stat().st_size * 3 > 4 * sum(a.size for a in network.parameters.values()) > 10_000
+    assert isinstance(load(path), EDSR)
+    parameters = {n: np.zeros_like(a) for n, a in network.parameters.items()}
+    if suffix == ".npz":  # zeros, packed
+        np.savez_compressed(path, **parameters)
+        words = "a.npz unpacks to [0-9,]* bytes, and at most"
+    elif suffix == ".pth":  # the same number everywhere
+        names = {n: tensor(0, 1, a.shape, (0,) * a.ndim) for n, a in theirs(network).items()}
+        path.write_bytes(zipped(dictionary(**names), [np.ones(1, "f4").tobytes()]))
+        words = "a.pth holds arrays of [0-9,]* values, and at most 2,500"
+    else:
+        path.write_bytes(headed(b'{"a": {"dtype": "F32", "shape": [9999], "data_offsets": [0, 4]}}',
+                                bytes(4)))  # fmt: skip
+        words = "a.safetensors holds arrays of 9,999 values, and at most 2,500"
+    with pytest.raises(ValueError, match=words):
+        load(path)
+
+
+@pytest.mark.slow
+def test_edsr_as_published_is_written_and_read(tmp_path):
+    large = EDSR(3, 32, 256, 3, short_tail=False, picture=False, residual_scale=0.1, mean=DIV2K)
+    assert sum(a.size for a in large.parameters.values()) == 43_680_003
+    large.save(tmp_path / "a.npz")
+    assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--half"]) == 0
+    again = load(tmp_path / "b.npz")
+    assert again.options == large.options and again.scale == 3
+    assert np.array_equal(again.parameters["W_up1"], large.parameters["W_up1"].astype(np.float16))
+    assert (tmp_path / "b.npz").stat().st_size < 90_000_000

@@ -1128,7 +1128,7 @@ def test_one_vdsr_is_trained_for_several_scales(tmp_path):
     for scale in ((), (1, 2), True, (3.0,), 17, "3"):
         with pytest.raises(ValueError, match="wanted a whole number, 2 to 16, or several"):
             train([folder], tmp_path / "other.npz", scale, recipe)
-    with pytest.raises(ValueError, match="has 73,.* bytes, and weights of at most 67,.* smaller"):
+    with pytest.raises(ValueError, match="has 73,.* bytes, and networks of at most 67,.* smaller"):
         train([folder], tmp_path / "other.npz", 2, replace(EDSR_S, depth=15, width=256))
     assert Training(VDSR_S, PAIRS, scale=(3,)).network.scale == 3
 

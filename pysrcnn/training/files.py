@@ -13,7 +13,7 @@ from .._files import check_apart, check_place
 from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
-from ..formats import LIMIT
+from ..formats import SMALL
 from ..networks import LARGEST, TRAINED, Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
 from .fitting import fit
@@ -162,10 +162,10 @@ class FileTraining:
             self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0]
         )
         size = sum(p.nbytes for p in self.training.network.parameters.values())
-        if size > LIMIT:
+        if size > SMALL:
             raise ValueError(
-                f"{self.training.network!r} has {size:,} bytes, and weights of at most {LIMIT:,} "
-                f"are read: train a smaller one"
+                f"{self.training.network!r} has {size:,} bytes, and networks of at most {SMALL:,} "
+                f"are trained: a step of this one would take minutes, so train a smaller one"
             )
         if self.training.anew:
             self._start += f", but {' and '.join(self.training.anew)} anew"
