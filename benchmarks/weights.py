@@ -2,8 +2,9 @@
 
 Each as `pysrcnn train` does it, by one of its recipes with the changes below. Training that was
 interrupted goes on where it was when the command is given again, and what is finished is not
-trained again; --install then copies all of them to pysrcnn/weights. The dictionaries of sparse
-coding are not among them: `python -m pysrcnn.training.dictionary` learns those.
+trained again; --install then copies all of them to pysrcnn/weights, those of deep networks as
+float16. The dictionaries of sparse coding are not among them: `python -m
+pysrcnn.training.dictionary` learns those.
 
 --keep-ends trains nothing: it takes the shipped weights, does to them what `Recipe.keep_ends` does
 to the result of a training, and measures them again. Of weights that have it already, nothing
@@ -13,24 +14,28 @@ changes.
 import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
+from pysrcnn.networks import Chain, Network
 from pysrcnn.training import RECIPES, Recipe, keep_ends, train
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
 
 SHIPPED = harness.ROOT / "pysrcnn" / "weights"
+ALL = (*LARGE, "Photos76")
+MOST = 0.003  # dB that float16 may move an average
 
 
 @dataclass(frozen=True)
 class Made:
-    """How some weights are made: for a scale, by a recipe, from other weights, on folders."""
+    """How some weights are made: for a scale or several, by a recipe, from others, on folders."""
 
-    scale: int
+    scale: int | Sequence[int]
     recipe: Recipe
     start: str | None = None
     folders: tuple[str, ...] = LARGE
@@ -43,11 +48,15 @@ def _chain(scale: int, middle: int, steps: int, start: str | None = None, c: int
 
 def _espcn(scale: int, steps: int, seed: int = 0, start: str | None = None) -> Made:
     recipe = replace(RECIPES["espcn"], steps=steps, seed=seed)
-    return Made(scale, recipe, start, (*LARGE, "Photos76"))
+    return Made(scale, recipe, start, ALL)
 
 
-# Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same; not
-# those of ESPCN, whose last layer is another for each.
+def _deep(recipe: str, scale: int | Sequence[int], start: str | None = None) -> Made:
+    return Made(scale, RECIPES[recipe], start, ALL)
+
+
+# Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
+# EDSR all but the tail); not those of ESPCN, whose last layer is another for each.
 WEIGHTS = {
     "9-1-5_x3": _chain(3, 1, 35000),
     "9-1-5_x2": _chain(2, 1, 20000, "9-1-5_x3"),
@@ -60,6 +69,16 @@ WEIGHTS = {
     "espcn_x2": _espcn(2, 60000),
     "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
     "espcn_x4": _espcn(4, 60000),
+    "edsr-s_x3": _deep("edsr-s", 3),
+    "edsr-s_x2": _deep("edsr-s", 2, "edsr-s_x3"),
+    "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3"),
+    "edsr_x3": _deep("edsr", 3),
+    "edsr_x2": _deep("edsr", 2, "edsr_x3"),
+    "edsr_x4": _deep("edsr", 4, "edsr_x3"),
+    "vdsr_x2x3x4": _deep("vdsr", (2, 3, 4)),
+    "drcn_x3": _deep("drcn", 3),
+    "drcn_x2": _deep("drcn", 2, "drcn_x3"),
+    "drcn_x4": _deep("drcn", 4, "drcn_x3"),
 }
 # What some of them start from, and which is not shipped itself.
 STAGES = {"espcn-first_x3": _espcn(3, 60000)}
@@ -85,10 +104,45 @@ def with_ends(name: str, data: Path, work: Path) -> Path:
     network = load(SHIPPED / f"{name}.npz")
     keep_ends(network)
     network.card["recipe"]["keep_ends"] = True
-    network.card["scores"] = {"Set5": average(list(evaluate(data / "Set5", network))).for_card()}
+    network.card["scores"] = scores_of(network, data)
     print(network.card["scores"])
     network.save(work / f"{name}.npz")
     return work / f"{name}.npz"
+
+
+def scores_of(network: Network, data: Path) -> dict[str, dict[str, float]]:
+    """The averages on Set5, as a card has them."""
+    names = {f"Set5 x{s}": s for s in network.scales} or {"Set5": network.scale}
+    return {
+        name: average(list(evaluate(data / "Set5", network, scale))).for_card()
+        for name, scale in names.items()
+    }
+
+
+def install(result: Path, data: Path) -> Path:
+    """Put weights where they are shipped from: that file.
+
+    Deep networks are float16, unless an average moves by as much as `MOST`; their scores are those
+    of what is shipped.
+    """
+    shipped, network = SHIPPED / result.name, load(result)
+    if isinstance(network, Chain):
+        shutil.copyfile(result, shipped)
+        return shipped
+    narrow = result.with_suffix(".half.npz")
+    network.save(narrow, half=True)
+    half = load(narrow)
+    before, after = (scores_of(one, data) for one in (network, half))
+    moved = max(abs(after[name]["PSNR"] - before[name]["PSNR"]) for name in before)
+    print(f"as float16, averages move by up to {moved:.4f} dB")
+    if moved < MOST:
+        half.card["scores"] = after
+        half.save(shipped, half=True)
+    else:
+        print(f"{shipped.name} stays float32")
+        shutil.copyfile(result, shipped)
+    narrow.unlink()
+    return shipped
 
 
 def main() -> None:
@@ -112,7 +166,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--install", action="store_true", help="copy them to pysrcnn/weights")
     options = parser.parse_args()
-    names = options.names or list(WEIGHTS)
+    # Of chains of layers alone, black and white are kept.
+    kept = [name for name, made in WEIGHTS.items() if made.recipe.keep_ends]
+    names = options.names or (kept if options.keep_ends else list(WEIGHTS))
     for name in names:
         if name not in WEIGHTS:
             parser.error(f"no weights are called {name}: there are {', '.join(WEIGHTS)}")
@@ -122,7 +178,7 @@ def main() -> None:
         work = with_ends if options.keep_ends else make
         result = work(name, options.data, options.work)
         if options.install:
-            shutil.copyfile(result, SHIPPED / result.name)
+            install(result, options.data)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import string
 from pathlib import Path
 
 from pysrcnn._files import written_whole
-from pysrcnn.networks import load, shipped
+from pysrcnn.networks import load
+from pysrcnn.networks.loading import shipped_files
 
 from . import harness
 from .paper_page import table
@@ -23,16 +24,21 @@ _ALL = {
     "size",
     "init",
     "seed",
+    "loss",
+    "depth",
+    "width",
 }
 
 
-def card(name: str, scale: int, path: Path) -> str:
+def card(path: Path, label: str) -> str:
     """A section on one file."""
-    model = load(name, scale)
+    model = load(path)
     about = model.card
     arrays = model.parameters.values()
     scores = (f"{x}: {s['PSNR']:.2f} dB, {s['SSIM']:.4f}" for x, s in about["scores"].items())
     recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
+    if not recipe.get("depth"):  # of a chain of layers
+        recipe = {k: v for k, v in recipe.items() if k not in ("depth", "width")}
     rows = {
         "network": repr(model).strip("<>"),
         "channels": about["channels"],
@@ -44,7 +50,8 @@ def card(name: str, scale: int, path: Path) -> str:
         "scores": "; ".join(scores),
         "terms": f"MIT; made by pysrcnn {about['version']}",
     }
-    return f"## {name} ×{scale}\n\n" + table(["", path.name], [list(row) for row in rows.items()])
+    title = label.replace(" x", " ×")
+    return f"## {title}\n\n" + table(["", path.name], [list(row) for row in rows.items()])
 
 
 def main() -> None:
@@ -55,7 +62,7 @@ def main() -> None:
     folder = parser.parse_args().output
     folder.mkdir(exist_ok=True)
     words = (Path(__file__).parent / "weights_page.md").read_text(encoding="utf-8")
-    cards = "\n\n".join(card(*key, path) for key, path in shipped().items())
+    cards = "\n\n".join(card(path, label) for path, label in shipped_files().items())
     with written_whole(folder / "weights.md") as temporary:
         text = string.Template(words).substitute(cards=cards)
         temporary.write_text(text, encoding="utf-8")

@@ -62,7 +62,7 @@ from samples import (
 import pysrcnn
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
-from pysrcnn.formats import LIMIT, READABLE, WRITABLE
+from pysrcnn.formats import LIMIT, READABLE, SMALL, WRITABLE
 
 SIZES, FILTERS = (5, 1, 3), (4, 5)
 
@@ -906,7 +906,7 @@ def test_keras_archives(tmp_path, parameters):
             is_read(tmp_path / "a.keras", parameters)
     with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
-        archive.writestr("model.weights.h5", bytes(LIMIT + 1))
+        archive.writestr("model.weights.h5", bytes(SMALL + 1), zipfile.ZIP_DEFLATED)
     is_refused(tmp_path / "a.keras", "a.keras unpacks to 67,108,867 bytes, and at most")
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("config.json", "{}")
@@ -1730,17 +1730,19 @@ def test_files_that_are_something_else(tmp_path, suffix, content):
 def test_files_that_are_far_too_large(tmp_path):
     with open(tmp_path / "a.pth", "wb") as file:
         file.truncate(1 << 33)  # of which none is on the disk
-    is_refused(tmp_path / "a.pth", "a.pth has 8,589,934,592 bytes, and 67,108,864 are read at most")
+    is_refused(
+        tmp_path / "a.pth", "a.pth has 8,589,934,592 bytes, and 268,435,456 are read at most"
+    )
     with open(tmp_path / "b.npz", "wb") as file:
         file.write(b"PK\x03\x04")
         file.truncate(LIMIT + 1)
-    is_refused(tmp_path / "b.npz", "b.npz has 67,108,865 bytes, and 67,108,864 are read at most")
+    is_refused(tmp_path / "b.npz", "b.npz has 268,435,457 bytes, and 268,435,456 are read at most")
 
 
 def test_bombs(tmp_path, parameters, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", W1=np.zeros(10_000_000))
     is_refused(tmp_path / "a.npz", "a.npz unpacks to 80,")
-    monkeypatch.setattr("pysrcnn.formats.mat.LIMIT", 10_000)
+    monkeypatch.setattr("pysrcnn.formats.mat.SMALL", 10_000)
     scipy.io.savemat(tmp_path / "a.mat", {"a": np.zeros(10_000)}, do_compression=True)
     is_refused(tmp_path / "a.mat", "a.mat unpacks to more than 10,000 bytes")
 

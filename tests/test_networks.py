@@ -1,6 +1,7 @@
 """What holds for every network: written out and fused are one, pieces are the whole."""
 
 import json
+import math
 import pickle
 import re
 
@@ -588,6 +589,61 @@ def test_pieces_are_few_and_as_large_as_memory_allows():
             work += sides[0] * sides[1]
             assert sides[0] * sides[1] * step.bytes_per_pixel < 1.05 * memory
         assert work < 1.4 * covered
+
+
+def published(scale):
+    """EDSR of 43 million values, of which none matters here."""
+    small = EDSR(scale, 32, 1, 3, short_tail=False, picture=False)
+    shapes = {name: [256 if n == 1 else n for n in a.shape] for name, a in small.parameters.items()}
+    for k in range(1, 3):
+        for name in (f"W_up{k}", f"B_up{k}"):
+            if name in shapes:
+                shapes[name][0] *= 256
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    return EDSR.from_parameters(zeros, residual_scale=0.1, picture=False)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_hundred_megapixels_by_edsr_as_published(scale):
+    """By what is counted on, below 2 GiB beside the weights; margins are most of the work."""
+    network = published(scale)
+    assert sum(a.size for a in network.parameters.values()) > 40_000_000
+    side = 10_000 // scale
+    step = Step((side, side), (side * scale, side * scale), 3, np.uint8, network)
+    pieces, work = list(step.pieces((0, step.shape[0]), (0, step.shape[1]))), 0
+    for rows, columns in pieces:
+        area = scale**2 * math.prod(b - a for a, b in step._seen(rows, columns))
+        assert area * step.bytes_per_pixel < 1.7 * 2**30
+        work += area
+    covered = sum((b - a) * (d - c) for (a, b), (c, d) in pieces)
+    assert covered == math.prod(step.shape) and work < 9 * covered
+
+
+@pytest.mark.parametrize("name", ["edsr", "edsr RGB, the paper's tail", "vdsr"])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_whatever_part_of_cells_is_made_is_the_whole(name, channels, monkeypatch):
+    """To the bit; and the whole is what the network makes of it at once, but for rounding."""
+    network = drawn_deep(name)
+    s = network.scale or 2
+    rng = np.random.default_rng(4)
+    start, shape = (61, 83), (61 * s, 83 * s)
+    picture = rng.random((*start, channels), np.float32)
+    at_once = Step(start, shape, channels, np.float32, network)
+    wanted = np.empty((*shape, channels), np.float32)
+    at_once.make(picture, (0, shape[0]), (0, shape[1]), wanted)
+    monkeypatch.setattr(steps, "BAND", 1000)
+    step = Step(start, shape, channels, np.float32, network)
+    assert at_once.cell is None and step.cell is not None
+    whole = np.full_like(wanted, -1)
+    step.make(picture, (0, shape[0]), (0, shape[1]), whole)
+    assert 0 < whole.std() and np.abs(whole - wanted).max() < 1e-4
+    pieces = list(step.pieces((7, shape[0] - 3), (5, shape[1])))
+    assert len(pieces) > 5
+    for rows, columns in [*pieces, ((7, shape[0] - 3), (5, shape[1])), ((40, 41), (0, 90))]:
+        needed = tuple(slice(*span) for span in step.needs(rows, columns))
+        made = np.zeros((rows[1] - rows[0], columns[1] - columns[0], channels), np.float32)
+        step.make(picture[needed], rows, columns, made)
+        assert np.array_equal(made, whole[slice(*rows), slice(*columns)])
 
 
 def test_the_loss_of_drcn_asks_for_all_pictures_at_first_and_for_their_sum_at_last():

@@ -18,7 +18,7 @@ import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
-from pysrcnn.networks import ESPCN, TRAINED, VDSR
+from pysrcnn.networks import EDSR, ESPCN, TRAINED, VDSR
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
 from pysrcnn.training.ends import keep_ends
@@ -882,6 +882,70 @@ def test_an_espcn_starts_only_from_its_like():
             Training(recipe, SMALL_PAIRS, other, SCALE)
 
 
+def edsr_of(scale, blocks=1, seed=9, **options):
+    return EDSR(scale, blocks, 8, seed=seed, **options)
+
+
+def test_an_edsr_starts_from_one_for_another_scale():
+    """All but its tail, which is as the recipe has it."""
+    start, alone = edsr_of(3), Training(EDSR_S, SMALL_PAIRS, scale=SCALE)
+    training = Training(EDSR_S, SMALL_PAIRS, start, SCALE)
+    assert training.anew == ["W_tail", "B_tail"] and alone.anew == []
+    for name, p in training.network.parameters.items():
+        wanted = (alone.network if name in training.anew else start).parameters[name]
+        assert np.array_equal(p, wanted) and np.array_equal(training.average[name], wanted), name
+    assert training.network.scale == SCALE
+    alike = Training(EDSR_S, SMALL_PAIRS, edsr_of(SCALE), SCALE)
+    assert alike.anew == [] and alike.start != training.start
+    assert same_bits(alike.network.parameters, edsr_of(SCALE).parameters)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: edsr_of(3, 2),  # of whose blocks the first would fit
+        lambda: edsr_of(3, picture=False),
+        lambda: EDSR(3, 1, 7),
+        lambda: VDSR(4, 8),
+    ],
+)
+def test_an_edsr_starts_from_nothing_but_its_like(other):
+    with pytest.raises(ValueError, match=re.escape("cannot start a <EDSR blocks=1, width=8")):
+        Training(EDSR_S, SMALL_PAIRS, other(), SCALE)
+
+
+def test_of_the_papers_tail_what_fits_is_taken():
+    """x4 has the first up-sampling and the last layer of x2; of x3, only the latter."""
+    recipe = replace(EDSR_S, steps=1)
+    for scale, anew in ((2, ["W_up2", "B_up2"]), (3, ["W_up1", "B_up1", "W_up2", "B_up2"])):
+        training = Training(recipe, SMALL_PAIRS, scale=4)
+        training.network = edsr_of(4, short_tail=False)
+        start = edsr_of(scale, short_tail=False, seed=1)
+        training._take(start)
+        assert training.anew == anew
+        taken = training.network.parameters
+        assert all(np.array_equal(taken[n], a) for n, a in start.parameters.items()
+                   if n not in anew)  # fmt: skip
+
+
+def test_a_start_from_another_scale_is_said(tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    for k in range(2):
+        write_picture(tmp_path / "pictures" / f"{k}.png", np.uint8(255 * drawing(60, 70, k)))
+    edsr_of(3).save(tmp_path / "x3.npz")
+    network = train([tmp_path / "pictures"], tmp_path / "x2.npz", 2, replace(EDSR_S, steps=2),
+                    start=tmp_path / "x3.npz")  # fmt: skip
+    said = "x3.npz, but W_tail and B_tail anew"
+    assert network.card["start"] == load(tmp_path / "x2.npz").card["start"] == said
+    assert f"starts from {said}: these are of another scale there" in capsys.readouterr().out
+    head, _ = read_log(tmp_path / "x2.log")
+    assert head["anew"] == ["W_tail", "B_tail"]
+    train([tmp_path / "pictures"], tmp_path / "again.npz", 3, replace(EDSR_S, steps=2, size=12),
+          start=tmp_path / "x3.npz")  # fmt: skip
+    assert load(tmp_path / "again.npz").card["start"] == "x3.npz"
+    assert "anew" not in read_log(tmp_path / "again.log")[0]
+
+
 def test_the_rates_of_espcn_and_those_of_srcnn_as_before():
     weights, biases = dict(W1=0.01, W2=0.01, W3=0.02), dict(B1=0.002, B2=0.002, B3=0.002)
     assert RECIPES["espcn"].rates(ESPCN()) == weights | biases
@@ -1064,7 +1128,7 @@ def test_one_vdsr_is_trained_for_several_scales(tmp_path):
     for scale in ((), (1, 2), True, (3.0,), 17, "3"):
         with pytest.raises(ValueError, match="wanted a whole number, 2 to 16, or several"):
             train([folder], tmp_path / "other.npz", scale, recipe)
-    with pytest.raises(ValueError, match="has 73,.* bytes, and weights of at most 67,.* smaller"):
+    with pytest.raises(ValueError, match="has 73,.* bytes, and networks of at most 67,.* smaller"):
         train([folder], tmp_path / "other.npz", 2, replace(EDSR_S, depth=15, width=256))
     assert Training(VDSR_S, PAIRS, scale=(3,)).network.scale == 3
 

@@ -42,6 +42,11 @@ def add(commands: Commands) -> None:
         "--activation", choices=ACTIVATIONS,
         help="activation of an ESPCN, if its file does not say it (default: tanh, as in the paper)",
     )  # fmt: skip
+    command.add_argument(
+        "--half", action="store_true",
+        help="write float16, in half the space, as .npz or .safetensors; they are read back as "
+        "float32",
+    )  # fmt: skip
     command.set_defaults(run=run)
 
 
@@ -58,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         activation=options.activation,
     )  # fmt: skip
     check_apart([options.output], files_of(options.model), WEIGHTS)
-    network.save(options.output)
+    network.save(options.output, options.half)
     say(f"{options.output}: {network!r}")
     return 0
 

@@ -4,16 +4,20 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import textwrap
 
 import numba
 
 from .. import kernels
 from .._printing import known
 from .._version import __version__
-from ..networks import load, shipped
+from ..networks import load
+from ..networks.loading import shipped_files
 from .common import Commands
 
 __all__ = ["add", "run"]
+
+_INDENT, _WIDTH = 17, 80  # columns
 
 
 def add(commands: Commands) -> None:
@@ -41,14 +45,25 @@ def run(options: argparse.Namespace) -> int:
     for name, value in rows:
         print(f"{name:<12}{value}")
     print("weights")
-    for (name, scale), path in shipped().items():
+    for path, label in shipped_files().items():
         card = load(path).card
-        scores = "".join(f"; {k} {v:.2f} dB" for k, v in _psnr(card).items())
-        line = f"  {name + f' x{scale}':<15}{known(card.get('data'))}{scores}"
-        if len(line) > 80:
-            line = line.replace("; ", ";\n" + " " * 17, 1)
-        print(line)
+        scores = [f"{name} {value:.2f} dB" for name, value in _psnr(card).items()]
+        lines = _wrapped(known(card.get("data")), scores)
+        print(f"  {label}".ljust(_INDENT) + ("\n" + " " * _INDENT).join(lines))
     return 0
+
+
+def _wrapped(data: str, scores: list[str]) -> list[str]:
+    """ "data; score; score", in lines that are broken between scores, and in data if need be."""
+    lines = textwrap.wrap(data, _WIDTH - _INDENT) or ["unknown"]
+    for part in scores:
+        joined = f"{lines[-1]}; {part}"
+        if len(joined) <= _WIDTH - _INDENT:
+            lines[-1] = joined
+        else:
+            lines[-1] += ";"
+            lines.append(part)
+    return lines
 
 
 def _psnr(card: dict) -> dict[str, float]:

@@ -27,18 +27,21 @@ from . import keras, mat, npz, onnx_files, pytorch, recognise, safe_tensors
 from .recognise import is_checkpoint
 from .tensors import (
     LIMIT,
+    SMALL,
     Arrays,
     Operation,
     Refused,
     Weights,
     check_room,
     read_json,
+    room_for,
     shown,
 )
 
 __all__ = [
     "LIMIT",
     "READABLE",
+    "SMALL",
     "WRITABLE",
     "Arrays",
     "Operation",
@@ -87,8 +90,8 @@ def read_weights(path: str | os.PathLike) -> Weights:
     Returns
     -------
     weights : Weights
-        The tensors by their names in the file. Floating point numbers are float32 or float64, or
-        float16 as the file has them.
+        The tensors by their names in the file. Floating point numbers are float32 or float64;
+        those that the file has in 16 bits, float16 or bfloat16, are float32.
 
     Raises
     ------
@@ -116,9 +119,12 @@ def read_weights(path: str | os.PathLike) -> Weights:
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {label}") from None
-    check_room((array.shape for array in weights.tensors.values()), path)
+    check_room((array.shape for array in weights.tensors.values()), path, room_for(content))
     if not isinstance(weights.card.get("notes", []), list):
         raise ValueError(f"{path} is damaged: the notes in its card are no list")
+    for name, array in weights.tensors.items():
+        if array.dtype == np.float16:
+            weights.tensors[name] = array.astype(np.float32)
     return weights
 
 
@@ -135,7 +141,7 @@ def files_of(path: str | os.PathLike) -> Iterator[Path]:
             yield from onnx_files.files_beside(content, path)
 
 
-def read_arrays(path: str | os.PathLike, most: int = LIMIT) -> Arrays:
+def read_arrays(path: str | os.PathLike, most: int = SMALL) -> Arrays:
     """All arrays of an .npz file, whatever they are, by name.
 
     Raises

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .tensors import LIMIT, Arrays, Refused, Weights, check_room, shown
+from .tensors import SMALL, Arrays, Refused, Weights, check_room, shown
 
 __all__ = ["read", "write"]
 
@@ -60,7 +60,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
         raise ValueError("it is of version 7.3: save it with -v7" if newer else "it has no header")
     found: Arrays = {}
     shapes: list[tuple] = []
-    room, place = LIMIT, 128
+    room, place = SMALL, 128
     while place < len(content):
         kind, data, place = _element(content, place, order)
         if kind == _COMPRESSED:
@@ -68,7 +68,7 @@ def _variables(content: bytes, path: Path) -> Arrays:
             room -= len(data)
             if room < 0:
                 raise Refused(
-                    f"{path} unpacks to more than {LIMIT:,} bytes, which are read at most"
+                    f"{path} unpacks to more than {SMALL:,} bytes, which are read at most"
                 )
             kind, data, _ = _element(data, 0, order)
         if kind == _MATRIX:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .tensors import LIMIT, Arrays, Weights, open_zip, read_card, unpacked
+from .tensors import Arrays, Weights, open_zip, read_card, unpacked
 
 __all__ = ["read", "read_all", "write"]
 
@@ -24,8 +24,8 @@ def read(content: bytes, path: Path) -> Weights:
     return Weights(arrays, card, "npz")
 
 
-def read_all(content: bytes, path: Path, most: int = LIMIT) -> Arrays:
-    """All arrays, of `most` bytes together.
+def read_all(content: bytes, path: Path, most: int | None = None) -> Arrays:
+    """All arrays, of `most` bytes together, see `open_zip`.
 
     Not by `numpy.load`, which takes as much memory as the header of an array asks for.
     """

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .safe_tensors import bfloat16
-from .tensors import Refused, Weights, check_room, open_zip, shown, unpacked
+from .tensors import Refused, Weights, check_room, open_zip, room_for, shown, unpacked
 
 __all__ = ["read"]
 
@@ -104,7 +104,7 @@ def read(content: bytes, path: Path) -> Weights:
             del tensors[name]
     if not all(isinstance(name, str) for name in tensors):
         raise Refused(f"{path} holds tensors without names: {_ADVICE}")
-    check_room((t.shape for t in tensors.values()), path)
+    check_room((t.shape for t in tensors.values()), path, room_for(content))
     contents = {key: storages(key) for key in {t.storage.key for t in tensors.values()}}
     arrays = {n: _array(t, contents[t.storage.key], order, path) for n, t in tensors.items()}
     return Weights(arrays, {}, "pytorch", ordered=True)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .tensors import Arrays, Refused, Weights, check_room, read_card, read_json, shown
+from .tensors import Arrays, Refused, Weights, check_room, read_card, read_json, room_for, shown
 
 __all__ = ["bfloat16", "read", "write"]
 
@@ -32,7 +32,8 @@ def read(content: bytes, path: Path) -> Weights:
     header = read_json(content[8 : 8 + length], path, _without_twins)
     metadata = header.pop("__metadata__", {})
     data = content[8 + length :]
-    check_room([tuple(entry["shape"]) for entry in header.values()], path)
+    shapes = [tuple(entry["shape"]) for entry in header.values()]
+    check_room(shapes, path, room_for(content))
     tensors, end = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         shape, (begin, next_begin) = tuple(entry["shape"]), entry["data_offsets"]

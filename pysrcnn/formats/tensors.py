@@ -16,6 +16,7 @@ import numpy as np
 
 __all__ = [
     "LIMIT",
+    "SMALL",
     "Arrays",
     "Operation",
     "Refused",
@@ -24,13 +25,16 @@ __all__ = [
     "open_zip",
     "read_card",
     "read_json",
+    "room_for",
     "shown",
     "unpacked",
 ]
 
 Arrays = dict[str, np.ndarray]
 
-LIMIT = 1 << 26  # bytes of a file, and of all its arrays; SRCNN's largest network has 0.7 MB
+LIMIT = 1 << 28  # bytes of a file, and of all its arrays; EDSR as published has 175 MB
+SMALL = 1 << 26  # of the arrays of any file, and of what it unpacks to
+_GROWTH = 3  # a larger file may become as many times its size: float16 becomes float32
 _LONGEST_TEXT = 1 << 20  # of JSON, which in memory takes twenty times as much
 
 
@@ -122,26 +126,36 @@ def read_card(text: str, path: Path) -> dict:
     return card
 
 
-def check_room(shapes: Iterable[tuple], path: Path) -> None:
-    """Raise if arrays of these shapes, as the file gives them, are none or too large to be made."""
+def room_for(content: bytes) -> int:
+    """Bytes that the arrays of a file may have, or what it unpacks to: no small file takes much."""
+    return min(LIMIT, max(SMALL, _GROWTH * len(content)))
+
+
+def check_room(shapes: Iterable[tuple], path: Path, most: int = SMALL) -> None:
+    """Raise if arrays of these shapes, as the file gives them, are none or too large to be made.
+
+    That is, of more than `most` bytes in float32.
+    """
     total = 0
     for shape in shapes:
         if len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
             raise Refused(f"{path} is damaged: one of its arrays has a shape that cannot be")
         total += math.prod(shape)
-    if total * 4 > LIMIT:
+    if total * 4 > most:
         raise Refused(
-            f"{path} holds arrays of {total:,} values, and at most {LIMIT // 4:,} are read"
+            f"{path} holds arrays of {total:,} values, and at most {most // 4:,} are read"
         )
 
 
-def open_zip(content: bytes, path: Path, most: int = LIMIT) -> zipfile.ZipFile:
+def open_zip(content: bytes, path: Path, most: int | None = None) -> zipfile.ZipFile:
     """A zip archive of few entries, which say that they unpack to no more than `most` bytes.
 
-    To be read by `unpacked`: what an entry says of its size may be wrong.
+    By default as many as there is `room_for`. To be read by `unpacked`: what an entry says of its
+    size may be wrong.
     """
     if content.count(b"PK\x01\x02") > 10_000:  # how an entry begins in the table of contents
         raise Refused(f"{path} has more than 10,000 entries: no file of weights has as many")
+    most = room_for(content) if most is None else most
     archive = zipfile.ZipFile(io.BytesIO(content))
     entries = archive.infolist()
     size = sum(entry.file_size for entry in entries)

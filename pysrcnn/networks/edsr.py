@@ -313,6 +313,11 @@ class EDSR(Network):
         return len(_blocks(self.parameters))
 
     @property
+    def tail(self) -> list[str]:
+        """See `Network.tail`."""
+        return [name for name in self.parameters if name[1:].startswith(("_up", "_tail"))]
+
+    @property
     def bytes_per_pixel(self) -> float:
         """Four maps at a time: the first, a block's input and result, and what is between."""
         return 2 * super().bytes_per_pixel

@@ -17,7 +17,7 @@ from .network import Network, other_scale
 from .recognise import is_ours, network_of
 from .values import as_plain, check_picture
 
-__all__ = ["LARGEST", "files_of", "load", "shipped"]
+__all__ = ["LARGEST", "files_of", "load", "shipped", "shipped_files"]
 
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -34,6 +34,14 @@ def shipped() -> dict[tuple[str, int], Path]:
         if match := re.fullmatch(r"([\w-]+)_x(\d+(?:x\d+)*)\.npz", path.name):
             found |= {(match[1], int(scale)): path for scale in match[2].split("x")}
     return found
+
+
+def shipped_files() -> dict[Path, str]:
+    """The files of `shipped`, and what is in each: "9-1-5 x3", "vdsr x2 x3 x4"."""
+    files: dict[Path, str] = {}
+    for (name, scale), path in shipped().items():
+        files[path] = f"{files.get(path, name)} x{scale}"
+    return files
 
 
 def files_of(name_or_path: str | os.PathLike) -> list[Path]:

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..formats import Arrays, write_weights
 from .onnx_ops import Nodes, Value
 
@@ -14,7 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["save"]
 
 
-def save(network: "Network", path: str | os.PathLike, card: dict[str, Any]) -> None:
+_HALVED = ".npz", ".safetensors"
+_PRECISION = 2.0**-11  # of float16: how far off, at most, a number is that it rounds
+
+
+def save(
+    network: "Network", path: str | os.PathLike, card: dict[str, Any], half: bool = False
+) -> None:
     """Write a network and its card to a file, whole or not at all.
 
     Parameters
@@ -26,6 +34,9 @@ def save(network: "Network", path: str | os.PathLike, card: dict[str, Any]) -> N
         that computes what `Network.forward` does; or ".mat" as the authors of SRCNN write it, three
         layers and no card.
     card : dict
+    half : bool
+        Whether to write float16, as .npz and .safetensors alone. Arrays that float16 does not hold
+        to its precision, as they have values above 65,504 or next to none above 6e-5, stay float32.
 
     Raises
     ------
@@ -34,13 +45,28 @@ def save(network: "Network", path: str | os.PathLike, card: dict[str, Any]) -> N
     ModuleNotFoundError
         If writing it needs a package that is not installed.
     ValueError
-        If networks are not written as such files, or not this one.
+        If networks are not written as such files, or not this one, or not in float16.
     """
     p = network._tensors(Path(path))
+    if half:
+        if Path(path).suffix.lower() not in _HALVED:
+            raise ValueError(
+                f"{path} would not be of float16: weights of half the size are written as "
+                f"{' or '.join(_HALVED)}"
+            )
+        p = {name: _in_half(array) for name, array in p.items()}
     more: dict[str, Any] = {}
     if Path(path).suffix.lower() == ".onnx":
         p, more = _graph(network)
     write_weights(path, p, card, **more)
+
+
+def _in_half(array: np.ndarray) -> np.ndarray:
+    """The array in float16; or in float32, where that takes more from it than rounding does."""
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    lost, whole = (np.linalg.norm(x.astype(np.float64)) for x in (half - array, array))
+    return half if lost <= _PRECISION * whole else array.astype(np.float32)
 
 
 def _graph(network: "Network") -> tuple[Arrays, dict[str, Any]]:

@@ -13,7 +13,7 @@ from .._files import check_apart, check_place
 from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
-from ..formats import LIMIT
+from ..formats import SMALL
 from ..networks import LARGEST, TRAINED, Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
 from .fitting import fit
@@ -64,7 +64,8 @@ def train(
         A folder of pictures that PSNR is measured on while training, and that are not trained on.
         By default every 20th training picture, at most 20.
     start : path or name, optional
-        Weights to start from.
+        Weights to start from. Of an EDSR they may be for another scale; its tail, which is of one
+        scale, then starts anew.
     stream : bool
         Whether pictures are read while training. They are in any case if there are many.
     every : int
@@ -161,11 +162,13 @@ class FileTraining:
             self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0]
         )
         size = sum(p.nbytes for p in self.training.network.parameters.values())
-        if size > LIMIT:
+        if size > SMALL:
             raise ValueError(
-                f"{self.training.network!r} has {size:,} bytes, and weights of at most {LIMIT:,} "
-                f"are read: train a smaller one"
+                f"{self.training.network!r} has {size:,} bytes, and networks of at most {SMALL:,} "
+                f"are trained: a step of this one would take minutes, so train a smaller one"
             )
+        if self.training.anew:
+            self._start += f", but {' and '.join(self.training.anew)} anew"
         if resume:
             self.training.load(self.checkpoint)
 
@@ -182,6 +185,8 @@ class FileTraining:
             f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
+        if training.anew:
+            say(f"starts from {self._start}: these are of another scale there")
         say(
             f"pictures that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"

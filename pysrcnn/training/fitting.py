@@ -90,7 +90,7 @@ def fit(
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
     """The first line of the log."""
-    return {
+    head = {
         "network": training.network.name,
         "scale": training.scale,
         "pictures": training.data,
@@ -98,6 +98,7 @@ def _head(training: Training, validation: int, bicubic: float) -> dict:
         "validation": validation,
         "bicubic_psnr": round(bicubic, 4),
     }
+    return head | ({"anew": training.anew} if training.anew else {})
 
 
 def _earlier(step: int, head: dict, log: Path) -> list[dict]:

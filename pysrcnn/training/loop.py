@@ -63,10 +63,17 @@ class Training:
     pictures : list of (low, high), or Stream
         The training pictures, as `data.read_pairs` returns them, or read while training.
     start : Network, optional
-        A network to go on from, instead of the recipe's random weights.
+        A network to go on from, instead of the recipe's random weights. It may be for another
+        scale; what that has in another shape, the tail of an EDSR, then starts as the recipe has
+        it.
     scale : int or tuple of int, optional
         The factor of enlargement that the pictures are made for, which the result is to know; of a
         network that takes enlarged pictures, they may be for several.
+
+    Attributes
+    ----------
+    anew : list of str
+        The parameters that `start` has not, or in another shape.
 
     Examples
     --------
@@ -90,6 +97,7 @@ class Training:
             recipe, scale if isinstance(scale, int) else None
         )
         self.network.scales = several
+        self.anew: list[str] = []
         self.start = self._take(start) if start is not None else None
         self._means = _means(self.network.parameters[self.network.weights[0]])
         self._stream = pictures if isinstance(pictures, Stream) else None
@@ -123,12 +131,18 @@ class Training:
     def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
-        same = start.in_training == self.network.in_training
+        ours, theirs = (
+            {name: p.shape for name, p in network.parameters.items() if name not in network.tail}
+            for network in (self.network, start)
+        )
+        if ours != theirs or start.in_training != self.network.in_training:
+            raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
-            if given is None or given.shape != parameter.shape or not same:
-                raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
-            parameter[...] = given
+            if given is None or given.shape != parameter.shape:
+                self.anew.append(name)
+            else:
+                parameter[...] = given
             checksum = zlib.crc32(np.ascontiguousarray(parameter).data, checksum)
         return f"checksum {checksum:08x}"
 

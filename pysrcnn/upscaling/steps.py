@@ -2,7 +2,9 @@
 
 A step makes any rectangle of its result from the part of the picture that this depends on, and
 every pixel is the same, to the bit, in whichever rectangle it is made. So a picture can be done in
-bands, or in pieces on several machines, and shows no seams.
+bands, or in pieces on several machines, and shows no seams. Some networks see so far, and have so
+many maps, that pieces for that would not fit into memory: then the whole picture is divided into
+cells, each of which is always made at once, and numbers may be rounded in another way in each.
 
 A network takes what bicubic interpolation makes of the picture, or the picture itself. With a
 luminance network, colour goes the way of the paper: Y through the network, Cb and Cr through
@@ -11,6 +13,7 @@ gives what the same picture gives in colour: its levels are brought to the range
 255, which is what such networks have seen.
 """
 
+import math
 import os
 from collections.abc import Iterator
 
@@ -29,6 +32,8 @@ Conversion = tuple[np.ndarray, np.ndarray]  # matrix, offset
 BAND = 2**27  # bytes that are worked with at a time
 FAR = 32  # a network that sees further takes more, or most of its work would be on margins:
 DEEP = 8  # times as much
+CELLS = 10  # and in a cell
+MARGINS = 4  # times the work, because of margins, from which on there are cells
 SMALLEST = 64  # columns of a piece
 
 Size = tuple[int, int]  # height and width
@@ -74,6 +79,22 @@ class Step:
         self.reach = reach(seen, min(scales)) if channels in (2, 4) else 0
         own = network.bytes_per_pixel if network else 0
         self.bytes_per_pixel = channels * (self.dtype.itemsize + 8) + own
+        self.cell = self._cell()
+
+    def _cell(self) -> Size | None:
+        """Height and width of the cells, in pixels of what the network takes; None without cells.
+
+        They follow from the whole picture alone, whichever part of it is asked for.
+        """
+        over, cost, *_ = self._division(*self.shape)
+        if self.network is None or not (over or cost > MARGINS * math.prod(self.shape)):
+            return None
+        group, s = self.network.ops.ALIGNMENT, self.enlarged
+        around = -(-self.margin // group) * group
+        most = max(math.isqrt(int(BAND * CELLS / self.bytes_per_pixel)) // s - 2 * around, around)
+        sides = (n // s for n in self.shape)
+        height, width = (-(-n // -(-n // most)) for n in sides)  # as even as can be
+        return -(-height // group) * group, -(-width // group) * group
 
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """The rectangle of what the network takes that it needs to make one of the result.
@@ -83,11 +104,16 @@ class Step:
         from both ends of the picture, as a network may look at it from its other end.
         """
         s = self.enlarged
-        spans = (rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))
+        spans = [(rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))]
         margin, group = self.margin, 1
         if self.network:
             group = self.network.ops.ALIGNMENT
-            margin += (group - 1) * self.network.seen.depth
+            margin += 0 if self.cell else (group - 1) * self.network.seen.depth
+        if self.cell:  # all of them
+            spans = [
+                (first // n * n, min(-(-last // n) * n, side // s))
+                for (first, last), n, side in zip(spans, self.cell, self.shape, strict=True)
+            ]
         found = []
         for (first, last), side in zip(spans, self.shape, strict=True):
             n = side // s
@@ -103,7 +129,25 @@ class Step:
         What a network sees beyond a piece is computed for the pieces beside it too. So few large
         ones are made, whole rows where that does not cost more.
         """
-        height, width = rows[1] - rows[0], columns[1] - columns[0]
+        if self.cell:
+            down, across = (n * self.enlarged for n in self.cell)
+            firsts = rows[0] // down * down, columns[0] // across * across
+        else:
+            _, _, down, across = self._division(rows[1] - rows[0], columns[1] - columns[0])
+            firsts = rows[0], columns[0]
+        for top in range(firsts[0], rows[1], down):
+            for left in range(firsts[1], columns[1], across):
+                yield (
+                    (max(top, rows[0]), min(top + down, rows[1])),
+                    (max(left, columns[0]), min(left + across, columns[1])),
+                )
+
+    def _division(self, height: int, width: int) -> tuple[bool, float, int, int]:
+        """How to divide so much of the result into pieces: height and width of one, at the end.
+
+        Before them, whether one takes more memory than it should, and the pixels of them all, with
+        their margins.
+        """
         margin = 0
         if self.network:
             margin = self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.depth
@@ -120,10 +164,7 @@ class Step:
             area = seen * min(down + around, self.shape[0])
             cost = parts * -(-height // down) * area
             sizes.append((area > room, cost * (1 if parts == 1 else 1.05), down, across))
-        _, _, down, across = min(sizes)
-        for top in range(rows[0], rows[1], down):
-            for left in range(columns[0], columns[1], across):
-                yield (top, min(top + down, rows[1])), (left, min(left + across, columns[1]))
+        return min(sizes)
 
     def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
         """The rectangle of the result that comes of it."""
@@ -149,6 +190,21 @@ class Step:
 
         part: array (H, W, channels), those rows and columns of the picture that `needs` says.
         """
+        if not self.cell:
+            self._make(part, rows, columns, out)
+            return
+        begins = [span[0] for span in self.needs(rows, columns)]
+        for some in self.pieces(rows, columns):
+            used, made = (
+                tuple(slice(a - begin, b - begin) for (a, b), begin in zip(spans, firsts))
+                for spans, firsts in (
+                    (self.needs(*some), begins), (some, (rows[0], columns[0]))
+                )
+            )  # fmt: skip
+            self._make(part[used], *some, out[made])
+
+    def _make(self, part: np.ndarray, rows: Span, columns: Span, out: np.ndarray) -> None:
+        """The same, of what is within one cell."""
         (first, _), (first_column, _) = self.needs(rows, columns)
         seen = self._seen(rows, columns)
         down, across = (slice(*span) for span in self._made(seen))
