@@ -1,9 +1,11 @@
 """The experiments of the paper run, on noise, and the page is made of their results."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.networks import shipped
+from pysrcnn.networks import DRCN, shipped
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
+from pysrcnn.training import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,6 +83,65 @@ def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
     second = json.loads(results.read_text())
     assert [line["psnr"] for line in second["lines"]] == [line["psnr"] for line in first["lines"]]
     assert results.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+
+
+def test_deep_networks_are_compared(data, tmp_path, monkeypatch, capsys):
+    """Tiny ones: for several scales, without the residual, and one that diverges at once."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import paper, paper_page
+    from benchmarks.experiments import EXPERIMENTS, Entry
+
+    tiny = {"depth": 3, "width": 4, "size": 12, "batch": 2, "warmup": 0}
+    recipe, usual = replace(RECIPES["vdsr"], **tiny), {"folders": ("T91",), "budget": 1e-4}
+    wild = {"learning_rate": 1e9, "last_learning_rate": 1e9, "clip": 0.0, "stride": 12}
+    without = next(e.change for e in EXPERIMENTS["residual"] if e.change)
+    entries = [
+        Entry("x2 x3", recipe, **usual, scales=(2, 3)),
+        Entry("x2", replace(recipe, depth=4), **usual, scales=(2,), change=without),
+        Entry("wild", replace(RECIPES["vdsr-paper"], **tiny, **wild), **usual),
+    ]
+    monkeypatch.setitem(EXPERIMENTS, "scales", entries)
+    results = tmp_path / "results"
+    options = argparse.Namespace(
+        data=data, work=tmp_path / "work", output=results, steps=2, threads=1, quick=False
+    )
+    for _ in range(2):
+        paper.experiment("scales", options)
+        both, x2, wild = json.loads((results / "scales.json").read_text())["lines"]
+        assert both["psnr"].keys() == x2["psnr"].keys() == {"x2", "x3"}
+        assert both["pictures"] == x2["pictures"] == 2 and both["recipe"]["steps"] > 10
+        work = [line["samples"] * line["multiplications"] for line in (both, x2)]
+        assert work[0] == pytest.approx(work[1], rel=0.1) == pytest.approx(1.2e6, rel=0.1)
+        assert wild["samples"] < both["samples"] and wild["psnr"] == {"x2": None, "x3": None}
+        out = capsys.readouterr().out
+        assert f"{x2['psnr']['x3']:.2f}" in out and "diverged" in out
+    assert "step" not in out  # nothing was trained again
+    trained = {name: load(tmp_path / "work" / "scales" / name / "network.npz") for name in ("x2",)}
+    assert trained["x2"].options == {"residual": False}
+
+    monkeypatch.setattr("sys.argv", ["", "--results", str(results), "--output", str(tmp_path)])
+    paper_page.main()
+    page = (tmp_path / "paper.md").read_text(encoding="utf-8")
+    assert page.count("\n## ") == 1 and "\n## One network for several scales\n" in page
+    psnr = f"{x2['psnr']['x2']:.2f} (37.10) | {x2['psnr']['x3']:.2f}"
+    assert f"| x2 | 360 | {psnr} | {x2['samples']} |" in page
+    assert "| wild | 216 | diverged | diverged |" in page
+    assert (tmp_path / "paper_scales.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_a_drcn_that_is_not_supervised_learns_by_its_sum_alone(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.experiments import EXPERIMENTS
+
+    (change,) = (entry.change for entry in EXPERIMENTS["recursions"] if entry.change)
+    network, rng = DRCN(2, 3, seed=1), np.random.default_rng(4)
+    low, high = rng.random((2, 1, 1, 8, 9), np.float32)
+    for name in ("W", "W_out2"):  # so that each recursion gives another picture
+        network.parameters[name][...] = rng.normal(0, 0.5, network.parameters[name].shape)
+    first, last = (network.loss_and_gradients(low, high, "l1", done)[0] for done in (0.0, 1.0))
+    change(network)
+    assert network.loss_and_gradients(low, high, "l1", 0.0)[0] == last != first
 
 
 def test_the_page_has_the_numbers_of_its_results(tmp_path):
