@@ -132,11 +132,14 @@ def _residuals() -> list[Entry]:
 def _clipping() -> list[Entry]:
     """VDSR by its paper's recipe, whose rate is high; without clipping, at lower ones too."""
     entries = []
-    for rate, clip in ((0.1, 0.01), (0.1, 0.0), (1e-3, 0.0), (1e-4, 0.0)):
-        recipe = dataclasses.replace(
-            RECIPES["vdsr-paper"], learning_rate=rate, last_learning_rate=rate, clip=clip
-        )
-        entries.append(Entry(f"rate {rate:g}, {'clipped' if clip else 'not clipped'}", recipe))
+    for rate, clip in (
+        ("0.1", "0.01"), ("0.1", "0.001"), ("0.1", "0.0001"),
+        ("0.1", "0"), ("0.0001", "0"), ("0.00001", "0"),
+    ):  # fmt: skip
+        rates = dict.fromkeys(("learning_rate", "last_learning_rate"), float(rate))
+        recipe = dataclasses.replace(RECIPES["vdsr-paper"], **rates, clip=float(clip))
+        limit = f"theta {clip}" if recipe.clip else "not clipped"
+        entries.append(Entry(f"rate {rate}, {limit}", recipe))
     return entries
 
 
