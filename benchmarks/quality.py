@@ -36,6 +36,8 @@ def networks(options, scale: int) -> dict[str, Network]:
         if scale in known or (known == (None,) and not network.small):
             name = re.sub(r"_x[\dx]+$", "", path.stem)
             found[path.stem if name in found else name] = load(path, scale)
+        else:
+            print(f"{path.name} is not for x{scale}: left out there")
     return found
 
 
@@ -108,7 +110,10 @@ def _add(parser) -> None:
         "--weights", type=Path, nargs="+", default=[], metavar="FILE",
         help="more networks, each at the scales it is for",
     )  # fmt: skip
-    parser.add_argument("--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4))
+    parser.add_argument(
+        "--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4), metavar="{2,3,4}",
+        help="(default: all three)",
+    )  # fmt: skip
 
 
 def main() -> None:

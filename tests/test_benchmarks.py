@@ -160,11 +160,13 @@ def test_quality_against_time(data, tmp_path):
     pytest.importorskip("matplotlib")
     mine = VDSR(3, 4)
     mine.save(tmp_path / "mine_x2x3.npz")
+    ESPCN(2).save(tmp_path / "other.npz")
     out = command(
         "quality", "--quick", "--threads", 1, "--scales", 3, "--networks", "espcn",
         "--pictures", data / "Set5", "--weights", tmp_path / "mine_x2x3.npz",
-        "--output", tmp_path / "quality.json",
+        tmp_path / "other.npz", "--output", tmp_path / "quality.json",
     )  # fmt: skip
+    assert "other.npz is not for x3: left out there" in out
     content = json.loads((tmp_path / "quality.json").read_text())
     bicubic, espcn, other = lines = content["lines"]
     assert [line["name"] for line in lines] == ["bicubic", "espcn", "mine"]
@@ -173,7 +175,7 @@ def test_quality_against_time(data, tmp_path):
     assert (bicubic["psnr"], bicubic["ssim"]) == (score.bicubic_psnr, score.bicubic_ssim)
     assert (other["weights"], other["multiplications"]) == (36 + 4 + 144 + 4 + 36 + 1, 216)
     assert all(line["seconds a megapixel"]["median"] > 0 for line in lines)
-    assert content["options"]["weights"] == ["mine_x2x3.npz"]  # not where it is kept
+    assert content["options"]["weights"] == ["mine_x2x3.npz", "other.npz"]  # not where it is kept
     text = (tmp_path / "quality.txt").read_text(encoding="utf-8")
     assert max(map(len, text.splitlines())) <= 80
     for line in lines:
