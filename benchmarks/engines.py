@@ -1,20 +1,24 @@
 """The competitors: inference engines and PyTorch's training, with our weights and our padding.
 
-Every engine pads every layer as ours does, by repeating the edge for SRCNN and ESPCN and with zeros
-for VDSR, so that all of them compute the same function. All are optional; `installed` says which
-are not there. They are imported where they are used, so that a benchmark can do without any of
-them.
+PyTorch runs the networks' own `forward` with its operations, the others the graph that
+`Network.save` writes, so that all of them compute the same function, edges included. All are
+optional; `installed` says which are not there. They are imported where they are used, so that a
+benchmark can do without any of them.
 """
 
 import functools
 import importlib.util
 import io
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from pysrcnn.networks import Network
+from pysrcnn.networks.composed import Composed
+
 PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
-Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 @functools.cache  # so that it says so once
@@ -26,13 +30,8 @@ def installed() -> tuple[str, ...]:
     return have
 
 
-def pictures(
-    layers: Layers, shape: tuple, threads: int, shuffle: int = 1, *, residual: bool = False
-) -> dict[str, tuple[Callable, bool]]:
-    """The network on a picture of that shape (1, C, H, W): {name: (array -> array, float32?)}.
-
-    shuffle: s of a sub-pixel shuffle at the end, as ESPCN's; 1 for none.
-    residual: whether it pads with zeros and adds its input to the result, as VDSR.
+def pictures(network: Network, shape: tuple, threads: int) -> dict[str, tuple[Callable, bool]]:
+    """The network on a picture of that shape (1, c, H, W): {name: (array -> array, float32?)}.
 
     All hand over arrays without copying them, and know the shape when they are prepared.
     """
@@ -40,12 +39,9 @@ def pictures(
     engines = {}
     if "torch" in have:
         for layout in ("NCHW", "channels_last"):
-            engines[f"PyTorch {layout}"] = (
-                _pytorch(layers, threads, layout, shuffle, residual),
-                True,
-            )
+            engines[f"PyTorch {layout}"] = _pytorch(network, threads, layout), True
     if "onnx" in have:
-        model = _onnx_model(layers, shape, shuffle, residual)
+        model = _onnx_model(network, shape)
         if "onnxruntime" in have:
             engines["ONNX Runtime"] = _onnxruntime(model, threads), True
         if "openvino" in have:
@@ -58,29 +54,49 @@ def pictures(
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-def _pytorch(layers: Layers, threads: int, layout: str, shuffle: int, residual: bool) -> Callable:
+class _Torch(Composed):
+    """The operations of PyTorch as an ops module: a network's `forward` runs on them as on ours."""
+
+    def conv2d(self, x, w, b, padding="valid"):
+        from torch.nn import functional
+
+        p = w.shape[2] // 2 if padding != "valid" else 0
+        if p and padding == "replicate":
+            x, p = functional.pad(x, (p, p, p, p), mode="replicate"), 0
+        return functional.conv2d(x, w, b, padding=p)
+
+    def conv2d_same(self, x, w, b, summand=None):
+        out = self.conv2d(x, w, b, "zeros")
+        return out if summand is None else out.add_(summand)  # `out` is nobody else's
+
+    def relu(self, x):
+        return x.relu_()  # of a convolution, always
+
+    def tanh(self, x):
+        return x.tanh_()
+
+    def pixel_shuffle(self, x, s):
+        from torch.nn import functional
+
+        return functional.pixel_shuffle(x, s)
+
+    def repeat(self, x, n):
+        return x.repeat_interleave(n, dim=1)
+
+
+def _pytorch(network: Network, threads: int, layout: str) -> Callable:
     import torch
-    from torch.nn import functional
 
     torch.set_num_threads(threads)
     form = _memory_format(layout)
-    tensors = [(torch.from_numpy(w).to(memory_format=form), torch.from_numpy(b)) for w, b in layers]
+    tensors = {name: torch.from_numpy(p) for name, p in network.parameters.items()}
+    tensors = {n: t.to(memory_format=form) if t.ndim == 4 else t for n, t in tensors.items()}
+    ops = _Torch()
 
     def run(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             maps = torch.from_numpy(x).to(memory_format=form)
-            for k, (w, b) in enumerate(tensors):
-                p = w.shape[2] // 2
-                if p and not residual:
-                    maps = functional.pad(maps, (p, p, p, p), mode="replicate")
-                maps = functional.conv2d(maps, w, b, padding=p if residual else 0)
-                if k < len(tensors) - 1:
-                    maps = maps.relu_()
-            if shuffle > 1:
-                maps = functional.pixel_shuffle(maps, shuffle)
-            if residual:
-                maps = maps + torch.from_numpy(x)
-            return maps.numpy()
+            return network._forward(maps, tensors, ops, None, **network.options).numpy()
 
     return run
 
@@ -147,40 +163,19 @@ class PyTorchTraining:
 # ---------------------------------------------------------------------- ONNX Runtime and OpenVINO
 
 
-def _onnx_model(layers: Layers, shape: tuple, shuffle: int, residual: bool) -> bytes:
-    from onnx import TensorProto, checker, helper, numpy_helper
+def _onnx_model(network: Network, shape: tuple) -> bytes:
+    """The graph that `Network.save` writes, for pictures of that shape alone."""
+    import onnx
 
-    nodes, constants, last = [], [], "x"
-    for k, (w, b) in enumerate(layers):
-        constants += [numpy_helper.from_array(w, f"w{k}"), numpy_helper.from_array(b, f"b{k}")]
-        p = w.shape[2] // 2
-        if p and not residual:
-            pads = np.array([0, 0, p, p, 0, 0, p, p], np.int64)
-            constants.append(numpy_helper.from_array(pads, f"pads{k}"))
-            nodes.append(helper.make_node("Pad", [last, f"pads{k}"], [f"p{k}"], mode="edge"))
-            last = f"p{k}"
-        inputs, around = [last, f"w{k}", f"b{k}"], [p] * 4 if residual else [0] * 4
-        nodes.append(helper.make_node("Conv", inputs, [f"c{k}"], pads=around))
-        last = f"c{k}"
-        if k < len(layers) - 1:
-            nodes.append(helper.make_node("Relu", [last], [f"r{k}"]))
-            last = f"r{k}"
-    if shuffle > 1:
-        options = {"blocksize": shuffle, "mode": "CRD"}
-        nodes.append(helper.make_node("DepthToSpace", [last], ["large"], **options))
-        last = "large"
-    if residual:
-        nodes.append(helper.make_node("Add", [last, "x"], ["sum"]))
-        last = "sum"
-    large = (*shape[:2], *(shuffle * n for n in shape[2:]))
-    x, out = (
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
-        for n, s in (("x", shape), (last, large))
-    )
-    graph = helper.make_graph(nodes, "srcnn", [x], [out], constants)
-    # Versions that engines of several years read.
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    checker.check_model(model)
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder) / "network.onnx")
+        model = onnx.load(Path(folder) / "network.onnx")
+    s = network.seen.resolution
+    large = (*shape[:2], *(s * side for side in shape[2:]))
+    for value, sides in ((model.graph.input[0], shape), (model.graph.output[0], large)):
+        for axis, side in zip(value.type.tensor_type.shape.dim, sides, strict=True):
+            axis.dim_value = side
+    onnx.checker.check_model(model)
     return model.SerializeToString()
 
 
@@ -191,7 +186,7 @@ def _onnxruntime(model: bytes, threads: int) -> Callable:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"x": x})[0]
+    return lambda x: session.run(None, {"low": x})[0]
 
 
 def _openvino(model: bytes, threads: int, precision: str | None) -> tuple[Callable, str]:

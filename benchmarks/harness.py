@@ -22,8 +22,7 @@ import numpy as np
 
 from pysrcnn import SRCNN, kernels, load
 from pysrcnn._files import check_place, write_json
-from pysrcnn.networks import Network, shipped
-from pysrcnn.networks.vdsr import VDSR
+from pysrcnn.networks import DRCN, EDSR, VDSR, Network, shipped
 
 from .limit import multiply_add_limit
 
@@ -33,6 +32,17 @@ RESULTS = ROOT / "benchmarks" / "results"
 # Seconds of a turn. It begins untimed: meanwhile threads of the engine before, which may go on
 # spinning for a while in case there is more work, fall asleep, and its data leaves the caches.
 SETTLE, TURN = 0.03, 0.12
+
+
+# Deep networks of the sizes that are shipped, and EDSR's baseline as its paper has it: with the
+# tail that enlarges maps.
+UNTRAINED: dict[str, Callable] = {
+    "vdsr": lambda scale, ops: VDSR(ops=ops),
+    "drcn": lambda scale, ops: DRCN(9, 64, ops=ops),
+    "edsr-s": lambda scale, ops: EDSR(scale, 8, 48, ops=ops),
+    "edsr": lambda scale, ops: EDSR(scale, 16, 64, ops=ops),
+    "edsr-baseline": lambda scale, ops: EDSR(scale, 16, 64, short_tail=False, ops=ops),
+}
 
 
 @dataclass(frozen=True)
@@ -59,11 +69,15 @@ class Contender:
 
 
 def parse(
-    description: str, name: str, networks: tuple[str, ...] = (), **defaults
+    description: str,
+    name: str,
+    networks: tuple[str, ...] = (),
+    add: Callable[[argparse.ArgumentParser], None] | None = None,
+    **defaults,
 ) -> argparse.Namespace:
     """The options that all benchmarks have; `defaults` are other defaults than usual.
 
-    networks: those that the benchmark is about; some of them can be chosen.
+    networks: those that the benchmark is about; some of them can be chosen. add: adds more options.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     most = numba.config.NUMBA_NUM_THREADS
@@ -84,6 +98,8 @@ def parse(
             "--networks", nargs="+", choices=networks, default=networks, metavar="NAME",
             help=f"some of {', '.join(networks)}",
         )  # fmt: skip
+    if add:
+        add(parser)
     parser.set_defaults(**{"repeats": 15, "seconds": 2.0, **defaults})
     options = parser.parse_args()
     if not 1 <= options.threads <= most:
@@ -106,10 +122,17 @@ def write(options: argparse.Namespace, **content) -> None:
     """The results as JSON, whole or not at all."""
     if options.output is None:
         return
-    settings = {k: v for k, v in vars(options).items() if k != "output"}
+    settings = {k: _named(v) for k, v in vars(options).items() if k != "output"}
     write_json(options.output, {"options": settings, **content})
     inside = options.output.is_relative_to(ROOT)
     print(f"\n{options.output.relative_to(ROOT) if inside else options.output}")
+
+
+def _named(value: object) -> object:
+    """A path by its name alone: where somebody keeps it is nobody's business."""
+    if isinstance(value, (list, tuple)):
+        return [_named(v) for v in value]
+    return value.name if isinstance(value, Path) else value
 
 
 # ------------------------------------------------------------------------------------ the machine
@@ -163,8 +186,8 @@ def network(name: str, scale: int = 3, ops=kernels) -> Network:
     """The shipped weights of that name, or else random ones: the time is the same."""
     if (name, scale) in shipped():
         return load(name, scale, ops=ops)
-    if name == VDSR.name:
-        return VDSR(ops=ops)
+    if name in UNTRAINED:
+        return UNTRAINED[name](scale, ops)
     sizes = tuple(int(f) for f in name.split("-"))
     return SRCNN.from_stack(sizes, (64, 32), init="he", seed=0, ops=ops)
 
@@ -293,12 +316,19 @@ def statistics(times: list[float]) -> dict:
     }
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Columns as wide as they need to be; all but the first to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
     for row in (header, *rows):
         first, *others = (
             cell.ljust(w) if i == 0 else cell.rjust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-        print("  ".join([first, *others]).rstrip())
+        lines.append("  ".join([first, *others]).rstrip())
+    return "\n".join(lines)
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print `table`."""
+    print(table(header, rows))

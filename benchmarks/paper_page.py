@@ -1,11 +1,13 @@
 """docs/paper.md from the results of `benchmarks.paper`: python -m benchmarks.paper_page
 
 Every number and plot on the page comes from benchmarks/results/paper. The words around them are in
-paper_page.md, the paper's own numbers here.
+paper_page.md, of which a section is left out while there are no results for it; the papers' own
+numbers are here.
 """
 
 import argparse
 import json
+import re
 import string
 from pathlib import Path
 
@@ -41,6 +43,12 @@ ITS = {
         "CbCr pre-train": (32.14, 46.38, 45.84, 36.25),
         "RGB": (32.33, 46.18, 46.20, 36.44),
     },
+    "scales": {
+        "x2 x3 x4": (37.06, 33.27, 30.95),
+        "x2": (37.10, None, None),
+        "x3": (None, 32.89, None),
+        "x4": (None, None, 30.86),
+    },
 }
 
 
@@ -50,10 +58,10 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def networks() -> tuple[str, str]:
+def networks(results: Path) -> tuple[str, str]:
     """Two tables: the shipped networks beside the paper's; the other metrics of its tables."""
     rows, others, scales = [], [], set()
-    lines = json.loads((RESULTS / "networks.json").read_text(encoding="utf-8"))["lines"]
+    lines = json.loads((results / "networks.json").read_text(encoding="utf-8"))["lines"]
     steps = {f"{name}.npz": made.recipe.steps for name, made in weights.STAGES.items()}
     steps |= {f"{x['network']}_x{x['scale']}.npz": x["card"]["steps"] for x in lines}
     for line in lines:
@@ -92,11 +100,9 @@ def _metrics(scores: dict[str, float]) -> list[str]:
     return [f"{scores[name]:.{places}f}" for name, places in digits.items()]
 
 
-def experiment(name: str) -> str:
+def experiment(name: str, results: Path) -> str:
     """Table and plot of an experiment."""
-    if not (RESULTS / f"{name}.json").is_file():
-        return "Not run yet."
-    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    content = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     if content["quick"]:
         raise ValueError(f"{name}.json is of a quick run: run the experiment in full")
     rows = []
@@ -105,7 +111,8 @@ def experiment(name: str) -> str:
         row = [line["name"], str(line.get("weights", ""))]
         for k, ours in enumerate(line["psnr"].values()):
             value = its[k] if isinstance(its, tuple) else its
-            row.append(f"{ours:.2f}" if value is None else f"{ours:.2f} ({value:.2f})")
+            theirs = "" if value is None else f" ({value:.2f})"
+            row.append(paper.decibels(ours) + theirs)
         if name == "recipe":
             row.append(str(line["silent"]))
         rows.append([*row, f"{line['samples']:,}" if "samples" in line else ""])
@@ -113,7 +120,15 @@ def experiment(name: str) -> str:
     if name == "recipe":
         scores.append("silent")
     psnr = table(["", "weights", *scores, "samples"], rows)
-    return f"{psnr}\n\n![PSNR against samples](paper_{name}.png)"
+    against = "multiplications" if "multiplications" in content["lines"][-1] else "samples"
+    return f"{psnr}\n\n![PSNR against {against}](paper_{name}.png)"
+
+
+def page(words: str, parts: dict[str, str]) -> str:
+    """The words with the parts in their places; no section of which a part is missing."""
+    first, *sections = re.split(r"(?m)^(?=## )", words)
+    kept = [s for s in sections if set(re.findall(r"\$(\w+)", s)) <= parts.keys()]
+    return string.Template("".join([first, *kept])).substitute(parts).rstrip() + "\n"
 
 
 def main() -> None:
@@ -121,18 +136,20 @@ def main() -> None:
         prog="python -m benchmarks.paper_page", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--output", type=Path, default=harness.ROOT / "docs", metavar="FOLDER")
-    folder = parser.parse_args().output
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
+    options = parser.parse_args()
+    folder, results = options.output, options.results
     folder.mkdir(exist_ok=True)
     words = (Path(__file__).parent / "paper_page.md").read_text(encoding="utf-8")
-    first, second = networks()
-    parts = {name: experiment(name) for name in paper.EXPERIMENTS}
+    done = [name for name in paper.EXPERIMENTS if (results / f"{name}.json").is_file()]
+    parts = {name: experiment(name, results) for name in done}
+    if (results / "networks.json").is_file():
+        parts["networks"], parts["metrics"] = networks(results)
     with written_whole(folder / "paper.md") as temporary:
-        text = string.Template(words).substitute(parts, networks=first, metrics=second)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(page(words, parts), encoding="utf-8")
     print(folder / "paper.md")
-    for name in paper.EXPERIMENTS:
-        if (RESULTS / f"{name}.json").is_file():
-            paper.plot(name, RESULTS, folder / f"paper_{name}.png")
+    for name in done:
+        paper.plot(name, results, folder / f"paper_{name}.png")
 
 
 if __name__ == "__main__":

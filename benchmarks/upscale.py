@@ -8,13 +8,12 @@ import numpy as np
 
 from pysrcnn import SRCNN, kernels, reference, upscale
 from pysrcnn.networks import Network
-from pysrcnn.networks.vdsr import VDSR
 
 from . import engines, harness
 
-NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn", "vdsr")
+NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn", *harness.UNTRAINED)
 SIZES = ((256, 256), (512, 512), (1080, 1920))  # rows, columns
-DEEP = SIZES[:2]  # of VDSR, which takes the engines 15 s for the last
+MOST = 2e11  # multiplications: of what takes more, the engines need many seconds for each run
 SMALL = ((96, 128),)
 
 # Rows of the reference at a time, or four margins: im2col of 1080p in one piece would take 26 GB.
@@ -39,12 +38,12 @@ def expected(network: Network, x: np.ndarray) -> np.ndarray:
 
 
 def the_network(name: str, size: tuple[int, int], options) -> dict:
-    """One table: one network, one size of picture; of ESPCN, three times as large as it takes."""
+    """One table: one network, one size of its result; ESPCN and EDSR take a third of it."""
     network = harness.network(name)
     s = network.seen.resolution
     size = size[0] // s, size[1] // s
     x = np.random.default_rng(0).random((1, 1, *size), np.float32)
-    pixel = sum(w.size for w, _ in network.layers)  # multiplications for a pixel
+    pixel = network.seen.multiplications * s**2  # for a pixel of what it takes
     tolerance = harness.rounding(np.finfo(np.float32).eps, pixel)
 
     # Sums are float32 in bfloat16 engines too, but every map is rounded: as many terms as layers.
@@ -62,9 +61,7 @@ def the_network(name: str, size: tuple[int, int], options) -> dict:
                 rival=False,
             )
         )
-    residual = name == VDSR.name
-    competitors = engines.pictures(network.layers, x.shape, options.threads, s, residual=residual)
-    for engine, (run, single) in competitors.items():
+    for engine, (run, single) in engines.pictures(network, x.shape, options.threads).items():
         contenders.append(
             harness.Contender(
                 engine,
@@ -117,15 +114,33 @@ def all_else(size: tuple[int, int], options) -> dict:
     return {"title": title, "lines": lines}
 
 
+def _sizes(name: str) -> list[tuple[int, int]]:
+    """The usual ones, but those that take too long."""
+    each = harness.network(name).seen.multiplications
+    return [size for size in SIZES if each * size[0] * size[1] < MOST]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """ "1080x1920" -> (1080, 1920)."""
+    rows, columns = (int(side) for side in text.split("x"))
+    return rows, columns
+
+
+def _add(parser) -> None:
+    sizes = " ".join(f"{rows}x{columns}" for rows, columns in SIZES)
+    parser.add_argument(
+        "--sizes", type=_size, nargs="+", metavar="ROWSxCOLUMNS",
+        help=f"of results (default: {sizes}, of slow networks not all of them)",
+    )  # fmt: skip
+
+
 def main() -> None:
-    options = harness.parse(__doc__.splitlines()[0], "upscale", NETWORKS)
+    options = harness.parse(__doc__.splitlines()[0], "upscale", NETWORKS, add=_add)
     about = harness.machine(options.threads, engines.installed())
-    sizes = SMALL if options.quick else SIZES
     cases = [
         the_network(name, size, options)
         for name in options.networks
-        for size in sizes
-        if name != VDSR.name or size in (*DEEP, *SMALL)
+        for size in options.sizes or (SMALL if options.quick else _sizes(name))
     ]
     if "9-1-5" in options.networks:
         cases.append(all_else((60, 80) if options.quick else (360, 640), options))

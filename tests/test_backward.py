@@ -26,6 +26,7 @@ NETWORKS = {
     "espcn RGB": ESPCN(2, filters=(4, 3), c=3, activation="tanh"),
     "vdsr": VDSR(5, 4),
     "vdsr RGB": VDSR(3, 4, c=3),
+    "vdsr without a residual": VDSR(3, 4, residual=False),
     "edsr": EDSR(3, 2, 4),
     "edsr RGB, the paper's tail": EDSR(
         2, 1, 4, c=3, short_tail=False, picture=False, mean=(0.4, 0.5, 0.6)

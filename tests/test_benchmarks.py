@@ -1,9 +1,11 @@
 """The experiments of the paper run, on noise, and the page is made of their results."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.networks import shipped
+from pysrcnn.evaluate import average, evaluate
+from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, shipped
 from pysrcnn.networks.loading import shipped_files
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
+from pysrcnn.training import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +87,65 @@ def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
     assert results.with_suffix(".png").read_bytes()[1:4] == b"PNG"
 
 
+def test_deep_networks_are_compared(data, tmp_path, monkeypatch, capsys):
+    """Tiny ones: for several scales, without the residual, and one that diverges at once."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import paper, paper_page
+    from benchmarks.experiments import EXPERIMENTS, Entry
+
+    tiny = {"depth": 3, "width": 4, "size": 12, "batch": 2, "warmup": 0}
+    recipe, usual = replace(RECIPES["vdsr"], **tiny), {"folders": ("T91",), "budget": 1e-4}
+    wild = {"learning_rate": 1e9, "last_learning_rate": 1e9, "clip": 0.0, "stride": 12}
+    without = next(e.change for e in EXPERIMENTS["residual"] if e.change)
+    entries = [
+        Entry("x2 x3", recipe, **usual, scales=(2, 3)),
+        Entry("x2", replace(recipe, depth=4), **usual, scales=(2,), change=without),
+        Entry("wild", replace(RECIPES["vdsr-paper"], **tiny, **wild), **usual),
+    ]
+    monkeypatch.setitem(EXPERIMENTS, "scales", entries)
+    results = tmp_path / "results"
+    options = argparse.Namespace(
+        data=data, work=tmp_path / "work", output=results, steps=2, threads=1, quick=False
+    )
+    for _ in range(2):
+        paper.experiment("scales", options)
+        both, x2, wild = json.loads((results / "scales.json").read_text())["lines"]
+        assert both["psnr"].keys() == x2["psnr"].keys() == {"x2", "x3"}
+        assert both["pictures"] == x2["pictures"] == 2 and both["recipe"]["steps"] > 10
+        work = [line["samples"] * line["multiplications"] for line in (both, x2)]
+        assert work[0] == pytest.approx(work[1], rel=0.1) == pytest.approx(1.2e6, rel=0.1)
+        assert wild["samples"] < both["samples"] and wild["psnr"] == {"x2": None, "x3": None}
+        out = capsys.readouterr().out
+        assert f"{x2['psnr']['x3']:.2f}" in out and "diverged" in out
+    assert "step" not in out  # nothing was trained again
+    trained = {name: load(tmp_path / "work" / "scales" / name / "network.npz") for name in ("x2",)}
+    assert trained["x2"].options == {"residual": False}
+
+    monkeypatch.setattr("sys.argv", ["", "--results", str(results), "--output", str(tmp_path)])
+    paper_page.main()
+    page = (tmp_path / "paper.md").read_text(encoding="utf-8")
+    assert page.count("\n## ") == 1 and "\n## One network for several scales\n" in page
+    psnr = f"{x2['psnr']['x2']:.2f} (37.10) | {x2['psnr']['x3']:.2f}"
+    assert f"| x2 | 360 | {psnr} | {x2['samples']} |" in page
+    assert "| wild | 216 | diverged | diverged |" in page
+    assert (tmp_path / "paper_scales.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_a_drcn_that_is_not_supervised_learns_by_its_sum_alone(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.experiments import EXPERIMENTS
+
+    (change,) = (entry.change for entry in EXPERIMENTS["recursions"] if entry.change)
+    network, rng = DRCN(2, 3, seed=1), np.random.default_rng(4)
+    low, high = rng.random((2, 1, 1, 8, 9), np.float32)
+    for name in ("W", "W_out2"):  # so that each recursion gives another picture
+        network.parameters[name][...] = rng.normal(0, 0.5, network.parameters[name].shape)
+    first, last = (network.loss_and_gradients(low, high, "l1", done)[0] for done in (0.0, 1.0))
+    change(network)
+    assert network.loss_and_gradients(low, high, "l1", 0.0)[0] == last != first
+
+
 def test_the_page_has_the_numbers_of_its_results(tmp_path):
     pytest.importorskip("matplotlib")
     page = ROOT / "docs" / "paper.md"
@@ -92,6 +155,98 @@ def test_the_page_has_the_numbers_of_its_results(tmp_path):
     assert known == {which: load(path).card for which, path in shipped().items()}
     command("paper_page", "--output", tmp_path)
     assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
+
+
+def test_quality_against_time(data, tmp_path):
+    pytest.importorskip("matplotlib")
+    mine = VDSR(3, 4)
+    mine.save(tmp_path / "mine_x2x3.npz")
+    ESPCN(2).save(tmp_path / "other.npz")
+    out = command(
+        "quality", "--quick", "--threads", 1, "--scales", 3, "--networks", "espcn",
+        "--pictures", data / "Set5", "--weights", tmp_path / "mine_x2x3.npz",
+        tmp_path / "other.npz", "--output", tmp_path / "quality.json",
+    )  # fmt: skip
+    assert "other.npz is not for x3: left out there" in out
+    content = json.loads((tmp_path / "quality.json").read_text())
+    bicubic, espcn, other = lines = content["lines"]
+    assert [line["name"] for line in lines] == ["bicubic", "espcn", "mine"]
+    score = average(list(evaluate(data / "Set5", load("espcn", 3))))
+    assert (espcn["psnr"], espcn["ssim"]) == (score.psnr, score.ssim)
+    assert (bicubic["psnr"], bicubic["ssim"]) == (score.bicubic_psnr, score.bicubic_ssim)
+    assert (other["weights"], other["multiplications"]) == (36 + 4 + 144 + 4 + 36 + 1, 216)
+    assert all(line["seconds a megapixel"]["median"] > 0 for line in lines)
+    assert content["options"]["weights"] == ["mine_x2x3.npz", "other.npz"]  # not where it is kept
+    text = (tmp_path / "quality.txt").read_text(encoding="utf-8")
+    assert max(map(len, text.splitlines())) <= 80
+    for line in lines:
+        assert f"{line['psnr']:.2f}  {line['ssim']:.4f}" in text and line["name"] in out
+    assert (tmp_path / "quality-x3.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_no_name_of_a_chart_covers_another(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.quality_chart import chart
+
+    points = {
+        "bicubic": (0.01, 30.4), "9-1-5": (0.1, 32.8), "9-3-5": (0.11, 32.82),
+        "espcn": (0.03, 32.9), "edsr-s": (0.11, 33.8), "photo": (0.115, 32.85),
+        "edsr": (0.5, 34.1), "srresnet": (0.51, 34.1),
+    }  # fmt: skip
+    lines = [
+        {"name": name, "scale": 3, "psnr": psnr, "seconds a megapixel": {"median": seconds}}
+        for name, (seconds, psnr) in points.items()
+    ]
+    figure = chart(lines, "Set5")
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    boxes = [text.get_window_extent() for text in axis.texts if text.get_text()]
+    assert len(boxes) == len(points)
+    places = axis.transData.transform(list(points.values()))
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:k])
+        assert not any(box.contains(*place) for place in places)
+        assert axis.bbox.contains(*box.min) and axis.bbox.contains(*box.max)
+
+
+def test_deep_networks_are_timed_once_they_are_validated(tmp_path):
+    names = ("drcn", "edsr-s", "edsr-baseline")
+    command(
+        "upscale", "--quick", "--threads", 1, "--sizes", "9x12", "--networks", *names,
+        "--output", tmp_path / "a.json",
+    )  # fmt: skip
+    cases = json.loads((tmp_path / "a.json").read_text())["cases"]
+    assert [case["title"] for case in cases] == [
+        "drcn, 9 x 12", "edsr-s, 3 x 4 to 9 x 12", "edsr-baseline, 3 x 4 to 9 x 12"
+    ]  # fmt: skip
+    for case in cases:
+        assert case["lines"][0]["name"] == "pysrcnn" and case["lines"][0]["error"] < 1e-3
+
+
+def test_a_benchmark_of_a_slow_network_leaves_large_pictures_out(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.upscale import SIZES, _sizes
+
+    assert _sizes("9-5-5") == _sizes("edsr-s") == list(SIZES)
+    assert _sizes("vdsr") == _sizes("drcn") == list(SIZES[:2])
+
+
+def test_the_graph_that_engines_get_is_the_network(monkeypatch):
+    pytest.importorskip("onnx")
+    monkeypatch.syspath_prepend(ROOT)
+    from onnx import load_from_string
+    from onnx.reference import ReferenceEvaluator
+
+    from benchmarks.engines import _onnx_model
+
+    for network in (ESPCN(2), DRCN(2, 3), EDSR(2, 1, 4, short_tail=False)):
+        x = np.random.default_rng(0).random((1, 1, 6, 5), np.float32)
+        model = load_from_string(_onnx_model(network, x.shape))
+        out = network.forward(x)
+        shape = model.graph.output[0].type.tensor_type.shape
+        assert tuple(axis.dim_value for axis in shape.dim) == out.shape
+        assert np.abs(ReferenceEvaluator(model).run(None, {"low": x})[0] - out).max() < 1e-5
 
 
 def test_the_page_of_weights_has_the_cards_of_the_files(tmp_path):

@@ -354,6 +354,7 @@ def test_unknown_options_are_refused(kind):
 DEEP = {
     "vdsr": lambda: VDSR(4, 6),
     "vdsr RGB": lambda: VDSR(3, 5, c=3),
+    "vdsr without a residual": lambda: VDSR(3, 6, residual=False),
     "drcn": lambda: DRCN(3, 6),
     "edsr": lambda: EDSR(3, 2, 6),
     "edsr RGB, the paper's tail": lambda: EDSR(
@@ -412,6 +413,7 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ),
         ("vdsr", {"B4": np.ones(2, np.float32)}, r"B4 is \(2,\), wanted the shape \(1,\)"),
         ("vdsr", {"W9": np.ones((6, 6, 3, 3), np.float32)}, "W9"),
+        ("vdsr", {"card": {"residual": 1}}, "residual is 1, wanted True or False"),
         ("drcn", {"W_out1": None}, "W_out1 is missing"),
         ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2."),
         ("drcn", {"w": None}, "w has the shape .0,., wanted a number for each recursion"),
@@ -451,9 +453,18 @@ def test_sizes_of_deep_networks_are_checked():
         (lambda: VDSR(1), "depth is 1, wanted a whole number, 2"),
         (lambda: VDSR(c=4), "c is 1 .luminance. or 3 .RGB., got 4"),
         (lambda: VDSR(init="paper"), 'init is "identity" or "he", got'),
+        (lambda: VDSR(residual="no"), "residual is 'no', wanted True or False"),
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_a_residual_is_what_is_added_to_the_input():
+    network = drawn_deep("vdsr")
+    plain = VDSR.from_parameters(network.parameters, residual=False)
+    x = np.random.default_rng(3).random((1, 1, 9, 8), np.float32)
+    assert np.abs(plain.forward(x) + x - network.forward(x)).max() < 1e-6
+    assert "no residual" in repr(plain) and "residual" not in repr(network)
 
 
 def test_the_published_sizes():

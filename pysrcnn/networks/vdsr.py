@@ -10,7 +10,7 @@ Axes: N samples, c channels of the picture, H x W pixels, D layers.
 """
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from .network import Network, Parameters, as_arrays, check_channels, check_layer
 __all__ = ["VDSR", "backward", "forward"]
 
 
-def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
+def forward(
+    x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None, *, residual: bool = True
+) -> np.ndarray:
     """y = x + r, r = W_D * h_{D-1} + b_D, h_k = max(0, W_k * h_{k-1} + b_k), h_0 = x.
 
     Parameters
@@ -32,6 +34,8 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
     ops : module of operations
     kept : list, optional
         Gets the input of each layer, for `backward`.
+    residual : bool
+        Without it, y = r: the layers have to carry the picture too. The paper compares both.
 
     Returns
     -------
@@ -44,11 +48,11 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
         h = ops.conv_relu(h, p[f"W{k}"], p[f"B{k}"])
     if kept is not None:
         kept.append(h)
-    return ops.conv2d_same(h, p[f"W{depth}"], p[f"B{depth}"], x)
+    return ops.conv2d_same(h, p[f"W{depth}"], p[f"B{depth}"], x if residual else None)
 
 
 def backward(
-    dout: np.ndarray, kept: list, p: Parameters, ops: Any
+    dout: np.ndarray, kept: list, p: Parameters, ops: Any, *, residual: bool = True
 ) -> tuple[np.ndarray, Parameters]:
     """dx and the gradients of all parameters: the lines of `forward`, last to first.
 
@@ -56,7 +60,7 @@ def backward(
     ----------
     dout : array (N, c, H, W)
     kept : list that `forward` filled
-    p, ops : as `forward` was given them
+    p, ops, residual : as `forward` was given them
 
     Returns
     -------
@@ -68,7 +72,8 @@ def backward(
     for k in reversed(range(1, depth)):
         h, below = kept[k], kept[k - 1]
         dh, g[f"W{k}"], g[f"B{k}"] = ops.conv_relu_backward(dh, h, below, p[f"W{k}"])
-    return dh + dout, g  # x is the first layer's input and, past all of them, in the sum
+    # x is the first layer's input and, past all of them, in the sum.
+    return dh + dout if residual else dh, g
 
 
 def _layers(depth: int, width: int, c: int) -> dict[str, tuple[int, int]]:
@@ -88,6 +93,8 @@ class VDSR(Network):
         Filters of all layers but the last.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
+    residual : bool
+        See `forward`.
     init : "identity" or "he"
         Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), as in the paper; of "identity",
         those of the last layer at a fiftieth of that, so that the untrained network nearly returns
@@ -99,10 +106,12 @@ class VDSR(Network):
     Raises
     ------
     ValueError
-        If depth, width or seed is not a whole number that large, or c neither 1 nor 3.
+        If depth, width or seed is not a whole number that large, c neither 1 nor 3, or residual
+        neither True nor False.
     """
 
     name, default_recipe = "vdsr", "vdsr"
+    saved_options: ClassVar = ("residual",)
     _forward, _backward = staticmethod(forward), staticmethod(backward)
 
     def __init__(
@@ -111,6 +120,7 @@ class VDSR(Network):
         width: int = 64,
         c: int = 1,
         *,
+        residual: bool = True,
         init: str = "identity",
         seed: int = 0,
         ops: ModuleType = kernels,
@@ -120,29 +130,29 @@ class VDSR(Network):
         check_channels(c)
         if init not in ("identity", "he"):
             raise ValueError(f'init is "identity" or "he", got {init!r:.60}')
-        self.c, self.scale, self.card, self.options, self.ops = c, None, {}, {}, ops
         p = drawn(_layers(depth, width, c), seed)
         if init == "identity":
             p["W1"] -= p["W1"].mean(axis=(1, 2, 3), keepdims=True)
             p[f"W{depth}"] *= 0.02
-        self.parameters = in_float32(p)
+        self._set(in_float32(p), ops, residual)
 
     @classmethod
-    def from_parameters(cls, parameters: Parameters, *, ops: ModuleType = kernels) -> "VDSR":
+    def from_parameters(
+        cls, parameters: Parameters, *, ops: ModuleType = kernels, residual: bool = True
+    ) -> "VDSR":
         """A network around copies of the arrays W1, B1, ..., W_D, B_D.
 
         Raises
         ------
         ValueError
-            If these are not its arrays.
+            If these are not its arrays, or residual is neither True nor False.
         """
         parameters = as_arrays(parameters)
         depth, first = len(parameters) // 2, parameters.get("W1", np.empty((0, 0)))
         width, c = first.shape[:2]
         check_layers(parameters, _layers(depth, width, c) if c in (1, 3) and depth > 1 else {})
         network = cls.__new__(cls)
-        network.c, network.scale, network.card, network.options = c, None, {}, {}
-        network.parameters, network.ops = parameters, ops
+        network._set(parameters, ops, residual)
         return network.astype(first.dtype)
 
     @classmethod
@@ -152,6 +162,12 @@ class VDSR(Network):
         network.scale = scale
         return network
 
+    def _set(self, parameters: Parameters, ops: ModuleType, residual: bool) -> None:
+        if not isinstance(residual, bool):
+            raise ValueError(f"residual is {residual!r:.60}, wanted True or False")
+        self.parameters, self.ops, self.card = parameters, ops, {}
+        self.c, self.scale, self.options = parameters["W1"].shape[1], None, {"residual": residual}
+
     @property
     def depth(self) -> int:
         """D, the number of layers."""
@@ -159,4 +175,8 @@ class VDSR(Network):
 
     def __repr__(self) -> str:
         width = len(self.parameters["B1"])
-        return f"<VDSR depth={self.depth}, width={width}, c={self.c}, {self.dtype}>"
+        without = "" if self.options["residual"] else ", no residual"
+        return f"<VDSR depth={self.depth}, width={width}, c={self.c}{without}, {self.dtype}>"
+
+    def _described(self) -> dict[str, Any]:
+        return {**super()._described(), **self.options}

@@ -1,0 +1,105 @@
+"""The chart of `benchmarks.quality`: dB against time, each network with its name beside it."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["chart"]
+
+# Where a name may stand: directions from its point, at these distances (in points), nearest first.
+SIDES = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+DISTANCES = (6, 13, 22, 34)
+ALIGNED = {
+    (right, up): {
+        "ha": {-1: "right", 0: "center", 1: "left"}[right],
+        "va": {-1: "top", 0: "center", 1: "bottom"}[up],
+    }
+    for right, up in SIDES
+}
+INK, FAINT, BEST, OTHER = "#1a1a1a", "#b8b8b8", "#1f5fa8", "#6b6b6b"
+
+
+def chart(lines: list[dict], pictures: str) -> "Figure":
+    """PSNR against seconds a megapixel, of one scale; what nothing beats in both is joined.
+
+    The background is white whatever is behind it, so that it can be read on a dark page too.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), dpi=150, facecolor="white")
+    axis = figure.add_axes((0.09, 0.13, 0.88, 0.78))
+    points = {line["name"]: (line["seconds a megapixel"]["median"], line["psnr"]) for line in lines}
+    best = _best(points)
+    colours = {name: BEST if name in best else OTHER for name in points}
+    axis.plot(*zip(*(points[name] for name in best), strict=True), color=FAINT, zorder=1)
+    for name, (x, y) in points.items():
+        axis.plot(x, y, "o", color=colours[name], markersize=6, zorder=3)
+    axis.set_xscale("log")
+    axis.margins(0.12, 0.1)
+    axis.grid(color=FAINT, alpha=0.4, which="both", linewidth=0.5)
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axis.tick_params(colors=INK, labelsize=9)
+    axis.set_xlabel("seconds for a megapixel of the result", color=INK)
+    axis.set_ylabel("PSNR, dB", color=INK)
+    axis.set_title(f"×{lines[0]['scale']}: {pictures}", color=INK, fontsize=11)
+    _name(axis, points, colours)
+    return figure
+
+
+def _best(points: dict[str, tuple[float, float]]) -> list[str]:
+    """Those that no other is both quicker and better than, from the quickest on."""
+    found: list[str] = []
+    for name in sorted(points, key=lambda name: points[name]):
+        if not found or points[name][1] > points[found[-1]][1]:
+            found.append(name)
+    return found
+
+
+def _name(axis: "Axes", points: dict[str, tuple[float, float]], colours: dict[str, str]) -> None:
+    """The names beside their points, where they cover neither points nor each other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
+
+    canvas = FigureCanvasAgg(axis.figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    frame = axis.get_window_extent(renderer)
+    scale = axis.figure.dpi / 72
+    taken = []
+    for x, y in axis.transData.transform(list(points.values())):
+        taken.append(np.array([x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale]))
+    for name, point in points.items():
+        text = axis.annotate(
+            name, point, (0, 0), textcoords="offset points", fontsize=9, color=colours[name],
+            zorder=4, path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+        found = []
+        for distance, (right, up) in itertools.product(DISTANCES, SIDES):
+            text.set(position=(right * distance, up * distance), **ALIGNED[right, up])
+            box = text.get_window_extent(renderer)
+            ends = np.array([*box.min, *box.max])
+            outside = not (frame.contains(*box.min) and frame.contains(*box.max))
+            covered = sum(_common(ends, other) for other in taken) + 1e6 * outside
+            found.append((covered, distance, right, up, ends))
+            if covered == 0:
+                break
+        _, distance, right, up, ends = min(found, key=lambda one: one[0])  # the first of several
+        place = right * distance, up * distance
+        text.set(position=place, **ALIGNED[right, up])
+        if distance > DISTANCES[0]:  # a line leads to it
+            axis.annotate(
+                "", point, place, textcoords="offset points", zorder=2,
+                arrowprops={"arrowstyle": "-", "color": FAINT, "shrinkA": 0, "shrinkB": 0},
+            )  # fmt: skip
+        taken.append(ends)
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> float:
+    """How much two boxes have in common: left, bottom, right, top."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    return float(np.prod(np.maximum(sides, 0)))
