@@ -13,7 +13,7 @@ import numpy as np
 from .compile import compiled, noinline
 from .maps import BORDER, CHANNELS, multiple
 from .memory import aligned
-from .points import LANES, apart, clear_beyond, place
+from .points import LANES, SIDE, apart, clear_beyond, place
 from .rows import RELU
 from .tile import (
     tile_add,
@@ -71,8 +71,8 @@ def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
     """Some tiles of `same`'s convolution: w (9, C, O')."""
     noinline()
     _, channels, filters = w.shape
-    x_down, x_across = apart(x, OUTPUTS)
-    down, across = apart(out, OUTPUTS)
+    x_down, x_across = apart(x, SIDE)
+    down, across = apart(out, SIDE)
     for t in range(count):
         start, i, j = place(x, 0, first + t, sides)
         at, _, _ = place(out, BORDER, first + t, sides)
@@ -116,8 +116,8 @@ def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, si
     """Some tiles of `same`'s convolution: w (9, O, C'); sums: memory for 16 O numbers."""
     noinline()
     filters = w.shape[1]
-    down, across = apart(x, OUTPUTS)
-    out_down, out_across = apart(out, OUTPUTS)
+    down, across = apart(x, SIDE)
+    out_down, out_across = apart(out, SIDE)
     flat, more, totals = out.reshape(-1), summand.reshape(-1), sums.reshape(-1)
     for t in range(count):
         start, i, j = place(x, 0, first + t, sides)
@@ -144,8 +144,8 @@ def add_products(many, gate, gated, few, first, count, sides, pixels, sums, bias
     noinline()
     filters, channels = many.shape[3], len(sums)
     size, rows_of_sums = pixels[0].size, TAPS * LANES
-    down, across = apart(many, OUTPUTS)
-    few_down, few_across = apart(few, OUTPUTS)
+    down, across = apart(many, SIDE)
+    few_down, few_across = apart(few, SIDE)
     for t in range(count):
         at, _, _ = place(many, BORDER, first + t, sides)
         for o in range(0, filters, LANES):

@@ -31,6 +31,34 @@ def _transformed(which, taps, size, x, out):
         tile_store_apart(acc, out, o, filters)
 
 
+@compiled(inner=True)
+def _channel_to_points(threes, fives, w, turned, c, out):
+    """`filters_to_points` for one channel."""
+    noinline()
+    points, _, filters = out.shape
+    f = w.shape[2]
+    size = w.shape[1::-1] if turned else w.shape[:2]
+    taps, at_points = np.zeros((f * f, filters)), np.zeros((points, filters))
+    if c < size[1]:
+        for u in range(f):
+            for v in range(f):
+                for o in range(size[0]):
+                    if turned:
+                        taps[u * f + v, o] = w[c, o, f - 1 - u, f - 1 - v]
+                    else:
+                        taps[u * f + v, o] = w[o, c, u, v]
+        if threes is not None:
+            _transformed(FILTERS, 3, 3, taps, at_points)
+        if fives is not None:
+            _transformed(FILTERS, 5, 5, taps, at_points)
+    for p in range(points):
+        for o in range(filters):
+            out[p, c, o] = at_points[p, o]
+
+
+# Numba compiles loops in a parallel loop three times, so there is a call in it, no more.
+
+
 @compiled(parallel=True)
 def filters_to_points(threes, fives, w, turned, out):
     """G w G' of w (O, C, f, f), or of w turned, filters and channels exchanged; (n^2, C', O').
@@ -38,44 +66,33 @@ def filters_to_points(threes, fives, w, turned, out):
     threes, fives: True for the size of filters that w has, None for the other, of which nothing is
     compiled then.
     """
-    points, channels, filters = out.shape
-    f = w.shape[2]
-    size = w.shape[1::-1] if turned else w.shape[:2]
-    for c in prange(channels):
-        taps, at_points = np.zeros((f * f, filters)), np.zeros((points, filters))
-        if c < size[1]:
-            for u in range(f):
-                for v in range(f):
-                    for o in range(size[0]):
-                        if turned:
-                            taps[u * f + v, o] = w[c, o, f - 1 - u, f - 1 - v]
-                        else:
-                            taps[u * f + v, o] = w[o, c, u, v]
-            if threes is not None:
-                _transformed(FILTERS, 3, 3, taps, at_points)
-            if fives is not None:
-                _transformed(FILTERS, 5, 5, taps, at_points)
+    for c in prange(out.shape[1]):
+        _channel_to_points(threes, fives, w, turned, np.int64(c), out)
+
+
+@compiled(inner=True)
+def _channel_from_points(threes, fives, sums, c, dw):
+    """`filters_from_points` for one channel."""
+    noinline()
+    slices, points, _, filters = sums.shape
+    f = dw.shape[2]
+    total, taps = np.zeros((points, filters)), np.empty((f * f, filters))
+    for part in range(slices):
         for p in range(points):
             for o in range(filters):
-                out[p, c, o] = at_points[p, o]
+                total[p, o] += sums[part, p, c, o]
+    if threes is not None:
+        _transformed(BACK_TO_FILTERS, 3, 6, total, taps)
+    if fives is not None:
+        _transformed(BACK_TO_FILTERS, 5, 8, total, taps)
+    for o in range(len(dw)):
+        for u in range(f):
+            for v in range(f):
+                dw[o, c, u, v] = taps[u * f + v, o]
 
 
 @compiled(parallel=True)
 def filters_from_points(threes, fives, sums, dw):
     """dw (O, C, f, f) = G' s G of the sum s of all slices (slices, n^2, C', O')."""
-    slices, points, _, filters = sums.shape
-    f = dw.shape[2]
     for c in prange(dw.shape[1]):
-        total, taps = np.zeros((points, filters)), np.empty((f * f, filters))
-        for part in range(slices):
-            for p in range(points):
-                for o in range(filters):
-                    total[p, o] += sums[part, p, c, o]
-        if threes is not None:
-            _transformed(BACK_TO_FILTERS, 3, 6, total, taps)
-        if fives is not None:
-            _transformed(BACK_TO_FILTERS, 5, 8, total, taps)
-        for o in range(len(dw)):
-            for u in range(f):
-                for v in range(f):
-                    dw[o, c, u, v] = taps[u * f + v, o]
+        _channel_from_points(threes, fives, sums, np.int64(c), dw)

@@ -92,10 +92,8 @@ def _fill_edges(ring, at, stack, k, first, columns, width):
     for j in range(max(0, left - seen), left):
         _fill_column(ring, at, channels, group, plane, zeros, left, j)
     end = min(right + seen + 1, columns)
-    for j in range(right + 1, end):
-        _fill_column(ring, at, channels, group, plane, zeros, right, j)
-    for j in range(end, end + group - 1):
-        _fill_column(ring, at, channels, group, plane, True, right, j)
+    for j in range(min(right + 1, end), end + group - 1):
+        _fill_column(ring, at, channels, group, plane, zeros or j >= end, right, j)
 
 
 @compiled(inner=True)
@@ -161,20 +159,6 @@ def _layer_by_tiles(taps, n, ring, stack, k, r, height, skip, vectors, epilogue)
 
 
 @compiled(inner=True)
-def _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue):
-    """The rows of a group of map k, directly or by tiles. threes, fives: see `_strip`."""
-    taps = stack.taps[k - 1]
-    if taps == 0:
-        _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
-    if threes is not None:
-        if taps == 3:
-            _layer_by_tiles(3, 6, ring, stack, k, r, height, skip, vectors, epilogue)
-    if fives is not None:
-        if taps == 5:
-            _layer_by_tiles(5, 8, ring, stack, k, r, height, skip, vectors, epilogue)
-
-
-@compiled(inner=True)
 def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
     """A row of the last layer, r of the picture, as the sum of partial sums, each from its own row.
 
@@ -224,8 +208,13 @@ def _strip(x, out, bias, stack, shuffle, threes, fives, rows, columns, offset, r
             inside = min(wide, width - first) - skip * group
             vectors = (inside + group * lanes - 1) // (group * lanes)
             if k > 0:
-                epilogue = stack.activation if k < layers else LINEAR
-                _layer(ring, stack, threes, fives, k, r, height, skip, vectors, epilogue)
+                taps, epilogue = stack.taps[k - 1], stack.activation if k < layers else LINEAR
+                if taps == 0:
+                    _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
+                if threes is not None and taps == 3:
+                    _layer_by_tiles(3, 6, ring, stack, k, r, height, skip, vectors, epilogue)
+                if fives is not None and taps == 5:
+                    _layer_by_tiles(5, 8, ring, stack, k, r, height, skip, vectors, epilogue)
             for row in range(max(r, 0), min(r + group, height)):
                 slot = row % stack.slots[k] * stack.channels[k] * group * stack.plane[k]
                 at = stack.start[k] + slot

@@ -38,7 +38,8 @@ LANES = VECTOR_BYTES // 4  # of float32: float64 takes direct sums
 # Where a vector is a line of the cache, 64 bytes, the points of a vector of channels lie in a row:
 # strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
 GROUPED = VECTOR_BYTES == 64
-NO = np.bool_(False)  # typed: for a plain False, Numba would compile what is called once more
+# Typed: what is called with a plain constant, Numba would compile once more.
+NO, SIDE = np.bool_(False), np.int64(OUTPUTS)
 
 
 @compiled(inner=True)
@@ -110,7 +111,7 @@ def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
     size, n = literally(size), literally(n)
     _, groups, points, group = out.shape
     step = points if group == LANES else 1  # from channel to channel
-    down, across = apart(x, size)
+    down, across = apart(x, np.int64(size))
     for t in range(tiles[1]):
         at, _, _ = place(x, border, tiles[0] + t, sides)
         for c in range(0, x.shape[3], LANES):
@@ -177,7 +178,7 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
     """
     noinline()
     taps, n = literally(taps), literally(n)
-    down, across = apart(out, OUTPUTS)
+    down, across = apart(out, SIDE)
     step, (summand, added) = across[1], more
     for t in range(tiles[1]):
         at, i, j = place(out, border, tiles[0] + t, sides)
