@@ -6,7 +6,8 @@ over a picture with them, as `layout` lays it out; `winograd` has the matrices t
 multiplications there, `transforms` applies them to tiles, and `blocks` makes a block of a layer's
 rows of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
 multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their
-layout in memory; `operations`, `shuffle` and `loss` are the single steps, `direct` is the same
+layout in memory, with `few` where it begins and ends; `tiles` and `same` stand on `points` and
+`filters`; `operations`, `shuffle` and `loss` are the single steps, `direct` is the same
 without Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has
 the sparse codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on
 `inputs`, `memory`, `threads` and `blas`. All compiled code of the package is in this folder; it

@@ -94,7 +94,11 @@ def clear(fresh, sums):
 
 @compiled(inner=True, allocates=False)
 def _tiles(height, width, x, w, b, epilogue, out, vectors, pixels):
-    """All tiles of one shape in a row; vectors and pixels are (first, end)."""
+    """All tiles of one shape in a row; vectors and pixels are (first, end).
+
+    x: (array, position, from pixel to pixel, from row to row). w (f, f C', O'), b (O',).
+    out: (array, position, O').
+    """
     height, width = literally(height), literally(width)
     source, start, step, line = x
     outs, to, filters = out
@@ -117,39 +121,31 @@ def _tiles(height, width, x, w, b, epilogue, out, vectors, pixels):
                 acc = tile_tanh_gate(acc, outs, place, filters, 1)
             tile_store(acc, outs, place, filters, 1)
             if epilogue == TANH:
-                tanh_in_place(outs, place, filters, lanes, height, width)
+                tanh_in_place(outs, place, filters, lanes, np.int64(height), np.int64(width))
 
 
 @compiled(inner=True, allocates=False)
-def _row(x, w, b, epilogue, out, pixels):
-    """All filters for the pixels of a row, and for up to REST - 1 pixels beyond it.
+def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
+    """`_convolve` for one row of pixels, counted over the batch.
 
-    x: (array, position, from pixel to pixel, from row to row). w (f, f C', O'), b (O',).
-    out: (array, position, O').
+    Up to REST - 1 more are computed, and cleared.
     """
     noinline()
-    vectors = out[2] * w.itemsize // VECTOR_BYTES
+    sample, i = row // sides[0], row % sides[0]
+    step, filters, pixels = x.shape[3], out.shape[3], sides[1]
+    source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
+    to = out, position(out, sample, i + border, border), filters
+    vectors = filters * w.itemsize // VECTOR_BYTES
     wide = vectors // WIDE * WIDE
     pairs = wide + (vectors - wide) // 2 * 2
     short, tall = pixels // SHORT * SHORT, pixels // TALL * TALL
-    _tiles(SHORT, WIDE, x, w, b, epilogue, out, (0, wide), (0, short))
-    _tiles(REST, WIDE, x, w, b, epilogue, out, (0, wide), (short, pixels))
-    _tiles(TALL, 2, x, w, b, epilogue, out, (wide, pairs), (0, tall))
-    _tiles(REST, 2, x, w, b, epilogue, out, (wide, pairs), (tall, pixels))
-    _tiles(TALL, 1, x, w, b, epilogue, out, (pairs, vectors), (0, tall))
-    _tiles(REST, 1, x, w, b, epilogue, out, (pairs, vectors), (tall, pixels))
-
-
-@compiled(inner=True)
-def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
-    """`_convolve` for one row of pixels, counted over the batch."""
-    noinline()
-    sample, i = row // sides[0], row % sides[0]
-    step, columns = x.shape[3], sides[1]
-    source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
-    to = out, position(out, sample, i + border, border), out.shape[3]
-    _row(source, w, b, epilogue, to, columns)
-    clear(True, out[sample, i + border, border + columns : border + columns + ROOM].reshape(-1))
+    _tiles(SHORT, WIDE, source, w, b, epilogue, to, (0, wide), (0, short))
+    _tiles(REST, WIDE, source, w, b, epilogue, to, (0, wide), (short, pixels))
+    _tiles(TALL, 2, source, w, b, epilogue, to, (wide, pairs), (0, tall))
+    _tiles(REST, 2, source, w, b, epilogue, to, (wide, pairs), (tall, pixels))
+    _tiles(TALL, 1, source, w, b, epilogue, to, (pairs, vectors), (0, tall))
+    _tiles(REST, 1, source, w, b, epilogue, to, (pairs, vectors), (tall, pixels))
+    clear(True, out[sample, i + border, border + pixels : border + pixels + ROOM].reshape(-1))
 
 
 @compiled(parallel=True)

@@ -28,6 +28,7 @@ def compiled(inner=False, parallel=False, allocates=True):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    No function can be called from C.
     Functions that make no arrays say ``allocates=False``, and then count no references to those
     they are given: where arrays come in tuples, Numba's counting may cost more than all else.
     `parallel` ones run one at a time, whichever threads call them: not every threading layer of
@@ -38,7 +39,7 @@ def compiled(inner=False, parallel=False, allocates=True):
         settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
         if not allocates:
             settings["_nrt"] = False
-        settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
+        settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": True}
         if numba.config.DISABLE_JIT:
             return function
         try:

@@ -11,8 +11,10 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, T tiles.
 import numpy as np
 
 from .compile import compiled, noinline
-from .maps import BORDER, CHANNELS, LANES, apart, multiple, place, tiles_of
+from .maps import BORDER, CHANNELS, multiple
 from .memory import aligned
+from .points import LANES, SIDE, apart, clear_beyond, place
+from .rows import RELU
 from .tile import (
     tile_add,
     tile_plus,
@@ -65,28 +67,15 @@ def taps(w, kind, turned):
 
 
 @compiled(inner=True)
-def clear_around(out, at, some, i, j, sides):
-    """Zero `some` channels of those pixels of the tile at i, j that are beyond the picture."""
-    noinline()
-    flat, (down, across) = out.reshape(-1), apart(out, OUTPUTS)
-    for u in range(OUTPUTS):
-        for v in range(OUTPUTS):
-            if i + u >= sides[0] or j + v >= sides[1]:
-                pixel = at + down[u] + across[v]
-                flat[pixel : pixel + some] = 0
-
-
-@compiled(inner=True)
-def from_few(x, w, b, summand, added, rectified, out, first, count, sides):
+def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
     """Some tiles of `same`'s convolution: w (9, C, O')."""
     noinline()
     _, channels, filters = w.shape
-    rows, columns = tiles_of(sides)
-    x_down, x_across = apart(x, OUTPUTS)
-    down, across = apart(out, OUTPUTS)
+    x_down, x_across = apart(x, SIDE)
+    down, across = apart(out, SIDE)
     for t in range(count):
-        start, i, j = place(x, first + t, rows, columns, BORDER)
-        at, _, _ = place(out, first + t, rows, columns, 0)
+        start, i, j = place(x, 0, first + t, sides)
+        at, _, _ = place(out, BORDER, first + t, sides)
         for o in range(0, filters, LANES):
             acc = tile_zero(w, OUTPUTS, OUTPUTS)
             for tap in range(TAPS**2):
@@ -97,10 +86,11 @@ def from_few(x, w, b, summand, added, rectified, out, first, count, sides):
             acc = tile_plus_vector(acc, b, o)
             if added:
                 acc = tile_plus(acc, tile_gather(summand, at + o, down, across, OUTPUTS, OUTPUTS))
-            if rectified:
+            if epilogue == RELU:
                 acc = tile_relu(acc)
             tile_scatter(acc, out, at + o, down, across)
-        clear_around(out, at, filters, i, j, sides)
+        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:
+            clear_beyond(out, at, filters, i, j, sides)
 
 
 @compiled(inner=True)
@@ -122,17 +112,16 @@ def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
 
 
 @compiled(inner=True)
-def to_few(x, gate, gated, w, b, summand, added, rectified, out, first, count, sides, sums):
+def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, sides, sums):
     """Some tiles of `same`'s convolution: w (9, O, C'); sums: memory for 16 O numbers."""
     noinline()
     filters = w.shape[1]
-    rows, columns = tiles_of(sides)
-    down, across = apart(x, OUTPUTS)
-    out_down, out_across = apart(out, OUTPUTS)
+    down, across = apart(x, SIDE)
+    out_down, out_across = apart(out, SIDE)
     flat, more, totals = out.reshape(-1), summand.reshape(-1), sums.reshape(-1)
     for t in range(count):
-        start, i, j = place(x, first + t, rows, columns, BORDER)
-        at, _, _ = place(out, first + t, rows, columns, 0)
+        start, i, j = place(x, 0, first + t, sides)
+        at, _, _ = place(out, BORDER, first + t, sides)
         for f in range(filters):
             _sums_over_channels(x, gate, gated, w, f, start, down, across, sums)
             for u in range(min(OUTPUTS, sides[0] - i)):
@@ -141,7 +130,7 @@ def to_few(x, gate, gated, w, b, summand, added, rectified, out, first, count, s
                     y = totals[f * PIXELS + u * OUTPUTS + v] + b[f]
                     if added:
                         y += more[pixel]
-                    if rectified and y <= 0:
+                    if epilogue == RELU and y <= 0:
                         y = np.float32(0)
                     flat[pixel] = y
 
@@ -155,11 +144,10 @@ def add_products(many, gate, gated, few, first, count, sides, pixels, sums, bias
     noinline()
     filters, channels = many.shape[3], len(sums)
     size, rows_of_sums = pixels[0].size, TAPS * LANES
-    rows, columns = tiles_of(sides)
-    down, across = apart(many, OUTPUTS)
-    few_down, few_across = apart(few, OUTPUTS)
+    down, across = apart(many, SIDE)
+    few_down, few_across = apart(few, SIDE)
     for t in range(count):
-        at, _, _ = place(many, first + t, rows, columns, 0)
+        at, _, _ = place(many, BORDER, first + t, sides)
         for o in range(0, filters, LANES):
             acc = tile_gather(many, at + o, down, across, OUTPUTS, OUTPUTS)
             if gated:
@@ -169,7 +157,7 @@ def add_products(many, gate, gated, few, first, count, sides, pixels, sums, bias
         for o in range(0, filters, LANES):
             acc = tile_zero(pixels, TAPS, TAPS)
             for t in range(count):
-                at, _, _ = place(few, first + t, rows, columns, BORDER)
+                at, _, _ = place(few, 0, first + t, sides)
                 for k in range(PIXELS):
                     start = at + c + few_down[k // OUTPUTS] + few_across[k % OUTPUTS]
                     pixel = t * size + k * filters + o

@@ -69,7 +69,16 @@ def _places(stack, m, r, height):
 
 
 @compiled(inner=True)
-def _fill_row(ring, at, x, r, stack, first, columns):
+def _fill_row(ring, x, r, stack, k, first, columns):
+    """Make row r of map k, from column `first`, whole: the picture x itself, and what is beyond."""
+    at = stack.start[k] + r % stack.slots[k] * stack.channels[k] * stack.group * stack.plane[k]
+    if k == 0:
+        _copy_row(ring, at, x, r, stack, first, columns)
+    _fill_edges(ring, at, stack, k, first, columns, x.shape[2])
+
+
+@compiled(inner=True)
+def _copy_row(ring, at, x, r, stack, first, columns):
     """Copy row r of the picture x (C, H, W), from column `first`, as far as there is a picture."""
     phases, plane = stack.group, stack.plane[0]
     begin, end = max(-first, 0), min(x.shape[2] - first, columns)
@@ -93,10 +102,8 @@ def _fill_edges(ring, at, stack, k, first, columns, width):
     for j in range(max(0, left - seen), left):
         _fill_column(ring, at, channels, group, plane, zeros, left, j)
     end = min(right + seen + 1, columns)
-    for j in range(right + 1, end):
-        _fill_column(ring, at, channels, group, plane, zeros, right, j)
-    for j in range(end, end + group - 1):
-        _fill_column(ring, at, channels, group, plane, True, right, j)
+    for j in range(min(right + 1, end), end + group - 1):
+        _fill_column(ring, at, channels, group, plane, zeros or j >= end, right, j)
 
 
 @compiled(inner=True)
@@ -112,12 +119,14 @@ def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
 
 
 @compiled(inner=True)
-def _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue):
-    """The rows of a group, r the first, of map k from map k - 1, without their first groups.
+def _layer_directly(ring, stack, k, place, epilogue):
+    """The rows of a group of map k from map k - 1.
 
-    skip: how many groups of columns are left out.
+    place: its first row r, rows of the picture, how many groups of columns are left out on the left
+    (skip), and vectors of a row to be made.
     """
     m, group = k - 1, stack.group
+    r, height, skip, vectors = place
     f, g, channels, plane = stack.height[m], stack.width[m], stack.channels[m], stack.plane[m]
     start, out_plane = stack.start[m] + skip, stack.plane[k]
     w = stack.weights[stack.at_weights[m] :]
@@ -130,20 +139,21 @@ def _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue):
             for c in range(channels):
                 for u in range(f):
                     for v in range(g):
-                        place = c * group * plane + rows[i + u] + columns[phase + v]
-                        patch[(c * f + u) * g + v] = place
+                        pixel = c * group * plane + rows[i + u] + columns[phase + v]
+                        patch[(c * f + u) * g + v] = pixel
             out = (ring, to + phase * out_plane, group * out_plane)
             convolve_row(ring, start, patch, w, b, epilogue, out, vectors)
 
 
 @compiled(inner=True)
-def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, r, height, skip, vectors, epilogue):
+def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
     """The same by `blocks`, or by `parts`, alone or with a layer of 1 x 1 at once.
 
     Rows beyond the picture are made as well: nobody reads their slots.
     """
     taps, n = literally(taps), literally(n)
     m, group, lanes = k - 1, stack.group, VECTOR_BYTES // ring.itemsize
+    r, height, skip, vectors = place
     start, plane, slots = stack.start[k] + skip, stack.plane[k], stack.slots[k]
     b = stack.bias[stack.at_bias[m] :][: stack.channels[k]]
     out_rows, out_columns = np.empty(group, np.int64), np.empty(group, np.int64)
@@ -172,27 +182,6 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, r, height, skip, vec
 
 
 @compiled(inner=True)
-def _layer(ring, stack, threes, fives, parts, hidden, k, r, height, skip, vectors, epilogue):
-    """The rows of a group of map k, directly or by tiles. threes ... hidden: see `_strip`."""
-    taps, size = stack.taps[k - 1], stack.width[k - 1]
-    first = stack.hidden > 0 and k == 1
-    if taps == 0:
-        _layer_directly(ring, stack, k, r, height, skip, vectors, epilogue)
-    if hidden is not None:
-        if first:
-            _layer_by_tiles(3, 6, True, True, ring, stack, k, r, height, skip, vectors, epilogue)
-    if parts is not None:
-        if size > taps > 0 and not first:
-            _layer_by_tiles(3, 6, True, None, ring, stack, k, r, height, skip, vectors, epilogue)
-    if threes is not None:
-        if taps == size == 3:
-            _layer_by_tiles(3, 6, None, None, ring, stack, k, r, height, skip, vectors, epilogue)
-    if fives is not None:
-        if taps == 5:
-            _layer_by_tiles(5, 8, None, None, ring, stack, k, r, height, skip, vectors, epilogue)
-
-
-@compiled(inner=True)
 def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
     """A row of the last layer, r of the picture, as the sum of partial sums, each from its own row.
 
@@ -218,18 +207,17 @@ def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
 
 
 @compiled()
-def _strip(x, out, bias, stack, shuffle, kinds, rows, columns, offset, ring):
+def _strip(x, out, bias, stack, shuffle, threes, fives, parts, hidden, rows, columns, offset, ring):
     """These rows and columns (first, end) of the network's output for one picture (C, H, W).
 
     out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset). shuffle: s, or 1.
     bias: of the last layer. ring: scratch of `stack.size` elements.
-    kinds: see `layout.kinds_of`.
+    threes ... hidden: `layout.kinds_of`.
     """
     _, height, width = x.shape
     (top, bottom), (left, right) = rows, columns
     lanes = VECTOR_BYTES // x.itemsize
     layers, group = stack.width.size, stack.group
-    threes, fives, parts, hidden = kinds
     for i in range(top + stack.begin[0], bottom, group):
         for k in range(layers + 1):
             r = i + stack.lead[k]
@@ -242,16 +230,21 @@ def _strip(x, out, bias, stack, shuffle, kinds, rows, columns, offset, ring):
             inside = min(wide, width - first) - skip * group
             vectors = (inside + group * lanes - 1) // (group * lanes)
             if k > 0:
+                taps, size = stack.taps[k - 1], stack.width[k - 1]
                 epilogue = stack.activation if k < layers else LINEAR
-                _layer(
-                    ring, stack, threes, fives, parts, hidden, k, r, height, skip, vectors, epilogue
-                )
+                place = r, height, skip, vectors
+                if taps == 0:
+                    _layer_directly(ring, stack, k, place, epilogue)
+                if threes is not None and taps == size == 3:
+                    _layer_by_tiles(3, 6, None, None, ring, stack, k, place, epilogue)
+                if fives is not None and taps == 5:
+                    _layer_by_tiles(5, 8, None, None, ring, stack, k, place, epilogue)
+                if hidden is not None and k == 1:
+                    _layer_by_tiles(3, 6, True, True, ring, stack, k, place, epilogue)
+                elif parts is not None and size > taps > 0:
+                    _layer_by_tiles(3, 6, True, None, ring, stack, k, place, epilogue)
             for row in range(max(r, 0), min(r + group, height)):
-                slot = row % stack.slots[k] * stack.channels[k] * group * stack.plane[k]
-                at = stack.start[k] + slot
-                if k == 0:
-                    _fill_row(ring, at, x, row, stack, first, wide)
-                _fill_edges(ring, at, stack, k, first, wide, width)
+                _fill_row(ring, x, row, stack, k, first, wide)
         for r in range(max(i, top), min(i + group, bottom)):
             to = r - offset, (left - offset, right - offset)
             _fold_row(ring, stack, shuffle, out, bias, r, height, *to)
@@ -298,7 +291,7 @@ def _forward(x, layers, padding, activation, shuffle, group):
             bottom, right = min(top + band, height), min(left + columns, width)
             rows, cols = (margin + top, margin + bottom), (margin + left, margin + right)
             to = x[sample], out[sample], bias, stack, s
-            _strip(*to, kinds, rows, cols, margin, ring)
+            _strip(*to, *kinds, rows, cols, margin, ring)
 
     lefts = range(0, width, columns)
     rows_a_thread = -(-n * len(lefts) * height // count())

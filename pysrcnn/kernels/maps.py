@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .compile import compiled, noinline
+from .compile import compiled
 from .inputs import same_shape
 from .memory import aligned
-from .vectors import ROWS, VECTOR_BYTES
+from .points import LANES
+from .vectors import ROWS
 from .winograd import OUTPUTS
 
 __all__ = ["dot", "enter", "leave"]
 
 BORDER = 1
-LANES = VECTOR_BYTES // 4  # of float32
 CHANNELS = max(LANES, ROWS)  # C' is a multiple
 
 
@@ -114,36 +114,6 @@ class Maps:
         return out
 
     __radd__, __rmul__ = __add__, __mul__
-
-
-@compiled(inner=True)
-def tiles_of(sides):
-    """Rows and columns of tiles of a picture of H x W pixels."""
-    return (sides[0] + OUTPUTS - 1) // OUTPUTS, (sides[1] + OUTPUTS - 1) // OUTPUTS
-
-
-@compiled(inner=True)
-def place(x, tile, rows, columns, around):
-    """Flat position of a tile, counted over the batch, and its row and column in the picture.
-
-    around: 0 for where the tile itself begins, BORDER for the pixels that it is made from.
-    """
-    _, height, width, channels = x.shape
-    sample, rest = tile // (rows * columns), tile % (rows * columns)
-    i, j = rest // columns * OUTPUTS, rest % columns * OUTPUTS
-    row, column = i + BORDER - around, j + BORDER - around
-    return ((sample * height + row) * width + column) * channels, i, j
-
-
-@compiled(inner=True)
-def apart(x, size):
-    """How far rows and columns of a tile lie from its first."""
-    noinline()
-    down, across = np.empty(size, np.int64), np.empty(size, np.int64)
-    for k in range(size):
-        across[k] = k * x.shape[3]
-        down[k] = across[k] * x.shape[2]
-    return down, across
 
 
 # Pixels and channels alone: a factor that is not finite makes a NaN of the zeros around them, for

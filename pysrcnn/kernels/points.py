@@ -1,0 +1,249 @@
+"""Winograd's steps where lanes are channels, some tiles at a time: for `same` and `tiles`.
+
+A map is (N, H', W', C'), see `channels` and `maps`. Its tiles of 4 x 4 pixels are counted over the
+whole batch. They are taken to their points; at each point a product of matrices, whose register
+tile has tiles as rows and filters as columns; and back to pixels. The gradient of the weights is,
+at each point, the product of the points of the maps and those of dout, summed over all tiles:
+
+    dg = G' [ (A' dy A) . (B d B') ] G
+
+Points are (T, groups, n^2 or more, channels of a group), see `room`; filters are in one group.
+
+Axes: N samples, H x W pixels, C channels, O filters, L lanes, n points along a side, T tiles.
+"""
+
+import numpy as np
+from numba import literally
+
+from .compile import compiled, noinline
+from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
+from .tile import (
+    tile_add,
+    tile_correlate,
+    tile_plus,
+    tile_plus_vector,
+    tile_relu,
+    tile_store,
+    tile_tanh_where,
+    tile_where,
+    tile_zero,
+)
+from .transforms import FROM_POINTS, tile_apply, tile_gather, tile_load_apart, tile_store_apart
+from .vectors import COLUMNS, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
+from .winograd import OUTPUTS
+
+TILES = 24  # at a time, a multiple of SHORT and TALL: what they work in stays in the second cache
+MOST = 64  # filters at a time, likewise
+LANES = VECTOR_BYTES // 4  # of float32: float64 takes direct sums
+# Where a vector is a line of the cache, 64 bytes, the points of a vector of channels lie in a row:
+# strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
+GROUPED = VECTOR_BYTES == 64
+# Typed: what is called with a plain constant, Numba would compile once more.
+NO, SIDE = np.bool_(False), np.int64(OUTPUTS)
+
+
+@compiled(inner=True)
+def room(points, channels):
+    """Memory for the points of T tiles that sums over channels are taken of."""
+    size = LANES if GROUPED else channels
+    return np.zeros((TILES, channels // size, points, size), np.float32)
+
+
+@compiled(inner=True)
+def tiles_of(sides):
+    """Rows and columns of tiles of a picture of H x W pixels."""
+    return (sides[0] + OUTPUTS - 1) // OUTPUTS, (sides[1] + OUTPUTS - 1) // OUTPUTS
+
+
+@compiled(inner=True)
+def count_of(x, sides):
+    """How many tiles there are in a batch."""
+    rows, columns = tiles_of(sides)
+    return x.shape[0] * rows * columns
+
+
+@compiled(inner=True)
+def place(x, border, tile, sides):
+    """Flat position of a tile, counted over the batch, and its row and column in the picture.
+
+    border: where in x, from its edge, the first tile begins.
+    """
+    _, height, width, channels = x.shape
+    rows, columns = tiles_of(sides)
+    sample, rest = tile // (rows * columns), tile % (rows * columns)
+    i, j = rest // columns * OUTPUTS, rest % columns * OUTPUTS
+    return ((sample * height + i + border) * width + j + border) * channels, i, j
+
+
+@compiled(inner=True)
+def apart(x, size):
+    """How far rows and columns of a tile lie from its first."""
+    noinline()
+    down, across = np.empty(size, np.int64), np.empty(size, np.int64)
+    for k in range(size):
+        across[k] = k * x.shape[3]
+        down[k] = across[k] * x.shape[2]
+    return down, across
+
+
+@compiled(inner=True)
+def clear_beyond(out, at, some, i, j, sides):
+    """Zero `some` channels of those pixels of the tile at i, j that are beyond the picture."""
+    noinline()
+    _, _, columns, channels = out.shape
+    flat = out.reshape(-1)
+    for u in range(OUTPUTS):
+        for v in range(OUTPUTS):
+            if i + u >= sides[0] or j + v >= sides[1]:
+                pixel = at + (u * columns + v) * channels
+                flat[pixel : pixel + some] = 0
+
+
+@compiled(inner=True)
+def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
+    """The points of some tiles, size x size pixels each: out (T, groups, n^2, channels of one).
+
+    border: see `place`. gate, gated: a map like x, and whether pixels count only where that is
+    positive. sides: H, W of what tiles cover. tiles: the first, and how many.
+    """
+    noinline()
+    which, taps = literally(which), literally(taps)
+    size, n = literally(size), literally(n)
+    _, groups, points, group = out.shape
+    step = points if group == LANES else 1  # from channel to channel
+    down, across = apart(x, np.int64(size))
+    for t in range(tiles[1]):
+        at, _, _ = place(x, border, tiles[0] + t, sides)
+        for c in range(0, x.shape[3], LANES):
+            to = t * groups * points * group + c * step
+            # A column, then a row at a time, in place: registers cannot hold a whole tile.
+            for v in range(size):
+                acc = tile_gather(x, at + c + across[v], down, across, size, 1)
+                if gated:
+                    given = tile_gather(gate, at + c + across[v], down, across, size, 1)
+                    acc = tile_where(acc, given)
+                acc = tile_apply(acc, which, taps)
+                tile_store_apart(acc, out, to + v * group, n * group)
+            for u in range(n):
+                acc = tile_load_apart(out, to + u * n * group, group, size, 1)
+                tile_store_apart(tile_apply(acc, which, taps), out, to + u * n * group, group)
+
+
+@compiled(inner=True, allocates=False)
+def _sums(height, width, v, w, channels, filters, out, vectors, tiles):
+    """At one point: out[t][o] = sum over c of v[t][c] w[c][o], for some vectors of filters.
+
+    v: (array, position, from tile to tile, channels of a group, from group to group).
+    """
+    height, width = literally(height), literally(width)
+    points, at, stride, group, groups_apart = v
+    weights, w_at = w
+    sums, to, out_stride = out
+    for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
+        for t in range(0, tiles, height):
+            acc = tile_zero(weights, height, width)
+            start, weight = at + t * stride, w_at + o
+            for c in range(0, channels, group):
+                for k in range(min(group, channels - c)):
+                    acc = tile_correlate(acc, weights, weight, 1, points, start + k, stride)
+                    weight += filters
+                start += groups_apart
+            tile_store(acc, sums, to + t * out_stride + o, out_stride, 1)
+
+
+@compiled(inner=True, allocates=False)
+def products(v, w, first, some, out, tiles):
+    """out (T, n^2, some) = v w at each point of w (n^2, C, O'), of some filters from `first` on."""
+    noinline()
+    points, channels, filters = w.shape
+    _, groups, each, group = v.shape
+    vectors = some // LANES
+    wide = vectors // WIDE * WIDE
+    pairs = wide + (vectors - wide) // 2 * 2
+    for p in range(points):
+        x = v, p * group, groups * each * group, group, each * group
+        at = w, p * channels * filters + first
+        to = out, p * some, points * some
+        _sums(SHORT, WIDE, x, at, channels, filters, to, (0, wide), tiles)
+        _sums(TALL, 2, x, at, channels, filters, to, (wide, pairs), tiles)
+        _sums(TALL, 1, x, at, channels, filters, to, (pairs, vectors), tiles)
+
+
+@compiled(inner=True)
+def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tiles):
+    """Pixels of out from the points m (T, n^2, some) of some filters from o on, plus b (O',).
+
+    more: a map like out, and whether it is added before what `epilogue` says, see `rows`.
+    All else is as for `to_points`. Beyond the picture there are zeros again.
+    """
+    noinline()
+    taps, n = literally(taps), literally(n)
+    down, across = apart(out, SIDE)
+    step, (summand, added) = across[1], more
+    for t in range(tiles[1]):
+        at, i, j = place(out, border, tiles[0] + t, sides)
+        for c in range(o, o + some, LANES):
+            own = t * n * n * some + c - o
+            for v in range(n):
+                acc = tile_load_apart(m, own + v * some, n * some, n, 1)
+                tile_store_apart(tile_apply(acc, FROM_POINTS, taps), m, own + v * some, n * some)
+            for u in range(OUTPUTS):
+                acc = tile_load_apart(m, own + u * n * some, some, n, 1)
+                acc = tile_plus_vector(tile_apply(acc, FROM_POINTS, taps), b, c)
+                to = at + c + down[u]
+                if added:
+                    acc = tile_plus(acc, tile_load_apart(summand, to, step, OUTPUTS, 1))
+                if epilogue == RELU:
+                    acc = tile_relu(acc)
+                elif epilogue == GATE:
+                    acc = tile_where(acc, tile_load_apart(out, to, step, OUTPUTS, 1))
+                elif epilogue == TANH_GATE:
+                    acc = tile_tanh_where(acc, tile_load_apart(out, to, step, OUTPUTS, 1))
+                tile_store_apart(acc, out, to, step)
+                if epilogue == TANH:
+                    tanh_in_place(out, to, step, 0, np.int64(OUTPUTS), np.int64(1))
+        if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:
+            clear_beyond(out, at + o, some, i, j, sides)
+
+
+@compiled(inner=True, allocates=False)
+def _outer(width, x, d, tiles, sums, channels, vectors):
+    """sums[c][o] += sum over tiles of x[t][c] d[t][o] at one point, for some vectors of filters.
+
+    x: as v of `_sums`. d: (array, position, from tile to tile).
+    """
+    width = literally(width)
+    xs, x_at, x_stride, group, groups_apart = x
+    ds, d_at, d_stride = d
+    out, to, out_stride = sums
+    for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
+        start = x_at
+        for c in range(0, channels, group):
+            for k in range(0, group, ROWS):
+                acc = tile_zero(xs, ROWS, width)
+                at, d_place = start + k, d_at + o
+                for _ in range(tiles):
+                    acc = tile_correlate(acc, ds, d_place, 1, xs, at, 1)
+                    at += x_stride
+                    d_place += d_stride
+                tile_add(acc, out, to + (c + k) * out_stride + o, out_stride)
+            start += groups_apart
+
+
+@compiled(inner=True, allocates=False)
+def products_of_gradients(x, d, tiles, sums):
+    """sums (n^2, C', O') += x' d at each point, of the points of some tiles."""
+    noinline()
+    points, channels, filters = sums.shape
+    _, groups, each, group = x.shape
+    vectors = filters // LANES
+    # Four as two pairs: a tile one vector wide fetches too much for what it does.
+    threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
+    twos = threes + (vectors - threes) // 2 * 2
+    for p in range(points):
+        xs = x, p * group, groups * each * group, group, each * group
+        ds = d, p * filters, d.shape[2] * filters
+        to = sums, p * channels * filters, filters
+        _outer(COLUMNS, xs, ds, tiles, to, channels, (0, threes))
+        _outer(2, xs, ds, tiles, to, channels, (threes, twos))
+        _outer(1, xs, ds, tiles, to, channels, (twos, vectors))
