@@ -33,18 +33,24 @@ def card(name: str, scale: int, path: Path) -> str:
     arrays = model.parameters.values()
     scores = (f"{x}: {s['PSNR']:.2f} dB, {s['SSIM']:.4f}" for x, s in about["scores"].items())
     recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
+    degradation = about["recipe"].get("degradation")
     rows = {
         "network": repr(model).strip("<>"),
         "channels": about["channels"],
         "numbers in it": f"{sum(a.size for a in arrays):,}, {path.stat().st_size:,} bytes",
         "trained on": about["data"],
         "started from": about.get("start", "random numbers"),
-        "recipe": ", ".join(f"{k} {v}" for k, v in recipe.items()),
+        "recipe": _listed(recipe),
+        **({"degradation": _listed(degradation)} if degradation else {}),
         "time it took": f"{about['minutes']:.0f} minutes",
         "scores": "; ".join(scores),
         "terms": f"MIT; made by pysrcnn {about['version']}",
     }
     return f"## {name} ×{scale}\n\n" + table(["", path.name], [list(row) for row in rows.items()])
+
+
+def _listed(settings: dict) -> str:
+    return ", ".join(f"{k} {v}" for k, v in settings.items())
 
 
 def main() -> None:

@@ -44,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
     for (name, scale), path in shipped().items():
         card = load(path).card
         scores = "".join(f"; {k} {v:.2f} dB" for k, v in _psnr(card).items())
-        line = f"  {name + f' x{scale}':<15}{known(card.get('data'))}{scores}"
+        recipe = card.get("recipe")
+        degraded = isinstance(recipe, dict) and recipe.get("degradation")
+        data = known(card.get("data")) + (", degraded" if degraded else "")
+        line = f"  {name + f' x{scale}':<15}{data}{scores}"
         if len(line) > 80:
             line = line.replace("; ", ";\n" + " " * 17, 1)
         print(line)
