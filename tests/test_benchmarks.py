@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,29 @@ def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
     assert loss == pytest.approx(np.mean((out[:, 0] - high[:, 0]) ** 2) / 3, rel=1e-5)
     assert not gradients["W3"][1:].any() and not gradients["B3"][1:].any()
     assert gradients["B3"][0] == pytest.approx(2 * np.mean(out[:, 0] - high[:, 0]) / 3, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_photographs(data, tmp_path):
+    """A table, its text, and pictures to look at."""
+    shutil.copytree(data, tmp_path / "data")
+    left_out = read_picture(data / "BSDS200" / "BSDS200.png")
+    write_picture(tmp_path / "data" / "BSDS200" / "302003.jpg", left_out)
+    options = ("--quick", "--data", tmp_path / "data", "--models", "9-1-5")
+    places = ("--looks", tmp_path / "looks", "--output", tmp_path / "photo.json")
+    out = command("photo", *options, *places)
+    found = json.loads((tmp_path / "photo.json").read_text())
+    assert set(found["sets"]) == {"held back", "Set5"} and found["scale"] == 2
+    for name in found["sets"]:
+        lines = {line["condition"]: line["scores"] for line in found["sets"][name]["lines"]}
+        assert list(lines)[-1] == "by chance" and len(lines) == 7
+        for method in ("bicubic", "9-1-5"):
+            clean, worse = (lines[f"{kind}, noise 0"][method] for kind in ("no JPEG", "JPEG 30"))
+            noisy = lines["JPEG 30, noise 10"][method]
+            assert all(clean[m] > worse[m] for m in ("psnr", "ssim", "rgb_psnr"))
+            assert noisy["psnr"] != worse["psnr"] and f"{clean['psnr']:.2f}" in out
+    text = (tmp_path / "photo.txt").read_text()
+    assert text.splitlines()[0] == "held back, x2, pictures: 1" and text.splitlines()[2] in out
+    looks = sorted((tmp_path / "looks").iterdir())
+    assert len(looks) == 14 and looks[0].name == "Set5-JPEG-30-noise-0.png"
+    assert read_picture(looks[0]).shape == (176, 4 * (170 + 4) - 4, 3)
