@@ -1,5 +1,6 @@
 """Degraded pictures: what is done to them, and training on them."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 import pysrcnn.training.stream
-from pysrcnn import load
+from pysrcnn import cli, load, upscale
 from pysrcnn.color import rgb_to_luma
+from pysrcnn.command import train as command_train
 from pysrcnn.data import pair, read_pair
 from pysrcnn.evaluate import mean_psnr
 from pysrcnn.metrics import psnr
-from pysrcnn.pictures import write_picture
+from pysrcnn.networks import EDSR
+from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import (
     DEGRADATIONS,
     RECIPES,
@@ -375,3 +378,51 @@ def test_what_cannot_be_degraded_is_refused():
         replace(TINY, stride=14)
     with pytest.raises(ValueError, match=r"degradation is 'photo', wanted None or one such as DEG"):
         replace(TINY, degradation="photo")
+
+
+# ------------------------------------------------------------------------------------ the command
+
+
+def test_options_of_the_command():
+    def recipe(*more):
+        options = cli.parser().parse_args(["train", "a", "-s", "2", "-o", "b.npz", *more])
+        return command_train._recipe(options)
+
+    assert recipe("--recipe", "photo") == RECIPES["photo"]
+    assert RECIPES["photo"] == replace(
+        RECIPES["edsr-s"], c=3, steps=RECIPES["photo"].steps, degradation=PHOTO
+    )
+    photo = recipe("--network", "edsr", "--channels", "3", "--degradation", "photo")
+    assert photo == replace(RECIPES["edsr-s"], c=3, degradation=PHOTO)
+    assert recipe("--recipe", "photo", "--degradation", "none").degradation is None
+    assert recipe("--network", "espcn", "--degradation", "photo").degradation == PHOTO
+    for more in (("--degradation", "photo"), ("--network", "vdsr", "--degradation", "photo")):
+        with pytest.raises(ValueError, match="takes enlarged ones: leave it out, or train espcn"):
+            recipe(*more)
+
+
+def test_photo_is_what_is_shipped_by_that_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pysrcnn.networks.loading, "_WEIGHTS", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+
+    def said(*words):
+        with contextlib.suppress(SystemExit):
+            assert cli.main(words) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    sentence = "photo for photographs with noise or JPEG, the others for clean pictures"
+    assert sentence not in said("upscale", "--help")
+    network = EDSR(2, 1, 8, 3)
+    network.card = {"data": "some, 2 pictures", "recipe": TINY.as_dict()}
+    network.save(tmp_path / "weights" / "photo_x2.npz")
+    network.card["recipe"]["degradation"] = None
+    network.save(tmp_path / "weights" / "clean_x2.npz")
+    assert sentence in said("upscale", "--help") and sentence in said("evaluate", "--help")
+    info = said("info")
+    assert "photo x2 some, 2 pictures, degraded" in info and "clean x2 some, 2 pictures p" in info
+    picture = np.uint8(255 * clouds(3, 20, 23)).transpose(1, 2, 0)
+    write_picture("a.png", picture)
+    for more in (("-s", "2"), ()):
+        assert "x2" in said("upscale", "a.png", "-m", "photo", *more)
+        assert np.array_equal(read_picture("a_x2.png"), upscale(picture, 2, network))
