@@ -26,6 +26,7 @@ from pysrcnn.training import (
     RandomCrops,
     Recipe,
     Training,
+    fit,
     read_log,
     train,
 )
@@ -182,6 +183,7 @@ def test_qualities_are_within_their_limits(monkeypatch):
         ({"quality": (30.5, 60)}, "quality is (30.5, 60), wanted two whole numbers"),
         ({"sigma": (0.3, 1.5)}, "sigma is (0.3, 1.5), wanted two numbers, 0.1 to 1"),
         ({"noise": (0.0, 5)}, "noise is (0.0, 5), wanted two numbers, 0.1 to 100"),
+        ({"sigma": 0.5}, "sigma is 0.5, wanted two numbers, 0.1 to 1"),
         ({"noise": (1, 2, 3)}, "noise is (1, 2, 3), wanted two numbers"),
     ],
 )
@@ -367,6 +369,26 @@ def test_the_card_and_the_log_say_how_pictures_were_degraded(tmp_path, capsys):
     assert card["recipe"] == network.card["recipe"]
     head, lines = read_log(tmp_path / "mine.log")
     assert head["recipe"]["degradation"]["quality"] == [30, 95] and len(lines) == 2
+
+
+def test_a_log_from_before_there_was_degradation_goes_on(tmp_path):
+    recipe, pairs = replace(TINY, degradation=None), pairs_of()
+    places = tmp_path / "a.checkpoint", tmp_path / "a.log"
+    training = Training(recipe, pairs, scale=2)
+    run(training, 4)
+    training.save(places[0])
+    fit(training, pairs, *places, every=4)
+    head, lines = read_log(places[1])
+    del head["recipe"]["degradation"]
+    places[1].write_text("".join(json.dumps(line) + "\n" for line in [head, lines[0]]))
+    again = Training(recipe, pairs, scale=2)
+    again.load(places[0])
+    fit(again, pairs, *places, every=4)
+    assert [line["step"] for line in read_log(places[1])[1]] == [8]
+    degraded = Training(replace(TINY, steps=9), pairs, scale=2)
+    degraded.step = 8
+    with pytest.raises(ValueError, match=r"a\.log is of another training, in its recipe"):
+        fit(degraded, pairs, *places, every=4)
 
 
 def test_what_cannot_be_degraded_is_refused():

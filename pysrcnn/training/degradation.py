@@ -41,7 +41,7 @@ class Degradation:
     noisy : float
         How many have noise.
     noise : pair of floats
-        The least and most of it, see `noise`; small ones are as likely as twice as large ones.
+        The least and most of it, see `noise`; its logarithm is uniform.
     compressed : float
         How many went through JPEG.
     quality : pair of ints
@@ -69,7 +69,7 @@ class Degradation:
                 raise ValueError(f"{name} is {getattr(self, name)!r:.60}, wanted 0 to 1")
         for name, least, most in (("sigma", 0.1, 1), ("noise", 0.1, 100), ("quality", 1, 100)):
             pair = getattr(self, name)
-            if len(pair) != 2 or not least <= pair[0] <= pair[1] <= most:
+            if np.shape(pair) != (2,) or not least <= pair[0] <= pair[1] <= most:
                 raise ValueError(
                     f"{name} is {pair!r:.60}, wanted two numbers, {least} to {most}, least first"
                 )
