@@ -12,8 +12,9 @@ import pytest
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.networks import shipped
+from pysrcnn.networks import EDSR, shipped
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
+from pysrcnn.training import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -142,3 +143,19 @@ def test_photographs(data, tmp_path):
     looks = sorted((tmp_path / "looks").iterdir())
     assert len(looks) == 14 and looks[0].name == "Set5-JPEG-30-noise-0.png"
     assert read_picture(looks[0]).shape == (176, 4 * (170 + 4) - 4, 3)
+
+
+def test_a_card_says_how_pictures_were_degraded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.weights_page import card
+
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", tmp_path)
+    network = EDSR(2, 1, 4, 3)
+    for name, recipe in (("photo", RECIPES["photo"]), ("clean", RECIPES["edsr-s"])):
+        network.card = {
+            "data": "T91", "recipe": recipe.as_dict(), "minutes": 1, "scores": {},
+        }  # fmt: skip
+        network.save(tmp_path / f"{name}_x2.npz")
+    degraded, clean = (card(n, 2, tmp_path / f"{n}_x2.npz") for n in ("photo", "clean"))
+    assert "| degradation | blurred 0.3, sigma [0.3, 1.0], noisy 0.4, " in degraded
+    assert "degradation" not in clean and "steps 20000" in clean
