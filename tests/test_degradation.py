@@ -161,6 +161,16 @@ def test_what_is_degraded_is_worse():
             assert psnr(255 * degradation(x, rng(seed)), clean) < 55, kind
 
 
+def test_the_order_is_that_of_a_camera(monkeypatch):
+    order = []
+    for name in ("blur", "noise", "jpeg"):
+        monkeypatch.setattr(
+            pysrcnn.training.degradation, name, lambda x, *_, name=name: order.append(name) or x
+        )
+    Degradation(blurred=1, noisy=1, compressed=1)(clouds(1, 2, 2), rng())
+    assert order == ["blur", "noise", "jpeg"]
+
+
 def test_qualities_are_within_their_limits(monkeypatch):
     used = []
     monkeypatch.setattr(
@@ -253,8 +263,10 @@ def test_a_picture_that_is_one_crop_has_its_edges_repeated():
 
 def test_samples_of_a_batch_have_chances_of_their_own():
     pairs = [(np.full((3, 16, 16), 0.5, np.float32), np.full((3, 32, 32), 0.5, np.float32))]
-    low, _ = RandomCrops(pairs, 16, 0, 0, replace(NEVER, noisy=1)).batch(0, 6)
-    assert len({x.tobytes() for x in low}) == 6
+    noisy = replace(NEVER, noisy=1)
+    crops = [RandomCrops(pairs, 16, 0, seed, noisy) for seed in (0, 1)]
+    low = np.concatenate([some.batch(step, 6)[0] for some in crops for step in (0, 1)])
+    assert len({x.tobytes() for x in low}) == 24
     assert len({f"{np.std(x):.3g}" for x in low}) > 3
 
 
