@@ -39,19 +39,25 @@ def card(path: Path, label: str) -> str:
     recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
     if not recipe.get("depth"):  # of a chain of layers
         recipe = {k: v for k, v in recipe.items() if k not in ("depth", "width")}
+    degradation = about["recipe"].get("degradation")
     rows = {
         "network": repr(model).strip("<>"),
         "channels": about["channels"],
         "numbers in it": f"{sum(a.size for a in arrays):,}, {path.stat().st_size:,} bytes",
         "trained on": about["data"],
         "started from": about.get("start", "random numbers"),
-        "recipe": ", ".join(f"{k} {v}" for k, v in recipe.items()),
+        "recipe": _listed(recipe),
+        **({"degradation": _listed(degradation)} if degradation else {}),
         "time it took": f"{about['minutes']:.0f} minutes",
         "scores": "; ".join(scores),
         "terms": f"MIT; made by pysrcnn {about['version']}",
     }
     title = label.replace(" x", " ×")
     return f"## {title}\n\n" + table(["", path.name], [list(row) for row in rows.items()])
+
+
+def _listed(settings: dict) -> str:
+    return ", ".join(f"{k} {v}" for k, v in settings.items())
 
 
 def main() -> None:

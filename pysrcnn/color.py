@@ -18,6 +18,7 @@ TypeError for another dtype, and a ValueError if the last axis is not 3 long.
 import numpy as np
 
 __all__ = [
+    "LUMA",
     "RGB_TO_YCBCR",
     "YCBCR_TO_RGB",
     "rgb_to_luma",
@@ -46,8 +47,8 @@ RGB_TO_YCBCR = _STUDIO, _STUDIO_OFFSET
 YCBCR_TO_RGB = _STUDIO_INVERSE, -_STUDIO_INVERSE @ _STUDIO_OFFSET
 
 # Y is a mean of R, G and B; Cb and Cr are B - Y and R - Y, scaled to span -1/2..1/2.
-_LUMA = np.array([0.299, 0.587, 0.114])
-_FULL = np.array([_LUMA, ([0, 0, 1] - _LUMA) / 1.772, ([1, 0, 0] - _LUMA) / 1.402])
+LUMA = np.array([0.299, 0.587, 0.114])
+_FULL = np.array([LUMA, ([0, 0, 1] - LUMA) / 1.772, ([1, 0, 0] - LUMA) / 1.402])
 _FULL_OFFSET = np.array([0.0, 128.0, 128.0]) / 255
 _FULL_INVERSE = np.linalg.inv(_FULL)
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -271,3 +272,45 @@ def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
     assert loss == pytest.approx(np.mean((out[:, 0] - high[:, 0]) ** 2) / 3, rel=1e-5)
     assert not gradients["W3"][1:].any() and not gradients["B3"][1:].any()
     assert gradients["B3"][0] == pytest.approx(2 * np.mean(out[:, 0] - high[:, 0]) / 3, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_photographs(data, tmp_path):
+    """A table, its text, and pictures to look at."""
+    shutil.copytree(data, tmp_path / "data")
+    left_out = read_picture(data / "BSDS200" / "BSDS200.png")
+    write_picture(tmp_path / "data" / "BSDS200" / "302003.jpg", left_out)
+    options = ("--quick", "--data", tmp_path / "data", "--models", "9-1-5")
+    places = ("--looks", tmp_path / "looks", "--output", tmp_path / "photo.json")
+    out = command("photo", *options, *places)
+    found = json.loads((tmp_path / "photo.json").read_text())
+    assert set(found["sets"]) == {"held back", "Set5"} and found["scale"] == 2
+    for name in found["sets"]:
+        lines = {line["condition"]: line["scores"] for line in found["sets"][name]["lines"]}
+        assert list(lines)[-1] == "by chance" and len(lines) == 7
+        for method in ("bicubic", "9-1-5"):
+            clean, worse = (lines[f"{kind}, noise 0"][method] for kind in ("no JPEG", "JPEG 30"))
+            noisy = lines["JPEG 30, noise 10"][method]
+            assert all(clean[m] > worse[m] for m in ("psnr", "ssim", "rgb_psnr"))
+            assert noisy["psnr"] != worse["psnr"] and f"{clean['psnr']:.2f}" in out
+    text = (tmp_path / "photo.txt").read_text()
+    assert text.splitlines()[0] == "held back, x2, pictures: 1" and text.splitlines()[2] in out
+    looks = sorted((tmp_path / "looks").iterdir())
+    assert len(looks) == 14 and looks[0].name == "Set5-JPEG-30-noise-0.png"
+    assert read_picture(looks[0]).shape == (176, 4 * (170 + 4) - 4, 3)
+
+
+def test_a_card_says_how_pictures_were_degraded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.weights_page import card
+
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", tmp_path)
+    network = EDSR(2, 1, 4, 3)
+    for name, recipe in (("photo", RECIPES["photo"]), ("clean", RECIPES["edsr-s"])):
+        network.card = {
+            "data": "T91", "recipe": recipe.as_dict(), "minutes": 1, "scores": {},
+        }  # fmt: skip
+        network.save(tmp_path / f"{name}_x2.npz")
+    degraded, clean = (card(tmp_path / f"{n}_x2.npz", n) for n in ("photo", "clean"))
+    assert "| degradation | blurred 0.3, sigma [0.3, 1.0], noisy 0.4, " in degraded
+    assert "degradation" not in clean and "steps 20000" in clean

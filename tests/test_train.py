@@ -20,7 +20,17 @@ from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.networks import EDSR, ESPCN, TRAINED, VDSR
 from pysrcnn.pictures import write_picture
-from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
+from pysrcnn.training import (
+    RECIPES,
+    Degradation,
+    Recipe,
+    Training,
+    fit,
+    fitting,
+    loop,
+    read_log,
+    train,
+)
 from pysrcnn.training.ends import keep_ends
 
 SCALE = 2
@@ -783,12 +793,17 @@ def test_the_result_is_a_copy_with_a_card(tmp_path):
     assert same_bits(again.parameters, copies) and again.card["recipe"]["sizes"] == [5, 1, 3]
 
 
+def with_tuples(card):
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in card.items()}
+
+
 def test_recipes_are_json_and_back():
     for recipe in (*RECIPES.values(), TINY, MUON, SGD):
         card = json.loads(json.dumps(recipe.as_dict()))
         assert card == recipe.as_dict()
-        again = Recipe(**{n: tuple(v) if isinstance(v, list) else v for n, v in card.items()})
-        assert again == recipe
+        if card["degradation"]:
+            card["degradation"] = Degradation(**with_tuples(card["degradation"]))
+        assert Recipe(**with_tuples(card)) == recipe
 
 
 def test_what_does_not_fit_is_refused():

@@ -97,10 +97,12 @@ def add_ensemble(command: argparse.ArgumentParser) -> None:
 
 def add_model(command: argparse.ArgumentParser) -> None:
     """Add the option of the commands that use weights."""
+    photo = any(name == "photo" for name, _ in shipped())
+    kinds = "; photo for photographs with noise or JPEG, the others for clean pictures"
     command.add_argument(
         "-m", "--model", default="9-1-5",
         help="shipped weights by name, such as 9-5-5 or espcn, or a file: .npz, .mat, .pth, "
-        ".safetensors, .h5, .keras, .onnx (default: 9-1-5)",
+        f".safetensors, .h5, .keras, .onnx (default: 9-1-5){kinds if photo else ''}",
     )  # fmt: skip
 
 

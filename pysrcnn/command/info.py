@@ -47,8 +47,11 @@ def run(options: argparse.Namespace) -> int:
     print("weights")
     for path, label in shipped_files().items():
         card = load(path).card
+        recipe = card.get("recipe")
+        degraded = isinstance(recipe, dict) and recipe.get("degradation")
+        data = known(card.get("data")) + (", degraded" if degraded else "")
         scores = [f"{name} {value:.2f} dB" for name, value in _psnr(card).items()]
-        lines = _wrapped(known(card.get("data")), scores)
+        lines = _wrapped(data, scores)
         print(f"  {label}".ljust(_INDENT) + ("\n" + " " * _INDENT).join(lines))
     return 0
 

@@ -4,12 +4,14 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 from .._printing import counted, say
 from ..evaluate import average
 from ..networks import LOSSES, TRAINED, Chain
 from ..networks.espcn import ACTIVATIONS
 from ..pictures import list_unread, quiet_readers
+from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
 from ..training.split import IN_MEMORY
@@ -68,6 +70,11 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--loss", choices=LOSSES, help="squared error, absolute error, or a smooth absolute error"
     )
+    command.add_argument(
+        "--degradation", choices=("none", *DEGRADATIONS),
+        help="what is done to the small pictures, for espcn and edsr; photo: a little blur, noise "
+        "and JPEG, each by chance, so that the result removes them",
+    )  # fmt: skip
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
     command.add_argument("--batch", type=int, help="sub-images per step")
@@ -174,7 +181,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "optimizer": options.optimizer,
         "seed": options.seed,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
+    if options.degradation is not None:
+        changes["degradation"] = DEGRADATIONS.get(options.degradation)
     chain = issubclass(TRAINED[name or recipe.network], Chain)
     for option in ("depth", "width") if chain else ("filters",):
         if option in changes:

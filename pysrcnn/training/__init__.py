@@ -1,6 +1,7 @@
 """Training: recipes, the loop of steps, what it is fed with, its log; `train` does all of it."""
 
 from .crops import RandomCrops, SubImages
+from .degradation import DEGRADATIONS, Degradation
 from .ends import keep_ends
 from .files import train
 from .fitting import fit
@@ -11,10 +12,12 @@ from .recipes import RATES, RECIPES, Recipe
 from .stream import Stream
 
 __all__ = [
+    "DEGRADATIONS",
     "RATES",
     "RECIPES",
     "SGD",
     "Adam",
+    "Degradation",
     "Muon",
     "Progress",
     "RandomCrops",

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data import Pair
 from ..turns import TURNS, turned
+from .degradation import AROUND, Degradation
 
 __all__ = ["RandomCrops", "Sampler", "SubImages"]
 
@@ -99,6 +100,9 @@ class RandomCrops:
     margin : int
         As for `SubImages`.
     seed : int
+    degradation : Degradation, optional
+        What is done to each crop of low, which must then be the small picture itself. The places
+        are the same with it and without.
 
     Raises
     ------
@@ -106,9 +110,17 @@ class RandomCrops:
         If a picture is smaller than a crop.
     """
 
-    def __init__(self, pairs: list[Pair], size: int = 48, margin: int = 6, seed: int = 0):
+    def __init__(
+        self,
+        pairs: list[Pair],
+        size: int = 48,
+        margin: int = 6,
+        seed: int = 0,
+        degradation: Degradation | None = None,
+    ):
         _check_sizes(pairs, size, margin)
         self.pairs, self.size, self.margin, self.seed = pairs, size, margin, seed
+        self.degradation = degradation
         places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
         self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
 
@@ -129,15 +141,18 @@ class RandomCrops:
         """
         rng = np.random.default_rng((self.seed, step))
         low, high = [], []
-        for place, turn in zip(
-            rng.integers(self._ends[-1], size=size), rng.integers(TURNS, size=size), strict=True
-        ):
+        places, turns = rng.integers(self._ends[-1], size=size), rng.integers(TURNS, size=size)
+        for k, (place, turn) in enumerate(zip(places, turns, strict=True), 1):
             a, b = self.pairs[np.searchsorted(self._ends, place, side="right")]
             i = rng.integers(a.shape[1] - self.size + 1)
             j = rng.integers(a.shape[2] - self.size + 1)
-            x = a[:, i : i + self.size, j : j + self.size]
+            if self.degradation is None:
+                x = turned(a[:, i : i + self.size, j : j + self.size], turn)
+            else:
+                piece = turned(_with_surroundings(a, i, j, self.size), turn)
+                x = self.degradation.crop(piece, np.random.default_rng((self.seed, step, k)))
             y = b[:, *_inner(i, j, self.size, self.margin, b.shape[1] // a.shape[1])]
-            low.append(turned(x, turn))
+            low.append(x)
             high.append(turned(y, turn))
         return np.stack(low), np.stack(high)
 
@@ -146,6 +161,15 @@ def _inner(i: int, j: int, size: int, margin: int, s: int) -> tuple[slice, slice
     """Where high is what comes of a sub-image of low at i, j; high is s times as large."""
     rows, columns = (slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
     return rows, columns
+
+
+def _with_surroundings(low: np.ndarray, i: int, j: int, size: int) -> np.ndarray:
+    """A crop of low at i, j with what is around it; outside the picture, its edge is repeated."""
+    rows, columns = (
+        np.arange(k - AROUND, k + size + AROUND).clip(0, side - 1)
+        for k, side in zip((i, j), low.shape[1:], strict=True)
+    )
+    return low[:, rows[:, None], columns]
 
 
 def _check_sizes(pairs: list[Pair], size: int, margin: int) -> None:

@@ -190,6 +190,7 @@ class FileTraining:
         say(
             f"pictures that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"
+            f"{', degraded likewise' if recipe.degradation else ''}"
         )
         try:
             fit(training, self.validation, self.checkpoint, self.log, self.every)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ..checks import check_whole
 from ..networks import LOSSES, TRAINED, Chain, Network
+from .degradation import Degradation
 from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "RECIPES", "Recipe"]
@@ -73,7 +74,9 @@ class Recipe:
     size : side of the sub-images in pixels of what the network takes: of small ones, for ESPCN
     stride : from one sub-image to the next, or None for random crops, flipped and turned
     average : decay of the running average of the weights that is the result; 0 for none
-    seed : of the initial weights and of the order of the samples
+    seed : of the initial weights, of the order of the samples and of how they are degraded
+    degradation : Degradation, or None
+        What is done to the small picture of each crop, for a network that takes it.
     """
 
     network: str = "srcnn"
@@ -104,6 +107,7 @@ class Recipe:
     stride: int | None = None
     average: float = 0.999
     seed: int = 0
+    degradation: Degradation | None = None
 
     def __post_init__(self) -> None:
         if self.network not in TRAINED:
@@ -128,6 +132,20 @@ class Recipe:
         if (self.clip or self.weight_decay) and self.optimizer != "sgd":
             raise ValueError(
                 f"clip and weight_decay are of sgd, and the optimizer is {self.optimizer}"
+            )
+        if not isinstance(self.degradation, Degradation | None):
+            raise ValueError(
+                f"degradation is {self.degradation!r:.60}, wanted None or one such as "
+                f"DEGRADATIONS['photo']"
+            )
+        if self.degradation is not None and not kind.small:
+            raise ValueError(
+                f"degradation is of small pictures, and {self.network} takes enlarged ones: leave "
+                f"it out, or train espcn or edsr"
+            )
+        if self.degradation is not None and self.stride is not None:
+            raise ValueError(
+                "degradation is of crops at random places: leave stride out, or degradation"
             )
         self._check_numbers(0 if issubclass(kind, Chain) else 1)
 
@@ -215,6 +233,7 @@ RECIPES = {
     ),
     "edsr-s": _RESIDUAL,
     "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),
+    "photo": dataclasses.replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
     "paper": Recipe(
         init="paper",
         keep_means=False,

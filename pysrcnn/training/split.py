@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .._printing import counted, say
 from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..networks import TRAINED
@@ -83,7 +85,8 @@ def read(
     Each picture is taken at each scale.
 
     Pictures to measure PSNR on that were chosen are taken as they are; one held back that cannot be
-    used is replaced by the next of those to train on.
+    used is replaced by the next of those to train on. If the recipe degrades pictures, these are
+    too, each in one way that depends on nothing but how many were before it.
 
     Raises
     ------
@@ -103,15 +106,15 @@ def read(
     if streamed and not pictures.chosen:
         rules = {"smallest": smallest, "largest": REGION, "seed": recipe.seed}
     spare = iter([] if pictures.chosen or pictures.same else pictures.trained_on)
-    validation, taken = [], set()
+    validation: list[Pair] = []
+    taken = set()
     for path in pictures.watched:
         for candidate in itertools.chain([path], spare):
             if not pictures.same:
                 taken.add(candidate)
             try:
-                validation += [
-                    read_pair(candidate, s, recipe.c, small=small, **rules) for s in scales
-                ]
+                found = [read_pair(candidate, s, recipe.c, small=small, **rules) for s in scales]
+                validation += [_degraded(p, recipe, len(validation)) for p in found]
                 break
             except PICTURE_ERRORS as error:
                 skip(error)
@@ -131,6 +134,14 @@ def read(
         what = "to train on" if validation else "to measure PSNR on"
         raise ValueError(f"none of the pictures {what} can be used: give others")
     return data, validation, list(skipped)
+
+
+def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:
+    """A pair to measure PSNR on: the same for each seed of the recipe, so that logs compare."""
+    low, high = pair
+    if recipe.degradation is not None:
+        low = recipe.degradation(low, np.random.default_rng(number))
+    return low, high
 
 
 def _streamed(asked: bool, count: int, scales: Sequence[int]) -> bool:

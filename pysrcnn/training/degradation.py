@@ -1,0 +1,226 @@
+"""What photographs go through before people have them: a little blur, noise of the sensor, JPEG.
+
+Pairs are made from clean pictures, so a network that learns from them enlarges what is in the small
+picture, the blocks of JPEG and grains of noise too. One that learns from small pictures that were
+degraded like this, each by another chance, and has to give the clean large one, leaves them behind.
+
+All of it is done to the small picture, since that is what a network will be given: sigma is then in
+its pixels, whatever the scale, and neither noise nor blocks are shrunk away. The order is that of a
+camera: the lens blurs, then the sensor adds noise, then the file is compressed.
+
+Axes: c channels, H x W pixels of the small picture.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..color import LUMA
+
+__all__ = ["AROUND", "DEGRADATIONS", "Degradation", "blur", "jpeg", "noise"]
+
+BLOCK = 16  # pixels: where JPEG halves the chroma, a block of it covers so many
+_REACH = 4  # pixels that blur reaches
+AROUND = BLOCK + _REACH  # pixels around a crop that it depends on
+_DARK = 0.002  # of white, the light whose noise is that of the sensor in the dark
+_BLACK, _WHITE = 16 / 255, 235 / 255  # luma of the paper
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How small pictures are degraded while training, each by chance; some stay as they are.
+
+    Attributes
+    ----------
+    blurred : float
+        How many of them are blurred, as a probability.
+    sigma : pair of floats
+        The least and most of that, see `blur`: up to 1 pixel.
+    noisy : float
+        How many have noise.
+    noise : pair of floats
+        The least and most of it, see `noise`; its logarithm is uniform.
+    compressed : float
+        How many went through JPEG.
+    quality : pair of ints
+        The least and most of that: 1 to 100.
+    subsampled : float
+        How many of these have half the chroma along each side (4:2:0); the others have all (4:4:4).
+
+    Raises
+    ------
+    ValueError
+        If one of them is out of its range.
+    """
+
+    blurred: float = 0.3
+    sigma: tuple[float, float] = (0.3, 1.0)
+    noisy: float = 0.4
+    noise: tuple[float, float] = (0.5, 10.0)
+    compressed: float = 0.75
+    quality: tuple[int, int] = (30, 95)
+    subsampled: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("blurred", "noisy", "compressed", "subsampled"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r:.60}, wanted 0 to 1")
+        for name, least, most in (("sigma", 0.1, 1), ("noise", 0.1, 100), ("quality", 1, 100)):
+            pair = getattr(self, name)
+            if np.shape(pair) != (2,) or not least <= pair[0] <= pair[1] <= most:
+                raise ValueError(
+                    f"{name} is {pair!r:.60}, wanted two numbers, {least} to {most}, least first"
+                )
+        if not all(isinstance(q, int) for q in self.quality):
+            raise ValueError(f"quality is {self.quality!r:.60}, wanted two whole numbers")
+
+    def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Degrade a small picture; the blocks of JPEG begin at its corner, as in a file.
+
+        Parameters
+        ----------
+        x : float32 array (c, H, W)
+            Luma for c = 1, RGB for c = 3, in 0..1.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        degraded : float32 array (c, H, W)
+            `x` itself, where chance leaves it as it is.
+        """
+        chances = self.blurred, self.noisy, self.compressed, self.subsampled
+        blurred, noisy, compressed, subsampled = rng.random(4) < chances
+        if blurred:
+            x = blur(x, rng.uniform(*self.sigma))
+        if noisy:
+            x = noise(x, math.exp(rng.uniform(*np.log(self.noise))), rng)
+        if compressed:
+            least, most = self.quality
+            x = jpeg(x, int(rng.integers(least, most + 1)), subsampled)
+        return x
+
+    def crop(self, piece: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Degrade a crop, the blocks of JPEG beginning anywhere in it.
+
+        Parameters
+        ----------
+        piece : float32 array (c, side + 2 AROUND, side + 2 AROUND)
+            The crop with what is around it, which blur and blocks mix in.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        degraded : float32 array (c, side, side)
+        """
+        i, j = rng.integers(BLOCK, size=2)  # blocks begin here
+        inner = slice(AROUND - i, -AROUND), slice(AROUND - j, -AROUND)
+        return self(piece[:, i:, j:], rng)[:, *inner]
+
+
+DEGRADATIONS = {"photo": Degradation()}
+
+
+def blur(x: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur by a Gaussian, as a lens that is a little out of focus does; edges are repeated.
+
+    Parameters
+    ----------
+    x : float32 array (c, H, W)
+    sigma : float
+        Its standard deviation in pixels, up to 1.
+
+    Returns
+    -------
+    blurred : float32 array (c, H, W)
+    """
+    offsets = np.arange(-_REACH, _REACH + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    for axis in (1, 2):
+        around = [(_REACH, _REACH) if k == axis else (0, 0) for k in range(3)]
+        padded = np.moveaxis(np.pad(x, around, "edge"), axis, 0)
+        n = x.shape[axis]
+        total = sum(w * padded[k : k + n] for k, w in enumerate(weights))
+        x = np.moveaxis(np.asarray(total), 0, axis)
+    return x
+
+
+def noise(x: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Add the noise of a sensor, which counts photons, and is read with an error.
+
+    Both are of light, of which a picture's values are a power (sRGB). The number of photons varies
+    as that of Poisson's distribution, so the variance is k (light + 0.002): a part that grows with
+    the light, and a constant one.
+
+    Parameters
+    ----------
+    x : float32 array (c, H, W)
+        Luma for c = 1, RGB for c = 3; clipped to 0..1.
+    level : float
+        The standard deviation that R, G and B have at medium grey, in levels of 0..255. k follows.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    noisy : float32 array (c, H, W), in 0..1
+
+    Notes
+    -----
+    Source: A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise
+    modeling and fitting for single-image raw-data", IEEE Trans. Image Processing 17(10), 2008.
+    """
+    grey = float(_light(np.array(0.5)))
+    slope = 1.055 / 2.4 * grey ** (1 / 2.4 - 1)  # of values by light
+    k = (level / 255 / slope) ** 2 / (grey + _DARK)
+    if len(x) == 1:  # a mean of R, G and B, whose noise is partly cancelled in it
+        k *= float(np.sum(LUMA**2))
+    light = _light(_full_range(x))
+    random = rng.standard_normal(x.shape, np.float32)
+    light = np.clip(light + np.sqrt(k * (light + _DARK)) * random, 0, 1)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return _as_given(curve)
+
+
+def jpeg(x: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
+    """Write as JPEG, and read again.
+
+    Parameters
+    ----------
+    x : float32 array (c, H, W)
+        Luma for c = 1, which is compressed as that of a picture in colour would be; RGB for c = 3.
+        Clipped to 0..1 and rounded to 8 bits.
+    quality : int
+        1 to 100, as the Independent JPEG Group's encoder counts it.
+    subsampled : bool
+        Whether the chroma has half as many pixels along each side (4:2:0), or all (4:4:4).
+
+    Returns
+    -------
+    compressed : float32 array (c, H, W), in 0..1
+    """
+    from PIL import Image  # not at the top: `import pysrcnn` stays quick
+
+    levels = (255 * _full_range(x) + 0.5).astype(np.uint8)
+    pixels = levels[0] if len(x) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0))
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "jpeg", quality=quality, subsampling=2 * bool(subsampled))
+    with Image.open(file, formats=["jpeg"]) as picture:
+        levels = np.asarray(picture).reshape(*x.shape[1:], len(x)).transpose(2, 0, 1)
+    return _as_given(np.ascontiguousarray(levels, np.float32) / 255)
+
+
+def _full_range(x: np.ndarray) -> np.ndarray:
+    """Values of 0..1: luma of the paper, 16..235 of 255, becomes that of JPEG."""
+    return np.clip((x - _BLACK) / (_WHITE - _BLACK) if len(x) == 1 else x, 0, 1)
+
+
+def _as_given(x: np.ndarray) -> np.ndarray:
+    """The reverse of `_full_range`."""
+    return (x * (_WHITE - _BLACK) + _BLACK if len(x) == 1 else x).astype(np.float32)
+
+
+def _light(x: np.ndarray) -> np.ndarray:
+    """Light of values, both in 0..1, by sRGB's curve (IEC 61966-2-1)."""
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
