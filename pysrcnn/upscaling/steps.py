@@ -172,6 +172,10 @@ class Step:
         (top, bottom), (left, right) = seen
         return (s * top, s * bottom), (s * left, s * right)
 
+    def area(self, rows: Span, columns: Span) -> int:
+        """Pixels of the result that the network makes for a rectangle of it: with its margins."""
+        return math.prod(b - a for a, b in self._made(self._seen(rows, columns)))
+
     def needs(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """Rows and columns of the picture that a rectangle of the result depends on."""
         seen = self._seen(rows, columns)
