@@ -7,7 +7,7 @@ import pytest
 from rungs import JIT
 from samples import dictionary, headed, parameters_of, safe, state, tensor, zipped
 
-from pysrcnn import SRCNN, load
+from pysrcnn import SRCNN, load, upscale
 from pysrcnn.cli import main
 from pysrcnn.data import pair
 from pysrcnn.evaluate import average, evaluate, score
@@ -301,6 +301,7 @@ def test_edsr_as_published_is_written_and_read(tmp_path):
     assert again.options == large.options and again.scale == 3
     assert np.array_equal(again.parameters["W_up1"], large.parameters["W_up1"].astype(np.float16))
     assert (tmp_path / "b.npz").stat().st_size < 90_000_000
+    assert upscale(np.zeros((48, 48, 3), np.uint8), 3, again).shape == (144, 144, 3)
 
 
 @pytest.mark.parametrize(
@@ -349,10 +350,10 @@ def test_commands_say_how_long_it_takes(tmp_path, monkeypatch, capsys):
     EDSR(2, 1, 5).save(tmp_path / "a.npz")
     write_picture(tmp_path / "small.png", read_picture(SAMPLE)[:24, :40])
     picture, weights = str(tmp_path / "small.png"), str(tmp_path / "a.npz")
-    upscale = ["upscale", picture, "-m", weights, "--overwrite"]
-    assert main(upscale) == 0 and "about" not in capsys.readouterr().err
+    words = ["upscale", picture, "-m", weights, "--overwrite"]
+    assert main(words) == 0 and "about" not in capsys.readouterr().err
     monkeypatch.setattr(estimate, "LONG", 1)
-    assert main(upscale) == 0
+    assert main(words) == 0
     said = f"{picture}: about 10 seconds, and 0.0 GB of memory"
     assert f"{said} by edsr of a.npz\n" in capsys.readouterr().err
     pytest.importorskip("matplotlib")

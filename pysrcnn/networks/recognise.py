@@ -130,8 +130,8 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
     if sum(bool(_DRCN_TF.search(name)) for name in tensors) > 1:
         raise Refused(
             f"{path} is a DRCN of the program deeply-recursive-cnn-tf, which is not read: its last "
-            f"layer takes the input as one more channel, and whether ReLU follows that layer was an "
-            f"option of the program, which the file does not say"
+            f"layer takes the input as one more channel, and whether ReLU follows it, an option of "
+            f"the program, the file does not say"
         )
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
