@@ -644,6 +644,7 @@ def test_whatever_part_of_cells_is_made_is_the_whole(name, channels, monkeypatch
     wanted = np.empty((*shape, channels), np.float32)
     at_once.make(picture, (0, shape[0]), (0, shape[1]), wanted)
     monkeypatch.setattr(steps, "BAND", 1000)
+    monkeypatch.setattr(steps, "FAR", 1)
     step = Step(start, shape, channels, np.float32, network)
     assert at_once.cell is None and step.cell is not None
     whole = np.full_like(wanted, -1)

@@ -328,6 +328,7 @@ def test_time_and_memory_are_said_before(monkeypatch, pace, words):
 
 def test_margins_are_a_part_of_the_time(monkeypatch):
     monkeypatch.setattr(steps, "BAND", 100_000)
+    monkeypatch.setattr(steps, "FAR", 1)
     step = Step((200, 200), (400, 400), 1, np.uint8, EDSR(2, 8, 8))
     pixels, memory = estimate._work(step)
     assert step.cell and 1.5 * 400**2 < pixels < 20 * 400**2
