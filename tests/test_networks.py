@@ -557,6 +557,18 @@ def test_a_vdsr_of_others_in_pytorch(tmp_path):
     assert type(load(tmp_path / "chain.safetensors", 3)) is SRCNN
 
 
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_a_drcn_with_the_input_in_its_last_layer_is_called_so(tmp_path, suffix):
+    """The names of deeply-recursive-cnn-tf, whose order of axes is TensorFlow's."""
+    shapes = {"W-1_conv/conv_W_1": (3, 3, 1, 6), "W0_conv/conv_W_1": (3, 3, 6, 6),
+              "W_conv": (3, 3, 6, 6), "WD1_conv_1": (3, 3, 6, 6), "WD2_conv_1": (3, 3, 7, 1),
+              "LayerWeights": (9,), "B": (6,), "BD1": (6,), "BD2": (1,)}  # fmt: skip
+    tensors = {name: np.full(shape, 0.1, np.float32) for name, shape in shapes.items()}
+    write_weights(tmp_path / f"a.{suffix}", tensors, {})
+    with pytest.raises(ValueError, match=rf"a.{suffix} is a DRCN of the program deeply-recursive-"):
+        load(tmp_path / f"a.{suffix}", 2)
+
+
 @pytest.mark.parametrize("scale, psnr", [(2, 37.53), (3, 33.66), (4, 31.35)])
 def test_the_vdsr_of_its_authors_reaches_what_they_published(scale, psnr, data_folder):
     network = load(data_folder("weights") / "vdsr_authors.mat", scale)
@@ -643,6 +655,7 @@ def test_whatever_part_of_cells_is_made_is_the_whole(name, channels, monkeypatch
     wanted = np.empty((*shape, channels), np.float32)
     at_once.make(picture, (0, shape[0]), (0, shape[1]), wanted)
     monkeypatch.setattr(steps, "BAND", 1000)
+    monkeypatch.setattr(steps, "FAR", 1)
     step = Step(start, shape, channels, np.float32, network)
     assert at_once.cell is None and step.cell is not None
     whole = np.full_like(wanted, -1)

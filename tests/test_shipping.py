@@ -7,7 +7,7 @@ import pytest
 from rungs import JIT
 from samples import dictionary, headed, parameters_of, safe, state, tensor, zipped
 
-from pysrcnn import SRCNN, load
+from pysrcnn import SRCNN, load, upscale
 from pysrcnn.cli import main
 from pysrcnn.data import pair
 from pysrcnn.evaluate import average, evaluate, score
@@ -15,6 +15,8 @@ from pysrcnn.formats import read_weights
 from pysrcnn.networks import DRCN, EDSR, VDSR, Chain, SparseCoding, shipped
 from pysrcnn.networks.authors import DIV2K
 from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.upscaling import estimate, steps
+from pysrcnn.upscaling.steps import Step
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sample.png"
 SIXTEEN = pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -299,3 +301,62 @@ def test_edsr_as_published_is_written_and_read(tmp_path):
     assert again.options == large.options and again.scale == 3
     assert np.array_equal(again.parameters["W_up1"], large.parameters["W_up1"].astype(np.float16))
     assert (tmp_path / "b.npz").stat().st_size < 90_000_000
+    assert upscale(np.zeros((48, 48, 3), np.uint8), 3, again).shape == (144, 144, 3)
+
+
+@pytest.mark.parametrize(
+    "pace, words",
+    [(1e-9, "10 seconds"), (4.2e-5, "40 seconds"), (7.9e-4, "12 minutes"), (1.4e-2, "3.6 hours")],
+)
+def test_time_and_memory_are_said_before(monkeypatch, pace, words):
+    """Seconds for a pixel, times pixels with their margins; the largest piece and the weights."""
+    monkeypatch.setattr(estimate, "_pace", lambda network: pace)
+    network = EDSR(3, 2, 5)
+    step = Step((320, 320), (960, 960), 3, np.uint8, network)
+    assert estimate.foreseen([step]) == ""
+    monkeypatch.setattr(estimate, "LONG", 960 * 960 * network.seen.multiplications - 1)
+    memory = 960 * 960 * step.bytes_per_pixel + 3 * (960**2 + 320**2)
+    memory += sum(4 * a.size for a in network.parameters.values())
+    assert estimate.foreseen([step]) == f"about {words}, and {memory / 1e9:.1f} GB of memory"
+    assert estimate.foreseen([step], 5e9).endswith("and 5.0 GB of memory")
+    assert estimate.foreseen([Step((9, 9), (20, 20), 3, np.uint8, None)]) == ""
+    monkeypatch.setattr(estimate, "LONG", 960 * 960 * network.seen.multiplications)
+    assert estimate.foreseen([step]) == ""
+    network.ensemble = True  # eight times as much
+    assert estimate.foreseen([step]) != ""
+
+
+def test_margins_are_a_part_of_the_time(monkeypatch):
+    monkeypatch.setattr(steps, "BAND", 100_000)
+    monkeypatch.setattr(steps, "FAR", 1)
+    step = Step((200, 200), (400, 400), 1, np.uint8, EDSR(2, 8, 8))
+    pixels, memory = estimate._work(step)
+    assert step.cell and 1.5 * 400**2 < pixels < 20 * 400**2
+    assert memory < 40 * 100_000 < 400**2 * step.bytes_per_pixel
+
+
+def test_the_pace_is_that_of_the_network(monkeypatch):
+    """It is run twice, on a small picture, and the second time counts."""
+    shapes, times = [], iter([5.0, 7.0])
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(times))
+    network = EDSR(2, 2, 5)
+    monkeypatch.setattr(EDSR, "forward", lambda self, x: shapes.append(x.shape))
+    pace = estimate._pace(network)
+    (n, c, height, width), again = shapes
+    assert again == (n, c, height, width) and (n, c) == (1, 1) and height == width
+    assert 32 <= height <= 512 and pace == 2.0 / (4 * height * width)
+
+
+def test_commands_say_how_long_it_takes(tmp_path, monkeypatch, capsys):
+    EDSR(2, 1, 5).save(tmp_path / "a.npz")
+    write_picture(tmp_path / "small.png", read_picture(SAMPLE)[:24, :40])
+    picture, weights = str(tmp_path / "small.png"), str(tmp_path / "a.npz")
+    words = ["upscale", picture, "-m", weights, "--overwrite"]
+    assert main(words) == 0 and "about" not in capsys.readouterr().err
+    monkeypatch.setattr(estimate, "LONG", 1)
+    assert main(words) == 0
+    said = f"{picture}: about 10 seconds, and 0.0 GB of memory"
+    assert f"{said} by edsr of a.npz\n" in capsys.readouterr().err
+    pytest.importorskip("matplotlib")
+    assert main(["show", "maps", picture, "-m", weights, "-o", str(tmp_path / "plot.png")]) == 0
+    assert f"{said}\n" in capsys.readouterr().err

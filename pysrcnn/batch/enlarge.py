@@ -21,13 +21,15 @@ from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures._formats import kind_of
 from ..pictures._limits import check_claim
 from ..pictures.writing import SUFFIX_OF, fit_to
+from ..upscaling.estimate import foreseen
 from ..upscaling.scales import Networks, Plan
+from ..upscaling.steps import steps_for
 from ..upscaling.upscale import bicubic, upscale
 from . import large
 from .compare import write_comparison
 from .jobs import SAME, Job, Size, check_free
 
-__all__ = ["Enlarged", "enlarge", "enlarge_file", "read"]
+__all__ = ["Enlarged", "enlarge", "enlarge_file", "expected", "read"]
 
 BANDED = 2**29  # bytes of a result, from which on TIFF files are done band by band
 
@@ -78,6 +80,20 @@ def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
         if not content:
             raise ValueError("standard input is empty: send a picture file")
         return read_picture_file("standard input", content)
+
+
+def expected(job: Job, file: PictureFile | Plan, networks: Networks, size: Size) -> str:
+    """What to say before a picture is enlarged: how long it takes; "" if not for long."""
+    with _named(job):
+        shape, dtype, frames = (
+            ((*file.start, 3), np.dtype(np.uint8), 1)
+            if isinstance(file, Plan)
+            else (file.frames[0].shape, file.frames[0].dtype, len(file.frames))
+        )
+        steps = steps_for(shape, dtype, networks, size.scale, size.shape)
+        said = foreseen(steps)
+    each = f" for each of {frames} frames" if frames > 1 else ""
+    return f"{job.source_name}: {said} by {networks.label()}{each}" if said else ""
 
 
 def enlarge(

@@ -15,7 +15,7 @@ from typing import Any
 from .._files import DiskFull, told
 from ..upscaling.scales import Networks, Plan
 from . import cluster as workers
-from .enlarge import Enlarged, enlarge, enlarge_file, read
+from .enlarge import Enlarged, enlarge, enlarge_file, expected, read
 from .jobs import Job, Size, is_done
 from .progress import Progress, progress
 
@@ -136,6 +136,8 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
                     settle()
                     if report.full:
                         break
+                if said := expected(job, file, networks, size):
+                    bar.say(said, sys.stderr)
                 bar.update(k)
                 tell = functools.partial(_tell, bar, k)
                 write = enlarge(job, file, networks, size, compare, tell)

@@ -1,16 +1,22 @@
 """``pysrcnn show``: plots."""
 
 import argparse
+import math
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import plots
 from .._files import check_apart, check_place, written_whole
 from .._printing import counted, say
-from ..networks import files_of
+from ..networks import Network, files_of
 from ..pictures import quiet_readers, read_picture
+from ..upscaling.estimate import foreseen
 from ..upscaling.scales import Networks
+from ..upscaling.steps import steps_for
 from .common import (
     WEIGHTS,
     Commands,
@@ -91,9 +97,26 @@ def _figure(options: argparse.Namespace) -> "Figure":
         return plots.filters(Networks(options.model).at(options.scale or 3))
     network, scale = load_network(options)
     picture = read_picture(options.files[0])
+    _tell_time(options, network, scale, picture.shape)
     if options.what == "maps":
         return plots.feature_maps(network, picture, scale, options.layer)
     return plots.crops(network, picture, scale, options.region and tuple(options.region))
+
+
+def _tell_time(
+    options: argparse.Namespace, network: Network, scale: int, shape: tuple[int, ...]
+) -> None:
+    """Say how long it takes, if it does, and how much memory: maps are kept, of all layers."""
+    small = tuple(max(1, n // scale) for n in shape[:2])
+    memory = None
+    if options.what == "maps":
+        taken = math.prod(small) * (1 if network.small else scale**2)
+        memory = 4.0 * taken * sum(w.shape[1] for w, _ in network.layers)
+    said = foreseen(
+        steps_for((*small, *shape[2:]), np.dtype(np.uint8), network, scale, None), memory
+    )
+    if said:
+        say(f"{options.files[0]}: {said}", sys.stderr)
 
 
 def _logs(options: argparse.Namespace) -> list[Path]:

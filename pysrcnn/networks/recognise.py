@@ -40,6 +40,8 @@ _NAMES_OF_OTHERS = re.compile(
     r"(?![a-z])"
 )
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
+# The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
+_DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
 _ENLARGES = "an enlargement before the first layer"
 _DEEP: dict[str, type[EDSR | VDSR | DRCN]] = {kind.name: kind for kind in (EDSR, VDSR, DRCN)}
 
@@ -125,6 +127,12 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
         return _Deep(kind, ours, {name: card[name] for name in kind.saved_options if name in card})
     if is_ours(weights) or weights.graph is not None:
         return None
+    if sum(bool(_DRCN_TF.search(name)) for name in tensors) > 1:
+        raise Refused(
+            f"{path} is a DRCN of the program deeply-recursive-cnn-tf, which is not read: its last "
+            f"layer takes the input as one more channel, and whether ReLU follows it, an option of "
+            f"the program, the file does not say"
+        )
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
     if edsr := edsr_of(tensors):

@@ -86,8 +86,10 @@ class Step:
 
         They follow from the whole picture alone, whichever part of it is asked for.
         """
+        if self.network is None or self._exact_margin() <= FAR:
+            return None
         over, cost, *_ = self._division(*self.shape)
-        if self.network is None or not (over or cost > MARGINS * math.prod(self.shape)):
+        if not over and cost <= MARGINS * math.prod(self.shape):
             return None
         group, s = self.network.ops.ALIGNMENT, self.enlarged
         around = -(-self.margin // group) * group
@@ -96,19 +98,26 @@ class Step:
         height, width = (-(-n // -(-n // most)) for n in sides)  # as even as can be
         return -(-height // group) * group, -(-width // group) * group
 
+    def _exact_margin(self) -> int:
+        """Pixels of what the network takes that the bits of one of the result depend on.
+
+        The kernels compute some layers a square of pixels at a time, and what the others are has a
+        part in how each is rounded. So there are whole squares in every layer, and all they see.
+        """
+        if self.network is None:
+            return 0
+        return self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.depth
+
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """The rectangle of what the network takes that it needs to make one of the result.
 
-        The kernels compute some layers a square of pixels at a time, and what the others are has a
-        part in how each is rounded. So there are whole squares in every layer, and all they see;
-        from both ends of the picture, as a network may look at it from its other end.
+        In whole squares, from both ends of the picture, as a network may look at it from its other
+        end.
         """
         s = self.enlarged
         spans = [(rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))]
-        margin, group = self.margin, 1
-        if self.network:
-            group = self.network.ops.ALIGNMENT
-            margin += 0 if self.cell else (group - 1) * self.network.seen.depth
+        margin = self.margin if self.cell else self._exact_margin()
+        group = self.network.ops.ALIGNMENT if self.network else 1
         if self.cell:  # all of them
             spans = [
                 (first // n * n, min(-(-last // n) * n, side // s))
@@ -148,9 +157,7 @@ class Step:
         Before them, whether one takes more memory than it should, and the pixels of them all, with
         their margins.
         """
-        margin = 0
-        if self.network:
-            margin = self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.depth
+        margin = self._exact_margin()
         around = 2 * margin * self.enlarged
         wider = max(1, self.start[1] / self.shape[1])  # where the picture becomes smaller
         room = BAND * (DEEP if margin > FAR else 1) / (wider * self.bytes_per_pixel)  # pixels
@@ -171,6 +178,10 @@ class Step:
         s = self.enlarged
         (top, bottom), (left, right) = seen
         return (s * top, s * bottom), (s * left, s * right)
+
+    def area(self, rows: Span, columns: Span) -> int:
+        """Pixels of the result that the network makes for a rectangle of it: with its margins."""
+        return math.prod(b - a for a, b in self._made(self._seen(rows, columns)))
 
     def needs(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """Rows and columns of the picture that a rectangle of the result depends on."""

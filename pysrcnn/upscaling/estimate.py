@@ -1,0 +1,75 @@
+"""How long an enlargement takes, and how much memory, said before it begins.
+
+Small networks are done in a moment. EDSR as published multiplies ten million times for a pixel of
+its result, and whoever asks for a poster by it should know what that means.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..networks import Network
+from .steps import Step
+
+__all__ = ["foreseen"]
+
+LONG = 2e12  # multiplications: some ten seconds on a laptop
+_TRIED = 4e9  # multiplications of the trial
+_SIDES = 32, 512  # of its picture, at least and at most
+
+
+def foreseen(steps: Sequence[Step], memory: float | None = None) -> str:
+    """ "about 12 minutes, and 1.4 GB of memory"; "" where it takes but some seconds.
+
+    The network is tried on a small picture, twice, as the first time may compile.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    memory : float, optional
+        Bytes that are taken, where it is not by `Step.make`.
+    """
+    work = [(step.network, *_work(step)) for step in steps if step.network]
+    if sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
+        return ""
+    seconds = sum(pixels * _pace(one) for one, pixels, _ in work)
+    if memory is None:
+        memory = max(largest for *_, largest in work)
+    weights = sum(p.nbytes for one, *_ in work for p in one.parameters.values())
+    return f"about {_duration(seconds)}, and {(memory + weights) / 1e9:.1f} GB of memory"
+
+
+def _multiplications(network: Network) -> float:
+    """For a pixel of the result."""
+    return network.seen.multiplications * (8 if network.ensemble else 1)
+
+
+def _work(step: Step) -> tuple[int, float]:
+    """The pixels that the network makes, with margins, and the bytes of the largest piece."""
+    pixels, largest = 0, 0
+    for rows, columns in step.pieces((0, step.shape[0]), (0, step.shape[1])):
+        area = step.area(rows, columns)
+        pixels, largest = pixels + area, max(largest, area)
+    result = step.channels * step.dtype.itemsize * (math.prod(step.shape) + math.prod(step.start))
+    return pixels, largest * step.bytes_per_pixel + result
+
+
+def _pace(network: Network) -> float:
+    """Seconds for a pixel of the result."""
+    resolution = network.seen.resolution**2
+    wanted = math.isqrt(int(_TRIED / (_multiplications(network) * resolution)))
+    side = min(max(wanted, _SIDES[0]), _SIDES[1])
+    x = np.full((1, network.c, side, side), 0.5, network.dtype)
+    network.forward(x)
+    began = time.perf_counter()
+    network.forward(x)
+    return (time.perf_counter() - began) / (side * side * resolution)
+
+
+def _duration(seconds: float) -> str:
+    """ "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 90:
+        return f"{max(10, 10 * round(seconds / 10))} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
