@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..reference import relu
-from .planted import Call, Change, Mistake
+from .changes import Call, Change, Mistake
 
 __all__ = ["SLOPES", "of_activations", "sigmoid"]
 

@@ -171,7 +171,7 @@ def _by_order(theirs: dict[str, np.ndarray], made: Case) -> dict[str, np.ndarray
     """Those of a deep network's layers, by our names, in the order in which they come."""
     if isinstance(made.step.network, Chain):
         return {}
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for letter, end in (("W", ".weight"), ("B", ".bias")):
         names = [name for name in theirs if name.endswith(end)]
         ours = [name for name in made.parameters if name[0] == letter]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..reference import col2im
 from ..reference.convolution import PADDINGS
-from .planted import Call, Change, Mistake, scaled
+from .changes import Call, Change, Mistake, scaled
 
 __all__ = ["of_biases", "of_convolutions", "of_padding", "shifted"]
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..networks import DRCN, EDSR
-from .planted import Call, Change, Mistake, Step, groups, scaled
+from .changes import Call, Change, Mistake, groups, scaled
+from .planted import Step
 from .skips import Skip, skips
 
 __all__ = ["of_deep"]
@@ -57,7 +58,7 @@ def _of_skips(known: list[Skip]) -> list[Mistake]:
             Mistake("skip's gradient", f"the gradient that goes back along {what} is dropped, "
                     "wanted the sum of what goes past the layers and through them", lost),
             Mistake("no skip", f"{what} {be} missing, forward and backward alike", missing + lost),
-            Mistake("no skip", f"{what} {be} missing in the forward pass", missing),
+            Mistake("no skip forward", f"{what} {be} missing in the forward pass", missing),
             Mistake("skip's gradient twice", f"the gradient that goes back along {what} is added "
                     "twice", twice),
         ]  # fmt: skip

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .changes import Mistake
 from .fitted import clipped, own_factor
-from .planted import Mistake, Step
+from .planted import Step
 from .search import Search, leads_on
 
 __all__ = ["Explanation", "diagnose"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..reference import im2col
 from .activations import SLOPES
-from .planted import dw_of
+from .apart import dw_of
 from .reference_case import Case
 from .search import relative_error
 

@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from .planted import Call, Change, Mistake, dw_of, scaled
+from .apart import dw_of
+from .changes import Call, Change, Mistake, scaled
 
 __all__ = ["clipped", "fitted", "own_factor"]
 

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 
 from ..reference.loss import EPSILON
+from .changes import Mistake, scaled
 from .parts import of_loss_parts
-from .planted import Mistake, scaled
 
 __all__ = ["of_the_loss"]
 

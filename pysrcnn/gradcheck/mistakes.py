@@ -13,12 +13,13 @@ import numpy as np
 
 from ..reference import relu
 from .activations import of_activations, sigmoid
+from .changes import Change, Mistake, groups, where
 from .convolutions import of_biases, of_convolutions, of_padding, shifted
 from .deep import of_deep
 from .losses import of_the_loss
 from .orders import of_orders
 from .parts import of_parts, of_sums
-from .planted import Change, Mistake, Planted, Step, groups, where
+from .planted import Planted, Step
 from .shuffles import of_shuffles
 
 __all__ = ["mistakes"]
@@ -27,7 +28,7 @@ __all__ = ["mistakes"]
 def mistakes(step: Step, trace: Planted) -> list[Mistake]:
     """All mistakes that have no free number, in a step that was run.
 
-    Each of one layer, with all its uses, or of all layers.
+    Each of one layer, with all its uses, or of all layers; of activations, also of one use alone.
     """
     calls = trace.calls
     found = of_the_loss(step.high, step.loss) + _of_the_input()
@@ -40,7 +41,7 @@ def mistakes(step: Step, trace: Planted) -> list[Mistake]:
         found += of_padding(words, on, calls, step.network.options.get("padding", "zeros"))
         found += of_sums(words, on) + of_parts(on, calls) + of_orders(words, on, calls)
     active = tuple(k for k in every if calls[k - 1].activation)
-    sets = [on for on in [*alone, *shared] if on[0] in active]
+    sets = [(k,) for k in active] + [on for on in shared if on[0] in active]
     for on in [*sets, *([active] if len(active) > 1 else [])]:
         found += of_activations(on, calls)
     found += of_deep(step, calls)

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .planted import Call, Change, Mistake, scaled, where
+from .changes import Call, Change, Mistake, scaled, where
 
 __all__ = ["of_loss_parts", "of_parts", "of_sums", "weighted"]
 

@@ -11,8 +11,7 @@ F1, F_head; and F[2] is what W gives where it is used for the second time.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,44 +19,17 @@ import numpy as np
 from .. import reference
 from ..networks import Network
 from ..networks.composed import Composed
-from ..reference import col2im, im2col
+from ..reference import im2col
 from ..reference.convolution import PADDINGS
+from . import apart
+from .changes import Call, Change
 from .skips import Skip, skips
 
-__all__ = [
-    "Call",
-    "Change",
-    "Enough",
-    "Mistake",
-    "Planted",
-    "Step",
-    "dw_of",
-    "groups",
-    "scaled",
-    "where",
-]
+__all__ = ["Enough", "Planted", "Step"]
 
 Arrays = dict[str, np.ndarray]
 
 _SMALL = 2**16  # bytes of arrays that are told by what they hold
-
-# What is changed: the operation, the layer, and change(right, *arguments), which is given the
-# operation as it is without the change, and its arguments.
-Change = tuple[str, int, Callable]
-
-
-class Mistake(NamedTuple):
-    """A mistake: a word for it, a sentence that says what is wrong, and the changes it makes."""
-
-    kind: str
-    words: str
-    changes: list[Change]
-    fitted: bool = False  # whether a number in it was chosen to fit
-
-
-def scaled(factor: float, right, *arguments):
-    """A change: what the operation gives, times a factor."""
-    return right(*arguments) * factor
 
 
 class Enough(Exception):
@@ -99,57 +71,6 @@ class Step(NamedTuple):
         if not recursions:
             return [1.0]
         return [1 - self.alpha, *[self.alpha / recursions] * recursions]
-
-
-@dataclass
-class Call:
-    """A convolution that the network called, and the activation behind it.
-
-    x, w, b : its arguments; wide : x with its padding; z : its result; activation : "relu", "tanh"
-    or None; before, f : what that took (z as a rule) and gave (z if there is none); weights, biases
-    : names of w and b; use : 1, or 2, ... where the same weights are used again.
-    """
-
-    x: np.ndarray
-    w: np.ndarray
-    b: np.ndarray
-    wide: np.ndarray
-    z: np.ndarray
-    before: np.ndarray
-    f: np.ndarray
-    weights: str
-    biases: str
-    use: int
-    activation: str | None = None
-
-    @cached_property
-    def label(self) -> str:
-        """What follows F in the name of what it gives: "1", "_head", "_out1[2]"."""
-        name = self.weights[1:] if self.weights[0] == "W" else f"_{self.weights}"
-        return name if self.use == 1 else f"{name}[{self.use}]"
-
-    @property
-    def layer(self) -> str:
-        """The layer in words: "1", "head", "W"."""
-        return self.weights.removeprefix("W").strip("_") or "W"
-
-
-def groups(calls: list[Call]) -> list[tuple[int, ...]]:
-    """The numbers of the calls that use the same weights, of weights that are used repeatedly."""
-    of = {c.weights: tuple(k for k, other in enumerate(calls, 1) if other.w is c.w) for c in calls}
-    return [on for on in of.values() if len(on) > 1]
-
-
-def where(on: tuple[int, ...], calls: list[Call]) -> str:
-    """These layers in words: all of them, one, or one in some of its uses."""
-    if len(on) == len(calls) > 1:
-        return "in all layers"
-    call = calls[on[0] - 1]
-    uses = sum(other.w is call.w for other in calls)
-    if uses == 1:
-        return f"in layer {call.layer}"
-    which = f"in use {call.use} of {uses}" if len(on) == 1 else f"in all its {uses} uses"
-    return f"in layer {call.layer}, {which},"
 
 
 class Planted(Composed):
@@ -331,7 +252,7 @@ class Planted(Composed):
         self._tell_layer()
         k = len(self.calls) + 1
         wide = self._run("pad", k, partial(PADDINGS[padding][0], p=w.shape[2] // 2), x)
-        z = self._run("conv", k, partial(_conv, self._columns), wide, w, b)
+        z = self._run("conv", k, partial(apart.conv, self._columns), wide, w, b)
         names = self._name(w), self._name(b)
         for number, skip in enumerate(self._skips, 1):
             if skip.beside == names[0]:
@@ -357,13 +278,13 @@ class Planted(Composed):
             wide = PADDINGS[padding][0](kept, p)
         once = sum(other.w is w for other in self.calls) == 1
         dz = self._run("into dw", k, _same, dout, df)
-        dw = self._run("dw", k, partial(_dw, self._columns), dz, wide, w)
+        dw = self._run("dw", k, partial(apart.dw, self._columns), dz, wide, w)
         if once:  # else the gradient is a sum that is known in the end
             self._tell(f"d{call.weights}", dw)
-        db = self._run("db", k, _db, self._run("into db", k, _same, dout, df))
+        db = self._run("db", k, apart.db, self._run("into db", k, _same, dout, df))
         if once:
             self._tell(f"d{call.biases}", db)
-        dx = self._run("dx", k, _dx, self._run("into dx", k, _same, dout, df), wide, w)
+        dx = self._run("dx", k, apart.dx, self._run("into dx", k, _same, dout, df), wide, w)
         dx = self._run("pad_backward", k, partial(PADDINGS[padding][1], p=p), dx)
         for number, skip in enumerate(self._skips, 1):
             if skip.begins == call.weights:
@@ -424,32 +345,3 @@ def _same(x: Any, *rest: Any) -> Any:
 def _pictures(network: Network, kept: list) -> list[np.ndarray]:
     """What the loss is of beside the output: DRCN's pictures after each recursion."""
     return kept[-1] if network.name == "drcn" else []
-
-
-# The lines of `reference.conv2d` and `conv2d_backward`, apart from each other, so that a change of
-# one does not compute the others again, nor the columns.
-
-
-def _conv(columns: Callable, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    (o, _, f, _), (height, width) = w.shape, x.shape[2:]
-    out = w.reshape(o, -1) @ columns(x, f) + b[:, None]
-    return out.reshape(len(x), o, height - f + 1, width - f + 1)
-
-
-def _dw(columns: Callable, dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    cols = columns(x, w.shape[2]).transpose(0, 2, 1)
-    return (dz.reshape(*dz.shape[:2], -1) @ cols).sum(axis=0).reshape(w.shape)
-
-
-def dw_of(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """dW of a layer from dz, as the operation "dw" computes it."""
-    return _dw(im2col, dz, x, w)
-
-
-def _dx(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    dz = dz.reshape(*dz.shape[:2], -1)
-    return col2im(w.reshape(len(w), -1).T @ dz, x.shape, w.shape[2])
-
-
-def _db(dz: np.ndarray) -> np.ndarray:
-    return dz.sum(axis=(0, 2, 3))

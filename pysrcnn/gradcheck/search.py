@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from .changes import Change, Mistake
 from .fitted import fitted
 from .mistakes import mistakes
-from .planted import Change, Enough, Mistake, Planted, Step
+from .planted import Enough, Planted, Step
 
 __all__ = ["Search", "leads_on", "relative_error"]
 
@@ -28,6 +29,7 @@ def leads_on(name: str) -> bool:
 
 # Operations whose results nothing but one gradient, or the loss, is computed from.
 _BESIDE = {"kept", "loss", "into dw", "dw", "into db", "db", "into dx"}
+_LATER = {"dshares", "options back", "averaging back"}  # what is used on all of the way back
 _ENDS = {"kept": "W", "into dw": "W", "dw": "W", "into db": "B", "db": "B"}  # nothing follows
 
 
@@ -142,7 +144,8 @@ class Search:
         """
         begin, end, when = self.trace.first, self.trace.last, self.trace.when
         calls = self.trace.calls
-        reached = max((when[n] for n in right if n[:2] not in ("dW", "lo")), default=0)
+        led = [n for n in right if n[:2] not in ("dW", "lo") and n != "dw"]
+        reached = max((when[n] for n in led), default=0)
         forward = max(when["loss"] if "loss" in right else 0, reached)
 
         def leads_there(place):
@@ -153,7 +156,7 @@ class Search:
                 return first == f"d{call.weights if _ENDS[o] == 'W' else call.biases}"
             if begin[place] > when[first]:
                 return False
-            return o in _BESIDE or end[place] > reached
+            return o in _BESIDE or o in _LATER or end[place] > reached
 
         found = []
         for mistake in self.listed:
