@@ -140,11 +140,13 @@ class Search:
     def possible(self, first, right):
         """The mistakes that can make a quantity wrong, and leave alone what led to right ones.
 
-        Where a dB is right, so is what it was summed from, and all that led there.
+        Where a dB is right, so is what it was summed from, and all that led there; not so where it
+        is a sum over several uses, to each of which something else led.
         """
         begin, end, when = self.trace.first, self.trace.last, self.trace.when
         calls = self.trace.calls
-        led = [n for n in right if n[:2] not in ("dW", "lo") and n != "dw"]
+        sums = {"dw", *(f"d{call.biases}" for call in calls if call.use > 1)}
+        led = [n for n in right if n[:2] not in ("dW", "lo") and n not in sums]
         reached = max((when[n] for n in led), default=0)
         forward = max(when["loss"] if "loss" in right else 0, reached)
 
