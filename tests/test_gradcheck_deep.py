@@ -43,7 +43,17 @@ def test_right_ones_pass(network, options, told, dtype):
     assert {"loss", "dlow"} < names and len(names) > 8
 
 
-@pytest.mark.parametrize("network, planted", MISTAKES)
+QUICK = {"skip", "mask", "last alone", "no 1/D", "block skip", "scale back", "l1 sign"}
+
+
+@pytest.mark.parametrize(
+    "network, planted",
+    [
+        pytest.param(*names, marks=() if names[1] in QUICK and names != ("drcn", "skip")
+                     and names != ("edsr", "mask") else pytest.mark.slow)
+        for names in MISTAKES
+    ],
+)  # fmt: skip
 def test_planted_mistakes_are_named(network, planted):
     made = case(network, **OPTIONS[network])
     told = {"t": 0.2, "mean": (0.4,)} if network == "edsr" else {}
