@@ -4,7 +4,8 @@ Run once, by hand, where PyTorch is installed; the tests only read the file:
 
     python tests/record_torch_gradients.py
 
-``torch_gradients.npz`` is of SRCNN, ``torch_gradients_espcn.npz`` of ESPCN. For each network
+``torch_gradients.npz`` is of SRCNN, ``torch_gradients_espcn.npz`` of ESPCN; those of deep networks
+are recorded by `record_torch_deep`. For each network
 ("case") a file holds low, high, W1, B1, W2, B2, W3, B3 (float32, so that both float32 and float64
 start from just these numbers) and, computed in float64, loss and dW1 ... dB3 of the mean squared
 error over all elements; of ESPCN dlow too. Names are "<case>/<array>".

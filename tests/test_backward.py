@@ -172,3 +172,91 @@ def test_the_recorded_gradients_of_espcn_cover_what_they_should():
     assert words[3] == {"c=1", "c=3"}
     for arrays in TORCH.values():
         assert all(np.abs(arrays[f"dW{k}"]).max() > 1e-4 for k in (1, 2, 3))
+
+
+def recorded_deep(kind):
+    """Cases of `record_torch_deep.py` for this kind: {case: {array name: array}}."""
+    cases = {}
+    with np.load(Path(__file__).with_name(f"torch_gradients_{kind}.npz")) as file:
+        for name in file.files:
+            made, array = name.split("/")
+            cases.setdefault(made, {})[array] = file[name]
+    return cases
+
+
+DEEP = {name: arrays for kind in ("vdsr", "drcn", "edsr")
+        for name, arrays in recorded_deep(kind).items()}  # fmt: skip
+
+
+def of_recorded(name, ops=reference):
+    """The network of a case, its input and target, its loss, and what of training is done."""
+    arrays = DEEP[name]
+    kind = {"vdsr": VDSR, "drcn": DRCN, "edsr": EDSR}[name.split()[0]]
+    options = {}
+    if kind is EDSR:
+        options = {"residual_scale": float(arrays["residual_scale"]),
+                   "picture": bool(arrays["picture"]), "mean": tuple(arrays["mean"])}  # fmt: skip
+    parameters = {n: a.astype(np.float64) for n, a in arrays.items() if n[0] in "WBw"}
+    network = kind.from_parameters(parameters, ops=ops, **options)
+    low, high = (arrays[n].astype(np.float64) for n in ("low", "high"))
+    return network, low, high, name.split()[-1], float(arrays.get("done", 0))
+
+
+def pictures_and_gradients(network, kept, out, high, loss, done):
+    """The results that the loss is of, and its gradient with respect to each."""
+    slope = getattr(reference, f"{loss}_backward")
+    if network.name != "drcn":
+        return [out], [slope(out, high)]
+    share = (1 - done) / network.recursions
+    return [out, *kept[-1]], [done * slope(out, high), *(share * slope(y, high) for y in kept[-1])]
+
+
+@OPS
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_networks_are_those_of_pytorch(name, ops):
+    network, low, high, loss, done = of_recorded(name, ops)
+    value, found = network.loss_and_gradients(low, high, loss, done)
+    assert value == pytest.approx(float(DEEP[name]["loss"]), rel=1e-10)
+    assert set(found) == set(network.parameters)
+    p, kept = network.parameters, []
+    out = ops.leave(network._forward(ops.enter(low), p, ops, kept, **network.options))
+    _, douts = pictures_and_gradients(network, kept, out, high, loss, done)
+    more = [[ops.enter(d) for d in douts[1:]]] if len(douts) > 1 else []
+    dlow, _ = network._backward(ops.enter(douts[0]), kept, p, ops, *more, **network.options)
+    for n, gradient in {"low": ops.leave(dlow), **found}.items():
+        assert near(gradient, DEEP[name][f"d{n}"]), n
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_the_tape_of_deep_networks_is_that_of_pytorch(name):
+    network, low, high, loss, done = of_recorded(name)
+    values = {"low": Value(low)} | {n: Value(p) for n, p in network.parameters.items()}
+    kept = []
+    out = network._forward(values["low"], values, Tape(), kept, **network.options)
+    pictures = [out, *kept[-1]] if network.name == "drcn" else [out]
+    arrays = [y.array for y in pictures]
+    _, douts = pictures_and_gradients(network, [arrays[1:]], arrays[0], high, loss, done)
+    total = Value(np.zeros(()), *((y, lambda _, d=d: d)
+                                  for y, d in zip(pictures, douts, strict=True)))  # fmt: skip
+    found = gradients(total, 1.0, values.values())
+    for n, gradient in zip(values, found, strict=True):
+        assert near(gradient, DEEP[name][f"d{n}"]), n
+
+
+def test_the_recorded_gradients_of_deep_networks_cover_what_they_should():
+    edsr = [name.split()[1:] for name in DEEP if name.startswith("edsr")]
+    assert {tuple(words[:2]) for words in edsr} == {
+        (scale, tail) for scale in ("x2", "x3", "x4") for tail in ("paper", "short")
+    }
+    for tail in ("paper", "short"):
+        seen = [words for words in edsr if words[1] == tail]
+        assert {words[2] for words in seen} == {"0.1", "1.0"}
+        assert {words[3] for words in seen} == {"picture", "none"}
+        assert any(words[4] != "0" for words in seen)
+    for kind in ("vdsr", "drcn", "edsr"):
+        of_kind = {name: arrays for name, arrays in DEEP.items() if name.startswith(kind)}
+        assert {name.split()[-1] for name in of_kind} == {"mse", "l1", "charbonnier"}
+        assert {arrays["low"].shape[1] for arrays in of_kind.values()} == {1, 3}
+    assert {float(a["done"]) for n, a in DEEP.items() if n.startswith("drcn")} >= {0, 0.25, 1}
+    for arrays in DEEP.values():
+        assert all(np.abs(a).max() > 1e-4 for n, a in arrays.items() if n[:2] in ("dW", "dB"))

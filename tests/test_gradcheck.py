@@ -633,13 +633,13 @@ def flipped(right, dout, x, w, padding):
 @pytest.mark.parametrize(
     "operation, k, other, kind, words",
     [
-        ("relu_backward", 1, lambda right, dout, x: dout, "no mask", "the ReLU of F3 is missing"),
-        ("relu_backward", 2, lambda right, dout, x: dout, "no mask", "the ReLU of F2 is missing"),
-        ("relu_backward", 3, lambda right, dout, x: dout, "no mask", "the ReLU of F1 is missing"),
-        ("relu", 2, lambda right, x: x, "no ReLU", "ReLU of F2 is missing in the forward pass"),
-        ("conv2d_backward", 2, flipped, "flipped", "dW in layer 3 is flipped"),
-        ("conv2d", 3, lambda right, x, w, b, padding: right(x, w, 0 * b, padding), "no bias",
-         "the bias in layer 3 is not added"),
+        ("relu_backward", 1, lambda right, dout, x: dout, "no mask", "the ReLU of F_body[2] is mi"),
+        ("relu_backward", 2, lambda right, dout, x: dout, "no mask", "the ReLU of F_body is missi"),
+        ("relu_backward", 3, lambda right, dout, x: dout, "no mask", "the ReLU of F_head is missi"),
+        ("relu", 2, lambda right, x: x, "no ReLU", "ReLU of F_body is missing in the forward"),
+        ("conv2d_backward", 1, flipped, "flipped", "dW in layer tail is flipped"),
+        ("conv2d", 4, lambda right, x, w, b, padding: right(x, w, 0 * b, padding), "no bias",
+         "the bias in layer tail is not added"),
     ],
 )  # fmt: skip
 def test_any_network_is_checked_by_its_own_lines(operation, k, other, kind, words):
@@ -669,8 +669,8 @@ def test_options_of_espcn_are_checked():
             case("espcn", **options)
     with pytest.raises(ValueError, match="activation tanh, which are for espcn; network is '5-3-3"):
         case(**SMALL, activation="tanh")
-    with pytest.raises(ValueError, match="wanted filter sizes such as 9-1-5, or espcn"):
-        case("vdsr")
+    with pytest.raises(ValueError, match="wanted filter sizes such as 9-1-5, or espcn, vdsr, drcn"):
+        case("srgan")
 
 
 # --------------------------------------------------------------------------- more calls than one
@@ -1297,7 +1297,7 @@ def examples():
         return []
     text = PAGE.read_text(encoding="utf-8")
     found = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
-    assert len(found) == text.count("```python") == 5
+    assert len(found) == text.count("```python") == 8
     return found
 
 

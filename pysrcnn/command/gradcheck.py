@@ -7,6 +7,8 @@ from pathlib import Path
 from .._printing import say
 from ..formats import read_arrays
 from ..gradcheck import LAYOUTS, PADDINGS, WEIGHTS, case, gradcheck, write_case
+from ..gradcheck.deep_networks import DEEP
+from ..networks import LOSSES
 from ..networks.espcn import ACTIVATIONS
 from .common import Commands
 
@@ -24,22 +26,48 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "gradients", nargs="?", type=Path, metavar="MINE.npz",
         help="arrays loss, dW1, dB1, dW2, ...; also F1, F2, F3, dF3, dF2, dF1, dlow if you have "
-        "them, and output and doutput of ESPCN",
+        "them, and output and doutput of ESPCN and deep networks",
     )  # fmt: skip
     command.add_argument(
         "--network", default="9-1-5", metavar="9-1-5",
-        help="filter sizes, or espcn (default: 9-1-5)",
+        help=f"filter sizes, or espcn, {', '.join(DEEP)} (default: 9-1-5)",
     )  # fmt: skip
     command.add_argument(
-        "--scale", type=int, metavar="S", help="factor by which espcn enlarges (default: 3)"
-    )
+        "--scale", type=int, metavar="S",
+        help="factor by which espcn (default: 3) and edsr (default: 2) enlarge",
+    )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
         help="what follows the layers of espcn (default: tanh)",
     )  # fmt: skip
     command.add_argument(
-        "--padding", choices=PADDINGS, default="valid",
-        help="what layers see beyond the edge; valid: none pads (default: valid)",
+        "--padding", choices=PADDINGS,
+        help="what layers see beyond the edge; valid: none pads (default: valid; deep networks "
+        "have zeros)",
+    )  # fmt: skip
+    deep = command.add_argument_group("of vdsr, drcn and edsr")
+    deep.add_argument(
+        "--depth", type=int, metavar="D",
+        help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr (2)",
+    )  # fmt: skip
+    deep.add_argument("--filters", type=int, metavar="N", help="maps of each layer (default: 6)")
+    deep.add_argument("--channels", type=int, choices=(1, 3), help="of pictures (default: 1)")
+    deep.add_argument("--loss", choices=LOSSES, help="(default: mse; of edsr l1)")
+    deep.add_argument(
+        "--alpha", type=float, metavar="A",
+        help="of drcn: share in the loss of what each recursion gives (default: 0.6)",
+    )  # fmt: skip
+    deep.add_argument(
+        "--residual-scale", type=float, metavar="T",
+        help="of edsr: what a block finds is multiplied by that (default: 1)",
+    )  # fmt: skip
+    deep.add_argument(
+        "--short-tail", action="store_const", const=True,
+        help="of edsr: the last layer has a filter for each sub-pixel",
+    )  # fmt: skip
+    deep.add_argument(
+        "--picture", action="store_const", const=True,
+        help="of edsr: the small picture is added to the output, each pixel repeated",
     )  # fmt: skip
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
@@ -70,16 +98,20 @@ def run(options: argparse.Namespace) -> int:
             "gradcheck wants a file of gradients, or --write and a file to write"
             + (", not both" if options.write else "")
         )
+    names = "depth", "loss", "alpha", "residual_scale", "short_tail", "picture"
+    given = {name: getattr(options, name) for name in names}
+    of_deep = {name: value for name, value in given.items() if value is not None}
     made = case(
         options.network, layout=options.layout, weights=options.weights, seed=options.seed,
         scale=options.scale, activation=options.activation, padding=options.padding,
+        c=options.channels or 1, filters=options.filters and (options.filters,), **of_deep,
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)
         say(str(options.write))
         return 0
     arrays = read_arrays(options.gradients)
-    if arrays and all(re.fullmatch(r"[WB]\d+", name) for name in arrays):
+    if arrays and all(re.fullmatch(r"[WB]\w*|w", name) for name in arrays):
         raise TypeError(
             f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
         )

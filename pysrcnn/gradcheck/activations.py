@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..reference import relu
-from .planted import Call, Change, Mistake
+from .changes import Call, Change, Mistake
 
 __all__ = ["SLOPES", "of_activations", "sigmoid"]
 
@@ -58,11 +58,11 @@ def of_activations(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     These layers have the same activation: "relu" or "tanh".
     """
     kind = calls[on[0] - 1].activation or ""
-    of = f"of {' and '.join(f'F{k}' for k in on)}"
+    of = f"of {' and '.join(f'F{calls[k - 1].label}' for k in on)}"
     found = _of_masks(kind, of, on, calls) + _of_values(kind, of, on, calls)
     if kind == "relu":
         found += _of_thresholds(of, on)
-    found += _of_one_use(kind, of, on)
+    found += _of_one_use(kind, of, on, calls)
     return found + [
         Mistake("another activation", f"the activation {of} is {name}, wanted {_NAMES[kind]}",
                 [("activation", k, lambda right, z, f=function: f(z)) for k in on]
@@ -127,6 +127,13 @@ def _of_relu_masks(on, calls: list[Call]) -> list[tuple[str, str, list[Change]]]
         ("mask of signs", "is the sign of z, -1 or 1, wanted 0 or 1",
          _mask(on, lambda df, z: df * np.sign(z))),
     ]  # fmt: skip
+    inner: list[Change] = [
+        ("mask", k, lambda right, df, z, after, x=calls[k - 1].x: df * (x > 0))
+        for k in on if calls[k - 1].x.shape == calls[k - 1].z.shape
+    ]  # fmt: skip
+    if inner:
+        found.append(("mask of the input", "is that of what the layer takes, wanted of what it "
+                      "gives", inner))  # fmt: skip
     if on[-1] < len(calls):
         found += [
             ("mask of the next layer", f"is that of the layer after it, {how}",
@@ -173,7 +180,7 @@ def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> li
     ]
     before: list[Change] = [("kept", k + 1, lambda right, f, z: z) for k in behind]
     slopes: list[Change] = [("kept", k + 1, lambda right, f, z: slope(z) * 1.0) for k in behind]
-    next_layers = " and ".join(f"dW{k + 1}" for k in behind)
+    next_layers = " and ".join(f"d{calls[k].weights}" for k in behind)
     wanted = "by 1 where they are positive" if kind == "relu" else "by 1 - F^2"
     bias_last: list[Change] = []
     for k in on:
@@ -232,13 +239,14 @@ def _of_thresholds(of: str, on: tuple[int, ...]) -> list[Mistake]:
     return found
 
 
-def _of_one_use(kind: str, of: str, on: tuple[int, ...]) -> list[Mistake]:
+def _of_one_use(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """A derivative that is missing in some of what is computed from the gradient behind it."""
     found = []
+    names = {f"d{calls[k - 1].weights}": f"d{calls[k - 1].biases}" for k in on}
     for what, operations in (
-        (" and ".join(f"dW{k}" for k in on), ["dw"]),
-        (" and ".join(f"dB{k}" for k in on), ["db"]),
-        (" and ".join(f"dW{k} and dB{k}" for k in on), ["dw", "db"]),
+        (" and ".join(names), ["dw"]),
+        (" and ".join(names.values()), ["db"]),
+        (" and ".join(f"{dw} and {db}" for dw, db in names.items()), ["dw", "db"]),
         ("what goes back to the layer before", ["dx"]),
         ("dW and what goes back to the layer before", ["dw", "dx"]),
     ):

@@ -90,6 +90,12 @@ def _common_factor(first: Arrays, again: Arrays, names: list[str], allowed: floa
     return factor if relative_error(new, factor * old) <= 4 * allowed else None
 
 
+def _weights(made: Case) -> list[str]:
+    """The names of the weights of all layers, from the first to the last; twice if there is one."""
+    names = [name for name in made.parameters if name[0] == "W"]
+    return names if len(names) > 1 else names * 2
+
+
 def enlarged(made: Case) -> Case | None:
     """The case with the values of all layers but the last 64 times as large, the output as it was.
 
@@ -97,11 +103,12 @@ def enlarged(made: Case) -> Case | None:
     the last likewise, and the last weights divided by it, the output is what it was, and all else
     known without another pass: 64 is a power of two, which rounds nothing.
     """
-    last = len(made.parameters) // 2
-    if last < 2 or made.step.network.options.get("activation", "relu") != "relu":
+    first, *_, last = _weights(made)
+    if first == last or made.step.network.options.get("activation", "relu") != "relu":
         return None
-    powers = {"W1": 1, f"W{last}": -1}
-    powers |= {f"{letter}{k}": 1 for letter in "BF" for k in range(1, last)}
+    powers = {first: 1, last: -1}
+    ends = f"B{last[1:]}", f"F{last[1:]}"  # what has the size it had
+    powers |= {n: 1 for n in made.exact if n[0] in "BF" and n.split("[")[0] not in ends}
 
     def scaled(arrays):
         result = {}
@@ -126,7 +133,7 @@ def called_larger(
         if same(call()):
             return ""  # it has the parameters from elsewhere, and computed the same once more
         return (
-            "With other weights (W1, B1, ... times 64, the last divided by 64) your function first "
+            "With other weights (the first times 64, the last divided by 64) your function first "
             "returns the gradients of the call before, and those of the new weights only the next "
             "time: it uses what it kept from the call before."
         )
@@ -135,14 +142,16 @@ def called_larger(
     wrong = [name for name, error in errors.items() if not error <= allowed]
     if not wrong:
         return ""
-    last = len(made.parameters) // 2
-    inner = " and ".join(f"F{k}" for k in range(1, last))
-    largest = max(a.max() for name, a in made.activations.items() if name != f"F{last}")
-    biases = ", ".join(f"B{k}" for k in range(1, last))
+    first_of_all, *_, last = _weights(made)
+    layers = [name for name in made.activations if name.split("[")[0] != f"F{last[1:]}"]
+    inner = " and ".join(layers) if len(layers) < 4 else "the layers but the last"
+    largest = max(made.activations[name].max() for name in layers)
+    biases = [name for name in made.parameters if name[0] == "B" and name[1:] != last[1:]]
+    of_biases = ", ".join(biases) if len(biases) < 4 else "all biases but the last"
     start = (
         f"All is right with values up to {largest:.2g} in {inner}, but no longer where they are 64 "
-        f"times as large (W1, {biases} times 64, W{last} divided by 64: the output is the same): "
-        f"{wrong[0]} is off by {errors[wrong[0]]:.1e}. "
+        f"times as large ({first_of_all}, {of_biases} times 64, {last} divided by 64: the output "
+        f"is the same): {wrong[0]} is off by {errors[wrong[0]]:.1e}. "
     )
     if wrong[0][0] != "d":
         return start + "Is there a clamp behind a layer, as in ReLU6? Wanted ReLU."

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..kernels.blas import one_blas_thread
+from ..networks import Chain
 from ..networks.layers import stack
 from .calls import called, called_again, called_larger, enlarged
 from .diagnosis import Explanation
@@ -34,6 +35,7 @@ def gradcheck(
         64 times as large, so that a clamp shows (ReLU6). A dict holds what was computed from the
         case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight" are good names for gradients too),
         and, for a closer look, any of "F1", "F2", "F3" (or "output"), "dF3", "dF2", "dF1", "dlow".
+        Of deep networks, the names are those of their parameters, such as "dW_head".
         Whatever else a `Case` has is passed over.
     against : Case or str
         What it was or will be computed from; the name of a network stands for
@@ -136,7 +138,7 @@ def _named(
         )
     theirs = {n: a for n, a in arrays.items() if n.endswith((".weight", ".bias"))}
     if theirs:  # conv1.weight, conv1.bias, ...
-        ours = stack(theirs, Path("what you gave"), ordered=True)
+        ours = _by_order(theirs, made) or stack(theirs, Path("what you gave"), ordered=True)
         arrays = {n: a for n, a in arrays.items() if n not in theirs} | ours
     if not any(name.startswith("dW") for name in arrays):  # gradients named as the parameters
         arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
@@ -163,6 +165,23 @@ def _named(
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name} is {array.dtype}, wanted float32 or float64")
     return given, none
+
+
+def _by_order(theirs: dict[str, np.ndarray], made: Case) -> dict[str, np.ndarray]:
+    """Those of a deep network's layers, by our names, in the order in which they come."""
+    if isinstance(made.step.network, Chain):
+        return {}
+    found: dict[str, np.ndarray] = {}
+    for letter, end in (("W", ".weight"), ("B", ".bias")):
+        names = [name for name in theirs if name.endswith(end)]
+        ours = [name for name in made.parameters if name[0] == letter]
+        if len(names) != len(ours):
+            raise ValueError(
+                f"got {len(names)} arrays that end in {end}, wanted {len(ours)}, in the order of "
+                f"{', '.join(ours)}: or call them so"
+            )
+        found |= dict(zip(ours, (theirs[name] for name in names), strict=True))
+    return found
 
 
 def _row(name: str, got: np.ndarray, wanted: np.ndarray, allowed: float) -> Row:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..reference import col2im
 from ..reference.convolution import PADDINGS
-from .planted import Call, Change, Mistake, scaled
+from .changes import Call, Change, Mistake, scaled
 
 __all__ = ["of_biases", "of_convolutions", "of_padding", "shifted"]
 
@@ -260,12 +260,12 @@ def of_biases(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistak
     ]  # fmt: skip
     if len(on) > 1:
         return found
-    for other, call in enumerate(calls, 1):
-        if other not in on:
+    for call in calls:
+        if call.w is not calls[on[0] - 1].w:
             for what, add in (("in place of", 0), ("on top of", 1)):
                 found.append(Mistake(
-                    "another bias", f"the bias of layer {other} is added {where}, {what} that of "
-                    f"layer {on[0]}",
+                    "another bias", f"the bias of layer {call.layer} is added {where}, {what} that "
+                    f"of layer {calls[on[0] - 1].layer}",
                     conv(lambda b, k, t=call.b, add=add: np.resize(t, len(b)) + add * b),
                 ))  # fmt: skip
     return found

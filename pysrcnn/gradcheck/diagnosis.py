@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .changes import Mistake
 from .fitted import clipped, own_factor
-from .planted import Mistake, Step
+from .planted import Step
 from .search import Search, leads_on
 
 __all__ = ["Explanation", "diagnose"]
@@ -104,7 +105,8 @@ def _own_factors(search) -> list[Explanation]:
     # One number alone is no evidence of a factor.
     if sum(any(search.given[name].size > 1 for name in names) for _, names in groups) < 2:
         return []
-    return [Explanation(names[0], [own_factor(names, t)._replace(fitted=True)])
+    calls = search.trace.calls
+    return [Explanation(names[0], [own_factor(calls, names, t)._replace(fitted=True)])
             for t, names in groups]  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         if leads_on(first):  # all that follows was computed from it
             return [], unexplained
         # So it was where the loss is wrong and dB of the last layer too, or a layer's dW and dB.
-        ends = f"dB{len(search.trace.calls)}"
+        ends = f"d{search.trace.calls[-1].biases}"
         follows = first == "loss" and ends in order and ends in search.wrong(changes, [ends])
         if follows or first[:2] == "dB" and f"dW{first[2:]}" in unexplained:
             return [], unexplained + [n for n in order[start + 1 :] if n not in search.fine]

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..reference import im2col
 from .activations import SLOPES
-from .planted import dw_of
+from .apart import dw_of
 from .reference_case import Case
 from .search import relative_error
 
@@ -23,7 +23,7 @@ _MOST = 6  # places that are listed one by one
 
 
 def begins(made: Case, right: set[str], wrong: list[str]) -> str:
-    """A sentence on the part of the step in which the first of these went wrong."""
+    """A sentence on where in a chain of layers the first of these went wrong."""
     first, last = wrong[0], len(made.parameters) // 2
     if first == "loss" and any(name[:2] in ("dW", "dB") for name in right):
         return "Gradients are right, so the forward pass is: look at the loss itself."
@@ -68,13 +68,16 @@ def describe(made: Case, given: Arrays, names: list[str], allowed: float) -> lis
     Of what was computed from the first of them, only what is plain.
     """
     sentences = []
+    biases = [f"d{name}" for name in made.parameters if name[0] == "B"]
     for name in names:
         got, wanted = given[name], made.wanted(name)
         text = _difference(name, got, wanted, made.axes(name), allowed)
         if text and (name == names[0] or " only in " in text or ", where " in text):
             sentences.append(text)
         if name[:2] == "dW" and name == names[0]:
-            right = [f"dB{k}" for k in range(1, int(name[2:]) + 1) if f"dB{k}" in given]
+            own = f"dB{name[2:]}"
+            before = biases[: biases.index(own) + 1] if own in biases else []
+            right = [n for n in before if n in given]
             right = [n for n in right if given[n].size > 1
                      and relative_error(given[n], made.wanted(n)) <= allowed]  # fmt: skip
             sentences += _of_dw(made, name, got, allowed, bool(right))
@@ -149,10 +152,11 @@ def _way(got, wanted, error) -> str:
 
 def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: bool) -> list[str]:
     """What a dW tells of the terms it is a sum of, and of the dz it was computed from."""
-    k, got = int(name[2:]), made.to_ours(name, got).astype(np.float64)
-    if not np.isfinite(got).all():
+    k, got = name[2:].strip("_"), made.to_ours(name, got).astype(np.float64)
+    of = [call for call in made.step.run().calls if f"d{call.weights}" == name]
+    if len(of) > 1 or not np.isfinite(got).all():
         return []
-    call, df = made.step.run().calls[k - 1], made.exact[f"dF{k}"]
+    call, df = of[0], made.exact[f"dF{of[0].label}"]
     x, kind = call.wide, call.activation
     dz = df * SLOPES[kind](call.before) if kind else df
     for axis, what in ((0, "samples"), (2, "rows of the output"), (3, "columns of the output")):

@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from .planted import Call, Change, Mistake, dw_of, scaled
+from .apart import dw_of
+from .changes import Call, Change, Mistake, scaled
 
 __all__ = ["clipped", "fitted", "own_factor"]
 
@@ -13,20 +14,25 @@ __all__ = ["clipped", "fitted", "own_factor"]
 def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
     """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
     every = range(1, len(calls) + 1)
+    layers = [(c, tuple(k for k in every if calls[k - 1].w is c.w)) for c in calls if c.use == 1]
     all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
     places = [
         ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
         ("the loss alone is", [("loss", 0)]),
         ("the gradient of the loss, dF, is", [("dloss", 0)]),
-        *((f"dW{k} is", [("dw", k)]) for k in every),
-        *((f"dB{k} is", [("db", k)]) for k in every),
-        *((f"dW{k} and dB{k} are", [("dw", k), ("db", k)]) for k in every),
-        *((f"the gradient of {'low' if k == 1 else f'F{k - 1}'} is", [("dx", k)]) for k in every),
-    ]
-    several: list[tuple[str, tuple[int, ...]]] = [(f"dW{k}", (k,)) for k in every]
-    several += [("dW in all layers", tuple(every))]
+        *((f"d{c.weights} is", [("dw", k) for k in on]) for c, on in layers),
+        *((f"d{c.biases} is", [("db", k) for k in on]) for c, on in layers),
+        *((f"d{c.weights} and d{c.biases} are", [(o, k) for k in on for o in ("dw", "db")])
+          for c, on in layers),
+        *((f"the gradient of {_taken(calls, k)} is", [("dx", k)]) for k in every),
+    ]  # fmt: skip
+    first = tuple(on[0] for _, on in layers)  # what is added to a sum is added once
+    several: list[tuple[str, tuple[int, ...]]] = [(f"d{c.weights}", on[:1]) for c, on in layers]
+    several += [("dW in all layers", first)]
     rectified = tuple(k for k in every if calls[k - 1].activation == "relu")
-    relus: list[tuple[str, tuple[int, ...]]] = [(f"ReLU of F{k} is", (k,)) for k in rectified]
+    relus: list[tuple[str, tuple[int, ...]]] = [
+        (f"ReLU of F{calls[k - 1].label} is", (k,)) for k in rectified
+    ]
     relus += [("ReLUs of all layers are", rectified)] if len(rectified) > 1 else []
     sloping = [(what, on, way) for what, on in relus for way in ("", " in the forward pass")]
     return [
@@ -40,6 +46,14 @@ def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
     ]
 
 
+def _taken(calls: list[Call], k: int) -> str:
+    """What a layer takes: the input, what the layer before gives, or another sum."""
+    if k == 1:
+        return "low"
+    before = [c for c in calls[: k - 1] if c.f is calls[k - 1].x]
+    return f"F{before[0].label}" if before else f"what layer {calls[k - 1].layer} takes"
+
+
 def clipped(layers: int, most: float) -> Mistake:
     """The gradients of all parameters are clipped by value."""
 
@@ -51,11 +65,16 @@ def clipped(layers: int, most: float) -> Mistake:
     return Mistake("clipped by value", words, changes, fitted=True)
 
 
-def own_factor(names: list[str], t: float) -> Mistake:
+def own_factor(calls: list[Call], names: list[str], t: float) -> Mistake:
     """The gradients of these parameters are t times what is wanted, and nothing before them is."""
     be = "are" if len(names) > 1 else "is"
     what = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    operations = [(name[:2].lower(), int(name[2:])) for name in names]
+    operations = [
+        (operation, k)
+        for k, call in enumerate(calls, 1)
+        for operation, name in (("dw", call.weights), ("db", call.biases))
+        if f"d{name}" in names
+    ]
     return _constant_factor("constant factor", f"{what} {be}", operations, t)
 
 
@@ -87,6 +106,7 @@ def _decay_of_all(calls, t):
     changes: list[Change] = [
         (operation, k, partial(change, p=p))
         for k, call in enumerate(calls, 1)
+        if call.use == 1
         for operation, p in (("dw", call.w), ("db", call.b))
     ]
     words = (
@@ -102,13 +122,14 @@ _REGULARIZED = [
 
 
 def _regularized(calls, of, biases, backward, t):
-    added = t / 2 * sum(np.sum(c.w**2) + (np.sum(c.b**2) if biases else 0) for c in calls)
+    added = t / 2 * sum(np.sum(c.w**2) + (np.sum(c.b**2) if biases else 0)
+                      for c in calls if c.use == 1)  # fmt: skip
     changes: list[Change] = [("loss", 0, lambda right, out, high: right(out, high) + added)]
     if backward:
         changes += (_decay_of_all(calls, t) if biases else _weight_decay(
-            "", range(1, len(calls) + 1), t)).changes  # fmt: skip
+            "", [k for k, c in enumerate(calls, 1) if c.use == 1], t)).changes  # fmt: skip
     words = f"the loss has {t / 2:.4g} times the squares of all {of} added (weight decay)"
-    return Mistake("regularized loss", words + (", wanted the mean squared error alone"), changes)
+    return Mistake("regularized loss", words + (", wanted that of the pictures alone"), changes)
 
 
 def _leaky(what, on, way, t):

@@ -1,9 +1,10 @@
 """The usual mistakes in the gradients of a network, each as what it makes of the right numbers.
 
-`mistakes` lists them as changes of operations (`planted`): those of the input, the loss and the
-output are here, those of a layer in `convolutions`, `orders`, `parts` and `activations`, those of
-the sub-pixel shuffle in `shuffles`. `fitted` has those with a number in them; `diagnosis` looks for
-those with which the network's own step gives the very numbers of somebody's.
+`mistakes` lists them as changes of operations (`planted`): those of the input and the output are
+here, of the loss in `losses`, of a layer in `convolutions`, `orders`, `parts` and `activations`, of
+the sub-pixel shuffle in `shuffles`, of deep networks in `deep`. `fitted` has those with a number in
+them; `diagnosis` looks for those with which the network's own step gives the very numbers of
+somebody's.
 """
 
 from functools import partial
@@ -12,31 +13,41 @@ import numpy as np
 
 from ..reference import relu
 from .activations import of_activations, sigmoid
+from .changes import Change, Mistake, groups, where
 from .convolutions import of_biases, of_convolutions, of_padding, shifted
+from .deep import of_deep
+from .losses import of_the_loss
 from .orders import of_orders
-from .parts import of_loss_parts, of_parts, of_sums
-from .planted import Change, Mistake, Planted, Step, scaled
+from .parts import of_parts, of_sums
+from .planted import Planted, Step
 from .shuffles import of_shuffles
 
 __all__ = ["mistakes"]
 
 
 def mistakes(step: Step, trace: Planted) -> list[Mistake]:
-    """All mistakes that have no free number, in a step that was run."""
+    """All mistakes that have no free number, in a step that was run.
+
+    Each of one layer, with all its uses, or of all layers; of activations, also of one use alone.
+    """
     calls = trace.calls
-    found = _of_the_loss(step.high) + _of_the_input()
+    found = of_the_loss(step.high, step.loss) + _of_the_input()
     every = tuple(range(1, len(calls) + 1))
-    for on in [*((k,) for k in every), every]:
-        where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
-        found += of_convolutions(where, on) + of_biases(where, on, calls)
-        found += of_padding(where, on, calls, step.network.options.get("padding", "zeros"))
-        found += of_sums(where, on) + of_parts(on, calls) + of_orders(where, on, calls)
+    shared = groups(calls)
+    alone = [(k,) for k in every if not any(k in on for on in shared)]
+    for on in [*alone, *shared, every]:
+        words = where(on, calls)
+        found += of_convolutions(words, on) + of_biases(words, on, calls)
+        found += of_padding(words, on, calls, step.network.options.get("padding", "zeros"))
+        found += of_sums(words, on) + of_parts(on, calls) + of_orders(words, on, calls)
     active = tuple(k for k in every if calls[k - 1].activation)
-    for on in [*((k,) for k in active), *([active] if len(active) > 1 else [])]:
+    sets = [(k,) for k in active] + [on for on in shared if on[0] in active]
+    for on in [*sets, *([active] if len(active) > 1 else [])]:
         found += of_activations(on, calls)
+    found += of_deep(step, calls)
     if ("pixel_shuffle", 0) in trace.first:
         found += of_shuffles(step.network.c)
-    return found + _of_the_output(step, f"F{len(calls)}")
+    return found + _of_the_output(step, f"F{calls[-1].label}")
 
 
 def _of_the_input() -> list[Mistake]:
@@ -133,75 +144,4 @@ def _of_the_output(step: Step, name: str) -> list[Mistake]:
             Mistake(kind.replace("after", "as mask of"), f"d{name} is masked as if there were "
                     f"{what} after the last layer", mask),
         ]  # fmt: skip
-    return found
-
-
-def _of_the_loss(high: np.ndarray) -> list[Mistake]:
-    """Other losses, and other factors of its gradient."""
-    found = []
-    for factor, words in _factors(high):
-        scale = partial(scaled, factor)
-        found += [
-            Mistake("another factor of the loss", f"the loss and its gradient are {words}",
-                    [("loss", 0, scale), ("dloss", 0, scale)]),
-            Mistake("factor of the loss", f"the loss alone is {words}", [("loss", 0, scale)]),
-            Mistake("factor of the gradient", f"the gradient of the loss, dF, is {words}",
-                    [("dloss", 0, scale)]),
-        ]  # fmt: skip
-    others = [
-        ("absolute differences", "is the mean of absolute differences, wanted that of squares",
-         lambda d: np.mean(np.abs(d)), lambda d: np.sign(d) / d.size),
-        ("Huber", "is that of Huber (smooth L1), linear where differences are above 1, wanted the "
-         "mean of squares", lambda d: np.mean(_huber(d)), lambda d: np.clip(d, -1, 1) / d.size),
-        ("root", "is the root of the mean squared error", lambda d: np.sqrt(np.mean(d**2)),
-         lambda d: d / d.size / np.sqrt(np.mean(d**2))),
-        ("log cosh", "is the mean of log(cosh(differences)), wanted that of squares",
-         lambda d: np.mean(np.log(np.cosh(d))), lambda d: np.tanh(d) / d.size),
-        ("PSNR", "is minus the PSNR, 10 log10 of the mean squared error",
-         lambda d: 10 * np.log10(np.mean(d**2)),
-         lambda d: 20 / np.log(10) * d / np.sum(d**2)),
-        *(("Charbonnier", f"is Charbonnier's, the mean of sqrt(d^2 + {e:g}^2), wanted that of "
-           "squares", lambda d, e=e: np.mean(np.hypot(d, e)),
-           lambda d, e=e: d / np.hypot(d, e) / d.size) for e in (1e-3, 1e-6, 0.1, 1e-2)),
-    ]  # fmt: skip
-    for kind, words, value, slope in others:
-        changes = [
-            ("loss", 0, lambda right, out, high, f=value: f(out - high)),
-            ("dloss", 0, lambda right, out, high, f=slope: f(out - high)),
-        ]
-        found += [
-            Mistake(kind, f"the loss {words}", changes),
-            Mistake(kind, f"the loss {words}; its gradient is right", changes[:1]),
-            Mistake(kind, f"the gradient of the loss, dF, is of another loss: that {words}",
-                    changes[1:]),
-        ]  # fmt: skip
-    return found + of_loss_parts()
-
-
-def _huber(difference):
-    far = np.abs(difference)
-    return np.where(far < 1, far**2 / 2, far - 1 / 2)
-
-
-def _factors(high: np.ndarray) -> list[tuple[float, str]]:
-    """Factors that a loss or its gradient is given by mistake, with words for them."""
-    n, pixels = len(high), high[0].size
-    found = [
-        (-1, "-1 times what is wanted: the wrong sign"),
-        (1 / 2, "1/2 times what is wanted: a factor of 2 is missing"),
-        (2, "2 times what is wanted: a factor of 2 too many"),
-        (1 / n, f"1/{n} times what is wanted: divided by the {n} samples once too often"),
-        (1 / pixels, f"1/{pixels} times what is wanted: divided by the {pixels} pixels of a "
-         f"sample once too often"),
-        (1 / high.size, f"1/{high.size} times what is wanted: divided by all {high.size} elements "
-         f"once too often"),
-    ]  # fmt: skip
-    sums = [
-        (n, f"a sum over the {n} samples"),
-        (pixels, f"a mean over samples of the sum over a sample's {pixels} pixels, as in Eq. 4"),
-        (high.size, f"a sum over all {high.size} elements"),
-    ]
-    for factor, words in sums:
-        found.append((factor, f"{factor} times what is wanted: {words}, not the mean over all"))
-        found.append((factor / 2, f"{factor / 2:g} times what is wanted: half of {words}"))
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .planted import Call, Mistake
+from .changes import Call, Mistake
 
 __all__ = ["of_orders"]
 

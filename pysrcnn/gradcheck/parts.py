@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .planted import Call, Change, Mistake, scaled
+from .changes import Call, Change, Mistake, scaled, where
 
 __all__ = ["of_loss_parts", "of_parts", "of_sums", "weighted"]
 
@@ -61,7 +61,7 @@ _PATTERNS = [
 
 def of_parts(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """Parts that are missing in these layers."""
-    where = "in all layers" if len(on) > 1 else f"in layer {on[0]}"
+    layers = where(on, calls)
     maps = [
         ("dW {} is", ["dw"]), ("dB {} is", ["db"]), ("dW and dB {} are", ["dw", "db"]),
         ("the gradient that goes back through the kernels {} is", ["dx"]),
@@ -88,11 +88,11 @@ def of_parts(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
                     continue  # the gradient is cut off there, which is another mistake
                 changes = [(o, k, partial(weighted, o, along, pattern))
                            for o in operations for k in on]  # fmt: skip
-                found.append(_part(kind, f"{what.format(where)} computed", words, along, changes))
-    return found + _of_one_sample(where, on)
+                found.append(_part(kind, f"{what.format(layers)} computed", words, along, changes))
+    return found + _of_one_sample(layers, on)
 
 
-def _of_one_sample(where, on):
+def _of_one_sample(layers, on):
     """The gradient of one sample, in the place of that of each: it meets the others' inputs."""
     found = []
     for name, index in (("first", 0), ("last", -1)):
@@ -116,7 +116,7 @@ def _of_one_sample(where, on):
             found.append(
                 Mistake(
                     f"gradient of the {name} sample for all",
-                    f"{what.format(where)} of the {name} sample for all samples",
+                    f"{what.format(layers)} of the {name} sample for all samples",
                     changes,
                 )
             )
@@ -170,7 +170,7 @@ def _along(array, along, axes, pattern):
     return array
 
 
-def of_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
+def of_sums(layers: str, on: tuple[int, ...]) -> list[Mistake]:
     """dW and dB are sums over samples and pixels: means, or other factors, are wrong."""
     changes: list[tuple[str, str, Callable]] = [
         ("mean over samples", "averaged over the samples, wanted their sum",
@@ -195,7 +195,7 @@ def of_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
     for kind, words, change in changes:
         for name, operations in (("dB", ["db"]), ("dW", ["dw"]), ("dW and dB", ["dw", "db"])):
             be = "are" if len(operations) > 1 else "is"
-            found.append(Mistake(kind, f"{name} {where} {be} {words}",
+            found.append(Mistake(kind, f"{name} {layers} {be} {words}",
                                  [(o, k, change) for o in operations for k in on]))  # fmt: skip
     of_biases = [
         ("sum over filters", "summed over the filters too",
@@ -203,7 +203,7 @@ def of_sums(where: str, on: tuple[int, ...]) -> list[Mistake]:
         ("mean of filters", "the mean of what is wanted, the same for all filters",
          lambda right, dz: np.full(dz.shape[1], dz.sum() / dz.shape[1])),
     ]  # fmt: skip
-    return found + [Mistake(kind, f"dB {where} is {words}", [("db", k, change) for k in on])
+    return found + [Mistake(kind, f"dB {layers} is {words}", [("db", k, change) for k in on])
                     for kind, words, change in of_biases]  # fmt: skip
 
 

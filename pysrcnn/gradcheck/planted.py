@@ -6,11 +6,11 @@ each of one operation of one layer; and it tells what comes out on the way, by n
 
 Names as in `reference`: z = W * x + B and F = phi(z) are a layer's values, dz and dF the gradients
 of the loss with respect to them. Layers are counted as the network calls `conv2d`: 1, 2, ...; layer
-0 is what the network has but once, such as the loss.
+0 is what the network has but once, such as the loss. In names, layers are called by their weights:
+F1, F_head; and F[2] is what W gives where it is used for the second time.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,30 +19,17 @@ import numpy as np
 from .. import reference
 from ..networks import Network
 from ..networks.composed import Composed
-from ..reference import col2im, im2col
+from ..reference import im2col
 from ..reference.convolution import PADDINGS
+from . import apart
+from .changes import Call, Change
+from .skips import Skip, skips
 
-__all__ = ["Call", "Change", "Enough", "Mistake", "Planted", "Step", "dw_of", "scaled"]
+__all__ = ["Enough", "Planted", "Step"]
 
 Arrays = dict[str, np.ndarray]
 
-# What is changed: the operation, the layer, and change(right, *arguments), which is given the
-# operation as it is without the change, and its arguments.
-Change = tuple[str, int, Callable]
-
-
-class Mistake(NamedTuple):
-    """A mistake: a word for it, a sentence that says what is wrong, and the changes it makes."""
-
-    kind: str
-    words: str
-    changes: list[Change]
-    fitted: bool = False  # whether a number in it was chosen to fit
-
-
-def scaled(factor: float, right, *arguments):
-    """A change: what the operation gives, times a factor."""
-    return right(*arguments) * factor
+_SMALL = 2**16  # bytes of arrays that are told by what they hold
 
 
 class Enough(Exception):
@@ -50,11 +37,16 @@ class Enough(Exception):
 
 
 class Step(NamedTuple):
-    """A step of training: a network, whose options say how it pads, and a batch in float64."""
+    """A step of training: a network, whose options say how it pads, and a batch in float64.
+
+    alpha: of DRCN, the share of the loss that the pictures after each recursion have together.
+    """
 
     network: Network
     low: np.ndarray
     high: np.ndarray
+    loss: str = "mse"
+    alpha: float = 0.0
 
     def run(self, changes: Sequence[Change] = (), **options: Any) -> "Planted":
         """One forward and one backward pass with these changes; options are those of `Planted`."""
@@ -74,23 +66,11 @@ class Step(NamedTuple):
         """
         return self.run(changes).values
 
-
-@dataclass
-class Call:
-    """A convolution that the network called, and the activation behind it.
-
-    x, w, b : its arguments; wide : x with its padding; z : its result; activation : "relu", "tanh"
-    or None; before, f : what that took (z as a rule) and gave (z if there is none).
-    """
-
-    x: np.ndarray
-    w: np.ndarray
-    b: np.ndarray
-    wide: np.ndarray
-    z: np.ndarray
-    before: np.ndarray
-    f: np.ndarray
-    activation: str | None = None
+    def shares(self, recursions: int) -> list[float]:
+        """Of the loss: that of the output, and those of the pictures after each recursion."""
+        if not recursions:
+            return [1.0]
+        return [1 - self.alpha, *[self.alpha / recursions] * recursions]
 
 
 class Planted(Composed):
@@ -101,15 +81,18 @@ class Planted(Composed):
     p : dict of arrays, the parameters
     changes : sequence of (operation, layer, change)
         Operations are those of `reference` that the methods below do not take apart, layer 0
-        ("pixel_shuffle"); and, in the order in which they are done, "input", "target" (what the
-        network gets and is to give, layer 0); "pad", "conv", "activation"; "output", "loss",
-        "dloss", "output mask" (layer 0); "mask", what goes back through the activation; "kept", the
-        input of a layer as the way back will use it; "into dw", "dw", "into db", "db", "into dx",
-        "dx", what goes back through the convolution; "pad_backward".
+        ("pixel_shuffle"); and, in the order in which they are done, "input", "options" (those of
+        `forward`), "averaging" (w of DRCN in `forward`), "target" (what the network is to give),
+        all of layer 0; "pad", "conv", "activation"; "skip", what a convolution gives beside which
+        there is a skip, the first or second, ... of `skips.skips`; "output", "shares", "loss",
+        "dshares", "dloss", "output mask", "options back", "averaging back" (layer 0); "mask", what
+        goes back through the activation; "kept", the input of a layer as the way back will use it;
+        "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through the convolution;
+        "pad_backward"; "past", the same where what goes past along a skip will be added.
     known : dict
         Results by the very changes and arrays they were computed from, so that hundreds of passes
         that differ in one operation share those before it. They hold on to the arrays, so that no
-        other array can have the same id.
+        other array can have the same id; "held" has the ids of all results.
     keep : bool
         Whether to add this pass's results to `known`.
     report : function of (name, array)
@@ -143,6 +126,8 @@ class Planted(Composed):
         self._known = {} if known is None else known
         self._keep, self._report = keep, report
         self._clock, self._told = 0, 0  # operations done; layers whose values were told
+        self._skips: list[Skip] = []
+        self._dout: Arrays = {}  # what each convolution was given on the way back
         self._unmasked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # dz and dF, by id of dz
         self._changes: dict[tuple[str, int], tuple[Callable, ...]] = {}
         for operation, k, change in changes:
@@ -150,33 +135,61 @@ class Planted(Composed):
 
     def step(self, step: Step) -> None:
         """Forward, loss and backward."""
-        network = step.network
+        network, p = step.network, step.network.parameters
+        self._skips = skips(network)
         low = self._run("input", 0, _same, step.low)
         kept: list = []
-        before = network._forward(low, network.parameters, self, kept, **network.options)
-        name = f"F{len(self.calls)}" if before is self.calls[-1].f else "output"
-        if name == "output":
+        options = self._run("options", 0, _same, network.options)
+        before = network._forward(low, self._averaging("averaging", p), self, kept, **options)
+        name = "output"
+        if before is self.calls[-1].f and not self._skips:
+            name = f"F{self.calls[-1].label}"
+        else:
             self._tell_layer()
         out = self._run("output", 0, _same, before)
         self._tell(name, out)
         high = self._run("target", 0, _same, step.high)
-        self._tell("loss", np.array(self._run("loss", 0, reference.mse, out, high)))
-        dout = self._run("dloss", 0, reference.mse_backward, out, high)
-        self._tell(f"d{name}", dout)
+        dout, *more = self._losses(step, [out, *_pictures(network, kept)], high, name)
         dout = self._run("output mask", 0, _same, dout, before)
-        dlow, gradients = network._backward(dout, kept, network.parameters, self, **network.options)
+        p, options = (
+            self._averaging("averaging back", p),
+            self._run("options back", 0, _same, network.options),
+        )
+        dlow, gradients = network._backward(
+            dout, kept, p, self, *([more] if more else []), **options
+        )
         self._tell("dlow", dlow)
         for name in [name for name in gradients if f"d{name}" not in self.values]:
             self._tell(f"d{name}", gradients[name])  # weights that are used more than once
-            of = [k for k, c in enumerate(self.calls, 1) if name in map(self._name, (c.w, c.b))]
+            of = [k for k, c in enumerate(self.calls, 1) if name in (c.weights, c.biases)]
             self.when[f"d{name}"] = max((self.last["db", k] for k in of), default=self._clock)
+
+    def _averaging(self, operation: str, p: Arrays) -> Arrays:
+        """The parameters, with other weights of the average of DRCN, if these are changed."""
+        return {**p, "w": self._run(operation, 0, _same, p["w"])} if "w" in p else p
+
+    def _losses(
+        self, step: Step, pictures: list[np.ndarray], high: np.ndarray, name: str
+    ) -> list[np.ndarray]:
+        """The gradient of the loss with respect to the output, and to DRCN's other pictures."""
+        of, slope = getattr(reference, step.loss), getattr(reference, f"{step.loss}_backward")
+        recursions = len(pictures) - 1
+        shares = self._run("shares", 0, step.shares, recursions)
+        losses = [self._run("loss", 0, of, y, high) for y in pictures]
+        self._tell("loss", np.array(np.dot(shares, losses)))
+        shares = self._run("dshares", 0, step.shares, recursions)
+        douts = [
+            s * self._run("dloss", 0, slope, y, high) for s, y in zip(shares, pictures, strict=True)
+        ]
+        self._tell(f"d{name}", douts[0])
+        return douts
 
     def _run(self, operation: str, k: int, right: Callable, *arguments: Any) -> Any:
         self._clock += 1
         self.first.setdefault((operation, k), self._clock)
         self.last[operation, k] = self._clock
         changes = self._changes.get((operation, k), ())
-        key = operation, k, changes, *map(id, arguments)
+        key = operation, k, changes, *map(self._key, arguments)
         if key in self._known:
             return self._known[key][0]
         for change in changes:
@@ -184,7 +197,16 @@ class Planted(Composed):
         result = right(*arguments)
         if self._keep:
             self._known[key] = result, arguments
+            self._known.setdefault("held", set()).add(id(result))
         return result
+
+    def _key(self, argument: Any) -> Any:
+        """What tells an argument: its id; of sums, which networks make anew, what they hold."""
+        at = id(argument)
+        held = at in self._known.get("held", ()) or at in self._names
+        if held or not isinstance(argument, np.ndarray) or argument.nbytes > _SMALL:
+            return at
+        return argument.shape, argument.tobytes()
 
     def _name(self, parameter: np.ndarray) -> str:
         return self._names[id(parameter)]
@@ -199,7 +221,7 @@ class Planted(Composed):
         """F of the last layer, when it is known that no activation follows."""
         if self._told < len(self.calls):
             self._told = len(self.calls)
-            self._tell(f"F{self._told}", self.calls[-1].f)
+            self._tell(f"F{self.calls[-1].label}", self.calls[-1].f)
 
     def _columns(self, x: np.ndarray, f: int) -> np.ndarray:
         key = "columns", id(x), f
@@ -230,8 +252,14 @@ class Planted(Composed):
         self._tell_layer()
         k = len(self.calls) + 1
         wide = self._run("pad", k, partial(PADDINGS[padding][0], p=w.shape[2] // 2), x)
-        z = self._run("conv", k, partial(_conv, self._columns), wide, w, b)
-        self.calls.append(Call(x, w, b, wide, z, z, z))
+        z = self._run("conv", k, partial(apart.conv, self._columns), wide, w, b)
+        names = self._name(w), self._name(b)
+        for number, skip in enumerate(self._skips, 1):
+            if skip.beside == names[0]:
+                start = next(c.x for c in reversed(self.calls) if c.weights == skip.begins)
+                z = self._run("skip", number, _same, z, start)
+        use = 1 + sum(call.w is w for call in self.calls)
+        self.calls.append(Call(x, w, b, wide, z, z, z, *names, use))
         return z
 
     def conv2d_backward(
@@ -240,8 +268,9 @@ class Planted(Composed):
         """See `reference.conv2d_backward`."""
         k = next(k for k, call in enumerate(self.calls, 1) if call.x is x and call.w is w)
         call, p = self.calls[k - 1], w.shape[2] // 2
+        self._dout[call.label] = dout
         if call.activation is None:
-            self._tell(f"dF{k}", dout)
+            self._tell(f"dF{call.label}", dout)
         df = self._unmasked[id(dout)][1] if id(dout) in self._unmasked else dout
         before = next((c.before for c in self.calls if c.f is x), x)
         kept, wide = self._run("kept", k, _same, x, before), call.wide
@@ -249,14 +278,30 @@ class Planted(Composed):
             wide = PADDINGS[padding][0](kept, p)
         once = sum(other.w is w for other in self.calls) == 1
         dz = self._run("into dw", k, _same, dout, df)
-        dw = self._run("dw", k, partial(_dw, self._columns), dz, wide, w)
+        dw = self._run("dw", k, partial(apart.dw, self._columns), dz, wide, w)
         if once:  # else the gradient is a sum that is known in the end
-            self._tell(f"d{self._name(w)}", dw)
-        db = self._run("db", k, _db, self._run("into db", k, _same, dout, df))
+            self._tell(f"d{call.weights}", dw)
+        db = self._run("db", k, apart.db, self._run("into db", k, _same, dout, df))
         if once:
-            self._tell(f"d{self._name(call.b)}", db)
-        dx = self._run("dx", k, _dx, self._run("into dx", k, _same, dout, df), wide, w)
-        return self._run("pad_backward", k, partial(PADDINGS[padding][1], p=p), dx), dw, db
+            self._tell(f"d{call.biases}", db)
+        dx = self._run("dx", k, apart.dx, self._run("into dx", k, _same, dout, df), wide, w)
+        dx = self._run("pad_backward", k, partial(PADDINGS[padding][1], p=p), dx)
+        for number, skip in enumerate(self._skips, 1):
+            if skip.begins == call.weights:
+                ends = [c for c in self.calls if c.weights == skip.beside]
+                dx = self._run("past", number, _same, dx, *(self._dout[c.label] for c in ends))
+        return dx, dw, db
+
+    def pixel_shuffle(self, x: np.ndarray, s: int) -> np.ndarray:
+        """See `reference.pixel_shuffle`."""
+        self._tell_layer()
+        return x if s == 1 else self._run("pixel_shuffle", 0, reference.pixel_shuffle, x, s)
+
+    def pixel_shuffle_backward(self, dout: np.ndarray, s: int) -> np.ndarray:
+        """See `reference.pixel_shuffle_backward`."""
+        if s == 1:
+            return dout
+        return self._run("pixel_shuffle_backward", 0, reference.pixel_shuffle_backward, dout, s)
 
     def relu(self, x: np.ndarray) -> np.ndarray:
         """See `reference.relu`."""
@@ -285,7 +330,7 @@ class Planted(Composed):
         k = next(k for k, c in enumerate(self.calls, 1) if f is c.f or f is c.before)
         z = self.calls[k - 1].before
         after = self.calls[k].z if k < len(self.calls) else None
-        self._tell(f"dF{k}", df)
+        self._tell(f"dF{self.calls[k - 1].label}", df)
         # ReLU's may as well be told from what it took, and then no change of it is one of the mask.
         of = z if backward is reference.relu_backward else f
         dz = self._run("mask", k, lambda df, z, after: backward(df, of), df, z, after)
@@ -293,34 +338,10 @@ class Planted(Composed):
         return dz
 
 
-def _same(x: np.ndarray, *rest: np.ndarray) -> np.ndarray:
+def _same(x: Any, *rest: Any) -> Any:
     return x
 
 
-# The lines of `reference.conv2d` and `conv2d_backward`, apart from each other, so that a change of
-# one does not compute the others again, nor the columns.
-
-
-def _conv(columns: Callable, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    (o, _, f, _), (height, width) = w.shape, x.shape[2:]
-    out = w.reshape(o, -1) @ columns(x, f) + b[:, None]
-    return out.reshape(len(x), o, height - f + 1, width - f + 1)
-
-
-def _dw(columns: Callable, dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    cols = columns(x, w.shape[2]).transpose(0, 2, 1)
-    return (dz.reshape(*dz.shape[:2], -1) @ cols).sum(axis=0).reshape(w.shape)
-
-
-def dw_of(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """dW of a layer from dz, as the operation "dw" computes it."""
-    return _dw(im2col, dz, x, w)
-
-
-def _dx(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    dz = dz.reshape(*dz.shape[:2], -1)
-    return col2im(w.reshape(len(w), -1).T @ dz, x.shape, w.shape[2])
-
-
-def _db(dz: np.ndarray) -> np.ndarray:
-    return dz.sum(axis=(0, 2, 3))
+def _pictures(network: Network, kept: list) -> list[np.ndarray]:
+    """What the loss is of beside the output: DRCN's pictures after each recursion."""
+    return kept[-1] if network.name == "drcn" else []

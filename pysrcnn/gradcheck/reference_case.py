@@ -5,6 +5,9 @@ its gradient is 2 (output - high) / (number of elements). The output is F3; of E
 No layer pads, unless it is asked to; an activation follows each layer but the last; "convolution"
 is cross-correlation. A letter d before a name is the gradient with respect to it; dF1 and dF2 are
 those of the values behind the activation, before its derivative.
+
+Deep networks are as their papers have them: layers of 3 x 3 that pad with zeros, ReLU where the
+paper has it. F is what each convolution gives, behind its ReLU and before anything is added to it.
 """
 
 import os
@@ -18,6 +21,8 @@ from .. import reference
 from .._files import written_whole
 from ..checks import check_whole
 from ..networks import ESPCN, SRCNN, Network
+from .deep_networks import DEEP, deep_network
+from .filling import drawn, drawn_deep
 from .planted import Step
 
 __all__ = ["LAYOUTS", "PADDINGS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
@@ -35,7 +40,7 @@ class Case:
     Attributes
     ----------
     network : str
-        Filter sizes, "9-1-5", or "espcn".
+        Filter sizes, "9-1-5", or "espcn", "vdsr", "drcn", "edsr".
     layout, weights : str
         Axes of batches ("NCHW") and of weights ("OIHW").
     dtype : dtype
@@ -69,7 +74,7 @@ class Case:
     @property
     def parameters(self) -> dict[str, np.ndarray]:
         """W1, B1, W2, B2, ..."""
-        return {name: a for name, a in self.arrays.items() if name[0] in "WB"}
+        return {name: self.arrays[name] for name in self.step.network.parameters}
 
     @property
     def activations(self) -> dict[str, np.ndarray]:
@@ -83,7 +88,7 @@ class Case:
 
     @property
     def loss(self) -> float:
-        """The mean squared error over all elements."""
+        """The mean squared error over all elements, or another loss that was asked for."""
         return float(self.arrays["loss"])
 
     @property
@@ -94,7 +99,8 @@ class Case:
     def axes(self, name: str) -> str:
         """The letters of the axes of an array: "OIHW" for "dW1"."""
         name = name.removeprefix("d")
-        return {"W": self.weights, "B": "O"}.get(name[0], "" if name == "loss" else self.layout)
+        none = "" if name in ("loss", "w") else self.layout
+        return {"W": self.weights, "B": "O"}.get(name[0], none)
 
     def wanted(self, name: str) -> np.ndarray:
         """The array of that name in this case's order of axes, in float64 whatever `dtype` is."""
@@ -121,14 +127,15 @@ def case(
     layout: str = "NCHW",
     weights: str | None = None,
     dtype: str = "float64",
-    filters: tuple[int, ...] = (64, 32),
+    filters: tuple[int, ...] | None = None,
     c: int = 1,
     samples: int = 3,
     size: tuple[int, int] = (4, 5),
     seed: int = 0,
     scale: int | None = None,
     activation: str | None = None,
-    padding: str = "valid",
+    padding: str | None = None,
+    **of_deep: Any,
 ) -> Case:
     """A small batch, weights, and everything that a step of training computes from them.
 
@@ -136,12 +143,13 @@ def case(
     Numbers are made so that every program starts from the same and none gets near a kink: pixels
     are multiples of 1/256 and weights of 1/4096, which float32 holds exactly; and the biases of
     layers with ReLU lie in the widest gap that the filter's values leave, so that rounding
-    switches no value on or off. In float64, not even the forward pass rounds, but for tanh.
+    switches no value on or off. In float64, not even the forward pass of three layers rounds, but
+    for tanh.
 
     Parameters
     ----------
     network : str
-        Filter sizes; or "espcn", those of its paper, 5-3-3.
+        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn" or "edsr".
     layout : "NCHW" or "NHWC"
         Axes of the batch, the activations and their gradients.
     weights : "OIHW", "HWIO" or "OHWI", optional
@@ -149,19 +157,23 @@ def case(
         JAX) with "NHWC".
     dtype : "float64" or "float32"
         Of the arrays; they are always computed in float64.
-    filters : tuple of int
-        Numbers of filters of all layers but the last.
+    filters : tuple of int, optional
+        Numbers of filters of all layers but the last: by default (64, 32). Of a deep network one
+        number, (6,).
     c : 1 or 3
         Channels.
     samples, size : int, (height, width)
-        Of the last layer's maps: of the output, or of the output before it is shuffled; no two of
-        the numbers of samples, rows and columns should be equal.
+        Of the last layer's maps: of the output, or of the output before it is shuffled; of deep
+        networks, of the input. No two of the numbers of samples, rows and columns should be equal.
     seed : int
     scale, activation : int, "tanh" or "relu", optional
         Of ESPCN: how many times as large as `low` its output is, and what follows its layers. By
-        default 3 and "tanh".
-    padding : "valid", "replicate" or "zeros"
-        Of each layer.
+        default 3 and "tanh". EDSR has a scale, by default 2.
+    padding : "valid", "replicate" or "zeros", optional
+        Of each layer; "valid" by default. Deep networks pad with zeros.
+    **of_deep
+        Of deep networks, see `deep_networks.deep_network`: depth, loss, alpha, residual_scale,
+        short_tail, picture, mean.
 
     Returns
     -------
@@ -169,8 +181,8 @@ def case(
 
     Raises
     ------
-    ValueError
-        If there is no such layout, type or network, or it takes more memory than 1 GiB.
+    TypeError, ValueError
+        If there is no such layout, type, network or option, or it takes more memory than 1 GiB.
     """
     weights = weights or LAYOUTS.get(layout)
     if layout not in LAYOUTS or weights not in WEIGHTS:
@@ -180,28 +192,29 @@ def case(
         )
     if dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
-    if padding not in PADDINGS:
-        raise ValueError(f"padding is {padding!r}, wanted one of {', '.join(PADDINGS)}")
     check_whole("seed", seed, 0)
     if len(size) != 2 or min(samples, *size) < 1:
         raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
-    sizes = _sizes(network, filters)
-    _check_size(network, sizes, (c, *filters), samples, size)
-    net: Network
-    if network == "espcn":
-        scale, activation = 3 if scale is None else scale, activation or "tanh"
-        net = ESPCN(scale, sizes, filters, c, activation=activation, ops=reference)
-    elif scale or activation:
-        raise ValueError(
-            f"scale is {scale} and activation {activation}, which are for espcn; network is "
-            f"{network!r}"
-        )
+    bits = np.random.PCG64(seed)
+    if network in DEEP:
+        if activation or padding not in (None, "zeros"):
+            raise ValueError(
+                f"activation is {activation} and padding {padding}, and {network} has ReLU and "
+                f"zeros: leave them out"
+            )
+        net, loss, alpha = deep_network(network, filters, c, scale, **of_deep)
+        _check_deep_size(net, samples, size)
+        arrays = drawn_deep(net, samples, size, loss, bits)
     else:
-        net = SRCNN.from_stack(sizes, filters, c, ops=reference)
-    net = net.astype(np.float64)
-    net.options = {**net.options, "padding": padding}
-    arrays = _drawn(net, samples, size, np.random.PCG64(seed))
-    step = Step(net, arrays["low"], arrays["high"])
+        net = _chain(network, filters or (64, 32), c, samples, size, scale, activation)
+        if padding not in (None, *PADDINGS):
+            raise ValueError(f"padding is {padding!r}, wanted one of {', '.join(PADDINGS)}")
+        net.options = {**net.options, "padding": padding or "valid"}
+        if of_deep:
+            raise TypeError(f"{', '.join(of_deep)}: of {', '.join(DEEP)}, not of {network}")
+        loss, alpha = "mse", 0.0
+        arrays = drawn(net, samples, size, bits)
+    step = Step(net, arrays["low"], arrays["high"], loss, alpha)
     arrays |= step.values()
     made = Case(network, layout, weights, np.dtype(dtype), {}, arrays, step)
     for name in arrays:
@@ -209,11 +222,30 @@ def case(
     return made
 
 
+def _chain(network, filters, c, samples, size, scale, activation) -> Network:
+    """An SRCNN or ESPCN in float64."""
+    sizes = _sizes(network, filters)
+    _check_size(network, sizes, (c, *filters), samples, size)
+    if network == "espcn":
+        scale, activation = 3 if scale is None else scale, activation or "tanh"
+        espcn = ESPCN(scale, sizes, filters, c, activation=activation, ops=reference)
+        return espcn.astype(np.float64)
+    if scale or activation:
+        raise ValueError(
+            f"scale is {scale} and activation {activation}, which are for espcn; network is "
+            f"{network!r}"
+        )
+    return SRCNN.from_stack(sizes, filters, c, ops=reference).astype(np.float64)
+
+
 def _sizes(network: str, filters: tuple[int, ...]) -> tuple[int, ...]:
     """The filter sizes."""
     text = "5-3-3" if network == "espcn" else network
     if not all(part.isdecimal() for part in text.split("-")):
-        raise ValueError(f"network is {network!r}, wanted filter sizes such as 9-1-5, or espcn")
+        raise ValueError(
+            f"network is {network!r}, wanted filter sizes such as 9-1-5, or espcn, "
+            f"{', '.join(DEEP)}"
+        )
     sizes = tuple(map(int, text.split("-")))
     if len(sizes) != len(filters) + 1:
         raise ValueError(
@@ -221,50 +253,6 @@ def _sizes(network: str, filters: tuple[int, ...]) -> tuple[int, ...]:
             f"{len(filters) + 1} sizes, such as 9-1-5, one more than there are numbers of filters"
         )
     return sizes
-
-
-class _Filling:
-    """`reference`, but convolutions first fill in their weights and biases.
-
-    bits: whose raw numbers are the same in every version of NumPy.
-    """
-
-    def __init__(self, bits: np.random.PCG64, last: np.ndarray):
-        self.bits, self.last = bits, last
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(reference, name)
-
-    def multiples(self, shape: tuple[int, ...], smallest: int, count: int) -> np.ndarray:
-        """Random multiples of 1/smallest in [0, count / smallest)."""
-        raw = self.bits.random_raw(int(np.prod(shape))) >> np.uint64(32)
-        return (raw % np.uint64(count)).reshape(shape).astype(np.float64) / smallest
-
-    def conv2d(
-        self, x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid"
-    ) -> np.ndarray:
-        limit = int(4096 * np.sqrt(6 / w[0].size))  # uniform, of the variance of He et al.
-        w[...] = self.multiples(w.shape, 4096, 2 * limit + 1) - limit / 4096
-        b[...] = 0
-        if w is self.last:
-            b[...] = self.multiples(b.shape, 4096, 820) - 410 / 4096
-        else:
-            b[...] = _biases_in_gaps(reference.conv2d(x, w, b, padding))
-        return reference.conv2d(x, w, b, padding)
-
-
-def _drawn(
-    net: Network, samples: int, size: tuple[int, int], bits: np.random.PCG64
-) -> dict[str, np.ndarray]:
-    """low, high and the parameters, which are set, as the network comes to them."""
-    p = net.parameters
-    ops = _Filling(bits, p[f"W{len(p) // 2}"])
-    margin = net.margin if net.options["padding"] == "valid" else 0
-    s = net.seen.resolution
-    low = ops.multiples((samples, net.c, *(n + 2 * margin for n in size)), 256, 256)
-    high = ops.multiples((samples, net.c, *(s * n for n in size)), 256, 256)
-    net._forward(low, p, ops, None, **net.options)
-    return {"low": low, "high": high, **p}
 
 
 def _check_size(network, sizes, channels, samples, size) -> None:
@@ -281,21 +269,26 @@ def _check_size(network, sizes, channels, samples, size) -> None:
         height, width = height + f - 1, width + f - 1
 
 
-def _biases_in_gaps(z: np.ndarray) -> np.ndarray:
-    """For each filter, minus the middle of the widest gap in the middle half of its values."""
-    biases = []
-    for values in z.swapaxes(0, 1).reshape(z.shape[1], -1):
-        values = np.sort(values)[values.size // 4 : values.size - values.size // 4]
-        gap = np.argmax(np.diff(values)) if values.size > 1 else 0
-        biases.append(-(values[gap] + values[min(gap + 1, values.size - 1)]) / 2)
-    return np.round(np.array(biases) * 2**12) / 2**12
+def _check_deep_size(net: Network, samples: int, size: tuple[int, int]) -> None:
+    """As `_check_size`, of layers that pad, each as large as the last."""
+    inputs = max(w[0].size for w, _ in net.layers)
+    largest = samples * inputs * net.seen.resolution**2 * size[0] * size[1] * 8 / 2**30
+    if largest > 1:
+        raise ValueError(
+            f"a layer of {net.name} takes {largest:.0f} GiB for {samples} samples, wanted at most "
+            f"1 GiB: give fewer filters, fewer samples or a smaller size"
+        )
 
 
 def rounding(made: Case, dtype: np.dtype) -> float:
-    """The relative error that rounding may leave in this type: 16 eps sqrt(terms of a sum)."""
+    """The relative error that rounding may leave in this type: 16 eps sqrt(terms of a sum).
+
+    Of more than three layers, in proportion more.
+    """
     w = [a for name, a in made.exact.items() if name[0] == "W"]
-    terms = max(max(a[0].size for a in w), made.exact["F1"][:, 0].size)
-    return float(16 * np.finfo(dtype).eps * np.sqrt(terms))
+    maps = list(made.activations)
+    terms = max(max(a[0].size for a in w), made.exact[maps[0]][:, 0].size)
+    return float(16 * np.finfo(dtype).eps * np.sqrt(terms) * max(1, len(maps) / 3))
 
 
 def write_case(path: str | os.PathLike, case: Case) -> None:

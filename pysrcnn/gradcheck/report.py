@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..networks import DRCN, ESPCN, Chain
 from .diagnosis import Explanation, diagnose
 from .differences import begins, describe
 from .reference_case import Case, rounding
@@ -74,9 +75,15 @@ class Report:
 # -------------------------------------------------------------------------------------- in words
 
 _ALTERNATIVES = 4  # mistakes that give the same numbers, of which as many are named
-_CONVENTION = (
-    "Here the loss is the mean over all elements of ({out} - high)^2, so d{out} = 2 ({out} - high) "
-    "/ {size}; {pads}, and convolution does not flip."
+_LOSSES = {
+    "mse": "({y} - high)^2, so d{y} = 2 ({y} - high) / {size}",
+    "l1": "|{y} - high|, so d{y} = sign({y} - high) / {size}",
+    "charbonnier": "e = sqrt(({y} - high)^2 + 0.001^2), so d{y} = ({y} - high) / e / {size}",
+}
+_CONVENTION = "Here the loss is {loss}; {pads}, and convolution does not flip."
+_SHARES = (
+    "{alpha:g} times the mean of the losses of y_1, ..., y_{n} and {rest:g} times that of the "
+    "output, each "
 )
 _SHUFFLED = " Map {s2} c + {s} a + b of F{last} has sub-pixel (a, b) of channel c."
 _PADS = {
@@ -155,10 +162,15 @@ def explain(
 
 
 def _convention(made: Case) -> str:
-    network = made.step.network
-    pads = _PADS[network.options["padding"]]
-    text = _CONVENTION.format(out=made.output, size=made.high.size, pads=pads)
-    if made.output == "output":
+    network, alpha = made.step.network, made.step.alpha
+    pads = _PADS[network.options.get("padding", "zeros")]
+    loss = "the mean over all elements of " + _LOSSES[made.step.loss].format(
+        y="y" if isinstance(network, DRCN) else made.output, size=made.high.size
+    )
+    if isinstance(network, DRCN):
+        loss = _SHARES.format(alpha=alpha, rest=1 - alpha, n=network.recursions) + loss
+    text = _CONVENTION.format(loss=loss, pads=pads)
+    if isinstance(network, ESPCN):
         s = network.scale or 1
         text += _SHUFFLED.format(s=s, s2=s**2, last=len(made.parameters) // 2)
     return text
@@ -216,7 +228,8 @@ def _unexplained(
         )
         right = [r.name for r in rows if r.ok]
         wrong = [r.name for r in rows if not r.ok]
-        where = begins(made, {*right}, wrong) if row.name == wrong[0] else ""
+        chain = isinstance(made.step.network, Chain)
+        where = begins(made, {*right}, wrong) if chain and row.name == wrong[0] else ""
         if where and right:
             sentences.append(
                 f"Right {'are' if len(right) > 1 else 'is'} {', '.join(right)}. {where}"
@@ -263,7 +276,7 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
     if name == "loss" and got.size > 1:
         averaged = " makes it right" if right(got.mean()) else ""
         return text + f"It is not averaged: one number is wanted, `.mean()`{averaged}."
-    pads = made.step.network.options["padding"] != "valid"
+    pads = made.step.network.options.get("padding") != "valid"
     if name[0] in "Fo" and not pads and got.ndim == 4 and got.size > wanted.size:
         return text + "Larger than wanted: does a layer pad? None does here."
     others = [n for n in made.exact if n[:2] in ("dW", "dB") and n != name]

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from .changes import Change, Mistake
 from .fitted import fitted
 from .mistakes import mistakes
-from .planted import Change, Enough, Mistake, Planted, Step
+from .planted import Enough, Planted, Step
 
 __all__ = ["Search", "leads_on", "relative_error"]
 
@@ -28,6 +29,8 @@ def leads_on(name: str) -> bool:
 
 # Operations whose results nothing but one gradient, or the loss, is computed from.
 _BESIDE = {"kept", "loss", "into dw", "dw", "into db", "db", "into dx"}
+_LATER = {"dshares", "options back", "averaging back"}  # what is used on all of the way back
+_ENDS = {"kept": "W", "into dw": "W", "dw": "W", "into db": "B", "db": "B"}  # nothing follows
 
 
 class Search:
@@ -137,20 +140,31 @@ class Search:
     def possible(self, first, right):
         """The mistakes that can make a quantity wrong, and leave alone what led to right ones.
 
-        Where a dB is right, so is what it was summed from, and all that led there.
+        Where a dB is right, so is what it was summed from, and all that led there; not so where it
+        is a sum over several uses, to each of which something else led.
         """
         begin, end, when = self.trace.first, self.trace.last, self.trace.when
-        reached = max((when[n] for n in right if n[:2] not in ("dW", "lo")), default=0)
+        calls = self.trace.calls
+        sums = {"dw", *(f"d{call.biases}" for call in calls if call.use > 1)}
+        led = [n for n in right if n[:2] not in ("dW", "lo") and n not in sums]
+        reached = max((when[n] for n in led), default=0)
         forward = max(when["loss"] if "loss" in right else 0, reached)
+
+        def leads_there(place):
+            """Whether a change there can make `first` wrong, and nothing right before it."""
+            o, k = place
+            if o in _ENDS:
+                call = calls[k - 1]
+                return first == f"d{call.weights if _ENDS[o] == 'W' else call.biases}"
+            if begin[place] > when[first]:
+                return False
+            return o in _BESIDE or o in _LATER or end[place] > reached
+
         found = []
         for mistake in self.listed:
             places = {(o, k) for o, k, _ in mistake.changes}
             ahead = [end[p] for p in places if end[p] < when["loss"] or p[0] == "dloss"]
-            if (
-                min(begin[p] for p in places) <= when[first]
-                and not all(p[0] not in _BESIDE and end[p] <= reached for p in places)
-                and not (ahead and max(ahead) <= forward)
-            ):
+            if any(map(leads_there, places)) and not (ahead and max(ahead) <= forward):
                 found.append(mistake)
         return found
 

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from .changes import Change, Mistake
 from .convolutions import rolled, shifted
-from .planted import Change, Mistake
 
 __all__ = ["of_shuffles"]
 

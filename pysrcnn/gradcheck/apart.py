@@ -1,0 +1,41 @@
+"""The lines of `reference.conv2d` and `conv2d_backward`, apart from each other.
+
+So a change of one does not compute the others again, nor the columns.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..reference import col2im, im2col
+
+__all__ = ["conv", "db", "dw", "dw_of", "dx"]
+
+
+def conv(columns: Callable, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """W * x + B, without padding; columns(x, f): the columns of `im2col`."""
+    (o, _, f, _), (height, width) = w.shape, x.shape[2:]
+    out = w.reshape(o, -1) @ columns(x, f) + b[:, None]
+    return out.reshape(len(x), o, height - f + 1, width - f + 1)
+
+
+def dw(columns: Callable, dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The gradient of the weights, from dz and the layer's input with its padding."""
+    cols = columns(x, w.shape[2]).transpose(0, 2, 1)
+    return (dz.reshape(*dz.shape[:2], -1) @ cols).sum(axis=0).reshape(w.shape)
+
+
+def dw_of(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """dW of a layer from dz, as the operation "dw" computes it."""
+    return dw(im2col, dz, x, w)
+
+
+def dx(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """What goes back through the kernels, from dz."""
+    dz = dz.reshape(*dz.shape[:2], -1)
+    return col2im(w.reshape(len(w), -1).T @ dz, x.shape, w.shape[2])
+
+
+def db(dz: np.ndarray) -> np.ndarray:
+    """The gradient of the biases, from dz."""
+    return dz.sum(axis=(0, 2, 3))

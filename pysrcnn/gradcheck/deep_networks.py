@@ -1,0 +1,92 @@
+"""Small VDSR, DRCN and EDSR for a case, and the loss they are trained with."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .. import reference
+from ..networks import DRCN, EDSR, LOSSES, VDSR, Network
+
+__all__ = ["DEEP", "deep_network"]
+
+
+def _vdsr(width: int, c: int, scale: int | None, depth: int = 5) -> Network:
+    if scale is not None:
+        raise ValueError(f"scale is {scale}, and vdsr takes enlarged pictures: leave it out")
+    return VDSR(depth, width, c, ops=reference)
+
+
+def _drcn(width: int, c: int, scale: int | None, depth: int = 3) -> Network:
+    if scale is not None:
+        raise ValueError(f"scale is {scale}, and drcn takes enlarged pictures: leave it out")
+    return DRCN(depth, width, c, ops=reference)
+
+
+def _edsr(
+    width: int,
+    c: int,
+    scale: int | None,
+    depth: int = 2,
+    short_tail: bool = False,
+    residual_scale: float = 1.0,
+    picture: bool = False,
+    mean: Sequence[float] = (),
+) -> Network:
+    return EDSR(
+        2 if scale is None else scale, depth, width, c, short_tail=short_tail,
+        residual_scale=residual_scale, picture=picture, mean=mean, ops=reference,
+    )  # fmt: skip
+
+
+DEEP: dict[str, Callable[..., Network]] = {"vdsr": _vdsr, "drcn": _drcn, "edsr": _edsr}
+
+
+def deep_network(
+    name: str,
+    filters: tuple[int, ...] | None = None,
+    c: int = 1,
+    scale: int | None = None,
+    *,
+    loss: str | None = None,
+    alpha: float | None = None,
+    **options: object,
+) -> tuple[Network, str, float]:
+    """A deep network in float64, its loss, and DRCN's alpha.
+
+    Parameters
+    ----------
+    name : "vdsr", "drcn" or "edsr"
+    filters : tuple of one int, optional
+        Maps of all layers; 6 by default.
+    c, scale : int
+        Channels; and EDSR's scale, 2 by default.
+    loss : "mse", "l1" or "charbonnier", optional
+        By default "l1" of EDSR, as in the paper, else "mse".
+    alpha : float, optional
+        Of DRCN: the share in the loss of the pictures after each recursion; 0.6 by default.
+    **options
+        depth: layers of VDSR (5), recursions of DRCN (3), residual blocks of EDSR (2); and of EDSR
+        short_tail (False), residual_scale (1), picture (False: as in the paper, none is added) and
+        mean (none), see `networks.edsr.forward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such network or option.
+    """
+    if filters is not None and len(filters) != 1:
+        raise ValueError(f"filters are {filters}, wanted one number for all layers of {name}")
+    if alpha is not None and (name != "drcn" or not 0 <= alpha <= 1):
+        raise ValueError(f"alpha is {alpha} and network {name}, wanted 0 to 1, of drcn")
+    if loss not in (None, *LOSSES):
+        raise ValueError(f"loss is {loss!r}, wanted one of {', '.join(LOSSES)}")
+    known = {"vdsr": ("depth",), "drcn": ("depth",)}.get(name, _OF_EDSR)
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise TypeError(f"{unknown[0]} is no option of {name}; those are {', '.join(known)}")
+    net = DEEP[name](6 if filters is None else filters[0], c, scale, **options)
+    alpha = (0.6 if alpha is None else alpha) if name == "drcn" else 0.0
+    return net.astype(np.float64), loss or ("l1" if name == "edsr" else "mse"), alpha
+
+
+_OF_EDSR = "depth", "short_tail", "residual_scale", "picture", "mean"
