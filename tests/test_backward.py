@@ -13,6 +13,7 @@ from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN
 from pysrcnn.networks.drcn import DRCN
 from pysrcnn.networks.edsr import EDSR
+from pysrcnn.networks.srresnet import SRResNet
 from pysrcnn.networks.vdsr import VDSR
 
 RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
@@ -34,6 +35,8 @@ NETWORKS = {
     "drcn": DRCN(3, 4),
     "drcn RGB": DRCN(2, 4, c=3),
     "recursive": Recursive(),
+    "srresnet in use": SRResNet(3, 2, 4),
+    "srresnet RGB, without batch normalisation": SRResNet(2, 1, 3, 3, batch_norm=False),
 }
 
 
@@ -42,6 +45,9 @@ def drawn(network, seed=0):
     network, rng = network.astype(np.float64), np.random.default_rng(seed)
     for p in network.parameters.values():
         p[...] = rng.normal(0, 1 / np.sqrt(max(1, p[0].size)), p.shape)
+    for name in network.statistics:
+        if name[0] == "V":
+            np.square(network.parameters[name], out=network.parameters[name])
     return network, rng.random((2, network.c, 11, 10)), rng
 
 
@@ -76,6 +82,40 @@ def test_backward_is_that_of_the_tape(name, padding, ops):
     assert list(found) == list(network.parameters) or set(found) == set(network.parameters)
     for n, gradient in zip(values, rest, strict=True):
         assert near(found[n], gradient), n
+
+
+@OPS
+@pytest.mark.parametrize("scale, c, picture", [(2, 3, False), (4, 1, True)])
+def test_backward_through_the_statistics_of_the_batch_is_that_of_the_tape(scale, c, picture, ops):
+    """And the running ones go a tenth of the way to these."""
+    network, x, rng = drawn(SRResNet(scale, 2, 4, c, picture=picture))
+    p, options = network.parameters, network.in_training
+    assert options == {"picture": picture, "training": True}
+    p["A_head"], p["A1"] = p["A_head"][:1], p["A1"][:1]  # one slope for all
+    learned = {n: Value(a) for n, a in p.items() if n not in network.statistics}
+    start, tape, seen = Value(x), Tape(), []
+
+    class Watched(Tape):
+        def moments(self, x):
+            seen.append(x.array)
+            return tape.moments(x)
+
+    wanted = network._forward(start, p | learned, Watched(), None, **options)
+    kept = []
+    out = network._forward(x, p, ops, kept, **options)
+    assert near(out, wanted.array)
+    dout = rng.normal(size=out.shape)
+    dx, found = network._backward(dout, kept, p, ops, **options)
+    first, *rest = gradients(wanted, dout, [start, *learned.values()])
+    assert near(dx, first) and set(found) == set(p)
+    for n, gradient in zip(learned, rest, strict=True):
+        assert near(found[n], gradient), n
+    layers = ["1_1", "1_2", "2_1", "2_2", "_body"]
+    for layer, z in zip(layers, seen, strict=True):
+        of_one = z.swapaxes(0, 1).reshape(z.shape[1], -1)
+        mean, variance = of_one.mean(axis=1), of_one.var(axis=1, ddof=1)
+        assert near(p[f"M{layer}"] - found[f"M{layer}"], 0.9 * p[f"M{layer}"] + 0.1 * mean)
+        assert near(p[f"V{layer}"] - found[f"V{layer}"], 0.9 * p[f"V{layer}"] + 0.1 * variance)
 
 
 def test_the_tape_is_the_definition():

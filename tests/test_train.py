@@ -803,7 +803,10 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"network": "fsrcnn"}, "network is srcnn, espcn, vdsr, drcn or edsr, got 'fsrcnn'"),
+        (
+            {"network": "fsrcnn"},
+            "network is srcnn, espcn, vdsr, drcn, edsr or srresnet, got 'fsrcnn'",
+        ),
         ({"activation": "tanh"}, "activation is relu for srcnn, got 'tanh'"),
         ({"network": "espcn", "activation": "elu"}, "activation is relu or tanh for espcn, got 'e"),
         ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0, wanted a positive number"),

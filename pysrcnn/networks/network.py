@@ -34,6 +34,7 @@ __all__ = [
     "as_arrays",
     "check_channels",
     "check_layers",
+    "check_shapes",
     "drawn",
     "in_float32",
     "other_scale",
@@ -120,6 +121,14 @@ class Network:
         Recipes treat the first and the last of them unlike the others, see `training.Recipe`.
         """
         return [name for name, p in self.parameters.items() if p.ndim > 1]
+
+    @property
+    def statistics(self) -> list[str]:
+        """Names of the parameters that are not learned: running statistics of what layers give.
+
+        Of these, `loss_and_gradients` gives what a step takes off them.
+        """
+        return []
 
     @property
     def seen(self) -> Seen:
@@ -274,7 +283,7 @@ class Network:
         -------
         loss : float
         gradients : dict of arrays
-            By the names of `parameters`, of the same shapes.
+            By the names of `parameters`, of the same shapes; see `statistics`.
 
         Raises
         ------
@@ -409,6 +418,11 @@ def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> 
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (i, o) in wanted.items():
         shapes[f"W{name}"], shapes[f"B{name}"] = (o, i, 3, 3), (o,)
+    check_shapes(parameters, shapes)
+
+
+def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise a ValueError unless the parameters are of just these names and shapes, and finite."""
     for name, shape in shapes.items():
         given = parameters[name].shape if name in parameters else "missing"
         if given != shape:

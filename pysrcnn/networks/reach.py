@@ -99,6 +99,14 @@ class Reach(Composed):
         """See `reference.tanh`."""
         return x
 
+    def prelu(self, x: Map, a: np.ndarray) -> Map:
+        """See `reference.prelu`."""
+        return x
+
+    def batch_norm(self, x: Map, *numbers: np.ndarray) -> Map:
+        """See `reference.batch_norm`; with the numbers of `moments`, all of x would be seen."""
+        return x
+
     def pixel_shuffle(self, x: Map, s: int) -> Map:
         """See `reference.pixel_shuffle`."""
         return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))
