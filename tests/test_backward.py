@@ -174,17 +174,18 @@ def test_a_mistake_is_seen(operation):
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-def recorded():
-    """Cases of `record_torch_gradients.py` for ESPCN: {case: {array name: array}}."""
+def recorded(kind):
+    """Cases of `record_torch_gradients.py`, of a kind of network: {case: {array name: array}}."""
     cases = {}
-    with np.load(Path(__file__).with_name("torch_gradients_espcn.npz")) as file:
+    with np.load(Path(__file__).with_name(f"torch_gradients_{kind}.npz")) as file:
         for name in file.files:
             made, array = name.split("/")
             cases.setdefault(made, {})[array] = file[name]
     return cases
 
 
-TORCH = recorded()
+TORCH = recorded("espcn")
+TORCH_SRRESNET = recorded("srresnet")
 
 
 @OPS
@@ -211,3 +212,36 @@ def test_the_recorded_gradients_of_espcn_cover_what_they_should():
     assert words[3] == {"c=1", "c=3"}
     for arrays in TORCH.values():
         assert all(np.abs(arrays[f"dW{k}"]).max() > 1e-4 for k in (1, 2, 3))
+
+
+@OPS
+@pytest.mark.parametrize("name", TORCH_SRRESNET)
+def test_srresnet_is_that_of_pytorch(name, ops):
+    """In training and in use; a step leaves the running statistics that PyTorch's does."""
+    arrays = {n: a.astype(np.float64) for n, a in TORCH_SRRESNET[name].items()}
+    given = {n: a for n, a in arrays.items() if n[0] in "WBGMVA"}
+    network = SRResNet.from_parameters(given, picture="picture=True" in name)
+    assert network.dtype == np.float64 and f"x{network.scale}" == name.split()[0]
+    p, options = network.parameters, network.options
+    if "training" in name:
+        options = network.in_training
+    kept = []
+    out = network._forward(arrays["low"], p, ops, kept, **options)
+    high = arrays["high"]
+    assert ops.mse(out, high) == pytest.approx(float(arrays["loss"]), rel=1e-10)
+    dlow, found = network._backward(ops.mse_backward(out, high), kept, p, ops, **options)
+    for n, gradient in {"low": dlow, **found}.items():
+        if n not in network.statistics:
+            assert near(gradient, arrays[f"d{n}"]), n
+    after = {n: p[n] - found[n] for n in network.statistics}
+    if "training" in name:
+        assert all(near(array, arrays[f"after{n}"], 1e-10) for n, array in after.items())
+        assert len(after) == 10
+
+
+def test_the_recorded_gradients_of_srresnet_cover_what_they_should():
+    words = [set(column) for column in zip(*map(str.split, TORCH_SRRESNET), strict=True)]
+    assert words[0] == {"x2", "x3", "x4"} and words[1] == {"c=1", "c=3"}
+    assert all(len(column) == 2 for column in words[3:])
+    for arrays in TORCH_SRRESNET.values():
+        assert all(np.abs(a).max() > 1e-5 for n, a in arrays.items() if n[:2] in ("dW", "dA", "dG"))

@@ -52,15 +52,7 @@ def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
     Refused
         If it is a relative of SRResNet that is not read, or lacks running statistics.
     """
-    if any(re.fullmatch(_TANH, name) for name in tensors):
-        raise Refused(
-            f"{path} is an SRResNet that ends with a tanh, and such networks are not read"
-        )
-    if {"conv_first.weight", "upconv1.weight", "conv_hr.weight"} <= tensors.keys():
-        raise Refused(
-            f"{path} is an MSRResNet, by its names: an SRResNet without batch normalisation and "
-            f"PReLU, as BasicSR has it, and such networks are not read"
-        )
+    _refuse_relatives(tensors, path)
     found: Arrays = {}
     biases: Arrays = {}
     for name, tensor in tensors.items():
@@ -89,6 +81,18 @@ def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
         layers += [name[1:] for name in found if name.startswith("W_up")] + ["_head"]
         found |= {f"A{layer}": np.array([LEAKY], np.float32) for layer in layers}
     return found
+
+
+def _refuse_relatives(tensors: Arrays, path: Path) -> None:
+    if any(re.fullmatch(_TANH, name) for name in tensors):
+        raise Refused(
+            f"{path} is an SRResNet that ends with a tanh, and such networks are not read"
+        )
+    if {"conv_first.weight", "upconv1.weight", "conv_hr.weight"} <= tensors.keys():
+        raise Refused(
+            f"{path} is an MSRResNet, by its names: an SRResNet without batch normalisation and "
+            f"PReLU, as BasicSR has it, and such networks are not read"
+        )
 
 
 def _complete(found: Arrays, layer: str, bias: np.ndarray | None, path: Path) -> None:
