@@ -318,6 +318,10 @@ COMMANDS = [
     ),
     (f"{TRAIN} --resume", "no checkpoint a.checkpoint: start without resuming"),
     (
+        f"{TRAIN} --network vdsr --no-batch-norm",
+        "--no-batch-norm is of SRRESNET, and VDSR has none: leave it out",
+    ),
+    (
         f"{TRAIN} --network 9x1x5",
         "argument --network: 9x1x5 is neither the filter sizes of an SRCNN, such as 9-1-5, nor one "
         "of espcn, vdsr, drcn, edsr, srresnet; pysrcnn train --help says more",

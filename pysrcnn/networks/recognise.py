@@ -92,8 +92,9 @@ def network_of(
     deep = _deep_in(weights, path)
     if deep:
         if activation is not None:
+            own = "prelu" if deep.kind is SRResNet else "relu"
             raise ValueError(
-                f"{path} holds {deep.kind.__name__}, whose activation is relu: leave it out"
+                f"{path} holds {deep.kind.__name__}, whose activation is {own}: leave it out"
             )
         return _deep(deep, weights, path, ops)
     said = weights.card.get("network") if is_ours(weights) else None
