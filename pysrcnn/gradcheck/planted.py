@@ -187,7 +187,8 @@ class Planted(Composed):
         return result
 
     def _name(self, parameter: np.ndarray) -> str:
-        return self._names[id(parameter)]
+        """ "" of what is none, such as the biases of a layer before batch normalisation."""
+        return self._names.get(id(parameter), "")
 
     def _tell(self, name: str, value: np.ndarray) -> None:
         if name not in self.values:
@@ -253,7 +254,7 @@ class Planted(Composed):
         if once:  # else the gradient is a sum that is known in the end
             self._tell(f"d{self._name(w)}", dw)
         db = self._run("db", k, _db, self._run("into db", k, _same, dout, df))
-        if once:
+        if once and self._name(call.b):
             self._tell(f"d{self._name(call.b)}", db)
         dx = self._run("dx", k, _dx, self._run("into dx", k, _same, dout, df), wide, w)
         return self._run("pad_backward", k, partial(PADDINGS[padding][1], p=p), dx), dw, db

@@ -218,6 +218,10 @@ class Network:
         ops = self.ops
         return ops.leave(self._forward(ops.enter(x), self.parameters, ops, None, **options))
 
+    def folded(self) -> Self:
+        """The same network in use, with all that is fixed there in the weights of convolutions."""
+        return self
+
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
         """What each convolution takes when the network makes a picture: `x`, then feature maps.
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..formats import Arrays, Operation
-from ..reference.normalisation import EPSILON
 from .composed import Composed
 
 __all__ = ["Nodes", "Value"]
@@ -112,17 +111,6 @@ class Nodes(Composed):
         """See `reference.prelu`; ONNX wants a slope for each channel as (C, 1, 1)."""
         name = self._constant(self._name(a), np.reshape(a, (-1, 1, 1)))
         return self.add("PRelu", [x, Value(self, name)])
-
-    def batch_norm(
-        self,
-        x: Value,
-        gamma: np.ndarray,
-        beta: np.ndarray,
-        mean: np.ndarray,
-        variance: np.ndarray,
-    ) -> Value:
-        """See `reference.batch_norm`."""
-        return self.add("BatchNormalization", [x, gamma, beta, mean, variance], epsilon=EPSILON)
 
     def pixel_shuffle(self, x: Value, s: int) -> Value:
         """See `reference.pixel_shuffle`; its order of channels is the mode CRD."""

@@ -375,7 +375,7 @@ class SRResNet(Network):
         return 3 * super().bytes_per_pixel
 
     def folded(self) -> "SRResNet":
-        """The same network in use, without batch normalisation: see `folded`, the function."""
+        """The same network in use, without batch normalisation: see `srresnet.folded`."""
         network = self.astype(self.dtype)
         network.parameters = folded(network.parameters)
         return network
