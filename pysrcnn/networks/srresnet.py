@@ -371,8 +371,8 @@ class SRResNet(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Of the large maps: before a shuffle, behind it, and behind PReLU."""
-        return 3 * super().bytes_per_pixel
+        """Around the last shuffle, maps are kept five times: as arrays and as the kernels do."""
+        return 5 * super().bytes_per_pixel
 
     def folded(self) -> "SRResNet":
         """The same network in use, without batch normalisation: see `srresnet.folded`."""
