@@ -22,6 +22,7 @@ from pysrcnn.networks import ESPCN, TRAINED, VDSR
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import RECIPES, Recipe, Training, fit, fitting, loop, read_log, train
 from pysrcnn.training.ends import keep_ends
+from pysrcnn.training.log import write_log
 
 SCALE = 2
 TINY = Recipe(
@@ -1063,6 +1064,10 @@ def test_what_recipes_did_not_have_yet_is_what_it_is_by_default(tmp_path):
         np.savez(file, **arrays | {"state": np.array(json.dumps(state))})
     later.load(tmp_path / "older.checkpoint")
     assert later.step == 2 and same_bits(arrays_of(later), arrays_of(training))
+    head = fitting._head(training, 1, 30.0)
+    older = {n: value for n, value in head["recipe"].items() if n != "batch_norm"}
+    write_log(tmp_path / "older.log", {**head, "recipe": older}, [])
+    assert fitting._earlier(2, head, tmp_path / "older.log") == []
 
 
 @pytest.mark.parametrize("init", ["identity", "he"])
