@@ -214,3 +214,58 @@ def repeat_backward(dout, n):
 
 def dot(a, b):
     return sum(float(x) * float(y) for x, y in zip(a.ravel(), b.ravel(), strict=True))
+
+
+def prelu(x, a):
+    out = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        out[index] = x[index] if x[index] > 0 else a[index[1] % len(a)] * x[index]
+    return out
+
+
+def prelu_backward(dout, x, a):
+    dx, da = np.zeros_like(x), np.zeros_like(a)
+    for index in np.ndindex(x.shape):
+        k = index[1] % len(a)
+        dx[index] = dout[index] * (1 if x[index] > 0 else a[k])
+        da[k] += 0 if x[index] > 0 else dout[index] * x[index]
+    return dx, da
+
+
+def moments(x):
+    mean, variance = [], []
+    for c in range(x.shape[1]):
+        values = [float(v) for v in x[:, c].ravel()]
+        mean.append(sum(values) / len(values))
+        variance.append(sum((v - mean[-1]) ** 2 for v in values) / len(values))
+    return np.array(mean, x.dtype), np.array(variance, x.dtype)
+
+
+def moments_backward(dmean, dvariance, x, mean):
+    dx, m = np.zeros_like(x), x[:, 0].size
+    for index in np.ndindex(x.shape):
+        c = index[1]
+        dx[index] = dmean[c] / m + dvariance[c] * 2 * (x[index] - mean[c]) / m
+    return dx
+
+
+def batch_norm(x, gamma, beta, mean, variance):
+    out = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        c = index[1]
+        out[index] = gamma[c] * (x[index] - mean[c]) / math.sqrt(variance[c] + 1e-5) + beta[c]
+    return out
+
+
+def batch_norm_backward(dout, x, gamma, mean, variance):
+    dx, numbers = np.zeros_like(x), [np.zeros_like(gamma) for _ in range(4)]
+    dgamma, dbeta, dmean, dvariance = numbers
+    for index in np.ndindex(x.shape):
+        c, d = index[1], dout[index]
+        deviation = math.sqrt(variance[c] + 1e-5)
+        dx[index] = d * gamma[c] / deviation
+        dgamma[c] += d * (x[index] - mean[c]) / deviation
+        dbeta[c] += d
+        dmean[c] -= d * gamma[c] / deviation
+        dvariance[c] -= d * gamma[c] * (x[index] - mean[c]) / (2 * deviation**3)
+    return dx, *numbers

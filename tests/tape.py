@@ -131,3 +131,38 @@ class Tape:
             return dx.reshape(x.shape)
 
         return Value(x.array.reshape(n, -1)[:, places], (x, back))
+
+    def prelu(self, x, a):
+        below = np.minimum(x.array, 0)
+        shares = np.zeros((len(a.array), x.shape[1]))  # which slope is whose
+        shares[np.arange(x.shape[1]) % len(a.array), np.arange(x.shape[1])] = 1
+        slopes = np.einsum("kc,k->c", shares, a.array).reshape(-1, 1, 1)
+        return Value(np.maximum(x.array, 0) + slopes * below,
+                     (x, lambda d: d * np.where(x.array > 0, 1, slopes)),
+                     (a, lambda d: np.einsum("kc,ncij->k", shares, d * below)))  # fmt: skip
+
+    def moments(self, x):
+        m = x.array[:, 0].size
+        mean = np.einsum("ncij->c", x.array) / m
+        each = np.eye(x.shape[1])
+        to_x = Value(mean, (x, lambda d: np.einsum("kc,k,nkij->ncij", each, d,
+                                                   np.ones(x.shape)) / m))  # fmt: skip
+        # The mean of squares less the square of the mean, each by its own derivative.
+        squares = np.einsum("ncij,ncij->c", x.array, x.array) / m
+        variance = Value(squares - mean**2,
+                         (x, lambda d: np.einsum("ncij,c->ncij", 2 * x.array / m, d)),
+                         (to_x, lambda d: -2 * mean * d))  # fmt: skip
+        return to_x, variance
+
+    def batch_norm(self, x, gamma, beta, mean, variance):
+        g, b, m, v = (a.array.reshape(-1, 1, 1) for a in (gamma, beta, mean, variance))
+        root = (v + 1e-5) ** -0.5
+
+        def total(a):
+            return np.einsum("ncij->c", a)
+
+        return Value(g * root * (x.array - m) + b, (x, lambda d: d * g * root),
+                     (gamma, lambda d: total(d * root * (x.array - m))), (beta, total),
+                     (mean, lambda d: total(-d * g * root)),
+                     (variance, lambda d: total(-d * g * (x.array - m) * root**3 / 2)),
+                     )  # fmt: skip

@@ -13,6 +13,7 @@ from pysrcnn import kernels, reference
 from pysrcnn.networks import ESPCN, SRCNN
 from pysrcnn.networks.drcn import DRCN
 from pysrcnn.networks.edsr import EDSR
+from pysrcnn.networks.srresnet import SRResNet
 from pysrcnn.networks.vdsr import VDSR
 
 RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
@@ -35,6 +36,8 @@ NETWORKS = {
     "drcn": DRCN(3, 4),
     "drcn RGB": DRCN(2, 4, c=3),
     "recursive": Recursive(),
+    "srresnet in use": SRResNet(3, 2, 4),
+    "srresnet RGB, without batch normalisation": SRResNet(2, 1, 3, 3, batch_norm=False),
 }
 
 
@@ -43,6 +46,9 @@ def drawn(network, seed=0):
     network, rng = network.astype(np.float64), np.random.default_rng(seed)
     for p in network.parameters.values():
         p[...] = rng.normal(0, 1 / np.sqrt(max(1, p[0].size)), p.shape)
+    for name in network.statistics:
+        if name[0] == "V":
+            np.square(network.parameters[name], out=network.parameters[name])
     return network, rng.random((2, network.c, 11, 10)), rng
 
 
@@ -77,6 +83,40 @@ def test_backward_is_that_of_the_tape(name, padding, ops):
     assert list(found) == list(network.parameters) or set(found) == set(network.parameters)
     for n, gradient in zip(values, rest, strict=True):
         assert near(found[n], gradient), n
+
+
+@OPS
+@pytest.mark.parametrize("scale, c, picture", [(2, 3, False), (4, 1, True)])
+def test_backward_through_the_statistics_of_the_batch_is_that_of_the_tape(scale, c, picture, ops):
+    """And the running ones go a tenth of the way to these."""
+    network, x, rng = drawn(SRResNet(scale, 2, 4, c, picture=picture))
+    p, options = network.parameters, network.in_training
+    assert options == {"picture": picture, "training": True}
+    p["A_head"], p["A1"] = p["A_head"][:1], p["A1"][:1]  # one slope for all
+    learned = {n: Value(a) for n, a in p.items() if n not in network.statistics}
+    start, tape, seen = Value(x), Tape(), []
+
+    class Watched(Tape):
+        def moments(self, x):
+            seen.append(x.array)
+            return tape.moments(x)
+
+    wanted = network._forward(start, p | learned, Watched(), None, **options)
+    kept = []
+    out = network._forward(x, p, ops, kept, **options)
+    assert near(out, wanted.array)
+    dout = rng.normal(size=out.shape)
+    dx, found = network._backward(dout, kept, p, ops, **options)
+    first, *rest = gradients(wanted, dout, [start, *learned.values()])
+    assert near(dx, first) and set(found) == set(p)
+    for n, gradient in zip(learned, rest, strict=True):
+        assert near(found[n], gradient), n
+    layers = ["1_1", "1_2", "2_1", "2_2", "_body"]
+    for layer, z in zip(layers, seen, strict=True):
+        of_one = z.swapaxes(0, 1).reshape(z.shape[1], -1)
+        mean, variance = of_one.mean(axis=1), of_one.var(axis=1, ddof=1)
+        assert near(p[f"M{layer}"] - found[f"M{layer}"], 0.9 * p[f"M{layer}"] + 0.1 * mean)
+        assert near(p[f"V{layer}"] - found[f"V{layer}"], 0.9 * p[f"V{layer}"] + 0.1 * variance)
 
 
 def test_the_tape_is_the_definition():
@@ -135,17 +175,18 @@ def test_a_mistake_is_seen(operation):
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-def recorded():
-    """Cases of `record_torch_gradients.py` for ESPCN: {case: {array name: array}}."""
+def recorded(kind):
+    """Cases of `record_torch_gradients.py`, of a kind of network: {case: {array name: array}}."""
     cases = {}
-    with np.load(Path(__file__).with_name("torch_gradients_espcn.npz")) as file:
+    with np.load(Path(__file__).with_name(f"torch_gradients_{kind}.npz")) as file:
         for name in file.files:
             made, array = name.split("/")
             cases.setdefault(made, {})[array] = file[name]
     return cases
 
 
-TORCH = recorded()
+TORCH = recorded("espcn")
+TORCH_SRRESNET = recorded("srresnet")
 
 
 @OPS
@@ -260,3 +301,36 @@ def test_the_recorded_gradients_of_deep_networks_cover_what_they_should():
     assert {float(a["done"]) for n, a in DEEP.items() if n.startswith("drcn")} >= {0, 0.25, 1}
     for arrays in DEEP.values():
         assert all(np.abs(a).max() > 1e-4 for n, a in arrays.items() if n[:2] in ("dW", "dB"))
+
+
+@OPS
+@pytest.mark.parametrize("name", TORCH_SRRESNET)
+def test_srresnet_is_that_of_pytorch(name, ops):
+    """In training and in use; a step leaves the running statistics that PyTorch's does."""
+    arrays = {n: a.astype(np.float64) for n, a in TORCH_SRRESNET[name].items()}
+    given = {n: a for n, a in arrays.items() if n[0] in "WBGMVA"}
+    network = SRResNet.from_parameters(given, picture="picture=True" in name)
+    assert network.dtype == np.float64 and f"x{network.scale}" == name.split()[0]
+    p, options = network.parameters, network.options
+    if "training" in name:
+        options = network.in_training
+    kept = []
+    out = network._forward(arrays["low"], p, ops, kept, **options)
+    high = arrays["high"]
+    assert ops.mse(out, high) == pytest.approx(float(arrays["loss"]), rel=1e-10)
+    dlow, found = network._backward(ops.mse_backward(out, high), kept, p, ops, **options)
+    for n, gradient in {"low": dlow, **found}.items():
+        if n not in network.statistics:
+            assert near(gradient, arrays[f"d{n}"]), n
+    after = {n: p[n] - found[n] for n in network.statistics}
+    if "training" in name:
+        assert all(near(array, arrays[f"after{n}"], 1e-10) for n, array in after.items())
+        assert len(after) == 10
+
+
+def test_the_recorded_gradients_of_srresnet_cover_what_they_should():
+    words = [set(column) for column in zip(*map(str.split, TORCH_SRRESNET), strict=True)]
+    assert words[0] == {"x2", "x3", "x4"} and words[1] == {"c=1", "c=3"}
+    assert all(len(column) == 2 for column in words[3:])
+    for arrays in TORCH_SRRESNET.values():
+        assert all(np.abs(a).max() > 1e-5 for n, a in arrays.items() if n[:2] in ("dW", "dA", "dG"))

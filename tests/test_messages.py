@@ -29,8 +29,8 @@ MORE = "pysrcnn upscale --help says more"
 SCALE = "argument -s/--scale: {} is no number above 1 and up to 16; " + MORE
 OTHERS = ".pt, .pth, .ckpt, .safetensors, .h5, .hdf5, .keras or .onnx"
 KINDS = (
-    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN and EDSR, such as Real-ESRGAN, are not "
-    "read"
+    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR and SRResNet, such as "
+    "Real-ESRGAN, are not read"
 )
 TENSORS = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"
 TRAIN = "train pictures -s 2 -o a.npz"
@@ -318,9 +318,13 @@ COMMANDS = [
     ),
     (f"{TRAIN} --resume", "no checkpoint a.checkpoint: start without resuming"),
     (
+        f"{TRAIN} --network vdsr --no-batch-norm",
+        "--no-batch-norm is of SRRESNET, and VDSR has none: leave it out",
+    ),
+    (
         f"{TRAIN} --network 9x1x5",
         "argument --network: 9x1x5 is neither the filter sizes of an SRCNN, such as 9-1-5, nor one "
-        "of espcn, vdsr, drcn, edsr; pysrcnn train --help says more",
+        "of espcn, vdsr, drcn, edsr, srresnet; pysrcnn train --help says more",
     ),
     (
         f"{TRAIN} --filters 16 8",

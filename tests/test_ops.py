@@ -59,6 +59,7 @@ def arguments_of(name, rng, dtype):
     y = rng.standard_normal(x.shape).astype(dtype)
     w = rng.standard_normal((5, 2, 3, 3)).astype(dtype)
     b = rng.standard_normal(5).astype(dtype)
+    numbers = rng.standard_normal((4, 2)).astype(dtype)  # of channels
     return {
         "im2col": (x, 3),
         "col2im": (rng.standard_normal((3, 2 * 9, 5 * 4)).astype(dtype), x.shape, 3),
@@ -84,6 +85,12 @@ def arguments_of(name, rng, dtype):
         "dot": (x, y),
         "repeat": (x, 3),
         "repeat_backward": (rng.standard_normal((2, 6, 5, 3)).astype(dtype), 3),
+        "prelu": (x, numbers[0]),
+        "prelu_backward": (y, x, numbers[0]),
+        "moments": (x,),
+        "moments_backward": (*numbers[:2], x, numbers[2]),
+        "batch_norm": (x, *numbers[:3], numbers[3] ** 2),
+        "batch_norm_backward": (y, x, *numbers[:2], numbers[3] ** 2),
     }[name]
 
 
@@ -255,6 +262,88 @@ def test_gradients_of_activations_and_losses(ops):
 
 
 @OPS
+@pytest.mark.parametrize("slopes", [1, 3])
+def test_gradients_of_prelu(ops, slopes):
+    rng = np.random.default_rng(20)
+    x, a = rng.standard_normal((2, 3, 9, 8)), rng.standard_normal(slopes)
+    x[np.abs(x) < 1e-3] = 1  # away from the kink
+    assert close(*projections(ops.prelu, ops.prelu_backward, [x, a]))
+
+
+@OPS
+@pytest.mark.parametrize("shape", [(3, 2, 5, 4), (1, 2, 1, 2)])
+def test_gradients_of_batch_normalisation(ops, shape):
+    """With numbers that are given, and with those of the batch: the whole of it."""
+    rng = np.random.default_rng(21)
+    x, numbers = rng.standard_normal(shape), rng.standard_normal((4, 2))
+    numbers[3] = np.abs(numbers[3]) + 0.1
+
+    def backward(g, x, gamma, beta, mean, variance):
+        return ops.batch_norm_backward(g, x, gamma, mean, variance)
+
+    assert close(*projections(ops.batch_norm, backward, [x, *numbers]))
+
+    def of_batch(x, gamma, beta):
+        return ops.batch_norm(x, gamma, beta, *ops.moments(x))
+
+    def backward_of_batch(g, x, gamma, beta):
+        mean, variance = ops.moments(x)
+        dx, dgamma, dbeta, *more = ops.batch_norm_backward(g, x, gamma, mean, variance)
+        return dx + ops.moments_backward(*more, x, mean), dgamma, dbeta
+
+    assert close(*projections(of_batch, backward_of_batch, [x, *numbers[:2]]))
+    out = of_batch(x, np.ones(2), np.zeros(2))
+    assert np.abs(ops.moments(out)[0]).max() < 1e-12
+    assert np.abs(ops.moments(out)[1] - 1).max() < (1e-3 if x.size > 4 else 1)
+
+
+@OPS
+@DTYPES
+def test_maps_that_are_constant_become_zero(ops, dtype):
+    """Large ones, too, whose mean is rounded; and one pixel has no variance."""
+    for x in (np.full((2, 3, 5, 4), 1e4, dtype), np.ones((1, 3, 1, 1), dtype)):
+        mean, variance = ops.moments(x)
+        assert mean.dtype == variance.dtype == dtype and np.array_equal(mean, x[0, :, 0, 0])
+        assert not variance.any()
+        zeros, ones = np.zeros(3, dtype), np.ones(3, dtype)
+        assert not ops.batch_norm(x, ones, zeros, mean, variance).any()
+        dx, *numbers = ops.batch_norm_backward(x, x, ones, mean, variance)
+        dx = dx + ops.moments_backward(*numbers[2:], x, mean)
+        assert np.abs(dx).max() <= 1e-3 * np.abs(x).max()  # of a constant gradient nothing is left
+
+
+@pytest.mark.parametrize("ops", [kernels, kernels.direct])
+def test_what_has_numbers_for_each_channel_is_that_of_arrays_on_maps(ops):
+    """20 channels are no whole vectors; what is no pixel and no channel stays zero."""
+    rng = np.random.default_rng(22)
+    x, y = rng.standard_normal((2, 3, 20, 7, 10)).astype(np.float32)
+    numbers = rng.standard_normal((4, 20)).astype(np.float32)
+    numbers[3] = np.square(numbers[3])
+    for name, arguments in {
+        "prelu": (x, numbers[0]),
+        "prelu_backward": (y, x, numbers[0][:1]),
+        "moments": (x,),
+        "moments_backward": (*numbers[:2], x, numbers[2]),
+        "batch_norm": (x, *numbers),
+        "batch_norm_backward": (y, x, numbers[0], *numbers[2:]),
+    }.items():
+        operation = getattr(ops, name)
+        wanted = operation(*arguments)
+        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        held = [ops.enter(a) if a.ndim == 4 else a for a in arguments]
+        mixed = [held[0], *arguments[1:]]
+        for some in (held, mixed):
+            found = operation(*some)
+            found = found if isinstance(found, tuple) else (found,)
+            for a, b in zip(found, wanted, strict=True):
+                assert np.array_equal(ops.leave(a), b), name
+                if type(a) is not np.ndarray:
+                    assert not a.data[:, 8:].any() and not a.data[..., 20:].any()
+    with pytest.raises(TypeError, match="float32 or float64, not in int64"):
+        ops.prelu(np.ones((1, 2, 3, 4), int), np.ones(2))
+
+
+@OPS
 @pytest.mark.parametrize(
     "sizes, filters", [((9, 1, 5), (64, 32) if JIT else (9, 5)), ((3, 3, 1, 5), (9, 8, 3))]
 )
@@ -423,6 +512,25 @@ def test_gradients_have_the_same_bits_for_any_number_of_threads():
         assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.skipif(not JIT, reason="without compiled code there are no threads")
+def test_sums_of_channels_have_the_same_bits_for_any_number_of_threads():
+    rng = np.random.default_rng(23)
+    x, y = rng.standard_normal((2, 5, 48, 31, 17)).astype(np.float32)
+    a = rng.standard_normal((4, 48)).astype(np.float32)
+
+    def all_of_them():
+        maps, d = kernels.enter(x), kernels.enter(y)
+        mean, variance = kernels.moments(maps)
+        back = kernels.batch_norm_backward(d, maps, a[0], mean, variance)
+        slopes = kernels.prelu_backward(d, maps, a[0]), kernels.prelu_backward(d, maps, a[0][:1])
+        found = (mean, variance, *back, *slopes[0], *slopes[1])
+        return [kernels.leave(array) for array in found]
+
+    first, *others = for_all_numbers_of_threads(all_of_them)
+    for other in others:
+        assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
 @pytest.mark.skipif(not JIT, reason="without compiled code there are no strips")
 def test_what_is_not_a_number_stays_where_it_is():
     """A NaN reaches as far as the network sees, not into the next strip or picture."""
@@ -536,6 +644,15 @@ def test_kernels_check_shapes(change, words):
         ("dot", (PIXELS, PIXELS[:, :, :1])),
         ("repeat", (PIXELS, 0)),
         ("repeat_backward", (PIXELS, 3)),
+        ("prelu", (PIXELS, np.ones(3))),
+        ("prelu", (PIXELS[0], np.ones(2))),
+        ("prelu_backward", (PIXELS, PIXELS[:, :1], np.ones(2))),
+        ("prelu_backward", (PIXELS, PIXELS, np.ones((2, 1)))),
+        ("moments", (PIXELS[:0],)),
+        ("moments_backward", (np.ones(1), np.ones(2), PIXELS, np.ones(2))),
+        ("batch_norm", (PIXELS, np.ones(2), np.ones(1), np.ones(2), np.ones(2))),
+        ("batch_norm_backward", (PIXELS, PIXELS[:, :, 1:], *np.ones((3, 2)))),
+        ("batch_norm_backward", (PIXELS, PIXELS, *np.ones((2, 2)), np.ones(3))),
     ],
 )
 def test_single_operations_check_shapes(name, arguments):

@@ -32,6 +32,7 @@ from pysrcnn.training import (
     train,
 )
 from pysrcnn.training.ends import keep_ends
+from pysrcnn.training.log import write_log
 
 SCALE = 2
 TINY = Recipe(
@@ -818,7 +819,12 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"network": "fsrcnn"}, "network is srcnn, espcn, vdsr, drcn or edsr, got 'fsrcnn'"),
+        (
+            {"network": "fsrcnn"},
+            "network is srcnn, espcn, vdsr, drcn, edsr or srresnet, got 'fsrcnn'",
+        ),
+        ({"batch_norm": False}, "batch_norm is of srresnet, and the network is srcnn"),
+        ({"batch_norm": 1}, "batch_norm is 1, wanted True or False"),
         ({"activation": "tanh"}, "activation is relu for srcnn, got 'tanh'"),
         ({"network": "espcn", "activation": "elu"}, "activation is relu or tanh for espcn, got 'e"),
         ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0, wanted a positive number"),
@@ -1056,13 +1062,16 @@ def test_black_and_white_are_kept_of_chains_alone(recursive):
 # ------------------------------------------------------------------------------- deep networks
 
 EDSR_S = replace(RECIPES["edsr-s"], depth=1, width=8, steps=40, batch=4, size=15, warmup=5)
+SRRESNET_S = replace(RECIPES["srresnet"], depth=1, width=8, steps=40, batch=4, size=15, warmup=5)
 VDSR_S = replace(RECIPES["vdsr"], depth=3, width=8, steps=40, batch=4, size=15, warmup=5)
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "charbonnier"])
 def test_each_network_is_trained_by_each_loss(loss):
-    for recipe, pairs in ((EDSR_S, SMALL_PAIRS), (VDSR_S, PAIRS), (TINY, PAIRS),
-                          (SUBPIXEL, SMALL_PAIRS)):  # fmt: skip
+    # Of an SRResNet with batch normalisation, the loss is not that of its result.
+    plain = replace(SRRESNET_S, batch_norm=False)
+    for recipe, pairs in ((EDSR_S, SMALL_PAIRS), (plain, SMALL_PAIRS), (VDSR_S, PAIRS),
+                          (TINY, PAIRS), (SUBPIXEL, SMALL_PAIRS)):  # fmt: skip
         training = Training(replace(recipe, loss=loss), pairs, scale=SCALE)
         low, high = training.batch(0, 4)
         network = training.network
@@ -1077,7 +1086,9 @@ def test_each_network_is_trained_by_each_loss(loss):
         network.loss_and_gradients(low, high, "l2")
 
 
-@pytest.mark.parametrize("recipe, pairs", [(EDSR_S, SMALL_PAIRS), (VDSR_S, PAIRS)])
+@pytest.mark.parametrize(
+    "recipe, pairs", [(EDSR_S, SMALL_PAIRS), (SRRESNET_S, SMALL_PAIRS), (VDSR_S, PAIRS)]
+)
 def test_a_deep_network_stopped_and_gone_on_is_never_having_stopped(recipe, pairs, tmp_path):
     recipe = replace(recipe, steps=8)
     whole, stopped, later = (Training(recipe, pairs, scale=SCALE) for _ in range(3))
@@ -1086,6 +1097,56 @@ def test_a_deep_network_stopped_and_gone_on_is_never_having_stopped(recipe, pair
     stopped.save(tmp_path / "checkpoint.npz")
     later.load(tmp_path / "checkpoint.npz")
     assert first + run(later) == losses and same_bits(arrays_of(later), arrays_of(whole))
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_running_statistics_follow_the_batches_and_are_not_learned(average):
+    """With these the network in use comes near what it is in training: 30 steps lower its loss."""
+    recipe = replace(SRRESNET_S, steps=30, average=average)
+    training = Training(recipe, SMALL_PAIRS, scale=SCALE)
+    network = training.network
+    assert not set(network.statistics) & set(recipe.rates(network))
+    assert len(network.statistics) == 6 and not any(
+        name in state for state in training.optimizer.state() for name in network.statistics
+    )
+    low, high = training.batch(0, 4)
+    before = {name: p.copy() for name, p in network.parameters.items()}
+    first, gradients = network.loss_and_gradients(low, high)
+    assert same_bits(network.parameters, before)  # it changes nothing, and gives the same again
+    assert network.loss_and_gradients(low, high)[0] == first
+    assert reference.mse(network.forward(low), high) != pytest.approx(first, rel=1e-3)
+    next(training.run())
+    for name in network.statistics:
+        assert same_bits({"": network.parameters[name]}, {"": before[name] - gradients[name]})
+    run(training)
+    result = training.result()
+    in_use, low_loss = (
+        reference.mse(result.forward(low), high),
+        network.loss_and_gradients(low, high),
+    )
+    assert in_use < 0.9 * first and low_loss[0] < 0.9 * first
+    if average:
+        assert not same_bits(result.parameters, network.parameters)
+    assert all(result.parameters[name].min() > 0 for name in result.statistics if name[0] == "V")
+
+
+def test_what_recipes_did_not_have_yet_is_what_it_is_by_default(tmp_path):
+    """A checkpoint from before there was batch normalisation is gone on from."""
+    training, later = (Training(TINY, PAIRS, scale=SCALE) for _ in range(2))
+    run(training, 2)
+    training.save(tmp_path / "checkpoint.npz")
+    with np.load(tmp_path / "checkpoint.npz") as file:
+        arrays = dict(file)
+    state = json.loads(str(arrays["state"]))
+    del state["recipe"]["batch_norm"]
+    with open(tmp_path / "older.checkpoint", "wb") as file:
+        np.savez(file, **arrays | {"state": np.array(json.dumps(state))})
+    later.load(tmp_path / "older.checkpoint")
+    assert later.step == 2 and same_bits(arrays_of(later), arrays_of(training))
+    head = fitting._head(training, 1, 30.0)
+    older = {n: value for n, value in head["recipe"].items() if n != "batch_norm"}
+    write_log(tmp_path / "older.log", {**head, "recipe": older}, [])
+    assert fitting._earlier(2, head, tmp_path / "older.log") == []
 
 
 @pytest.mark.parametrize("init", ["identity", "he"])

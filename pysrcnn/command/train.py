@@ -41,7 +41,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
-        help="factor of enlargement; one network may be for several, 2,3,4, but for espcn and edsr",
+        help="factor of enlargement; one network may be for several, 2,3,4, if it takes enlarged "
+        "pictures: an SRCNN, vdsr or drcn",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
@@ -53,7 +54,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
-        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn or edsr",
+        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn, edsr or srresnet",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
@@ -64,9 +65,12 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--depth",
         type=int,
-        help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr",
+        help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr or srresnet",
     )
     command.add_argument("--width", type=int, help="filters in their layers")
+    command.add_argument(
+        "--no-batch-norm", action="store_true", help="a srresnet without batch normalisation"
+    )
     command.add_argument(
         "--loss", choices=LOSSES, help="squared error, absolute error, or a smooth absolute error"
     )
@@ -80,7 +84,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
         "--size", type=int,
-        help="side of the sub-images in pixels; for espcn and edsr, of the small picture",
+        help="side of the sub-images in pixels; for espcn, edsr and srresnet, of the small "
+        "picture",
     )  # fmt: skip
     command.add_argument(
         "--stride", type=int,
@@ -184,6 +189,13 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
     if options.degradation is not None:
         changes["degradation"] = DEGRADATIONS.get(options.degradation)
+    if options.no_batch_norm:
+        kind = name or recipe.network
+        if kind != "srresnet":
+            raise ValueError(
+                f"--no-batch-norm is of SRRESNET, and {kind.upper()} has none: leave it out"
+            )
+        changes["batch_norm"] = False
     chain = issubclass(TRAINED[name or recipe.network], Chain)
     for option in ("depth", "width") if chain else ("filters",):
         if option in changes:

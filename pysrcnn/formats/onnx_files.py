@@ -24,7 +24,7 @@ _OURS = ("", "ai.onnx")  # names of the domain that the usual operators are in
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The operations and the tensors of convolutions, and the card if it is one of our files."""
+    """The operations, the tensors of convolutions and PReLU, and the card if the file is ours."""
     model = _parsed(content, path)
     graph = model.graph
     opsets = [x.version for x in model.opset_import if x.domain in _OURS]
@@ -37,7 +37,7 @@ def read(content: bytes, path: Path) -> Weights:
     operations = tuple(_operations(graph.node, constants, path))
     tensors: Arrays = {}
     for operation in operations:
-        if operation.kind == "Conv":
+        if operation.kind in ("Conv", "PRelu"):
             pairs = zip(operation.inputs, operation.given, strict=True)
             tensors |= {name: array for name, array in pairs if array is not None}
     cards = [p.value for p in model.metadata_props if p.key == _CARD]
@@ -85,7 +85,7 @@ def _operations(nodes: Any, constants: Constants, path: Path) -> Iterator[Operat
 
 # Of others no constants are looked at, however large they are.
 _WITH_CONSTANTS = {
-    "Add", "Clip", "Conv", "Div", "Mul", "Pad", "Reshape", "Resize", "Squeeze", "Sub",
+    "Add", "Clip", "Conv", "Div", "Mul", "PRelu", "Pad", "Reshape", "Resize", "Squeeze", "Sub",
     "Unsqueeze", "Upsample",
 }  # fmt: skip
 

@@ -209,7 +209,8 @@ class Planted(Composed):
         return argument.shape, argument.tobytes()
 
     def _name(self, parameter: np.ndarray) -> str:
-        return self._names[id(parameter)]
+        """ "" of what is none, such as the biases of a layer before batch normalisation."""
+        return self._names.get(id(parameter), "")
 
     def _tell(self, name: str, value: np.ndarray) -> None:
         if name not in self.values:
@@ -282,7 +283,7 @@ class Planted(Composed):
         if once:  # else the gradient is a sum that is known in the end
             self._tell(f"d{call.weights}", dw)
         db = self._run("db", k, apart.db, self._run("into db", k, _same, dout, df))
-        if once:
+        if once and call.biases:  # none before batch normalisation
             self._tell(f"d{call.biases}", db)
         dx = self._run("dx", k, apart.dx, self._run("into dx", k, _same, dout, df), wide, w)
         dx = self._run("pad_backward", k, partial(PADDINGS[padding][1], p=p), dx)

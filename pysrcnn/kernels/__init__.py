@@ -3,13 +3,13 @@
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
 over a picture with them, as `layout` lays it out; `winograd` has the matrices that save
-multiplications there, `transforms` applies them to tiles, and `blocks` makes a block of a layer's
-rows of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
+multiplications there, `transforms` applies them to tiles, and `blocks` and `parts` make a block of a
+layer of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
 multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their
 layout in memory, with `few` where it begins and ends; `tiles` and `same` stand on `points` and
-`filters`; `operations`, `shuffle` and `loss` are the single steps, `direct` is the same
-without Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has
-the sparse codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on
+`filters`; `operations`, `shuffle`, `channelwise` and `loss` are the single steps, `direct` is the
+same without Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse`
+has the sparse codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on
 `inputs`, `memory`, `threads` and `blas`. All compiled code of the package is in this folder; it
 imports no other module of ours.
 
@@ -17,10 +17,11 @@ Compiled code cannot look at what it is given, so these functions do first, and 
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
 """
 
+from . import channelwise, loss, maps, operations, same
 from . import direct as direct
-from . import loss, maps, operations, same
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
+from .channelwise import *  # noqa: F403
 from .compile import announce_compilation as announce_compilation
 from .fused import forward
 from .loss import *  # noqa: F403
@@ -41,4 +42,5 @@ from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
-__all__ = sorted({*__all__, *loss.__all__, *maps.__all__, *operations.__all__, *same.__all__})
+for _part in channelwise, loss, maps, operations, same:
+    __all__ = sorted({*__all__, *_part.__all__})

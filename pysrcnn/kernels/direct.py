@@ -5,8 +5,9 @@
 `same`; and there by rounding.
 """
 
-from . import loss, operations, same
+from . import channelwise, loss, operations, same
 from .batches import loss_and_gradients_direct as loss_and_gradients
+from .channelwise import *  # noqa: F403
 from .fused import forward_direct as forward
 from .loss import *  # noqa: F403
 from .maps import dot as dot
@@ -15,7 +16,8 @@ from .operations import *  # noqa: F403
 from .same import *  # noqa: F403
 
 __all__ = ["ALIGNMENT", "dot", "enter", "forward", "leave", "loss_and_gradients"]
-__all__ = sorted({*__all__, *loss.__all__, *operations.__all__, *same.__all__})
+for _part in channelwise, loss, operations, same:
+    __all__ = sorted({*__all__, *_part.__all__})
 
 ALIGNMENT = 1  # every pixel is a sum of its own
 

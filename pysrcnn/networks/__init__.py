@@ -8,6 +8,7 @@ from .loading import LARGEST, files_of, load, shipped
 from .network import LOSSES, Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
+from .srresnet import SRResNet
 from .vdsr import VDSR
 
 TRAINED: dict[str, type[Network]] = {
@@ -16,6 +17,7 @@ TRAINED: dict[str, type[Network]] = {
     "vdsr": VDSR,
     "drcn": DRCN,
     "edsr": EDSR,
+    "srresnet": SRResNet,
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "VDSR",
     "Chain",
     "Network",
+    "SRResNet",
     "SparseCoding",
     "files_of",
     "load",

@@ -81,7 +81,7 @@ def forward(
             h = h + residual_scale * ops.conv2d_same(a, p[f"W{k}_2"], p[f"B{k}_2"])
     keep(h)
     h = ops.conv2d_same(h, p["W_body"], p["B_body"], h0)
-    for w, b, s in _ups(p):
+    for w, b, s in ups(p):
         keep(h)
         h = ops.pixel_shuffle(ops.conv2d_same(h, p[w], p[b]), s)
     keep(h)
@@ -121,7 +121,7 @@ def backward(
     large, s = _scales(p)
     dout = ops.enter(ops.pixel_shuffle_backward(ops.leave(dout), s))
     dh, g["W_tail"], g["B_tail"] = ops.conv2d_same_backward(dout, h, p["W_tail"])
-    for w, b, factor in reversed(_ups(p)):
+    for w, b, factor in reversed(ups(p)):
         dh = ops.pixel_shuffle_backward(dh, factor)
         dh, g[w], g[b] = ops.conv2d_same_backward(dh, next(maps), p[w])
     dh0 = dh
@@ -153,7 +153,7 @@ def _blocks(p: Parameters) -> range:
     return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
 
 
-def _ups(p: Parameters) -> list[tuple[str, str, int]]:
+def ups(p: Parameters) -> list[tuple[str, str, int]]:
     """Weights, biases and factor of each convolution that enlarges maps, of the paper's tail."""
     numbers = range(1, 1 + sum(name.startswith("W_up") for name in p))
     names = [(f"W_up{k}", f"B_up{k}") for k in numbers if f"W_up{k}" in p]
@@ -163,10 +163,10 @@ def _ups(p: Parameters) -> list[tuple[str, str, int]]:
 def _scales(p: Parameters) -> tuple[int, int]:
     """By how much maps are enlarged before the last convolution, and the picture behind it."""
     c, filters = p["W_head"].shape[1], p["W_tail"].shape[0]
-    return math.prod(s for _, _, s in _ups(p)), math.isqrt(filters // c)
+    return math.prod(s for _, _, s in ups(p)), math.isqrt(filters // c)
 
 
-def _factors(scale: int) -> list[int]:
+def factors(scale: int) -> list[int]:
     """By what the paper's tail enlarges: at once by 3, else by 2 as often as needed."""
     times = scale.bit_length() - 1
     if scale == 3:
@@ -182,7 +182,7 @@ def _layers(
     """Maps in and out of each layer, by what follows W or B in the names of its parameters."""
     body = [f"{k}_{part}" for k in range(1, blocks + 1) for part in (1, 2)]
     layers = {"_head": (c, width)} | dict.fromkeys([*body, "_body"], (width, width))
-    for k, s in enumerate([] if short_tail else _factors(scale), 1):
+    for k, s in enumerate([] if short_tail else factors(scale), 1):
         layers[f"_up{k}"] = width, width * s * s
     return layers | {"_tail": (width, c * scale**2 if short_tail else c)}
 
@@ -264,7 +264,7 @@ class EDSR(Network):
         """
         parameters = as_arrays(parameters)
         head, tail = (parameters.get(name, np.empty((0, 0))) for name in ("W_head", "W_tail"))
-        (width, c), up = head.shape[:2], _ups(parameters)
+        (width, c), up = head.shape[:2], ups(parameters)
         large = math.prod(s for _, _, s in up)
         short = 0 if c == 0 else math.isqrt(tail.shape[0] // c)
         wanted = {}

@@ -16,8 +16,8 @@ _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
 _MOST_SEARCHED = 8  # layers, of which all orders are tried
 
 OTHER_NETWORKS = (
-    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN and EDSR, such as Real-ESRGAN, are not "
-    "read"
+    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR and SRResNet, such as "
+    "Real-ESRGAN, are not read"
 )
 
 

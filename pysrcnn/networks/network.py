@@ -34,6 +34,7 @@ __all__ = [
     "as_arrays",
     "check_channels",
     "check_layers",
+    "check_shapes",
     "drawn",
     "in_float32",
     "other_scale",
@@ -127,6 +128,14 @@ class Network:
         return []
 
     @property
+    def statistics(self) -> list[str]:
+        """Names of the parameters that are not learned: running statistics of what layers give.
+
+        Of these, `loss_and_gradients` gives what a step takes off them.
+        """
+        return []
+
+    @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
         return seen(self._forward, self.parameters, self.c, **self.options)
@@ -214,6 +223,10 @@ class Network:
         ops = self.ops
         return ops.leave(self._forward(ops.enter(x), self.parameters, ops, None, **options))
 
+    def folded(self) -> Self:
+        """The same network in use, with all that is fixed there in the weights of convolutions."""
+        return self
+
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
         """What each convolution takes when the network makes a picture: `x`, then feature maps.
 
@@ -279,7 +292,7 @@ class Network:
         -------
         loss : float
         gradients : dict of arrays
-            By the names of `parameters`, of the same shapes.
+            By the names of `parameters`, of the same shapes; see `statistics`.
 
         Raises
         ------
@@ -417,6 +430,11 @@ def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> 
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (i, o) in wanted.items():
         shapes[f"W{name}"], shapes[f"B{name}"] = (o, i, 3, 3), (o,)
+    check_shapes(parameters, shapes)
+
+
+def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise a ValueError unless the parameters are of just these names and shapes, and finite."""
     for name, shape in shapes.items():
         given = parameters[name].shape if name in parameters else "missing"
         if given != shape:

@@ -107,6 +107,11 @@ class Nodes(Composed):
         """See `reference.tanh`."""
         return self.add("Tanh", [x])
 
+    def prelu(self, x: Value, a: np.ndarray) -> Value:
+        """See `reference.prelu`; ONNX wants a slope for each channel as (C, 1, 1)."""
+        name = self._constant(self._name(a), np.reshape(a, (-1, 1, 1)))
+        return self.add("PRelu", [x, Value(self, name)])
+
     def pixel_shuffle(self, x: Value, s: int) -> Value:
         """See `reference.pixel_shuffle`; its order of channels is the mode CRD."""
         return self.add("DepthToSpace", [x], blocksize=s, mode="CRD")

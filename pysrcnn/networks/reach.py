@@ -99,6 +99,18 @@ class Reach(Composed):
         """See `reference.tanh`."""
         return x
 
+    def prelu(self, x: Map, a: np.ndarray) -> Map:
+        """See `reference.prelu`."""
+        return x
+
+    def moments(self, x: Map) -> tuple[Map, Map]:
+        """See `reference.moments`; of all pixels, which is not counted as seeing them."""
+        return x, x
+
+    def batch_norm(self, x: Map, *numbers: Any) -> Map:
+        """See `reference.batch_norm`."""
+        return x
+
     def pixel_shuffle(self, x: Map, s: int) -> Map:
         """See `reference.pixel_shuffle`."""
         return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))

@@ -17,6 +17,7 @@ import numpy as np
 from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
 from .authors import edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
+from .authors_srresnet import check_greys, srresnet_of
 from .dictionaries import check_dictionaries
 from .drcn import DRCN
 from .edsr import EDSR
@@ -26,6 +27,7 @@ from .layers import OTHER_NETWORKS, check, numbered, stack
 from .network import Network
 from .sparse import SparseCoding
 from .srcnn import SRCNN
+from .srresnet import SRResNet
 from .values import as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
 from .vdsr import VDSR
 
@@ -42,8 +44,10 @@ _NAMES_OF_OTHERS = re.compile(
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 # The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
 _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
+_OURS = tuple("WBwAGMV")  # what names of parameters of deep networks begin with
 _ENLARGES = "an enlargement before the first layer"
-_DEEP: dict[str, type[EDSR | VDSR | DRCN]] = {kind.name: kind for kind in (EDSR, VDSR, DRCN)}
+_Kind = type[EDSR | VDSR | DRCN | SRResNet]
+_DEEP: dict[str, _Kind] = {kind.name: kind for kind in (EDSR, VDSR, DRCN, SRResNet)}
 
 
 def is_ours(weights: Weights) -> bool:
@@ -90,8 +94,9 @@ def network_of(
     deep = _deep_in(weights, path)
     if deep:
         if activation is not None:
+            own = "prelu" if deep.kind is SRResNet else "relu"
             raise ValueError(
-                f"{path} holds {deep.kind.__name__}, whose activation is relu: leave it out"
+                f"{path} holds {deep.kind.__name__}, whose activation is {own}: leave it out"
             )
         return _deep(deep, weights, path, ops)
     said = weights.card.get("network") if is_ours(weights) else None
@@ -111,7 +116,7 @@ def network_of(
 class _Deep:
     """A network of residuals, by the names that its parameters have here."""
 
-    kind: type[EDSR | VDSR | DRCN]
+    kind: _Kind
     parameters: Arrays
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -123,7 +128,10 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
     if isinstance(said, str) and said in _DEEP:
         kind = _DEEP[said]
         # A graph has constants of its own beside them.
-        ours = {name: array for name, array in tensors.items() if name[:1] in ("W", "B", "w")}
+        ours = {name: array for name, array in tensors.items() if name[:1] in _OURS}
+        for name in ours:
+            if name[0] == "A" and ours[name].ndim == 3:  # slopes as a graph has them, (C, 1, 1)
+                ours[name] = ours[name].ravel()
         return _Deep(kind, ours, {name: card[name] for name in kind.saved_options if name in card})
     if is_ours(weights) or weights.graph is not None:
         return None
@@ -137,6 +145,8 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
     if edsr := edsr_of(tensors):
         return _Deep(EDSR, edsr[0], {"picture": False, "mean": edsr[1]})
+    if srresnet := srresnet_of(tensors, path):
+        return _Deep(SRResNet, srresnet, {"picture": False})
     if vdsr := vdsr_of(tensors, weights.ordered):
         return _Deep(VDSR, vdsr)
     return None
@@ -153,6 +163,8 @@ def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise Refused(f"{path} is damaged: {error}") from None
     network.card = dict(weights.card)
+    if isinstance(network, SRResNet) and not is_ours(weights):
+        check_greys(network, path)
     said = network.card.get("scale")
     if network.scale is not None and said not in (None, network.scale):
         raise Refused(

@@ -70,7 +70,8 @@ def _in_half(array: np.ndarray) -> np.ndarray:
 
 
 def _graph(network: "Network") -> tuple[Arrays, dict[str, Any]]:
-    """The constants, the operations and the ends of a network as an ONNX graph."""
+    """The constants, the operations and the ends of a network in use as an ONNX graph."""
+    network = network.folded()
     nodes = Nodes(network.parameters)
     low = Value(nodes, "low")
     network._forward(low, network.parameters, nodes, None, **network.options)

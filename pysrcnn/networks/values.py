@@ -19,18 +19,20 @@ import numpy as np
 from ..formats import Arrays, Refused, shown
 
 __all__ = [
+    "GREYS",
     "Affine",
     "as_plain",
     "check_numbers",
     "check_picture",
     "check_sense",
     "folded",
+    "is_picture",
     "left_out",
     "shuffle_of",
 ]
 
 _OF_BYTES = 1 / 50  # a factor below this makes small numbers of 0..255
-_GREYS = np.array([0.25, 0.5, 0.75])
+GREYS = np.array([0.25, 0.5, 0.75])
 _FAR = 0.15  # from a grey: at this error alone, the PSNR is 16 dB; bicubic interpolation has 30
 
 _LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
@@ -178,13 +180,13 @@ def _handing_on(w: np.ndarray, b: np.ndarray, c: int, first: bool, last: bool) -
 def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> None:
     """Raise if greys do not come out as about the same greys, with the cause and the way out."""
     given = _on_greys(parameters, activation)
-    if _is_picture(given):
+    if is_picture(given):
         return
-    numbers = [", ".join(f"{x:.2f}" for x in some) for some in (given.mean(axis=0), _GREYS)]
+    numbers = [", ".join(f"{x:.2f}" for x in some) for some in (given.mean(axis=0), GREYS)]
     fact = f"{path} makes no picture: of greys of {numbers[1]} it makes {numbers[0]}"
     enlarges = shuffle_of(parameters) > 1
     other = "tanh" if activation == "relu" else "relu"
-    if enlarges and _is_picture(1 / (1 + np.exp(-given))):
+    if enlarges and is_picture(1 / (1 + np.exp(-given))):
         raise Refused(f"{fact}. Probably it ends with a sigmoid, and such networks are not read")
     tries = [
         (False, (0, 255), "its values are 0..255", "--range 255"),
@@ -199,7 +201,7 @@ def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> N
         ]
     for residual, levels, cause, option in tries:
         name = other if levels == (0, 1) and enlarges else activation
-        if _is_picture(_on_greys(as_plain(parameters, residual, levels, name), name)):
+        if is_picture(_on_greys(as_plain(parameters, residual, levels, name), name)):
             raise Refused(
                 f"{fact}. Probably {cause}: pysrcnn convert {shlex.quote(str(path))} mine.npz "
                 f"{option}; or it is not trained"
@@ -207,14 +209,15 @@ def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> N
     raise Refused(f"{fact}. Its values are neither of 0..1 nor of 0..255, or it is not trained")
 
 
-def _is_picture(given: np.ndarray) -> bool:
-    return bool(np.abs(given - _GREYS).max() <= _FAR)
+def is_picture(given: np.ndarray) -> bool:
+    """Whether what a network gives for the greys, (c, 3), is about these."""
+    return bool(np.abs(given - GREYS).max() <= _FAR)
 
 
 def _on_greys(parameters: Arrays, activation: str) -> np.ndarray:
     """What the network gives for flat pictures (c, 3), where each layer sees but one value."""
     layers = len(parameters) // 2
-    values = np.tile(_GREYS, (parameters["W1"].shape[1], 1))
+    values = np.tile(GREYS, (parameters["W1"].shape[1], 1))
     for k in range(1, layers + 1):
         w, b = (parameters[f"{kind}{k}"].astype(np.float64) for kind in "WB")
         values = w.sum(axis=(2, 3)) @ values + b[:, None]
@@ -234,14 +237,14 @@ def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
 
 
 def check_sense(name: str, array: np.ndarray, path: Path) -> None:
-    """Raise if these numbers cannot be of use: huge ones, or nothing but zeros, not of biases."""
+    """Raise if these numbers cannot be of use: huge ones, or weights that are all zeros."""
     largest = np.abs(array).max()
     if largest > _LARGEST:
         raise Refused(
             f"{path}: {name} holds values up to {largest:.3g}, wanted at most {_LARGEST:,}: no "
             f"picture would come out"
         )
-    if largest == 0 and name[0] != "B":
+    if largest == 0 and name[0] not in "BMVA":
         raise Refused(
             f"{path}: {name} holds nothing but zeros, and nothing of a picture would go through "
             f"it: give weights that were trained"

@@ -1,10 +1,11 @@
 """The math, in plain NumPy, made to be read; `kernels` has the same functions, compiled.
 
 `convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
-`shuffle` are what ESPCN needs beside that, `same` and `loss` what the deep networks do.
+`shuffle` are what ESPCN needs beside that, `same`, `loss` and `normalisation` what the deep
+networks do.
 """
 
-from .activation import tanh, tanh_backward
+from .activation import prelu, prelu_backward, tanh, tanh_backward
 from .convolution import (
     col2im,
     conv2d,
@@ -22,6 +23,7 @@ from .convolution import (
     relu_backward,
 )
 from .loss import charbonnier, charbonnier_backward, l1, l1_backward
+from .normalisation import batch_norm, batch_norm_backward, moments, moments_backward
 from .same import (
     conv2d_same,
     conv2d_same_backward,
@@ -35,6 +37,8 @@ from .shuffle import pixel_shuffle, pixel_shuffle_backward, repeat, repeat_backw
 
 __all__ = [
     "ALIGNMENT",
+    "batch_norm",
+    "batch_norm_backward",
     "charbonnier",
     "charbonnier_backward",
     "col2im",
@@ -52,6 +56,8 @@ __all__ = [
     "l1_backward",
     "leave",
     "loss_and_gradients",
+    "moments",
+    "moments_backward",
     "mse",
     "mse_backward",
     "pad_replicate",
@@ -60,6 +66,8 @@ __all__ = [
     "pad_zeros_backward",
     "pixel_shuffle",
     "pixel_shuffle_backward",
+    "prelu",
+    "prelu_backward",
     "relu",
     "relu_backward",
     "repeat",

@@ -1,11 +1,12 @@
 """Activations beside ReLU, which is in `convolution`: all that is done to each number by itself.
 
 Names: x, out; gradients dx, dout: dL/dx and dL/dout for the loss L.
+Axes: N samples, C channels, H x W pixels.
 """
 
 import numpy as np
 
-__all__ = ["tanh", "tanh_backward"]
+__all__ = ["prelu", "prelu_backward", "tanh", "tanh_backward"]
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
@@ -39,3 +40,40 @@ def tanh_backward(dout: np.ndarray, out: np.ndarray) -> np.ndarray:
     dx : array of that shape
     """
     return dout * (1 - np.square(out))
+
+
+def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """x where it is positive, a x elsewhere: a ReLU that lets something through, and learns what.
+
+    Eq. 1 of He, Zhang, Ren, Sun, "Delving Deep into Rectifiers: Surpassing Human-Level Performance
+    on ImageNet Classification", ICCV 2015.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    a : array (C,) or (1,)
+        The slope of each channel, or of all.
+
+    Returns
+    -------
+    out : array (N, C, H, W)
+    """
+    return np.where(x > 0, x, a[:, None, None] * x)
+
+
+def prelu_backward(dout: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx, da. What is not positive goes back times its slope; and a slope is of all of them.
+
+    Parameters
+    ----------
+    dout : array (N, C, H, W)
+    x, a : as `prelu` was given them
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
+    da : array (C,) or (1,)
+    """
+    dx = np.where(x > 0, dout, a[:, None, None] * dout)
+    da = np.where(x > 0, 0, dout * x).sum(axis=(0, 2, 3))
+    return dx, da if a.shape == da.shape else da.sum(keepdims=True)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ..networks import Network, own_scale
 from .log import append, read_log, write_log
 from .loop import Progress, Training
 from .progress import shown
+from .recipes import Recipe
 
 __all__ = ["Measure", "fit"]
 
@@ -105,7 +105,10 @@ def _head(training: Training, validation: int, bicubic: float) -> dict:
 def _earlier(step: int, head: dict, log: Path) -> list[dict]:
     """The lines of a log up to a step, to go on after; raise if it is of another training."""
     known, lines = read_log(log)
-    differing = [n for n in head if n != "bicubic_psnr" and _said(head[n]) != _said(known.get(n))]
+    if isinstance(known.get("recipe"), dict):
+        # What recipes did not have yet when it was written was what it is by default.
+        known["recipe"] = {**Recipe().as_dict(), **known["recipe"]}
+    differing = [n for n in head if n != "bicubic_psnr" and head[n] != known.get(n)]
     # Not to the last digit, which another processor may round otherwise.
     if abs(known.get("bicubic_psnr", 0) - head["bicubic_psnr"]) > 1e-3:
         differing.append("validation pictures")
@@ -115,11 +118,6 @@ def _earlier(step: int, head: dict, log: Path) -> list[dict]:
             f"give the same pictures as before, or remove the log to begin a new one"
         )
     return [line for line in lines if line["step"] <= step]
-
-
-def _said(value: Any) -> Any:
-    """Of a recipe, what is not None: what there was no word for, a log leaves out."""
-    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 class _Pace:

@@ -114,9 +114,9 @@ class Training:
         elif recipe.optimizer == "sgd":
             decay = recipe.weight_decay / recipe.of_loss(self.network)
             options = {"clip": recipe.clip, "weight_decay": decay}
-        self.optimizer = OPTIMIZERS[recipe.optimizer](
-            self.network.parameters, recipe.rates(self.network), **options
-        )
+        rates = recipe.rates(self.network)
+        learned = {name: self.network.parameters[name] for name in rates}
+        self.optimizer = OPTIMIZERS[recipe.optimizer](learned, rates, **options)
         self.average = {name: p.copy() for name, p in self.network.parameters.items()}
         self.step = 0
         self.seconds = 0.0
@@ -170,6 +170,8 @@ class Training:
             quiet = np.errstate(over="ignore", invalid="ignore")  # reported below, in a sentence
             with quiet, one_blas_thread():
                 self.optimizer.step(gradients, factor)
+                for name in self.network.statistics:
+                    parameters[name] -= gradients[name]
                 if recipe.keep_means:
                     first = parameters[self.network.weights[0]]
                     first += self._means - _means(first)
@@ -253,7 +255,9 @@ class Training:
         try:
             arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
             state = read_json(str(arrays.pop("state")), path)
-            theirs, step, seconds = dict(state["recipe"]), state["step"], state["seconds"]
+            # What recipes did not have yet when it was written was what it is by default.
+            theirs = {**Recipe().as_dict(), **state["recipe"]}
+            step, seconds = state["step"], state["seconds"]
         except ValueError as error:
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
         except Exception:  # that there is no such array, or no such entry in a dict

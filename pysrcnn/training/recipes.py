@@ -38,10 +38,11 @@ class Recipe:
 
     Attributes
     ----------
-    network : "srcnn", "espcn", "vdsr", "drcn" or "edsr"
+    network : "srcnn", "espcn", "vdsr", "drcn", "edsr" or "srresnet"
     sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
-    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR
+    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet
     width : filters of their layers
+    batch_norm : whether an SRResNet has batch normalisation; no other network has
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
     init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`
@@ -84,6 +85,7 @@ class Recipe:
     filters: tuple[int, ...] = (64, 32)
     depth: int = 0
     width: int = 0
+    batch_norm: bool = True
     c: int = 1
     activation: str = "relu"
     init: str = "identity"
@@ -129,6 +131,10 @@ class Recipe:
         ):  # fmt: skip
             if given not in known:
                 raise ValueError(f"{what} is one of {', '.join(known)}, got {given!r:.60}")
+        if not isinstance(self.batch_norm, bool):
+            raise ValueError(f"batch_norm is {self.batch_norm!r:.60}, wanted True or False")
+        if not self.batch_norm and self.network != "srresnet":
+            raise ValueError(f"batch_norm is of srresnet, and the network is {self.network}")
         if (self.clip or self.weight_decay) and self.optimizer != "sgd":
             raise ValueError(
                 f"clip and weight_decay are of sgd, and the optimizer is {self.optimizer}"
@@ -169,10 +175,11 @@ class Recipe:
             raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
 
     def rates(self, network: Network) -> dict[str, float]:
-        """The learning rate of each parameter of the network, for the loss of this package."""
+        """The learning rate of each parameter that is learned, for the loss of this package."""
         factor = self.of_loss(network)
         last, biases = self.last_learning_rate, self.bias_learning_rate
-        rates = dict.fromkeys(network.parameters, last if biases is None else biases)
+        learned = [name for name in network.parameters if name not in network.statistics]
+        rates = dict.fromkeys(learned, last if biases is None else biases)
         rates |= dict.fromkeys(network.weights, self.learning_rate) | {network.weights[-1]: last}
         return {name: rate * factor for name, rate in rates.items()}
 
@@ -234,6 +241,7 @@ RECIPES = {
     "edsr-s": _RESIDUAL,
     "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),
     "photo": dataclasses.replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
+    "srresnet": dataclasses.replace(_RESIDUAL, network="srresnet", depth=16, width=64, loss="mse"),
     "paper": Recipe(
         init="paper",
         keep_means=False,

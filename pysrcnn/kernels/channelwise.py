@@ -1,0 +1,214 @@
+"""What has numbers of its own for each channel: batch normalisation, PReLU.
+
+Plain loops over pixels, of which each vector is channels. Arrays (N, C, H, W) are laid out as
+`maps` are for that, without a border, and back.
+
+Axes: N samples, C channels, H x W pixels.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compile import compiled
+from .maps import BORDER, Maps, enter
+
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "moments",
+    "moments_backward",
+    "prelu",
+    "prelu_backward",
+]
+
+EPSILON = 1e-5  # see `reference.normalisation`
+
+
+# Sums are of a row each: a sum of all, here, would be shared among threads, which would decide on
+# its bits. And they are of pixels and channels alone, as in `maps`.
+
+
+@compiled(parallel=True)
+def _sums(a, border, shape, sums):
+    """sums (N H, C) of a."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        sums[task] = 0
+        for j in range(border, border + width):
+            for k in range(c):
+                sums[task, k] += a[sample, i, j, k]
+
+
+@compiled(parallel=True)
+def _products(a, mean_a, b, mean_b, border, shape, sums):
+    """sums (N H, C) of (a - mean_a) (b - mean_b)."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        sums[task] = 0
+        for j in range(border, border + width):
+            for k in range(c):
+                sums[task, k] += (a[sample, i, j, k] - mean_a[k]) * (b[sample, i, j, k] - mean_b[k])
+
+
+@compiled(parallel=True)
+def _moved(x, border, shape, mean, factor, summand, out):
+    """out = factor (x - mean) + summand."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        for j in range(border, border + width):
+            for k in range(c):
+                out[sample, i, j, k] = factor[k] * (x[sample, i, j, k] - mean[k]) + summand[k]
+
+
+@compiled(parallel=True)
+def _prelu(x, border, shape, slopes, out):
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        for j in range(border, border + width):
+            for k in range(c):
+                value = x[sample, i, j, k]
+                out[sample, i, j, k] = value if value > 0 else slopes[k] * value
+
+
+@compiled(parallel=True)
+def _prelu_backward(dout, x, border, shape, slopes, dx, sums):
+    """dx, and sums (N H, C) of what the slopes get."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        sums[task] = 0
+        for j in range(border, border + width):
+            for k in range(c):
+                d, value = dout[sample, i, j, k], x[sample, i, j, k]
+                dx[sample, i, j, k] = d if value > 0 else slopes[k] * d
+                sums[task, k] += 0 if value > 0 else d * value
+
+
+class _Laid:
+    """Maps of one shape, all as `Maps` are laid out; and arrays, if they came as such.
+
+    given: `Maps` or arrays (N, C, H, W) of float32 or float64, by their names.
+    """
+
+    def __init__(self, **given):
+        maps = [x for x in given.values() if isinstance(x, Maps)]
+        self.of_maps = bool(maps)
+        dtype = np.float32 if maps else np.result_type(*given.values())
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"the kernels compute in float32 or float64, not in {dtype}")
+        self.shape, self.dtype = next(iter(given.values())).shape, np.dtype(dtype)
+        for name, x in given.items():
+            if len(x.shape) != 4 or 0 in x.shape or x.shape != self.shape:
+                raise ValueError(
+                    f"{name} has the shape {x.shape}, wanted (N, C, H, W) with pixels in it, the "
+                    f"same of all"
+                )
+        self.border = BORDER if maps else 0
+        self.data = [self._laid(x) for x in given.values()]
+
+    def _laid(self, x):
+        if self.of_maps:
+            return (x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))).data
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.dtype)
+
+    def numbers(self, name, given, one=False):
+        """(C,), of numbers for each channel, or of one for all if that may be."""
+        c, given = self.shape[1], np.asarray(given)
+        if given.shape != (c,) and not (one and given.shape == (1,)):
+            wanted = f"({c},) or (1,)" if one else f"({c},)"
+            raise ValueError(f"{name} has the shape {given.shape}, wanted {wanted}")
+        return np.full(c, given, self.dtype)
+
+    def out(self, kernel, *arguments):
+        """What kernel(*arguments, data) fills, in the form in which the others came."""
+        if self.of_maps:
+            made = Maps(self.shape)
+            kernel(*arguments, made.data)
+            return made
+        data = np.empty_like(self.data[0])
+        kernel(*arguments, data)
+        return np.ascontiguousarray(data.transpose(0, 3, 1, 2))
+
+    def rows(self):
+        """Room for a sum of each row, (N H, C)."""
+        n, c, height, _ = self.shape
+        return np.empty((n * height, c))
+
+    def sums(self, kernel, *arguments):
+        """The sums (C,), float64, of those rows that kernel(*arguments, border, shape) fills."""
+        rows = self.rows()
+        kernel(*arguments, self.border, self.shape, rows)
+        return rows.sum(axis=0)
+
+
+def moments(x):
+    """See `reference.moments`."""
+    laid = _Laid(x=x)
+    (data,), m = laid.data, _numbers_of_a_channel(laid.shape)
+    mean = (laid.sums(_sums, data) / m).astype(laid.dtype)
+    variance = laid.sums(_products, data, mean, data, mean) / m
+    return mean, variance.astype(laid.dtype)
+
+
+def moments_backward(dmean, dvariance, x, mean):
+    """See `reference.moments_backward`."""
+    laid = _Laid(x=x)
+    m = laid.dtype.type(_numbers_of_a_channel(laid.shape))
+    dmean, dvariance = laid.numbers("dmean", dmean), laid.numbers("dvariance", dvariance)
+    numbers = laid.numbers("mean", mean), 2 * dvariance / m, dmean / m
+    return laid.out(_moved, *laid.data, laid.border, laid.shape, *numbers)
+
+
+def batch_norm(x, gamma, beta, mean, variance):
+    """See `reference.batch_norm`."""
+    laid = _Laid(x=x)
+    gamma, one = laid.numbers("gamma", gamma), _of_deviation(laid, variance)
+    numbers = laid.numbers("mean", mean), gamma * one, laid.numbers("beta", beta)
+    return laid.out(_moved, *laid.data, laid.border, laid.shape, *numbers)
+
+
+def batch_norm_backward(dout, x, gamma, mean, variance):
+    """See `reference.batch_norm_backward`."""
+    laid = _Laid(dout=dout, x=x)
+    gamma, one = laid.numbers("gamma", gamma), _of_deviation(laid, variance)
+    mean, zero = laid.numbers("mean", mean), np.zeros(laid.shape[1], laid.dtype)
+    given = laid.data[0]
+    dbeta = laid.sums(_sums, given)
+    about = laid.sums(_products, given, zero, laid.data[1], mean)
+    dx = laid.out(_moved, given, laid.border, laid.shape, zero, gamma * one, zero)
+    numbers = about * one, dbeta, -gamma * one * dbeta, -gamma * one**3 / 2 * about
+    return dx, *(v.astype(laid.dtype) for v in numbers)
+
+
+def prelu(x, a):
+    """See `reference.prelu`."""
+    laid = _Laid(x=x)
+    return laid.out(_prelu, *laid.data, laid.border, laid.shape, laid.numbers("a", a, one=True))
+
+
+def prelu_backward(dout, x, a):
+    """See `reference.prelu_backward`."""
+    laid = _Laid(dout=dout, x=x)
+    slopes, rows = laid.numbers("a", a, one=True), laid.rows()
+
+    def fill(dx):
+        _prelu_backward(*laid.data, laid.border, laid.shape, slopes, dx, rows)
+
+    dx = laid.out(fill)
+    sums = rows.sum(axis=0)
+    one = np.shape(a) != sums.shape
+    return dx, (sums.sum(keepdims=True) if one else sums).astype(laid.dtype)
+
+
+def _numbers_of_a_channel(shape):
+    n, _, height, width = shape
+    return n * height * width
+
+
+def _of_deviation(laid, variance):
+    """1 / sqrt(variance + epsilon), (C,)."""
+    return 1 / np.sqrt(laid.numbers("variance", variance) + laid.dtype.type(EPSILON))
