@@ -3,15 +3,15 @@
 In reading order: `tile` has the one idea that makes it fast, a block of the result that stays in
 registers, and `rows` a row of any convolution made of such blocks; `fused` runs a chain of layers
 over a picture with them, as `layout` lays it out; `winograd` has the matrices that save
-multiplications there, `transforms` applies them to tiles, and `blocks` and `parts` make a block of a
-layer of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
-multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their
-layout in memory, with `few` where it begins and ends; `tiles` and `same` stand on `points` and
-`filters`; `operations`, `shuffle`, `channelwise` and `loss` are the single steps, `direct` is the
-same without Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse`
-has the sparse codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on
-`inputs`, `memory`, `threads` and `blas`. All compiled code of the package is in this folder; it
-imports no other module of ours.
+multiplications there, `transforms` applies them to tiles, and `blocks` and `parts` make a block of
+a layer of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
+multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their layout in
+memory, with `few` where it begins and ends; `tiles` and `same` stand on `points` and `filters`;
+`operations`, `shuffle`, `channelwise` and `loss` are the single steps, `direct` is the same without
+Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has the sparse
+codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`,
+`memory`, `threads` and `blas`. All compiled code of the package is in this folder; it imports no
+other module of ours.
 
 Compiled code cannot look at what it is given, so these functions do first, and raise a ValueError
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
