@@ -30,7 +30,7 @@ from .blocks import block_of, convolve_block
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
-from .parts import PAIR, convolve_parts, convolve_two
+from .parts import PAIR, convolve_parts
 from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
 from .vectors import VECTOR_BYTES
@@ -173,9 +173,9 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
         out = ring, start + v * lanes, out_rows, out_columns, group * plane
         scratch = ring, stack.scratch, lanes
         if hidden is not None:
-            convolve_two(source, first, second, epilogue, out, count, scratch)
+            convolve_parts(source, first, second, epilogue, out, count, scratch)
         elif parts is not None:
-            convolve_parts(source, w, b, epilogue, out, count, scratch)
+            convolve_parts(source, (w[0], w[1], b), None, epilogue, out, count, scratch)
         else:
             convolve_block(taps, n, source, w, b, epilogue, out, count, scratch)
         v += count

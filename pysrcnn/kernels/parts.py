@@ -37,7 +37,7 @@ TOGETHER = 8  # filters whose rows are made before their columns are transformed
 def scratch_of(channels, hidden):
     """Vectors that a block works in: points of its input, rows of sums, maps between two layers.
 
-    channels: times the parts of a filter. hidden: maps between, see `convolve_parts`.
+    channels: times the parts of a filter. hidden: maps between.
     """
     return PAIR * (N * N * channels + N * OUTPUTS * TOGETHER + OUTPUTS**2 * hidden)
 
@@ -84,47 +84,50 @@ def _columns_back(points, sums, b, epilogue, out, count):
                         tanh_in_place(outs, to + rows[u] + columns[v], 0, 0, 1, 1)
 
 
-@compiled(inner=True, allocates=False)
-def convolve_parts(source, w, b, epilogue, out, count, scratch):
+@compiled(inner=True)
+def convolve_parts(source, first, second, epilogue, out, count, scratch):
     """4 x 4 outputs of every filter, for `count` vectors of tiles, at most PAIR.
 
-    As `blocks.convolve_block`, but w is of `winograd.parts_at_points`.
+    source, out, scratch: as for `blocks.convolve_block`. first: (weights of
+    `winograd.parts_at_points`, position, biases). second: None; or those of a layer of 1 x 1, as
+    `rows.pack_weights` has them, which is computed at once, before the maps between leave the
+    nearer caches.
     """
     noinline()
     channels = source[4] * ((source[3].size - N) // TAPS + 1) ** 2
-    weights, k = w
-    outs, to, rows, columns, out_apart = out
     points, at, lanes = scratch
+    weights, k, b = first
     apart = PAIR * lanes
     sums = at + channels * N * N * apart
+    maps = sums + N * OUTPUTS * TOGETHER * apart
+    outs, to, rows, columns, out_apart = out
+    if second is not None:
+        steps = np.empty((2, OUTPUTS), np.int64)
+        for i in range(OUTPUTS):
+            steps[0, i], steps[1, i] = i * OUTPUTS * apart, i * apart
+        outs, to, rows, columns, out_apart = points, maps, steps[0], steps[1], OUTPUTS**2 * apart
     _to_points(TAPS, N, source, count, points, at, apart)
     for o in range(0, b.size, TOGETHER):
         _products(points, at, channels, sums, weights, k)
         k += TOGETHER * channels * N * N
         place = outs, to + o * out_apart, rows, columns, out_apart
         _columns_back(points, sums, b[o : o + TOGETHER], epilogue, place, count)
+    if second is not None:
+        _pointwise(points, maps, b.size, second, epilogue, out, count)
 
 
 @compiled(inner=True)
-def convolve_two(source, first, second, epilogue, out, count, scratch):
-    """The same, and then a layer of 1 x 1, before the maps between have left the nearer caches.
-
-    first, second: (weights, position, biases); those of the second as `rows.pack_weights` has them.
-    """
-    noinline()
-    points, at, lanes = scratch
-    w, k, b = first
-    apart = PAIR * lanes
-    channels = source[4] * ((source[3].size - N) // TAPS + 1) ** 2
-    maps = at + (channels * N * N + N * OUTPUTS * TOGETHER) * apart
-    steps = np.arange(OUTPUTS) * apart
-    patch = np.arange(b.size) * OUTPUTS**2 * apart
-    between = points, maps, steps * OUTPUTS, steps, OUTPUTS**2 * apart
-    convolve_parts(source, (w, k), b, epilogue, between, count, scratch)
-    w, k, b = second
+def _pointwise(points, maps, channels, layer, epilogue, out, count):
+    """A layer of 1 x 1 of maps (C, 4, 4, PAIR, L) at points[maps]."""
+    w, k, b = layer
+    w = w[k:]
     outs, to, rows, columns, out_apart = out
+    apart = PAIR * (VECTOR_BYTES // points.itemsize)
+    patch = np.empty(channels, np.int64)
+    for c in range(channels):
+        patch[c] = c * OUTPUTS**2 * apart
     for u in range(OUTPUTS):
         for v in range(OUTPUTS):
             pixel = maps + (u * OUTPUTS + v) * apart
             place = outs, to + rows[u] + columns[v], out_apart
-            convolve_row(points, pixel, patch, w[k:], b, epilogue, place, count)
+            convolve_row(points, pixel, patch, w, b, epilogue, place, count)
