@@ -32,8 +32,8 @@ size: of all together.
 activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
 of the picture; then every ring has one slot more, which holds a row of them. fold: how many partial
 sums make an output. hidden: filters of a first layer whose output is kept nowhere, since a layer of
-1 x 1 follows at once (`parts.convolve_parts`), or 0; such a pair counts as one layer, and the weights
-and biases of its second come last of all.
+1 x 1 follows at once (`parts.convolve_parts`), or 0; such a pair counts as one layer, and what
+belongs to its second comes last in weights and biases.
 """
 
 
