@@ -1,8 +1,8 @@
 """How fast is the network on a picture, and does what surrounds it matter?
 
 First the network alone, ours and the engines', on luminance (SRResNet: on colour). Then
-`pysrcnn.upscale` on a colour picture of 640 x 360 pixels, to three times that: how long is everything
-but the network?
+`pysrcnn.upscale` on a colour picture of 640 x 360 pixels, to three times that: how long is
+everything but the network?
 """
 
 import numpy as np
