@@ -203,6 +203,76 @@ def test_quality_against_time(data, tmp_path):
     assert (tmp_path / "quality-x3.png").read_bytes()[1:4] == b"PNG"
 
 
+@pytest.fixture
+def pages(tmp_path):
+    """Copies of the pages that results of `benchmarks.quality` go into: their folder."""
+    for page in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / page, tmp_path / page)
+    return tmp_path
+
+
+def _read(root):
+    return [
+        (root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/benchmarks.md")
+    ]
+
+
+def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.quality_page import fill
+
+    lines = [
+        {"name": name, "scale": scale, "psnr": psnr + scale, "ssim": 0.9,
+         "seconds a megapixel": {"median": seconds}, **more}
+        for scale in (2, 4)
+        for name, psnr, seconds, more in (
+            ("bicubic", 26.123, 0.01, {}),
+            ("espcn", 28.456, 0.1, {"weights": 21284, "multiplications": 5321.0}),
+        )
+    ]  # fmt: skip
+    content = {
+        "options": {"quick": False, "pictures": "Set5"}, "lines": lines,
+        "machine": {"threads": 2, "processor": "some processor"},
+    }  # fmt: skip
+    results = pages / "quality.json"
+    results.write_text(json.dumps(content))
+    fill(results, pages)
+    readme, docs = first = _read(pages)
+    assert "(docs/quality-x2.png)" in readme and "at ×2" in readme
+    assert "| espcn | 30.46 | 0.9000 | 0.100 | 21,284 | 5,321 |" in docs
+    assert "| bicubic | 30.12 | 0.9000 | 0.010 |  |  |" in docs and "some processor" in docs
+    for scale in (2, 4):
+        assert (pages / "docs" / f"quality-x{scale}.png").read_bytes()[1:4] == b"PNG"
+        assert f"(quality-x{scale}.png)" in docs
+    fill(results, pages)
+    assert _read(pages) == first  # replaced, not added
+    content["options"]["quick"] = True
+    results.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="of a quick run"):
+        fill(results, pages)
+    content["options"]["quick"] = False
+    results.write_text(json.dumps(content))
+    (pages / "README.md").write_text("no marks", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"README\.md needs the lines <!-- quality -->"):
+        fill(results, pages)
+
+
+def test_readme_and_docs_have_the_quality_that_was_measured(pages, monkeypatch):
+    """Nothing while nothing is."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.quality_page import MARKS, fill
+
+    committed, results = _read(pages), ROOT / "benchmarks" / "results" / "quality.json"
+    if results.is_file():
+        fill(results, pages)
+        assert _read(pages) == committed
+    else:
+        assert all("".join(MARKS) in page for page in committed)
+
+
 def test_no_name_of_a_chart_covers_another(monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(ROOT)
