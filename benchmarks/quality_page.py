@@ -56,8 +56,8 @@ def _between(page: Path, text: str) -> None:
 def _for_readme(scale: int, pictures: str) -> str:
     return f"""
 How good each network is, and how long it takes: PSNR on {pictures} at ×{scale} against
-the seconds for a megapixel of the result. Nothing is both quicker and better than what is on the line.
-[All scales, in numbers](docs/benchmarks.md).
+the seconds for a megapixel of the result. Nothing is both quicker and better than what is
+on the line. [All scales, in numbers](docs/benchmarks.md).
 
 ![PSNR against time](docs/quality-x{scale}.png)
 
