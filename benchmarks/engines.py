@@ -75,6 +75,11 @@ class _Torch(Composed):
     def tanh(self, x):
         return x.tanh_()
 
+    def prelu(self, x, a):
+        from torch.nn import functional
+
+        return functional.prelu(x, a)
+
     def pixel_shuffle(self, x, s):
         from torch.nn import functional
 

@@ -150,6 +150,18 @@ def _recursions() -> list[Entry]:
     return [*entries, alone]
 
 
+def _blocks() -> list[Entry]:
+    """EDSR by two losses; SRResNet, of as many blocks and maps, with and without normalisation."""
+    edsr, srresnet = RECIPES["edsr-s"], RECIPES["srresnet"]
+    entries = [
+        Entry(f"EDSR, {loss}", dataclasses.replace(edsr, loss=loss)) for loss in ("l1", "mse")
+    ]
+    for name, norm in (("SRResNet", True), ("SRResNet, no batch norm", False)):
+        recipe = dataclasses.replace(srresnet, depth=edsr.depth, width=edsr.width, batch_norm=norm)
+        entries.append(Entry(name, recipe))
+    return entries
+
+
 EXPERIMENTS = {
     "recipe": _recipes(),
     "filters": [
@@ -179,8 +191,5 @@ EXPERIMENTS = {
         for scales in ((2, 3, 4), (2,), (3,), (4,))
     ],
     "recursions": _recursions(),
-    "blocks": [
-        Entry(f"EDSR, {loss}", dataclasses.replace(RECIPES["edsr-s"], loss=loss))
-        for loss in ("l1", "mse")
-    ],
+    "blocks": _blocks(),
 }

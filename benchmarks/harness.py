@@ -20,9 +20,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from pysrcnn import SRCNN, kernels, load
+from pysrcnn import kernels
 from pysrcnn._files import check_place, write_json
-from pysrcnn.networks import DRCN, EDSR, VDSR, Network, shipped
 
 from .limit import multiply_add_limit
 
@@ -32,17 +31,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 # Seconds of a turn. It begins untimed: meanwhile threads of the engine before, which may go on
 # spinning for a while in case there is more work, fall asleep, and its data leaves the caches.
 SETTLE, TURN = 0.03, 0.12
-
-
-# Deep networks of the sizes that are shipped, and EDSR's baseline as its paper has it: with the
-# tail that enlarges maps.
-UNTRAINED: dict[str, Callable] = {
-    "vdsr": lambda scale, ops: VDSR(ops=ops),
-    "drcn": lambda scale, ops: DRCN(9, 64, ops=ops),
-    "edsr-s": lambda scale, ops: EDSR(scale, 8, 48, ops=ops),
-    "edsr": lambda scale, ops: EDSR(scale, 16, 64, ops=ops),
-    "edsr-baseline": lambda scale, ops: EDSR(scale, 16, 64, short_tail=False, ops=ops),
-}
 
 
 @dataclass(frozen=True)
@@ -179,25 +167,12 @@ def _llvm_name() -> str:
     return llvmlite.binding.get_host_cpu_name()
 
 
-# ------------------------------------------------------------------------------------- the network
-
-
-def network(name: str, scale: int = 3, ops=kernels) -> Network:
-    """The shipped weights of that name, or else random ones: the time is the same."""
-    if (name, scale) in shipped():
-        return load(name, scale, ops=ops)
-    if name in UNTRAINED:
-        return UNTRAINED[name](scale, ops)
-    sizes = tuple(int(f) for f in name.split("-"))
-    return SRCNN.from_stack(sizes, (64, 32), init="he", seed=0, ops=ops)
+# ------------------------------------------------------------------------- validation and timing
 
 
 def rounding(eps: float, terms: int) -> float:
     """Error to expect of a sum: roundings add up like a random walk; times ten to be sure."""
     return 10 * eps * math.sqrt(terms)
-
-
-# ------------------------------------------------------------------------- validation and timing
 
 
 def compare(

@@ -3,7 +3,8 @@
 PSNR and SSIM of luminance on a folder of pictures, as `pysrcnn evaluate` has them, and how long
 `pysrcnn.upscale` takes for a photograph in colour, in seconds a megapixel of the result: medians of
 runs in turns. With --weights FILE other networks are measured beside the shipped ones. Writes JSON,
-the table as text, and a chart for each scale, dB against time.
+the table as text, and a chart for each scale, dB against time; then README and docs have them too
+(`benchmarks.quality_page`), if these are the results that are committed.
 """
 
 import importlib.util
@@ -17,7 +18,7 @@ from pysrcnn.evaluate import Score, average, evaluate
 from pysrcnn.networks import Network, shipped
 from pysrcnn.upscaling.upscale import bicubic
 
-from . import harness
+from . import harness, quality_page
 from .quality_chart import chart
 
 DATA = Path(os.environ.get("PYSRCNN_DATA") or harness.ROOT.parent / "shared" / "data")
@@ -140,6 +141,11 @@ def main() -> None:
                     chart(shown, options.pictures.name).savefig(temporary, format="png")
                 print(picture)
     harness.write(options, machine=about, lines=lines)
+    if options.output == harness.RESULTS / "quality.json":
+        if importlib.util.find_spec("matplotlib"):
+            quality_page.fill(options.output, harness.ROOT)
+        else:
+            print("python -m benchmarks.quality_page puts them into the docs; it needs matplotlib")
 
 
 if __name__ == "__main__":

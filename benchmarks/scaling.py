@@ -15,7 +15,7 @@ import numpy as np
 
 from pysrcnn import upscale
 
-from . import harness
+from . import harness, networks
 
 MEGAPIXELS = (1, 4, 16, 50, 100)  # of the result
 SCALE = 3
@@ -33,7 +33,7 @@ def peak() -> int:
 def measure(megapixels: float, threads: int, seconds: float) -> dict:
     """What one process finds: run in it, nothing before."""
     numba.set_num_threads(threads)
-    network = harness.network("9-1-5", SCALE)
+    network = networks.network("9-1-5", SCALE)
     width = round((megapixels * 1e6 * 1.5) ** 0.5 / SCALE)
     height = round(megapixels * 1e6 / SCALE**2 / width)
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

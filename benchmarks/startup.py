@@ -18,7 +18,7 @@ from pysrcnn import imresize
 from pysrcnn.networks import shipped
 from pysrcnn.pictures import read_picture, write_picture
 
-from . import harness
+from . import harness, networks
 from .engines import installed
 
 EXAMPLE = harness.ROOT / "examples" / "upscale.py"
@@ -108,7 +108,7 @@ def main() -> None:
         print("no shipped weights: random ones, by `pysrcnn upscale` instead of the example")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        network = harness.network("9-1-5", SCALE)
+        network = networks.network("9-1-5", SCALE)
         network.scale = SCALE
         network.save(folder / "weights.npz")
         sample = read_picture(SAMPLE)

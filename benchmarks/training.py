@@ -12,7 +12,7 @@ from pysrcnn import reference
 from pysrcnn.networks.vdsr import VDSR
 from pysrcnn.training.optim import SGD
 
-from . import engines, harness
+from . import engines, harness, networks
 
 NETWORKS = ("9-1-5", "9-5-5", "vdsr")
 BATCHES = (16, 128)
@@ -56,7 +56,7 @@ def operations(layers, side: int, batch: int, valid: bool) -> int:
 
 def one_step(name: str, batch: int, options) -> dict:
     """One table: one network, one size of batch."""
-    network = harness.network(name)
+    network = networks.network(name)
     rng = np.random.default_rng(0)
     residual = name == VDSR.name
     side = DEEP if residual else SIDE

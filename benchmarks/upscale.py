@@ -1,7 +1,8 @@
 """How fast is the network on a picture, and does what surrounds it matter?
 
-First the network alone, ours and the engines', on enlarged luminance. Then `pysrcnn.upscale` on a
-colour picture of 640 x 360 pixels, to three times that: how long is everything but the network?
+First the network alone, ours and the engines', on luminance (SRResNet: on colour). Then
+`pysrcnn.upscale` on a colour picture of 640 x 360 pixels, to three times that: how long is
+everything but the network?
 """
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy as np
 from pysrcnn import SRCNN, kernels, reference, upscale
 from pysrcnn.networks import Network
 
-from . import engines, harness
+from . import engines, harness, networks
 
-NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn", *harness.UNTRAINED)
+NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn", *networks.UNTRAINED)
 SIZES = ((256, 256), (512, 512), (1080, 1920))  # rows, columns
 MOST = 2e11  # multiplications: of what takes more, the engines need many seconds for each run
 SMALL = ((96, 128),)
@@ -38,11 +39,11 @@ def expected(network: Network, x: np.ndarray) -> np.ndarray:
 
 
 def the_network(name: str, size: tuple[int, int], options) -> dict:
-    """One table: one network, one size of its result; ESPCN and EDSR take a third of it."""
-    network = harness.network(name)
+    """One table: one network, one size of its result; those that enlarge take a part of it."""
+    network = networks.network(name)
     s = network.seen.resolution
     size = size[0] // s, size[1] // s
-    x = np.random.default_rng(0).random((1, 1, *size), np.float32)
+    x = np.random.default_rng(0).random((1, network.c, *size), np.float32)
     pixel = network.seen.multiplications * s**2  # for a pixel of what it takes
     tolerance = harness.rounding(np.finfo(np.float32).eps, pixel)
 
@@ -52,7 +53,7 @@ def the_network(name: str, size: tuple[int, int], options) -> dict:
     ours = harness.Contender("pysrcnn", lambda: network.forward(x), tolerance=tolerance)
     contenders = [ours]
     if any(w.shape[2] in (3, 5) for w, _ in network.layers[1:-1]):  # else there is no other way
-        direct = harness.network(name, ops=kernels.direct)
+        direct = networks.network(name, ops=kernels.direct)
         contenders.append(
             harness.Contender(
                 "pysrcnn, direct sum",
@@ -87,7 +88,7 @@ class _HandsThrough(SRCNN):
 def all_else(size: tuple[int, int], options) -> dict:
     """`pysrcnn.upscale` in colour with 9-1-5: whole, its network, and the rest."""
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    network, nothing = harness.network("9-1-5"), _HandsThrough()
+    network, nothing = networks.network("9-1-5"), _HandsThrough()
     large = np.random.default_rng(0).random((1, 1, 3 * size[0], 3 * size[1]), np.float32)
     runs = {
         "the network": lambda: network.forward(large),
@@ -116,7 +117,7 @@ def all_else(size: tuple[int, int], options) -> dict:
 
 def _sizes(name: str) -> list[tuple[int, int]]:
     """The usual ones, but those that take too long."""
-    each = harness.network(name).seen.multiplications
+    each = networks.network(name).seen.multiplications
     return [size for size in SIZES if each * size[0] * size[1] < MOST]
 
 

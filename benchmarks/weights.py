@@ -51,8 +51,11 @@ def _espcn(scale: int, steps: int, seed: int = 0, start: str | None = None) -> M
     return Made(scale, recipe, start, ALL)
 
 
-def _deep(recipe: str, scale: int | Sequence[int], start: str | None = None) -> Made:
-    return Made(scale, RECIPES[recipe], start, ALL)
+def _deep(
+    name: str, scale: int | Sequence[int], start: str | None = None, steps: int | None = None
+) -> Made:
+    recipe = RECIPES[name]
+    return Made(scale, replace(recipe, steps=steps or recipe.steps), start, ALL)
 
 
 # Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
@@ -70,15 +73,17 @@ WEIGHTS = {
     "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
     "espcn_x4": _espcn(4, 60000),
     "edsr-s_x3": _deep("edsr-s", 3),
-    "edsr-s_x2": _deep("edsr-s", 2, "edsr-s_x3"),
-    "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3"),
+    "edsr-s_x2": _deep("edsr-s", 2, "edsr-s_x3", 8000),
+    "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3", 8000),
     "edsr_x3": _deep("edsr", 3),
-    "edsr_x2": _deep("edsr", 2, "edsr_x3"),
-    "edsr_x4": _deep("edsr", 4, "edsr_x3"),
-    "vdsr_x2x3x4": _deep("vdsr", (2, 3, 4)),
+    "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),
+    "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
+    "vdsr_x2x3x4": _deep("vdsr", (2, 3, 4), steps=24000),
     "drcn_x3": _deep("drcn", 3),
-    "drcn_x2": _deep("drcn", 2, "drcn_x3"),
-    "drcn_x4": _deep("drcn", 4, "drcn_x3"),
+    "drcn_x2": _deep("drcn", 2, "drcn_x3", 10000),
+    "drcn_x4": _deep("drcn", 4, "drcn_x3", 10000),
+    "photo_x2": _deep("photo", 2, steps=20000),
+    "srresnet_x4": _deep("srresnet", 4),
 }
 # What some of them start from, and which is not shipped itself.
 STAGES = {"espcn-first_x3": _espcn(3, 60000)}

@@ -15,7 +15,7 @@ import pytest
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
 from pysrcnn.evaluate import average, evaluate
-from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, shipped
+from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, SRResNet, shipped
 from pysrcnn.networks.loading import shipped_files
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
 from pysrcnn.training import RECIPES
@@ -133,6 +133,24 @@ def test_deep_networks_are_compared(data, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "paper_scales.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_blocks_are_compared_with_batch_normalisation_and_without(monkeypatch):
+    """SRResNet of EDSR's blocks and maps: the two differ in nothing else, and see as much."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.experiments import EXPERIMENTS, WORK
+
+    edsr, _, normed, plain = EXPERIMENTS["blocks"]
+    assert (normed.name, plain.name) == ("SRResNet", "SRResNet, no batch norm")
+    assert replace(normed.recipe, batch_norm=False) == plain.recipe != normed.recipe
+    assert (plain.recipe.depth, plain.recipe.width) == (edsr.recipe.depth, edsr.recipe.width)
+    for entry in (normed, plain):
+        network = SRResNet.from_recipe(entry.recipe, 3)
+        assert bool(network.statistics) == entry.recipe.batch_norm
+        recipe = entry.trained_for(100)
+        work = recipe.steps * recipe.batch * entry.multiplications
+        assert work == pytest.approx(100 * WORK, rel=0.05)
+    assert normed.trained_for(100) == replace(plain.trained_for(100), batch_norm=True)
+
+
 def test_a_drcn_that_is_not_supervised_learns_by_its_sum_alone(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.experiments import EXPERIMENTS
@@ -185,6 +203,76 @@ def test_quality_against_time(data, tmp_path):
     assert (tmp_path / "quality-x3.png").read_bytes()[1:4] == b"PNG"
 
 
+@pytest.fixture
+def pages(tmp_path):
+    """Copies of the pages that results of `benchmarks.quality` go into: their folder."""
+    for page in ("README.md", "docs/benchmarks.md"):
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / page, tmp_path / page)
+    return tmp_path
+
+
+def _read(root):
+    return [
+        (root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/benchmarks.md")
+    ]
+
+
+def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.quality_page import fill
+
+    lines = [
+        {"name": name, "scale": scale, "psnr": psnr + scale, "ssim": 0.9,
+         "seconds a megapixel": {"median": seconds}, **more}
+        for scale in (2, 4)
+        for name, psnr, seconds, more in (
+            ("bicubic", 26.123, 0.01, {}),
+            ("espcn", 28.456, 0.1, {"weights": 21284, "multiplications": 5321.0}),
+        )
+    ]  # fmt: skip
+    content = {
+        "options": {"quick": False, "pictures": "Set5"}, "lines": lines,
+        "machine": {"threads": 2, "processor": "some processor"},
+    }  # fmt: skip
+    results = pages / "quality.json"
+    results.write_text(json.dumps(content))
+    fill(results, pages)
+    readme, docs = first = _read(pages)
+    assert "(docs/quality-x2.png)" in readme and "at ×2" in readme
+    assert "| espcn | 30.46 | 0.9000 | 0.100 | 21,284 | 5,321 |" in docs
+    assert "| bicubic | 30.12 | 0.9000 | 0.010 |  |  |" in docs and "some processor" in docs
+    for scale in (2, 4):
+        assert (pages / "docs" / f"quality-x{scale}.png").read_bytes()[1:4] == b"PNG"
+        assert f"(quality-x{scale}.png)" in docs
+    fill(results, pages)
+    assert _read(pages) == first  # replaced, not added
+    content["options"]["quick"] = True
+    results.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="of a quick run"):
+        fill(results, pages)
+    content["options"]["quick"] = False
+    results.write_text(json.dumps(content))
+    (pages / "README.md").write_text("no marks", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"README\.md needs the lines <!-- quality -->"):
+        fill(results, pages)
+
+
+def test_readme_and_docs_have_the_quality_that_was_measured(pages, monkeypatch):
+    """Nothing while nothing is."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.quality_page import MARKS, fill
+
+    committed, results = _read(pages), ROOT / "benchmarks" / "results" / "quality.json"
+    if results.is_file():
+        fill(results, pages)
+        assert _read(pages) == committed
+    else:
+        assert all("".join(MARKS) in page for page in committed)
+
+
 def test_no_name_of_a_chart_covers_another(monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(ROOT)
@@ -212,17 +300,34 @@ def test_no_name_of_a_chart_covers_another(monkeypatch):
 
 
 def test_deep_networks_are_timed_once_they_are_validated(tmp_path):
-    names = ("drcn", "edsr-s", "edsr-baseline")
+    names = ("drcn", "edsr-s", "edsr-baseline", "srresnet")
     command(
-        "upscale", "--quick", "--threads", 1, "--sizes", "9x12", "--networks", *names,
+        "upscale", "--quick", "--threads", 1, "--sizes", "12x12", "--networks", *names,
         "--output", tmp_path / "a.json",
     )  # fmt: skip
     cases = json.loads((tmp_path / "a.json").read_text())["cases"]
     assert [case["title"] for case in cases] == [
-        "drcn, 9 x 12", "edsr-s, 3 x 4 to 9 x 12", "edsr-baseline, 3 x 4 to 9 x 12"
+        "drcn, 12 x 12", "edsr-s, 4 x 4 to 12 x 12", "edsr-baseline, 4 x 4 to 12 x 12",
+        "srresnet, 3 x 3 to 12 x 12",
     ]  # fmt: skip
     for case in cases:
         assert case["lines"][0]["name"] == "pysrcnn" and case["lines"][0]["error"] < 1e-3
+
+
+def test_pytorch_runs_the_same_srresnet(monkeypatch):
+    """Of the paper's size, in colour, with batch normalisation folded."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.engines import _pytorch
+    from benchmarks.networks import network
+
+    srresnet = network("srresnet")
+    assert (srresnet.scale, srresnet.blocks, srresnet.c) == (4, 16, 3)
+    assert not srresnet.statistics and srresnet.parameters["W_head"].shape == (64, 3, 9, 9)
+    x = np.random.default_rng(0).random((1, 3, 5, 4), np.float32)
+    for layout in ("NCHW", "channels_last"):
+        out = _pytorch(srresnet, 1, layout)(x)
+        assert np.abs(out - srresnet.forward(x)).max() < 1e-5
 
 
 def test_a_benchmark_of_a_slow_network_leaves_large_pictures_out(monkeypatch):
@@ -230,7 +335,7 @@ def test_a_benchmark_of_a_slow_network_leaves_large_pictures_out(monkeypatch):
     from benchmarks.upscale import SIZES, _sizes
 
     assert _sizes("9-5-5") == _sizes("edsr-s") == list(SIZES)
-    assert _sizes("vdsr") == _sizes("drcn") == list(SIZES[:2])
+    assert _sizes("vdsr") == _sizes("drcn") == _sizes("srresnet") == list(SIZES[:2])
 
 
 def test_the_graph_that_engines_get_is_the_network(monkeypatch):
@@ -241,8 +346,8 @@ def test_the_graph_that_engines_get_is_the_network(monkeypatch):
 
     from benchmarks.engines import _onnx_model
 
-    for network in (ESPCN(2), DRCN(2, 3), EDSR(2, 1, 4, short_tail=False)):
-        x = np.random.default_rng(0).random((1, 1, 6, 5), np.float32)
+    for network in (ESPCN(2), DRCN(2, 3), EDSR(2, 1, 4, short_tail=False), SRResNet(2, 1, 4, 3)):
+        x = np.random.default_rng(0).random((1, network.c, 6, 5), np.float32)
         model = load_from_string(_onnx_model(network, x.shape))
         out = network.forward(x)
         shape = model.graph.output[0].type.tensor_type.shape

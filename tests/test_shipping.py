@@ -1,5 +1,6 @@
 """Weights as they are handed on: in half the space, and with all that a card says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pysrcnn.formats import read_weights
 from pysrcnn.networks import DRCN, EDSR, VDSR, Chain, SparseCoding, shipped
 from pysrcnn.networks.authors import DIV2K
 from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.training import RECIPES
 from pysrcnn.upscaling import estimate, steps
 from pysrcnn.upscaling.steps import Step
 
@@ -208,10 +210,13 @@ def test_what_makes_them_is_of_one_kind(made):
             assert one.folders == ("T91", "BSDS200", "General100", "Photos76"), name
     files = {path.stem for path in shipped().values()} - {"sc_x3"}
     assert files <= made.WEIGHTS.keys()
-    deep = {"edsr-s": 3, "edsr": 3, "drcn": 3, "vdsr": 1}
+    deep = {"edsr-s": 3, "edsr": 3, "drcn": 3, "vdsr": 1, "photo": 1, "srresnet": 1}
     for name, count in deep.items():
         assert sum(n.rpartition("_x")[0] == name or n.startswith(f"{name}_x")
                    for n in made.WEIGHTS) == count  # fmt: skip
+    steps = {name: one.recipe.steps for name, one in made.WEIGHTS.items()}
+    assert steps["edsr-s_x2"] == steps["edsr-s_x4"] == 8000 < steps["edsr-s_x3"]
+    assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=20_000)
 
 
 @pytest.mark.parametrize("loses", [False, True])

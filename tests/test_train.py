@@ -1169,7 +1169,7 @@ def test_the_recipe_of_the_paper_of_vdsr():
     assert set(recipe.rates(VDSR(3, 4)).values()) == {0.1 * 41 * 41 / 2}
     assert set(training.optimizer.learning_rate.values()) == {0.1 * factor}
     assert training.optimizer.weight_decay == pytest.approx(1e-4 / factor)
-    assert training.optimizer.clip == 0.01
+    assert training.optimizer.clip == 0.001
     factors = [recipe.factor(step) for step in (0, 2489, 2490, 4980, 9959)]
     assert factors == pytest.approx([1, 1, 0.1, 0.01, 0.001])
     with pytest.raises(

@@ -1,0 +1,35 @@
+"""The networks that are timed: those with weights that are shipped, and others that have none."""
+
+from collections.abc import Callable
+
+from pysrcnn import SRCNN, kernels, load
+from pysrcnn.networks import DRCN, EDSR, VDSR, Network, SRResNet, shipped
+
+# Deep networks of the sizes that are shipped; EDSR's baseline and SRResNet as their papers have
+# them, with a tail that enlarges maps.
+UNTRAINED: dict[str, Callable] = {
+    "vdsr": lambda scale, ops: VDSR(ops=ops),
+    "drcn": lambda scale, ops: DRCN(9, 64, ops=ops),
+    "edsr-s": lambda scale, ops: EDSR(scale, 8, 48, ops=ops),
+    "edsr": lambda scale, ops: EDSR(scale, 16, 64, ops=ops),
+    "edsr-baseline": lambda scale, ops: EDSR(scale, 16, 64, short_tail=False, ops=ops),
+    "srresnet": lambda scale, ops: SRResNet(scale, 16, 64, 3, picture=False, ops=ops),
+}
+_SCALES = {"srresnet": 4}  # the only one of its paper; all others are timed at x3
+
+
+def network(name: str, scale: int | None = None, ops=kernels) -> Network:
+    """The shipped weights of that name, or else random ones: the time is the same.
+
+    scale: x3 if not given, of SRResNet x4. Batch normalisation is folded into the convolutions, as
+    it is in use.
+    """
+    scale = scale or _SCALES.get(name, 3)
+    if (name, scale) in shipped():
+        found = load(name, scale, ops=ops)
+    elif name in UNTRAINED:
+        found = UNTRAINED[name](scale, ops)
+    else:
+        sizes = tuple(int(f) for f in name.split("-"))
+        found = SRCNN.from_stack(sizes, (64, 32), init="he", seed=0, ops=ops)
+    return found.folded() if isinstance(found, SRResNet) else found

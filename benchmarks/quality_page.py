@@ -1,0 +1,98 @@
+"""Puts the results of `benchmarks.quality` into README and docs: python -m benchmarks.quality_page
+
+Between two marks in README.md goes the chart for x3, or else that of the first scale there is;
+between those in docs/benchmarks.md go tables and charts of all scales. `benchmarks.quality` ends
+with this, unless it was told to write elsewhere.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from pysrcnn._files import written_whole
+
+from . import harness
+from .paper_page import table
+from .quality_chart import chart
+
+MARKS = "<!-- quality -->\n", "<!-- end of quality -->\n"
+
+
+def fill(results: Path, root: Path) -> None:
+    """Write both pages and the charts, from a quality.json.
+
+    Raises
+    ------
+    ValueError
+        If the results are of a quick run, or a page does not have the marks.
+    """
+    content = json.loads(results.read_text(encoding="utf-8"))
+    if content["options"]["quick"]:
+        raise ValueError(f"{results.name} is of a quick run: run benchmarks.quality in full")
+    by_scale: dict[int, list[dict]] = {}
+    for line in content["lines"]:
+        by_scale.setdefault(line["scale"], []).append(line)
+    pictures = content["options"]["pictures"]
+    for scale, lines in by_scale.items():
+        with written_whole(root / "docs" / f"quality-x{scale}.png") as temporary:
+            chart(lines, pictures).savefig(temporary, format="png")
+    first = 3 if 3 in by_scale else min(by_scale)
+    _between(root / "README.md", _for_readme(first, pictures))
+    _between(root / "docs" / "benchmarks.md", _for_docs(by_scale, pictures, content["machine"]))
+
+
+def _between(page: Path, text: str) -> None:
+    """Replace what is between the marks in a page."""
+    begin, end = MARKS
+    words = page.read_text(encoding="utf-8")
+    pattern = re.compile(f"(?s)(?<={re.escape(begin)}).*?(?={re.escape(end)})")
+    if len(pattern.findall(words)) != 1:
+        raise ValueError(f"{page.name} needs the lines {begin.strip()} and {end.strip()}, once")
+    with written_whole(page) as temporary:
+        temporary.write_text(pattern.sub(lambda _: text, words), encoding="utf-8")
+    print(page)
+
+
+def _for_readme(scale: int, pictures: str) -> str:
+    return f"""
+How good each network is, and how long it takes: PSNR on {pictures} at ×{scale} against
+the seconds for a megapixel of the result. Nothing is both quicker and better than what is
+on the line. [All scales, in numbers](docs/benchmarks.md).
+
+![PSNR against time](docs/quality-x{scale}.png)
+
+"""
+
+
+def _for_docs(by_scale: dict[int, list[dict]], pictures: str, machine: dict) -> str:
+    parts = [
+        f"""
+## How good each network is, and how long it takes
+
+PSNR and SSIM of luminance on {pictures}, and how long `pysrcnn.upscale` takes for a photograph in
+colour, in seconds a megapixel of the result, by {machine["threads"]} threads of
+{machine["processor"]}.
+`python -m benchmarks.quality` measures it again.
+"""
+    ]
+    for scale, lines in sorted(by_scale.items()):
+        columns = [f"×{scale}", "dB", "SSIM", "s / megapixel", "weights", "multiplications a pixel"]
+        parts += [
+            table(columns, [_row(line) for line in lines]),
+            f"\n![PSNR against time at ×{scale}](quality-x{scale}.png)\n",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def _row(line: dict) -> list[str]:
+    numbers = (f"{line[k]:,.0f}" if k in line else "" for k in ("weights", "multiplications"))
+    seconds = line["seconds a megapixel"]["median"]
+    return [line["name"], f"{line['psnr']:.2f}", f"{line['ssim']:.4f}", f"{seconds:.3f}", *numbers]
+
+
+def main() -> None:
+    fill(harness.RESULTS / "quality.json", harness.ROOT)
+
+
+if __name__ == "__main__":
+    main()
