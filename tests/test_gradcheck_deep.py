@@ -139,6 +139,17 @@ def test_statistics_of_the_batch_in_use_are_named():
     assert "uses the statistics of the batch (as in training), wanted" in report.diagnosis[0]
 
 
+def test_a_number_in_all_gradients_is_found_in_those_of_slopes_and_statistics_too():
+    made = case("srresnet", **SMALL)
+    decayed = {name: a + 0.01 * made.parameters[name] for name, a in made.gradients.items()}
+    report = gradcheck((made.loss, decayed), made)
+    words = "dW, dB, dA and dG in all layers have 0.01 times the parameters added (weight decay)"
+    assert words in report.diagnosis[0]
+    one = {name: a * (0.3 if name == "A1" else 1) for name, a in made.gradients.items()}
+    report = gradcheck((made.loss, one), made)
+    assert report.diagnosis[0].startswith("dA1 is wrong: dA1 is 0.3 times what is wanted")
+
+
 def test_what_a_dw_before_batch_normalisation_is_a_sum_of_is_said():
     made = case("srresnet", **SMALL)
     run = made.step.run()
