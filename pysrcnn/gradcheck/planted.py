@@ -18,18 +18,13 @@ import numpy as np
 
 from .. import reference
 from ..networks import Network
-from ..networks.composed import Composed
-from ..reference import im2col
 from ..reference.convolution import PADDINGS
 from . import apart
 from .changes import Call, Change, Norm
+from .recording import Arrays, Recording
 from .skips import Skip, skips
 
 __all__ = ["Enough", "Planted", "Step"]
-
-Arrays = dict[str, np.ndarray]
-
-_SMALL = 2**16  # bytes of arrays that are told by what they hold
 
 
 class Enough(Exception):
@@ -62,7 +57,8 @@ class Step(NamedTuple):
 
         F1, F2, ...: what each layer gives, behind its activation; "output" if that is not the last
         of them; loss; the gradients doutput, dF3, dW3, dB3, dF2, ..., dlow. dF1 is the gradient
-        with respect to F1, so before the derivative of the activation.
+        with respect to F1, so before the derivative of the activation. Running statistics have
+        no gradient.
         """
         return self.run(changes).values
 
@@ -73,7 +69,7 @@ class Step(NamedTuple):
         return [1 - self.alpha, *[self.alpha / recursions] * recursions]
 
 
-class Planted(Composed):
+class Planted(Recording):
     """The ops module; one for each pass.
 
     Parameters
@@ -88,53 +84,27 @@ class Planted(Composed):
         "shares", "loss", "dshares", "dloss", "output mask", "options back", "averaging back" (layer
         0); "mask", what goes back through the activation; "dslope" of PReLU; "dgamma", "dbeta",
         "norm back", `apart.norm_back`; "moments_backward"; "kept", the input of a layer as the way
-        back will use it;
-        "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through the convolution;
-        "pad_backward"; "past", the same where what goes past along a skip will be added.
-    known : dict
-        Results by the very changes and arrays they were computed from, so that hundreds of passes
-        that differ in one operation share those before it. They hold on to the arrays, so that no
-        other array can have the same id; "held" has the ids of all results.
-    keep : bool
-        Whether to add this pass's results to `known`.
-    report : function of (name, array)
-        Called with each value as it is computed; may raise `Enough`.
+        back will use it; "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through
+        the convolution; "pad_backward"; "past", the same where what goes past along a skip will be
+        added.
+    known, keep, report
+        See `Recording`, whose attributes it has too.
 
     Attributes
     ----------
     calls : list of Call
-    values : dict of arrays
-    first, last : dict
-        When each (operation, layer) was done, for the first and the last time: 1, 2, ...
-    when : dict
-        The last operation that each value comes from.
+    dz : dict of arrays
+        What each convolution was given on the way back, by labels.
     """
 
-    def __init__(
-        self,
-        p: Arrays,
-        changes: Sequence[Change] = (),
-        *,
-        known: dict | None = None,
-        keep: bool = False,
-        report: Callable[[str, np.ndarray], None] | None = None,
-    ):
+    def __init__(self, p: Arrays, changes: Sequence[Change] = (), **options: Any):
+        super().__init__(p, changes, **options)
         self.calls: list[Call] = []
-        self.values: Arrays = {}
-        self.first: dict[tuple[str, int], int] = {}
-        self.last: dict[tuple[str, int], int] = {}
-        self.when: dict[str, int] = {}
-        self._names = {id(array): name for name, array in p.items()}
-        self._known = {} if known is None else known
-        self._keep, self._report = keep, report
-        self._clock, self._told = 0, 0  # operations done; layers whose values were told
+        self.dz: Arrays = {}
+        self._told = 0  # layers whose values were told
         self._skips: list[Skip] = []
-        self.dz: Arrays = {}  # what each convolution was given on the way back, by labels
-        self._dout: Arrays = {}  # the same of the layer with its batch normalisation
+        self._dout: Arrays = {}  # the same of convolutions with their batch normalisation
         self._unmasked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # dz and dF, by id of dz
-        self._changes: dict[tuple[str, int], tuple[Callable, ...]] = {}
-        for operation, k, change in changes:
-            self._changes[operation, k] = (*self._changes.get((operation, k), ()), change)
 
     def step(self, step: Step) -> None:
         """Forward, loss and backward."""
@@ -188,54 +158,11 @@ class Planted(Composed):
         self._tell(f"d{name}", douts[0])
         return douts
 
-    def _run(self, operation: str, k: int, right: Callable, *arguments: Any) -> Any:
-        self._clock += 1
-        self.first.setdefault((operation, k), self._clock)
-        self.last[operation, k] = self._clock
-        changes = self._changes.get((operation, k), ())
-        key = operation, k, changes, *map(self._key, arguments)
-        if key in self._known:
-            return self._known[key][0]
-        for change in changes:
-            right = partial(change, right)
-        result = right(*arguments)
-        if self._keep:
-            self._known[key] = result, arguments
-            self._known.setdefault("held", set()).add(id(result))
-        return result
-
-    def _key(self, argument: Any) -> Any:
-        """What tells an argument: its id; of sums, which networks make anew, what they hold."""
-        at = id(argument)
-        held = at in self._known.get("held", ()) or at in self._names
-        if held or not isinstance(argument, np.ndarray) or argument.nbytes > _SMALL:
-            return at
-        return argument.shape, argument.tobytes()
-
-    def _name(self, parameter: np.ndarray) -> str:
-        """ "" of what is none, such as the biases of a layer before batch normalisation."""
-        return self._names.get(id(parameter), "")
-
-    def _tell(self, name: str, value: np.ndarray) -> None:
-        if name not in self.values:
-            self.values[name], self.when[name] = value, self._clock
-            if self._report:
-                self._report(name, value)
-
     def _tell_layer(self) -> None:
         """F of the last layer, when it is known that no activation follows."""
         if self._told < len(self.calls):
             self._told = len(self.calls)
             self._tell(f"F{self.calls[-1].label}", self.calls[-1].f)
-
-    def _columns(self, x: np.ndarray, f: int) -> np.ndarray:
-        key = "columns", id(x), f
-        if key in self._known:
-            return self._known[key][0]
-        result = im2col(x, f)
-        if self._keep and result.nbytes < 2**26:
-            self._known[key] = result, x
-        return result
 
     # ------------------------------------------------------------------------- the operations
 
