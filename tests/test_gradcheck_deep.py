@@ -1,24 +1,27 @@
-"""The check of gradients with VDSR, DRCN and EDSR: mistakes are named, and what is right passes."""
+"""The check of gradients with deep networks: mistakes are named, and what is right passes."""
 
 import re
 
 import numpy as np
 import pytest
-from deep_students import MISTAKES, drcn, edsr, vdsr
+from deep_students import MISTAKES, drcn, edsr, srresnet, vdsr
 
 from pysrcnn import reference
 from pysrcnn.cli import main
 from pysrcnn.gradcheck import case, gradcheck
+from pysrcnn.gradcheck.apart import dw_of
+from pysrcnn.gradcheck.differences import describe
 from pysrcnn.gradcheck.search import relative_error
-from pysrcnn.networks import DRCN, EDSR, VDSR
+from pysrcnn.networks import DRCN, EDSR, VDSR, SRResNet
 
 SMALL = {"filters": (3,), "samples": 2, "size": (3, 4)}
 OPTIONS = {
     "vdsr": {**SMALL, "depth": 3},
     "drcn": SMALL,
     "edsr": {**SMALL, "residual_scale": 0.2, "mean": (0.4,)},
+    "srresnet": SMALL,
 }
-STUDENTS = {"vdsr": vdsr, "drcn": drcn, "edsr": edsr}
+STUDENTS = {"vdsr": vdsr, "drcn": drcn, "edsr": edsr, "srresnet": srresnet}
 RIGHT = [
     ("vdsr", {"depth": 6, "c": 3}, {}),
     ("vdsr", {"loss": "l1"}, {"loss": "l1"}),
@@ -28,6 +31,9 @@ RIGHT = [
     ("edsr", {"residual_scale": 0.1, "loss": "mse"}, {"t": 0.1, "loss": "mse"}),
     ("edsr", {"short_tail": True, "picture": True, "scale": 4, "loss": "charbonnier"},
      {"picture": True, "loss": "charbonnier"}),
+    ("srresnet", {"c": 3, "scale": 3}, {}),
+    ("srresnet", {"training": False, "loss": "l1"}, {"training": False, "loss": "l1"}),
+    ("srresnet", {"batch_norm": False, "depth": 1, "picture": True}, {"picture": True}),
 ]  # fmt: skip
 
 
@@ -43,14 +49,17 @@ def test_right_ones_pass(network, options, told, dtype):
     assert {"loss", "dlow"} < names and len(names) > 8
 
 
-QUICK = {"skip", "mask", "last alone", "no 1/D", "block skip", "scale back", "l1 sign"}
+QUICK = {
+    ("vdsr", "skip"), ("vdsr", "mask"), ("drcn", "last alone"),
+    ("edsr", "block skip"), ("edsr", "scale back"), ("edsr", "l1 sign"),
+    ("srresnet", "constants"), ("srresnet", "one slope"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "network, planted",
     [
-        pytest.param(*names, marks=() if names[1] in QUICK and names != ("drcn", "skip")
-                     and names != ("edsr", "mask") else pytest.mark.slow)
+        pytest.param(*names, marks=() if names in QUICK else pytest.mark.slow)
         for names in MISTAKES
     ],
 )  # fmt: skip
@@ -88,6 +97,82 @@ def test_our_own_networks_pass():
     mine = of(EDSR, loss="l1", picture=False)
     for options in ({}, {"scale": 4, "seed": 1}, {"layout": "NCHW", "short_tail": True}):
         assert gradcheck(mine, "edsr", **SMALL, **options).ok
+    for options in ({}, {"scale": 4, "batch_norm": False}):  # what it takes off M and V is let be
+        assert gradcheck(of(SRResNet, picture=False), "srresnet", **SMALL, **options).ok
+
+
+def test_running_statistics_may_be_changed_in_place():
+    def mine(low, high, parameters):
+        found = srresnet(low, high, parameters)
+        parameters["M_body"][...] = 7
+        return {**found, "dB_body": 2 * found["dB_body"]}
+
+    report = gradcheck(mine, "srresnet", **SMALL)
+    assert report.diagnosis[0].startswith("dB_body is wrong: dB_body is 2 times what is wanted")
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_of_srresnet_are_the_differences_of_its_loss(training):
+    """By the student's forward pass alone, with one step in all parameters at once."""
+    made, rng = case("srresnet", **SMALL, training=training), np.random.default_rng(5)
+    way = {name: rng.standard_normal(a.shape) for name, a in made.gradients.items()}
+
+    def loss(t):
+        moved = {name: a + t * way.get(name, 0) for name, a in made.parameters.items()}
+        return srresnet(made.low, made.high, moved, training=training)["loss"]
+
+    slope = sum(np.vdot(way[name], gradient) for name, gradient in made.gradients.items())
+    assert (loss(1e-6) - loss(-1e-6)) / 2e-6 == pytest.approx(slope, rel=1e-6)
+    assert not {"M_body", "V_body"} & set(made.gradients) and "M_body" in made.parameters
+
+
+def test_a_mistake_in_use_of_the_running_statistics_is_named():
+    made = case("srresnet", **SMALL, training=False)
+    report = gradcheck(srresnet(made.low, made.high, made.parameters, "gamma", training=False),
+                       made)  # fmt: skip
+    assert "are the sum of dout z, wanted that of dout xhat" in report.diagnosis[0]
+    assert "takes the mean and variance that are running." in report.diagnosis[-1]
+
+
+@pytest.mark.slow
+def test_statistics_of_the_batch_in_use_are_named():
+    made = case("srresnet", **SMALL, training=False)
+    report = gradcheck(srresnet(made.low, made.high, made.parameters), made)
+    assert "uses the statistics of the batch (as in training), wanted" in report.diagnosis[0]
+
+
+def test_a_number_in_all_gradients_is_found_in_those_of_slopes_and_statistics_too():
+    made = case("srresnet", **SMALL)
+    decayed = {name: a + 0.01 * made.parameters[name] for name, a in made.gradients.items()}
+    report = gradcheck((made.loss, decayed), made)
+    words = "dW, dB, dA and dG in all layers have 0.01 times the parameters added (weight decay)"
+    assert words in report.diagnosis[0]
+    one = {name: a * (0.3 if name == "A1" else 1) for name, a in made.gradients.items()}
+    report = gradcheck((made.loss, one), made)
+    assert report.diagnosis[0].startswith("dA1 is wrong: dA1 is 0.3 times what is wanted")
+
+
+def test_what_a_dw_before_batch_normalisation_is_a_sum_of_is_said():
+    made = case("srresnet", **SMALL)
+    run = made.step.run()
+    call = next(call for call in run.calls if call.weights == "W1_1")
+    dz = run.dz["1_1"] * np.array([1, 3.5])[:, None, None, None]
+    given = {"dW1_1": dw_of(dz, call.wide, call.w)}
+    sentences = describe(made, given, ["dW1_1"], 1e-12)
+    assert sentences[-1] == "dW1_1 is the sum over samples, but these count 1, 3.5 times."
+
+
+def test_names_of_pytorch_are_those_of_srresnet_in_their_order():
+    made = case("srresnet", **SMALL)
+    theirs = {}
+    for name, a in made.gradients.items():
+        theirs[f"net{name}.{'bias' if name[0] == 'B' else 'weight'}"] = a
+    assert gradcheck((made.loss, theirs), made).ok
+    del theirs["netG_body.weight"]
+    with pytest.raises(
+        ValueError, match=r"got 8 arrays of one axis that end in \.weight, wanted 9, "
+    ):
+        gradcheck((made.loss, theirs), made)
 
 
 def test_other_layouts_are_the_same_numbers():
@@ -118,8 +203,9 @@ def test_cases_stay_away_from_kinks_and_rounding(network):
             assert 0.1 < (call.before > 0).mean() < 0.9
     if made.step.loss == "l1":
         assert np.abs(made.arrays["output"] - made.high).min() > 1e-4
-    for name, parameter in made.parameters.items():
-        assert np.array_equal(parameter * 4096, np.rint(parameter * 4096)), name
+    for parameter in made.parameters.values():
+        assert np.array_equal(parameter * 4096, np.rint(parameter * 4096))
+    for name in made.gradients:
         assert relative_error(0 * made.gradients[name], made.gradients[name]) == 1
 
 
@@ -134,6 +220,8 @@ def test_cases_stay_away_from_kinks_and_rounding(network):
         ("edsr", {"loss": "huber"}, "loss is 'huber', wanted one of mse, l1, charbonnier"),
         ("edsr", {"residual_scale": 2}, "residual_scale is 2, wanted above 0, up to 1"),
         ("edsr", {"padding": "replicate"}, "and edsr has ReLU and zeros: leave them out"),
+        ("srresnet", {"activation": "relu"}, "srresnet has PReLU and zeros: leave them out"),
+        ("srresnet", {"training": 1}, "training is 1, wanted True or False"),
         ("vdsr", {"filters": (64,), "size": (999, 999)}, "of vdsr takes 13 GiB for 3 samples, wa"),
     ],
 )
@@ -145,7 +233,7 @@ def test_options_are_checked(network, options, words):
 def test_options_of_another_network_are_refused():
     with pytest.raises(TypeError, match="picture is no option of vdsr; those are depth"):
         case("vdsr", picture=True)
-    with pytest.raises(TypeError, match="depth: of vdsr, drcn, edsr, not of 9-1-5"):
+    with pytest.raises(TypeError, match="depth: of vdsr, drcn, edsr, srresnet, not of 9-"):
         case("9-1-5", depth=3)
 
 
@@ -166,3 +254,10 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert main(["gradcheck", "--write", "edsr.npz", *short, "--residual-scale", "0.1"]) == 0
     with np.load("edsr.npz") as file:
         assert file["W_tail"].shape == (27, 6, 3, 3) and file["high"].shape == (3, 3, 12, 15)
+    options = ["--network", "srresnet", "--depth", "1", "--filters", "3"]
+    assert main(["gradcheck", "--write", "use.npz", *options, "--running-statistics"]) == 0
+    assert main(["gradcheck", "use.npz", *options, "--running-statistics"]) == 0
+    assert main(["gradcheck", "--write", "plain.npz", *options, "--no-batch-norm"]) == 0
+    with np.load("use.npz") as use, np.load("plain.npz") as plain:
+        assert "dG_body" in use and "dM_body" not in use and "G_body" not in plain
+        assert plain["dA1"].shape == (3,) and plain["W_head"].shape == (3, 1, 9, 9)

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--scale", type=int, metavar="S",
-        help="factor by which espcn (default: 3) and edsr (default: 2) enlarge",
+        help="factor by which espcn (default: 3), edsr and srresnet (2) enlarge",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
@@ -45,29 +45,41 @@ def add(commands: Commands) -> None:
         help="what layers see beyond the edge; valid: none pads (default: valid; deep networks "
         "have zeros)",
     )  # fmt: skip
-    deep = command.add_argument_group("of vdsr, drcn and edsr")
+    deep = command.add_argument_group("deep networks: vdsr, drcn, edsr and srresnet")
     deep.add_argument(
         "--depth", type=int, metavar="D",
-        help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr (2)",
+        help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and "
+        "srresnet (2)",
     )  # fmt: skip
     deep.add_argument("--filters", type=int, metavar="N", help="maps of each layer (default: 6)")
-    deep.add_argument("--channels", type=int, choices=(1, 3), help="of pictures (default: 1)")
-    deep.add_argument("--loss", choices=LOSSES, help="(default: mse; of edsr l1)")
+    deep.add_argument(
+        "--channels", type=int, choices=(1, 3), help="channels of pictures (default: 1)"
+    )
+    deep.add_argument("--loss", choices=LOSSES, help="loss (default: mse; for edsr l1)")
     deep.add_argument(
         "--alpha", type=float, metavar="A",
-        help="of drcn: share in the loss of what each recursion gives (default: 0.6)",
+        help="drcn: share of the loss of what each recursion gives (default: 0.6)",
     )  # fmt: skip
     deep.add_argument(
         "--residual-scale", type=float, metavar="T",
-        help="of edsr: what a block finds is multiplied by that (default: 1)",
+        help="edsr: factor of what a block adds (default: 1)",
     )  # fmt: skip
     deep.add_argument(
         "--short-tail", action="store_const", const=True,
-        help="of edsr: the last layer has a filter for each sub-pixel",
+        help="edsr: the last layer has a filter for each sub-pixel",
     )  # fmt: skip
     deep.add_argument(
         "--picture", action="store_const", const=True,
-        help="of edsr: the small picture is added to the output, each pixel repeated",
+        help="edsr and srresnet: add the small picture to the output, each pixel repeated",
+    )  # fmt: skip
+    deep.add_argument(
+        "--no-batch-norm", dest="batch_norm", action="store_const", const=False,
+        help="srresnet: without batch normalisation",
+    )  # fmt: skip
+    deep.add_argument(
+        "--running-statistics", dest="training", action="store_const", const=False,
+        help="srresnet: batch normalisation with running mean and variance, as in use (default: "
+        "with those of the batch, as in training)",
     )  # fmt: skip
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
@@ -98,7 +110,8 @@ def run(options: argparse.Namespace) -> int:
             "gradcheck wants a file of gradients, or --write and a file to write"
             + (", not both" if options.write else "")
         )
-    names = "depth", "loss", "alpha", "residual_scale", "short_tail", "picture"
+    names = ["depth", "loss", "alpha", "residual_scale", "short_tail", "picture"]
+    names += ["batch_norm", "training"]
     given = {name: getattr(options, name) for name in names}
     of_deep = {name: value for name, value in given.items() if value is not None}
     made = case(
@@ -111,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         say(str(options.write))
         return 0
     arrays = read_arrays(options.gradients)
-    if arrays and all(re.fullmatch(r"[WB]\w*|w", name) for name in arrays):
+    if arrays and all(re.fullmatch(r"[WBAGMV]\w*|w", name) for name in arrays):
         raise TypeError(
             f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
         )

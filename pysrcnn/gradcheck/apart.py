@@ -1,4 +1,4 @@
-"""The lines of `reference.conv2d` and `conv2d_backward`, apart from each other.
+"""The lines of `reference.conv2d`, `conv2d_backward` and others, apart from each other.
 
 So a change of one does not compute the others again, nor the columns.
 """
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..reference import col2im, im2col
+from ..reference import batch_norm_backward, col2im, im2col
 
-__all__ = ["conv", "db", "dw", "dw_of", "dx"]
+__all__ = ["conv", "db", "dgamma", "dw", "dw_of", "dx", "norm_back"]
 
 
 def conv(columns: Callable, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -39,3 +39,16 @@ def dx(dz: np.ndarray, x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def db(dz: np.ndarray) -> np.ndarray:
     """The gradient of the biases, from dz."""
     return dz.sum(axis=(0, 2, 3))
+
+
+def dgamma(dout: np.ndarray, x: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The gradient of gamma of `reference.batch_norm`."""
+    return batch_norm_backward(dout, x, mean, mean, variance)[1]  # whatever gamma is
+
+
+def norm_back(
+    dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dx, dmean and dvariance of `reference.batch_norm`."""
+    dx, _, _, dmean, dvariance = batch_norm_backward(dout, x, gamma, mean, variance)
+    return dx, dmean, dvariance

@@ -17,7 +17,8 @@ def called(function: Callable, made: Case):
     """What a function makes of a case, and the names of what it changed in place."""
     low, high = made.low.copy(), made.high.copy()
     parameters = {name: a.copy() for name, a in made.parameters.items()}
-    after = {"low": low, "high": high, **parameters}
+    learned = {n: a for n, a in parameters.items() if n in made.gradients}
+    after = {"low": low, "high": high, **learned}  # running statistics are there to be changed
     mine = function(low, high, parameters)
     return mine, [n for n, a in after.items() if not np.array_equal(a, made.arrays[n])]
 
@@ -104,8 +105,9 @@ def enlarged(made: Case) -> Case | None:
     known without another pass: 64 is a power of two, which rounds nothing.
     """
     first, *_, last = _weights(made)
-    if first == last or made.step.network.options.get("activation", "relu") != "relu":
-        return None
+    network = made.step.network
+    if first == last or network.options.get("activation", "relu") != "relu" or network.statistics:
+        return None  # batch normalisation takes a factor off
     powers = {first: 1, last: -1}
     ends = f"B{last[1:]}", f"F{last[1:]}"  # what has the size it had
     powers |= {n: 1 for n in made.exact if n[0] in "BF" and n.split("[")[0] not in ends}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Call", "Change", "Mistake", "groups", "scaled", "where"]
+__all__ = ["Call", "Change", "Mistake", "Norm", "groups", "scaled", "ways", "where"]
 
 # What is changed: the operation, the layer, and change(right, *arguments), which is given the
 # operation as it is without the change, and its arguments.
@@ -28,13 +28,31 @@ def scaled(factor: float, right, *arguments):
     return right(*arguments) * factor
 
 
+class Norm(NamedTuple):
+    """Batch normalisation: its parameters, and what they are called."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    names: tuple[str, str]
+
+
+def ways(kind: str, what: str, forward: list[Change], back: list[Change]) -> list[Mistake]:
+    """A mistake in both directions, in the forward pass alone, and on the way back alone."""
+    return [
+        Mistake(kind, f"{what.rstrip(',')}, forward and backward alike", forward + back),
+        Mistake(kind, f"{what} in the forward pass", forward),
+        Mistake(kind, f"{what} on the way back", back),
+    ]
+
+
 @dataclass
 class Call:
-    """A convolution that the network called, and the activation behind it.
+    """A convolution that the network called, and what is behind it.
 
-    x, w, b : its arguments; wide : x with its padding; z : its result; activation : "relu", "tanh"
-    or None; before, f : what that took (z as a rule) and gave (z if there is none); weights, biases
-    : names of w and b; use : 1, or 2, ... where the same weights are used again.
+    x, w, b : its arguments; wide : x with its padding; z : its result; activation : "relu",
+    "prelu", "tanh" or None; before, f : what that took (z as a rule) and gave (z if there is none);
+    weights, biases : names of w and b, "" before batch normalisation, which has beta; use : 1, or
+    2, ... where the same weights are used again; norm; slopes : PReLU's, and their name.
     """
 
     x: np.ndarray
@@ -48,6 +66,8 @@ class Call:
     biases: str
     use: int
     activation: str | None = None
+    norm: Norm | None = None
+    slopes: tuple[np.ndarray, str] | None = None
 
     @cached_property
     def label(self) -> str:
@@ -59,6 +79,19 @@ class Call:
     def layer(self) -> str:
         """The layer in words: "1", "head", "W"."""
         return self.weights.removeprefix("W").strip("_") or "W"
+
+    @property
+    def gradients(self) -> list[tuple[str, str, np.ndarray]]:
+        """Of each of its parameters: the operation that gives its gradient, its name, itself."""
+        found = [("dw", self.weights, self.w)]
+        if self.biases:
+            found.append(("db", self.biases, self.b))
+        if self.norm:
+            of_gamma, of_beta = self.norm.names
+            found += [("dgamma", of_gamma, self.norm.gamma), ("dbeta", of_beta, self.norm.beta)]
+        if self.slopes:
+            found.append(("dslope", self.slopes[1], self.slopes[0]))
+        return found
 
 
 def groups(calls: list[Call]) -> list[tuple[int, ...]]:

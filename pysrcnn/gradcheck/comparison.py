@@ -94,7 +94,7 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
         diagnosis = [sentence] if sentence else []
     if kept:
         diagnosis.insert(0, kept)
-    needed = ["loss", *(f"d{name}" for name in made.parameters)]
+    needed = ["loss", *(f"d{name}" for name in made.gradients)]
     never = [n for n in needed if n not in given and not none.isdisjoint({n, n.removeprefix("d")})]
     if never:
         diagnosis.append(f"{', '.join(never)}: None, never computed. {_NEVER}")
@@ -143,6 +143,8 @@ def _named(
     if not any(name.startswith("dW") for name in arrays):  # gradients named as the parameters
         arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
     arrays = {made.output if n == "output" else n: a for n, a in arrays.items()}
+    for name in made.step.network.statistics:
+        arrays.pop(f"d{name}", None)  # what a step makes of running statistics is no gradient
     unknown = [name for name in arrays if name not in made.arrays]
     if unknown:
         raise ValueError(
@@ -155,8 +157,14 @@ def _named(
         raise ValueError(
             "nothing to compare: give the loss and gradients, by the names W1, B1, ..."
         )
-    for name in [name for name in arrays if name in inputs] if same_inputs else []:
-        if relative_error(arrays[name], made.arrays[name]) > 1e-6:
+    _check(given, {n: a for n, a in arrays.items() if n in inputs and same_inputs}, made)
+    return given, none
+
+
+def _check(given: dict[str, np.ndarray], inputs: dict[str, np.ndarray], made: Case) -> None:
+    """That inputs are those of the case, and that types are known."""
+    for name, array in inputs.items():
+        if relative_error(array, made.arrays[name]) > 1e-6:
             raise ValueError(
                 f"your {name} is not the one of this case, {made.network} {made.layout}: is it of "
                 f"another network, activation, layout or seed, or was it changed?"
@@ -164,7 +172,6 @@ def _named(
     for name, array in given.items():
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name} is {array.dtype}, wanted float32 or float64")
-    return given, none
 
 
 def _by_order(theirs: dict[str, np.ndarray], made: Case) -> dict[str, np.ndarray]:
@@ -172,14 +179,14 @@ def _by_order(theirs: dict[str, np.ndarray], made: Case) -> dict[str, np.ndarray
     if isinstance(made.step.network, Chain):
         return {}
     found: dict[str, np.ndarray] = {}
-    for letter, end in (("W", ".weight"), ("B", ".bias")):
-        names = [name for name in theirs if name.endswith(end)]
-        ours = [name for name in made.parameters if name[0] == letter]
+    for letters, end, wide in (("W", ".weight", True), ("AG", ".weight", False),
+                               ("B", ".bias", False)):  # fmt: skip
+        names = [n for n, a in theirs.items() if n.endswith(end) and (a.ndim > 1) == wide]
+        ours = [name for name in made.parameters if name[0] in letters]
         if len(names) != len(ours):
-            raise ValueError(
-                f"got {len(names)} arrays that end in {end}, wanted {len(ours)}, in the order of "
-                f"{', '.join(ours)}: or call them so"
-            )
+            what = f"arrays{' of one axis' if letters == 'AG' else ''} that end in {end}"
+            order = f", in the order of {', '.join(ours)}: or call them so" if ours else ""
+            raise ValueError(f"got {len(names)} {what}, wanted {len(ours)}{order}")
         found |= dict(zip(ours, (theirs[name] for name in names), strict=True))
     return found
 

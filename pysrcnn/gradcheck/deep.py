@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..networks import DRCN, EDSR
-from .changes import Call, Change, Mistake, groups, scaled
+from ..networks import DRCN, EDSR, SRResNet
+from .changes import Call, Change, Mistake, groups, scaled, ways
 from .planted import Step
 from .skips import Skip, skips
 
@@ -26,17 +26,9 @@ def of_deep(step: Step, calls: list[Call]) -> list[Mistake]:
     if isinstance(step.network, EDSR):
         found += _of_scale(step.network.options["residual_scale"])
         found += _of_colour(step.network.options["mean"])
+    if isinstance(step.network, (EDSR, SRResNet)):
         found += _of_picture(step.network.options["picture"])
     return found
-
-
-def _ways(kind: str, what: str, forward: list[Change], back: list[Change]) -> list[Mistake]:
-    """A mistake in both directions, in the forward pass alone, and on the way back alone."""
-    return [
-        Mistake(kind, f"{what}, forward and backward alike", forward + back),
-        Mistake(kind, f"{what} in the forward pass", forward),
-        Mistake(kind, f"{what} on the way back", back),
-    ]
 
 
 # ------------------------------------------------------------------------------------------ skips
@@ -147,7 +139,7 @@ def _of_shares(step: Step) -> list[Mistake]:
     """Shares of the loss: 1 - alpha of the output's, alpha / D of that of each of D pictures."""
     alpha = step.alpha
     each = "the losses of the pictures after each recursion"
-    ways: list[tuple[str, str, Callable[[int], list[float]]]] = [
+    others: list[tuple[str, str, Callable[[int], list[float]]]] = [
         ("no 1/D", f"{each} are summed, wanted their mean (1/D is missing)",
          lambda n: [1 - alpha] + [alpha] * n),
         ("no alpha", f"{each} are not multiplied by alpha",
@@ -173,7 +165,7 @@ def _of_shares(step: Step) -> list[Mistake]:
          lambda n: [1 - alpha] + [0.0] * (n - 1) + [alpha]),
     ]  # fmt: skip
     found = []
-    for kind, words, shares in ways:
+    for kind, words, shares in others:
         change = partial(_other_shares, shares)
         loss: list[Change] = [("shares", 0, change)]
         gradient: list[Change] = [("dshares", 0, change)]
@@ -191,7 +183,7 @@ def _other_shares(shares: Callable, right: Callable, recursions: int) -> list[fl
 
 def _of_averaging(recursions: int) -> list[Mistake]:
     """The weights w_d of the output, which is the sum of w_d y_d."""
-    ways: list[tuple[str, Callable]] = [
+    others: list[tuple[str, Callable]] = [
         ("1/D: y_d are averaged, and w is not used", lambda w: np.full_like(w, 1 / w.size)),
         ("1: y_d are summed, and w is not used", np.ones_like),
         ("w_d / (sum of w): normalized, wanted as they are", lambda w: w / w.sum()),
@@ -200,11 +192,11 @@ def _of_averaging(recursions: int) -> list[Mistake]:
     ]
     no_dot: list[Change] = [("dot", 0, partial(scaled, 0))]
     found = []
-    for words, other in ways:
+    for words, other in others:
         forward: list[Change] = [("averaging", 0, lambda right, w, f=other: f(w))]
         back: list[Change] = [("averaging back", 0, lambda right, w, f=other: f(w))]
         what = f"the weights of the sum of y_1, ..., y_{recursions} are {words}"
-        found += _ways("weights of the sum", what, forward, back)
+        found += ways("weights of the sum", what, forward, back)
         if "not used" in words:
             found.append(Mistake("weights of the sum", f"{what}: dw is zero",
                                  forward + back + no_dot))  # fmt: skip
@@ -233,7 +225,7 @@ def _of_scale(t: float) -> list[Mistake]:
         is_none = other == 1
         what = "not scaled" if is_none else f"multiplied by {other:g}"
         change = _with(residual_scale=other)
-        found += _ways(
+        found += ways(
             "residual scale", f"what a block adds is {what}, wanted {t:g} times it,",
             [("options", 0, change)], [("options back", 0, change)],
         )  # fmt: skip
@@ -258,5 +250,5 @@ def _of_picture(picture: bool) -> list[Mistake]:
     if not picture:
         return []  # that it is added all the same is known of all networks
     change = _with(picture=False)
-    return _ways("no skip", "the skip from the small picture to the output is missing,",
+    return ways("no skip", "the skip from the small picture to the output is missing,",
                  [("options", 0, change)], [("options back", 0, change)])  # fmt: skip

@@ -1,11 +1,11 @@
-"""Small VDSR, DRCN and EDSR for a case, and the loss they are trained with."""
+"""Small VDSR, DRCN, EDSR and SRResNet for a case, and the loss they are trained with."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .. import reference
-from ..networks import DRCN, EDSR, LOSSES, VDSR, Network
+from ..networks import DRCN, EDSR, LOSSES, VDSR, Network, SRResNet
 
 __all__ = ["DEEP", "deep_network"]
 
@@ -38,7 +38,37 @@ def _edsr(
     )  # fmt: skip
 
 
-DEEP: dict[str, Callable[..., Network]] = {"vdsr": _vdsr, "drcn": _drcn, "edsr": _edsr}
+def _srresnet(
+    width: int,
+    c: int,
+    scale: int | None,
+    depth: int = 2,
+    batch_norm: bool = True,
+    training: bool = True,
+    picture: bool = False,
+) -> Network:
+    if not isinstance(training, bool):
+        raise ValueError(f"training is {training!r}, wanted True or False")
+    made = SRResNet(
+        2 if scale is None else scale, depth, width, c, batch_norm=batch_norm, picture=picture,
+        ops=reference,
+    )  # fmt: skip
+    made.options["training"] = training
+    return made
+
+
+DEEP: dict[str, Callable[..., Network]] = {
+    "vdsr": _vdsr,
+    "drcn": _drcn,
+    "edsr": _edsr,
+    "srresnet": _srresnet,
+}
+_OPTIONS = {
+    "vdsr": ("depth",),
+    "drcn": ("depth",),
+    "edsr": ("depth", "short_tail", "residual_scale", "picture", "mean"),
+    "srresnet": ("depth", "batch_norm", "training", "picture"),
+}
 
 
 def deep_network(
@@ -55,19 +85,20 @@ def deep_network(
 
     Parameters
     ----------
-    name : "vdsr", "drcn" or "edsr"
+    name : "vdsr", "drcn", "edsr" or "srresnet"
     filters : tuple of one int, optional
         Maps of all layers; 6 by default.
     c, scale : int
-        Channels; and EDSR's scale, 2 by default.
+        Channels; and the scale of EDSR and SRResNet, 2 by default.
     loss : "mse", "l1" or "charbonnier", optional
         By default "l1" of EDSR, as in the paper, else "mse".
     alpha : float, optional
         Of DRCN: the share in the loss of the pictures after each recursion; 0.6 by default.
     **options
-        depth: layers of VDSR (5), recursions of DRCN (3), residual blocks of EDSR (2); and of EDSR
-        short_tail (False), residual_scale (1), picture (False: as in the paper, none is added) and
-        mean (none), see `networks.edsr.forward`.
+        depth: layers of VDSR (5), recursions of DRCN (3), residual blocks of EDSR and SRResNet (2);
+        of these two, picture (False: as in the papers, none is added); of EDSR short_tail (False),
+        residual_scale (1) and mean (none), see `networks.edsr.forward`; of SRResNet batch_norm
+        (True), and training (True: mean and variance are those of the batch; False: running ones).
 
     Raises
     ------
@@ -80,13 +111,10 @@ def deep_network(
         raise ValueError(f"alpha is {alpha} and network {name}, wanted 0 to 1, of drcn")
     if loss not in (None, *LOSSES):
         raise ValueError(f"loss is {loss!r}, wanted one of {', '.join(LOSSES)}")
-    known = {"vdsr": ("depth",), "drcn": ("depth",)}.get(name, _OF_EDSR)
+    known = _OPTIONS[name]
     unknown = [option for option in options if option not in known]
     if unknown:
         raise TypeError(f"{unknown[0]} is no option of {name}; those are {', '.join(known)}")
     net = DEEP[name](6 if filters is None else filters[0], c, scale, **options)
     alpha = (0.6 if alpha is None else alpha) if name == "drcn" else 0.0
     return net.astype(np.float64), loss or ("l1" if name == "edsr" else "mse"), alpha
-
-
-_OF_EDSR = "depth", "short_tail", "residual_scale", "picture", "mean"

@@ -17,6 +17,7 @@ __all__ = ["Explanation", "diagnose"]
 
 MOST = 3  # mistakes on top of each other
 BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
+_PARAMETERS = "dW", "dB", "dG", "dA"  # how the names of their gradients begin
 PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
 
 
@@ -69,11 +70,11 @@ def diagnose(
 def _clipped(search) -> list[Explanation]:
     """That gradients of parameters are clipped by value, if that is all that is wrong."""
     wrong = [name for name in search.order if name not in search.fine]
-    if not wrong or not all(n[:2] in ("dW", "dB") and search.fits(n) for n in wrong):
+    if not wrong or not all(n[:2] in _PARAMETERS and search.fits(n) for n in wrong):
         return []
     most = max(float(np.abs(search.given[name]).max()) for name in wrong)
     beyond = sum(np.count_nonzero(np.abs(search.right[name]) > most) for name in wrong)
-    mistake = clipped(len(search.trace.calls), most)
+    mistake = clipped(search.trace.calls, most)
     if beyond < 2 or search.reach(mistake.changes, search.order) < len(search.order):
         return []  # one value that is too small is no evidence of a limit
     return [Explanation(wrong[0], [mistake])]
@@ -91,7 +92,7 @@ def _own_factors(search) -> list[Explanation]:
         if name in search.fine:
             continue
         given, right = search.given[name], search.right[name]
-        if name[:2] not in ("dW", "dB") or not search.fits(name) or not right.any():
+        if name[:2] not in _PARAMETERS or not search.fits(name) or not right.any():
             return []
         t = float(np.vdot(right, given) / np.vdot(right, right))
         if search.differs(name, t * right):

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..reference import im2col
-from .activations import SLOPES
 from .apart import dw_of
 from .reference_case import Case
 from .search import relative_error
@@ -19,6 +18,7 @@ _OF_WEIGHTS = {
     "W": "column of the kernels",
 }
 _OF_MAPS = {"N": "sample", "C": "channel", "H": "row", "W": "column"}
+_BEHIND = {"relu": "ReLU", "prelu": "PReLU"}
 _MOST = 6  # places that are listed one by one
 
 
@@ -88,7 +88,7 @@ def _difference(name, got, wanted, axes, allowed) -> str:
     wrong = np.abs(got - wanted) > allowed * np.abs(wanted).max()
     if got.size < 2 or not wrong.any() or not np.isfinite(got).all():
         return ""
-    words = _OF_WEIGHTS if name.removeprefix("d")[0] in "WB" else _OF_MAPS
+    words = _OF_WEIGHTS if name.removeprefix("d")[0] in "WBAG" else _OF_MAPS
     where = []
     for axis, letter in enumerate(axes):
         others = tuple(a for a in range(got.ndim) if a != axis)
@@ -153,12 +153,12 @@ def _way(got, wanted, error) -> str:
 def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: bool) -> list[str]:
     """What a dW tells of the terms it is a sum of, and of the dz it was computed from."""
     k, got = name[2:].strip("_"), made.to_ours(name, got).astype(np.float64)
-    of = [call for call in made.step.run().calls if f"d{call.weights}" == name]
+    run = made.step.run()
+    of = [call for call in run.calls if f"d{call.weights}" == name]
     if len(of) > 1 or not np.isfinite(got).all():
         return []
     call, df = of[0], made.exact[f"dF{of[0].label}"]
-    x, kind = call.wide, call.activation
-    dz = df * SLOPES[kind](call.before) if kind else df
+    x, kind, dz = call.wide, call.activation, run.dz[of[0].label]
     for axis, what in ((0, "samples"), (2, "rows of the output"), (3, "columns of the output")):
         terms = []
         for index in range(dz.shape[axis]):
@@ -184,10 +184,9 @@ def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: boo
         return []
     theirs = theirs.reshape(len(x), *dz.shape[2:], len(got)).transpose(0, 3, 1, 2)
     found = _difference(f"dz{k}", theirs, dz, "NCHW", 100 * allowed)
-    start = (
-        f"{name} fits a dz{k} (the gradient of layer {k} before its {kind or 'ReLU'}) that is not "
-        f"the right one"
-    ).replace("relu", "ReLU")
+    behind = "batch normalisation" if call.norm else _BEHIND.get(kind or "relu", "tanh")
+    start = f"{name} fits a dz{k} (the gradient of layer {k} before its {behind}) that is not "
+    start += "the right one"
     error = 100 * allowed * np.abs(df).max()
     passed = np.abs(theirs) > error
     if kind == "relu" and np.abs(np.where(passed, theirs - df, 0)).max() <= error:

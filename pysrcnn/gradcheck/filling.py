@@ -111,21 +111,32 @@ def drawn_deep(
         ops = _FillingDeep(bits)
         low = ops.filling.multiples((samples, net.c, height, width), 256, 256)
         high = ops.filling.multiples((samples, net.c, s * height, s * width), 256, 256)
-        if "w" in p:
-            p["w"][...] = ops.filling.multiples(p["w"].shape, 4096, 1024) + 1 / 8
+        for name, (least, count) in _beside_weights(p).items():
+            p[name][...] = ops.filling.multiples(p[name].shape, 4096, count) + least
         net._forward(low, p, ops, None, **net.options)
         if _nearest(Step(net, low, high, loss)) > NEAR:
             return {"low": low, "high": high, **p}
     raise ValueError(
-        "values come near the kink of a ReLU whatever numbers are drawn: ask for fewer samples, a "
-        "smaller size or fewer filters"
+        "values come near the kink of an activation whatever numbers are drawn: ask for fewer "
+        "samples, a smaller size or fewer filters"
     )
 
 
+def _beside_weights(p: dict[str, np.ndarray]) -> dict[str, tuple[float, int]]:
+    """Of what no convolution takes: the least value, and how many multiples of 1/4096 from there.
+
+    w of DRCN; slopes A of PReLU; gamma, beta, running mean and variance of batch normalisation.
+    """
+    ranges = {"w": (1 / 8, 1024), "A": (1 / 8, 1024), "G": (1 / 2, 4096), "B": (-1 / 4, 2048),
+              "M": (-1 / 4, 2048), "V": (1 / 2, 4096)}  # fmt: skip
+    return {name: ranges[name[0]] for name in p
+            if name[0] in "wAGMV" or name[0] == "B" and f"G{name[1:]}" in p}  # fmt: skip
+
+
 def _nearest(step: Step) -> float:
-    """How near a kink a step comes, of ReLU, or of the absolute value."""
+    """How near a kink a step comes, of ReLU or PReLU, or of the absolute value."""
     run = step.run()
-    near = [np.abs(call.before).min() for call in run.calls if call.activation == "relu"]
+    near = [np.abs(call.before).min() for call in run.calls if call.activation]
     if step.loss == "l1":
         near.append(np.abs(run.values["output"] - step.high).min())
     return float(min(near))

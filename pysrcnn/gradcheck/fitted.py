@@ -15,15 +15,14 @@ def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
     """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
     every = range(1, len(calls) + 1)
     layers = [(c, tuple(k for k in every if calls[k - 1].w is c.w)) for c in calls if c.use == 1]
-    all_of_them = [(operation, k) for k in every for operation in ("dw", "db")]
+    all_of_them = [(operation, k) for k in every for operation, *_ in calls[k - 1].gradients]
     places = [
         ("the loss and its gradient are", [("loss", 0), ("dloss", 0)]),
         ("the loss alone is", [("loss", 0)]),
         ("the gradient of the loss, dF, is", [("dloss", 0)]),
-        *((f"d{c.weights} is", [("dw", k) for k in on]) for c, on in layers),
-        *((f"d{c.biases} is", [("db", k) for k in on]) for c, on in layers),
+        *((f"d{name} is", [(o, k) for k in on]) for c, on in layers for o, name, _ in c.gradients),
         *((f"d{c.weights} and d{c.biases} are", [(o, k) for k in on for o in ("dw", "db")])
-          for c, on in layers),
+          for c, on in layers if c.biases),
         *((f"the gradient of {_taken(calls, k)} is", [("dx", k)]) for k in every),
     ]  # fmt: skip
     first = tuple(on[0] for _, on in layers)  # what is added to a sum is added once
@@ -37,7 +36,7 @@ def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
     sloping = [(what, on, way) for what, on in relus for way in ("", " in the forward pass")]
     return [
         *(partial(_constant_factor, "constant factor", *place) for place in places),
-        partial(_constant_factor, "common factor", "dW and dB in all layers are", all_of_them),
+        partial(_constant_factor, "common factor", f"{_all(calls)} are", all_of_them),
         *(partial(_weight_decay, *place) for place in several),
         partial(_decay_of_all, calls),
         *(partial(_regularized, calls, *way) for way in _REGULARIZED),
@@ -50,18 +49,29 @@ def _taken(calls: list[Call], k: int) -> str:
     """What a layer takes: the input, what the layer before gives, or another sum."""
     if k == 1:
         return "low"
-    before = [c for c in calls[: k - 1] if c.f is calls[k - 1].x]
+    x = calls[k - 1].x
+    before = [c for c in calls[: k - 1] if c.f is x and c.z.shape == x.shape]  # not shuffled
     return f"F{before[0].label}" if before else f"what layer {calls[k - 1].layer} takes"
 
 
-def clipped(layers: int, most: float) -> Mistake:
+def _all(calls: list[Call]) -> str:
+    """The gradients of all parameters: "dW and dB in all layers"."""
+    *more, last = dict.fromkeys(f"d{name[0]}" for c in calls for _, name, _ in c.gradients)
+    return f"{', '.join(more)} and {last} in all layers"
+
+
+def _parameters(calls: list[Call]) -> str:
+    return "parameters" if any(c.norm or c.slopes for c in calls) else "weights and biases"
+
+
+def clipped(calls: list[Call], most: float) -> Mistake:
     """The gradients of all parameters are clipped by value."""
 
     def change(right, *arguments):
         return np.clip(right(*arguments), -most, most)
 
-    words = f"dW and dB in all layers are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
-    changes = [(o, k, change) for k in range(1, layers + 1) for o in ("dw", "db")]
+    words = f"{_all(calls)} are clipped to -{most:.6g}..{most:.6g}, wanted as they are"
+    changes = [(o, k, change) for k, call in enumerate(calls, 1) for o, *_ in call.gradients]
     return Mistake("clipped by value", words, changes, fitted=True)
 
 
@@ -72,7 +82,7 @@ def own_factor(calls: list[Call], names: list[str], t: float) -> Mistake:
     operations = [
         (operation, k)
         for k, call in enumerate(calls, 1)
-        for operation, name in (("dw", call.weights), ("db", call.biases))
+        for operation, name, _ in call.gradients
         if f"d{name}" in names
     ]
     return _constant_factor("constant factor", f"{what} {be}", operations, t)
@@ -107,28 +117,29 @@ def _decay_of_all(calls, t):
         (operation, k, partial(change, p=p))
         for k, call in enumerate(calls, 1)
         if call.use == 1
-        for operation, p in (("dw", call.w), ("db", call.b))
+        for operation, _, p in call.gradients
     ]
     words = (
-        f"dW and dB in all layers have {t:.4g} times the weights and biases added (weight decay), "
-        "wanted the gradient of the loss alone"
+        f"{_all(calls)} have {t:.4g} times the {_parameters(calls)} added (weight decay), wanted "
+        "the gradient of the loss alone"
     )
     return Mistake("weight decay", words, changes)
 
 
 _REGULARIZED = [
-    ("weights", False, True), ("weights and biases", True, True), ("weights", False, False),
+    (False, True), (True, True), (False, False),
 ]  # fmt: skip
 
 
-def _regularized(calls, of, biases, backward, t):
-    added = t / 2 * sum(np.sum(c.w**2) + (np.sum(c.b**2) if biases else 0)
-                      for c in calls if c.use == 1)  # fmt: skip
+def _regularized(calls, biases, backward, t):
+    added = t / 2 * sum(np.sum(p**2) for c in calls if c.use == 1
+                        for _, _, p in c.gradients[: None if biases else 1])  # fmt: skip
     changes: list[Change] = [("loss", 0, lambda right, out, high: right(out, high) + added)]
     if backward:
         changes += (_decay_of_all(calls, t) if biases else _weight_decay(
             "", [k for k, c in enumerate(calls, 1) if c.use == 1], t)).changes  # fmt: skip
-    words = f"the loss has {t / 2:.4g} times the squares of all {of} added (weight decay)"
+    words = f"the loss has {t / 2:.4g} times the squares of all "
+    words += f"{_parameters(calls) if biases else 'weights'} added (weight decay)"
     return Mistake("regularized loss", words + (", wanted that of the pictures alone"), changes)
 
 

@@ -1,10 +1,10 @@
 """The usual mistakes in the gradients of a network, each as what it makes of the right numbers.
 
 `mistakes` lists them as changes of operations (`planted`): those of the input and the output are
-here, of the loss in `losses`, of a layer in `convolutions`, `orders`, `parts` and `activations`, of
-the sub-pixel shuffle in `shuffles`, of deep networks in `deep`. `fitted` has those with a number in
-them; `diagnosis` looks for those with which the network's own step gives the very numbers of
-somebody's.
+here, of the loss in `losses`, of a layer in `convolutions`, `orders`, `parts`, `norms`,
+`activations` and `slopes`, of the sub-pixel shuffle in `shuffles`, of deep networks in `deep`.
+`fitted` has those with a number in them; `diagnosis` looks for those with which the network's own
+step gives the very numbers of somebody's.
 """
 
 from functools import partial
@@ -17,10 +17,12 @@ from .changes import Change, Mistake, groups, where
 from .convolutions import of_biases, of_convolutions, of_padding, shifted
 from .deep import of_deep
 from .losses import of_the_loss
+from .norms import of_norms
 from .orders import of_orders
 from .parts import of_parts, of_sums
 from .planted import Planted, Step
 from .shuffles import of_shuffles
+from .slopes import of_slopes
 
 __all__ = ["mistakes"]
 
@@ -37,14 +39,17 @@ def mistakes(step: Step, trace: Planted) -> list[Mistake]:
     alone = [(k,) for k in every if not any(k in on for on in shared)]
     for on in [*alone, *shared, every]:
         words = where(on, calls)
-        found += of_convolutions(words, on) + of_biases(words, on, calls)
+        biased = tuple(k for k in on if calls[k - 1].biases or not calls[k - 1].norm)
+        found += of_convolutions(words, on)
+        found += of_biases(words, biased, calls) if biased else []
         found += of_padding(words, on, calls, step.network.options.get("padding", "zeros"))
         found += of_sums(words, on) + of_parts(on, calls) + of_orders(words, on, calls)
     active = tuple(k for k in every if calls[k - 1].activation)
     sets = [(k,) for k in active] + [on for on in shared if on[0] in active]
     for on in [*sets, *([active] if len(active) > 1 else [])]:
-        found += of_activations(on, calls)
-    found += of_deep(step, calls)
+        of = of_slopes if calls[on[0] - 1].activation == "prelu" else of_activations
+        found += of(on, calls)
+    found += of_norms(calls, step.network.options.get("training", False)) + of_deep(step, calls)
     if ("pixel_shuffle", 0) in trace.first:
         found += of_shuffles(step.network.c)
     return found + _of_the_output(step, f"F{calls[-1].label}")

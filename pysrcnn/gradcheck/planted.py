@@ -18,18 +18,13 @@ import numpy as np
 
 from .. import reference
 from ..networks import Network
-from ..networks.composed import Composed
-from ..reference import im2col
 from ..reference.convolution import PADDINGS
 from . import apart
-from .changes import Call, Change
+from .changes import Call, Change, Norm
+from .recording import Arrays, Recording
 from .skips import Skip, skips
 
 __all__ = ["Enough", "Planted", "Step"]
-
-Arrays = dict[str, np.ndarray]
-
-_SMALL = 2**16  # bytes of arrays that are told by what they hold
 
 
 class Enough(Exception):
@@ -62,7 +57,8 @@ class Step(NamedTuple):
 
         F1, F2, ...: what each layer gives, behind its activation; "output" if that is not the last
         of them; loss; the gradients doutput, dF3, dW3, dB3, dF2, ..., dlow. dF1 is the gradient
-        with respect to F1, so before the derivative of the activation.
+        with respect to F1, so before the derivative of the activation. Running statistics have
+        no gradient.
         """
         return self.run(changes).values
 
@@ -73,7 +69,7 @@ class Step(NamedTuple):
         return [1 - self.alpha, *[self.alpha / recursions] * recursions]
 
 
-class Planted(Composed):
+class Planted(Recording):
     """The ops module; one for each pass.
 
     Parameters
@@ -83,55 +79,32 @@ class Planted(Composed):
         Operations are those of `reference` that the methods below do not take apart, layer 0
         ("pixel_shuffle"); and, in the order in which they are done, "input", "options" (those of
         `forward`), "averaging" (w of DRCN in `forward`), "target" (what the network is to give),
-        all of layer 0; "pad", "conv", "activation"; "skip", what a convolution gives beside which
-        there is a skip, the first or second, ... of `skips.skips`; "output", "shares", "loss",
-        "dshares", "dloss", "output mask", "options back", "averaging back" (layer 0); "mask", what
-        goes back through the activation; "kept", the input of a layer as the way back will use it;
-        "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through the convolution;
-        "pad_backward"; "past", the same where what goes past along a skip will be added.
-    known : dict
-        Results by the very changes and arrays they were computed from, so that hundreds of passes
-        that differ in one operation share those before it. They hold on to the arrays, so that no
-        other array can have the same id; "held" has the ids of all results.
-    keep : bool
-        Whether to add this pass's results to `known`.
-    report : function of (name, array)
-        Called with each value as it is computed; may raise `Enough`.
+        all of layer 0; "pad", "conv", "moments", "batch_norm", "activation"; "skip", what a layer
+        gives beside which there is a skip, the first or second, ... of `skips.skips`; "output",
+        "shares", "loss", "dshares", "dloss", "output mask", "options back", "averaging back" (layer
+        0); "mask", what goes back through the activation; "dslope" of PReLU; "dgamma", "dbeta",
+        "norm back", `apart.norm_back`; "moments_backward"; "kept", the input of a layer as the way
+        back will use it; "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through
+        the convolution; "pad_backward"; "past", the same where what goes past along a skip will be
+        added.
+    known, keep, report
+        See `Recording`, whose attributes it has too.
 
     Attributes
     ----------
     calls : list of Call
-    values : dict of arrays
-    first, last : dict
-        When each (operation, layer) was done, for the first and the last time: 1, 2, ...
-    when : dict
-        The last operation that each value comes from.
+    dz : dict of arrays
+        What each convolution was given on the way back, by labels.
     """
 
-    def __init__(
-        self,
-        p: Arrays,
-        changes: Sequence[Change] = (),
-        *,
-        known: dict | None = None,
-        keep: bool = False,
-        report: Callable[[str, np.ndarray], None] | None = None,
-    ):
+    def __init__(self, p: Arrays, changes: Sequence[Change] = (), **options: Any):
+        super().__init__(p, changes, **options)
         self.calls: list[Call] = []
-        self.values: Arrays = {}
-        self.first: dict[tuple[str, int], int] = {}
-        self.last: dict[tuple[str, int], int] = {}
-        self.when: dict[str, int] = {}
-        self._names = {id(array): name for name, array in p.items()}
-        self._known = {} if known is None else known
-        self._keep, self._report = keep, report
-        self._clock, self._told = 0, 0  # operations done; layers whose values were told
+        self.dz: Arrays = {}
+        self._told = 0  # layers whose values were told
         self._skips: list[Skip] = []
-        self._dout: Arrays = {}  # what each convolution was given on the way back
+        self._dout: Arrays = {}  # the same of convolutions with their batch normalisation
         self._unmasked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # dz and dF, by id of dz
-        self._changes: dict[tuple[str, int], tuple[Callable, ...]] = {}
-        for operation, k, change in changes:
-            self._changes[operation, k] = (*self._changes.get((operation, k), ()), change)
 
     def step(self, step: Step) -> None:
         """Forward, loss and backward."""
@@ -159,8 +132,9 @@ class Planted(Composed):
             dout, kept, p, self, *([more] if more else []), **options
         )
         self._tell("dlow", dlow)
-        for name in [name for name in gradients if f"d{name}" not in self.values]:
-            self._tell(f"d{name}", gradients[name])  # weights that are used more than once
+        more_than_once = [name for name in gradients if f"d{name}" not in self.values]
+        for name in [name for name in more_than_once if name not in network.statistics]:
+            self._tell(f"d{name}", gradients[name])
             of = [k for k, c in enumerate(self.calls, 1) if name in (c.weights, c.biases)]
             self.when[f"d{name}"] = max((self.last["db", k] for k in of), default=self._clock)
 
@@ -184,54 +158,11 @@ class Planted(Composed):
         self._tell(f"d{name}", douts[0])
         return douts
 
-    def _run(self, operation: str, k: int, right: Callable, *arguments: Any) -> Any:
-        self._clock += 1
-        self.first.setdefault((operation, k), self._clock)
-        self.last[operation, k] = self._clock
-        changes = self._changes.get((operation, k), ())
-        key = operation, k, changes, *map(self._key, arguments)
-        if key in self._known:
-            return self._known[key][0]
-        for change in changes:
-            right = partial(change, right)
-        result = right(*arguments)
-        if self._keep:
-            self._known[key] = result, arguments
-            self._known.setdefault("held", set()).add(id(result))
-        return result
-
-    def _key(self, argument: Any) -> Any:
-        """What tells an argument: its id; of sums, which networks make anew, what they hold."""
-        at = id(argument)
-        held = at in self._known.get("held", ()) or at in self._names
-        if held or not isinstance(argument, np.ndarray) or argument.nbytes > _SMALL:
-            return at
-        return argument.shape, argument.tobytes()
-
-    def _name(self, parameter: np.ndarray) -> str:
-        """ "" of what is none, such as the biases of a layer before batch normalisation."""
-        return self._names.get(id(parameter), "")
-
-    def _tell(self, name: str, value: np.ndarray) -> None:
-        if name not in self.values:
-            self.values[name], self.when[name] = value, self._clock
-            if self._report:
-                self._report(name, value)
-
     def _tell_layer(self) -> None:
         """F of the last layer, when it is known that no activation follows."""
         if self._told < len(self.calls):
             self._told = len(self.calls)
             self._tell(f"F{self.calls[-1].label}", self.calls[-1].f)
-
-    def _columns(self, x: np.ndarray, f: int) -> np.ndarray:
-        key = "columns", id(x), f
-        if key in self._known:
-            return self._known[key][0]
-        result = im2col(x, f)
-        if self._keep and result.nbytes < 2**26:
-            self._known[key] = result, x
-        return result
 
     # ------------------------------------------------------------------------- the operations
 
@@ -255,12 +186,18 @@ class Planted(Composed):
         wide = self._run("pad", k, partial(PADDINGS[padding][0], p=w.shape[2] // 2), x)
         z = self._run("conv", k, partial(apart.conv, self._columns), wide, w, b)
         names = self._name(w), self._name(b)
-        for number, skip in enumerate(self._skips, 1):
-            if skip.beside == names[0]:
-                start = next(c.x for c in reversed(self.calls) if c.weights == skip.begins)
-                z = self._run("skip", number, _same, z, start)
+        if names[1]:  # else batch normalisation follows
+            z = self._beside(names[0], z)
         use = 1 + sum(call.w is w for call in self.calls)
         self.calls.append(Call(x, w, b, wide, z, z, z, *names, use))
+        return z
+
+    def _beside(self, weights: str, z: np.ndarray) -> np.ndarray:
+        """What a layer gives beside which there are skips, if there are."""
+        for number, skip in enumerate(self._skips, 1):
+            if skip.beside == weights:
+                start = next(c.x for c in reversed(self.calls) if c.weights == skip.begins)
+                z = self._run("skip", number, _same, z, start)
         return z
 
     def conv2d_backward(
@@ -269,9 +206,9 @@ class Planted(Composed):
         """See `reference.conv2d_backward`."""
         k = next(k for k, call in enumerate(self.calls, 1) if call.x is x and call.w is w)
         call, p = self.calls[k - 1], w.shape[2] // 2
-        self._dout[call.label] = dout
-        if call.activation is None:
-            self._tell(f"dF{call.label}", dout)
+        self.dz[call.label] = dout
+        self._dout.setdefault(call.label, dout)
+        self._tell(f"dF{call.label}", dout)  # unless its activation has
         df = self._unmasked[id(dout)][1] if id(dout) in self._unmasked else dout
         before = next((c.before for c in self.calls if c.f is x), x)
         kept, wide = self._run("kept", k, _same, x, before), call.wide
@@ -293,6 +230,57 @@ class Planted(Composed):
                 dx = self._run("past", number, _same, dx, *(self._dout[c.label] for c in ends))
         return dx, dw, db
 
+    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `reference.moments`."""
+        return self._run("moments", len(self.calls), reference.moments, x)
+
+    def batch_norm(
+        self,
+        x: np.ndarray,
+        gamma: np.ndarray,
+        beta: np.ndarray,
+        mean: np.ndarray,
+        variance: np.ndarray,
+    ) -> np.ndarray:
+        """See `reference.batch_norm`."""
+        call, given = self.calls[-1], (x, gamma, beta, mean, variance)
+        call.norm = Norm(gamma, beta, (self._name(gamma), self._name(beta)))
+        out = self._run("batch_norm", len(self.calls), reference.batch_norm, *given)
+        call.before = call.f = self._beside(call.weights, out)
+        return call.f
+
+    def batch_norm_backward(
+        self,
+        dout: np.ndarray,
+        x: np.ndarray,
+        gamma: np.ndarray,
+        mean: np.ndarray,
+        variance: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """See `reference.batch_norm_backward`."""
+        k = self._number(x)
+        call = self.calls[k - 1]
+        self._dout[call.label] = dout
+        self._tell(f"dF{call.label}", dout)
+        dgamma = self._run("dgamma", k, apart.dgamma, dout, x, mean, variance)
+        self._tell(f"d{self._name(gamma)}", dgamma)
+        dbeta = self._run("dbeta", k, apart.db, dout)
+        self._tell(f"dB{call.weights[1:]}", dbeta)
+        back = self._run("norm back", k, apart.norm_back, dout, x, gamma, mean, variance)
+        dx, dmean, dvariance = back
+        return dx, dgamma, dbeta, dmean, dvariance
+
+    def moments_backward(
+        self, dmean: np.ndarray, dvariance: np.ndarray, x: np.ndarray, mean: np.ndarray
+    ) -> np.ndarray:
+        """See `reference.moments_backward`."""
+        given = dmean, dvariance, x, mean
+        return self._run("moments_backward", self._number(x), reference.moments_backward, *given)
+
+    def _number(self, z: np.ndarray) -> int:
+        """Of the layer whose convolution gave z."""
+        return next(k for k, call in enumerate(self.calls, 1) if call.z is z)
+
     def pixel_shuffle(self, x: np.ndarray, s: int) -> np.ndarray:
         """See `reference.pixel_shuffle`."""
         self._tell_layer()
@@ -312,6 +300,11 @@ class Planted(Composed):
         """See `reference.tanh`."""
         return self._activation("tanh", x)
 
+    def prelu(self, x: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """See `reference.prelu`."""
+        self.calls[-1].slopes = a, self._name(a)
+        return self._activation("prelu", x, a)
+
     def relu_backward(self, dout: np.ndarray, x: np.ndarray) -> np.ndarray:
         """See `reference.relu_backward`."""
         return self._mask(reference.relu_backward, dout, x)
@@ -320,10 +313,20 @@ class Planted(Composed):
         """See `reference.tanh_backward`."""
         return self._mask(reference.tanh_backward, dout, out)
 
-    def _activation(self, name: str, z: np.ndarray) -> np.ndarray:
-        call = self.calls[-1]
+    def prelu_backward(
+        self, dout: np.ndarray, x: np.ndarray, a: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `reference.prelu_backward`."""
+        k = next(k for k, call in enumerate(self.calls, 1) if call.before is x)
+        dx = self._mask(lambda df, z: reference.prelu_backward(df, z, a)[0], dout, x)
+        da = self._run("dslope", k, lambda df, z: reference.prelu_backward(df, z, a)[1], dout, x)
+        self._tell(f"d{self._name(a)}", da)
+        return dx, da
+
+    def _activation(self, name: str, z: np.ndarray, *slopes: np.ndarray) -> np.ndarray:
+        call, operation = self.calls[-1], getattr(reference, name)
         call.activation, call.before = name, z
-        call.f = self._run("activation", len(self.calls), getattr(reference, name), z)
+        call.f = self._run("activation", len(self.calls), lambda z: operation(z, *slopes), z)
         self._tell_layer()
         return call.f
 
@@ -331,7 +334,9 @@ class Planted(Composed):
         k = next(k for k, c in enumerate(self.calls, 1) if f is c.f or f is c.before)
         z = self.calls[k - 1].before
         after = self.calls[k].z if k < len(self.calls) else None
-        self._tell(f"dF{self.calls[k - 1].label}", df)
+        label = self.calls[k - 1].label
+        if self.values[f"F{label}"] is self.calls[k - 1].f:  # else it is before a shuffle
+            self._tell(f"dF{label}", df)
         # ReLU's may as well be told from what it took, and then no change of it is one of the mask.
         of = z if backward is reference.relu_backward else f
         dz = self._run("mask", k, lambda df, z, after: backward(df, of), df, z, after)

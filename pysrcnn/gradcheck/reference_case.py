@@ -6,8 +6,9 @@ No layer pads, unless it is asked to; an activation follows each layer but the l
 is cross-correlation. A letter d before a name is the gradient with respect to it; dF1 and dF2 are
 those of the values behind the activation, before its derivative.
 
-Deep networks are as their papers have them: layers of 3 x 3 that pad with zeros, ReLU where the
-paper has it. F is what each convolution gives, behind its ReLU and before anything is added to it.
+Deep networks are as their papers have them: layers of 3 x 3 (SRResNet's first and last of 9 x 9)
+that pad with zeros, ReLU or PReLU where the paper has it. F is what each convolution gives, behind
+its batch normalisation and its activation, and before it is shuffled or anything is added to it.
 """
 
 import os
@@ -40,7 +41,7 @@ class Case:
     Attributes
     ----------
     network : str
-        Filter sizes, "9-1-5", or "espcn", "vdsr", "drcn", "edsr".
+        Filter sizes, "9-1-5", or "espcn", "vdsr", "drcn", "edsr", "srresnet".
     layout, weights : str
         Axes of batches ("NCHW") and of weights ("OIHW").
     dtype : dtype
@@ -73,7 +74,7 @@ class Case:
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """W1, B1, W2, B2, ..."""
+        """W1, B1, W2, B2, ..., and what else the network has, as running statistics."""
         return {name: self.arrays[name] for name in self.step.network.parameters}
 
     @property
@@ -93,14 +94,17 @@ class Case:
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
-        """Of the parameters, under the names of the parameters: W1, B1, W2, B2, ..."""
-        return {name: self.arrays[f"d{name}"] for name in self.parameters}
+        """Of the parameters, under the names of the parameters: W1, B1, W2, B2, ...
+
+        Running statistics have none.
+        """
+        return {n: self.arrays[f"d{n}"] for n in self.parameters if f"d{n}" in self.arrays}
 
     def axes(self, name: str) -> str:
         """The letters of the axes of an array: "OIHW" for "dW1"."""
         name = name.removeprefix("d")
         none = "" if name in ("loss", "w") else self.layout
-        return {"W": self.weights, "B": "O"}.get(name[0], none)
+        return {"W": self.weights, **dict.fromkeys("BAGMV", "O")}.get(name[0], none)
 
     def wanted(self, name: str) -> np.ndarray:
         """The array of that name in this case's order of axes, in float64 whatever `dtype` is."""
@@ -149,7 +153,7 @@ def case(
     Parameters
     ----------
     network : str
-        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn" or "edsr".
+        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn", "edsr", "srresnet".
     layout : "NCHW" or "NHWC"
         Axes of the batch, the activations and their gradients.
     weights : "OIHW", "HWIO" or "OHWI", optional
@@ -168,12 +172,12 @@ def case(
     seed : int
     scale, activation : int, "tanh" or "relu", optional
         Of ESPCN: how many times as large as `low` its output is, and what follows its layers. By
-        default 3 and "tanh". EDSR has a scale, by default 2.
+        default 3 and "tanh". EDSR and SRResNet have a scale, by default 2.
     padding : "valid", "replicate" or "zeros", optional
         Of each layer; "valid" by default. Deep networks pad with zeros.
     **of_deep
         Of deep networks, see `deep_networks.deep_network`: depth, loss, alpha, residual_scale,
-        short_tail, picture, mean.
+        short_tail, picture, mean, batch_norm, training.
 
     Returns
     -------
@@ -199,8 +203,8 @@ def case(
     if network in DEEP:
         if activation or padding not in (None, "zeros"):
             raise ValueError(
-                f"activation is {activation} and padding {padding}, and {network} has ReLU and "
-                f"zeros: leave them out"
+                f"activation is {activation} and padding {padding}, and {network} has "
+                f"{'PReLU' if network == 'srresnet' else 'ReLU'} and zeros: leave them out"
             )
         net, loss, alpha = deep_network(network, filters, c, scale, **of_deep)
         _check_deep_size(net, samples, size)

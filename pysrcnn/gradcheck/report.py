@@ -170,6 +170,9 @@ def _convention(made: Case) -> str:
     if isinstance(network, DRCN):
         loss = _SHARES.format(alpha=alpha, rest=1 - alpha, n=network.recursions) + loss
     text = _CONVENTION.format(loss=loss, pads=pads)
+    if network.statistics:
+        whose = "of the batch" if network.options["training"] else "that are running"
+        text += f" Batch normalisation takes the mean and variance {whose}."
     if isinstance(network, ESPCN):
         s = network.scale or 1
         text += _SHUFFLED.format(s=s, s2=s**2, last=len(made.parameters) // 2)

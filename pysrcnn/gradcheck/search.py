@@ -28,9 +28,10 @@ def leads_on(name: str) -> bool:
 
 
 # Operations whose results nothing but one gradient, or the loss, is computed from.
-_BESIDE = {"kept", "loss", "into dw", "dw", "into db", "db", "into dx"}
+_ENDS = {"dw", "db", "dgamma", "dbeta", "dslope"}
+_INTO = {"kept": "dw", "into dw": "dw", "into db": "db"}  # what leads to these alone
+_BESIDE = {"loss", "into dx", *_ENDS, *_INTO}
 _LATER = {"dshares", "options back", "averaging back"}  # what is used on all of the way back
-_ENDS = {"kept": "W", "into dw": "W", "dw": "W", "into db": "B", "db": "B"}  # nothing follows
 
 
 class Search:
@@ -67,7 +68,10 @@ class Search:
         """Whether a value of a quantity is another than was given."""
         if value is self.right.get(name):
             return name not in self.fine
-        return relative_error(self.given[name], value) > self.tolerance
+        given, zero = self.given[name], self.tolerance * np.abs(self.right[name]).max()
+        if given.shape == value.shape and np.abs(given).max() < zero > np.abs(value).max():
+            return False  # both are 0, but for rounding
+        return relative_error(given, value) > self.tolerance
 
     def wrong(self, changes: list[Change], names: Iterable[str]) -> Iterator[str]:
         """Those of these quantities, one by one, that differ from what was given."""
@@ -146,16 +150,15 @@ class Search:
         begin, end, when = self.trace.first, self.trace.last, self.trace.when
         calls = self.trace.calls
         sums = {"dw", *(f"d{call.biases}" for call in calls if call.use > 1)}
-        led = [n for n in right if n[:2] not in ("dW", "lo") and n not in sums]
+        led = [n for n in right if n[:2] not in ("dW", "dG", "dA", "lo") and n not in sums]
         reached = max((when[n] for n in led), default=0)
         forward = max(when["loss"] if "loss" in right else 0, reached)
 
         def leads_there(place):
             """Whether a change there can make `first` wrong, and nothing right before it."""
             o, k = place
-            if o in _ENDS:
-                call = calls[k - 1]
-                return first == f"d{call.weights if _ENDS[o] == 'W' else call.biases}"
+            if (of := _INTO.get(o, o)) in _ENDS:
+                return first in {f"d{n}" for at, n, _ in calls[k - 1].gradients if at == of}
             if begin[place] > when[first]:
                 return False
             return o in _BESIDE or o in _LATER or end[place] > reached

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ..networks import DRCN, EDSR, VDSR, Network
+from ..networks import DRCN, EDSR, VDSR, Network, SRResNet
 
 __all__ = ["Skip", "skips"]
 
@@ -25,8 +25,8 @@ def skips(network: Network) -> list[Skip]:
         return [Skip("from the input to the output", "W1", f"W{network.depth}")]
     if isinstance(network, DRCN):
         return [Skip("from the input to the picture of each recursion", "W_in1", "W_out2")]
-    if isinstance(network, EDSR):
-        t = network.options["residual_scale"]
+    if isinstance(network, (EDSR, SRResNet)):
+        t = network.options.get("residual_scale", 1.0)
         blocks = [Skip(f"past block {k}", f"W{k}_1", f"W{k}_2", t)
                   for k in range(1, network.blocks + 1)]  # fmt: skip
         return [*blocks, Skip("past all blocks (the long one)", "W1_1", "W_body")]
