@@ -847,9 +847,10 @@ def test_the_scale_of_a_card_is_that_of_the_layers(tmp_path):
         load(tmp_path / "a.npz")
 
 
-def test_weights_that_could_not_be_read_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match="would hold 73,.* bytes, and weights of at most 67,"):
-        EDSR(2, 15, 256).save(tmp_path / "a.npz")
+def test_weights_that_could_not_be_read_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("pysrcnn.formats.LIMIT", 2000)
+    with pytest.raises(ValueError, match="would hold 3,.* bytes, and weights of at most 2,000 are"):
+        EDSR(2, 1, 5).save(tmp_path / "a.npz")
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ from rungs import JIT
 
 from pysrcnn import SRCNN, imresize, load, upscale
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
-from pysrcnn.networks import VDSR, shipped
+from pysrcnn.networks import VDSR, Chain, shipped
 from pysrcnn.upscaling.alpha import spread
 from pysrcnn.upscaling.scales import Networks
 
@@ -285,7 +285,8 @@ def test_shipped_weights_keep_grey(name, scale, shape):
 
 
 COMPILED = pytest.mark.skipif(not JIT, reason="so many pictures take compiled code")
-TRAINED = [which for which in shipped() if which[0] != "sc"]
+TRAINED = [which for which in shipped() if isinstance(load(*which), Chain)]
+DEEP = [which for which in shipped() if which not in [*TRAINED, ("sc", 3)]]
 
 
 @COMPILED
@@ -297,6 +298,16 @@ def test_shipped_weights_keep_black_and_white(name, scale, kind):
     for shape, value in itertools.product(shapes, (0, PEAK[kind])):
         result = upscale(np.full(shape, value, kind), scale, name).astype(np.float64)
         assert np.abs(result - value).max() <= (0 if whole else COLOUR), (shape, value)
+
+
+@COMPILED
+@pytest.mark.parametrize("name, scale", DEEP)
+def test_deep_networks_keep_black_and_white_in_8_bits(name, scale):
+    """Within half a level of 255. Only chains of layers are made to keep them exactly."""
+    for value in (0, 255):
+        assert (upscale(np.full((9, 8, 3), value, np.uint8), scale, name) == value).all()
+        exact = upscale(np.full((9, 8), value / 255), scale, name)
+        assert np.abs(exact - value / 255).max() < 0.5 / 255
 
 
 @COMPILED
