@@ -15,6 +15,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..checks import check_whole
 from ..networks import LOSSES, TRAINED, Chain, Network
 from .degradation import Degradation
@@ -201,8 +203,8 @@ class Recipe:
         return factor
 
     def as_dict(self) -> dict:
-        """For JSON: as lists what were tuples."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """For JSON: as lists what were tuples, as Python's what were numbers of NumPy."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=np.generic.item))
 
 
 # At a rate of 1e-2, held for thousands of steps, blocks fell silent one after the other: Muon moves
