@@ -92,7 +92,7 @@ def test_sizes_are_checked():
     ):
         with pytest.raises(ValueError, match=words):
             SRResNet(**given)
-    with pytest.raises(ValueError, match="an SRResNet is for one scale"):
+    with pytest.raises(ValueError, match="for one scale: say which, 2, 3, 4, 8 or 16"):
         SRResNet.from_recipe(None, None)
 
 
