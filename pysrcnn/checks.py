@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 
@@ -13,6 +14,8 @@ __all__ = [
     "check_range",
     "check_whole",
     "is_beyond",
+    "is_real",
+    "is_whole",
     "memory_for",
 ]
 
@@ -35,8 +38,18 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
 
 def check_whole(name: str, value: object, smallest: int = 1) -> None:
     """Raise a ValueError if it is no integer, or a smaller one."""
-    if not isinstance(value, (int, np.integer)) or value < smallest:
+    if not is_whole(value) or value < smallest:
         raise ValueError(f"{name} is {value!r:.60}, wanted a whole number, {smallest} or more")
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is an integer; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Whether it is a real number, NaN and infinity among them; True and False are none."""
+    return is_whole(value) or isinstance(value, (float, np.floating))
 
 
 def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:

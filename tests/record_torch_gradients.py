@@ -1,17 +1,16 @@
 """Record losses and gradients of PyTorch for small networks, in a file for each kind.
 
-Run once, by hand, where PyTorch is installed; the tests only read the file:
+Run once, by hand, where PyTorch is installed; the tests only read the files:
 
     python tests/record_torch_gradients.py
 
-``torch_gradients.npz`` is of SRCNN, ``torch_gradients_espcn.npz`` of ESPCN; those of deep networks
-are recorded by `record_torch_deep`. For each network
-("case") a file holds low, high, W1, B1, W2, B2, W3, B3 (float32, so that both float32 and float64
-start from just these numbers) and, computed in float64, loss and dW1 ... dB3 of the mean squared
-error over all elements; of ESPCN dlow too. Names are "<case>/<array>".
-
-``torch_gradients_srresnet.npz`` is of SRResNet, its parameters by the names of
-`networks.srresnet`; afterM1_1, ... are the running statistics after a forward pass in training.
+``torch_gradients.npz`` is of SRCNN, ``torch_gradients_espcn.npz`` of ESPCN and
+``torch_gradients_srresnet.npz`` of SRResNet; those of VDSR, DRCN and EDSR are recorded by
+`record_torch_deep`. For each network ("case") a file holds low, high and the parameters by our
+names (float32, so that both float32 and float64 start from just these numbers) and, computed in
+float64, loss and the gradients dW1, ... of the mean squared error over all elements; but for SRCNN,
+dlow too. Of SRResNet, afterM1_1, ... are the running statistics after a forward pass in training.
+Names are "<case>/<array>".
 
 Seeds are tried until no value comes near the kink of ReLU: there, rounding decides whether a
 gradient passes, and float32 would rightly differ from float64.
@@ -213,7 +212,7 @@ def write(file, arrays):
 
 
 def main():
-    """Write all files."""
+    """Write the files of SRCNN, ESPCN and SRResNet."""
     found = {}
     for sizes, filters, c, n, shape in CASES:
         name = f"{'-'.join(map(str, sizes))} n={filters[0]},{filters[1]} c={c} N={n}"

@@ -176,7 +176,7 @@ def test_a_mistake_is_seen(operation):
 
 
 def recorded(kind):
-    """Cases of `record_torch_gradients.py`, of a kind of network: {case: {array name: array}}."""
+    """Cases that PyTorch computed, of a kind of network: {case: {array name: array}}."""
     cases = {}
     with np.load(Path(__file__).with_name(f"torch_gradients_{kind}.npz")) as file:
         for name in file.files:
@@ -215,18 +215,8 @@ def test_the_recorded_gradients_of_espcn_cover_what_they_should():
         assert all(np.abs(arrays[f"dW{k}"]).max() > 1e-4 for k in (1, 2, 3))
 
 
-def recorded_deep(kind):
-    """Cases of `record_torch_deep.py` for this kind: {case: {array name: array}}."""
-    cases = {}
-    with np.load(Path(__file__).with_name(f"torch_gradients_{kind}.npz")) as file:
-        for name in file.files:
-            made, array = name.split("/")
-            cases.setdefault(made, {})[array] = file[name]
-    return cases
-
-
 DEEP = {name: arrays for kind in ("vdsr", "drcn", "edsr")
-        for name, arrays in recorded_deep(kind).items()}  # fmt: skip
+        for name, arrays in recorded(kind).items()}  # fmt: skip
 
 
 def of_recorded(name, ops=reference):

@@ -751,9 +751,9 @@ def test_the_networks_there_are_to_train(folder, text, capsys):
 @pytest.mark.parametrize(
     "more, words",
     [
-        ("--network vdsr --filters 64-32", "--filters is not of VDSR, whose sizes are --depth and"),
-        ("--network 9-1-5 --depth 2", "--depth is not of SRCNN, whose sizes are --filters"),
-        ("--network espcn --width 2", "--width is not of ESPCN, whose sizes are --filters"),
+        ("--network vdsr --filters 64-32", "VDSR takes no --filters, its sizes are --depth and"),
+        ("--network 9-1-5 --depth 2", "SRCNN takes no --depth, its sizes are --filters"),
+        ("--network espcn --width 2", "ESPCN takes no --width, its sizes are --filters"),
     ],
 )
 def test_options_of_other_networks_are_refused(folder, pictures, capsys, more, words):

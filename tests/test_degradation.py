@@ -187,14 +187,23 @@ def test_qualities_are_within_their_limits(monkeypatch):
     [
         ({"blurred": 1.1}, "blurred is 1.1, wanted 0 to 1"),
         ({"noisy": float("nan")}, "noisy is nan, wanted 0 to 1"),
-        ({"quality": (0, 95)}, "quality is (0, 95), wanted two numbers, 1 to 100, least first"),
-        ({"quality": (30, 101)}, "quality is (30, 101), wanted two numbers"),
-        ({"quality": (60, 30)}, "quality is (60, 30), wanted two numbers"),
+        (
+            {"quality": (0, 95)},
+            "quality is (0, 95), wanted two whole numbers, 1 to 100, least first",
+        ),
+        ({"quality": (30, 101)}, "quality is (30, 101), wanted two whole numbers"),
+        ({"quality": (60, 30)}, "quality is (60, 30), wanted two whole numbers"),
         ({"quality": (30.5, 60)}, "quality is (30.5, 60), wanted two whole numbers"),
         ({"sigma": (0.3, 1.5)}, "sigma is (0.3, 1.5), wanted two numbers, 0.1 to 1"),
         ({"noise": (0.0, 5)}, "noise is (0.0, 5), wanted two numbers, 0.1 to 100"),
         ({"sigma": 0.5}, "sigma is 0.5, wanted two numbers, 0.1 to 1"),
         ({"noise": (1, 2, 3)}, "noise is (1, 2, 3), wanted two numbers"),
+        ({"noise": (1, (2, 3))}, "noise is (1, (2, 3)), wanted two numbers"),
+        ({"sigma": ("a", "b")}, "sigma is ('a', 'b'), wanted two numbers"),
+        ({"sigma": None}, "sigma is None, wanted two numbers"),
+        ({"quality": (True, True)}, "quality is (True, True), wanted two whole numbers"),
+        ({"blurred": "x"}, "blurred is 'x', wanted 0 to 1"),
+        ({"subsampled": True}, "subsampled is True, wanted 0 to 1"),
     ],
 )
 def test_degradations_that_are_none(changes, words):
@@ -222,15 +231,30 @@ def test_blocks_begin_anywhere_in_a_crop():
     assert found == set(range(8))
 
 
-def test_a_crop_is_cut_from_what_was_degraded_with_its_surroundings():
-    x = clouds(3, 24 + 2 * AROUND, 24 + 2 * AROUND)
-    always = Degradation(blurred=1, noisy=0, compressed=1)
-    for seed in range(5):
-        generator = rng(seed)
-        i, j = generator.integers(BLOCK, size=2)
-        whole = always(x[:, i:, j:], generator)
-        wanted = whole[:, AROUND - i : AROUND - i + 24, AROUND - j : AROUND - j + 24]
-        assert np.array_equal(always.crop(x, rng(seed)), wanted)
+@pytest.mark.parametrize("c", [1, 3])
+def test_a_crop_is_what_it_would_be_in_the_whole_picture(c):
+    """Blurred with the pixels around it, and compressed in whole blocks that begin somewhere."""
+    side, first = 9, 3 * BLOCK  # far from the edges of the picture
+    picture = clouds(c, 7 * BLOCK, 7 * BLOCK)
+    around = slice(first - AROUND, first + side + AROUND)
+    always = replace(NEVER, blurred=1, sigma=(1, 1), compressed=1, quality=(30, 30), subsampled=1)
+    blurred = blur(picture, 1.0)
+    places = [(i, j) for i in range(BLOCK) for j in range(BLOCK)]
+    wanted = {
+        jpeg(blurred[:, i:, j:], 30)[:, first - i :, first - j :][:, :side, :side].tobytes()
+        for i, j in places
+    }
+    assert len(wanted) >= (64 if c == 1 else 200)  # luma has blocks of 8
+    crops = {always.crop(picture[:, around, around], rng(seed)).tobytes() for seed in range(30)}
+    assert len(crops) > 20 and crops <= wanted
+
+
+def test_a_crop_has_the_noise_of_its_own_light():
+    noisy = replace(NEVER, noisy=1, noise=(5, 5))
+    piece = clouds(3, 60 + 2 * AROUND, 60 + 2 * AROUND)
+    crop = noisy.crop(piece, rng())
+    difference = crop - piece[:, AROUND:-AROUND, AROUND:-AROUND]
+    assert crop.shape == (3, 60, 60) and 255 * np.std(difference) == pytest.approx(5, rel=0.1)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -406,9 +430,9 @@ def test_a_log_from_before_there_was_degradation_goes_on(tmp_path):
 def test_what_cannot_be_degraded_is_refused():
     for name in ("srcnn", "vdsr", "drcn"):
         keep = name == "srcnn"
-        with pytest.raises(ValueError, match=f"of small pictures, and {name} takes enlarged ones"):
+        with pytest.raises(ValueError, match=f"only small pictures .* {name} takes enlarged ones"):
             Recipe(network=name, depth=2, width=2, keep_ends=keep, degradation=PHOTO)
-    with pytest.raises(ValueError, match="of crops at random places: leave stride out"):
+    with pytest.raises(ValueError, match="only crops at random places are degraded: leave st"):
         replace(TINY, stride=14)
     with pytest.raises(ValueError, match=r"degradation is 'photo', wanted None or one such as DEG"):
         replace(TINY, degradation="photo")
@@ -431,7 +455,7 @@ def test_options_of_the_command():
     assert recipe("--recipe", "photo", "--degradation", "none").degradation is None
     assert recipe("--network", "espcn", "--degradation", "photo").degradation == PHOTO
     for more in (("--degradation", "photo"), ("--network", "vdsr", "--degradation", "photo")):
-        with pytest.raises(ValueError, match="takes enlarged ones: leave it out, or train espcn"):
+        with pytest.raises(ValueError, match="leave degradation out, or train espcn, edsr or srre"):
             recipe(*more)
 
 

@@ -214,8 +214,9 @@ def test_cases_stay_away_from_kinks_and_rounding(network):
     [
         ("vdsr", {"depth": 1}, "depth is 1, wanted a whole number, 2 or more"),
         ("vdsr", {"scale": 2}, "scale is 2, and vdsr takes enlarged pictures: leave it out"),
-        ("vdsr", {"alpha": 0.5}, "alpha is 0.5 and network vdsr, wanted 0 to 1, of drcn"),
-        ("drcn", {"alpha": 2}, "alpha is 2 and network drcn, wanted 0 to 1, of drcn"),
+        ("vdsr", {"alpha": 0.5}, "only drcn takes alpha; the network is vdsr"),
+        ("drcn", {"alpha": 2}, "alpha is 2, wanted 0 to 1"),
+        ("drcn", {"alpha": "a"}, "alpha is 'a', wanted 0 to 1"),
         ("drcn", {"filters": (3, 4)}, "filters are (3, 4), wanted one number for all layers of dr"),
         ("edsr", {"loss": "huber"}, "loss is 'huber', wanted one of mse, l1, charbonnier"),
         ("edsr", {"residual_scale": 2}, "residual_scale is 2, wanted above 0, up to 1"),

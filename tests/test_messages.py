@@ -319,7 +319,7 @@ COMMANDS = [
     (f"{TRAIN} --resume", "no checkpoint a.checkpoint: start without resuming"),
     (
         f"{TRAIN} --network vdsr --no-batch-norm",
-        "--no-batch-norm is of SRRESNET, and VDSR has none: leave it out",
+        "only SRRESNET takes --no-batch-norm; the network is VDSR: leave it out",
     ),
     (
         f"{TRAIN} --network 9x1x5",

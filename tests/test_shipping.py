@@ -331,6 +331,23 @@ def test_time_and_memory_are_said_before(monkeypatch, pace, words):
     assert estimate.foreseen([step]) != ""
 
 
+def test_a_network_of_several_steps_is_tried_and_counted_once(monkeypatch):
+    """x4 as two steps of one x2."""
+    tried = []
+    monkeypatch.setattr(estimate, "_pace", lambda network: tried.append(network) or 1.0)
+    monkeypatch.setattr(estimate, "LONG", 0)
+    networks = EDSR(2, 1, 4), EDSR(2, 1, 4)
+    for network in networks:  # 2 GB that are not really there
+        network.parameters["more"] = np.broadcast_to(np.float32(0), 500_000_000)
+    one, other = networks
+    for second, count in ((one, 1), (other, 2)):
+        tried.clear()
+        passes = [Step((30, 30), (60, 60), 3, np.uint8, one)]
+        passes.append(Step((60, 60), (120, 120), 3, np.uint8, second))
+        said = estimate.foreseen(passes, 0)
+        assert len(tried) == count and said == f"about 5.0 hours, and {2 * count}.0 GB of memory"
+
+
 def test_margins_are_a_part_of_the_time(monkeypatch):
     monkeypatch.setattr(steps, "BAND", 100_000)
     monkeypatch.setattr(steps, "FAR", 1)

@@ -92,7 +92,7 @@ def test_sizes_are_checked():
     ):
         with pytest.raises(ValueError, match=words):
             SRResNet(**given)
-    with pytest.raises(ValueError, match="an SRResNet is for one scale"):
+    with pytest.raises(ValueError, match="for one scale: say which, 2, 3, 4, 8 or 16"):
         SRResNet.from_recipe(None, None)
 
 
@@ -168,7 +168,7 @@ def one_that_makes_pictures(biases, slopes):
 
 
 @pytest.mark.parametrize("names", [of_lornatang, of_twtygqyy])
-def test_an_srresnet_of_others_computes_what_theirs_does(names, tmp_path):
+def test_an_srresnet_is_read_by_the_names_of_others(names, tmp_path):
     made = one_that_makes_pictures(names is of_lornatang, names is of_lornatang)
     tensors = names(made.parameters)
     write_weights(tmp_path / "theirs.safetensors", dict(sorted(tensors.items())), {})

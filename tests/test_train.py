@@ -823,11 +823,15 @@ def test_what_does_not_fit_is_refused():
             {"network": "fsrcnn"},
             "network is srcnn, espcn, vdsr, drcn, edsr or srresnet, got 'fsrcnn'",
         ),
-        ({"batch_norm": False}, "batch_norm is of srresnet, and the network is srcnn"),
+        ({"batch_norm": True}, "only srresnet takes batch_norm; the network is srcnn"),
         ({"batch_norm": 1}, "batch_norm is 1, wanted True or False"),
         ({"activation": "tanh"}, "activation is relu for srcnn, got 'tanh'"),
         ({"network": "espcn", "activation": "elu"}, "activation is relu or tanh for espcn, got 'e"),
         ({"bias_learning_rate": 0.0}, "bias_learning_rate is 0.0, wanted a positive number"),
+        ({"learning_rate": "a"}, "learning_rate is 'a', wanted a positive number"),
+        ({"clip": None}, "clip is None, wanted 0 or a positive number"),
+        ({"average": "b"}, "average is 'b', wanted a decay from 0 to below 1"),
+        ({"steps": True}, "steps is True, wanted a whole number, 1 or more"),
     ],
 )
 def test_recipes_that_are_none(changes, words):
@@ -1130,8 +1134,9 @@ def test_running_statistics_follow_the_batches_and_are_not_learned(average):
     assert all(result.parameters[name].min() > 0 for name in result.statistics if name[0] == "V")
 
 
-def test_what_recipes_did_not_have_yet_is_what_it_is_by_default(tmp_path):
-    """A checkpoint from before there was batch normalisation is gone on from."""
+@pytest.mark.parametrize("earlier", [{}, {"batch_norm": True}])
+def test_recipes_of_old_are_gone_on_from(earlier, tmp_path):
+    """From before there was batch normalisation, and from when all recipes said they had it."""
     training, later = (Training(TINY, PAIRS, scale=SCALE) for _ in range(2))
     run(training, 2)
     training.save(tmp_path / "checkpoint.npz")
@@ -1139,14 +1144,35 @@ def test_what_recipes_did_not_have_yet_is_what_it_is_by_default(tmp_path):
         arrays = dict(file)
     state = json.loads(str(arrays["state"]))
     del state["recipe"]["batch_norm"]
+    state["recipe"] |= earlier
     with open(tmp_path / "older.checkpoint", "wb") as file:
         np.savez(file, **arrays | {"state": np.array(json.dumps(state))})
     later.load(tmp_path / "older.checkpoint")
     assert later.step == 2 and same_bits(arrays_of(later), arrays_of(training))
     head = fitting._head(training, 1, 30.0)
-    older = {n: value for n, value in head["recipe"].items() if n != "batch_norm"}
+    older = {n: value for n, value in head["recipe"].items() if n != "batch_norm"} | earlier
     write_log(tmp_path / "older.log", {**head, "recipe": older}, [])
     assert fitting._earlier(2, head, tmp_path / "older.log") == []
+
+
+def test_with_and_without_batch_normalisation_are_two_recipes(tmp_path):
+    with_it, without = (
+        Training(replace(SRRESNET_S, batch_norm=has), SMALL_PAIRS, scale=SCALE)
+        for has in (True, False)
+    )
+    with_it.save(tmp_path / "checkpoint.npz")
+    with pytest.raises(ValueError, match="another recipe: batch_norm True, now False"):
+        without.load(tmp_path / "checkpoint.npz")
+
+
+def test_only_the_recipe_of_srresnet_has_batch_normalisation():
+    has = {name for name, recipe in RECIPES.items() if recipe.as_dict()["batch_norm"]}
+    assert has == {"srresnet"}
+
+
+def test_numbers_of_numpy_are_written_as_others():
+    recipe = replace(TINY, steps=np.int64(5), average=np.float32(0.5))
+    assert recipe.as_dict() == replace(TINY, steps=5, average=0.5).as_dict()
 
 
 @pytest.mark.parametrize("init", ["identity", "he"])
@@ -1173,7 +1199,7 @@ def test_the_recipe_of_the_paper_of_vdsr():
     factors = [recipe.factor(step) for step in (0, 2489, 2490, 4980, 9959)]
     assert factors == pytest.approx([1, 1, 0.1, 0.01, 0.001])
     with pytest.raises(
-        ValueError, match="clip and weight_decay are of sgd, and the optimizer is a"
+        ValueError, match="only sgd takes clip and weight_decay; the optimizer is adam"
     ):
         replace(recipe, optimizer="adam")
     for name in ("clip", "weight_decay"):

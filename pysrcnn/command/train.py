@@ -76,8 +76,8 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--degradation", choices=("none", *DEGRADATIONS),
-        help="what is done to the small pictures, for espcn and edsr; photo: a little blur, noise "
-        "and JPEG, each by chance, so that the result removes them",
+        help="what is done to the small pictures, for espcn, edsr and srresnet; photo: a little "
+        "blur, noise and JPEG, each by chance, so that the result removes them",
     )  # fmt: skip
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
@@ -193,7 +193,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         kind = name or recipe.network
         if kind != "srresnet":
             raise ValueError(
-                f"--no-batch-norm is of SRRESNET, and {kind.upper()} has none: leave it out"
+                f"only SRRESNET takes --no-batch-norm; the network is {kind.upper()}: leave it out"
             )
         changes["batch_norm"] = False
     chain = issubclass(TRAINED[name or recipe.network], Chain)
@@ -201,7 +201,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         if option in changes:
             theirs = "--filters" if chain else "--depth and --width"
             raise ValueError(
-                f"--{option} is not of {(name or recipe.network).upper()}, whose sizes are "
+                f"{(name or recipe.network).upper()} takes no --{option}, its sizes are "
                 f"{theirs}: leave it out"
             )
     if name is not None:

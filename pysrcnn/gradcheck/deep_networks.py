@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .. import reference
+from ..checks import is_real
 from ..networks import DRCN, EDSR, LOSSES, VDSR, Network, SRResNet
 
 __all__ = ["DEEP", "deep_network"]
@@ -107,8 +108,10 @@ def deep_network(
     """
     if filters is not None and len(filters) != 1:
         raise ValueError(f"filters are {filters}, wanted one number for all layers of {name}")
-    if alpha is not None and (name != "drcn" or not 0 <= alpha <= 1):
-        raise ValueError(f"alpha is {alpha} and network {name}, wanted 0 to 1, of drcn")
+    if alpha is not None and name != "drcn":
+        raise ValueError(f"only drcn takes alpha; the network is {name}")
+    if alpha is not None and not (is_real(alpha) and 0 <= alpha <= 1):
+        raise ValueError(f"alpha is {alpha!r:.60}, wanted 0 to 1")
     if loss not in (None, *LOSSES):
         raise ValueError(f"loss is {loss!r}, wanted one of {', '.join(LOSSES)}")
     known = _OPTIONS[name]

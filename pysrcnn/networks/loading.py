@@ -26,8 +26,8 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 def shipped() -> dict[tuple[str, int], Path]:
     """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale.
 
-    A file may be for several scales, as vdsr_x2x3x4.npz is.
-    Those of networks for RGB are called "9-1-5-rgb", the dictionaries of sparse coding "sc".
+    A file for several scales has all of them in its name, as vdsr_x2x3x4.npz. Networks for RGB are
+    called "9-1-5-rgb", the dictionaries of sparse coding "sc".
     """
     found: dict[tuple[str, int], Path] = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):

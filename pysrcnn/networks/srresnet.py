@@ -355,7 +355,7 @@ class SRResNet(Network):
     def from_recipe(cls, recipe: Any, scale: int | None) -> "SRResNet":
         """The untrained network of a `training.Recipe`."""
         if scale is None:
-            raise ValueError("an SRResNet is for one scale: say which, 2, 3 or 4")
+            raise ValueError("an SRResNet is for one scale: say which, 2, 3, 4, 8 or 16")
         more = {"batch_norm": recipe.batch_norm, "seed": recipe.seed}
         return cls(scale, recipe.depth, recipe.width, recipe.c, **more)
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import is_real, is_whole
 from ..color import LUMA
 
 __all__ = ["AROUND", "DEGRADATIONS", "Degradation", "blur", "jpeg", "noise"]
@@ -35,19 +36,20 @@ class Degradation:
     Attributes
     ----------
     blurred : float
-        How many of them are blurred, as a probability.
+        Probability that a picture is blurred.
     sigma : pair of floats
-        The least and most of that, see `blur`: up to 1 pixel.
+        The least and most of blur, see `blur`: 0.1 to 1 pixel.
     noisy : float
-        How many have noise.
+        Probability that it gets noise.
     noise : pair of floats
-        The least and most of it, see `noise`; its logarithm is uniform.
+        The least and most of noise, see `noise`: 0.1 to 100; its logarithm is uniform.
     compressed : float
-        How many went through JPEG.
+        Probability that it goes through JPEG.
     quality : pair of ints
-        The least and most of that: 1 to 100.
+        The least and most of JPEG's quality: 1 to 100.
     subsampled : float
-        How many of these have half the chroma along each side (4:2:0); the others have all (4:4:4).
+        Probability that JPEG then keeps half the chroma along each side (4:2:0), and not all of it
+        (4:4:4).
 
     Raises
     ------
@@ -65,16 +67,18 @@ class Degradation:
 
     def __post_init__(self) -> None:
         for name in ("blurred", "noisy", "compressed", "subsampled"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r:.60}, wanted 0 to 1")
+            value = getattr(self, name)
+            if not is_real(value) or not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value!r:.60}, wanted 0 to 1")
         for name, least, most in (("sigma", 0.1, 1), ("noise", 0.1, 100), ("quality", 1, 100)):
-            pair = getattr(self, name)
-            if np.shape(pair) != (2,) or not least <= pair[0] <= pair[1] <= most:
+            pair, whole = getattr(self, name), name == "quality"
+            two = isinstance(pair, (tuple, list)) and len(pair) == 2
+            two = two and all(is_whole(n) if whole else is_real(n) for n in pair)
+            if not two or not least <= pair[0] <= pair[1] <= most:
                 raise ValueError(
-                    f"{name} is {pair!r:.60}, wanted two numbers, {least} to {most}, least first"
+                    f"{name} is {pair!r:.60}, wanted two {'whole ' if whole else ''}numbers, "
+                    f"{least} to {most}, least first"
                 )
-        if not all(isinstance(q, int) for q in self.quality):
-            raise ValueError(f"quality is {self.quality!r:.60}, wanted two whole numbers")
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Degrade a small picture; the blocks of JPEG begin at its corner, as in a file.
@@ -90,12 +94,20 @@ class Degradation:
         degraded : float32 array (c, H, W)
             `x` itself, where chance leaves it as it is.
         """
+        return self._degraded(x, rng)
+
+    def _degraded(
+        self, x: np.ndarray, rng: np.random.Generator, corner: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """What is right of and below a corner, where the blocks of JPEG begin."""
         chances = self.blurred, self.noisy, self.compressed, self.subsampled
         blurred, noisy, compressed, subsampled = rng.random(4) < chances
         if blurred:
             x = blur(x, rng.uniform(*self.sigma))
         if noisy:
             x = noise(x, math.exp(rng.uniform(*np.log(self.noise))), rng)
+        if corner:
+            x = x[:, corner[0] :, corner[1] :]
         if compressed:
             least, most = self.quality
             x = jpeg(x, int(rng.integers(least, most + 1)), subsampled)
@@ -114,9 +126,9 @@ class Degradation:
         -------
         degraded : float32 array (c, side, side)
         """
-        i, j = rng.integers(BLOCK, size=2)  # blocks begin here
+        i, j = rng.integers(BLOCK, size=2)
         inner = slice(AROUND - i, -AROUND), slice(AROUND - j, -AROUND)
-        return self(piece[:, i:, j:], rng)[:, *inner]
+        return self._degraded(piece, rng, (i, j))[:, *inner]
 
 
 DEGRADATIONS = {"photo": Degradation()}

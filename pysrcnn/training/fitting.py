@@ -17,7 +17,7 @@ from ..networks import Network, own_scale
 from .log import append, read_log, write_log
 from .loop import Progress, Training
 from .progress import shown
-from .recipes import Recipe
+from .recipes import as_now
 
 __all__ = ["Measure", "fit"]
 
@@ -106,8 +106,7 @@ def _earlier(step: int, head: dict, log: Path) -> list[dict]:
     """The lines of a log up to a step, to go on after; raise if it is of another training."""
     known, lines = read_log(log)
     if isinstance(known.get("recipe"), dict):
-        # What recipes did not have yet when it was written was what it is by default.
-        known["recipe"] = {**Recipe().as_dict(), **known["recipe"]}
+        known["recipe"] = as_now(known["recipe"])
     differing = [n for n in head if n != "bicubic_psnr" and head[n] != known.get(n)]
     # Not to the last digit, which another processor may round otherwise.
     if abs(known.get("bicubic_psnr", 0) - head["bicubic_psnr"]) > 1e-3:

@@ -21,7 +21,7 @@ from ..networks import TRAINED, Chain, Network
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS
-from .recipes import Recipe
+from .recipes import Recipe, as_now
 from .stream import Stream
 
 __all__ = ["Progress", "Training"]
@@ -255,8 +255,7 @@ class Training:
         try:
             arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
             state = read_json(str(arrays.pop("state")), path)
-            # What recipes did not have yet when it was written was what it is by default.
-            theirs = {**Recipe().as_dict(), **state["recipe"]}
+            theirs = as_now(state["recipe"])
             step, seconds = state["step"], state["seconds"]
         except ValueError as error:
             raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None

@@ -15,12 +15,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..checks import check_whole
+import numpy as np
+
+from ..checks import check_whole, is_real
 from ..networks import LOSSES, TRAINED, Chain, Network
 from .degradation import Degradation
 from .optim import OPTIMIZERS
 
-__all__ = ["RATES", "RECIPES", "Recipe"]
+__all__ = ["RATES", "RECIPES", "Recipe", "as_now"]
 
 # (learning_rate, last_learning_rate) that suit each of them, for the loss of this package
 RATES = {"sgd": (2.2e-2, 2.2e-3), "adam": (1e-3, 1e-3), "muon": (1e-2, 1e-3)}
@@ -42,7 +44,7 @@ class Recipe:
     sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
     depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet
     width : filters of their layers
-    batch_norm : whether an SRResNet has batch normalisation; no other network has
+    batch_norm : whether there is batch normalisation, which only an SRResNet may have
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
     init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`
@@ -85,7 +87,7 @@ class Recipe:
     filters: tuple[int, ...] = (64, 32)
     depth: int = 0
     width: int = 0
-    batch_norm: bool = True
+    batch_norm: bool = False
     c: int = 1
     activation: str = "relu"
     init: str = "identity"
@@ -133,11 +135,11 @@ class Recipe:
                 raise ValueError(f"{what} is one of {', '.join(known)}, got {given!r:.60}")
         if not isinstance(self.batch_norm, bool):
             raise ValueError(f"batch_norm is {self.batch_norm!r:.60}, wanted True or False")
-        if not self.batch_norm and self.network != "srresnet":
-            raise ValueError(f"batch_norm is of srresnet, and the network is {self.network}")
+        if self.batch_norm and self.network != "srresnet":
+            raise ValueError(f"only srresnet takes batch_norm; the network is {self.network}")
         if (self.clip or self.weight_decay) and self.optimizer != "sgd":
             raise ValueError(
-                f"clip and weight_decay are of sgd, and the optimizer is {self.optimizer}"
+                f"only sgd takes clip and weight_decay; the optimizer is {self.optimizer}"
             )
         if not isinstance(self.degradation, Degradation | None):
             raise ValueError(
@@ -146,12 +148,12 @@ class Recipe:
             )
         if self.degradation is not None and not kind.small:
             raise ValueError(
-                f"degradation is of small pictures, and {self.network} takes enlarged ones: leave "
-                f"it out, or train espcn or edsr"
+                f"only small pictures are degraded, and {self.network} takes enlarged ones: leave "
+                f"degradation out, or train {_either(n for n, k in TRAINED.items() if k.small)}"
             )
         if self.degradation is not None and self.stride is not None:
             raise ValueError(
-                "degradation is of crops at random places: leave stride out, or degradation"
+                "only crops at random places are degraded: leave stride out, or degradation"
             )
         self._check_numbers(0 if issubclass(kind, Chain) else 1)
 
@@ -166,13 +168,14 @@ class Recipe:
             check_whole(name, getattr(self, name), number)
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
             rate = getattr(self, name)
-            if rate is not None and not 0 < rate < math.inf:
-                raise ValueError(f"{name} is {rate}, wanted a positive number")
+            if rate is not None and not (is_real(rate) and 0 < rate < math.inf):
+                raise ValueError(f"{name} is {rate!r:.60}, wanted a positive number")
         for name in ("clip", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted 0 or a positive number")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average is {self.average}, wanted a decay from 0 to below 1")
+            value = getattr(self, name)
+            if not is_real(value) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
+        if not is_real(self.average) or not 0 <= self.average < 1:
+            raise ValueError(f"average is {self.average!r:.60}, wanted a decay from 0 to below 1")
 
     def rates(self, network: Network) -> dict[str, float]:
         """The learning rate of each parameter that is learned, for the loss of this package."""
@@ -201,8 +204,18 @@ class Recipe:
         return factor
 
     def as_dict(self) -> dict:
-        """For JSON: as lists what were tuples."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """For JSON: as lists what were tuples, as Python's what were numbers of NumPy."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=np.generic.item))
+
+
+def as_now(recipe: dict) -> dict:
+    """A recipe of a checkpoint or a log, as `Recipe.as_dict` would have it now.
+
+    What recipes did not have yet when it was written was what it is by default. Once all of them
+    had batch_norm, whatever the network.
+    """
+    whole = {**Recipe().as_dict(), **recipe}
+    return whole if whole["network"] == "srresnet" else {**whole, "batch_norm": False}
 
 
 # At a rate of 1e-2, held for thousands of steps, blocks fell silent one after the other: Muon moves
@@ -241,7 +254,9 @@ RECIPES = {
     "edsr-s": _RESIDUAL,
     "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),
     "photo": dataclasses.replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
-    "srresnet": dataclasses.replace(_RESIDUAL, network="srresnet", depth=16, width=64, loss="mse"),
+    "srresnet": dataclasses.replace(
+        _RESIDUAL, network="srresnet", depth=16, width=64, batch_norm=True, loss="mse"
+    ),
     "paper": Recipe(
         init="paper",
         keep_means=False,

@@ -34,10 +34,12 @@ def foreseen(steps: Sequence[Step], memory: float | None = None) -> str:
     work = [(step.network, *_work(step)) for step in steps if step.network]
     if sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
         return ""
-    seconds = sum(pixels * _pace(one) for one, pixels, _ in work)
+    networks = {id(one): one for one, *_ in work}  # of which one may take several steps
+    paces = {key: _pace(one) for key, one in networks.items()}
+    seconds = sum(pixels * paces[id(one)] for one, pixels, _ in work)
     if memory is None:
         memory = max(largest for *_, largest in work)
-    weights = sum(p.nbytes for one, *_ in work for p in one.parameters.values())
+    weights = sum(p.nbytes for one in networks.values() for p in one.parameters.values())
     return f"about {_duration(seconds)}, and {(memory + weights) / 1e9:.1f} GB of memory"
 
 
