@@ -27,6 +27,7 @@ from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
+from pysrcnn.formats import READABLE
 from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
@@ -716,7 +717,7 @@ def test_an_espcn_is_trained(folder, pictures, capsys):
     assert "1.png is 40 x 40 pixels, wanted at least 45 x 45 at scale 3" in err
     assert run("train", pictures, "-s", "3", "-o", "c.npz", *TINY, "--activation", "tanh") == 2
     err = capsys.readouterr().err
-    assert err == "pysrcnn: activation is relu for srcnn, got 'tanh'\n"
+    assert err == "pysrcnn: only espcn takes --activation, and this is srcnn: leave it out\n"
 
 
 def test_the_recipe_that_goes_with_a_network():
@@ -740,6 +741,12 @@ def test_the_recipe_that_goes_with_a_network():
     assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
 
 
+@pytest.mark.parametrize("sizes, filters", [("9-1", (64,)), ("5", ()), ("9-5-5", (64, 32))])
+def test_fewer_layers_have_the_first_of_the_filters(folder, sizes, filters):
+    options = ["train", "a", "-s", "2", "-o", "b.npz", "--network", sizes]
+    assert train._recipe(cli.parser().parse_args(options)).filters == filters
+
+
 @pytest.mark.parametrize("text", ["ESPCN", "fsrcnn", "9.1.5", "9-1-", ""])
 def test_the_networks_there_are_to_train(folder, text, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -751,9 +758,16 @@ def test_the_networks_there_are_to_train(folder, text, capsys):
 @pytest.mark.parametrize(
     "more, words",
     [
-        ("--network vdsr --filters 64-32", "--filters is not of VDSR, whose sizes are --depth and"),
-        ("--network 9-1-5 --depth 2", "--depth is not of SRCNN, whose sizes are --filters"),
-        ("--network espcn --width 2", "--width is not of ESPCN, whose sizes are --filters"),
+        (
+            "--network vdsr --filters 64-32",
+            "vdsr does not take --filters, its sizes are given by --depth and --width: leave it",
+        ),
+        ("--network 9-1-5 --depth 2", "srcnn does not take --depth, its sizes are given by --fil"),
+        ("--network espcn --width 2", "espcn does not take --width, its sizes are given by --fil"),
+        ("--network srresnet --activation tanh", "only espcn takes --activation, and this is srr"),
+        ("--network srresnet --activation relu", "only espcn takes --activation, and this is srr"),
+        ("--network 9-3-1-5", "4 layers need 3 numbers of filters, of all but the last: give them"),
+        ("--network 9-1 --filters 8-4", "of all but the last, got 2: give them, for example by -"),
     ],
 )
 def test_options_of_other_networks_are_refused(folder, pictures, capsys, more, words):
@@ -894,6 +908,14 @@ def test_info(folder, capsys):
         assert f"  9-1-5 x{scale}       made up; Set5 {30 + scale}.00 dB" in out
 
 
+def test_one_list_of_the_files_that_are_read(capsys):
+    for command in ("upscale", "evaluate", "show", "convert"):
+        with pytest.raises(SystemExit, match="0"):
+            run(command, "--help")
+        said = capsys.readouterr().out
+        assert [suffix for suffix in READABLE if suffix not in said] == []
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         run("--version")
@@ -953,6 +975,10 @@ BAD = [
     (
         "upscale good.png -m 8-1-5",
         "8-1-5 is neither a file nor the name of shipped weights (9-1-5)",
+    ),
+    (
+        "upscale good.png -m edsr",
+        "edsr is a kind of network, and no weights of that name are shipped (9-1-5 are): take",
     ),
     ("upscale good.png -m none.npz", "no file none.npz: give a file of weights (.npz or .mat)"),
     ("upscale good.png -s 3 -m x2.npz", "x2.npz was trained for scale 2, not 3"),
