@@ -14,7 +14,7 @@ import numba
 from . import kernels
 from ._files import is_full, told
 from ._printing import any_text, drop, say
-from ._signals import ended_in_order
+from ._signals import ENDS, ended_in_order
 from ._version import __version__
 from .command import convert, evaluate, gradcheck, info, show, train, upscale, warmup
 from .command.common import complain, most_threads
@@ -48,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _run(parser().parse_args(arguments))
     except KeyboardInterrupt:
         return complain("interrupted", 130)
+    except SystemExit as end:  # argparse's own, or by a signal
+        if end.code in [128 + number for number in ENDS]:
+            complain("interrupted", 1)
+        raise
 
 
 def _run(options: argparse.Namespace) -> int:

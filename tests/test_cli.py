@@ -28,7 +28,7 @@ from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
 from pysrcnn.formats import READABLE
-from pysrcnn.networks import ESPCN
+from pysrcnn.networks import ESPCN, Network
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -529,6 +529,21 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
     assert "stopped at step 4: resume to go on" in capsys.readouterr().err
     assert Path("parts.checkpoint").exists() and not Path("parts.npz").exists()
     assert signal.getsignal(number) == usual
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("owner, name", [(fitting, "_prepare"), (Network, "loss_and_gradients")])
+def test_a_training_that_is_ended_before_its_first_step_says_so(
+    folder, pictures, capsys, monkeypatch, number, owner, name
+):
+    """While code is compiled, there is nothing to write, and nothing is left behind."""
+    before = names(folder)
+    monkeypatch.setattr(owner, name, interrupted_once(getattr(owner, name), 1, number))
+    with pytest.raises(SystemExit) if number != signal.SIGINT else nullcontext() as end:
+        code = run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY)
+    assert (end.value.code if end else code) == 128 + number
+    assert capsys.readouterr().err.splitlines()[-1] == "pysrcnn: interrupted"
+    assert names(folder) == before
 
 
 @pytest.mark.parametrize("wait, steps", [(99, 4), (0, 2)])
