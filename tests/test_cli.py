@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -28,7 +29,7 @@ from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
 from pysrcnn.formats import READABLE
-from pysrcnn.networks import ESPCN, Network
+from pysrcnn.networks import EDSR, ESPCN, Network
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -921,6 +922,56 @@ def test_info(folder, capsys):
         assert rows[name]
     for scale in (2, 3, 4):
         assert f"  9-1-5 x{scale}       made up; Set5 {30 + scale}.00 dB" in out
+
+
+def test_info_about_files(folder, capsys):
+    recipe = replace(RECIPES["photo"], steps=9, depth=2, width=4, sizes=(), seed=3)
+    network = EDSR.from_recipe(recipe, 2)
+    network.card = {
+        "recipe": recipe.as_dict() | {"new": "x" * 90},
+        "data": "T91, 91 pictures",
+        "start": "a.npz",
+        "scores": {"Set5": {"PSNR": 35.004, "SSIM": 0.9}, "bad": 3},
+        "notes": ["one\x1b[31m", {}],
+    }
+    network.save("a.npz")
+    assert run("info", "a.npz", "9-1-5") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 and line.isprintable() for line in out)
+    weights = sum(p.size for p in network.parameters.values())
+    rows = [line.split(maxsplit=1) for line in out[1:5]]
+    assert out[0] == "a.npz" and rows == [
+        ["network", "EDSR blocks=2, width=4, c=3, float32, scale=2"],
+        ["channels", "3, RGB"],
+        ["scale", "x2"],
+        ["weights", f"{weights:,} numbers, {Path('a.npz').stat().st_size:,} bytes in the file"],
+    ]
+    text = " ".join(" ".join(out).split())
+    assert "recipe photo, but depth 2, width 4, steps 9, seed 3, new xxx" in text
+    assert (
+        "degradation photo trained on T91, 91 pictures started from a.npz scores Set5 35.00 dB"
+        in text
+    )
+    assert "note one\\x1b[31m note unknown 9-1-5 x2 network SRCNN 3-1-3" in text
+    assert [line for line in out if line.startswith("9-")] == ["9-1-5 x2", "9-1-5 x3", "9-1-5 x4"]
+    network.card["recipe"]["degradation"]["sigma"] = [0.5, 1.0]
+    network.save("a.npz")
+    assert run("info", "a.npz") == 0
+    assert "  degradation    photo, but sigma 0.5-1.0\n" in capsys.readouterr().out
+
+
+def test_info_about_files_without_a_card_and_bad_ones(folder, capsys):
+    np.savez("bare.npz", **network_for(2).parameters)
+    Path("text.npz").write_text("no weights")
+    assert run("info", "none.npz", "bare.npz", "text.npz") == 2
+    out, err = capsys.readouterr()
+    assert [line.split(maxsplit=1)[0] for line in out.splitlines()[1:]] == [
+        "network", "channels", "scale", "weights", "card",
+    ]  # fmt: skip
+    assert "unknown: say it by --scale" in out and "none, so the above is what the shapes" in out
+    complaints = err.splitlines()
+    assert len(complaints) == 2 and complaints[0].startswith("pysrcnn: no file none.npz: give")
+    assert complaints[1].startswith("pysrcnn: text.npz is damaged or not an .npz file")
 
 
 def test_one_list_of_the_files_that_are_read(capsys):
