@@ -30,7 +30,12 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
     """
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1] != c or x.size == 0:
-        raise ValueError(f"{name} has the shape {x.shape}, wanted (N, {c}, H, W) with pixels in it")
+        other = x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[1] != c
+        kind = {1: "luminance, one channel", 3: "RGB, three channels"}.get(c) if other else None
+        raise ValueError(
+            f"{name} has the shape {x.shape}, wanted (N, {c}, H, W) with pixels in it"
+            f"{f': the network is for {kind}' if kind else ''}"
+        )
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(f"{name} is {x.dtype}, wanted floating point numbers in 0..1")
     return np.ascontiguousarray(x, dtype)

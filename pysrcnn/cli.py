@@ -14,7 +14,7 @@ import numba
 from . import kernels
 from ._files import is_full, told
 from ._printing import any_text, drop, say
-from ._signals import ended_in_order
+from ._signals import ENDS, ended_in_order
 from ._version import __version__
 from .command import convert, evaluate, gradcheck, info, show, train, upscale, warmup
 from .command.common import complain, most_threads
@@ -29,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     """Of all commands: `parse_args` gives the options, and in `run` what the command does."""
     top = Parser(
         prog="pysrcnn",
-        description="Enlarge pictures with SRCNN and ESPCN; train and evaluate them.",
+        description="Enlarge pictures with SRCNN and the networks that followed it (ESPCN, VDSR, "
+        "DRCN, EDSR, SRResNet); train and evaluate them.",
     )
     top.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
@@ -47,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _run(parser().parse_args(arguments))
     except KeyboardInterrupt:
         return complain("interrupted", 130)
+    except SystemExit as end:  # argparse's own, or by a signal
+        if end.code in [128 + number for number in ENDS]:
+            complain("interrupted", 1)
+        raise
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -42,7 +42,9 @@ from pysrcnn.formats import write_weights
 from pysrcnn.pictures import read_picture_file
 
 SMALL = 1 << 18  # pixels of a result that is read again
-COMPILING = "compiling for this processor, once; it takes some seconds ...\n"
+COMPILING = (
+    "compiling for this processor, once for each kind of network: usually 5 to 30 seconds ...\n"
+)
 START = 600  # seconds for a worker to start, which compiles if need be
 BEFORE = b"what was there before"
 Command = Callable[[list[str]], int]

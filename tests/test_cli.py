@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -27,7 +28,8 @@ from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
-from pysrcnn.networks import ESPCN
+from pysrcnn.formats import READABLE
+from pysrcnn.networks import EDSR, ESPCN, Network
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -530,6 +532,21 @@ def test_a_training_that_is_ended_writes_a_checkpoint(
     assert signal.getsignal(number) == usual
 
 
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("owner, name", [(fitting, "_prepare"), (Network, "loss_and_gradients")])
+def test_a_training_that_is_ended_before_its_first_step_says_so(
+    folder, pictures, capsys, monkeypatch, number, owner, name
+):
+    """While code is compiled, there is nothing to write, and nothing is left behind."""
+    before = names(folder)
+    monkeypatch.setattr(owner, name, interrupted_once(getattr(owner, name), 1, number))
+    with pytest.raises(SystemExit) if number != signal.SIGINT else nullcontext() as end:
+        code = run("train", pictures, "-s", "2", "-o", "parts.npz", *TINY)
+    assert (end.value.code if end else code) == 128 + number
+    assert capsys.readouterr().err.splitlines()[-1] == "pysrcnn: interrupted"
+    assert names(folder) == before
+
+
 @pytest.mark.parametrize("wait, steps", [(99, 4), (0, 2)])
 def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatch, wait, steps):
     def interrupted(*arguments, usual=Muon.step, calls=[]):  # noqa: B006
@@ -716,7 +733,7 @@ def test_an_espcn_is_trained(folder, pictures, capsys):
     assert "1.png is 40 x 40 pixels, wanted at least 45 x 45 at scale 3" in err
     assert run("train", pictures, "-s", "3", "-o", "c.npz", *TINY, "--activation", "tanh") == 2
     err = capsys.readouterr().err
-    assert err == "pysrcnn: activation is relu for srcnn, got 'tanh'\n"
+    assert err == "pysrcnn: only espcn takes --activation, and this is srcnn: leave it out\n"
 
 
 def test_the_recipe_that_goes_with_a_network():
@@ -740,6 +757,12 @@ def test_the_recipe_that_goes_with_a_network():
     assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
 
 
+@pytest.mark.parametrize("sizes, filters", [("9-1", (64,)), ("5", ()), ("9-5-5", (64, 32))])
+def test_fewer_layers_have_the_first_of_the_filters(folder, sizes, filters):
+    options = ["train", "a", "-s", "2", "-o", "b.npz", "--network", sizes]
+    assert train._recipe(cli.parser().parse_args(options)).filters == filters
+
+
 @pytest.mark.parametrize("text", ["ESPCN", "fsrcnn", "9.1.5", "9-1-", ""])
 def test_the_networks_there_are_to_train(folder, text, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -751,9 +774,16 @@ def test_the_networks_there_are_to_train(folder, text, capsys):
 @pytest.mark.parametrize(
     "more, words",
     [
-        ("--network vdsr --filters 64-32", "VDSR takes no --filters, its sizes are --depth and"),
-        ("--network 9-1-5 --depth 2", "SRCNN takes no --depth, its sizes are --filters"),
-        ("--network espcn --width 2", "ESPCN takes no --width, its sizes are --filters"),
+        (
+            "--network vdsr --filters 64-32",
+            "vdsr does not take --filters, its sizes are given by --depth and --width: leave it",
+        ),
+        ("--network 9-1-5 --depth 2", "srcnn does not take --depth, its sizes are given by --fil"),
+        ("--network espcn --width 2", "espcn does not take --width, its sizes are given by --fil"),
+        ("--network srresnet --activation tanh", "only espcn takes --activation, and this is srr"),
+        ("--network srresnet --activation relu", "only espcn takes --activation, and this is srr"),
+        ("--network 9-3-1-5", "4 layers need 3 numbers of filters, of all but the last: give them"),
+        ("--network 9-1 --filters 8-4", "of all but the last, got 2: give them, for example by -"),
     ],
 )
 def test_options_of_other_networks_are_refused(folder, pictures, capsys, more, words):
@@ -894,6 +924,64 @@ def test_info(folder, capsys):
         assert f"  9-1-5 x{scale}       made up; Set5 {30 + scale}.00 dB" in out
 
 
+def test_info_about_files(folder, capsys):
+    recipe = replace(RECIPES["photo"], steps=9, depth=2, width=4, sizes=(), seed=3)
+    network = EDSR.from_recipe(recipe, 2)
+    network.card = {
+        "recipe": recipe.as_dict() | {"new": "x" * 90},
+        "data": "T91, 91 pictures",
+        "start": "a.npz",
+        "scores": {"Set5": {"PSNR": 35.004, "SSIM": 0.9}, "bad": 3},
+        "notes": ["one\x1b[31m", {}],
+    }
+    network.save("a.npz")
+    assert run("info", "a.npz", "9-1-5") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 and line.isprintable() for line in out)
+    weights = sum(p.size for p in network.parameters.values())
+    rows = [line.split(maxsplit=1) for line in out[1:5]]
+    assert out[0] == "a.npz" and rows == [
+        ["network", "EDSR blocks=2, width=4, c=3, float32, scale=2"],
+        ["channels", "3, RGB"],
+        ["scale", "x2"],
+        ["weights", f"{weights:,} numbers, {Path('a.npz').stat().st_size:,} bytes in the file"],
+    ]
+    text = " ".join(" ".join(out).split())
+    assert "recipe photo, but depth 2, width 4, steps 9, seed 3, new xxx" in text
+    assert (
+        "degradation photo trained on T91, 91 pictures started from a.npz scores Set5 35.00 dB"
+        in text
+    )
+    assert "note one\\x1b[31m note unknown 9-1-5 x2 network SRCNN 3-1-3" in text
+    assert [line for line in out if line.startswith("9-")] == ["9-1-5 x2", "9-1-5 x3", "9-1-5 x4"]
+    network.card["recipe"]["degradation"]["sigma"] = [0.5, 1.0]
+    network.save("a.npz")
+    assert run("info", "a.npz") == 0
+    assert "  degradation    photo, but sigma 0.5-1.0\n" in capsys.readouterr().out
+
+
+def test_info_about_files_without_a_card_and_bad_ones(folder, capsys):
+    np.savez("bare.npz", **network_for(2).parameters)
+    Path("text.npz").write_text("no weights")
+    assert run("info", "none.npz", "bare.npz", "text.npz") == 2
+    out, err = capsys.readouterr()
+    assert [line.split(maxsplit=1)[0] for line in out.splitlines()[1:]] == [
+        "network", "channels", "scale", "weights", "card",
+    ]  # fmt: skip
+    assert "unknown: say it by --scale" in out and "none, so the above is what the shapes" in out
+    complaints = err.splitlines()
+    assert len(complaints) == 2 and complaints[0].startswith("pysrcnn: no file none.npz: give")
+    assert complaints[1].startswith("pysrcnn: text.npz is damaged or not an .npz file")
+
+
+def test_one_list_of_the_files_that_are_read(capsys):
+    for command in ("upscale", "evaluate", "show", "convert"):
+        with pytest.raises(SystemExit, match="0"):
+            run(command, "--help")
+        said = capsys.readouterr().out
+        assert [suffix for suffix in READABLE if suffix not in said] == []
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         run("--version")
@@ -953,6 +1041,10 @@ BAD = [
     (
         "upscale good.png -m 8-1-5",
         "8-1-5 is neither a file nor the name of shipped weights (9-1-5)",
+    ),
+    (
+        "upscale good.png -m edsr",
+        "edsr is a kind of network, and no weights of that name are shipped (9-1-5 are): take",
     ),
     ("upscale good.png -m none.npz", "no file none.npz: give a file of weights (.npz or .mat)"),
     ("upscale good.png -s 3 -m x2.npz", "x2.npz was trained for scale 2, not 3"),

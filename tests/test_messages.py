@@ -319,7 +319,7 @@ COMMANDS = [
     (f"{TRAIN} --resume", "no checkpoint a.checkpoint: start without resuming"),
     (
         f"{TRAIN} --network vdsr --no-batch-norm",
-        "only SRRESNET takes --no-batch-norm; the network is VDSR: leave it out",
+        "only srresnet takes --no-batch-norm, and this is vdsr: leave it out",
     ),
     (
         f"{TRAIN} --network 9x1x5",

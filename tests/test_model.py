@@ -14,7 +14,7 @@ from samples import read_network
 
 import pysrcnn
 from pysrcnn import SRCNN, kernels, load, reference
-from pysrcnn.networks import Chain, loading
+from pysrcnn.networks import DRCN, VDSR, Chain, loading
 from pysrcnn.networks.values import check_picture
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
@@ -304,7 +304,11 @@ def test_forward_takes_any_layout_and_leaves_the_picture_alone(ops):
 @pytest.mark.parametrize(
     "x, padding, error, words",
     [
-        (np.zeros((1, 3, 9, 9)), "replicate", ValueError, "x has the shape (1, 3, 9, 9), wanted"),
+        (
+            np.zeros((1, 3, 9, 9)), "replicate", ValueError,
+            "x has the shape (1, 3, 9, 9), wanted (N, 1, H, W) with pixels in it: the network is "
+            "for luminance, one channel",
+        ),
         (np.zeros((9, 9)), "replicate", ValueError, "x has the shape (9, 9), wanted (N, 1, H, W)"),
         (np.zeros((1, 1, 0, 9)), "replicate", ValueError, "with pixels in it"),
         (np.zeros((1, 1, 9, 9), np.uint8), "replicate", TypeError, "x is uint8, wanted floating"),
@@ -312,7 +316,7 @@ def test_forward_takes_any_layout_and_leaves_the_picture_alone(ops):
         (np.zeros((1, 1, 9, 9)), "zero", ValueError, 'padding is "replicate", "zeros" or'),
         (np.zeros((1, 1, 9, 6)), "valid", ValueError, "at least 7 x 7 pixels, got 9 x 6"),
     ],
-)
+)  # fmt: skip
 def test_forward_checks_its_input(x, padding, error, words):
     with pytest.raises(error, match=re.escape(words)):
         small().forward(x, padding)
@@ -720,3 +724,18 @@ def test_shipped_weights_have_cards():
         parameters, _ = read_network(path)
         for parameter in parameters.values():
             assert parameter.dtype == np.float32 and np.isfinite(parameter).all()
+
+
+@pytest.mark.parametrize("kind", [SRCNN, VDSR, DRCN])
+def test_repr_says_all_scales(kind):
+    network = kind()
+    assert "scale" not in repr(network)
+    network.scale = 3
+    assert repr(network).endswith(", float32, scale=3>")
+    network.scales = (2, 3, 4)
+    assert repr(network).endswith(", float32, scales=(2, 3, 4)>")
+
+
+def test_a_network_for_colour_says_so():
+    with pytest.raises(ValueError, match=r"\(N, 3, H, W\) .*: the network is for RGB, three chan"):
+        SRCNN(3, 1, 3, 8, 3, c=3).forward(np.zeros((1, 1, 9, 9)))

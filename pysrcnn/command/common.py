@@ -101,8 +101,8 @@ def add_model(command: argparse.ArgumentParser) -> None:
     kinds = "; photo for photographs with noise or JPEG, the others for clean pictures"
     command.add_argument(
         "-m", "--model", default="9-1-5",
-        help="shipped weights by name, such as 9-5-5 or espcn, or a file: .npz, .mat, .pth, "
-        f".safetensors, .h5, .keras, .onnx (default: 9-1-5){kinds if photo else ''}",
+        help="shipped weights by name, such as 9-5-5 or espcn, or a file: "
+        f"{' '.join(READABLE)} (default: 9-1-5){kinds if photo else ''}",
     )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
-        help="activation of an ESPCN, if its file does not say it (default: tanh, as in the paper)",
+        help="activation of an ESPCN, if its file does not say it, as an .npz of ours does "
+        "(default: tanh, as in the paper)",
     )  # fmt: skip
     command.add_argument(
         "--half", action="store_true",

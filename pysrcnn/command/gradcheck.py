@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
-        help="what follows the layers of espcn (default: tanh)",
+        help="what follows the layers of espcn in your program (default: tanh)",
     )  # fmt: skip
     command.add_argument(
         "--padding", choices=PADDINGS,

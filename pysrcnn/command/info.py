@@ -1,19 +1,22 @@
-"""``pysrcnn info``: versions, processor, threads and shipped weights."""
+"""``pysrcnn info``: versions, processor, threads and shipped weights; or what weights are."""
 
 import argparse
 import importlib.metadata
 import os
 import platform
 import textwrap
+from pathlib import Path
 
 import numba
 
 from .. import kernels
-from .._printing import known
+from .._files import told
+from .._printing import known, say
 from .._version import __version__
-from ..networks import load
+from ..networks import load, shipped
 from ..networks.loading import shipped_files
-from .common import Commands
+from .about import described, psnr
+from .common import Commands, complain
 
 __all__ = ["add", "run"]
 
@@ -23,13 +26,20 @@ _INDENT, _WIDTH = 17, 80  # columns
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "info", help="show versions, processor, threads and shipped weights"
+        "info", help="show versions, processor, threads and shipped weights; or what weights are"
     )
+    command.add_argument(
+        "files", nargs="*", metavar="FILE",
+        help="files of weights, or shipped ones by name: what network each holds, and how it was "
+        "trained",
+    )  # fmt: skip
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it: the exit code."""
+    if options.files:
+        return max([_describe(name) for name in options.files])
     rows = [("pysrcnn", __version__), ("python", platform.python_version())]
     rows += [(n, importlib.metadata.version(n)) for n in ("numpy", "scipy", "imageio", "numba")]
     rows += [
@@ -50,9 +60,27 @@ def run(options: argparse.Namespace) -> int:
         recipe = card.get("recipe")
         degraded = isinstance(recipe, dict) and recipe.get("degradation")
         data = known(card.get("data")) + (", degraded" if degraded else "")
-        scores = [f"{name} {value:.2f} dB" for name, value in _psnr(card).items()]
+        scores = [f"{name} {value:.2f} dB" for name, value in psnr(card).items()]
         lines = _wrapped(data, scores)
         print(f"  {label}".ljust(_INDENT) + ("\n" + " " * _INDENT).join(lines))
+    return 0
+
+
+def _describe(name: str) -> int:
+    """Of a file, or of all shipped ones of that name; what is wrong is said: the exit code."""
+    paths = dict.fromkeys(path for (called, _), path in shipped().items() if called == name)
+    for path in paths or [Path(name)]:
+        try:
+            network = load(path)
+            rows = list(described(network, path))
+        except (OSError, ValueError, TypeError) as error:
+            return complain(told(error) if isinstance(error, OSError) else error, 2)
+        say(shipped_files().get(path, str(path)))
+        for row, value in rows:
+            lines = textwrap.wrap(value, _WIDTH - _INDENT) or [""]
+            say(f"  {row}".ljust(_INDENT) + lines[0])
+            for line in lines[1:]:
+                say(" " * _INDENT + line)
     return 0
 
 
@@ -67,17 +95,6 @@ def _wrapped(data: str, scores: list[str]) -> list[str]:
             lines[-1] += ";"
             lines.append(part)
     return lines
-
-
-def _psnr(card: dict) -> dict[str, float]:
-    """What a card says of PSNR on sets of pictures, of which there may be anything."""
-    scores = card.get("scores")
-    found = {}
-    for name, score in scores.items() if isinstance(scores, dict) else ():
-        value = score.get("PSNR") if isinstance(score, dict) else None
-        if isinstance(value, (int, float)) and abs(value) < 1000:
-            found[known(name)] = value
-    return found
 
 
 def _cpu_name() -> str:

@@ -105,8 +105,11 @@ def add(commands: Commands) -> None:
         "--seed", type=int, help="random seed for the first weights and the samples"
     )
     command.add_argument(
-        "--start", type=Path, metavar="WEIGHTS", help="weights to start from, for any scale"
-    )
+        "--start", type=Path, metavar="WEIGHTS",
+        help="weights to start from, of a network of the same sizes: an SRCNN, vdsr, drcn or edsr "
+        "for any scale, an espcn or srresnet for this one; the tail of an edsr, which enlarges, "
+        "begins anew for another scale",
+    )  # fmt: skip
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
         help="pictures to measure PSNR on while training, not trained on (default: every 20th "
@@ -187,25 +190,16 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "seed": options.seed,
     }
     changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
+    kind = name or recipe.network
     if options.degradation is not None:
         changes["degradation"] = DEGRADATIONS.get(options.degradation)
     if options.no_batch_norm:
-        kind = name or recipe.network
-        if kind != "srresnet":
-            raise ValueError(
-                f"only SRRESNET takes --no-batch-norm; the network is {kind.upper()}: leave it out"
-            )
         changes["batch_norm"] = False
-    chain = issubclass(TRAINED[name or recipe.network], Chain)
-    for option in ("depth", "width") if chain else ("filters",):
-        if option in changes:
-            theirs = "--filters" if chain else "--depth and --width"
-            raise ValueError(
-                f"{(name or recipe.network).upper()} takes no --{option}, its sizes are "
-                f"{theirs}: leave it out"
-            )
+    _check_options(kind, {n for n, value in vars(options).items() if value not in (None, False)})
     if name is not None:
         changes |= {"network": name, "sizes": layers or RECIPES[default].sizes}
+        if layers and options.filters is None:  # of fewer layers than the recipe has, the first
+            changes["filters"] = recipe.filters[: len(layers) - 1]
     if options.stride is not None:
         changes["stride"] = options.stride or None
     if options.optimizer not in (None, recipe.optimizer):
@@ -223,11 +217,32 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     depth, filters = len(recipe.sizes), len(recipe.filters)
     if recipe.sizes and filters != depth - 1:
         numbers = (*RECIPES["modern"].filters, *[16] * depth)[: depth - 1]
+        got = "" if options.filters is None else f", got {filters}"
         raise ValueError(
-            f"{depth} layers need {counted(depth - 1, 'number')} of filters, got {filters}: say "
-            f"them, for example by --filters {'-'.join(map(str, numbers))}"
+            f"{counted(depth, 'layer')} {'needs' if depth == 1 else 'need'} "
+            f"{counted(depth - 1, 'number')} of filters, of all but the last{got}: "
+            + (
+                f"give them, for example by --filters {'-'.join(map(str, numbers))}"
+                if numbers
+                else "leave --filters out"
+            )
         )
     return recipe
+
+
+def _check_options(kind: str, given: set[str]) -> None:
+    """Raise where one of these options is for other kinds of networks."""
+    chain = issubclass(TRAINED[kind], Chain)
+    if "activation" in given and kind != "espcn":
+        raise ValueError(f"only espcn takes --activation, and this is {kind}: leave it out")
+    if "no_batch_norm" in given and kind != "srresnet":
+        raise ValueError(f"only srresnet takes --no-batch-norm, and this is {kind}: leave it out")
+    theirs = "--filters" if chain else "--depth and --width"
+    for option in ("depth", "width") if chain else ("filters",):
+        if option in given:
+            raise ValueError(
+                f"{kind} does not take --{option}, its sizes are given by {theirs}: leave it out"
+            )
 
 
 def _scales(text: str) -> tuple[int, ...]:

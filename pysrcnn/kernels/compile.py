@@ -144,7 +144,10 @@ class announce_compilation(event.Listener):
         """Numba's call before it compiles a function that is not in the cache."""
         if not self.said:
             self.said = True
-            self.say("compiling for this processor, once; it takes some seconds ...")
+            self.say(
+                "compiling for this processor, once for each kind of network: usually 5 to 30 "
+                "seconds ..."
+            )
 
     def on_end(self, _):
         """Numba's call when it is done: nothing to say."""

@@ -4,21 +4,12 @@ from .chain import Chain
 from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
-from .loading import LARGEST, files_of, load, shipped
+from .loading import LARGEST, TRAINED, files_of, load, shipped
 from .network import LOSSES, Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 from .srresnet import SRResNet
 from .vdsr import VDSR
-
-TRAINED: dict[str, type[Network]] = {
-    "srcnn": SRCNN,
-    "espcn": ESPCN,
-    "vdsr": VDSR,
-    "drcn": DRCN,
-    "edsr": EDSR,
-    "srresnet": SRResNet,
-}
 
 __all__ = [
     "DRCN",

@@ -208,7 +208,10 @@ class DRCN(Network):
 
     def __repr__(self) -> str:
         width = len(self.parameters["B"])
-        return f"<DRCN recursions={self.recursions}, width={width}, c={self.c}, {self.dtype}>"
+        return (
+            f"<DRCN recursions={self.recursions}, width={width}, c={self.c}, "
+            f"{self.dtype}{self._for_scales}>"
+        )
 
     def _described(self) -> dict[str, Any]:
         return {**super()._described(), "weights_of_sum": self.parameters["w"].tolist()}

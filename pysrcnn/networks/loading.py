@@ -12,12 +12,27 @@ from .. import formats, kernels
 from .._printing import printable
 from ..formats import READABLE, is_checkpoint, read_weights
 from .chain import Chain
+from .drcn import DRCN
+from .edsr import EDSR
+from .espcn import ESPCN
 from .layers import LARGEST
 from .network import Network, other_scale
 from .recognise import is_ours, network_of
+from .srcnn import SRCNN
+from .srresnet import SRResNet
 from .values import as_plain, check_picture
+from .vdsr import VDSR
 
-__all__ = ["LARGEST", "files_of", "load", "shipped", "shipped_files"]
+__all__ = ["LARGEST", "TRAINED", "files_of", "load", "shipped", "shipped_files"]
+
+TRAINED: dict[str, type[Network]] = {
+    "srcnn": SRCNN,
+    "espcn": ESPCN,
+    "vdsr": VDSR,
+    "drcn": DRCN,
+    "edsr": EDSR,
+    "srresnet": SRResNet,
+}
 
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -132,6 +147,11 @@ def _path_of(text: str, scale: int | None) -> Path:
     path = Path(text)
     if not (path.exists() or path.suffix.lower() in READABLE or is_checkpoint(path)):
         names = ", ".join(sorted({n for n, _ in have})) or "none"
+        if text in TRAINED:
+            raise FileNotFoundError(
+                f"{text} is a kind of network, and no weights of that name are shipped ({names} "
+                f"are): take one of these, or train one with pysrcnn train"
+            )
         raise FileNotFoundError(
             f"{text} is neither a file nor the name of shipped weights ({names})"
         )

@@ -136,6 +136,13 @@ class Network:
         return []
 
     @property
+    def _for_scales(self) -> str:
+        """What its repr says of them: ", scale=3", ", scales=(2, 3, 4)", or nothing."""
+        if self.scales:
+            return f", scales={self.scales}"
+        return f", scale={self.scale}" if self.scale else ""
+
+    @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
         return seen(self._forward, self.parameters, self.c, **self.options)

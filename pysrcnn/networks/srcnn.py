@@ -161,8 +161,10 @@ class SRCNN(Chain):
         return "-".join(map(str, self.sizes))
 
     def __repr__(self) -> str:
-        scale = f", scale={self.scale}" if self.scale else ""
-        return f"<SRCNN {self.name}, filters={self.filters}, c={self.c}, {self.dtype}{scale}>"
+        return (
+            f"<SRCNN {self.name}, filters={self.filters}, c={self.c}, "
+            f"{self.dtype}{self._for_scales}>"
+        )
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         return self.ops.forward(x, self.layers, options["padding"])

@@ -176,7 +176,10 @@ class VDSR(Network):
     def __repr__(self) -> str:
         width = len(self.parameters["B1"])
         without = "" if self.options["residual"] else ", no residual"
-        return f"<VDSR depth={self.depth}, width={width}, c={self.c}{without}, {self.dtype}>"
+        return (
+            f"<VDSR depth={self.depth}, width={width}, c={self.c}{without}, "
+            f"{self.dtype}{self._for_scales}>"
+        )
 
     def _described(self) -> dict[str, Any]:
         return {**super()._described(), **self.options}
