@@ -427,7 +427,8 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ("edsr", {"W_tail": np.ones((8, 6, 3, 3), np.float32)}, "W_tail"),
         ("edsr", {"W1_2": np.ones((6, 7, 3, 3), np.float32)}, "W1_2"),
         ("edsr", {"B_body": np.full(6, np.nan, np.float32)}, "not finite"),
-        ("edsr", {"W_body": np.zeros((6, 6, 3, 3), np.float32)}, "nothing but zeros"),
+        ("edsr", {"W_tail": np.zeros((9, 6, 3, 3), np.float32)}, "W_tail holds nothing but zeros"),
+        ("drcn", {"W_in2": np.zeros((6, 6, 3, 3), np.float32)}, "W_in2 holds nothing but zeros"),
         ("edsr", {"card": {"residual_scale": "a"}}, "residual_scale is 'a', wanted above 0"),
         ("edsr", {"card": {"picture": 1}}, "picture is 1, wanted True or False"),
         ("edsr", {"card": {"scale": 2}}, "trained for scale|scale"),
@@ -459,7 +460,11 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
             {"W_up1": np.ones((30, 6, 3, 3), np.float32)},
             "W_up1 is .30, 6, 3, 3.",
         ),
-        ("srresnet", {"G1_1": np.zeros(6, np.float32)}, "G1_1 holds nothing but zeros"),
+        (
+            "srresnet",
+            {"W_head": np.zeros((6, 1, 9, 9), np.float32)},
+            "W_head holds nothing but zeros",
+        ),
         ("srresnet", {"G_head": np.ones(6, np.float32)}, "the arrays G_head do not make such"),
         ("srresnet", {"card": {"picture": 1}}, "picture is 1, wanted True or False"),
     ],
@@ -473,6 +478,34 @@ def test_a_damaged_deep_network_is_refused(name, change, words, tmp_path):
     np.savez(tmp_path / "a.npz", card=np.array(json.dumps(card)), **arrays)
     with pytest.raises(ValueError, match=words):
         load(tmp_path / "a.npz", 3)
+
+
+@pytest.mark.parametrize(
+    "name, silent", [("edsr", ["W1_2", "W_body"]), ("srresnet", ["G1_1", "W1_2", "G_body"])]
+)
+def test_a_layer_that_a_skip_leads_past_may_be_silent(name, silent, tmp_path):
+    network = drawn_deep(name)
+    for weights in silent:
+        network.parameters[weights][...] = 0
+    network.save(tmp_path / "a.npz")
+    again, x = load(tmp_path / "a.npz", 3), np.random.default_rng(1).random((1, 1, 5, 6))
+    assert np.array_equal(again.forward(x), network.forward(x))
+    assert np.ptp(again.forward(x)) > 0
+
+
+@pytest.mark.parametrize(
+    "kind, weights", [(VDSR, "W1"), (DRCN, "W_in1"), (EDSR, "W_head"), (SRResNet, "W_head")]
+)
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1, 3), (3, 0, 3, 3), (0, 0, 3, 3), (3, 1, 3, 5)])
+def test_weights_of_deep_networks_have_four_axes(kind, weights, shape):
+    last = "W2" if kind is VDSR else "W_up1" if kind is SRResNet else "W_tail"
+    if kind is DRCN:
+        last = "W"
+    for some in ({}, {weights: np.ones((3, 1, 3, 3))}):
+        bad = last if some else weights
+        words = re.escape(f"{bad} has the shape {shape}, wanted (O, C, f, f)")
+        with pytest.raises(ValueError, match=words):
+            kind.from_parameters(some | {bad: np.ones(shape)})
 
 
 def test_sizes_of_deep_networks_are_checked():
@@ -573,6 +606,29 @@ def test_an_edsr_of_others_computes_what_theirs_does(names, scale, tmp_path):
         h = reference.pixel_shuffle(conv(h, f"_up{k}"), s)
     wanted = conv(h, "_tail") / 255 + np.array(mean).reshape(3, 1, 1)
     assert np.abs(network.forward(x) - wanted).max() < 1e-5 * max(1, np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"head.0.bias": np.full(6, "a")}, "B_head is <U1, wanted float32 or float64"),
+        ({"tail.0.0.bias": np.ones(24, int)}, "B_up1 is int64, wanted float32 or float64"),
+        ({f"body.{'9' * 5000}.body.0.bias": np.ones(6)}, r"a\.npz"),
+        ({f"tail.0.{'9' * 5000}.bias": np.ones(6)}, r"a\.npz"),
+    ],
+)
+def test_an_edsr_of_others_with_odd_names_or_values_is_refused(change, words, tmp_path):
+    made = EDSR(2, 2, 6, c=3, short_tail=False, picture=False)
+    np.savez(tmp_path / "a.npz", **(of_the_authors(made.parameters) | change))
+    with pytest.raises(ValueError, match=words):
+        load(tmp_path / "a.npz")
+
+
+def test_a_vdsr_of_others_that_holds_no_numbers_is_refused(tmp_path):
+    tensors = {f"{k}.weight": p for k, p in VDSR(6, 5).parameters.items() if p.ndim == 4}
+    np.savez(tmp_path / "a.npz", **(tensors | {"W6.bias": np.array(["a"])}))
+    with pytest.raises(ValueError, match=r"a\.npz"):
+        load(tmp_path / "a.npz", 2)
 
 
 def test_a_vdsr_of_others_in_pytorch(tmp_path):

@@ -15,6 +15,7 @@ from projections import close, projections
 from rungs import JIT, equal_to_rounding, random_layers
 
 from pysrcnn import kernels, reference
+from pysrcnn.kernels.channelwise import _Laid
 from pysrcnn.kernels.compile import announce_compilation
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
@@ -341,6 +342,19 @@ def test_what_has_numbers_for_each_channel_is_that_of_arrays_on_maps(ops):
                     assert not a.data[:, 8:].any() and not a.data[..., 20:].any()
     with pytest.raises(TypeError, match="float32 or float64, not in int64"):
         ops.prelu(np.ones((1, 2, 3, 4), int), np.ones(2))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_array_among_maps_keeps_its_memory_while_sums_are_taken(first):
+    """It is laid out as maps are, whose memory others get as soon as they are gone."""
+    rng = np.random.default_rng(24)
+    array, x = rng.standard_normal((2, 2, 5, 6, 7)).astype(np.float32)
+    maps = kernels.enter(x)
+    laid = _Laid(dout=array, x=maps) if first else _Laid(dout=maps, x=array)
+    others = [kernels.enter(0 * x) for _ in range(4)]
+    data = laid.data[0 if first else 1]
+    assert not any(np.shares_memory(data, other.data) for other in others)
+    assert np.array_equal(data[:, 1:7, 1:8, :5], array.transpose(0, 2, 3, 1))
 
 
 @OPS

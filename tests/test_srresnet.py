@@ -205,6 +205,12 @@ def test_one_that_gives_what_the_paper_does(tmp_path):
         ({"trunk.0.rcb.1.running_var": None}, "has no running variance of the batch normalisat"),
         ({"trunk.0.rcb.4.running_var": np.full(6, -1, np.float32)}, "holds negative variances"),
         ({"trunk.1.rcb.4.bias": np.full(6, np.inf, np.float32)}, "not finite"),
+        ({"trunk.0.rcb.0.bias": np.ones(2, np.float32)}, "bias of layer 1_1 has the shape .2,."),
+        ({"trunk.1.rcb.3.bias": np.ones((6, 1), np.float32)}, "layer 2_2 has the shape .6, 1."),
+        ({"conv2.0.bias": np.float32(1)}, "layer _body has the shape .., wanted .6,."),
+        ({"conv1.0.bias": np.ones(2, np.float32)}, "B_head is .2,., wanted the shape .6,."),
+        ({"trunk.7.rcb.0.bias": np.ones(6, np.float32)}, "the arrays B8_1 do not make such"),
+        ({"trunk." + "9" * 5000 + ".rcb.0.weight": np.ones(6, np.float32)}, "theirs.safetensors"),
         ({"conv3.bias": np.full(3, 3, np.float32)}, "makes no picture: of greys of 0.25, 0.50, 0"),
         ({"conv3.weight": np.ones((3, 6, 5, 5), np.float32)}, "W_tail is .3, 6, 5, 5., wanted"),
         ({"conv_block1.conv_block.0.weight": np.ones((6, 3, 9, 9), np.float32)}, "with a tanh"),
@@ -225,6 +231,13 @@ def test_what_is_not_read_of_others(change, words, tmp_path):
     write_weights(tmp_path / "theirs.safetensors", tensors, {})
     with pytest.raises(ValueError, match=words):
         load(tmp_path / "theirs.safetensors")
+
+
+def test_a_bias_that_holds_no_numbers_is_not_read(tmp_path):
+    tensors = of_lornatang(one_that_makes_pictures(True, True).parameters)
+    np.savez(tmp_path / "theirs.npz", **(tensors | {"conv2.0.bias": np.full(6, "a")}))
+    with pytest.raises(ValueError, match="the bias of layer _body is <U1, wanted float32"):
+        load(tmp_path / "theirs.npz")
 
 
 # ------------------------------------------------------------------------------------- the command

@@ -1,7 +1,7 @@
-"""What has numbers of its own for each channel: batch normalisation, PReLU.
+"""Operations with parameters for each channel: batch normalisation, PReLU.
 
-Plain loops over pixels, of which each vector is channels. Arrays (N, C, H, W) are laid out as
-`maps` are for that, without a border, and back.
+Plain loops over pixels, vectorised over channels. For that, arrays (N, C, H, W) are laid out as
+`maps` are, without a border, and back.
 
 Axes: N samples, C channels, H x W pixels.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from .compile import compiled
-from .maps import BORDER, Maps, enter
+from .maps import BORDER, Maps, as_maps
 
 __all__ = [
     "batch_norm",
@@ -108,12 +108,12 @@ class _Laid:
                     f"same of all"
                 )
         self.border = BORDER if maps else 0
-        self.data = [self._laid(x) for x in given.values()]
-
-    def _laid(self, x):
-        if self.of_maps:
-            return (x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))).data
-        return np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.dtype)
+        if maps:
+            self.held = [as_maps(x) for x in given.values()]
+            self.data = [x.data for x in self.held]
+        else:
+            laid = (x.transpose(0, 2, 3, 1) for x in given.values())
+            self.data = [np.ascontiguousarray(x, dtype) for x in laid]
 
     def numbers(self, name, given, one=False):
         """(C,), of numbers for each channel, or of one for all if that may be."""

@@ -159,6 +159,14 @@ def enter(x):
     return maps
 
 
+def as_maps(x):
+    """`Maps` of what goes with maps, which may be an array.
+
+    Hold them as long as their data is used: others get the memory of those that are gone.
+    """
+    return x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))
+
+
 def leave(x):
     """See `reference.leave`: the array (N, C, H, W) of `Maps`, all else as it is."""
     if not isinstance(x, Maps):

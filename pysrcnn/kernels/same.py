@@ -12,7 +12,7 @@ from numba import get_thread_id, prange
 from . import few, operations, shuffle
 from .compile import compiled
 from .filters import filters_from_points, filters_to_points
-from .maps import BORDER, CHANNELS, Maps, enter, multiple, through_arrays
+from .maps import BORDER, CHANNELS, Maps, as_maps, multiple, through_arrays
 from .memory import Memory, aligned
 from .points import (
     GROUPED,
@@ -158,15 +158,10 @@ def _checked(x, w, b=None):
         raise ValueError(f"the channels do not fit: {shapes}")
 
 
-def _as_maps(x):
-    """What goes with maps may be an array."""
-    return x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))
-
-
 def _convolved(x, w, b, summand, epilogue):
     _checked(x, w, b)
     out = Maps((x.shape[0], len(w), *x.sides))
-    summand = out if summand is None else _as_maps(summand)
+    summand = out if summand is None else as_maps(summand)
     if summand.shape != out.shape:
         raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
     form = few.form(x.shape[1], len(w), False)
@@ -181,8 +176,8 @@ def _convolved(x, w, b, summand, epilogue):
 def _gone_back(dout, out, x, w):
     """dx, dw, db of `conv2d_same`, or of `conv_relu` whose result is `out`."""
     _checked(x, w)
-    dout = _as_maps(dout)
-    out = None if out is None else _as_maps(out)
+    dout = as_maps(dout)
+    out = None if out is None else as_maps(out)
     wanted = x.shape[0], len(w), *x.sides
     if dout.shape != wanted or (out is not None and out.shape != wanted):
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")

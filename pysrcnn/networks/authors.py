@@ -24,10 +24,10 @@ DIV2K = (0.4488, 0.4371, 0.4040)  # the mean of its red, green and blue, of 0..1
 # Names in PyTorch, without .weight and .bias; {} is a number, which counts from 1 here.
 _EDSR = {
     r"head\.0|conv_first": "_head",
-    r"body\.(\d+)\.(?:body\.0|conv1)": "{}_1",
-    r"body\.(\d+)\.(?:body\.2|conv2)": "{}_2",
-    r"body\.(\d+)|conv_after_body": "_body",
-    r"tail\.0\.(\d+)|upsample\.(\d+)": "_up{}",
+    r"body\.([0-9]{1,4})\.(?:body\.0|conv1)": "{}_1",
+    r"body\.([0-9]{1,4})\.(?:body\.2|conv2)": "{}_2",
+    r"body\.([0-9]{1,4})|conv_after_body": "_body",
+    r"tail\.0\.([0-9]{1,4})|upsample\.([0-9]{1,4})": "_up{}",
     r"tail\.1|conv_last": "_tail",
 }
 
@@ -124,13 +124,15 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
             continue
         if names[layer] is None or kind not in ("weight", "bias"):
             return None
-        prefix, divided = ("W", tensor) if kind == "weight" else ("B", tensor / 255)
-        found[f"{prefix}{names[layer]}"] = divided
+        if kind == "weight":
+            found[f"W{names[layer]}"] = tensor
+        else:  # what holds no numbers is to be refused
+            found[f"B{names[layer]}"] = tensor / 255 if tensor.dtype.kind == "f" else tensor
     if "W_head" not in found:
         return None
     mean: tuple[float, ...] = DIV2K if found["W_head"].shape[1:2] == (3,) else ()
     shift, spread = tensors.get("sub_mean.bias"), tensors.get("sub_mean.weight")
-    if shift is not None and spread is not None and shift.shape == (3,):
+    if shift is not None and spread is not None and (shift.shape, shift.dtype.kind) == ((3,), "f"):
         mean = tuple(float(-m) / 255 for m in shift)
     return found, mean
 
@@ -144,6 +146,8 @@ def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
     """
     weights, biases = ({name.removesuffix(end): tensor for name, tensor in tensors.items()
                         if name.endswith(end)} for end in (".weight", ".bias"))  # fmt: skip
+    if any(tensor.dtype.kind != "f" for tensor in tensors.values()):
+        return None
     shapes = {name: w.shape for name, w in weights.items()}
     fours = all(len(s) == 4 and 0 not in s for s in shapes.values())
     flat = all(name in shapes and b.shape == shapes[name][:1] for name, b in biases.items())

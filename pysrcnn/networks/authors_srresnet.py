@@ -3,7 +3,8 @@
 Known are the names of Lornatang/SRGAN-PyTorch (conv1.0 or conv_block1.0, trunk.0.rcb.0, ...,
 upsampling.0.upsample_block.0, conv3) and of twtygqyy/pytorch-SRResNet (conv_input,
 residual.0.conv1, ..., upscale4x.0, conv_output), whose PReLU is a leaky ReLU of slope 0.2. Their
-convolutions may have biases before batch normalisation: a running mean less that is the same.
+convolutions may have biases before batch normalisation: subtracting such a bias from the running
+mean gives the same network.
 
 Named in a sentence, and not read, are those that end with a tanh (sgrvinod's tutorial,
 leftthomas/SRGAN), and MSRResNet of BasicSR, which has neither batch normalisation nor PReLU.
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..formats import Arrays, Refused, shown
 from .srresnet import SRResNet
-from .values import GREYS, is_picture
+from .values import GREYS, check_numbers, is_picture
 
 __all__ = ["check_greys", "srresnet_of"]
 
@@ -27,15 +28,15 @@ LEAKY = 0.2
 _NAMES = {
     r"(?:conv|conv_block)1\.0|conv_input": "W_head",
     r"(?:conv|conv_block)1\.1": "A_head",
-    r"trunk\.(\d+)\.rcb\.0|residual\.(\d+)\.conv1": "W{}_1",
-    r"trunk\.(\d+)\.rcb\.1|residual\.(\d+)\.bn1": "G{}_1",
-    r"trunk\.(\d+)\.rcb\.2": "A{}",
-    r"trunk\.(\d+)\.rcb\.3|residual\.(\d+)\.conv2": "W{}_2",
-    r"trunk\.(\d+)\.rcb\.4|residual\.(\d+)\.bn2": "G{}_2",
+    r"trunk\.([0-9]{1,4})\.rcb\.0|residual\.([0-9]{1,4})\.conv1": "W{}_1",
+    r"trunk\.([0-9]{1,4})\.rcb\.1|residual\.([0-9]{1,4})\.bn1": "G{}_1",
+    r"trunk\.([0-9]{1,4})\.rcb\.2": "A{}",
+    r"trunk\.([0-9]{1,4})\.rcb\.3|residual\.([0-9]{1,4})\.conv2": "W{}_2",
+    r"trunk\.([0-9]{1,4})\.rcb\.4|residual\.([0-9]{1,4})\.bn2": "G{}_2",
     r"(?:conv|conv_block)2\.0|conv_mid": "W_body",
     r"(?:conv|conv_block)2\.1|bn_mid": "G_body",
-    r"upsampling\.(\d+)\.upsample_block\.0": "W_up{}",
-    r"upsampling\.(\d+)\.upsample_block\.2": "A_up{}",
+    r"upsampling\.([0-9]{1,4})\.upsample_block\.0": "W_up{}",
+    r"upsampling\.([0-9]{1,4})\.upsample_block\.2": "A_up{}",
     r"upscale4x\.0": "W_up1",
     r"upscale4x\.3": "W_up2",
     r"(?:conv|conv_block)3|conv_output": "W_tail",
@@ -75,7 +76,8 @@ def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
     if not {"W_head", "W1_1", "W_body", "W_tail"} <= found.keys():
         return None
     for name in [name for name in found if name[0] == "W"]:
-        _complete(found, name[1:], biases.get(name[1:]), path)
+        _complete(found, name[1:], biases.pop(name[1:], None), path)
+    found |= {f"B{layer}": bias for layer, bias in biases.items()}  # of no layer: to be refused
     if not any(name[0] == "A" for name in found):
         layers = [name[1:-2] for name in found if re.fullmatch(r"W\d+_1", name)]
         layers += [name[1:] for name in found if name.startswith("W_up")] + ["_head"]
@@ -108,8 +110,14 @@ def _complete(found: Arrays, layer: str, bias: np.ndarray | None, path: Path) ->
                 f"the whole state_dict"
             )
     mean = found[f"M{layer}"]
-    if bias is not None and bias.shape == mean.shape:
-        found[f"M{layer}"] = mean - bias
+    if bias is None or mean.shape != filters:
+        return
+    name = f"the bias of layer {shown(layer)}"
+    check_numbers(f"M{layer}", mean, path)
+    check_numbers(name, bias, path)
+    if bias.shape != filters:
+        raise Refused(f"{path}: {name} has the shape {bias.shape}, wanted {filters}")
+    found[f"M{layer}"] = mean - bias
 
 
 def _our_name(layer: str) -> str | None:

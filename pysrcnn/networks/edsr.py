@@ -23,9 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import kernels
-from ..checks import check_whole
 from .layers import LARGEST
-from .network import Network, Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
+from .network import Network, Parameters, as_arrays, check_layers, drawn, in_float32
+from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
 
 __all__ = ["EDSR", "backward", "forward"]
 
@@ -67,12 +67,12 @@ def forward(
     -------
     out : array (N, c, s H, s W)
     """
-    keep = _forget if kept is None else kept.append
+    keep = forget if kept is None else kept.append
     if mean:
         x = x - _colour(mean, p)
     keep(x)
     h = h0 = ops.conv2d_same(x, p["W_head"], p["B_head"])
-    for k in _blocks(p):
+    for k in blocks_of(p):
         a = ops.conv_relu(h, p[f"W{k}_1"], p[f"B{k}_1"])
         keep((h, a))
         if residual_scale == 1:
@@ -126,7 +126,7 @@ def backward(
         dh, g[w], g[b] = ops.conv2d_same_backward(dh, next(maps), p[w])
     dh0 = dh
     dh, g["W_body"], g["B_body"] = ops.conv2d_same_backward(dh, next(maps), p["W_body"])
-    for k in reversed(_blocks(p)):
+    for k in reversed(blocks_of(p)):
         h, a = next(maps)
         dr = dh if residual_scale == 1 else residual_scale * dh
         da, g[f"W{k}_2"], g[f"B{k}_2"] = ops.conv2d_same_backward(dr, a, p[f"W{k}_2"])
@@ -144,36 +144,10 @@ def _colour(mean: Sequence[float], p: Parameters) -> np.ndarray:
     return np.reshape(np.array(mean, p["W_head"].dtype), (-1, 1, 1))
 
 
-def _forget(maps: Any) -> None:
-    """What is done with maps that no backward will ask for."""
-
-
-def _blocks(p: Parameters) -> range:
-    """The numbers of the residual blocks, from 1."""
-    return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
-
-
-def ups(p: Parameters) -> list[tuple[str, str, int]]:
-    """Weights, biases and factor of each convolution that enlarges maps, of the paper's tail."""
-    numbers = range(1, 1 + sum(name.startswith("W_up") for name in p))
-    names = [(f"W_up{k}", f"B_up{k}") for k in numbers if f"W_up{k}" in p]
-    return [(w, b, math.isqrt(p[w].shape[0] // p[w].shape[1])) for w, b in names]
-
-
 def _scales(p: Parameters) -> tuple[int, int]:
     """By how much maps are enlarged before the last convolution, and the picture behind it."""
     c, filters = p["W_head"].shape[1], p["W_tail"].shape[0]
     return math.prod(s for _, _, s in ups(p)), math.isqrt(filters // c)
-
-
-def factors(scale: int) -> list[int]:
-    """By what the paper's tail enlarges: at once by 3, else by 2 as often as needed."""
-    times = scale.bit_length() - 1
-    if scale == 3:
-        return [3]
-    if scale != 1 << times:
-        raise ValueError(f"the paper's tail is for scales of 2, 3, 4, 8 or 16, got {scale}")
-    return [2] * times
 
 
 def _layers(
@@ -234,11 +208,7 @@ class EDSR(Network):
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
-        for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
-            check_whole(name, value, least)
-        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
-            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
-        check_channels(c)
+        check_sizes(scale, blocks, width, c, seed)
         p = drawn(_layers(int(scale), blocks, width, c, short_tail), seed)
         for k in range(1, blocks + 1):
             p[f"W{k}_2"] *= 0.1
@@ -269,7 +239,7 @@ class EDSR(Network):
         short = 0 if c == 0 else math.isqrt(tail.shape[0] // c)
         wanted = {}
         if c in (1, 3) and 2 <= large * short <= LARGEST:
-            blocks = len(_blocks(parameters))
+            blocks = len(blocks_of(parameters))
             wanted = _layers(large * short, blocks, width, c, not up)
         check_layers(parameters, wanted)
         network = cls.__new__(cls)
@@ -287,8 +257,7 @@ class EDSR(Network):
         number = isinstance(residual_scale, numbers.Real) and not isinstance(residual_scale, bool)
         if not number or not 0 < residual_scale <= 1:
             raise ValueError(f"residual_scale is {residual_scale!r:.60}, wanted above 0, up to 1")
-        if not isinstance(picture, bool):
-            raise ValueError(f"picture is {picture!r:.60}, wanted True or False")
+        check_picture(picture)
         mean = tuple(float(m) for m in np.ravel(np.asarray(mean, np.float64)))
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))
@@ -310,7 +279,7 @@ class EDSR(Network):
     @property
     def blocks(self) -> int:
         """The number of residual blocks."""
-        return len(_blocks(self.parameters))
+        return len(blocks_of(self.parameters))
 
     @property
     def tail(self) -> list[str]:

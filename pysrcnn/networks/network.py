@@ -469,7 +469,13 @@ def in_float32(parameters: Parameters) -> Parameters:
 
 
 def as_arrays(parameters: Parameters) -> Parameters:
-    """The parameters, all of them arrays of one dtype; raise a TypeError where they are none."""
+    """The parameters of a deep network as arrays, of which all weights, W..., are (O, C, f, f).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no such arrays.
+    """
     if not isinstance(parameters, Mapping):
         kind = type(parameters).__name__
         raise TypeError(f"the parameters are {kind}, wanted a dict of arrays by their names")
@@ -477,6 +483,8 @@ def as_arrays(parameters: Parameters) -> Parameters:
     for name, array in arrays.items():
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"{name} is an array of {array.dtype}, wanted float32 or float64")
+        if name[:1] == "W" and (array.ndim != 4 or array.size == 0 or len({*array.shape[2:]}) > 1):
+            raise ValueError(f"{name} has the shape {array.shape}, wanted (O, C, f, f)")
     return arrays
 
 

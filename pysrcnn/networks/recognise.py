@@ -45,6 +45,7 @@ _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])"
 # The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
 _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
 _OURS = tuple("WBwAGMV")  # what names of parameters of deep networks begin with
+_SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks that a skip leads past
 _ENLARGES = "an enlargement before the first layer"
 _Kind = type[EDSR | VDSR | DRCN | SRResNet]
 _DEEP: dict[str, _Kind] = {kind.name: kind for kind in (EDSR, VDSR, DRCN, SRResNet)}
@@ -157,7 +158,7 @@ def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network
         if array.ndim not in (1, 4) or array.size == 0:
             raise Refused(f"{path} is damaged: {shown(name)} has the shape {array.shape}")
         check_numbers(name, array, path)
-        check_sense(name, array, path)
+        check_sense(name, array, path, bool(_SKIPPED.fullmatch(name)))
     try:
         network = deep.kind.from_parameters(deep.parameters, ops=ops, **deep.options)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -4,9 +4,9 @@
 Residual blocks, each of which adds what its two convolutions find to what it was given, on the
 small picture; then sub-pixel shuffles. It is the generator of SRGAN, too. Every convolution between
 the first and the first shuffle is followed by batch normalisation, with the statistics of the batch
-in training and with running ones in use. There it is a factor and a summand for each map, which the
-weights and biases before it can have in them: `folded`. EDSR (`edsr`) left it out, and so may this
-one: the names of the parameters tell.
+in training and with running ones in use. In use it only scales and shifts each map, so it can be
+folded into the convolution before it: `folded`. EDSR (`edsr`) left it out, and so may this one: the
+names of the parameters tell.
 
 Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
 """
@@ -19,11 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import kernels
-from ..checks import check_whole
 from ..reference.normalisation import EPSILON
-from .edsr import factors, ups
 from .layers import LARGEST
-from .network import Network, Parameters, as_arrays, check_channels, check_shapes, in_float32
+from .network import Network, Parameters, as_arrays, check_shapes, in_float32
+from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
 
 __all__ = ["SRResNet", "backward", "folded", "forward"]
 
@@ -40,11 +39,11 @@ def forward(
     training: bool = False,
     picture: bool = True,
 ) -> np.ndarray:
-    """h_0 = phi(W_head * x), h_k = h_{k-1} + N(W_k2 * phi(N(W_k1 * h_{k-1}))), tail(N(W_body * h_K)
-    + h_0).
+    """h_0 = phi(W_head * x), h_k = h_{k-1} + N(W_k2 * phi(N(W_k1 * h_{k-1}))) of all K blocks.
 
-    Section 2.1 and Fig. 4 of the paper; phi is PReLU, N batch normalisation. Convolutions without
-    it add their biases.
+    Then h = N(W_body * h_K) + h_0, which is enlarged by h = phi(shuffle(W_up * h)), once or several
+    times; the picture is W_tail * h. Section 2.1 and Fig. 4 of the paper; phi is PReLU, N batch
+    normalisation. Convolutions without it add their biases.
 
     Parameters
     ----------
@@ -68,12 +67,12 @@ def forward(
     -------
     out : array (N, c, s H, s W)
     """
-    keep = _forget if kept is None else kept.append
+    keep = forget if kept is None else kept.append
     z = ops.conv2d_same(x, p["W_head"], p["B_head"])
     keep(x)
     keep(z)
     h = h0 = ops.prelu(z, p["A_head"])
-    for k in _blocks(p):
+    for k in blocks_of(p):
         z = _layer(h, f"{k}_1", p, ops, keep, training)
         keep(z)
         h = _layer(ops.prelu(z, p[f"A{k}"]), f"{k}_2", p, ops, keep, training, h)
@@ -100,6 +99,8 @@ def backward(
 ) -> tuple[np.ndarray, Parameters]:
     """dx and the gradients of all parameters: the lines of `forward`, last to first.
 
+    In training, what it has under the names of running statistics are no gradients: see Returns.
+
     Parameters
     ----------
     dout : array (N, c, s H, s W)
@@ -110,8 +111,8 @@ def backward(
     -------
     dx : array (N, c, H, W)
     gradients : dict of arrays, by the names of `p`
-        In training, running statistics have no part in the result. In place of a gradient there is
-        what is to be taken off them, so that they follow those of the batch.
+        In training, running statistics have no part in the result. Under their names, M and V,
+        there is what a step takes off them instead, so that they follow those of the batch.
     """
     maps = reversed(kept)
     g: Parameters = {}
@@ -123,7 +124,7 @@ def backward(
         dh, g[w], g[b] = ops.conv2d_same_backward(dz, next(maps), p[w])
     dh0 = dh
     dh = _layer_backward(dh, "_body", p, ops, maps, training, g)
-    for k in reversed(_blocks(p)):
+    for k in reversed(blocks_of(p)):
         da = _layer_backward(dh, f"{k}_2", p, ops, maps, training, g)
         dz, g[f"A{k}"] = ops.prelu_backward(da, next(maps), p[f"A{k}"])
         dh = dh + _layer_backward(dz, f"{k}_1", p, ops, maps, training, g)  # past it, and through
@@ -165,7 +166,10 @@ def _layer_backward(
     training: bool,
     g: Parameters,
 ) -> np.ndarray:
-    """dx; the gradients of the layer's parameters into g. That of the summand is `dout` itself."""
+    """dx; the gradients of the layer's parameters into g. That of the summand is `dout` itself.
+
+    In training, g has of running statistics what a step takes off them: see `backward`.
+    """
     weights, bias, gamma, running, spread = (f"{kind}{layer}" for kind in "WBGMV")
     if gamma not in p:
         dx, g[weights], g[bias] = ops.conv2d_same_backward(dout, next(maps), p[weights])
@@ -177,6 +181,7 @@ def _layer_backward(
         dz = dz + ops.moments_backward(g[running], g[spread], z, mean)
         m = z.shape[0] * z.shape[2] * z.shape[3]
         of_all = variance * (m / max(m - 1, 1))  # estimated from a sample
+        # These two are not gradients: they are what a step takes off the running statistics.
         g[running] = MOMENTUM * (p[running] - mean)
         g[spread] = (MOMENTUM * (p[spread] - of_all)).astype(p[spread].dtype)
     dx, g[weights], _ = ops.conv2d_same_backward(dz, next(maps), p[weights])
@@ -208,15 +213,6 @@ def folded(p: Parameters) -> Parameters:
             new = array * factor[:, None, None, None] if kind == "W" else array - factor * mean
             found[name] = new.astype(array.dtype)
     return found
-
-
-def _forget(maps: Any) -> None:
-    """What is done with maps that no backward will ask for."""
-
-
-def _blocks(p: Parameters) -> range:
-    """The numbers of the residual blocks, from 1."""
-    return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
 
 
 def _scale(p: Parameters) -> int:
@@ -294,11 +290,7 @@ class SRResNet(Network):
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
-        for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
-            check_whole(name, value, least)
-        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
-            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
-        check_channels(c)
+        check_sizes(scale, blocks, width, c, seed)
         if not isinstance(batch_norm, bool):
             raise ValueError(f"batch_norm is {batch_norm!r:.60}, wanted True or False")
         rng, p = np.random.default_rng(seed), {}
@@ -332,7 +324,7 @@ class SRResNet(Network):
         wanted: dict[str, tuple[int, ...]] = {}
         if c in (1, 3) and 2 <= scale <= LARGEST:
             batch_norm = any(name.startswith("G") for name in parameters)
-            wanted = _shapes(scale, len(_blocks(parameters)), width, c, batch_norm)
+            wanted = _shapes(scale, len(blocks_of(parameters)), width, c, batch_norm)
         for name in wanted:
             if name[0] == "A" and name in parameters and parameters[name].shape == (1,):
                 wanted[name] = (1,)
@@ -345,8 +337,7 @@ class SRResNet(Network):
         return network.astype(head.dtype)
 
     def _set(self, parameters: Parameters, ops: ModuleType, picture: bool) -> None:
-        if not isinstance(picture, bool):
-            raise ValueError(f"picture is {picture!r:.60}, wanted True or False")
+        check_picture(picture)
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], _scale(parameters)
         self.options = {"picture": picture}
@@ -362,7 +353,7 @@ class SRResNet(Network):
     @property
     def blocks(self) -> int:
         """The number of residual blocks."""
-        return len(_blocks(self.parameters))
+        return len(blocks_of(self.parameters))
 
     @property
     def statistics(self) -> list[str]:

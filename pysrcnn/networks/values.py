@@ -236,15 +236,18 @@ def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
         raise Refused(f"{path}: {name} holds values that are not finite in float32")
 
 
-def check_sense(name: str, array: np.ndarray, path: Path) -> None:
-    """Raise if these numbers cannot be of use: huge ones, or weights that are all zeros."""
+def check_sense(name: str, array: np.ndarray, path: Path, skipped: bool = False) -> None:
+    """Raise if these numbers cannot be of use: huge ones, or weights that are all zeros.
+
+    skipped: whether a skip leads past the layer, so that zeros there take nothing of a picture.
+    """
     largest = np.abs(array).max()
     if largest > _LARGEST:
         raise Refused(
             f"{path}: {name} holds values up to {largest:.3g}, wanted at most {_LARGEST:,}: no "
             f"picture would come out"
         )
-    if largest == 0 and name[0] not in "BMVA":
+    if largest == 0 and name[0] not in "BMVA" and not skipped:
         raise Refused(
             f"{path}: {name} holds nothing but zeros, and nothing of a picture would go through "
             f"it: give weights that were trained"

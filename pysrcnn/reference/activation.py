@@ -43,7 +43,7 @@ def tanh_backward(dout: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """x where it is positive, a x elsewhere: a ReLU that lets something through, and learns what.
+    """x where positive, a x elsewhere: it learns how much of the negative part to let through.
 
     Eq. 1 of He, Zhang, Ren, Sun, "Delving Deep into Rectifiers: Surpassing Human-Level Performance
     on ImageNet Classification", ICCV 2015.
@@ -62,7 +62,9 @@ def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 
 def prelu_backward(dout: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dx, da. What is not positive goes back times its slope; and a slope is of all of them.
+    """dx, da. What is not positive goes back times its slope.
+
+    da sums over all samples and pixels of its channel; one slope for all channels, over these too.
 
     Parameters
     ----------

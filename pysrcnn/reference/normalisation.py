@@ -3,7 +3,7 @@
 Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 Covariate Shift", ICML 2015. In training mean and variance are those of the batch (`moments`), and
 what goes back to the maps goes back through these, too. In use they are numbers that training left,
-and a map is multiplied by one number and another one is added: that can be had for nothing, from
+and a map is multiplied by one number and another one is added: it costs nothing once folded into
 the convolution before it.
 
 Axes: N samples, C channels, H x W pixels.

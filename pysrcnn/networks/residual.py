@@ -1,0 +1,51 @@
+"""What EDSR and SRResNet have in common: the names of their layers, and the sizes they may have."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..checks import check_whole
+from .layers import LARGEST
+from .network import Parameters, check_channels
+
+
+def forget(maps: Any) -> None:
+    """What is done with maps that no backward will ask for."""
+
+
+def blocks_of(p: Parameters) -> range:
+    """The numbers of the residual blocks, from 1."""
+    return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
+
+
+def ups(p: Parameters) -> list[tuple[str, str, int]]:
+    """Weights, biases and factor of each convolution that enlarges maps, of the papers' tail."""
+    numbers = range(1, 1 + sum(name.startswith("W_up") for name in p))
+    names = [(f"W_up{k}", f"B_up{k}") for k in numbers if f"W_up{k}" in p]
+    return [(w, b, math.isqrt(p[w].shape[0] // p[w].shape[1])) for w, b in names]
+
+
+def factors(scale: int) -> list[int]:
+    """By what the papers' tail enlarges: at once by 3, else by 2 as often as needed."""
+    times = scale.bit_length() - 1
+    if scale == 3:
+        return [3]
+    if scale != 1 << times:
+        raise ValueError(f"the paper's tail is for scales of 2, 3, 4, 8 or 16, got {scale}")
+    return [2] * times
+
+
+def check_sizes(scale: object, blocks: object, width: object, c: object, seed: object) -> None:
+    """Raise a ValueError unless a network can be of these."""
+    for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
+        check_whole(name, value, least)
+    if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
+        raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
+    check_channels(c)
+
+
+def check_picture(picture: object) -> None:
+    """Raise a ValueError unless `picture` says whether a network adds its input."""
+    if not isinstance(picture, bool):
+        raise ValueError(f"picture is {picture!r:.60}, wanted True or False")
