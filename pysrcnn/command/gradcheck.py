@@ -51,23 +51,25 @@ def add(commands: Commands) -> None:
         help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr (2)",
     )  # fmt: skip
     deep.add_argument("--filters", type=int, metavar="N", help="maps of each layer (default: 6)")
-    deep.add_argument("--channels", type=int, choices=(1, 3), help="of pictures (default: 1)")
-    deep.add_argument("--loss", choices=LOSSES, help="(default: mse; of edsr l1)")
+    deep.add_argument(
+        "--channels", type=int, choices=(1, 3), help="channels of pictures (default: 1)"
+    )
+    deep.add_argument("--loss", choices=LOSSES, help="loss (default: mse; of edsr l1)")
     deep.add_argument(
         "--alpha", type=float, metavar="A",
-        help="of drcn: share in the loss of what each recursion gives (default: 0.6)",
+        help="drcn: share in the loss of what each recursion gives (default: 0.6)",
     )  # fmt: skip
     deep.add_argument(
         "--residual-scale", type=float, metavar="T",
-        help="of edsr: what a block finds is multiplied by that (default: 1)",
+        help="edsr: what a block finds is multiplied by that (default: 1)",
     )  # fmt: skip
     deep.add_argument(
         "--short-tail", action="store_const", const=True,
-        help="of edsr: the last layer has a filter for each sub-pixel",
+        help="edsr: the last layer has a filter for each sub-pixel",
     )  # fmt: skip
     deep.add_argument(
         "--picture", action="store_const", const=True,
-        help="of edsr: the small picture is added to the output, each pixel repeated",
+        help="edsr: the small picture is added to the output, each pixel repeated",
     )  # fmt: skip
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
