@@ -338,11 +338,13 @@ COMMANDS = [
     ),
     (
         f"{TRAIN} --network 9-1-1-5",
-        "4 layers need 3 numbers of filters, got 2: say them, for example by --filters 64-32-16",
+        "4 layers need 3 numbers of filters, of all but the last: give them, for example by "
+        "--filters 64-32-16",
     ),
     (
-        f"{TRAIN} --network 9-5",
-        "2 layers need 1 number of filters, got 2: say them, for example by --filters 64",
+        f"{TRAIN} --network 9-5 --filters 64-32",
+        "2 layers need 1 number of filters, of all but the last, got 2: give them, for example by "
+        "--filters 64",
     ),
     ("show maps -o a.png", "show maps takes 1 picture, got 0 files"),
     # weights in another's place
