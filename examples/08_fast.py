@@ -791,7 +791,7 @@ def time_of_steps(w, b):
 
     @numba.njit
     def to_points(source, points):
-        blocks._to_points(taps, n, source, wide, points, 0, apart)
+        blocks.to_points(taps, n, source, wide, points, 0, apart)
 
     @numba.njit
     def multiply(points, weights):

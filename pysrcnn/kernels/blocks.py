@@ -41,10 +41,13 @@ def scratch_of(channels, filters, n):
 
 
 @compiled(inner=True, allocates=False)
-def _to_points(taps, n, source, count, points, at, apart):
-    """B d B' of `count` vectors of tiles d of each channel; see `convolve_block`.
+def to_points(taps, n, source, count, points, at, apart):
+    """B d B' of `count` vectors of tiles d of each channel; source: see `convolve_block`.
 
-    Point p of vector i of channel c goes to points[at + (c n^2 + p) apart + i L].
+    A filter of t parts x t parts taps (`parts`) takes a tile for each part: columns.size is
+    n + t (parts - 1), with parts = 1 where filters are whole. Part (u, v) of channel c is channel
+    k = (c parts + u) parts + v here, and begins t u rows and t v columns further on. Point p of
+    vector i of channel k goes to points[at + (k n^2 + p) apart + i L].
     """
     noinline()
     taps, n = literally(taps), literally(n)
@@ -70,7 +73,7 @@ def _to_points(taps, n, source, count, points, at, apart):
 
 @compiled(inner=True, allocates=False)
 def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
-    """epilogue(A m A' + b) of `count` vectors of tiles of points m, laid out as by `_to_points`.
+    """epilogue(A m A' + b) of `count` vectors of tiles of points m, laid out as by `to_points`.
 
     b: a bias for each filter. out: see `convolve_block`.
     """
@@ -145,7 +148,7 @@ def convolve_block(taps, n, source, w, b, epilogue, out, count, scratch):
     points, at, lanes = scratch
     apart = BLOCK * lanes  # from point to point
     size = n * n * apart  # from channel to channel, or filter to filter
-    _to_points(taps, n, source, count, points, at, apart)
+    to_points(taps, n, source, count, points, at, apart)
     sums = at + channels * size
     for first in range(0, b.size, TOGETHER):
         end = min(first + TOGETHER, b.size)

@@ -27,8 +27,8 @@ channels, slots [k]: of map k; margin [k]: its columns on either side of the out
 how many of them lie before the first that map k + 1 reads.
 lead, begin [k]: while row i of the output is made, map k is at row i + lead[k]; for the output's
 row 0 it has to be made from row begin[k] + lead[k] on.
-start, plane [k]: where map k's ring begins, and elements a plane; scratch: where `blocks` works;
-size: of all together.
+start, plane [k]: where map k's ring begins, and elements a plane; scratch: where `blocks` and
+`parts` work; size: of all together.
 activation: the epilogue of all layers but the last. zeros: whether there are zeros beyond the edges
 of the picture; then every ring has one slot more, which holds a row of them. fold: how many partial
 sums make an output. hidden: filters of a first layer whose output is kept nowhere, since a layer of

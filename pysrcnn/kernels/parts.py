@@ -13,7 +13,7 @@ Axes: C channels, O filters, n = 6 points along a side, L lanes.
 
 import numpy as np
 
-from .blocks import _to_points
+from .blocks import to_points
 from .compile import compiled, noinline
 from .rows import RELU, TANH, convolve_row, tanh_in_place
 from .tile import tile_plus_number, tile_relu, tile_store, tile_zero
@@ -106,7 +106,7 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
         for i in range(OUTPUTS):
             steps[0, i], steps[1, i] = i * OUTPUTS * apart, i * apart
         outs, to, rows, columns, out_apart = points, maps, steps[0], steps[1], OUTPUTS**2 * apart
-    _to_points(TAPS, N, source, count, points, at, apart)
+    to_points(TAPS, N, source, count, points, at, apart)
     for o in range(0, b.size, TOGETHER):
         _products(points, at, channels, sums, weights, k)
         k += TOGETHER * channels * N * N
