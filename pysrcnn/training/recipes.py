@@ -47,7 +47,8 @@ class Recipe:
     batch_norm : whether there is batch normalisation, which only an SRResNet may have
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
-    init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`
+    init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`; those
+        of all others start as He et al. have it, "he"
     loss : "mse", "l1" or "charbonnier", the operation of that name
     keep_means : bool
         Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
@@ -221,7 +222,7 @@ def as_now(recipe: dict) -> dict:
 # At a rate of 1e-2, held for thousands of steps, blocks fell silent one after the other: Muon moves
 # weights as far however small their gradient is, and a block that adds but noise is best not heard.
 _RESIDUAL = Recipe(
-    network="edsr", sizes=(), filters=(), depth=8, width=48, loss="l1", keep_means=False,
+    network="edsr", sizes=(), filters=(), depth=8, width=48, init="he", loss="l1", keep_means=False,
     keep_ends=False, learning_rate=4e-3, last_learning_rate=5e-4, bias_learning_rate=2e-4,
     warmup=300, steps=20_000, size=32,
 )  # fmt: skip
@@ -242,6 +243,7 @@ RECIPES = {
         network="vdsr",
         depth=20,
         width=64,
+        init="identity",
         loss="mse",
         keep_means=True,
         steps=60_000,
