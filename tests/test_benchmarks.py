@@ -88,6 +88,7 @@ def test_an_experiment_goes_on_and_gives_the_same(data, tmp_path):
     assert results.with_suffix(".png").read_bytes()[1:4] == b"PNG"
 
 
+@pytest.mark.slow
 def test_deep_networks_are_compared(data, tmp_path, monkeypatch, capsys):
     """Tiny ones: for several scales, without the residual, and one that diverges at once."""
     pytest.importorskip("matplotlib")

@@ -734,7 +734,9 @@ def test_a_hundred_megapixels_by_edsr_as_published(scale):
     assert covered == math.prod(step.shape) and work < 9 * covered
 
 
-@pytest.mark.parametrize("name", ["edsr", "edsr RGB, the paper's tail", "vdsr"])
+@pytest.mark.parametrize(
+    "name", ["edsr", "edsr RGB, the paper's tail", pytest.param("vdsr", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("channels", [1, 4])
 def test_whatever_part_of_cells_is_made_is_the_whole(name, channels, monkeypatch):
     """To the bit; and the whole is what the network makes of it at once, but for rounding."""
