@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import kernels
 from .initial import initialise
-from .network import Network, Parameters
+from .network import Network
+from .parameters import Parameters
 from .reach import Layers
 from .values import shuffle_of
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import kernels
 from .chain import Chain, layers_of, named
 from .layers import LARGEST
-from .network import Parameters
+from .parameters import Parameters
 from .values import shuffle_of
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]

@@ -12,7 +12,7 @@ Axes: N samples, c channels of the picture, H x W pixels, s the scale.
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Self
@@ -24,24 +24,12 @@ from ..checks import check_batch, check_padding
 from ..resize import imresize
 from ..turns import TURNS, turned, turned_back
 from .composed import Composed
+from .parameters import Parameters
 from .reach import Layers, Seen, seen
 from .saving import save
 
-__all__ = [
-    "LOSSES",
-    "Network",
-    "Parameters",
-    "as_arrays",
-    "check_channels",
-    "check_layers",
-    "check_shapes",
-    "drawn",
-    "in_float32",
-    "other_scale",
-    "own_scale",
-]
+__all__ = ["LOSSES", "Network", "other_scale", "own_scale"]
 
-Parameters = dict[str, np.ndarray]
 LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
 
 
@@ -427,68 +415,3 @@ def own_scale(network: Network, scale: int | None) -> int:
     if scale not in (None, known):
         raise other_scale("the network", known, repr(scale))
     return known
-
-
-def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> None:
-    """Raise a ValueError unless the parameters are these layers of filters 3 x 3, W and B of each.
-
-    wanted: maps in and out of each, by what follows W and B in their names.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, (i, o) in wanted.items():
-        shapes[f"W{name}"], shapes[f"B{name}"] = (o, i, 3, 3), (o,)
-    check_shapes(parameters, shapes)
-
-
-def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise a ValueError unless the parameters are of just these names and shapes, and finite."""
-    for name, shape in shapes.items():
-        given = parameters[name].shape if name in parameters else "missing"
-        if given != shape:
-            raise ValueError(f"{name} is {given}, wanted the shape {shape}")
-        if not np.isfinite(parameters[name]).all():
-            raise ValueError(f"{name} holds values that are not finite")
-    if not shapes or len(parameters) != len(shapes):
-        names = ", ".join(sorted(parameters.keys() - shapes.keys())[:8])
-        what = f"the arrays {names}" if names else "no arrays"
-        raise ValueError(f"{what} do not make such a network")
-
-
-def drawn(layers: dict[str, tuple[int, int]], seed: int) -> Parameters:
-    """W and B of such layers, float64: N(0, 2 / (9 C)), as He et al. (2015) have it, and zeros."""
-    rng, parameters = np.random.default_rng(seed), {}
-    for name, (i, o) in layers.items():
-        parameters[f"W{name}"] = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
-        parameters[f"B{name}"] = np.zeros(o)
-    return parameters
-
-
-def in_float32(parameters: Parameters) -> Parameters:
-    """The same numbers, as networks are trained with."""
-    return {name: array.astype(np.float32) for name, array in parameters.items()}
-
-
-def as_arrays(parameters: Parameters) -> Parameters:
-    """The parameters of a deep network as arrays, of which all weights, W..., are (O, C, f, f).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no such arrays.
-    """
-    if not isinstance(parameters, Mapping):
-        kind = type(parameters).__name__
-        raise TypeError(f"the parameters are {kind}, wanted a dict of arrays by their names")
-    arrays = {name: np.asarray(array) for name, array in parameters.items()}
-    for name, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64):
-            raise TypeError(f"{name} is an array of {array.dtype}, wanted float32 or float64")
-        if name[:1] == "W" and (array.ndim != 4 or array.size == 0 or len({*array.shape[2:]}) > 1):
-            raise ValueError(f"{name} has the shape {array.shape}, wanted (O, C, f, f)")
-    return arrays
-
-
-def check_channels(c: object) -> None:
-    """Raise a ValueError unless there are pictures of so many channels."""
-    if isinstance(c, bool) or c not in (1, 3):
-        raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")

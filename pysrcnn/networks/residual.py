@@ -7,7 +7,7 @@ import numpy as np
 
 from ..checks import check_whole
 from .layers import LARGEST
-from .network import Parameters, check_channels
+from .parameters import Parameters, check_channels
 
 
 def forget(maps: Any) -> None:

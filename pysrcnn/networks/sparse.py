@@ -45,7 +45,8 @@ import numpy as np
 from .. import kernels, reference
 from ..checks import check_batch
 from ..formats import WRITABLE
-from .network import Network, Parameters
+from .network import Network
+from .parameters import Parameters
 from .reach import Layers, Seen
 
 __all__ = [

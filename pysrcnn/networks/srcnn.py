@@ -14,7 +14,7 @@ import numpy as np
 from .. import kernels
 from .authors import to_matlab
 from .chain import Chain, layers_of, named
-from .network import Parameters
+from .parameters import Parameters
 
 __all__ = ["SRCNN", "backward", "forward"]
 

@@ -21,7 +21,8 @@ import numpy as np
 from .. import kernels
 from ..reference.normalisation import EPSILON
 from .layers import LARGEST
-from .network import Network, Parameters, as_arrays, check_shapes, in_float32
+from .network import Network
+from .parameters import Parameters, as_arrays, check_shapes, in_float32
 from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
 
 __all__ = ["SRResNet", "backward", "folded", "forward"]

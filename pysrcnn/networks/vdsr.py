@@ -16,7 +16,8 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_whole
-from .network import Network, Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
+from .network import Network
+from .parameters import Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
 
 __all__ = ["VDSR", "backward", "forward"]
 
