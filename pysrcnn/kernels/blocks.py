@@ -101,10 +101,9 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
         at += n * n * apart
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def _sums(rows, columns, points, at, channels, sums, size, w, weight):
     """The sums over channels at one point, of a group of `rows` filters for `columns` vectors."""
-    rows, columns = literally(rows), literally(columns)
     acc = tile_zero(points, rows, columns)
     for c in range(channels):
         acc = tile_correlate(acc, points, at + c * size, 1, w, weight + c * ROWS, 1)

@@ -14,7 +14,7 @@ Axes: N samples, H x W pixels, C channels, O filters, L lanes.
 from typing import NamedTuple
 
 import numpy as np
-from numba import literally, prange
+from numba import prange
 
 from .compile import compiled, noinline
 from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
@@ -92,14 +92,13 @@ def clear(fresh, sums):
         sums[:] = 0
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def _tiles(height, width, x, w, b, epilogue, out, vectors, pixels):
     """All tiles of one shape in a row; vectors and pixels are (first, end).
 
     x: (array, position, from pixel to pixel, from row to row). w (f, f C', O'), b (O',).
     out: (array, position, O').
     """
-    height, width = literally(height), literally(width)
     source, start, step, line = x
     outs, to, filters = out
     lanes = VECTOR_BYTES // w.itemsize
@@ -209,11 +208,10 @@ def _convolve_few(x, x_border, w, b, out, border, sides):
         clear(True, out[sample, i + border, border + columns : border + columns + ROOM].reshape(-1))
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def _outer(height, width, x, d, size, sums, entries, vectors):
     """Add what some pixels give to the gradient of weights: (first, end) of the numbers of a row of
     patches, and of vectors of filters; all else as for `_products`."""
-    height, width = literally(height), literally(width)
     source, start, step, line = x
     ds, d_start, filters, d_line = d
     out, to = sums

@@ -24,7 +24,7 @@ _STAMP = hashlib.sha256(b"".join([*_SOURCES, _ABOUT])).hexdigest()
 _KEPT = 4  # stamps of others whose files stay: other versions, other processors of a cluster
 
 
-def compiled(inner=False, parallel=False, allocates=True):
+def compiled(inner=False, parallel=False, allocates=True, inlined=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
@@ -39,6 +39,8 @@ def compiled(inner=False, parallel=False, allocates=True):
         settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
         if not allocates:
             settings["_nrt"] = False
+        if inlined:
+            settings["inline"] = "always"
         settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": True}
         if numba.config.DISABLE_JIT:
             return function

@@ -23,7 +23,6 @@ Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 import itertools
 
 import numpy as np
-from numba import literally
 
 from . import layout
 from .blocks import block_of, convolve_block
@@ -68,7 +67,7 @@ def _places(stack, m, r, height):
     return rows, columns
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _fill_row(ring, x, r, stack, k, first, columns):
     """Make row r of map k, from column `first`, whole: the picture x itself, and what is beyond."""
     at = stack.start[k] + r % stack.slots[k] * stack.channels[k] * stack.group * stack.plane[k]
@@ -77,7 +76,7 @@ def _fill_row(ring, x, r, stack, k, first, columns):
     _fill_edges(ring, at, stack, k, first, columns, x.shape[2])
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _copy_row(ring, at, x, r, stack, first, columns):
     """Copy row r of the picture x (C, H, W), from column `first`, as far as there is a picture."""
     phases, plane = stack.group, stack.plane[0]
@@ -89,7 +88,7 @@ def _copy_row(ring, at, x, r, stack, first, columns):
                 ring[to + j // phases] = x[c, r, first + j]
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _fill_edges(ring, at, stack, k, first, columns, width):
     """Fill what the next layer sees outside a picture `width` wide, in a row from `first` on.
 
@@ -118,7 +117,7 @@ def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
             ring[to + c * phases * plane] = ring[source + c * phases * plane]
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _layer_directly(ring, stack, k, place, epilogue):
     """The rows of a group of map k from map k - 1.
 
@@ -145,13 +144,12 @@ def _layer_directly(ring, stack, k, place, epilogue):
             convolve_row(ring, start, patch, w, b, epilogue, out, vectors)
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
     """The same by `blocks`, or by `parts`, alone or with a layer of 1 x 1 at once.
 
     Rows beyond the picture are made as well: nobody reads their slots.
     """
-    taps, n = literally(taps), literally(n)
     m, group, lanes = k - 1, stack.group, VECTOR_BYTES // ring.itemsize
     r, height, skip, vectors = place
     start, plane, slots = stack.start[k] + skip, stack.plane[k], stack.slots[k]

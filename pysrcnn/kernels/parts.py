@@ -84,7 +84,7 @@ def _columns_back(points, sums, b, epilogue, out, count):
                         tanh_in_place(outs, to + rows[u] + columns[v], 0, 0, 1, 1)
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def convolve_parts(source, first, second, epilogue, out, count, scratch):
     """4 x 4 outputs of every filter, for `count` vectors of tiles, at most PAIR.
 
@@ -93,7 +93,6 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
     `rows.pack_weights` has them, which is computed at once, before the maps between leave the
     nearer caches.
     """
-    noinline()
     channels = source[4] * ((source[3].size - N) // TAPS + 1) ** 2
     points, at, lanes = scratch
     weights, k, b = first
@@ -116,7 +115,7 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
         _pointwise(points, maps, b.size, second, epilogue, out, count)
 
 
-@compiled(inner=True)
+@compiled(inner=True, inlined=True)
 def _pointwise(points, maps, channels, layer, epilogue, out, count):
     """A layer of 1 x 1 of maps (C, 4, 4, PAIR, L) at points[maps]."""
     w, k, b = layer

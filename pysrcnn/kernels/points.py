@@ -129,13 +129,12 @@ def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
                 tile_store_apart(tile_apply(acc, which, taps), out, to + u * n * group, group)
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def _sums(height, width, v, w, channels, filters, out, vectors, tiles):
     """At one point: out[t][o] = sum over c of v[t][c] w[c][o], for some vectors of filters.
 
     v: (array, position, from tile to tile, channels of a group, from group to group).
     """
-    height, width = literally(height), literally(width)
     points, at, stride, group, groups_apart = v
     weights, w_at = w
     sums, to, out_stride = out
@@ -206,13 +205,12 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
             clear_beyond(out, at + o, some, i, j, sides)
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def _outer(width, x, d, tiles, sums, channels, vectors):
     """sums[c][o] += sum over tiles of x[t][c] d[t][o] at one point, for some vectors of filters.
 
     x: as v of `_sums`. d: (array, position, from tile to tile).
     """
-    width = literally(width)
     xs, x_at, x_stride, group, groups_apart = x
     ds, d_at, d_stride = d
     out, to, out_stride = sums

@@ -4,7 +4,6 @@ Axes: L lanes, the numbers of a vector; O filters.
 """
 
 import numpy as np
-from numba import literally
 
 from .compile import compiled, noinline
 from .tile import (
@@ -39,10 +38,9 @@ def tanh_in_place(x, at, stride, step, rows, columns):
             tile_store(tile_tanh(tile_load(x, place, 1, 1)), x, place, 0, 1)
 
 
-@compiled(inner=True, allocates=False)
+@compiled(inner=True, allocates=False, inlined=True)
 def tiles(rows, columns, x, at, patch, w, b, epilogue, out, filters, vectors):
     """All tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
-    rows, columns = literally(rows), literally(columns)
     lanes = VECTOR_BYTES // x.itemsize
     outs, out_at, out_stride = out
     for v in range(vectors[0], vectors[1], columns):
