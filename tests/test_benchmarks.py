@@ -420,3 +420,21 @@ def test_a_card_says_how_pictures_were_degraded(tmp_path, monkeypatch):
     degraded, clean = (card(tmp_path / f"{n}_x2.npz", n) for n in ("photo", "clean"))
     assert "| degradation | blurred 0.3, sigma [0.3, 1.0], noisy 0.4, " in degraded
     assert "degradation" not in clean and "steps 20000" in clean
+
+
+def test_factors_between(tmp_path, monkeypatch):
+    """By a VDSR that adds nothing, which is bicubic interpolation, with or without a detour."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.between import lines_of, measure
+
+    network = VDSR(2, 4)
+    network.scales = 2, 3, 4
+    network.parameters["W2"] *= 1e-6
+    network.save(tmp_path / "nothing.npz")
+    shutil.copy(ROOT / "examples" / "sample.png", tmp_path)
+    found = measure([tmp_path / "sample.png"], 2.5, [str(tmp_path / "nothing.npz"), "espcn"])
+    names = "bicubic", "nothing x3, resized", "nothing x2.5", "espcn x3, resized"
+    assert tuple(found) == names and lines_of("9-3-5", 3.5) == {}
+    bicubic, detour, direct, espcn = found.values()
+    assert abs(direct - bicubic) < 0.05 and abs(detour - bicubic) < 0.3
+    assert espcn > bicubic + 0.5

@@ -1,0 +1,95 @@
+"""Factors between 2, 3 and 4: one pass of a VDSR, or a pass at a whole factor and a resize?
+
+python -m benchmarks.between --pictures FOLDER times nothing. Each picture is cropped and shrunk by
+the factor, and enlarged in colour as `pysrcnn.upscale` does it; PSNR is that of luma, with as many
+pixels shaved as the factor is, rounded up. A network for several scales has two lines: by one pass
+at the factor itself, and by one at the next whole factor, then resized, which is all that the
+others can do.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from pysrcnn import imresize, load, upscale
+from pysrcnn.evaluate import levels
+from pysrcnn.metrics import psnr
+from pysrcnn.networks import Network, shipped
+from pysrcnn.pictures import list_pictures, read_picture
+from pysrcnn.upscaling.upscale import bicubic
+
+from . import harness
+
+FACTORS = (1.5, 2.5, 3.5)
+
+Enlarge = Callable[[np.ndarray, float, tuple[int, int]], np.ndarray]
+
+
+def resized(network: Network, whole: int) -> Enlarge:
+    """By a network's own scale, then resized to (H, W)."""
+    return lambda small, _, shape: imresize(upscale(small, whole, network), shape=shape)
+
+
+def lines_of(name: str, factor: float) -> dict[str, Enlarge]:
+    """The ways that some weights have to enlarge by a factor between whole ones, by name."""
+    whole = math.ceil(factor)
+    if (name, whole) not in shipped() and not Path(name).is_file():
+        return {}
+    network, label = load(name, whole), Path(name).stem
+    found = {f"{label} x{whole}, resized": resized(network, whole)}
+    if len(network.scales) > 1:
+        found[f"{label} x{factor:g}"] = lambda small, factor, _: upscale(small, factor, network)
+    return found
+
+
+def measure(paths: list[Path], factor: float, names: list[str]) -> dict[str, float]:
+    """The mean PSNR of each way, in dB."""
+    ways: dict[str, Enlarge] = {"bicubic": lambda small, _, shape: bicubic(small, shape)}
+    for name in names:
+        ways |= lines_of(name, factor)
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    ratio = Fraction(factor)
+    for path in paths:
+        picture = read_picture(path)
+        height, width = (n // ratio.numerator * ratio.numerator for n in picture.shape[:2])
+        truth = picture[:height, :width]
+        sides = height * ratio.denominator, width * ratio.denominator
+        small = imresize(truth, shape=tuple(side // ratio.numerator for side in sides))
+        for name, enlarge in ways.items():
+            result = enlarge(small, factor, truth.shape[:2])
+            a, b = (levels(x.transpose(2, 0, 1) / 255) for x in (result, truth))
+            found[name].append(psnr(a, b, shave=math.ceil(factor)))
+    return {name: float(np.mean(scores)) for name, scores in found.items()}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options beyond those of all benchmarks."""
+    parser.add_argument(
+        "--pictures", type=Path, required=True, metavar="FOLDER", help="of RGB pictures"
+    )
+    parser.add_argument(
+        "--models", nargs="+", metavar="NAME",
+        default=list(dict.fromkeys(name for name, _ in shipped() if name not in ("sc", "photo"))),
+        help="shipped weights or files (default: all that are shipped, but sc and photo)",
+    )  # fmt: skip
+
+
+def main() -> None:
+    options = harness.parse(__doc__.split("\n")[0], "between", add=add)
+    paths = list_pictures(options.pictures)
+    if options.quick:
+        paths = paths[-1:]
+    factors = {}
+    for factor in FACTORS:
+        factors[f"{factor:g}"] = scores = measure(paths, factor, options.models)
+        print(f"\nx{factor:g}, {options.pictures.name}, pictures: {len(paths)}")
+        harness.print_table(("", "dB"), [(name, f"{s:.2f}") for name, s in scores.items()])
+    harness.write(options, pictures=[path.name for path in paths], factors=factors)
+
+
+if __name__ == "__main__":
+    main()
