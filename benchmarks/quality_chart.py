@@ -1,4 +1,4 @@
-"""The chart of `benchmarks.quality`: dB against time, each network with its name beside it."""
+"""Charts of `benchmarks.quality` and `perception`: each network with its name beside its point."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["chart"]
+__all__ = ["best", "chart", "plane"]
 
 # Where a name may stand: directions from its point, at these distances (in points), nearest first.
 SIDES = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -25,7 +25,25 @@ INK, FAINT, BEST, OTHER = "#1a1a1a", "#b8b8b8", "#1f5fa8", "#6b6b6b"
 
 
 def chart(lines: list[dict], pictures: str) -> "Figure":
-    """PSNR against seconds a megapixel, of one scale; what nothing beats in both is joined.
+    """PSNR against seconds a megapixel, of one scale; what nothing beats in both is joined."""
+    points = {line["name"]: (line["seconds a megapixel"]["median"], line["psnr"]) for line in lines}
+    axis = plane(
+        points, best(points), ("seconds for a megapixel of the result", "PSNR, dB"), log=True
+    )
+    axis.set_title(f"×{lines[0]['scale']}: {pictures}", color=INK, fontsize=11)
+    return axis.figure
+
+
+def plane(
+    points: dict[str, tuple[float, float]],
+    joined: list[str],
+    labels: tuple[str, str],
+    log: bool = False,
+    dotted: float | None = None,
+) -> "Axes":
+    """Points with their names, some of them joined by a line.
+
+    The first axis may be logarithmic, and have a dotted line across at a place of it.
 
     The background is white whatever is behind it, so that it can be read on a dark page too.
     """
@@ -33,26 +51,26 @@ def chart(lines: list[dict], pictures: str) -> "Figure":
 
     figure = Figure(figsize=(7, 4.2), dpi=150, facecolor="white")
     axis = figure.add_axes((0.09, 0.13, 0.88, 0.78))
-    points = {line["name"]: (line["seconds a megapixel"]["median"], line["psnr"]) for line in lines}
-    best = _best(points)
-    colours = {name: BEST if name in best else OTHER for name in points}
-    axis.plot(*zip(*(points[name] for name in best), strict=True), color=FAINT, zorder=1)
+    colours = {name: BEST if name in joined else OTHER for name in points}
+    axis.plot(*zip(*(points[name] for name in joined), strict=True), color=FAINT, zorder=1)
     for name, (x, y) in points.items():
         axis.plot(x, y, "o", color=colours[name], markersize=6, zorder=3)
-    axis.set_xscale("log")
+    if log:
+        axis.set_xscale("log")
+    if dotted is not None:  # before the names, as it may move the ends of the axis
+        axis.axvline(dotted, color=FAINT, linestyle=":", zorder=1)
     axis.margins(0.12, 0.1)
     axis.grid(color=FAINT, alpha=0.4, which="both", linewidth=0.5)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.tick_params(colors=INK, labelsize=9)
-    axis.set_xlabel("seconds for a megapixel of the result", color=INK)
-    axis.set_ylabel("PSNR, dB", color=INK)
-    axis.set_title(f"×{lines[0]['scale']}: {pictures}", color=INK, fontsize=11)
+    axis.set_xlabel(labels[0], color=INK)
+    axis.set_ylabel(labels[1], color=INK)
     _name(axis, points, colours)
-    return figure
+    return axis
 
 
-def _best(points: dict[str, tuple[float, float]]) -> list[str]:
-    """Those that no other is both quicker and better than, from the quickest on."""
+def best(points: dict[str, tuple[float, float]]) -> list[str]:
+    """Those that no other has less of the first and more of the second than, by the first."""
     found: list[str] = []
     for name in sorted(points, key=lambda name: points[name]):
         if not found or points[name][1] > points[found[-1]][1]:

@@ -1,4 +1,4 @@
-"""A folder of pictures -> PSNR and SSIM of bicubic interpolation and of a network.
+"""A folder of pictures -> PSNR, SSIM and more of bicubic interpolation and of a network.
 
 The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk, and for SRCNN
 enlarged back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels
@@ -7,8 +7,8 @@ shaved off each side; peak 255; the average over the pictures. See `pysrcnn.metr
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,11 @@ from .networks import Network, own_scale
 from .pictures import list_pictures, read_picture
 from .resize import imresize
 
-__all__ = ["Score", "average", "evaluate", "levels", "mean_psnr", "score"]
+__all__ = ["Metric", "Score", "average", "evaluate", "levels", "mean_psnr", "score"]
+
+# (picture, original, how many pixels to shave) -> a number. Both are luminance (H, W) in whole
+# levels 0..255, float64; a metric that needs no original, as NIQE, leaves it alone.
+Metric = Callable[[np.ndarray, np.ndarray, int], float]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Score:
     bicubic_psnr, bicubic_ssim : float
     psnr, ssim : float
         Of the network.
+    more : dict of floats
+        Of other metrics, by their names: "niqe" of the network, "bicubic_niqe" of bicubic.
     """
 
     picture: str
@@ -42,6 +48,13 @@ class Score:
     bicubic_ssim: float
     psnr: float
     ssim: float
+    more: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All of them, by name."""
+        names = ("bicubic_psnr", "bicubic_ssim", "psnr", "ssim")
+        return {name: getattr(self, name) for name in names} | self.more
 
     def for_card(self) -> dict[str, float]:
         """The network's numbers, as the card of its weights has them."""
@@ -67,7 +80,12 @@ def levels(x: np.ndarray) -> np.ndarray:
 
 
 def score(
-    network: Network, low: np.ndarray, high: np.ndarray, scale: int | None = None, name: str = ""
+    network: Network,
+    low: np.ndarray,
+    high: np.ndarray,
+    scale: int | None = None,
+    name: str = "",
+    more: Mapping[str, Metric] | None = None,
 ) -> Score:
     """Compare the network's picture of `low` with `high`.
 
@@ -81,6 +99,9 @@ def score(
         was trained for; else that one.
     name : str
         Of the picture.
+    more : dict of functions (picture, original, shave) -> float, optional
+        Other metrics, by the names that they get in `Score.more`. They are given luminance (H, W)
+        in levels 0..255.
 
     Returns
     -------
@@ -89,17 +110,22 @@ def score(
     Raises
     ------
     ValueError
-        If the scale is not the network's.
+        If the scale is not the network's, or by one of the other metrics.
     """
     scale = own_scale(network, scale)
     truth, bicubic = levels(high), levels(_bicubic(low, high))
     ours = levels(network.forward(low[None])[0])
+    others = {}
+    for key, metric in (more or {}).items():
+        others[f"bicubic_{key}"] = metric(bicubic, truth, scale)
+        others[key] = metric(ours, truth, scale)
     return Score(
         name,
         psnr(bicubic, truth, shave=scale),
         ssim(bicubic, truth, shave=scale),
         psnr(ours, truth, shave=scale),
         ssim(ours, truth, shave=scale),
+        others,
     )
 
 
@@ -108,6 +134,7 @@ def evaluate(
     network: Network,
     scale: int | None = None,
     *,
+    more: Mapping[str, Metric] | None = None,
     recursive: bool = False,
     on_error: Callable[[Exception], object] | None = None,
 ) -> Iterator[Score]:
@@ -119,6 +146,8 @@ def evaluate(
     network : Network
     scale : int, optional
         Needed if the network does not say what scale it was trained for; else that one.
+    more : dict of functions (picture, original, shave) -> float, optional
+        Other metrics by name, see `score`.
     recursive : bool
         Whether pictures in folders below are meant too.
     on_error : function of an exception, optional
@@ -133,13 +162,21 @@ def evaluate(
     ------
     FileNotFoundError, ValueError
         If the folder has no pictures, or one is unreadable or too small (SSIM needs 11 x 11
-        pixels after shaving), or the scale is not the network's.
+        pixels after shaving, NIQE two blocks of 96 x 96), or the scale is not the network's.
+
+    Examples
+    --------
+    >>> from pysrcnn.niqe import niqe
+    >>> look = {"niqe": lambda picture, original, shave: niqe(picture, shave=shave)}
+    >>> scores = list(evaluate("Set5", network, 3, more=look))    # doctest: +SKIP
+    >>> average(scores).more["niqe"]                              # doctest: +SKIP
     """
     scale = own_scale(network, scale)
     for path in list_pictures(folder, recursive, on_error):
         try:
             with memory_for(path):
-                score = _score_file(path, network, scale, path.relative_to(folder).as_posix())
+                name = path.relative_to(folder).as_posix()
+                score = _score_file(path, network, scale, name, more)
         except PICTURE_ERRORS as error:
             if on_error is None:
                 raise
@@ -148,7 +185,9 @@ def evaluate(
             yield score
 
 
-def _score_file(path: Path, network: Network, scale: int, name: str) -> Score:
+def _score_file(
+    path: Path, network: Network, scale: int, name: str, more: Mapping[str, Metric] | None
+) -> Score:
     picture = read_picture(path)
     check_range(picture, str(path))
     smallest = 11 + 2 * scale
@@ -158,7 +197,10 @@ def _score_file(path: Path, network: Network, scale: int, name: str) -> Score:
             f"{scale} it takes at least {smallest} x {smallest}: leave it out"
         )
     low, high = pair(picture, scale, network.c, network.small)
-    return score(network, low, high, scale, name)
+    try:
+        return score(network, low, high, scale, name, more)
+    except ValueError as error:  # of a metric, which does not know the file
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -180,9 +222,10 @@ def average(scores: list[Score]) -> Score:
     -------
     average : Score
     """
-    columns = [c for c in asdict(scores[0]) if c != "picture"]
-    means = {c: float(np.mean([getattr(s, c) for s in scores])) for c in columns}
-    return Score("average", **means)
+    numbers = [s.numbers for s in scores]
+    means = {name: float(np.mean([n[name] for n in numbers])) for name in numbers[0]}
+    more = {name: means.pop(name) for name in scores[0].more}
+    return Score("average", **means, more=more)
 
 
 def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:

@@ -14,9 +14,10 @@ import pytest
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.evaluate import average, evaluate
+from pysrcnn.evaluate import average, evaluate, levels
 from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, SRResNet, shipped
 from pysrcnn.networks.loading import shipped_files
+from pysrcnn.niqe import niqe
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
 from pysrcnn.training import RECIPES
 
@@ -202,6 +203,39 @@ def test_quality_against_time(data, tmp_path):
     for line in lines:
         assert f"{line['psnr']:.2f}  {line['ssim']:.4f}" in text and line["name"] in out
     assert (tmp_path / "quality-x3.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_truth_against_looks(tmp_path):
+    pytest.importorskip("matplotlib")
+    pictures = tmp_path / "photographs"
+    pictures.mkdir()
+    cat = read_picture(ROOT / "examples" / "pictures" / "cat.png")[:200, :206]
+    write_picture(pictures / "a.png", cat)
+    write_picture(pictures / "small.png", cat[:60])
+    mine = ESPCN(3)
+    mine.scale = 3
+    mine.save(tmp_path / "mine.npz")
+    out = command(
+        "perception", "--threads", 1, "--scales", 3, "--networks", "espcn", "--pictures", pictures,
+        "--weights", tmp_path / "mine.npz", "--output", tmp_path / "p.json",
+    )  # fmt: skip
+    assert "small.png: niqe got" in out
+    (found,) = json.loads((tmp_path / "p.json").read_text())["results"]
+    assert (found["scale"], found["pictures"]) == (3, 1)
+    look = {"niqe": lambda picture, original, shave: niqe(picture, shave=shave)}
+    (pictures / "small.png").unlink()
+    (score,) = evaluate(pictures, load("espcn", 3), more=look)
+    bicubic, espcn, other = found["lines"]
+    assert bicubic == {
+        "name": "bicubic", "psnr": score.bicubic_psnr, "niqe": score.more["bicubic_niqe"]
+    }  # fmt: skip
+    assert espcn == {"name": "espcn", "psnr": score.psnr, "niqe": score.more["niqe"]}
+    assert other["name"] == "mine"
+    y = levels(luma(cat[:198, :204])[None])
+    assert found["originals"] == pytest.approx(niqe(y, shave=3), abs=1e-12)
+    last = (tmp_path / "p.txt").read_text().splitlines()[-1]
+    assert last.split() == ["originals", f"{found['originals']:.3f}"]
+    assert (tmp_path / "p-x3.png").read_bytes()[1:4] == b"PNG"
 
 
 @pytest.fixture

@@ -308,6 +308,64 @@ def test_evaluate(folder, pictures, capsys):
         assert table["average"][column] == pytest.approx(mean, abs=1e-12)
 
 
+def test_evaluate_by_chosen_metrics(folder, capsys):
+    (folder / "photographs").mkdir()
+    for k in range(2):
+        write_picture(folder / "photographs" / f"{k}.png", picture_of(200, 210))
+    write_picture(folder / "photographs" / "small.png", picture_of(60, 70))
+    rows = {}
+    for names_, heads in (
+        ("psnr,ssim,niqe", "PSNR dB SSIM NIQE"), ("niqe", "NIQE"), ("NIQE, psnr", "NIQE PSNR dB"),
+        ("psnr,ssim", "PSNR dB SSIM"),
+    ):  # fmt: skip
+        code = run("evaluate", "photographs", "--metrics", names_, "--json", "table.json")
+        out, err = capsys.readouterr()
+        lines, table = out.splitlines(), json.loads(Path("table.json").read_text())
+        assert lines[1].split() == 2 * heads.split()
+        assert {len(line) for line in lines[:2]} == {len(line) for line in lines[2:]}
+        assert len(lines[0]) <= 80
+        chosen = names_.lower().replace(" ", "").split(",")
+        columns = [f"bicubic_{name}" for name in chosen] + chosen
+        for row in (*table["pictures"], table["average"]):
+            assert list(row) == ["picture", *columns]
+        if "niqe" in chosen:
+            assert code == 2 and len(table["pictures"]) == 2
+            assert "small.png: niqe got 69 x 60 pixels and shave=3, wanted room for two" in err
+            assert table["niqe_model"] == "pysrcnn"
+        else:
+            assert code == 0 and len(table["pictures"]) == 3 and "niqe_model" not in table
+        for line, row in zip(lines[2:], [*table["pictures"], table["average"]], strict=True):
+            shown = [float(cell) for cell in line.split()[1:]]
+            assert shown == pytest.approx([row[column] for column in columns], abs=0.0051)
+        rows[names_] = table["pictures"][0]
+    assert rows["niqe"].items() <= rows["psnr,ssim,niqe"].items()
+    assert rows["niqe"]["niqe"] != rows["niqe"]["bicubic_niqe"]
+
+
+def test_evaluate_by_niqe_with_a_model_of_others(folder, capsys):
+    from pysrcnn import niqe
+
+    (folder / "photographs").mkdir()
+    write_picture(folder / "photographs" / "0.png", picture_of(200, 200))
+    model = niqe.shipped()
+    niqe.Pristine(model.mean + 1, model.covariance).save("other.npz")
+    values = []
+    for more in ([], ["--niqe-model", "other.npz"]):
+        arguments = ["evaluate", "photographs", "--metrics", "niqe", "--json", "table.json", *more]
+        assert run(*arguments) == 0
+        table = json.loads(Path("table.json").read_text())
+        values.append((table["niqe_model"], table["average"]["niqe"]))
+    assert [name for name, _ in values] == ["pysrcnn", "other.npz"]
+    assert values[0][1] != values[1][1]
+    Path("other.npz").rename("other.json")
+    capsys.readouterr()
+    arguments[-1] = "other.json"
+    arguments[5] = "other.json"
+    assert run(*arguments) == 2
+    assert "other.json" in capsys.readouterr().err
+    assert niqe.load("other.json").mean.shape == (36,)
+
+
 def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
     (pictures / "below").mkdir()
     write_picture(pictures / "below" / "3.png", picture_of(40, 40))
@@ -1088,6 +1146,9 @@ BAD = [
     ("evaluate pictures --json empty", "empty does not end in .json"),
     ("evaluate pictures --json pictures/0.png", "0.png"),
     ("evaluate pictures -m x3.npz --json x3.npz", "x3.npz"),
+    ("evaluate pictures --niqe-model x3.npz", "--niqe-model is for NIQE: add --metrics psnr,ssim"),
+    ("evaluate pictures --metrics niqe --niqe-model x3.npz", "x3.npz holds no parameters of NIQE"),
+    ("evaluate pictures --metrics niqe --niqe-model none.npz", "no file none.npz"),
     # train
     ("train none -s 2 -o a.npz", "no folder none: check the name"),
     ("train empty -s 2 -o a.npz", "no pictures in empty"),
@@ -1148,6 +1209,8 @@ def test_bad_input_is_one_line(bad, capsys, command, words):
         "upscale a.png --threads few",
         "upscale a.png --nonsense",
         "evaluate",
+        "evaluate pictures --metrics psnr,lpips",
+        "evaluate pictures --metrics psnr,",
         "train pictures -o a.npz",
         "train pictures -s 2",
         "train pictures -s 2 -o a.npz --network nine",

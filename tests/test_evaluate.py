@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rungs import JIT
 
-from pysrcnn import SRCNN, load
+from pysrcnn import SRCNN, load, metrics
 from pysrcnn.color import rgb_to_luma
 from pysrcnn.data import pair
 from pysrcnn.evaluate import Score, average, evaluate, mean_psnr, score
@@ -237,6 +237,30 @@ def test_average_is_the_mean_of_each_column():
     mean = average([Score("a", 30, 0.8, 31, 0.85), Score("b", 34, 0.9, 36, 0.95)])
     assert mean == Score("average", 32, pytest.approx(0.85), 33.5, pytest.approx(0.9))
     assert average([mean]) == mean
+
+
+def test_other_metrics_get_levels_and_the_shave(tmp_path):
+    """Luminance of both pictures, as PSNR has it; by names of one's own."""
+
+    def error(picture, original, shave):
+        assert picture.shape == original.shape == (30, 30) and shave == 3
+        assert all(np.array_equal(x, np.round(x)) for x in (picture, original))
+        return metrics.psnr(picture, original, shave)
+
+    write_picture(tmp_path / "a.png", random_picture((30, 31, 3)))
+    write_picture(tmp_path / "b.png", random_picture((32, 30, 3), 1))
+    for c in (1, 3):
+        rows = list(evaluate(tmp_path, linear(0.9, c=c), 3, more={"again": error}))
+        for row in (*rows, average(rows)):
+            assert row.more == {"bicubic_again": row.bicubic_psnr, "again": row.psnr}
+            assert list(row.numbers)[:4] == ["bicubic_psnr", "bicubic_ssim", "psnr", "ssim"]
+            assert row.numbers["again"] == row.psnr != row.bicubic_psnr
+
+    def refuse(picture, original, shave):
+        raise ValueError("not this one")
+
+    with pytest.raises(ValueError, match=r"a\.png: not this one"):
+        list(evaluate(tmp_path, linear(), 3, more={"none": refuse}))
 
 
 def test_the_mean_while_training_is_the_same():

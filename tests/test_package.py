@@ -328,6 +328,7 @@ def test_what_the_wheel_holds(tmp_path):
     files = (SOURCES / "pysrcnn").rglob("*.py")
     sources = {path.relative_to(SOURCES).as_posix() for path in files} | {"pysrcnn/py.typed"}
     weights = {f"pysrcnn/weights/9-1-5_x{scale}.npz" for scale in (2, 3, 4)}
+    weights.add("pysrcnn/weights/niqe.npz")
     assert sources <= names
     assert weights <= names, "the weights are not in the wheel"
     rest = names - sources - weights

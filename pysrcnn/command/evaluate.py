@@ -1,16 +1,16 @@
-"""``pysrcnn evaluate``: PSNR and SSIM on a folder of pictures."""
+"""``pysrcnn evaluate``: PSNR, SSIM and NIQE on a folder of pictures."""
 
 import argparse
-import dataclasses
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .. import niqe
 from .._files import check_apart, check_place, write_json
 from .._printing import counted, printable, say
 from .._version import __version__
-from ..evaluate import Score, average, evaluate
+from ..evaluate import Metric, Score, average, evaluate
 from ..networks import Network, files_of
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
@@ -27,13 +27,17 @@ from .common import (
 
 __all__ = ["add", "averaged", "print_score", "print_title", "run", "score_folder"]
 
-_ROW = "{:<20.20} {:>9} {:>9}   {:>9} {:>9}"
-_TITLE = "{:<20} {:>19}   {:>19}"
+# What can be measured: the head of its column, and how many decimals it has there.
+_METRICS = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2)}
+_USUAL = ("psnr", "ssim")
+_WIDTHS = {1: 19, 2: 9, 3: 8}  # of a column, by how many there are: lines are 80 long at most
 
 
 def add(commands: Commands) -> None:
     """Add the command and its options."""
-    command = commands.add_parser("evaluate", help="measure PSNR and SSIM on a folder of pictures")
+    command = commands.add_parser(
+        "evaluate", help="measure PSNR, SSIM and NIQE on a folder of pictures"
+    )
     add_threads(command)
     command.add_argument(
         "folder", type=Path, metavar="FOLDER",
@@ -46,6 +50,16 @@ def add(commands: Commands) -> None:
     add_scale(command)
     add_model(command)
     add_ensemble(command)
+    command.add_argument(
+        "--metrics", type=_metrics, default=_USUAL, metavar="NAMES",
+        help="psnr, ssim, niqe, with commas between (default: psnr,ssim). NIQE says without the "
+        "original how unnatural a picture looks: less is better",
+    )  # fmt: skip
+    command.add_argument(
+        "--niqe-model", type=Path, metavar="FILE",
+        help="what NIQE compares with: the authors' parameters (.mat), BasicSR's or your own "
+        "(.npz), in place of ours, by which values are not comparable with published ones",
+    )  # fmt: skip
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the table to this file"
     )
@@ -61,43 +75,53 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
         check_place(options.json)
+    more = _more(options)
     network, scale = load_network(options)
     if options.json:
         check_apart([options.json], files_of(options.model), WEIGHTS)
+        if options.niqe_model:
+            check_apart([options.json], [options.niqe_model], "the model of NIQE")
         there = options.folder, options.recursive
         pictures = [*list_pictures(*there), *list_unread(*there)]
         check_apart([options.json], pictures, "one of the pictures")
     scores: list[Score] = []
     failed: list[int] = []
-    for score in score_folder(options.folder, network, scale, failed, options.recursive):
+    for score in score_folder(options.folder, network, scale, failed, options.recursive, more):
         if not scores:
-            print_title(scale, Path(options.model).name)
+            print_title(scale, Path(options.model).name, options.metrics)
         scores.append(score)
-        print_score(score)
+        print_score(score, options.metrics)
     if not scores:
         return 2
     mean = average(scores)
-    print_score(mean)
+    print_score(mean, options.metrics)
     if options.json:
         table = {
             "folder": options.folder.name,
             "scale": scale,
             "model": Path(options.model).name,
             "version": __version__,
-            "pictures": [_row(s) for s in scores],
-            "average": _row(mean),
+            "pictures": [_row(s, options.metrics) for s in scores],
+            "average": _row(mean, options.metrics),
             "failed": len(failed),
         }
+        if "niqe" in options.metrics:
+            table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
     return averaged(scores, failed, list_unread(options.folder, options.recursive))
 
 
 def score_folder(
-    folder: Path, network: Network, scale: int, failed: list[int], recursive: bool = False
+    folder: Path,
+    network: Network,
+    scale: int,
+    failed: list[int],
+    recursive: bool = False,
+    more: Mapping[str, Metric] | None = None,
 ) -> Iterator[Score]:
     """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
     return evaluate(
-        folder, network, scale,
+        folder, network, scale, more=more,
         recursive=recursive, on_error=lambda error: failed.append(complain(error, 2)),
     )  # fmt: skip
 
@@ -112,22 +136,59 @@ def averaged(scores: list[Score], failed: list[int], unread: list[Path]) -> int:
     return 2 if len(parts) > 1 else 0
 
 
-def _row(score: Score) -> dict:
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    if unknown := [name for name in names if name not in _METRICS]:
+        known = ", ".join(_METRICS)
+        raise argparse.ArgumentTypeError(f"{unknown[0] or text!r} is none of {known}")
+    return names
+
+
+def _more(options: argparse.Namespace) -> dict[str, Metric]:
+    """The metrics beside PSNR and SSIM that are asked for."""
+    if "niqe" not in options.metrics:
+        if options.niqe_model:
+            raise ValueError("--niqe-model is for NIQE: add --metrics psnr,ssim,niqe")
+        return {}
+    model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
+    return {"niqe": lambda picture, original, shave: niqe.niqe(picture, model, shave)}
+
+
+def _names(metrics: tuple[str, ...]) -> list[str]:
+    """Of the numbers of a score, in the order of the columns."""
+    return [f"bicubic_{name}" for name in metrics] + list(metrics)
+
+
+def _row(score: Score, metrics: tuple[str, ...]) -> dict:
     """For JSON, which has no word for the infinite PSNR of a picture without any error."""
-    row = dataclasses.asdict(score)
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    numbers = {name: score.numbers[name] for name in _names(metrics)}
+    finite = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
+    return {"picture": score.picture} | finite
 
 
-def print_title(scale: int, name: str) -> None:
+def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> None:
     """The lines above a table of scores."""
     name = printable(name)
     name = name if len(name) <= 19 else name[:16] + "..."
-    say(_TITLE.format(f"scale {scale}", "bicubic", name))
-    say(_ROW.format("", "PSNR dB", "SSIM", "PSNR dB", "SSIM"))
+    heads = [_METRICS[metric][0] for metric in metrics]
+    width = len(_side(heads))
+    say(f"{f'scale {scale}':<20} {'bicubic':>{width}}   {name:>{width}}")
+    say(_line("", heads * 2))
 
 
-def print_score(score: Score) -> None:
+def print_score(score: Score, metrics: tuple[str, ...] = _USUAL) -> None:
     """A line of the table."""
-    numbers = (score.bicubic_psnr, score.bicubic_ssim, score.psnr, score.ssim)
-    cells = [f"{n:.{2 if i % 2 == 0 else 4}f}" for i, n in enumerate(numbers)]
-    say(_ROW.format(printable(score.picture), *cells))
+    decimals = [_METRICS[metric][1] for metric in metrics] * 2
+    numbers = [score.numbers[name] for name in _names(metrics)]
+    cells = [f"{n:.{d}f}" for n, d in zip(numbers, decimals, strict=True)]
+    say(_line(printable(score.picture), cells))
+
+
+def _line(name: str, cells: list[str]) -> str:
+    """Of bicubic and of the network, each half of the cells."""
+    half = len(cells) // 2
+    return f"{name:<20.20} {_side(cells[:half])}   {_side(cells[half:])}"
+
+
+def _side(cells: list[str]) -> str:
+    return " ".join(f"{cell:>{_WIDTHS[len(cells)]}}" for cell in cells)
