@@ -82,6 +82,34 @@ def conv2d_same_backward(dout, x, w):
     return pad_zeros_backward(dx, p), dw, db
 
 
+def conv2d_strided(x, w, b, s):
+    n, _, height, width = x.shape
+    o, c, f, _ = w.shape
+    out, p = np.zeros((n, o, math.ceil(height / s), math.ceil(width / s)), x.dtype), f // 2
+    for sample, k, i, j in np.ndindex(out.shape):
+        total = b[k]
+        for channel, u, v in np.ndindex(c, f, f):
+            y, z = s * i + u - p, s * j + v - p
+            if 0 <= y < height and 0 <= z < width:
+                total += w[k, channel, u, v] * x[sample, channel, y, z]
+        out[sample, k, i, j] = total
+    return out
+
+
+def conv2d_strided_backward(dout, x, w, s):
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(w.shape[0], w.dtype)
+    (_, c, f, _), (height, width) = w.shape, x.shape[2:]
+    for sample, k, i, j in np.ndindex(dout.shape):
+        d = dout[sample, k, i, j]
+        db[k] += d
+        for channel, u, v in np.ndindex(c, f, f):
+            y, z = s * i + u - f // 2, s * j + v - f // 2
+            if 0 <= y < height and 0 <= z < width:
+                dw[k, channel, u, v] += d * x[sample, channel, y, z]
+                dx[sample, channel, y, z] += d * w[k, channel, u, v]
+    return dx, dw, db
+
+
 def conv_relu(x, w, b):
     return relu(conv2d_same(x, w, b))
 
@@ -269,3 +297,68 @@ def batch_norm_backward(dout, x, gamma, mean, variance):
         dmean[c] -= d * gamma[c] / deviation
         dvariance[c] -= d * gamma[c] * (x[index] - mean[c]) / (2 * deviation**3)
     return dx, *numbers
+
+
+def leaky_relu(x, slope):
+    return prelu(x, np.array([slope], x.dtype))
+
+
+def leaky_relu_backward(dout, x, slope):
+    return prelu_backward(dout, x, np.array([slope], x.dtype))[0]
+
+
+def sigmoid(x):
+    return np.array([1 / (1 + math.exp(-z)) for z in x.ravel()], x.dtype).reshape(x.shape)
+
+
+def sigmoid_cross_entropy(logits, labels):
+    total = 0.0
+    for z, t in zip(logits.ravel(), labels.ravel(), strict=True):
+        p = 1 / (1 + math.exp(-z))
+        total -= t * math.log(p) + (1 - t) * math.log(1 - p)
+    return total / logits.size
+
+
+def sigmoid_cross_entropy_backward(logits, labels):
+    return ((sigmoid(logits) - labels) / logits.size).astype(logits.dtype)
+
+
+def dense(x, w, b):
+    out = np.zeros((len(x), len(w), 1, 1), x.dtype)
+    for sample, k in np.ndindex(out.shape[:2]):
+        out[sample, k] = b[k]
+        for index in np.ndindex(x.shape[1:]):
+            out[sample, k] += w[k, *index] * x[sample, *index]
+    return out
+
+
+def dense_backward(dout, x, w):
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros(len(w), w.dtype)
+    for sample, k in np.ndindex(dout.shape[:2]):
+        d = dout[sample, k, 0, 0]
+        db[k] += d
+        for index in np.ndindex(x.shape[1:]):
+            dx[sample, *index] += d * w[k, *index]
+            dw[k, *index] += d * x[sample, *index]
+    return dx, dw, db
+
+
+def largest(x, sample, c, i, j):
+    """Where it is, of four pixels; the first, where several are."""
+    places = [(2 * i + a, 2 * j + b) for a in (0, 1) for b in (0, 1)]
+    return max(places, key=lambda place: x[sample, c, *place])
+
+
+def max_pool(x):
+    n, c, h, w = x.shape
+    out = np.zeros((n, c, h // 2, w // 2), x.dtype)
+    for sample, k, i, j in np.ndindex(out.shape):
+        out[sample, k, i, j] = x[sample, k, *largest(x, sample, k, i, j)]
+    return out
+
+
+def max_pool_backward(dout, x):
+    dx = np.zeros_like(x)
+    for sample, k, i, j in np.ndindex(dout.shape):
+        dx[sample, k, *largest(x, sample, k, i, j)] = dout[sample, k, i, j]
+    return dx

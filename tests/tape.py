@@ -103,6 +103,22 @@ class Tape:
         out = self.conv2d(x, w, b, "zeros")
         return out if summand is None else out + summand
 
+    def conv2d_strided(self, x, w, b, s):
+        f, (height, width) = w.shape[2], x.shape[2:]
+        wide = self.pad(x, f // 2, "zeros")
+        seen = windows(wide.array, f)[:, :, ::s, ::s]
+        out = np.einsum("ncijuv,ocuv->noij", seen, w.array) + b.array.reshape(-1, 1, 1)
+
+        def to_wide(d):
+            dx = np.zeros(wide.shape)
+            for u, v in np.ndindex(f, f):
+                dx[:, :, u : u + height : s, v : v + width : s] += np.einsum(
+                    "noij,oc->ncij", d, w.array[:, :, u, v])  # fmt: skip
+            return dx
+
+        return Value(out, (wide, to_wide), (w, lambda d: np.einsum("noij,ncijuv->ocuv", d, seen)),
+                     (b, lambda d: np.einsum("noij->o", d)))  # fmt: skip
+
     def conv_relu(self, x, w, b):
         return self.relu(self.conv2d_same(x, w, b))
 
@@ -166,3 +182,27 @@ class Tape:
                      (mean, lambda d: total(-d * g * root)),
                      (variance, lambda d: total(-d * g * (x.array - m) * root**3 / 2)),
                      )  # fmt: skip
+
+    def leaky_relu(self, x, slope):
+        return self.prelu(x, Value(np.array([slope])))
+
+    def dense(self, x, w, b):
+        out = np.einsum("ncij,ocij->no", x.array, w.array) + b.array
+        return Value(out[:, :, None, None],
+                     (x, lambda d: np.einsum("noij,ocuv->ncuv", d, w.array)),
+                     (w, lambda d: np.einsum("noij,ncuv->ocuv", d, x.array)),
+                     (b, lambda d: np.einsum("noij->o", d)))  # fmt: skip
+
+    def max_pool(self, x):
+        n, c, h, w = x.shape
+        places = np.arange(x.array.size).reshape(x.shape)[:, :, : h // 2 * 2, : w // 2 * 2]
+        four = np.stack([places[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)])
+        which = np.argmax(x.array.ravel()[four], axis=0)
+        place = np.take_along_axis(four, which[None], axis=0)[0]
+
+        def back(d):
+            dx = np.zeros(x.array.size)
+            dx[place] = d
+            return dx.reshape(x.shape)
+
+        return Value(x.array.ravel()[place], (x, back))

@@ -1731,12 +1731,12 @@ def test_files_that_are_far_too_large(tmp_path):
     with open(tmp_path / "a.pth", "wb") as file:
         file.truncate(1 << 33)  # of which none is on the disk
     is_refused(
-        tmp_path / "a.pth", "a.pth has 8,589,934,592 bytes, and 268,435,456 are read at most"
+        tmp_path / "a.pth", "a.pth has 8,589,934,592 bytes, and 671,088,640 are read at most"
     )
     with open(tmp_path / "b.npz", "wb") as file:
         file.write(b"PK\x03\x04")
         file.truncate(LIMIT + 1)
-    is_refused(tmp_path / "b.npz", "b.npz has 268,435,457 bytes, and 268,435,456 are read at most")
+    is_refused(tmp_path / "b.npz", "b.npz has 671,088,641 bytes, and 671,088,640 are read at most")
 
 
 def test_bombs(tmp_path, parameters, monkeypatch):

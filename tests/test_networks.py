@@ -16,6 +16,8 @@ from pysrcnn.evaluate import average, evaluate
 from pysrcnn.formats import read_weights, write_weights
 from pysrcnn.networks import DRCN, EDSR, ESPCN, SRCNN, VDSR, Network, SRResNet, load
 from pysrcnn.networks.chain import layers_of, named
+from pysrcnn.networks.onnx_ops import Nodes, Value
+from pysrcnn.networks.reach import seen
 from pysrcnn.resize import imresize
 from pysrcnn.upscaling import steps
 from pysrcnn.upscaling.steps import Step
@@ -140,6 +142,50 @@ def test_the_resolution_is_how_much_larger_the_result_is(name):
     network = made(name)
     wanted = network.forward(batch_of(network, 1, 9, 9)).shape[2] // 9
     assert network.seen.resolution == wanted == (network.scale if network.small else 1)
+
+
+def strided(x, p, ops, kept=None):
+    """Half as large by 5 x 5, then 3 x 3, and as large as x again."""
+    h = ops.conv2d_strided(x, p["W1"], p["B1"], 2)
+    return ops.pixel_shuffle(ops.conv2d_same(h, p["W2"], p["B2"]), 2)
+
+
+def of_strides():
+    """Parameters of it, and a picture of 32 x 32."""
+    rng, p = np.random.default_rng(8), {}
+    for k, shape in enumerate([(3, 1, 5, 5), (4, 3, 3, 3)], 1):
+        p[f"W{k}"], p[f"B{k}"] = rng.random(shape), rng.random(shape[0])
+    return p, rng.random((1, 1, 32, 32))
+
+
+def test_how_far_a_network_sees_that_strides():
+    """A pixel as far as any of the square that it was made one of a smaller map with."""
+    p, x = of_strides()
+    found, out = seen(strided, p, 1), strided(x, p, reference)
+    assert found.resolution == 1 and type(found.resolution) is int and found.depth == 2
+    assert found.multiplications == (75 + 108) / 4 and found.values == 1 + 3 / 4
+    reached = set()
+    for i in range(32):
+        changed = x.copy()
+        changed[:, :, i] += 1
+        rows = np.flatnonzero((strided(changed, p, reference) != out).any(axis=(0, 1, 3)))
+        reached |= {abs(int(row) - i) for row in rows}
+    assert max(reached) == found.margin == 5
+
+
+def test_the_graph_of_a_network_that_strides_computes_the_same(tmp_path):
+    pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+
+    p, x = of_strides()
+    p = {n: a.astype(np.float32) for n, a in p.items()}
+    nodes = Nodes(p)
+    end = strided(Value(nodes, "low"), p, nodes)
+    ends = ("low", [1, 1, "H", "W"]), (end.name, [1, 1, "H", "W"])
+    write_weights(tmp_path / "a.onnx", nodes.constants, {}, graph=tuple(nodes.graph), ends=ends)
+    x = x.astype(np.float32)[:, :, :31]  # odd, so that the last row is beyond it
+    (out,) = ReferenceEvaluator(str(tmp_path / "a.onnx")).run(None, {"low": x})
+    assert np.abs(out - strided(x, p, reference)).max() < 1e-5 * np.abs(out).max()
 
 
 def test_dictionaries_see_as_far_as_their_patches():

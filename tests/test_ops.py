@@ -22,6 +22,7 @@ OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "ke
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 PADDINGS = pytest.mark.parametrize("padding", ["replicate", "zeros", "valid"])
 LOSSES = ("mse", "l1", "charbonnier")
+ALL_LOSSES = *LOSSES, "sigmoid_cross_entropy"
 ACTIVATIONS = pytest.mark.parametrize("activation", ["relu", "tanh"])
 FUNCTIONS = [name for name in reference.__all__ if callable(getattr(reference, name))]
 
@@ -68,6 +69,8 @@ def arguments_of(name, rng, dtype):
         "conv2d_backward": (rng.standard_normal((3, 5, 5, 4)).astype(dtype), x, w),
         "conv2d_same": (x, w, b, rng.standard_normal((3, 5, 7, 6)).astype(dtype)),
         "conv2d_same_backward": (rng.standard_normal((3, 5, 7, 6)).astype(dtype), x, w),
+        "conv2d_strided": (x, w, b, 2),
+        "conv2d_strided_backward": (rng.standard_normal((3, 5, 4, 3)).astype(dtype), x, w, 2),
         "conv_relu": (x, w, b),
         "conv_relu_backward": (*rng.standard_normal((2, 3, 5, 7, 6)).astype(dtype), x, w),
         "enter": (x,),
@@ -76,7 +79,20 @@ def arguments_of(name, rng, dtype):
         "relu_backward": (y, x),
         "tanh": (x,),
         "tanh_backward": (y, np.tanh(x)),
+        "leaky_relu": (x, 0.2),
+        "leaky_relu_backward": (y, x, 0.2),
+        "sigmoid": (x,),
+        "sigmoid_cross_entropy": (x, 1 / (1 + y**2)),
+        "sigmoid_cross_entropy_backward": (x, 1 / (1 + y**2)),
         **dict.fromkeys((*LOSSES, *(f"{name}_backward" for name in LOSSES)), (x, y)),
+        "dense": (x, rng.standard_normal((5, *x.shape[1:])).astype(dtype), b),
+        "dense_backward": (
+            rng.standard_normal((3, 5, 1, 1)).astype(dtype),
+            x,
+            rng.standard_normal((5, *x.shape[1:])).astype(dtype),
+        ),
+        "max_pool": (x,),
+        "max_pool_backward": (rng.standard_normal((3, 2, 3, 3)).astype(dtype), x),
         "pad_replicate": (x, 2),
         "pad_replicate_backward": (x, 2),
         "pad_zeros": (x, 2),
@@ -104,7 +120,7 @@ SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 def test_operation_is_its_definition(ops, dtype, name):
     arguments = arguments_of(name, np.random.default_rng(1), dtype)
     results, wanted = ops.leave(getattr(ops, name)(*arguments)), naive[name](*arguments)
-    if name in (*LOSSES, "dot"):
+    if name in (*ALL_LOSSES, "dot"):
         assert isinstance(results, float)
         assert results == pytest.approx(wanted, rel=1e-6 if dtype == np.float32 else 1e-13)
         return
@@ -272,6 +288,68 @@ def test_gradients_of_prelu(ops, slopes):
 
 
 @OPS
+def test_gradients_of_what_judges(ops):
+    rng = np.random.default_rng(25)
+    x, w, b = (rng.standard_normal(shape) for shape in ((3, 2, 5, 4), (6, 2, 5, 4), (6,)))
+    x[np.abs(x) < 1e-3] = 1  # away from the kink
+
+    def dense_backward(g, x, w, b):
+        return ops.dense_backward(g, x, w)
+
+    assert close(*projections(ops.dense, dense_backward, [x, w, b]))
+    assert close(*projections(ops.max_pool, lambda g, x: [ops.max_pool_backward(g, x)], [x]))
+
+    def leaky(x):
+        return ops.leaky_relu(x, 0.3)
+
+    assert close(*projections(leaky, lambda g, x: [ops.leaky_relu_backward(g, x, 0.3)], [x]))
+    labels = rng.random(x.shape)
+
+    def loss(x):
+        return np.array(ops.sigmoid_cross_entropy(x, labels))
+
+    def loss_backward(g, x):
+        return [g * ops.sigmoid_cross_entropy_backward(x, labels)]
+
+    assert close(*projections(loss, loss_backward, [x]))
+
+
+@OPS
+@DTYPES
+def test_logits_of_any_size(ops, dtype):
+    """What is certain costs nothing if it is right, and its logit if it is wrong."""
+    z = np.array([-1e4, -200, -30, 0, 30, 200, 1e4], dtype)
+    right, wrong = (z > 0).astype(dtype), (z <= 0).astype(dtype)
+    for k, value in enumerate(z.astype(np.float64)):
+        one, a = z[k : k + 1], max(value, -value)
+        costs = [ops.sigmoid_cross_entropy(one, labels[k : k + 1]) for labels in (right, wrong)]
+        small = np.log1p(np.exp(-a))
+        assert costs == pytest.approx([small, a + small], rel=4 * float(np.finfo(dtype).eps))
+        assert type(costs[0]) is float
+    p = ops.sigmoid(z)
+    assert p.dtype == dtype and p[[0, 1, 3]].tolist() == [0, dtype(np.exp(dtype(-200))), 0.5]
+    assert p[2] == pytest.approx(np.exp(-30), rel=1e-5) and p[-2:].tolist() == [1, 1]
+    slope = ops.sigmoid_cross_entropy_backward(z, right)
+    assert slope.dtype == dtype and np.allclose(slope, (p - right) / 7, rtol=1e-6, atol=0)
+
+
+@OPS
+def test_the_largest_pixel(ops):
+    """Of several that are, the first; NaN is none that hides; odd edges are left out."""
+    x = np.zeros((1, 1, 5, 5))
+    x[0, 0, :2, :2] = [[1, 3], [3, 2]]
+    x[0, 0, 2:4, :2] = [[-4, -4], [-5, -4]]
+    x[0, 0, 4] = x[0, 0, :, 4] = 9
+    x[0, 0, 1, 3] = np.nan
+    out = ops.max_pool(x)
+    assert out[0, 0, 0, 0] == 3 and np.isnan(out[0, 0, 0, 1]) and out[0, 0, 1].tolist() == [-4, 0]
+    dx = ops.max_pool_backward(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), x)
+    wanted = np.zeros((5, 5))
+    wanted[0, 1], wanted[1, 3], wanted[2, 0], wanted[2, 2] = 1, 2, 3, 4
+    assert np.array_equal(dx[0, 0], wanted)
+
+
+@OPS
 @pytest.mark.parametrize("shape", [(3, 2, 5, 4), (1, 2, 1, 2)])
 def test_gradients_of_batch_normalisation(ops, shape):
     """With numbers that are given, and with those of the batch: the whole of it."""
@@ -319,6 +397,9 @@ def test_what_has_numbers_for_each_channel_is_that_of_arrays_on_maps(ops):
     rng = np.random.default_rng(22)
     x, y = rng.standard_normal((2, 3, 20, 7, 10)).astype(np.float32)
     numbers = rng.standard_normal((4, 20)).astype(np.float32)
+    w, b = rng.standard_normal((5, 20, 7, 10)).astype(np.float32), np.zeros(5, np.float32)
+    for _ in range(2):  # memory of others, in which there is something
+        kernels.enter(np.full((3, 20, 7, 10), np.nan, np.float32))
     numbers[3] = np.square(numbers[3])
     for name, arguments in {
         "prelu": (x, numbers[0]),
@@ -327,11 +408,17 @@ def test_what_has_numbers_for_each_channel_is_that_of_arrays_on_maps(ops):
         "moments_backward": (*numbers[:2], x, numbers[2]),
         "batch_norm": (x, *numbers),
         "batch_norm_backward": (y, x, numbers[0], *numbers[2:]),
+        "leaky_relu": (x, 0.2),
+        "leaky_relu_backward": (y, x, 0.2),
+        "max_pool": (x,),
+        "max_pool_backward": (np.ascontiguousarray(y[:, :, :3, :5]), x),
+        "dense": (x, w, b),
+        "dense_backward": (y[:, :5, :1, :1], x, w),
     }.items():
         operation = getattr(ops, name)
         wanted = operation(*arguments)
         wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-        held = [ops.enter(a) if a.ndim == 4 else a for a in arguments]
+        held = [ops.enter(a) if np.ndim(a) == 4 and a is not w else a for a in arguments]
         mixed = [held[0], *arguments[1:]]
         for some in (held, mixed):
             found = operation(*some)
@@ -644,8 +731,18 @@ def test_kernels_check_shapes(change, words):
         ("im2col", (PIXELS[0], 3)),
         ("col2im", (np.ones((1, 18, 8)), (1, 2, 5, 5), 3)),
         ("relu_backward", (PIXELS, PIXELS[:, :1])),
-        *((name, (PIXELS, PIXELS[:, :, :1])) for name in LOSSES),
-        *((f"{name}_backward", (PIXELS, PIXELS[:, :, :1])) for name in LOSSES),
+        *((name, (PIXELS, PIXELS[:, :, :1])) for name in ALL_LOSSES),
+        *((f"{name}_backward", (PIXELS, PIXELS[:, :, :1])) for name in ALL_LOSSES),
+        ("leaky_relu", (PIXELS[0], 0.2)),
+        ("leaky_relu_backward", (PIXELS, PIXELS[:, :1], 0.2)),
+        ("dense", (PIXELS, np.ones((3, 2, 5, 4)), np.ones(3))),
+        ("dense", (PIXELS, np.ones((3, 2, 5, 5)), np.ones(2))),
+        ("dense", (PIXELS[:0], np.ones((3, 2, 5, 5)), np.ones(3))),
+        ("dense_backward", (np.ones((1, 2, 1, 1)), PIXELS, np.ones((3, 2, 5, 5)))),
+        ("dense_backward", (np.ones((1, 3)), PIXELS, np.ones((3, 2, 5, 5)))),
+        ("max_pool", (PIXELS[:, :, :1],)),
+        ("max_pool", (PIXELS[0],)),
+        ("max_pool_backward", (PIXELS, PIXELS)),
         ("pad_replicate", (PIXELS, -1)),
         ("pad_replicate_backward", (PIXELS, 3)),
         ("pad_zeros", (PIXELS, -1)),
@@ -655,6 +752,13 @@ def test_kernels_check_shapes(change, words):
         ("pixel_shuffle", (PIXELS[0], 1)),
         ("pixel_shuffle", (PIXELS, 0)),
         ("pixel_shuffle_backward", (PIXELS, 2)),
+        ("conv2d_strided", (PIXELS, np.ones((3, 2, 3, 3)), np.ones(3), 0)),
+        ("conv2d_strided", (PIXELS, np.ones((3, 1, 3, 3)), np.ones(3), 2)),
+        ("conv2d_strided", (PIXELS, np.ones((3, 2, 4, 4)), np.ones(3), 2)),
+        ("conv2d_strided", (PIXELS, np.ones((3, 2, 3, 3)), np.ones(2), 2)),
+        ("conv2d_strided", (PIXELS[0], np.ones((3, 2, 3, 3)), np.ones(3), 2)),
+        ("conv2d_strided_backward", (PIXELS, PIXELS, np.ones((2, 2, 3, 3)), 2)),
+        ("conv2d_strided_backward", (PIXELS[..., :3, :3], PIXELS, np.ones((2, 1, 3, 3)), 2)),
         ("dot", (PIXELS, PIXELS[:, :, :1])),
         ("repeat", (PIXELS, 0)),
         ("repeat_backward", (PIXELS, 3)),

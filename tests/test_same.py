@@ -68,6 +68,25 @@ def test_convolutions_on_maps(shape, f):
             assert near(kernels.leave(a), e)
 
 
+@pytest.mark.parametrize("s", [2, 3])
+@pytest.mark.parametrize("shape, f", [*((SHAPES[k], f) for k in (0, 1, 4) for f in (3, 5)),
+                                      (SHAPES[2], 1), (SHAPES[2], 7)])  # fmt: skip
+def test_convolutions_with_a_stride_on_maps(shape, f, s):
+    """Of odd and even sizes; the last two go through arrays."""
+    (x, w, b, dout), exact = case(shape, f)
+    d = dout[:, :, ::s, ::s]
+    for _ in range(3):  # memory of others, in which there is something beyond the edges
+        kernels.enter(np.full((len(x), s * s * x.shape[1], *d.shape[2:]), np.nan, np.float32))
+    maps, back = kernels.enter(x), kernels.enter(d)
+    out = kernels.conv2d_strided(maps, w, b, s)
+    assert isinstance(out, Maps) and out.shape == d.shape
+    assert near(kernels.leave(out), reference.conv2d_strided(*exact[:3], s))
+    wanted = reference.conv2d_strided_backward(exact[3][:, :, ::s, ::s], *exact[:2], s)
+    for ours, want in zip(kernels.conv2d_strided_backward(back, maps, w, s), wanted, strict=True):
+        assert ours.shape == want.shape and near(kernels.leave(ours), want)
+    assert np.array_equal(kernels.leave(maps), x) and np.array_equal(kernels.leave(back), d)
+
+
 def test_direct_sums_for_few_channels_or_filters():
     """And only where the lanes of the sum are all channels: others may be NaN."""
     wide, narrow = few.CHANNELS * 4, few.CHANNELS * 4 - 1
@@ -152,7 +171,9 @@ def test_the_same_bits_for_any_number_of_threads(shape):
         maps, d = kernels.enter(x), kernels.enter(dout)
         out = kernels.conv_relu(maps, w, b)
         back = kernels.conv_relu_backward(d, out, maps, w)
-        found.append([kernels.leave(a) for a in (out, *back)])
+        strided = kernels.conv2d_strided(maps, w, b, 2)
+        back += kernels.conv2d_strided_backward(strided, maps, w, 2)
+        found.append([kernels.leave(a) for a in (out, strided, *back)])
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))

@@ -6,22 +6,23 @@ over a picture with them, as `layout` lays it out; `winograd` has the matrices t
 multiplications there, `transforms` applies them to tiles, and `blocks` and `parts` make a block of
 a layer of that; `batches` computes loss and gradients for training, with `channels` or, in fewer
 multiplications, `tiles`; `same` is the convolution of deep networks, on `maps`, their layout in
-memory, with `few` where it begins and ends; `tiles` and `same` stand on `points` and `filters`;
-`operations`, `shuffle`, `channelwise` and `loss` are the single steps, `direct` is the same without
-Winograd; `planes` is what surrounds the network when a picture is enlarged; `sparse` has the sparse
-codes of `pysrcnn.networks.sparse`. They stand on `vectors`, `emit` and `compile`, on `inputs`,
-`memory`, `threads` and `blas`. All compiled code of the package is in this folder; it imports no
-other module of ours.
+memory, with `few` where it begins and ends, and `strided` has its stride; `tiles` and `same` stand
+on `points` and `filters`; `operations`, `shuffle`, `channelwise`, `classifiers` and `loss` are the
+single steps, `direct` is the same without Winograd; `planes` is what surrounds the network when a
+picture is enlarged; `sparse` has the sparse codes of `pysrcnn.networks.sparse`. They stand on
+`vectors`, `emit` and `compile`, on `inputs`, `memory`, `threads` and `blas`. All compiled code of
+the package is in this folder; it imports no other module of ours.
 
 Compiled code cannot look at what it is given, so these functions do first, and raise a ValueError
 where NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
 """
 
-from . import channelwise, loss, maps, operations, same
+from . import channelwise, classifiers, loss, maps, operations, same, strided
 from . import direct as direct
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
 from .channelwise import *  # noqa: F403
+from .classifiers import *  # noqa: F403
 from .compile import announce_compilation as announce_compilation
 from .fused import forward
 from .loss import *  # noqa: F403
@@ -33,6 +34,7 @@ from .planes import resize_planes as resize_planes
 from .same import *  # noqa: F403  some of `operations` too, for maps
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
+from .strided import *  # noqa: F403
 from .threads import load_openmp as load_openmp
 from .vectors import COLUMNS as COLUMNS
 from .vectors import ROWS as ROWS
@@ -42,5 +44,5 @@ from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; what is imported beyond it has no counterpart there.
 __all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
-for _part in channelwise, loss, maps, operations, same:
+for _part in channelwise, classifiers, loss, maps, operations, same, strided:
     __all__ = sorted({*__all__, *_part.__all__})

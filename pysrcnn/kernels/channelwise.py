@@ -1,4 +1,4 @@
-"""Operations with parameters for each channel: batch normalisation, PReLU.
+"""Operations with parameters for each channel: batch normalisation, PReLU, and LeakyReLU by that.
 
 Plain loops over pixels, vectorised over channels. For that, arrays (N, C, H, W) are laid out as
 `maps` are, without a border, and back.
@@ -15,6 +15,8 @@ from .maps import BORDER, Maps, as_maps
 __all__ = [
     "batch_norm",
     "batch_norm_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "moments",
     "moments_backward",
     "prelu",
@@ -88,7 +90,7 @@ def _prelu_backward(dout, x, border, shape, slopes, dx, sums):
                 sums[task, k] += 0 if value > 0 else d * value
 
 
-class _Laid:
+class Laid:
     """Maps of one shape, all as `Maps` are laid out; and arrays, if they came as such.
 
     given: `Maps` or arrays (N, C, H, W) of float32 or float64, by their names.
@@ -123,13 +125,17 @@ class _Laid:
             raise ValueError(f"{name} has the shape {given.shape}, wanted {wanted}")
         return np.full(c, given, self.dtype)
 
-    def out(self, kernel, *arguments):
-        """What kernel(*arguments, data) fills, in the form in which the others came."""
+    def out(self, kernel, *arguments, shape=None):
+        """What kernel(*arguments, data) fills, in the form in which the others came.
+
+        shape: of the result, (N, C, H, W), if it is another.
+        """
+        n, c, height, width = shape = shape or self.shape
         if self.of_maps:
-            made = Maps(self.shape)
+            made = Maps(shape)
             kernel(*arguments, made.data)
             return made
-        data = np.empty_like(self.data[0])
+        data = np.empty((n, height, width, c), self.dtype)
         kernel(*arguments, data)
         return np.ascontiguousarray(data.transpose(0, 3, 1, 2))
 
@@ -147,7 +153,7 @@ class _Laid:
 
 def moments(x):
     """See `reference.moments`."""
-    laid = _Laid(x=x)
+    laid = Laid(x=x)
     (data,), m = laid.data, _numbers_of_a_channel(laid.shape)
     mean = (laid.sums(_sums, data) / m).astype(laid.dtype)
     variance = laid.sums(_products, data, mean, data, mean) / m
@@ -156,7 +162,7 @@ def moments(x):
 
 def moments_backward(dmean, dvariance, x, mean):
     """See `reference.moments_backward`."""
-    laid = _Laid(x=x)
+    laid = Laid(x=x)
     m = laid.dtype.type(_numbers_of_a_channel(laid.shape))
     dmean, dvariance = laid.numbers("dmean", dmean), laid.numbers("dvariance", dvariance)
     numbers = laid.numbers("mean", mean), 2 * dvariance / m, dmean / m
@@ -165,7 +171,7 @@ def moments_backward(dmean, dvariance, x, mean):
 
 def batch_norm(x, gamma, beta, mean, variance):
     """See `reference.batch_norm`."""
-    laid = _Laid(x=x)
+    laid = Laid(x=x)
     gamma, one = laid.numbers("gamma", gamma), _of_deviation(laid, variance)
     numbers = laid.numbers("mean", mean), gamma * one, laid.numbers("beta", beta)
     return laid.out(_moved, *laid.data, laid.border, laid.shape, *numbers)
@@ -173,7 +179,7 @@ def batch_norm(x, gamma, beta, mean, variance):
 
 def batch_norm_backward(dout, x, gamma, mean, variance):
     """See `reference.batch_norm_backward`."""
-    laid = _Laid(dout=dout, x=x)
+    laid = Laid(dout=dout, x=x)
     gamma, one = laid.numbers("gamma", gamma), _of_deviation(laid, variance)
     mean, zero = laid.numbers("mean", mean), np.zeros(laid.shape[1], laid.dtype)
     given = laid.data[0]
@@ -186,13 +192,13 @@ def batch_norm_backward(dout, x, gamma, mean, variance):
 
 def prelu(x, a):
     """See `reference.prelu`."""
-    laid = _Laid(x=x)
+    laid = Laid(x=x)
     return laid.out(_prelu, *laid.data, laid.border, laid.shape, laid.numbers("a", a, one=True))
 
 
 def prelu_backward(dout, x, a):
     """See `reference.prelu_backward`."""
-    laid = _Laid(dout=dout, x=x)
+    laid = Laid(dout=dout, x=x)
     slopes, rows = laid.numbers("a", a, one=True), laid.rows()
 
     def fill(dx):
@@ -202,6 +208,16 @@ def prelu_backward(dout, x, a):
     sums = rows.sum(axis=0)
     one = np.shape(a) != sums.shape
     return dx, (sums.sum(keepdims=True) if one else sums).astype(laid.dtype)
+
+
+def leaky_relu(x, slope):
+    """See `reference.leaky_relu`."""
+    return prelu(x, [slope])
+
+
+def leaky_relu_backward(dout, x, slope):
+    """See `reference.leaky_relu_backward`."""
+    return prelu_backward(dout, x, [slope])[0]
 
 
 def _numbers_of_a_channel(shape):

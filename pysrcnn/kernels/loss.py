@@ -6,7 +6,17 @@ from numba import prange
 from .compile import compiled
 from .inputs import same_shape
 
-__all__ = ["charbonnier", "charbonnier_backward", "l1", "l1_backward", "mse", "mse_backward"]
+__all__ = [
+    "charbonnier",
+    "charbonnier_backward",
+    "l1",
+    "l1_backward",
+    "mse",
+    "mse_backward",
+    "sigmoid",
+    "sigmoid_cross_entropy",
+    "sigmoid_cross_entropy_backward",
+]
 
 SQUARED, ABSOLUTE, SMOOTH = range(3)
 EPSILON = 1e-3  # see `reference.loss`
@@ -46,12 +56,10 @@ def _backward(kind, prediction, target):
     return out
 
 
-def _check(prediction, target):
-    same_shape("prediction", prediction, "target", target)
+def _check(prediction, target, name="prediction", other="target"):
+    same_shape(name, prediction, other, target)
     if prediction.size == 0:
-        raise ValueError(
-            f"prediction has the shape {prediction.shape}: there is nothing to compare"
-        )
+        raise ValueError(f"{name} has the shape {prediction.shape}: there is nothing to compare")
 
 
 def _mean(kind, prediction, target):
@@ -92,3 +100,25 @@ def charbonnier(prediction, target):
 def charbonnier_backward(prediction, target):
     """See `reference.charbonnier_backward`."""
     return _gradient(SMOOTH, prediction, target)
+
+
+# Of a number for each sample: there is nothing to compile.
+
+
+def sigmoid(x):
+    """See `reference.sigmoid`."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def sigmoid_cross_entropy(logits, labels):
+    """See `reference.sigmoid_cross_entropy`."""
+    _check(logits, labels, "logits", "labels")
+    losses = np.maximum(logits, 0) - labels * logits + np.log1p(np.exp(-np.abs(logits)))
+    return float(np.mean(losses, dtype=np.float64))
+
+
+def sigmoid_cross_entropy_backward(logits, labels):
+    """See `reference.sigmoid_cross_entropy_backward`."""
+    _check(logits, labels, "logits", "labels")
+    return (sigmoid(logits) - labels) / logits.size

@@ -4,10 +4,12 @@ from .chain import Chain
 from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
+from .features import Features
 from .loading import LARGEST, TRAINED, files_of, load, shipped
 from .network import LOSSES, Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
+from .srgan import Discriminator
 from .srresnet import SRResNet
 from .vdsr import VDSR
 
@@ -21,6 +23,8 @@ __all__ = [
     "TRAINED",
     "VDSR",
     "Chain",
+    "Discriminator",
+    "Features",
     "Network",
     "SRResNet",
     "SparseCoding",

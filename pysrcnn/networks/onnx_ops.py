@@ -85,6 +85,12 @@ class Nodes(Composed):
             x = self.pad_replicate(x, f // 2)
         return self.add("Conv", [x, w, b], kernel_shape=[f, f], pads=pads)
 
+    def conv2d_strided(self, x: Value, w: np.ndarray, b: np.ndarray, s: int) -> Value:
+        """See `reference.conv2d_strided`."""
+        f = w.shape[2]
+        options = {"kernel_shape": [f, f], "pads": [f // 2] * 4, "strides": [s, s]}
+        return self.add("Conv", [x, w, b], **options)
+
     def pad_replicate(self, x: Value, m: int) -> Value:
         """See `reference.pad_replicate`."""
         return self._pad(x, m, "edge")

@@ -26,12 +26,12 @@ class Map:
     """What is known of feature maps: no values.
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
-    maps for one of the input, along a side; channels: how many maps; depth: convolutions on the way
-    here.
+    maps for one of the input, along a side, less than 1 behind a stride; channels: how many maps;
+    depth: convolutions on the way here.
     """
 
     margin: Fraction
-    resolution: int
+    resolution: Fraction
     channels: int
     depth: int = 0
 
@@ -73,23 +73,28 @@ class Reach(Composed):
 
     Attributes
     ----------
-    multiplications, values : int
+    multiplications, values : Fraction
         For a pixel of the input.
     layers : list of (weights, biases)
     """
 
     def __init__(self) -> None:
-        self.multiplications = self.values = 0
+        self.multiplications = self.values = Fraction(0)
         self.layers: Layers = []
 
     def conv2d(self, x: Map, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> Map:
         """See `reference.conv2d`."""
+        return self.conv2d_strided(x, w, b, 1)
+
+    def conv2d_strided(self, x: Map, w: np.ndarray, b: np.ndarray, s: int) -> Map:
+        """See `reference.conv2d_strided`: each of its pixels stands for s x s of those of x."""
         self.layers.append((w, b))
-        area = x.resolution**2
-        self.multiplications += w.size * area
-        self.values = max(self.values, (x.channels + len(w)) * area)
-        margin = x.margin + Fraction(w.shape[2] // 2, x.resolution)
-        return replace(x, margin=margin, channels=len(w), depth=x.depth + 1)
+        resolution = x.resolution / s
+        self.multiplications += w.size * resolution**2
+        values = x.channels * x.resolution**2 + len(w) * resolution**2
+        self.values = max(self.values, values)
+        margin = x.margin + (w.shape[2] // 2 + s - 1) / x.resolution
+        return Map(margin, resolution, len(w), x.depth + 1)
 
     def relu(self, x: Map) -> Map:
         """See `reference.relu`."""
@@ -138,8 +143,8 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     seen : Seen
     """
     ops = Reach()
-    out = forward(Map(Fraction(0), 1, c), parameters, ops, None, **options)
+    out = forward(Map(Fraction(0), Fraction(1), c), parameters, ops, None, **options)
     area = out.resolution**2
-    multiplications, values = ops.multiplications / area, ops.values / area
-    margin = math.ceil(out.margin)
-    return Seen(margin, out.resolution, multiplications, values, out.depth, ops.layers)
+    multiplications, values = float(ops.multiplications / area), float(ops.values / area)
+    margin, resolution = math.ceil(out.margin), int(out.resolution)
+    return Seen(margin, resolution, multiplications, values, out.depth, ops.layers)

@@ -2,10 +2,19 @@
 
 `convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
 `shuffle` are what ESPCN needs beside that, `same`, `loss` and `normalisation` what the deep
-networks do.
+networks do, `classifiers` what those do that judge pictures.
 """
 
-from .activation import prelu, prelu_backward, tanh, tanh_backward
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    prelu,
+    prelu_backward,
+    sigmoid,
+    tanh,
+    tanh_backward,
+)
+from .classifiers import dense, dense_backward, max_pool, max_pool_backward
 from .convolution import (
     col2im,
     conv2d,
@@ -22,11 +31,20 @@ from .convolution import (
     relu,
     relu_backward,
 )
-from .loss import charbonnier, charbonnier_backward, l1, l1_backward
+from .loss import (
+    charbonnier,
+    charbonnier_backward,
+    l1,
+    l1_backward,
+    sigmoid_cross_entropy,
+    sigmoid_cross_entropy_backward,
+)
 from .normalisation import batch_norm, batch_norm_backward, moments, moments_backward
 from .same import (
     conv2d_same,
     conv2d_same_backward,
+    conv2d_strided,
+    conv2d_strided_backward,
     conv_relu,
     conv_relu_backward,
     dot,
@@ -46,16 +64,24 @@ __all__ = [
     "conv2d_backward",
     "conv2d_same",
     "conv2d_same_backward",
+    "conv2d_strided",
+    "conv2d_strided_backward",
     "conv_relu",
     "conv_relu_backward",
+    "dense",
+    "dense_backward",
     "dot",
     "enter",
     "forward",
     "im2col",
     "l1",
     "l1_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "leave",
     "loss_and_gradients",
+    "max_pool",
+    "max_pool_backward",
     "moments",
     "moments_backward",
     "mse",
@@ -72,6 +98,9 @@ __all__ = [
     "relu_backward",
     "repeat",
     "repeat_backward",
+    "sigmoid",
+    "sigmoid_cross_entropy",
+    "sigmoid_cross_entropy_backward",
     "tanh",
     "tanh_backward",
 ]

@@ -6,7 +6,15 @@ Axes: N samples, C channels, H x W pixels.
 
 import numpy as np
 
-__all__ = ["prelu", "prelu_backward", "tanh", "tanh_backward"]
+__all__ = [
+    "leaky_relu",
+    "leaky_relu_backward",
+    "prelu",
+    "prelu_backward",
+    "sigmoid",
+    "tanh",
+    "tanh_backward",
+]
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
@@ -79,3 +87,54 @@ def prelu_backward(dout: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.n
     dx = np.where(x > 0, dout, a[:, None, None] * dout)
     da = np.where(x > 0, 0, dout * x).sum(axis=(0, 2, 3))
     return dx, da if a.shape == da.shape else da.sum(keepdims=True)
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where positive, slope x elsewhere: `prelu` with a slope that is not learned.
+
+    Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", ICML
+    Workshop on Deep Learning for Audio, Speech and Language Processing, 2013.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    slope : float
+
+    Returns
+    -------
+    out : array (N, C, H, W)
+    """
+    return np.where(x > 0, x, x.dtype.type(slope) * x)
+
+
+def leaky_relu_backward(dout: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    """dx: what is not positive goes back times the slope.
+
+    Parameters
+    ----------
+    dout : array (N, C, H, W)
+    x, slope : as `leaky_relu` was given them
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
+    """
+    return np.where(x > 0, dout, dout.dtype.type(slope) * dout)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), in 0..1: the probability that a logit x says.
+
+    For negative x as exp(x) / (1 + exp(x)), so that no power is too large. It has no backward pass:
+    gradients come from the logits, see `loss.sigmoid_cross_entropy_backward`.
+
+    Parameters
+    ----------
+    x : array of any shape
+
+    Returns
+    -------
+    out : array of that shape
+    """
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)

@@ -8,7 +8,16 @@ Section 4.2).
 
 import numpy as np
 
-__all__ = ["charbonnier", "charbonnier_backward", "l1", "l1_backward"]
+from .activation import sigmoid
+
+__all__ = [
+    "charbonnier",
+    "charbonnier_backward",
+    "l1",
+    "l1_backward",
+    "sigmoid_cross_entropy",
+    "sigmoid_cross_entropy_backward",
+]
 
 EPSILON = 1e-3  # below it, the loss of Charbonnier is a squared error, beyond, an absolute one
 
@@ -74,3 +83,36 @@ def charbonnier_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarr
     """
     error = prediction - target
     return error / np.sqrt(error * error + EPSILON**2) / prediction.size
+
+
+def sigmoid_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over all elements of -t log(p) - (1 - t) log(1 - p), p = sigmoid(z), labels t.
+
+    As max(z, 0) - t z + log(1 + exp(-\\|z\\|)), which is the same of the logits z, and never takes
+    the logarithm of a probability that was rounded to 0.
+
+    Parameters
+    ----------
+    logits, labels : arrays of one shape
+        Labels are in 0..1.
+
+    Returns
+    -------
+    loss : float
+    """
+    losses = np.maximum(logits, 0) - labels * logits + np.log1p(np.exp(-np.abs(logits)))
+    return float(np.mean(losses, dtype=np.float64))
+
+
+def sigmoid_cross_entropy_backward(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Gradient of `sigmoid_cross_entropy` by the logits: (sigmoid(z) - t) / n, of n elements.
+
+    Parameters
+    ----------
+    logits, labels : arrays of one shape
+
+    Returns
+    -------
+    dlogits : array of that shape
+    """
+    return (sigmoid(logits) - labels) / logits.size

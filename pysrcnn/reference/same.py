@@ -17,6 +17,8 @@ from .convolution import conv2d, conv2d_backward, relu, relu_backward
 __all__ = [
     "conv2d_same",
     "conv2d_same_backward",
+    "conv2d_strided",
+    "conv2d_strided_backward",
     "conv_relu",
     "conv_relu_backward",
     "dot",
@@ -88,6 +90,48 @@ def conv2d_same_backward(
     dx, dw, db : arrays of the shapes of x, w and b
     """
     return conv2d_backward(dout, x, w, "zeros")
+
+
+def conv2d_strided(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
+    """Every s-th row and column of w * x + b, from the first on: maps become smaller.
+
+    out[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, s i + u - p, s j + v - p]
+
+    with p = (f - 1) / 2 and zeros around x: PyTorch's ``conv2d`` with ``stride=s, padding=p``.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    w : array (O, C, f, f), f odd
+    b : array (O,)
+    s : int
+        The stride.
+
+    Returns
+    -------
+    out : array (N, O, H', W')
+        H' is H / s, rounded up, W' likewise.
+    """
+    return conv2d_same(x, w, b)[:, :, ::s, ::s]
+
+
+def conv2d_strided_backward(
+    dout: np.ndarray, x: np.ndarray, w: np.ndarray, s: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dx, dw, db. To the rows and columns that were left out nothing goes back.
+
+    Parameters
+    ----------
+    dout : array (N, O, H', W')
+    x, w, s : as `conv2d_strided` was given them
+
+    Returns
+    -------
+    dx, dw, db : arrays of the shapes of x, w and b
+    """
+    whole = np.zeros((*dout.shape[:2], *x.shape[2:]), dout.dtype)
+    whole[:, :, ::s, ::s] = dout
+    return conv2d_same_backward(whole, x, w)
 
 
 def conv_relu(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
