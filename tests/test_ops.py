@@ -15,7 +15,7 @@ from projections import close, projections
 from rungs import JIT, equal_to_rounding, random_layers
 
 from pysrcnn import kernels, reference
-from pysrcnn.kernels.channelwise import _Laid
+from pysrcnn.kernels.channelwise import Laid
 from pysrcnn.kernels.compile import announce_compilation
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
@@ -437,7 +437,7 @@ def test_an_array_among_maps_keeps_its_memory_while_sums_are_taken(first):
     rng = np.random.default_rng(24)
     array, x = rng.standard_normal((2, 2, 5, 6, 7)).astype(np.float32)
     maps = kernels.enter(x)
-    laid = _Laid(dout=array, x=maps) if first else _Laid(dout=maps, x=array)
+    laid = Laid(dout=array, x=maps) if first else Laid(dout=maps, x=array)
     others = [kernels.enter(0 * x) for _ in range(4)]
     data = laid.data[0 if first else 1]
     assert not any(np.shares_memory(data, other.data) for other in others)
