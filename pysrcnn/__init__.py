@@ -2,7 +2,8 @@
 
 `reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network of the paper,
 `ESPCN` one that followed; `load` gets a trained one, `upscale` enlarges a picture with it, which
-`read_picture` and `write_picture` read and write. `gradcheck` compares somebody's gradients.
+`read_picture` and `write_picture` read and write, and `upscale_frames` those of a video.
+`gradcheck` compares somebody's gradients.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ._version import __version__
 from .metrics import psnr, ssim
 from .networks import ESPCN, SRCNN, load
 from .resize import imresize
+from .upscaling.frames import upscale_frames
 from .upscaling.upscale import upscale
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "reference",
     "ssim",
     "upscale",
+    "upscale_frames",
     "write_picture",
 ]
 

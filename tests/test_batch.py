@@ -505,7 +505,7 @@ def test_not_enough_memory_is_said(folder, monkeypatch, capsys):
 
     make("a.png", "b.png")
     words = "takes more memory than there is: choose a smaller factor, or cut it into parts"
-    monkeypatch.setattr(enlarge, "upscale", greedy)
+    monkeypatch.setattr(enlarge, "upscale_frames", greedy)
     assert run("a.png") == 1
     assert said(capsys)[1] == [f"pysrcnn: a.png {words}"]
     monkeypatch.setattr(imageio, "imopen", greedy)  # while it is read

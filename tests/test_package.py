@@ -109,6 +109,7 @@ def test_the_public_names():
         "reference",
         "ssim",
         "upscale",
+        "upscale_frames",
         "write_picture",
     }
     assert set(pysrcnn.__all__) == wanted | {"__version__"}
@@ -225,7 +226,9 @@ def test_numpy_is_all_that_the_basics_need(name):
 
 
 # Imported where they are used, if they are there.
-EXTRAS = {"tqdm", "matplotlib", "tifffile", "dask", "distributed", "zarr", "onnx", "h5py"}
+EXTRAS = {
+    "tqdm", "matplotlib", "tifffile", "dask", "distributed", "zarr", "onnx", "h5py", "av",
+}  # fmt: skip
 
 
 def test_run_time_dependencies_are_the_four():

@@ -22,10 +22,13 @@ from ..pictures._formats import kind_of
 from ..pictures._limits import check_claim
 from ..pictures.writing import SUFFIX_OF, fit_to
 from ..upscaling.estimate import foreseen
+from ..upscaling.frames import upscale_frames
 from ..upscaling.scales import Networks, Plan
 from ..upscaling.steps import steps_for
-from ..upscaling.upscale import bicubic, upscale
+from ..upscaling.upscale import bicubic
+from ..video import Clip, check_target, even, is_video, read_clip
 from . import large
+from .clips import enlarge_clip
 from .compare import write_comparison
 from .jobs import SAME, Job, Size, check_free
 
@@ -63,9 +66,11 @@ def enlarge_file(job: Job, networks: Networks, size: Size, compare: bool = False
     return enlarge(job, read(job, networks, size), networks, size, compare)()
 
 
-def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
-    """The picture; of one for `large`, only what is to be done."""
+def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan | Clip:
+    """The picture; of one for `large`, only what is to be done, and of a video, what it is."""
     with _named(job):
+        if job.source and is_video(job.source):
+            return read_clip(job.source)
         if job.source:
             stored = large.shape_of(job.source) if job.kind in (".tif", ".tiff") else None
             if stored and job.target:
@@ -82,27 +87,28 @@ def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan:
         return read_picture_file("standard input", content)
 
 
-def expected(job: Job, file: PictureFile | Plan, networks: Networks, size: Size) -> str:
+def expected(job: Job, file: PictureFile | Plan | Clip, networks: Networks, size: Size) -> str:
     """What to say before a picture is enlarged: how long it takes; "" if not for long."""
     with _named(job):
-        shape, dtype, frames = (
-            ((*file.start, 3), np.dtype(np.uint8), 1)
-            if isinstance(file, Plan)
-            else (file.frames[0].shape, file.frames[0].dtype, len(file.frames))
-        )
+        frames = len(file.frames) if isinstance(file, PictureFile) else 1
+        if isinstance(file, PictureFile):
+            shape, dtype = file.frames[0].shape, file.frames[0].dtype
+        else:
+            start = file.start if isinstance(file, Plan) else file.shape
+            shape, dtype = (*start, 3), np.dtype(np.uint8)
         steps = steps_for(shape, dtype, networks, size.scale, size.shape)
-        said = foreseen(steps)
+        said = foreseen(steps, count=file.count if isinstance(file, Clip) else 1)
     each = f" for each of {frames} frames" if frames > 1 else ""
     return f"{job.source_name}: {said} by {networks.label()}{each}" if said else ""
 
 
 def enlarge(
     job: Job,
-    file: PictureFile | Plan,
+    file: PictureFile | Plan | Clip,
     networks: Networks,
     size: Size,
     compare: bool,
-    progress: Callable[[float], None] = lambda part: None,
+    progress: Callable[..., None] = lambda part, note="": None,
 ) -> Callable[[], Enlarged]:
     """Enlarge what `read` gave: the function that writes it.
 
@@ -110,10 +116,13 @@ def enlarge(
     ----------
     compare : bool
         Whether a page is written, too.
-    progress : function of a float
-        What part is done, up to 1.
+    progress : function of a float, and maybe of a note
+        What part is done, up to 1; of a video, how many frames a second.
     """
     with _named(job):
+        if isinstance(file, Clip):
+            clip = _by_frames(job, file, networks, size, compare, progress)
+            return lambda: clip
         if isinstance(file, Plan):
             done = _by_bands(job, file, networks, size, compare, progress)
             return lambda: done
@@ -154,6 +163,30 @@ def _by_bands(
     return _enlarged(job, notes, line, lost)
 
 
+def _by_frames(
+    job: Job, clip: Clip, networks: Networks, size: Size, compare: bool, progress: Callable
+) -> Enlarged:
+    """Enlarge a video into another."""
+    plan = networks.plan(clip.shape, size.scale, size.shape)
+    check_target(job.target, plan.shape)
+    assert job.target  # or it would have raised
+    _make_place(job, plan)
+    began = time.perf_counter()
+    count = enlarge_clip(job.target, clip, networks, plan.shape, size, job.quality, progress)
+    seconds = time.perf_counter() - began
+    notes = _notes(job, clip.notes, plan)
+    if even(plan.shape) != plan.shape:
+        height, width = even(plan.shape)
+        notes.append(
+            f"{job.source}: its result has {width} x {height} pixels, as those of H.264 are even: "
+            f"the last row or column is there twice"
+        )
+    if compare:
+        notes.append(f"{job.source}: no page that compares, as it is a video")
+    line = _line(plan, networks, f", {count} frames, {count / seconds:.3g} a second,", seconds)
+    return _enlarged(job, notes, line, [])
+
+
 def _enlarge(
     job: Job,
     file: PictureFile,
@@ -170,11 +203,12 @@ def _enlarge(
     before = bicubic(file.frames[0], plan.shape) if compare else None
     count = len(file.frames)
     began = time.perf_counter()
-    for k in range(count):
-        file.frames[k] = upscale(
-            file.frames[k], size.scale, networks, shape=size.shape,
-            progress=lambda part, k=k: progress((k + part) / count),
-        )  # fmt: skip
+    results = upscale_frames(
+        iter(file.frames), size.scale, networks, shape=size.shape,
+        progress=lambda done: progress(done / count),
+    )  # fmt: skip
+    for k, frame in enumerate(results):  # which are made of those that come after
+        file.frames[k] = frame
     seconds = time.perf_counter() - began
     file.enlarged = True
     notes = _notes(job, file.notes, plan)

@@ -9,10 +9,12 @@ from pathlib import Path
 from ..pictures import list_pictures, list_unread
 from ..pictures._mark import is_marked
 from ..pictures.folders import unreadable
+from ..video import INSTALL, SUFFIXES, available
 
 __all__ = ["Place", "earlier_results", "find_pictures", "spelled"]
 
 
+_VIDEOS = SUFFIXES - {".ts"}  # which programs in TypeScript have, too
 Place = tuple[Path | None, Path]  # a picture, and its place in the folder that was given
 
 
@@ -46,7 +48,7 @@ def find_pictures(
         found.setdefault(spelled(path), (path, place))
 
     def enter(folder: Path) -> None:
-        for path in list_pictures(folder, recursive, errors.append):
+        for path in _listed(folder, recursive, errors):
             add(path, path.relative_to(folder))
             listed.add(path)
         unread.extend(list_unread(folder, recursive))
@@ -74,6 +76,22 @@ def find_pictures(
         else:
             add(path, Path(path.name))
     return list(found.values()), listed, errors, unread
+
+
+def _listed(folder: Path, recursive: bool, errors: list[Exception]) -> list[Path]:
+    """The pictures in a folder, and the videos where these can be read."""
+    if available():
+        return list_pictures(folder, recursive, errors.append, _VIDEOS)
+    try:
+        return list_pictures(folder, recursive, errors.append)
+    except ValueError as error:
+        try:
+            list_pictures(folder, recursive, others=_VIDEOS)
+        except ValueError:
+            raise error from None
+        raise ValueError(
+            f"no pictures in {folder}, but videos, and these need PyAV: {INSTALL}"
+        ) from None
 
 
 def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:

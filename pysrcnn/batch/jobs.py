@@ -17,6 +17,7 @@ from ..pictures._mark import is_marked, is_unchanged
 from ..pictures.folders import READABLE, size_of
 from ..pictures.reading import is_animated
 from ..upscaling.scales import Networks
+from ..video import WRITTEN, is_video
 from .inputs import Place, earlier_results, find_pictures, spelled
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 
 STANDARD = "-"  # standard input and output
 SAME = "same"  # in place of a format, that of each picture
-_WITH_QUALITY = (".jpeg", ".jpg", ".webp")
+_WITH_QUALITY = (".jpeg", ".jpg", ".webp", *WRITTEN)
 
 
 class Job(NamedTuple):
@@ -55,7 +56,7 @@ class Job(NamedTuple):
     named : bool
         Whether somebody gave `target`: then it is replaced if it is a result of any size.
     quality : int or None
-        Of what is written as JPEG or WebP.
+        Of what is written as JPEG, WebP or a video.
     """
 
     source: Path | None
@@ -204,7 +205,7 @@ def _to_stdout(source: Path | None, several: bool, format: str | None) -> Job:
 def _folder(output: str, several: bool, twice: bool) -> Path | None:
     """The folder that results go to; None if it is a file. `twice`: maybe one picture twice."""
     place = Path(output)
-    a_file = place.suffix.lower() in SUFFIXES or place.exists()
+    a_file = place.suffix.lower() in {*SUFFIXES, *WRITTEN} or place.exists()
     if place.is_dir() or ((several or twice) and not a_file) or output.endswith(("/", os.sep)):
         return place
     if several:
@@ -213,7 +214,8 @@ def _folder(output: str, several: bool, twice: bool) -> Path | None:
 
 
 def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
-    if format and target.suffix.lower() != (kind := _kind_of(source, format)):
+    kind = _kind_of_result(source, source or target, format)
+    if format and target.suffix.lower() != kind:
         raise ValueError(f"{target} does not end in {kind}: give one name or --format, not both")
     return Job(source, target, target.suffix.lower(), named=True)
 
@@ -282,6 +284,9 @@ def _named(found: list[Place], folder: Path | None, suffix: str, format: str | N
 
 
 def _kind_of_result(source: Path | None, place: Path, format: str | None) -> str:
+    if is_video(source):  # of which --format says nothing
+        own = place.suffix.lower()
+        return own if format == SAME and own in WRITTEN else ".mp4"
     if format:
         return _kind_of(place, format)
     suffix = place.suffix.lower()
@@ -298,7 +303,7 @@ def _kind_of(picture: Path | None, format: str) -> str:
 
 
 def with_quality(jobs: list[Job], quality: int) -> list[Job]:
-    """The same, with this quality for what becomes JPEG or WebP.
+    """The same, with this quality for what becomes JPEG, WebP or a video.
 
     Raises
     ------
@@ -309,7 +314,7 @@ def with_quality(jobs: list[Job], quality: int) -> list[Job]:
     if jobs and all(job.quality is None for job in done):
         name, kind = jobs[0].target_name, jobs[0].kind.lstrip(".").upper() or "PNG"
         raise ValueError(
-            f"--quality is for JPEG and WebP, and {name} becomes {kind}, which has no such "
+            f"--quality is for JPEG, WebP and videos, and {name} becomes {kind}, which has no such "
             f"setting: leave it out, or give --format jpg"
         )
     return done

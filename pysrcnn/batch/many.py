@@ -13,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from .._files import DiskFull, told
-from ..upscaling.scales import Networks, Plan
+from ..pictures import PictureFile
+from ..upscaling.scales import Networks
 from . import cluster as workers
 from .enlarge import Enlarged, enlarge, enlarge_file, expected, read
 from .jobs import Job, Size, is_done
@@ -132,7 +133,7 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
                 ahead = reader.submit(read, jobs[k + 1], networks, size)
             try:
                 file = now.result()
-                if isinstance(file, Plan):  # nothing else is in memory beside it
+                if not isinstance(file, PictureFile):  # nothing else is in memory beside it
                     settle()
                     if report.full:
                         break
@@ -149,14 +150,15 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
             settle()
             if not report.full:
                 written = job, writer.submit(write)
-            if isinstance(file, Plan) or sum(frame.nbytes for frame in file.frames) > LARGE:
+            frames = file.frames if isinstance(file, PictureFile) else None
+            if frames is None or sum(frame.nbytes for frame in frames) > LARGE:
                 settle()
-            del file, write
+            del file, frames, write
         settle()
 
 
-def _tell(bar: Progress, done: int, part: float) -> None:
-    bar.update(done + part)
+def _tell(bar: Progress, done: int, part: float, note: str = "") -> None:
+    bar.update(done + part, note)
 
 
 def _by_workers(

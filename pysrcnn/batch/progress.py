@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, TextIO
 
@@ -18,8 +19,8 @@ class Progress:
         """Print a line."""
         say(line, stream)
 
-    def update(self, done: float) -> None:
-        """Show that this many files are done, the part of one included."""
+    def update(self, done: float, note: str = "") -> None:
+        """Show that this many files are done, the part of one included, and a note."""
 
     def show(self, phase: str) -> None:
         """Show what is being done instead, "writing a.png", until the next update."""
@@ -30,14 +31,18 @@ class _Line(Progress):
 
     def __init__(self, count: int):
         self.count, self.done, self.line = count, 0.0, StatusLine()
+        self.began = time.monotonic()
 
     def say(self, line: str, stream: TextIO) -> None:
         self.line.put("")
         super().say(line, stream)
 
-    def update(self, done: float) -> None:
+    def update(self, done: float, note: str = "") -> None:
         self.done = done
-        self.line.put(self._text())
+        if note and done > 0:
+            left = int((time.monotonic() - self.began) * (self.count - done) / done)
+            note = f", {note}, {left // 60}:{left % 60:02} left"
+        self.line.put(self._text() + note)
 
     def show(self, phase: str) -> None:
         self.line.put(f"{self._text()}, {printable(phase)} ...")
@@ -56,8 +61,8 @@ class _Bar(Progress):
     def say(self, line: str, stream: TextIO) -> None:
         say(line, stream, self.bar.write)
 
-    def update(self, done: float) -> None:
-        self.bar.set_description_str("", refresh=False)
+    def update(self, done: float, note: str = "") -> None:
+        self.bar.set_description_str(note and f"{note} ", refresh=False)
         self.bar.update(done - self.bar.n)
 
     def show(self, phase: str) -> None:

@@ -38,11 +38,12 @@ __all__ = ["add", "run"]
 
 def add(commands: Commands) -> None:
     """Add the command and its options."""
-    command = commands.add_parser("upscale", help="enlarge pictures")
+    command = commands.add_parser("upscale", help="enlarge pictures and videos")
     add_threads(command)
     command.add_argument(
         "pictures", nargs="+", metavar="IN",
-        help="picture files, folders, patterns such as 'IMG_*.jpg', or - for standard input",
+        help="pictures, videos, folders, patterns such as 'IMG_*.jpg', or - for a picture from "
+        "standard input",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", metavar="OUT",
@@ -77,11 +78,12 @@ def _add_more(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format", choices=[*sorted(s[1:] for s in SUFFIXES), SAME],
         help="format of the results; same: that of each input, JPEG stays JPEG (default: png; for "
-        "animations, that of the input)",
+        "animations, that of the input; videos are MP4)",
     )  # fmt: skip
     command.add_argument(
         "--quality", type=_quality, metavar="{1..100}",
-        help="quality of JPEG and WebP (default: 95; WebP without loss if the input has none)",
+        help="quality of JPEG, WebP and videos (default: 95; WebP without loss if the input has "
+        "none)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(

@@ -42,6 +42,9 @@ class Network:
         What it is called: "espcn"; an SRCNN by its filter sizes, "9-1-5".
     small : bool
         Whether it takes the small picture and enlarges that itself, or its bicubic enlargement.
+    frames : int
+        How many frames of a video it looks at, to enlarge the one in the middle: `forward` takes
+        their channels one after the other, in the order of time. Above 1, it takes small pictures.
     parameters : dict of arrays
         By the names of the paper, from the first layer to the last. May be filled in place.
     c : int
@@ -67,6 +70,7 @@ class Network:
     """
 
     ensemble: bool = False
+    frames: int = 1
     small: ClassVar[bool] = False
     training_options: ClassVar[dict[str, Any]] = {}
     default_recipe: ClassVar[str] = "modern"
@@ -133,7 +137,7 @@ class Network:
     @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
-        return seen(self._forward, self.parameters, self.c, **self.options)
+        return seen(self._forward, self.parameters, self.frames * self.c, **self.options)
 
     @property
     def margin(self) -> int:
@@ -181,7 +185,7 @@ class Network:
 
         Parameters
         ----------
-        x : float array (N, c, H, W)
+        x : float array (N, c, H, W), of a network for videos (N, frames c, H, W)
             Small pictures if the network is for these (`small`), else bicubic enlargements; values
             in 0..1. Converted to the network's dtype.
         padding : "replicate", "zeros" or "valid", optional
@@ -199,7 +203,7 @@ class Network:
         TypeError, ValueError
             If `x` is not such an array or too small for "valid", or padding cannot be chosen.
         """
-        x = check_batch(x, "x", self.c, self.dtype)
+        x = check_batch(x, "x", self.frames * self.c, self.dtype)
         options = self.options if padding is None else {**self.options, "padding": padding}
         if options.keys() != self.options.keys():
             raise ValueError(f"{self.name} always pads the same way: leave padding out")

@@ -1,7 +1,8 @@
 """A mark at the end of each result, by which a later run knows it from a picture of one's own.
 
 Each format has a place for such a thing, or takes no notice of what comes after it: a chunk in PNG
-and WebP, an extension in GIF, a comment in JPEG, and bytes that nothing points to in TIFF and BMP.
+and WebP, an extension in GIF, a comment in JPEG, a box in MP4, and bytes that nothing points to in
+TIFF and BMP.
 Pixels and metadata stay what they are. A program that saves the picture writes a file without the
 mark. One that changes what is beside the pixels may keep it; so it has a checksum, and what agrees
 with it is as this package wrote it, and may be replaced by what it writes now.
@@ -35,6 +36,7 @@ def _after(kind: str, checksum: int) -> bytes:
     return {
         "jpeg": b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text + b"\xff\xd9",
         "gif": b"!\xff\x0bpysrcnn 1.0" + bytes([len(text)]) + text + b"\0;",
+        "mp4": struct.pack(">I", len(text) + 8) + b"free" + text,
         "webp": b"SRCN" + struct.pack("<I", len(text)) + text,
     }.get(kind, text)
 
@@ -85,7 +87,7 @@ def _state_of(path: str | os.PathLike) -> str:
             end = file.read()
             if not _MARKED.search(end):
                 return ""
-            for kind in (*_BEFORE, "webp", "tiff"):
+            for kind in (*_BEFORE, "mp4", "webp", "tiff"):
                 stop = size - len(_after(kind, 0))
                 if end.endswith(_after(kind, _checksum(file, stop))):
                     return "unchanged"

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from ._formats import RAW, SUFFIXES
@@ -23,6 +23,7 @@ def list_pictures(
     folder: str | os.PathLike,
     recursive: bool = False,
     on_error: Callable[[Exception], object] | None = None,
+    others: Collection[str] = (),
 ) -> list[Path]:
     """The picture files in a folder, by name; also those in folders below it, if asked for.
 
@@ -37,6 +38,8 @@ def list_pictures(
     recursive : bool
     on_error : function of an exception, optional
         Called with what is wrong with a folder below that cannot be read, instead of raising it.
+    others : collection of str
+        Suffixes of other files that are listed too, as of videos: ".mp4".
 
     Raises
     ------
@@ -50,16 +53,17 @@ def list_pictures(
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give a folder of pictures")
     found, errors = _files_in(folder, recursive)
-    paths = sorted(path for path in found if path.suffix.lower() in READABLE)
+    wanted = {*READABLE, *others}
+    paths = sorted(path for path in found if path.suffix.lower() in wanted)
     if errors and (not paths or on_error is None):
         raise errors[0]
     if not paths:
-        others = not_read(path for path in found if path.suffix.lower() in _UNREAD)
-        if others:
-            raise ValueError(f"no pictures that are read in {folder}, but {others}")
+        unread = not_read(path for path in found if path.suffix.lower() in _UNREAD)
+        if unread:
+            raise ValueError(f"no pictures that are read in {folder}, but {unread}")
         known = ", ".join(sorted(SUFFIXES))
         more = [] if recursive else _files_in(folder, True)[0]
-        some = any(path.suffix.lower() in READABLE for path in more)
+        some = any(path.suffix.lower() in wanted for path in more)
         raise ValueError(
             f"no pictures in {folder}: looked for {known} and the like"
             + ("; there are some in folders below it" if some else "")

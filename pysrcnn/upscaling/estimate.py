@@ -20,7 +20,7 @@ _TRIED = 4e9  # multiplications of the trial
 _SIDES = 32, 512  # of its picture, at least and at most
 
 
-def foreseen(steps: Sequence[Step], memory: float | None = None) -> str:
+def foreseen(steps: Sequence[Step], memory: float | None = None, count: int = 1) -> str:
     """ "about 12 minutes, and 1.4 GB of memory"; "" where it takes but some seconds.
 
     The network is tried on a small picture, twice, as the first time may compile.
@@ -30,13 +30,15 @@ def foreseen(steps: Sequence[Step], memory: float | None = None) -> str:
     steps : sequence of Step
     memory : float, optional
         Bytes that are taken, where it is not by `Step.make`.
+    count : int
+        How many pictures, one after the other.
     """
     work = [(step.network, *_work(step)) for step in steps if step.network]
-    if sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
+    if count * sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
         return ""
     networks = {id(one): one for one, *_ in work}  # of which one may take several steps
     paces = {key: _pace(one) for key, one in networks.items()}
-    seconds = sum(pixels * paces[id(one)] for one, pixels, _ in work)
+    seconds = count * sum(pixels * paces[id(one)] for one, pixels, _ in work)
     if memory is None:
         memory = max(largest for *_, largest in work)
     weights = sum(p.nbytes for one in networks.values() for p in one.parameters.values())

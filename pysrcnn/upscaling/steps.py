@@ -58,6 +58,8 @@ class Step:
     ----------
     bytes_per_pixel : float
         Memory that `make` takes for a pixel of the result.
+    frames : int
+        How many of a video the network looks at.
     """
 
     def __init__(self, start: Size, shape: Size, channels: int, dtype, network: Network | None):
@@ -65,6 +67,7 @@ class Step:
         self.dtype, self.network = np.dtype(dtype), network
         self.peak = np.iinfo(dtype).max if self.dtype.kind == "u" else 1
         self.c, self.margin = (network.c, network.margin) if network else (0, 0)
+        self.frames = network.frames if network else 1
         self.to_planes, self.to_pixels = _conversions(channels, self.c)
         scales = [n / m for m, n in zip(start, shape, strict=True)]
         self.rows, self.row_weights = taps(start[0], shape[0], scales[0])
@@ -196,13 +199,19 @@ class Step:
             spans.append((max(0, first - self.reach), min(n, last + self.reach)))
         return spans[0], spans[1]
 
-    def make(self, part: np.ndarray, rows: Span, columns: Span, out: np.ndarray) -> None:
+    def make(
+        self, part: np.ndarray | list[np.ndarray], rows: Span, columns: Span, out: np.ndarray
+    ) -> None:
         """A rectangle of the result into `out` (h, w, channels).
 
-        part: array (H, W, channels), those rows and columns of the picture that `needs` says.
+        part: array (H, W, channels), those rows and columns of the picture that `needs` says. Of a
+        video, a list of `frames` such arrays, in the order of time, of which that in the middle is
+        enlarged; one array stands for all of them.
         """
+        window = part if isinstance(part, list) else [part]
+        window = window if len(window) == self.frames else window * self.frames
         if not self.cell:
-            self._make(part, rows, columns, out)
+            self._make(window, rows, columns, out)
             return
         begins = [span[0] for span in self.needs(rows, columns)]
         for some in self.pieces(rows, columns):
@@ -212,16 +221,17 @@ class Step:
                     (self.needs(*some), begins), (some, (rows[0], columns[0]))
                 )
             )  # fmt: skip
-            self._make(part[used], *some, out[made])
+            self._make([frame[used] for frame in window], *some, out[made])
 
-    def _make(self, part: np.ndarray, rows: Span, columns: Span, out: np.ndarray) -> None:
+    def _make(self, window: list[np.ndarray], rows: Span, columns: Span, out: np.ndarray) -> None:
         """The same, of what is within one cell."""
         (first, _), (first_column, _) = self.needs(rows, columns)
         seen = self._seen(rows, columns)
         down, across = (slice(*span) for span in self._made(seen))
         if self.reach:
-            part = spread(part, self.reach)
-        small = pixels_to_planes(part, *self.to_planes, self.peak)
+            window = [spread(part, self.reach) for part in window]
+        frames = [pixels_to_planes(part, *self.to_planes, self.peak) for part in window]
+        small = frames[len(frames) // 2]
         own = self.c if self.enlarged > 1 else 0  # planes that the network enlarges itself
         planes = resize_planes(
             small[own:],
@@ -232,8 +242,9 @@ class Step:
         )
         if self.network and own:
             (top, bottom), (left, right) = seen
-            taken = small[:own, top - first : bottom - first]
-            taken = taken[:, :, left - first_column : right - first_column]
+            own_rows = slice(top - first, bottom - first)
+            own_columns = slice(left - first_column, right - first_column)
+            taken = np.concatenate([frame[:own, own_rows, own_columns] for frame in frames])
             planes = np.concatenate([self.network.forward(taken[None])[0], planes])
         elif self.network:
             planes[: self.c] = self.network.forward(planes[None, : self.c])[0]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import dask.array
     import zarr
 
-__all__ = ["bicubic", "upscale"]
+__all__ = ["bicubic", "checked", "stepped", "upscale"]
 
 
 @overload
@@ -108,17 +108,8 @@ def upscale(
             f"the picture is a name, {os.fspath(picture)}, wanted an array: read the file first, "
             f"by pysrcnn.read_picture"
         )
-    check_mask(picture)
-    if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
-        from ..pictures.reading import pixels_of
-
-        picture = pixels_of(picture)
-    picture = np.asarray(picture)
-    if not picture.dtype.isnative:  # big-endian, as in FITS files
-        picture = picture.astype(picture.dtype.newbyteorder("="))
-    check_picture(picture)
+    picture = checked(picture)
     steps = steps_for(picture.shape, picture.dtype, model, scale, shape)
-    check_range(picture)
     work, done = sum(math.prod(step.shape) for step in steps), 0
     for step in steps:
 
@@ -126,7 +117,7 @@ def upscale(
             if progress:
                 progress((done + pixels) / work)
 
-        picture = _stepped(step, picture, tell)
+        picture = stepped(step, [picture], tell)
         done += math.prod(step.shape)
     return picture
 
@@ -135,19 +126,38 @@ def bicubic(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A picture, as `upscale` takes it, at another height and width without any network."""
     channels = picture.shape[2] if picture.ndim == 3 else 1
     step = Step(picture.shape[:2], shape, channels, picture.dtype, None)
-    return _stepped(step, picture, lambda pixels: None)
+    return stepped(step, [picture], lambda pixels: None)
 
 
-def _stepped(step: Step, picture: np.ndarray, tell: Callable[[int], None]) -> np.ndarray:
-    """The result of a step, band by band; `tell` is called with the pixels that are done."""
-    pixels = picture.reshape(*picture.shape[:2], step.channels)
+def checked(picture: Any, name: str = "the picture") -> np.ndarray:
+    """The array of a picture as `upscale` takes it; raise what it does of one that is none."""
+    check_mask(picture, name)
+    if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
+        from ..pictures.reading import pixels_of
+
+        picture = pixels_of(picture)
+    picture = np.asarray(picture)
+    if not picture.dtype.isnative:  # big-endian, as in FITS files
+        picture = picture.astype(picture.dtype.newbyteorder("="))
+    check_picture(picture, name)
+    check_range(picture, name)
+    return picture
+
+
+def stepped(step: Step, window: list[np.ndarray], tell: Callable[[int], None]) -> np.ndarray:
+    """The result of a step, band by band; `tell` is called with the pixels that are done.
+
+    Of a video, `window` is the frame with those before and after it, see `Step.make`.
+    """
+    picture = window[len(window) // 2]
+    pixels = [frame.reshape(*frame.shape[:2], step.channels) for frame in window]
     height, width = step.shape
     result = np.empty((height, width, step.channels), picture.dtype)
     done = 0
     for rows, columns in step.pieces((0, height), (0, width)):
         used = tuple(slice(*span) for span in step.needs(rows, columns))
         out = result[slice(*rows), slice(*columns)]
-        step.make(pixels[used], rows, columns, out)
+        step.make([frame[used] for frame in pixels], rows, columns, out)
         done += out.shape[0] * out.shape[1]
         tell(done)
     return result.reshape(height, width, *picture.shape[2:])

@@ -1,0 +1,64 @@
+"""A video enlarged into another, frame after frame, with no more than some of them in memory."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..upscaling.frames import upscale_frames
+from ..upscaling.scales import Networks
+from ..video import Clip, frames_of, write_clip
+from .jobs import Size
+
+__all__ = ["enlarge_clip"]
+
+
+def enlarge_clip(
+    target: Path,
+    clip: Clip,
+    networks: Networks,
+    shape: tuple[int, int],
+    size: Size,
+    quality: int | None,
+    progress: Callable[[float, str], None],
+) -> int:
+    """Enlarge a video, whole or not at all: how many frames there were.
+
+    Parameters
+    ----------
+    target : path
+        `check_target` has nothing against it.
+    clip : Clip
+    networks, size : as for `enlarge`
+    shape : pair of ints
+        Height and width of the result.
+    quality : int or None
+        See `write_clip`.
+    progress : function of a float and a str
+        What part is done, up to 1, and how many frames a second.
+    """
+    times: deque[int] = deque()  # of frames that are read and not enlarged yet
+    began, count = time.perf_counter(), 0
+
+    def given() -> Iterator[np.ndarray]:
+        for moment, frame in frames_of(clip):
+            times.append(moment)
+            yield frame
+
+    def tell(done: float) -> None:
+        rate = math.floor(done) / (time.perf_counter() - began)
+        note = f"{rate:.3g} frames a second" if done >= 1 else ""
+        progress(min(1, done / max(1, clip.count)), note)
+
+    def made() -> Iterator[tuple[int, np.ndarray]]:
+        nonlocal count
+        frames = upscale_frames(given(), size.scale, networks, shape=size.shape, progress=tell)
+        for frame in frames:
+            count += 1
+            yield times.popleft(), frame
+
+    write_clip(target, clip, made(), shape, quality)
+    return count

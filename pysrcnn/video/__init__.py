@@ -1,0 +1,22 @@
+"""Video files: what they hold, their frames, and larger ones with the same sound.
+
+They go through PyAV, the extra `video`: ``pip install ".[video]"``. Its packages on PyPI bring
+FFmpeg with the encoder x264.
+"""
+
+from .reading import INSTALL, SUFFIXES, Clip, available, frames_of, is_video, read_clip
+from .writing import WRITTEN, check_target, even, write_clip
+
+__all__ = [
+    "INSTALL",
+    "SUFFIXES",
+    "WRITTEN",
+    "Clip",
+    "available",
+    "check_target",
+    "even",
+    "frames_of",
+    "is_video",
+    "read_clip",
+    "write_clip",
+]
