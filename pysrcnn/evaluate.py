@@ -3,18 +3,21 @@
 The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk, and for SRCNN
 enlarged back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels
 shaved off each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and
-`pysrcnn.data`.
+`pysrcnn.data`. Of clips, see `pysrcnn.clips`, it is the average over the frames of each.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from .checks import check_range, memory_for
+from .clips import around, find_clips, length, read_frames
 from .color import rgb_to_luma
+from .consistency import optical_flow, tof
 from .data import PICTURE_ERRORS, Pair, pair
 from .metrics import psnr, ssim
 from .networks import Network, own_scale
@@ -40,7 +43,9 @@ class Score:
     psnr, ssim : float
         Of the network.
     more : dict of floats
-        Of other metrics, by their names: "niqe" of the network, "bicubic_niqe" of bicubic.
+        Of other metrics, by their names: "niqe" of the network, "bicubic_niqe" of bicubic. Of a
+        clip "tof" and "bicubic_tof", in pixels: how far the motion is off, see `consistency.tof`,
+        the mean over all two frames that follow each other; NaN of a single frame.
     """
 
     picture: str
@@ -112,9 +117,22 @@ def score(
     ValueError
         If the scale is not the network's, or by one of the other metrics.
     """
-    scale = own_scale(network, scale)
-    truth, bicubic = levels(high), levels(_bicubic(low, high))
+    return _score_of(_pictures(network, low, high), own_scale(network, scale), name, more)
+
+
+Levels = tuple[np.ndarray, np.ndarray, np.ndarray]  # the original, bicubic, the network's
+
+
+def _pictures(network: Network, low: np.ndarray, high: np.ndarray) -> Levels:
+    """In levels of 0..255, (H, W)."""
     ours = levels(network.forward(low[None])[0])
+    return levels(high), levels(_bicubic(low, high)), ours
+
+
+def _score_of(
+    pictures: Levels, scale: int, name: str, more: Mapping[str, Metric] | None = None
+) -> Score:
+    truth, bicubic, ours = pictures
     others = {}
     for key, metric in (more or {}).items():
         others[f"bicubic_{key}"] = metric(bicubic, truth, scale)
@@ -136,9 +154,10 @@ def evaluate(
     *,
     more: Mapping[str, Metric] | None = None,
     recursive: bool = False,
+    clips: bool | None = None,
     on_error: Callable[[Exception], object] | None = None,
 ) -> Iterator[Score]:
-    """The score of each picture in a folder, by name, as soon as it is known.
+    """The score of each picture in a folder, or of each clip, by name, as soon as it is known.
 
     Parameters
     ----------
@@ -150,6 +169,9 @@ def evaluate(
         Other metrics by name, see `score`.
     recursive : bool
         Whether pictures in folders below are meant too.
+    clips : bool, optional
+        Whether they are frames of clips, see `pysrcnn.clips`: then each folder has one score, the
+        mean of its frames, with "tof". By default if the network looks at several frames.
     on_error : function of an exception, optional
         Called with what is wrong with a picture, or a folder below, which is then left out,
         instead of raising it.
@@ -172,11 +194,15 @@ def evaluate(
     >>> average(scores).more["niqe"]                              # doctest: +SKIP
     """
     scale = own_scale(network, scale)
-    for path in list_pictures(folder, recursive, on_error):
+    if clips is None:
+        clips = network.frames > 1
+    paths = find_clips(folder, on_error) if clips else list_pictures(folder, recursive, on_error)
+    score_one = _score_clip if clips else _score_file
+    for path in paths:
+        name = path.relative_to(folder).as_posix() if path != Path(folder) else path.name
         try:
             with memory_for(path):
-                name = path.relative_to(folder).as_posix()
-                score = _score_file(path, network, scale, name, more)
+                score = score_one(path, network, scale, name, more)
         except PICTURE_ERRORS as error:
             if on_error is None:
                 raise
@@ -190,23 +216,62 @@ def _score_file(
 ) -> Score:
     picture = read_picture(path)
     check_range(picture, str(path))
-    smallest = 11 + 2 * scale
-    if min(side - side % scale for side in picture.shape[:2]) < smallest:
-        raise ValueError(
-            f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
-            f"{scale} it takes at least {smallest} x {smallest}: leave it out"
-        )
-    low, high = pair(picture, scale, network.c, network.small)
+    low, high = _pair(picture, path, network, scale)
     try:
         return score(network, low, high, scale, name, more)
     except ValueError as error:  # of a metric, which does not know the file
         raise ValueError(f"{path}: {error}") from None
 
 
+def _score_clip(
+    path: Path, network: Network, scale: int, name: str, more: Mapping[str, Metric] | None
+) -> Score:
+    scores: list[Score] = []
+    off: list[tuple[float, float]] = []
+    before: Levels | None = None
+    for frame in _frames(path, network, scale):
+        scores.append(_score_of(frame, scale, name, more))
+        if before is not None:
+            truth = optical_flow(before[0], frame[0])
+            off.append((tof(before[1], frame[1], truth), tof(before[2], frame[2], truth)))
+        before = frame
+    bicubic, ours = np.mean(off, axis=0).tolist() if off else (math.nan, math.nan)
+    mean = average(scores)
+    others = mean.more | {"bicubic_tof": bicubic, "tof": ours}
+    return replace(mean, picture=name, more=others)
+
+
+def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
+    """Of each frame of a clip, of which no more are held than the network looks at."""
+    count, coming = length(clip), enumerate(read_frames(clip))
+    held: dict[int, Pair] = {}
+    for k in range(count):
+        wanted = around(count, k, network.frames)
+        while wanted[-1] not in held:
+            number, picture = next(coming)
+            held[number] = _pair(picture, clip, network, scale)
+        held = {number: frame for number, frame in held.items() if number >= wanted[0]}
+        low = np.concatenate([held[number][0] for number in wanted])
+        yield _pictures(network, low, held[k][1])
+
+
+def _pair(picture: np.ndarray, path: Path, network: Network, scale: int) -> Pair:
+    """What the network is given, and what should come out; raise if there is too little of it."""
+    smallest = 11 + 2 * scale
+    if min(side - side % scale for side in picture.shape[:2]) < smallest:
+        raise ValueError(
+            f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
+            f"{scale} it takes at least {smallest} x {smallest}: leave it out"
+        )
+    return pair(picture, scale, network.c, network.small)
+
+
 def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The bicubic enlargement: of a pair for SRCNN, low itself."""
+    """The bicubic enlargement: of a pair for SRCNN, low itself; of frames, the middle one's."""
     if low.shape == high.shape:
         return low
+    if len(low) != len(high):
+        low = low[len(low) // 2][None]
     return np.stack([imresize(plane, shape=high.shape[1:]) for plane in low.astype(np.float64)])
 
 

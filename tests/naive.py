@@ -4,6 +4,7 @@ Everything that the package computes quickly is compared with this file on small
 Axes: N samples, C channels, O filters, H x W pixels, f filter size.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -297,6 +298,78 @@ def batch_norm_backward(dout, x, gamma, mean, variance):
         dmean[c] -= d * gamma[c] / deviation
         dvariance[c] -= d * gamma[c] * (x[index] - mean[c]) / (2 * deviation**3)
     return dx, *numbers
+
+
+def concatenate(*maps):
+    return np.stack([x[:, k] for x in maps for k in range(x.shape[1])], axis=1)
+
+
+def split(x, *channels):
+    maps = [x[:, k] for k in range(x.shape[1])]
+    return tuple(np.stack([maps.pop(0) for _ in range(c)], axis=1) for c in channels)
+
+
+def points(flow, sample, i, j):
+    """The four pixels (row, column) that a flow points between, and the weight of each."""
+    height, width = flow.shape[2:]
+    y = min(max(i + float(flow[sample, 1, i, j]), 0), height - 1)
+    x = min(max(j + float(flow[sample, 0, i, j]), 0), width - 1)
+    row, column = math.floor(y), math.floor(x)
+    b, a = y - row, x - column
+    below, right = min(row + 1, height - 1), min(column + 1, width - 1)
+    return [((row, column), (1 - b) * (1 - a)), ((row, right), (1 - b) * a),
+            ((below, column), b * (1 - a)), ((below, right), b * a)]  # fmt: skip
+
+
+def warp(x, flow):
+    out = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(x.shape):
+        out[n, c, i, j] = sum(weight * x[n, c, *at] for at, weight in points(flow, n, i, j))
+    return out
+
+
+def warp_backward(dout, x, flow):
+    dx, dflow, (height, width) = np.zeros_like(x), np.zeros_like(flow), x.shape[2:]
+    for n, c, i, j in np.ndindex(x.shape):
+        here = points(flow, n, i, j)
+        d, (one, two, three, four) = dout[n, c, i, j], (x[n, c, *at] for at, _ in here)
+        for at, weight in here:
+            dx[n, c, *at] += d * weight
+        right, below = here[1][1] + here[3][1], here[2][1] + here[3][1]  # parts of the way
+        if 0 < j + flow[n, 0, i, j] < width - 1:
+            dflow[n, 0, i, j] += d * ((1 - below) * (two - one) + below * (four - three))
+        if 0 < i + flow[n, 1, i, j] < height - 1:
+            dflow[n, 1, i, j] += d * ((1 - right) * (three - one) + right * (four - two))
+    return dx, dflow
+
+
+def neighbours(flow, i, j):
+    """Of a pixel: those to which there are differences."""
+    return [
+        at for at in ((i, j + 1), (i + 1, j)) if at[0] < flow.shape[2] and at[1] < flow.shape[3]
+    ]
+
+
+def root(flow, sample, i, j):
+    total = 0.01
+    for k, at in itertools.product(range(2), neighbours(flow, i, j)):
+        total += float(flow[sample, k, *at] - flow[sample, k, i, j]) ** 2
+    return math.sqrt(total)
+
+
+def smoothness(flow):
+    places = list(np.ndindex(len(flow), *flow.shape[2:]))
+    return sum(root(flow, *place) for place in places) / len(places)
+
+
+def smoothness_backward(flow):
+    dflow, count = np.zeros_like(flow), flow[:, 0].size
+    for n, k, i, j in np.ndindex(flow.shape):
+        for at in neighbours(flow, i, j):
+            d = (flow[n, k, *at] - flow[n, k, i, j]) / root(flow, n, i, j) / count
+            dflow[n, k, *at] += d
+            dflow[n, k, i, j] -= d
+    return dflow
 
 
 def leaky_relu(x, slope):

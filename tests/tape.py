@@ -183,6 +183,42 @@ class Tape:
                      (variance, lambda d: total(-d * g * (x.array - m) * root**3 / 2)),
                      )  # fmt: skip
 
+    def concatenate(self, *maps):
+        sizes = np.cumsum([0, *(x.shape[1] for x in maps)])
+        return Value(np.concatenate([x.array for x in maps], axis=1),
+                     *((x, lambda d, a=a, b=b: d[:, a:b])
+                       for x, a, b in zip(maps, sizes, sizes[1:], strict=False)))  # fmt: skip
+
+    def split(self, x, *channels):
+        ends = np.cumsum([0, *channels])
+
+        def back(d, a, b):
+            return np.pad(d, ((0, 0), (a, x.shape[1] - b), (0, 0), (0, 0)))
+
+        return tuple(Value(x.array[:, a:b], (x, lambda d, a=a, b=b: back(d, a, b)))
+                     for a, b in zip(ends, ends[1:], strict=False))  # fmt: skip
+
+    def warp(self, x, flow):
+        """As a sum over all pixels of x, weighted by hats around where the flow points."""
+        height, width = x.shape[2:]
+        y = np.arange(height)[:, None] + flow.array[:, 1]
+        z = np.arange(width) + flow.array[:, 0]
+        inside_y, inside_z = (y > 0) & (y < height - 1), (z > 0) & (z < width - 1)
+        away_y = np.clip(y, 0, height - 1)[..., None] - np.arange(height)  # n i j u
+        away_z = np.clip(z, 0, width - 1)[..., None] - np.arange(width)
+        rows, columns = np.maximum(0, 1 - abs(away_y)), np.maximum(0, 1 - abs(away_z))
+        slopes = [-np.sign(away) * (abs(away) < 1) * inside[..., None]
+                  for away, inside in ((away_y, inside_y), (away_z, inside_z))]  # fmt: skip
+
+        def to_flow(d):
+            along_y = np.einsum("ncij,ncuv,niju,nijv->nij", d, x.array, slopes[0], columns)
+            along_z = np.einsum("ncij,ncuv,niju,nijv->nij", d, x.array, rows, slopes[1])
+            return np.stack([along_z, along_y], axis=1)
+
+        return Value(np.einsum("ncuv,niju,nijv->ncij", x.array, rows, columns),
+                     (x, lambda d: np.einsum("ncij,niju,nijv->ncuv", d, rows, columns)),
+                     (flow, to_flow))  # fmt: skip
+
     def leaky_relu(self, x, slope):
         return self.prelu(x, Value(np.array([slope])))
 

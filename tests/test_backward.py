@@ -15,6 +15,7 @@ from pysrcnn.networks.drcn import DRCN
 from pysrcnn.networks.edsr import EDSR
 from pysrcnn.networks.srresnet import SRResNet
 from pysrcnn.networks.vdsr import VDSR
+from pysrcnn.networks.vespcn import VESPCN
 
 RUNGS = [reference, pytest.param(kernels, marks=compiled_only)]
 OPS = pytest.mark.parametrize("ops", RUNGS, ids=["reference", "kernels"])
@@ -36,6 +37,9 @@ NETWORKS = {
     "drcn": DRCN(3, 4),
     "drcn RGB": DRCN(2, 4, c=3),
     "recursive": Recursive(),
+    "vespcn": VESPCN(3, 3, 3, 4),
+    "vespcn, the paper's": VESPCN(2, 5, 3, 3, picture=False),
+    "vespcn, slow fusion": VESPCN(2, 5, 5, 3, fusion="slow"),
     "srresnet in use": SRResNet(3, 2, 4),
     "srresnet RGB, without batch normalisation": SRResNet(2, 1, 3, 3, batch_norm=False),
 }
@@ -49,7 +53,8 @@ def drawn(network, seed=0):
     for name in network.statistics:
         if name[0] == "V":
             np.square(network.parameters[name], out=network.parameters[name])
-    return network, rng.random((2, network.c, 11, 10)), rng
+    sides = (12, 8) if network.frames > 1 else (11, 10)
+    return network, rng.random((2, network.c * network.frames, *sides)), rng
 
 
 def near(a, b, tolerance=1e-10):

@@ -12,7 +12,7 @@ from pysrcnn.gradcheck import case, gradcheck
 from pysrcnn.gradcheck.apart import dw_of
 from pysrcnn.gradcheck.differences import describe
 from pysrcnn.gradcheck.search import relative_error
-from pysrcnn.networks import DRCN, EDSR, VDSR, SRResNet
+from pysrcnn.networks import DRCN, EDSR, VDSR, VESPCN, SRResNet
 
 SMALL = {"filters": (3,), "samples": 2, "size": (3, 4)}
 OPTIONS = {
@@ -99,6 +99,42 @@ def test_our_own_networks_pass():
         assert gradcheck(mine, "edsr", **SMALL, **options).ok
     for options in ({}, {"scale": 4, "batch_norm": False}):  # what it takes off M and V is let be
         assert gradcheck(of(SRResNet, picture=False), "srresnet", **SMALL, **options).ok
+
+
+def of_vespcn(change):
+    def mine(low, high, parameters):
+        net = VESPCN.from_parameters(parameters, ops=reference, picture=False)
+        net.beta = net.smooth = 0.0
+        loss, gradients = net.loss_and_gradients(low, high)
+        change(gradients)
+        return loss, gradients
+
+    return mine
+
+
+def test_vespcn_passes_and_has_what_it_takes():
+    small = {"filters": (3,), "samples": 2}
+    assert gradcheck(of_vespcn(lambda g: None), "vespcn", **small).ok
+    options = {"frames": 5, "fusion": "slow", "depth": 5, "scale": 3, "layout": "NHWC"}
+    made = case("vespcn", **small, **options)
+    assert made.low.shape == (2, 8, 12, 5) and made.high.shape == (2, 24, 36, 1)
+    assert made.step.network.fusion == "slow"
+    with pytest.raises(ValueError, match=r"size is \(4, 5\), wanted multiples of 4 for vespcn"):
+        case("vespcn", size=(4, 5))
+    with pytest.raises(ValueError, match="c is 3, and vespcn takes luminance alone"):
+        case("vespcn", c=3)
+
+
+@pytest.mark.slow
+def test_a_mistake_in_the_motion_of_vespcn_is_named():
+    """Of a layer with a stride, whose weights are used for each neighbour."""
+    small = {"filters": (3,), "samples": 2, "size": (4, 8)}
+
+    def halved(g):
+        g["B_fine1"] = g["B_fine1"] / 2
+
+    report = gradcheck(of_vespcn(halved), "vespcn", **small)
+    assert "dB_fine1, of weights that are used 2 times, is averaged over" in report.diagnosis[0]
 
 
 def test_running_statistics_may_be_changed_in_place():
@@ -234,7 +270,7 @@ def test_options_are_checked(network, options, words):
 def test_options_of_another_network_are_refused():
     with pytest.raises(TypeError, match="picture is no option of vdsr; those are depth"):
         case("vdsr", picture=True)
-    with pytest.raises(TypeError, match="depth: of vdsr, drcn, edsr, srresnet, not of 9-"):
+    with pytest.raises(TypeError, match="depth: of vdsr, drcn, edsr, srresnet, vespcn, not of"):
         case("9-1-5", depth=3)
 
 

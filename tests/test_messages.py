@@ -324,7 +324,7 @@ COMMANDS = [
     (
         f"{TRAIN} --network 9x1x5",
         "argument --network: 9x1x5 is neither the filter sizes of an SRCNN, such as 9-1-5, nor one "
-        "of espcn, vdsr, drcn, edsr, srresnet; pysrcnn train --help says more",
+        "of espcn, vdsr, drcn, edsr, srresnet, vespcn; pysrcnn train --help says more",
     ),
     (
         f"{TRAIN} --filters 16 8",

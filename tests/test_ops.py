@@ -6,6 +6,7 @@ generous to rounding and far too little for any mistake.
 """
 
 import inspect
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -108,6 +109,12 @@ def arguments_of(name, rng, dtype):
         "moments_backward": (*numbers[:2], x, numbers[2]),
         "batch_norm": (x, *numbers[:3], numbers[3] ** 2),
         "batch_norm_backward": (y, x, *numbers[:2], numbers[3] ** 2),
+        "concatenate": (x, y[:, :1], y),
+        "split": (rng.standard_normal((3, 6, 4, 5)).astype(dtype), 1, 3, 2),
+        "warp": (x, 3 * y),
+        "warp_backward": (rng.standard_normal(x.shape).astype(dtype), x, 3 * y),
+        "smoothness": (y,),
+        "smoothness_backward": (y,),
     }[name]
 
 
@@ -120,7 +127,7 @@ SINGLE = [n for n in FUNCTIONS if n not in ("forward", "loss_and_gradients")]
 def test_operation_is_its_definition(ops, dtype, name):
     arguments = arguments_of(name, np.random.default_rng(1), dtype)
     results, wanted = ops.leave(getattr(ops, name)(*arguments)), naive[name](*arguments)
-    if name in (*ALL_LOSSES, "dot"):
+    if name in (*ALL_LOSSES, "dot", "smoothness"):
         assert isinstance(results, float)
         assert results == pytest.approx(wanted, rel=1e-6 if dtype == np.float32 else 1e-13)
         return
@@ -389,6 +396,87 @@ def test_maps_that_are_constant_become_zero(ops, dtype):
         dx, *numbers = ops.batch_norm_backward(x, x, ones, mean, variance)
         dx = dx + ops.moments_backward(*numbers[2:], x, mean)
         assert np.abs(dx).max() <= 1e-3 * np.abs(x).max()  # of a constant gradient nothing is left
+
+
+@OPS
+def test_gradients_of_motion(ops):
+    """To picture and flow: inside, on the edge and outside, from several pixels to one."""
+    rng = np.random.default_rng(25)
+    x, flow = rng.standard_normal((2, 3, 6, 7)), 3 * rng.standard_normal((2, 2, 6, 7))
+    flow[:, 0, :, 2], flow[:, 1, 4] = -30.5, 0.25
+    places = np.stack([np.arange(7) + flow[:, 0], np.arange(6)[:, None] + flow[:, 1]], axis=1)
+    near = np.abs(places - np.round(places)) < 1e-3
+    flow[near] += 0.1  # away from the kinks at pixels
+    assert close(*projections(ops.warp, ops.warp_backward, [x, flow]))
+    assert not ops.warp_backward(x, x, flow)[1][:, 0, :, 2].any()
+    value = lambda flow: np.array(ops.smoothness(flow))  # noqa: E731
+    assert close(*projections(value, lambda g, f: [g * ops.smoothness_backward(f)], [flow]))
+    assert ops.smoothness(np.full((1, 2, 4, 5), 3.0)) == pytest.approx(0.1, rel=1e-14)
+
+
+@OPS
+@DTYPES
+def test_flows_of_whole_pixels_and_to_nowhere(ops, dtype):
+    """Channel 0 points to the right, 1 down; the edge is repeated; NaN is not hidden."""
+    x = np.random.default_rng(26).random((1, 2, 5, 6)).astype(dtype)
+    flow = np.zeros((1, 2, 5, 6), dtype)
+    assert np.array_equal(ops.warp(x, flow), x)
+    flow[:, 0], flow[:, 1] = 2, 1
+    wanted = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 2)), "edge")[:, :, 1:, 2:]
+    assert np.array_equal(ops.warp(x, flow), wanted)
+    for far in (1e30, np.inf):
+        assert np.array_equal(ops.warp(x, flow * dtype(far))[0, 0], np.full((5, 6), x[0, 0, 4, 5]))
+    assert ops.warp(x[..., :1, :1], flow[..., :1, :1]) == pytest.approx(x[..., :1, :1])
+    flow[0, 0, 3, 2] = np.nan
+    out = ops.warp(x, flow)
+    assert np.isnan(out[0, :, 3, 2]).all() and np.isnan(out).sum() == 2
+    assert np.isnan(ops.smoothness(flow)) and np.isnan(ops.warp_backward(x, x, flow)[0]).any()
+
+
+@OPS
+def test_warp_is_grid_sample(ops):
+    """PyTorch's numbers, see `record_torch_motion`: at pixels, between them and outside."""
+    recorded = np.load(Path(__file__).parent / "torch_warp.npz")
+    x, flow, dout = (recorded[name] for name in ("x", "flow", "dout"))
+    found = {"out": ops.warp(x, flow)}
+    found["dx"], found["dflow"] = ops.warp_backward(dout, x, flow)
+    for name, array in found.items():
+        assert np.abs(array - recorded[name]).max() <= 1e-10, name
+
+
+@pytest.mark.skipif(not JIT, reason="a matter of compiled code")
+def test_motion_has_the_same_bits_with_one_thread():
+    """Many pixels go back to one, whose sum is taken in one order."""
+    rng = np.random.default_rng(28)
+    x, flow = (rng.standard_normal((3, 2, 20, 17)).astype(np.float32) for _ in range(2))
+
+    def results():
+        return *kernels.warp_backward(x, x, 5 * flow), kernels.smoothness_backward(flow)
+
+    wanted, before = results(), numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        found = results()
+    finally:
+        numba.set_num_threads(before)
+    assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("ops", [kernels, kernels.direct])
+def test_motion_on_maps_is_that_of_arrays(ops):
+    rng = np.random.default_rng(27)
+    x, y = rng.standard_normal((2, 2, 2, 6, 9)).astype(np.float32)
+    for name, arguments in {
+        "concatenate": (x, y), "split": (x, 1, 1), "warp": (x, y), "warp_backward": (x, y, x),
+        "smoothness_backward": (x,),
+    }.items():  # fmt: skip
+        held = [ops.enter(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        found, wanted = getattr(ops, name)(*held), getattr(ops, name)(*arguments)
+        if not isinstance(wanted, tuple):
+            found, wanted = (found,), (wanted,)
+        for a, b in zip(found, wanted, strict=True):
+            assert np.array_equal(ops.leave(a), b), name
+    assert ops.smoothness(ops.enter(x)) == ops.smoothness(x)
 
 
 @pytest.mark.parametrize("ops", [kernels, kernels.direct])
@@ -771,6 +859,18 @@ def test_kernels_check_shapes(change, words):
         ("batch_norm", (PIXELS, np.ones(2), np.ones(1), np.ones(2), np.ones(2))),
         ("batch_norm_backward", (PIXELS, PIXELS[:, :, 1:], *np.ones((3, 2)))),
         ("batch_norm_backward", (PIXELS, PIXELS, *np.ones((2, 2)), np.ones(3))),
+        ("concatenate", (PIXELS, PIXELS[:, :, 1:])),
+        ("concatenate", (PIXELS, PIXELS[0])),
+        ("split", (PIXELS, 1, 2)),
+        ("split", (PIXELS, 2, 0)),
+        ("split", (PIXELS[0], 1, 4)),
+        ("warp", (PIXELS, PIXELS[:, :1])),
+        ("warp", (PIXELS, PIXELS[:, :, 1:])),
+        ("warp", (PIXELS[:0], PIXELS[:0])),
+        ("warp_backward", (PIXELS[:, :1], PIXELS, PIXELS)),
+        ("warp_backward", (PIXELS, PIXELS, PIXELS[..., 1:])),
+        ("smoothness", (PIXELS[:, :1],)),
+        ("smoothness_backward", (PIXELS[..., :0],)),
     ],
 )
 def test_single_operations_check_shapes(name, arguments):

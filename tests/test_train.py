@@ -821,7 +821,7 @@ def test_what_does_not_fit_is_refused():
     [
         (
             {"network": "fsrcnn"},
-            "network is srcnn, espcn, vdsr, drcn, edsr or srresnet, got 'fsrcnn'",
+            "network is srcnn, espcn, vdsr, drcn, edsr, srresnet or vespcn, got 'fsrcnn'",
         ),
         ({"batch_norm": True}, "only srresnet takes batch_norm; the network is srcnn"),
         ({"batch_norm": 1}, "batch_norm is 1, wanted True or False"),

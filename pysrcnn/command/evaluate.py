@@ -28,9 +28,12 @@ from .common import (
 __all__ = ["add", "averaged", "print_score", "print_title", "run", "score_folder"]
 
 # What can be measured: the head of its column, and how many decimals it has there.
-_METRICS = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2)}
+_METRICS = {
+    "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2), "tof": ("tOF", 3)
+}  # fmt: skip
 _USUAL = ("psnr", "ssim")
-_WIDTHS = {1: 19, 2: 9, 3: 8}  # of a column, by how many there are: lines are 80 long at most
+_OF_CLIPS = (*_USUAL, "tof")
+_WIDTHS = {1: 19, 2: 9, 3: 8, 4: 8}  # of a column, by how many there are: lines are 80 long at most
 
 
 def add(commands: Commands) -> None:
@@ -47,13 +50,19 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "-r", "--recursive", action="store_true", help="also take pictures in subfolders"
     )
+    command.add_argument(
+        "--clips", action="store_true",
+        help="the pictures of each folder are the frames of a clip: a row for each, the mean over "
+        "its frames (the default for a vespcn)",
+    )  # fmt: skip
     add_scale(command)
     add_model(command)
     add_ensemble(command)
     command.add_argument(
-        "--metrics", type=_metrics, default=_USUAL, metavar="NAMES",
+        "--metrics", type=_metrics, metavar="NAMES",
         help="psnr, ssim, niqe, with commas between (default: psnr,ssim). NIQE says without the "
-        "original how unnatural a picture looks: less is better",
+        "original how unnatural a picture looks: less is better. Of clips also tof (the default is "
+        "psnr,ssim,tof): how many pixels the motion in the result is off, as what trembles is",
     )  # fmt: skip
     command.add_argument(
         "--niqe-model", type=Path, metavar="FILE",
@@ -75,40 +84,45 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
         check_place(options.json)
-    more = _more(options)
     network, scale = load_network(options)
+    clips = options.clips or network.frames > 1
+    metrics = options.metrics or (_OF_CLIPS if clips else _USUAL)
+    if "tof" in metrics and not clips:
+        raise ValueError("tof is of clips, folders of frames: add --clips, or leave it out")
+    more = _more(options, metrics)
     if options.json:
         check_apart([options.json], files_of(options.model), WEIGHTS)
         if options.niqe_model:
             check_apart([options.json], [options.niqe_model], "the model of NIQE")
-        there = options.folder, options.recursive
+        there = options.folder, options.recursive or clips
         pictures = [*list_pictures(*there), *list_unread(*there)]
         check_apart([options.json], pictures, "one of the pictures")
     scores: list[Score] = []
     failed: list[int] = []
-    for score in score_folder(options.folder, network, scale, failed, options.recursive, more):
+    recursive = options.recursive
+    for score in score_folder(folder, network, scale, failed, recursive, more, clips):
         if not scores:
-            print_title(scale, Path(options.model).name, options.metrics)
+            print_title(scale, Path(options.model).name, metrics)
         scores.append(score)
-        print_score(score, options.metrics)
+        print_score(score, metrics)
     if not scores:
         return 2
     mean = average(scores)
-    print_score(mean, options.metrics)
+    print_score(mean, metrics)
     if options.json:
         table = {
             "folder": options.folder.name,
             "scale": scale,
             "model": Path(options.model).name,
             "version": __version__,
-            "pictures": [_row(s, options.metrics) for s in scores],
-            "average": _row(mean, options.metrics),
+            "clips" if clips else "pictures": [_row(s, metrics) for s in scores],
+            "average": _row(mean, metrics),
             "failed": len(failed),
         }
-        if "niqe" in options.metrics:
+        if "niqe" in metrics:
             table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
-    return averaged(scores, failed, list_unread(options.folder, options.recursive))
+    return averaged(scores, failed, list_unread(folder, recursive or clips))
 
 
 def score_folder(
@@ -118,17 +132,19 @@ def score_folder(
     failed: list[int],
     recursive: bool = False,
     more: Mapping[str, Metric] | None = None,
+    clips: bool | None = None,
 ) -> Iterator[Score]:
-    """Of the pictures in a folder; what is wrong with one is said, and counted in `failed`."""
+    """Of the pictures (or clips) of a folder; what is wrong is said, and counted in `failed`."""
     return evaluate(
-        folder, network, scale, more=more,
+        folder, network, scale, more=more, clips=clips,
         recursive=recursive, on_error=lambda error: failed.append(complain(error, 2)),
     )  # fmt: skip
 
 
 def averaged(scores: list[Score], failed: list[int], unread: list[Path]) -> int:
     """Say of how many pictures the average is, if not of all: the exit code."""
-    parts = [f"averaged {counted(len(scores), 'picture')}"]
+    noun = "clip" if any("tof" in score.more for score in scores) else "picture"
+    parts = [f"averaged {counted(len(scores), noun)}"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [not_read(unread)] if unread else []
     if len(parts) > 1:
@@ -144,9 +160,9 @@ def _metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def _more(options: argparse.Namespace) -> dict[str, Metric]:
+def _more(options: argparse.Namespace, metrics: tuple[str, ...]) -> dict[str, Metric]:
     """The metrics beside PSNR and SSIM that are asked for."""
-    if "niqe" not in options.metrics:
+    if "niqe" not in metrics:
         if options.niqe_model:
             raise ValueError("--niqe-model is for NIQE: add --metrics psnr,ssim,niqe")
         return {}

@@ -10,6 +10,7 @@ from ..gradcheck import LAYOUTS, PADDINGS, WEIGHTS, case, gradcheck, write_case
 from ..gradcheck.deep_networks import DEEP
 from ..networks import LOSSES
 from ..networks.espcn import ACTIVATIONS
+from ..networks.vespcn import FUSIONS
 from .common import Commands
 
 __all__ = ["add", "run"]
@@ -34,7 +35,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--scale", type=int, metavar="S",
-        help="factor by which espcn (default: 3), edsr and srresnet (2) enlarge",
+        help="factor by which espcn (default: 3), edsr, srresnet and vespcn (2) enlarge",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
@@ -45,11 +46,11 @@ def add(commands: Commands) -> None:
         help="what layers see beyond the edge; valid: none pads (default: valid; deep networks "
         "have zeros)",
     )  # fmt: skip
-    deep = command.add_argument_group("deep networks: vdsr, drcn, edsr and srresnet")
+    deep = command.add_argument_group("deep networks: vdsr, drcn, edsr, srresnet, vespcn")
     deep.add_argument(
         "--depth", type=int, metavar="D",
         help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and "
-        "srresnet (2)",
+        "srresnet (2), layers of vespcn behind the motion (3)",
     )  # fmt: skip
     deep.add_argument("--filters", type=int, metavar="N", help="maps of each layer (default: 6)")
     deep.add_argument(
@@ -70,7 +71,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     deep.add_argument(
         "--picture", action="store_const", const=True,
-        help="edsr and srresnet: add the small picture to the output, each pixel repeated",
+        help="edsr, srresnet and vespcn: add the small picture to the output, each pixel repeated",
     )  # fmt: skip
     deep.add_argument(
         "--no-batch-norm", dest="batch_norm", action="store_const", const=False,
@@ -81,6 +82,10 @@ def add(commands: Commands) -> None:
         help="srresnet: batch normalisation with running mean and variance, as in use (default: "
         "with those of the batch, as in training)",
     )  # fmt: skip
+    deep.add_argument(
+        "--frames", type=int, choices=(3, 5, 7), help="vespcn: frames it looks at (default: 3)"
+    )
+    deep.add_argument("--fusion", choices=FUSIONS, help="vespcn: how (default: early)")
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
     )
@@ -111,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
             + (", not both" if options.write else "")
         )
     names = ["depth", "loss", "alpha", "residual_scale", "short_tail", "picture"]
-    names += ["batch_norm", "training"]
+    names += ["batch_norm", "training", "frames", "fusion"]
     given = {name: getattr(options, name) for name in names}
     of_deep = {name: value for name, value in given.items() if value is not None}
     made = case(

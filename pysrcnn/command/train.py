@@ -10,6 +10,7 @@ from .._printing import counted, say
 from ..evaluate import average
 from ..networks import LOSSES, TRAINED, Chain
 from ..networks.espcn import ACTIVATIONS
+from ..networks.vespcn import FUSIONS
 from ..pictures import list_unread, quiet_readers
 from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
@@ -54,7 +55,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
-        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn, edsr or srresnet",
+        help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn, edsr, srresnet or "
+        "vespcn, which is trained on clips: folders of frames, one folder each",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
@@ -65,9 +67,17 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--depth",
         type=int,
-        help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr or srresnet",
+        help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr or srresnet, "
+        "layers of a vespcn behind the motion",
     )
     command.add_argument("--width", type=int, help="filters in their layers")
+    command.add_argument(
+        "--frames", type=int, choices=(3, 5, 7), help="frames that a vespcn looks at (default: 3)"
+    )
+    command.add_argument(
+        "--fusion", choices=FUSIONS,
+        help="how a vespcn fuses them: at once, or two more in each layer (default: early)",
+    )  # fmt: skip
     command.add_argument(
         "--no-batch-norm", action="store_true", help="a srresnet without batch normalisation"
     )
@@ -84,7 +94,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
         "--size", type=int,
-        help="side of the sub-images in pixels; for espcn, edsr and srresnet, of the small "
+        help="side of the sub-images in pixels; for espcn, edsr, srresnet, vespcn of the small "
         "picture",
     )  # fmt: skip
     command.add_argument(
@@ -147,6 +157,7 @@ def run(options: argparse.Namespace) -> int:
         on_skipped=_print_skipped,
     )  # fmt: skip
     network = training.fit()
+    noun = "clip" if training.recipe.frames > 1 else "picture"
     failed: list[int] = []
     scores = []
     for scale in training.scales:
@@ -157,7 +168,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{options.output}: {network!r}")
     code = averaged(scores, failed, list_unread(options.score) if options.score else [])
     if training.skipped:
-        used = counted(training.used, "picture")
+        used = counted(training.used, noun)
         say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
     return code
@@ -181,6 +192,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "filters": options.filters,
         "depth": options.depth,
         "width": options.width,
+        "frames": options.frames,
+        "fusion": options.fusion,
         "loss": options.loss,
         "c": options.channels,
         "steps": options.steps,
@@ -237,6 +250,9 @@ def _check_options(kind: str, given: set[str]) -> None:
         raise ValueError(f"only espcn takes --activation, and this is {kind}: leave it out")
     if "no_batch_norm" in given and kind != "srresnet":
         raise ValueError(f"only srresnet takes --no-batch-norm, and this is {kind}: leave it out")
+    for option in ("frames", "fusion"):
+        if option in given and kind != "vespcn":
+            raise ValueError(f"only vespcn takes --{option}, and this is {kind}: leave it out")
     theirs = "--filters" if chain else "--depth and --width"
     for option in ("depth", "width") if chain else ("filters",):
         if option in given:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         for dtype in (np.uint8, np.uint16, np.float32, np.float64):
             upscale(np.zeros((8, 8), dtype), network.scale or 2, network)
         if isinstance(network, tuple(TRAINED.values())):
-            low = np.zeros((1, network.c, 33, 33))
+            low = np.zeros((1, network.c, 36, 36))  # a multiple of 4, for VESPCN
             network.loss_and_gradients(low, network.forward(low))
     print(f"compiled for {kernels.VECTORS} vectors in {time.perf_counter() - began:.1f} s")
     return 0

@@ -104,14 +104,21 @@ def _of_masks(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> lis
          other(lambda z: z[::-1])),
         ("mask of filter 0", "is that of the first filter for all filters",
          other(lambda z: z[:, :1])),
-        ("mask before the bias", "is taken before the bias is added, wanted behind it",
-         [("mask", k, partial(without_bias, b=calls[k - 1].b)) for k in on]),
         ("mask shifted", "is shifted one row down", other(lambda z: np.roll(z, 1, 2))),
         ("mask shifted", "is shifted one column right", other(lambda z: np.roll(z, 1, 3))),
         ("mask flipped", "is turned by 180 degrees", other(lambda z: z[:, :, ::-1, ::-1])),
     ]  # fmt: skip
+    if not _shuffled(on, calls):
+        early: list[Change] = [("mask", k, partial(without_bias, b=calls[k - 1].b)) for k in on]
+        words = "is taken before the bias is added, wanted behind it"
+        masks.append(("mask before the bias", words, early))
     return [Mistake(word, f"{_words(kind)} {of} {words}", changes)
             for word, words, changes in masks]  # fmt: skip
+
+
+def _shuffled(on: tuple[int, ...], calls: list[Call]) -> bool:
+    """Whether there is a shuffle before the activation of one of them, so biases are not its."""
+    return any(calls[k - 1].before.shape[1] != len(calls[k - 1].b) for k in on)
 
 
 def _of_relu_masks(on, calls: list[Call]) -> list[tuple[str, str, list[Change]]]:
@@ -129,7 +136,7 @@ def _of_relu_masks(on, calls: list[Call]) -> list[tuple[str, str, list[Change]]]
     ]  # fmt: skip
     inner: list[Change] = [
         ("mask", k, lambda right, df, z, after, x=calls[k - 1].x: df * (x > 0))
-        for k in on if calls[k - 1].x.shape == calls[k - 1].z.shape
+        for k in on if calls[k - 1].x.shape == calls[k - 1].before.shape
     ]  # fmt: skip
     if inner:
         found.append(("mask of the input", "is that of what the layer takes, wanted of what it "
@@ -201,6 +208,8 @@ def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> li
         Mistake(f"bias after {name}", f"the bias of {of.removeprefix('of ')} is added behind the "
                 f"{name}, wanted before it", bias_last),
     ]  # fmt: skip
+    if _shuffled(on, calls):
+        found.pop()
     if not behind:
         return found
     return found + [

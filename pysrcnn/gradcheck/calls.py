@@ -106,8 +106,10 @@ def enlarged(made: Case) -> Case | None:
     """
     first, *_, last = _weights(made)
     network = made.step.network
-    if first == last or network.options.get("activation", "relu") != "relu" or network.statistics:
-        return None  # batch normalisation takes a factor off
+    if first == last or network.options.get("activation", "relu") != "relu":
+        return None
+    if network.statistics or network.frames > 1:
+        return None  # batch normalisation takes a factor off, and tanh bounds flows
     powers = {first: 1, last: -1}
     ends = f"B{last[1:]}", f"F{last[1:]}"  # what has the size it had
     powers |= {n: 1 for n in made.exact if n[0] in "BF" and n.split("[")[0] not in ends}

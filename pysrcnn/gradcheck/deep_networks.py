@@ -1,4 +1,4 @@
-"""Small VDSR, DRCN, EDSR and SRResNet for a case, and the loss they are trained with."""
+"""Small VDSR, DRCN, EDSR, SRResNet and VESPCN for a case, and the loss they are trained with."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import reference
 from ..checks import is_real
-from ..networks import DRCN, EDSR, LOSSES, VDSR, Network, SRResNet
+from ..networks import DRCN, EDSR, LOSSES, VDSR, VESPCN, Network, SRResNet
 
 __all__ = ["DEEP", "deep_network"]
 
@@ -58,17 +58,36 @@ def _srresnet(
     return made
 
 
+def _vespcn(
+    width: int,
+    c: int,
+    scale: int | None,
+    depth: int = 3,
+    frames: int = 3,
+    fusion: str = "early",
+    picture: bool = False,
+) -> Network:
+    if c != 1:
+        raise ValueError(f"c is {c}, and vespcn takes luminance alone, 1: leave it out")
+    return VESPCN(
+        2 if scale is None else scale, frames, depth, width, fusion=fusion, picture=picture,
+        ops=reference,
+    )  # fmt: skip
+
+
 DEEP: dict[str, Callable[..., Network]] = {
     "vdsr": _vdsr,
     "drcn": _drcn,
     "edsr": _edsr,
     "srresnet": _srresnet,
+    "vespcn": _vespcn,
 }
 _OPTIONS = {
     "vdsr": ("depth",),
     "drcn": ("depth",),
     "edsr": ("depth", "short_tail", "residual_scale", "picture", "mean"),
     "srresnet": ("depth", "batch_norm", "training", "picture"),
+    "vespcn": ("depth", "frames", "fusion", "picture"),
 }
 
 
@@ -86,11 +105,11 @@ def deep_network(
 
     Parameters
     ----------
-    name : "vdsr", "drcn", "edsr" or "srresnet"
+    name : "vdsr", "drcn", "edsr", "srresnet" or "vespcn"
     filters : tuple of one int, optional
         Maps of all layers; 6 by default.
     c, scale : int
-        Channels; and the scale of EDSR and SRResNet, 2 by default.
+        Channels; and the scale of EDSR, SRResNet and VESPCN, 2 by default.
     loss : "mse", "l1" or "charbonnier", optional
         By default "l1" of EDSR, as in the paper, else "mse".
     alpha : float, optional
@@ -99,7 +118,10 @@ def deep_network(
         depth: layers of VDSR (5), recursions of DRCN (3), residual blocks of EDSR and SRResNet (2);
         of these two, picture (False: as in the papers, none is added); of EDSR short_tail (False),
         residual_scale (1) and mean (none), see `networks.edsr.forward`; of SRResNet batch_norm
-        (True), and training (True: mean and variance are those of the batch; False: running ones).
+        (True), and training (True: mean and variance are those of the batch; False: running ones);
+        of VESPCN depth (3: layers behind the motion), frames (3), fusion ("early") and picture
+        (False). Its loss here is of the result alone: what flows miss, and their roughness, have no
+        share in it.
 
     Raises
     ------

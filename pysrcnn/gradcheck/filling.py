@@ -90,6 +90,10 @@ class _FillingDeep(Composed):
         """See `reference.conv_relu`."""
         return reference.relu(self.conv2d(x, w, b, "zeros", last=False))
 
+    def conv2d_strided(self, x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
+        """See `reference.conv2d_strided`; a ReLU follows."""
+        return self.conv2d(x, w, b, "zeros", last=False)[:, :, ::s, ::s]
+
     def conv2d(
         self, x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str, last: bool = True
     ) -> np.ndarray:
@@ -109,7 +113,7 @@ def drawn_deep(
     height, width = size
     for _ in range(1000):
         ops = _FillingDeep(bits)
-        low = ops.filling.multiples((samples, net.c, height, width), 256, 256)
+        low = ops.filling.multiples((samples, net.c * net.frames, height, width), 256, 256)
         high = ops.filling.multiples((samples, net.c, s * height, s * width), 256, 256)
         for name, (least, count) in _beside_weights(p).items():
             p[name][...] = ops.filling.multiples(p[name].shape, 4096, count) + least

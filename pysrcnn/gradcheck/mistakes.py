@@ -120,9 +120,11 @@ def _of_the_output(step: Step, name: str) -> list[Mistake]:
     network = step.network
     s = network.seen.resolution
     name = "output" if s > 1 else name
+    first = network.frames // 2 * network.c
+    middle = slice(first, first + network.c)  # of several frames, the channels of one
 
     def residual(right, z):
-        enlarged = step.low.repeat(s, 2).repeat(s, 3)
+        enlarged = step.low[:, middle].repeat(s, 2).repeat(s, 3)
         top, left = ((n - m) // 2 for n, m in zip(enlarged.shape[2:], z.shape[2:], strict=True))
         return right(z) + enlarged[:, :, top : top + z.shape[2], left : left + z.shape[3]]
 

@@ -230,6 +230,27 @@ class Planted(Recording):
                 dx = self._run("past", number, _same, dx, *(self._dout[c.label] for c in ends))
         return dx, dw, db
 
+    def conv2d_strided(self, x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
+        """See `reference.conv2d_strided`: some of what `conv2d` gives."""
+        z = self.conv2d(x, w, b, "zeros")[:, :, ::s, ::s]
+        self.calls[-1].before = self.calls[-1].f = z
+        return z
+
+    def conv2d_strided_backward(
+        self, dout: np.ndarray, x: np.ndarray, w: np.ndarray, s: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `reference.conv2d_strided_backward`."""
+
+        def spread(d: np.ndarray) -> np.ndarray:
+            whole = np.zeros((*d.shape[:2], *x.shape[2:]), d.dtype)
+            whole[:, :, ::s, ::s] = d
+            return whole
+
+        whole = spread(dout)
+        if id(dout) in self._unmasked:
+            self._unmasked[id(whole)] = whole, spread(self._unmasked[id(dout)][1])
+        return self.conv2d_backward(whole, x, w, "zeros")
+
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `reference.moments`."""
         return self._run("moments", len(self.calls), reference.moments, x)

@@ -22,6 +22,7 @@ from .. import reference
 from .._files import written_whole
 from ..checks import check_whole
 from ..networks import ESPCN, SRCNN, Network
+from ..networks.vespcn import GRID
 from .deep_networks import DEEP, deep_network
 from .filling import drawn, drawn_deep
 from .planted import Step
@@ -41,7 +42,7 @@ class Case:
     Attributes
     ----------
     network : str
-        Filter sizes, "9-1-5", or "espcn", "vdsr", "drcn", "edsr", "srresnet".
+        Filter sizes, "9-1-5", or "espcn", "vdsr", "drcn", "edsr", "srresnet", "vespcn".
     layout, weights : str
         Axes of batches ("NCHW") and of weights ("OIHW").
     dtype : dtype
@@ -134,7 +135,7 @@ def case(
     filters: tuple[int, ...] | None = None,
     c: int = 1,
     samples: int = 3,
-    size: tuple[int, int] = (4, 5),
+    size: tuple[int, int] | None = None,
     seed: int = 0,
     scale: int | None = None,
     activation: str | None = None,
@@ -153,7 +154,8 @@ def case(
     Parameters
     ----------
     network : str
-        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn", "edsr", "srresnet".
+        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn", "edsr", "srresnet",
+        "vespcn".
     layout : "NCHW" or "NHWC"
         Axes of the batch, the activations and their gradients.
     weights : "OIHW", "HWIO" or "OHWI", optional
@@ -177,7 +179,7 @@ def case(
         Of each layer; "valid" by default. Deep networks pad with zeros.
     **of_deep
         Of deep networks, see `deep_networks.deep_network`: depth, loss, alpha, residual_scale,
-        short_tail, picture, mean, batch_norm, training.
+        short_tail, picture, mean, batch_norm, training, frames, fusion.
 
     Returns
     -------
@@ -197,6 +199,8 @@ def case(
     if dtype not in ("float32", "float64", np.float32, np.float64):
         raise ValueError(f"dtype is {dtype!r}, wanted float32 or float64")
     check_whole("seed", seed, 0)
+    if size is None:
+        size = (8, 12) if network == "vespcn" else (4, 5)
     if len(size) != 2 or min(samples, *size) < 1:
         raise ValueError(f"samples is {samples} and size {size}, wanted 1 or more of each")
     bits = np.random.PCG64(seed)
@@ -208,6 +212,8 @@ def case(
             )
         net, loss, alpha = deep_network(network, filters, c, scale, **of_deep)
         _check_deep_size(net, samples, size)
+        if net.frames > 1 and (size[0] % GRID or size[1] % GRID):
+            raise ValueError(f"size is {size}, wanted multiples of {GRID} for {network}")
         arrays = drawn_deep(net, samples, size, loss, bits)
     else:
         net = _chain(network, filters or (64, 32), c, samples, size, scale, activation)

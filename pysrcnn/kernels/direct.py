@@ -5,7 +5,7 @@
 `same`; and there by rounding.
 """
 
-from . import channelwise, classifiers, loss, operations, same, strided
+from . import channelwise, classifiers, loss, motion, operations, same, strided
 from .batches import loss_and_gradients_direct as loss_and_gradients
 from .channelwise import *  # noqa: F403
 from .classifiers import *  # noqa: F403
@@ -13,12 +13,13 @@ from .fused import forward_direct as forward
 from .loss import *  # noqa: F403
 from .maps import dot as dot
 from .maps import leave as leave
+from .motion import *  # noqa: F403
 from .operations import *  # noqa: F403
 from .same import *  # noqa: F403
 from .strided import *  # noqa: F403
 
 __all__ = ["ALIGNMENT", "dot", "enter", "forward", "leave", "loss_and_gradients"]
-for _part in channelwise, classifiers, loss, operations, same, strided:
+for _part in channelwise, classifiers, loss, motion, operations, same, strided:
     __all__ = sorted({*__all__, *_part.__all__})
 
 ALIGNMENT = 1  # every pixel is a sum of its own

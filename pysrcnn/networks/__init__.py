@@ -12,6 +12,7 @@ from .srcnn import SRCNN
 from .srgan import Discriminator
 from .srresnet import SRResNet
 from .vdsr import VDSR
+from .vespcn import VESPCN
 
 __all__ = [
     "DRCN",
@@ -22,6 +23,7 @@ __all__ = [
     "SRCNN",
     "TRAINED",
     "VDSR",
+    "VESPCN",
     "Chain",
     "Discriminator",
     "Features",

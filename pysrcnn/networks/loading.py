@@ -22,6 +22,7 @@ from .srcnn import SRCNN
 from .srresnet import SRResNet
 from .values import as_plain, check_picture
 from .vdsr import VDSR
+from .vespcn import VESPCN
 
 __all__ = ["LARGEST", "TRAINED", "files_of", "load", "shipped", "shipped_files"]
 
@@ -32,6 +33,7 @@ TRAINED: dict[str, type[Network]] = {
     "drcn": DRCN,
     "edsr": EDSR,
     "srresnet": SRResNet,
+    "vespcn": VESPCN,
 }
 
 _LOG = logging.getLogger(__name__)  # of what was left out in reading

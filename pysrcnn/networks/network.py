@@ -137,7 +137,7 @@ class Network:
     @property
     def seen(self) -> Seen:
         """How far the network sees, and what a pixel of its result takes: see `reach`."""
-        return seen(self._forward, self.parameters, self.frames * self.c, **self.options)
+        return seen(self._forward, self.parameters, self.c * self.frames, **self.options)
 
     @property
     def margin(self) -> int:
@@ -203,7 +203,7 @@ class Network:
         TypeError, ValueError
             If `x` is not such an array or too small for "valid", or padding cannot be chosen.
         """
-        x = check_batch(x, "x", self.frames * self.c, self.dtype)
+        x = self._batch(x, "x")
         options = self.options if padding is None else {**self.options, "padding": padding}
         if options.keys() != self.options.keys():
             raise ValueError(f"{self.name} always pads the same way: leave padding out")
@@ -216,6 +216,10 @@ class Network:
             for turn in range(TURNS)
         )
         return sum(results) / self.dtype.type(TURNS)
+
+    def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
+        """A batch for `_forward`, in the network's dtype; raise unless it is one."""
+        return check_batch(x, name, self.c, self.dtype)
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         """`_forward`, by a faster way where there is one."""
@@ -237,7 +241,7 @@ class Network:
         -------
         maps : list of arrays (N, C, H, W)
         """
-        x = check_batch(x, "x", self.c, self.dtype)
+        x = self._batch(x, "x")
         ops = _Recording(self.ops)
         self._forward(x, self.parameters, ops, None, **self.options)
         return ops.maps
@@ -298,17 +302,17 @@ class Network:
         TypeError, ValueError
             If the arrays are not such.
         """
-        low = check_batch(low, "low", self.c, self.dtype)
+        low = self._batch(low, "low")
         high = check_batch(high, "high", self.c, self.dtype)
         seen = self.seen
         margin, s = seen.margin if self._is_cut else 0, seen.resolution
         if margin:
             check_padding("valid", low, self.name, margin)
         whole, cut = (tuple(s * (n - m) for n in low.shape[2:]) for m in (0, 2 * margin))
-        if high.shape == (*low.shape[:2], *whole) and margin > 0:
+        if high.shape == (len(low), self.c, *whole) and margin > 0:
             m = s * margin
             high = np.ascontiguousarray(high[:, :, m:-m, m:-m])
-        wanted = (*low.shape[:2], *cut)
+        wanted = (len(low), self.c, *cut)
         if high.shape != wanted:
             raise ValueError(
                 f"high has the shape {high.shape}; for low of {low.shape}, {self.name} gives "

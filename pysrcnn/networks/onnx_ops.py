@@ -122,6 +122,26 @@ class Nodes(Composed):
         """See `reference.pixel_shuffle`; its order of channels is the mode CRD."""
         return self.add("DepthToSpace", [x], blocksize=s, mode="CRD")
 
+    def concatenate(self, *maps: Value) -> Value:
+        """See `reference.concatenate`."""
+        return self.add("Concat", list(maps), axis=1)
+
+    def split(self, x: Value, *channels: int) -> tuple[Value, ...]:
+        """See `reference.split`."""
+        ends = [sum(channels[:k]) for k in range(len(channels) + 1)]
+        axis = Value(self, self._constant("channels", np.array([1])))
+        return tuple(
+            self.add("Slice", [x, self._number(first), self._number(last), axis])
+            for first, last in zip(ends, ends[1:], strict=False)
+        )
+
+    def _number(self, n: int) -> Value:
+        return Value(self, self._constant(f"number{n}", np.array([n])))
+
+    def warp(self, x: Value, flow: Value) -> Value:
+        """No graph has it: `reference.warp`, in pixels, is not what GridSample does."""
+        raise ValueError("a network that warps frames is not written as .onnx: write it as .npz")
+
     def repeat(self, x: Value, n: int) -> Value:
         """See `reference.repeat`."""
         # The nearest neighbour along the channels.

@@ -27,24 +27,27 @@ class Map:
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
     maps for one of the input, along a side, less than 1 behind a stride; channels: how many maps;
-    depth: convolutions on the way here.
+    depth: convolutions on the way here; most: how large their values may be, if anything says it.
     """
 
     margin: Fraction
     resolution: Fraction
     channels: int
     depth: int = 0
+    most: float = math.inf
 
     def __add__(self, other: Any) -> "Map":
         """A sum sees what either of its terms sees."""
         if isinstance(other, Map):
             margin, depth = max(self.margin, other.margin), max(self.depth, other.depth)
-            return replace(self, margin=margin, depth=depth)
-        return self
+            most = self.most + other.most
+            return replace(self, margin=margin, depth=depth, most=most)
+        return replace(self, most=math.inf)
 
     def __mul__(self, other: Any) -> "Map":
         """A multiple sees what the maps see."""
-        return self
+        number = isinstance(other, float)
+        return replace(self, most=abs(other) * self.most if number else math.inf)
 
     __radd__ = __sub__ = __add__
     __rmul__ = __mul__
@@ -102,7 +105,7 @@ class Reach(Composed):
 
     def tanh(self, x: Map) -> Map:
         """See `reference.tanh`."""
-        return x
+        return replace(x, most=1.0)
 
     def prelu(self, x: Map, a: np.ndarray) -> Map:
         """See `reference.prelu`."""
@@ -119,6 +122,26 @@ class Reach(Composed):
     def pixel_shuffle(self, x: Map, s: int) -> Map:
         """See `reference.pixel_shuffle`."""
         return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))
+
+    def concatenate(self, *maps: Map) -> Map:
+        """See `reference.concatenate`: together they see what each of them sees."""
+        margin, depth = max(x.margin for x in maps), max(x.depth for x in maps)
+        channels = sum(x.channels for x in maps)
+        return Map(margin, maps[0].resolution, channels, depth, max(x.most for x in maps))
+
+    def split(self, x: Map, *channels: int) -> tuple[Map, ...]:
+        """See `reference.split`."""
+        return tuple(replace(x, channels=c) for c in channels)
+
+    def warp(self, x: Map, flow: Map) -> Map:
+        """See `reference.warp`: it sees as far as the flow may point, and the pixel behind."""
+        if flow.most == math.inf:
+            raise ValueError(
+                "how far a network sees that warps by a flow without bounds is unknown"
+            )
+        far = (math.ceil(flow.most) + 1) / x.resolution
+        margin, depth = max(x.margin + far, flow.margin), max(x.depth, flow.depth)
+        return replace(x, margin=margin, depth=depth)
 
     def repeat(self, x: Map, n: int) -> Map:
         """See `reference.repeat`."""

@@ -30,6 +30,7 @@ from .srcnn import SRCNN
 from .srresnet import SRResNet
 from .values import as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
 from .vdsr import VDSR
+from .vespcn import VESPCN
 
 __all__ = ["is_ours", "network_of"]
 
@@ -47,8 +48,8 @@ _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_w
 _OURS = tuple("WBwAGMV")  # what names of parameters of deep networks begin with
 _SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks that a skip leads past
 _ENLARGES = "an enlargement before the first layer"
-_Kind = type[EDSR | VDSR | DRCN | SRResNet]
-_DEEP: dict[str, _Kind] = {kind.name: kind for kind in (EDSR, VDSR, DRCN, SRResNet)}
+_Kind = type[EDSR | VDSR | DRCN | SRResNet | VESPCN]
+_DEEP: dict[str, _Kind] = {kind.name: kind for kind in (EDSR, VDSR, DRCN, SRResNet, VESPCN)}
 
 
 def is_ours(weights: Weights) -> bool:

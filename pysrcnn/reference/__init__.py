@@ -2,7 +2,7 @@
 
 `convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
 `shuffle` are what ESPCN needs beside that, `same`, `loss` and `normalisation` what the deep
-networks do, `classifiers` what those do that judge pictures.
+networks do, `classifiers` what those do that judge pictures, `motion` what those of video do.
 """
 
 from .activation import (
@@ -39,6 +39,7 @@ from .loss import (
     sigmoid_cross_entropy,
     sigmoid_cross_entropy_backward,
 )
+from .motion import smoothness, smoothness_backward, warp, warp_backward
 from .normalisation import batch_norm, batch_norm_backward, moments, moments_backward
 from .same import (
     conv2d_same,
@@ -51,7 +52,14 @@ from .same import (
     enter,
     leave,
 )
-from .shuffle import pixel_shuffle, pixel_shuffle_backward, repeat, repeat_backward
+from .shuffle import (
+    concatenate,
+    pixel_shuffle,
+    pixel_shuffle_backward,
+    repeat,
+    repeat_backward,
+    split,
+)
 
 __all__ = [
     "ALIGNMENT",
@@ -60,6 +68,7 @@ __all__ = [
     "charbonnier",
     "charbonnier_backward",
     "col2im",
+    "concatenate",
     "conv2d",
     "conv2d_backward",
     "conv2d_same",
@@ -101,8 +110,13 @@ __all__ = [
     "sigmoid",
     "sigmoid_cross_entropy",
     "sigmoid_cross_entropy_backward",
+    "smoothness",
+    "smoothness_backward",
+    "split",
     "tanh",
     "tanh_backward",
+    "warp",
+    "warp_backward",
 ]
 
 # The side of the squares of pixels that are computed together, so that their rounding may depend on

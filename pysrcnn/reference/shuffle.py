@@ -1,5 +1,7 @@
 """The sub-pixel shuffle of ESPCN: many small maps become one large one. Nothing is computed.
 
+Nor is where maps are put together, or taken apart again.
+
 Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
 Convolutional Neural Network", CVPR 2016: the operation PS of Eqs. 3 and 4.
 
@@ -8,7 +10,45 @@ Axes: N samples, C channels of the large map, H x W pixels of the small ones, s 
 
 import numpy as np
 
-__all__ = ["pixel_shuffle", "pixel_shuffle_backward", "repeat", "repeat_backward"]
+__all__ = [
+    "concatenate",
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
+    "repeat",
+    "repeat_backward",
+    "split",
+]
+
+
+def concatenate(*maps: np.ndarray) -> np.ndarray:
+    """All maps of several batches, one behind the other; backward, it is `split`.
+
+    Parameters
+    ----------
+    maps : arrays (N, C1, H, W), (N, C2, H, W), ...
+        As many as there are.
+
+    Returns
+    -------
+    out : array (N, C1 + C2 + ..., H, W)
+    """
+    return np.concatenate(maps, axis=1)
+
+
+def split(x: np.ndarray, *channels: int) -> tuple[np.ndarray, ...]:
+    """The maps of x as several batches, of so many channels; backward, it is `concatenate`.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    channels : int
+        C1, C2, ..., as many as there are, together C.
+
+    Returns
+    -------
+    maps : tuple of arrays (N, C1, H, W), (N, C2, H, W), ...
+    """
+    return tuple(np.split(x, np.cumsum(channels)[:-1], axis=1))
 
 
 def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:

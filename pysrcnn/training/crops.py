@@ -103,6 +103,9 @@ class RandomCrops:
     degradation : Degradation, optional
         What is done to each crop of low, which must then be the small picture itself. The places
         are the same with it and without.
+    frames : int
+        For a network that looks at several: the pairs are then of clips, see `pysrcnn.clips`, and a
+        crop is of so many frames that follow each other, high of the middle one.
 
     Raises
     ------
@@ -117,10 +120,11 @@ class RandomCrops:
         margin: int = 6,
         seed: int = 0,
         degradation: Degradation | None = None,
+        frames: int = 1,
     ):
         _check_sizes(pairs, size, margin)
         self.pairs, self.size, self.margin, self.seed = pairs, size, margin, seed
-        self.degradation = degradation
+        self.degradation, self.frames = degradation, frames
         places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
         self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
 
@@ -146,6 +150,10 @@ class RandomCrops:
             a, b = self.pairs[np.searchsorted(self._ends, place, side="right")]
             i = rng.integers(a.shape[1] - self.size + 1)
             j = rng.integers(a.shape[2] - self.size + 1)
+            if self.frames > 1:
+                first = rng.integers(len(a) - self.frames + 1)
+                middle = first + self.frames // 2
+                a, b = a[first : first + self.frames], b[middle : middle + 1]
             if self.degradation is None:
                 x = turned(a[:, i : i + self.size, j : j + self.size], turn)
             else:

@@ -148,8 +148,9 @@ class FileTraining:
             raise ValueError(f"{output} does not end in .npz: weights are written as .npz")
         check_whole("every", every)
         pictures = split(
-            self.folders, Path(validation) if validation is not None else None, exclude
-        )
+            self.folders, Path(validation) if validation is not None else None, exclude,
+            self.recipe.frames > 1,
+        )  # fmt: skip
         self._check_places(pictures)
         network = self._load_start(start)
         self._check_what_is_there(resume)
@@ -180,15 +181,17 @@ class FileTraining:
     def fit(self) -> Network:
         """Do the steps that remain and write the weights: the network."""
         recipe, training = self.recipe, self.training
+        noun = "clip" if recipe.frames > 1 else "picture"
         say(
-            f"{training.network.name} {self.label}: {counted(self.used, 'picture')}, "
+            f"{training.network.name} {self.label}: {counted(self.used, noun)}, "
             f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
         if training.anew:
             say(f"starts from {self._start}: these are of another scale there")
+        watched = "frames" if recipe.frames > 1 else "pictures"
         say(
-            f"pictures that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
+            f"{watched} that PSNR is measured on: {len(self.validation) // len(self.scales)}, "
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"
             f"{', degraded likewise' if recipe.degradation else ''}"
         )
@@ -204,7 +207,7 @@ class FileTraining:
                 self.skipped += skipped
         network = training.result()
         names = " + ".join(folder.resolve().name for folder in self.folders)
-        network.card["data"] = f"{names}, {counted(self.used, 'picture')}"
+        network.card["data"] = f"{names}, {counted(self.used, noun)}"
         network.card["start"] = self._start
         network.card["scores"] = {}
         network.save(self.output)
@@ -243,7 +246,8 @@ class FileTraining:
 
     def _check_places(self, pictures: Split) -> None:
         """Raise, before hours of training and not after, where nothing could be written or read."""
-        scored = list_pictures(self.scored) if self.scored else []
+        clips = self.recipe.frames > 1
+        scored = list_pictures(self.scored, recursive=clips) if self.scored else []
         others = [
             path
             for folder in self.folders  # with what is excluded, or of kinds that are not read

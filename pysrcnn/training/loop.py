@@ -125,7 +125,9 @@ class Training:
         """What gives the batches of some pictures."""
         recipe, margin = self.recipe, self.network.training_margin
         if recipe.stride is None:
-            return RandomCrops(pairs, recipe.size, margin, recipe.seed, recipe.degradation)
+            return RandomCrops(
+                pairs, recipe.size, margin, recipe.seed, recipe.degradation, recipe.frames
+            )
         return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
 
     def _take(self, start: Network) -> str:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..checks import check_whole, is_real
-from ..networks import LOSSES, TRAINED, Chain, Network
+from ..networks import LOSSES, TRAINED, VESPCN, Chain, Network
+from ..networks.vespcn import GRID, check_fusion
 from .degradation import Degradation
 from .optim import OPTIMIZERS
 
@@ -40,10 +41,13 @@ class Recipe:
 
     Attributes
     ----------
-    network : "srcnn", "espcn", "vdsr", "drcn", "edsr" or "srresnet"
+    network : "srcnn", "espcn", "vdsr", "drcn", "edsr", "srresnet" or "vespcn"
     sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
-    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet
+    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet, layers
+        of a VESPCN that come after the motion
     width : filters of their layers
+    frames, fusion : of a VESPCN, how many frames it looks at, and how it fuses them; else 1
+    beta, smooth, motion_first : of a VESPCN, the shares of its loss, see `VESPCN`
     batch_norm : whether there is batch normalisation, which only an SRResNet may have
     c : channels of the picture
     activation : "relu", or "tanh" for ESPCN
@@ -88,6 +92,11 @@ class Recipe:
     filters: tuple[int, ...] = (64, 32)
     depth: int = 0
     width: int = 0
+    frames: int = 1
+    fusion: str = "early"
+    beta: float = 1.0
+    smooth: float = 0.001
+    motion_first: float = 0.1
     batch_norm: bool = False
     c: int = 1
     activation: str = "relu"
@@ -157,6 +166,21 @@ class Recipe:
                 "only crops at random places are degraded: leave stride out, or degradation"
             )
         self._check_numbers(0 if issubclass(kind, Chain) else 1)
+        self._check_video(kind is VESPCN)
+
+    def _check_video(self, of_video: bool) -> None:
+        """Raise unless a VESPCN can be trained so, or if another network is to look at frames."""
+        if not of_video:
+            if self.frames != 1:
+                raise ValueError(f"only vespcn looks at frames; the network is {self.network}")
+            return
+        check_fusion(self.frames, self.depth, self.fusion)
+        if self.c != 1:
+            raise ValueError(f"vespcn takes luminance alone, c=1; got c={self.c}")
+        if self.size % GRID:
+            raise ValueError(f"size is {self.size}, wanted a multiple of {GRID} for vespcn")
+        if self.stride is not None or self.degradation is not None:
+            raise ValueError("vespcn is trained on random crops: leave stride and degradation out")
 
     def _check_numbers(self, smallest: int) -> None:
         """Raise unless they are of their kind, and depth and width at least that."""
@@ -171,10 +195,12 @@ class Recipe:
             rate = getattr(self, name)
             if rate is not None and not (is_real(rate) and 0 < rate < math.inf):
                 raise ValueError(f"{name} is {rate!r:.60}, wanted a positive number")
-        for name in ("clip", "weight_decay"):
+        for name in ("clip", "weight_decay", "beta", "smooth"):
             value = getattr(self, name)
             if not is_real(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
+        if not is_real(self.motion_first) or not 0 <= self.motion_first <= 1:
+            raise ValueError(f"motion_first is {self.motion_first!r:.60}, wanted 0 to 1")
         if not is_real(self.average) or not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average!r:.60}, wanted a decay from 0 to below 1")
 
@@ -258,6 +284,9 @@ RECIPES = {
     "photo": dataclasses.replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
     "srresnet": dataclasses.replace(
         _RESIDUAL, network="srresnet", depth=16, width=64, batch_norm=True, loss="mse"
+    ),
+    "vespcn": dataclasses.replace(
+        _RESIDUAL, network="vespcn", depth=9, width=24, frames=3, loss="mse", steps=40_000
     ),
     "paper": Recipe(
         init="paper",

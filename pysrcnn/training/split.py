@@ -2,22 +2,24 @@
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._printing import counted, say
+from ..clips import find_clips, length, pairs_of_clip, read_run
 from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
 from .recipes import Recipe
-from .stream import REGION, Stream
+from .stream import REGION, REGION_OF_RUN, Stream
 
 __all__ = ["IN_MEMORY", "Split", "read", "split"]
 
-IN_MEMORY = 1000  # more training pictures than these are streamed
+IN_MEMORY = 1000  # more training pictures, or frames, than these are streamed
+WATCHED = 3  # frames of a clip that PSNR is measured on
 
 
 class Split(NamedTuple):
@@ -33,10 +35,13 @@ class Split(NamedTuple):
     chosen: bool
 
 
-def split(folders: Sequence[Path], validation: Path | None, exclude: Iterable[str]) -> Split:
+def split(
+    folders: Sequence[Path], validation: Path | None, exclude: Iterable[str], clips: bool = False
+) -> Split:
     """The pictures of the folders, but for those excluded, and those in `validation` held back.
 
     Without such a folder, it is every 20th that is held back, of more than 400 as many as make 20.
+    Clips are treated likewise, but that it is every 7th.
 
     Raises
     ------
@@ -45,7 +50,7 @@ def split(folders: Sequence[Path], validation: Path | None, exclude: Iterable[st
     """
     pictures: dict[Path, Path] = {}
     for folder in folders:
-        pictures |= _found(folder, recursive=True)
+        pictures |= _clips(folder) if clips else _found(folder, recursive=True)
     for pattern in exclude:
         excluded = [place for place in pictures if place.match(pattern)]
         if not excluded:
@@ -55,9 +60,9 @@ def split(folders: Sequence[Path], validation: Path | None, exclude: Iterable[st
     if not pictures:
         raise ValueError("exclude leaves no picture to train on")
     if validation is not None:
-        watched = _found(validation, recursive=False)
+        watched = _clips(validation) if clips else _found(validation, recursive=False)
     else:
-        step = max(20, -(-len(pictures) // 20))
+        step = max(7 if clips else 20, -(-len(pictures) // 20))
         watched = dict(itertools.islice(pictures.items(), 0, None, step))
     rest = [path for place, path in pictures.items() if place not in watched]
     return Split(
@@ -71,6 +76,11 @@ def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
     if unread:
         say(f"{folder}: {not_read(unread)}", sys.stderr)
     return {folder.resolve() / path.relative_to(folder): path for path in paths}
+
+
+def _clips(folder: Path) -> dict[Path, Path]:
+    """The same of clips."""
+    return {path.resolve(): path for path in find_clips(folder)}
 
 
 def read(
@@ -93,6 +103,8 @@ def read(
     ValueError
         If there is nothing to train on then, or nothing to measure PSNR on.
     """
+    if recipe.frames > 1:
+        return _read_clips(pictures, recipe, max(scales), stream, on_skipped)
     small = TRAINED[recipe.network].small
     scale = max(scales)
     smallest = recipe.size * (scale if small else 1)
@@ -126,13 +138,56 @@ def read(
         data = []
         for s in scales:
             data += read_pairs(left, s, recipe.c, smallest, on_error=skip, small=small)
+    _check_found(data, validation, list(skipped), on_skipped)
+    return data, validation, list(skipped)
+
+
+def _check_found(
+    data: list[Pair] | Stream,
+    validation: list[Pair],
+    skipped: list[str],
+    on_skipped: Callable[[list[str]], object] | None,
+    noun: str = "pictures",
+) -> None:
+    """Say what was left out; raise if that leaves nothing."""
     if not data and len(skipped) == 1:
         raise ValueError(*skipped)
     if on_skipped:
-        on_skipped(list(skipped))
+        on_skipped(skipped)
     if not data:
         what = "to train on" if validation else "to measure PSNR on"
-        raise ValueError(f"none of the pictures {what} can be used: give others")
+        raise ValueError(f"none of the {noun} {what} can be used: give others")
+
+
+def _read_clips(
+    clips: Split,
+    recipe: Recipe,
+    scale: int,
+    stream: bool,
+    on_skipped: Callable[[list[str]], object] | None,
+) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
+    """The same of clips. Of each that PSNR is measured on, some frames are taken."""
+    frames, smallest, skipped = recipe.frames, recipe.size * scale, list[str]()
+
+    def runs(paths: list[Path], **rules: Any) -> Iterator[Pair]:
+        for path in paths:
+            try:
+                yield read_run(path, scale, frames, **rules)
+            except PICTURE_ERRORS as error:
+                skipped.append(str(error))
+
+    watched: dict[str, Any] = {"smallest": 2 * scale + 1}
+    if not clips.chosen:
+        watched |= {"smallest": smallest, "largest": 2 * REGION_OF_RUN, "seed": recipe.seed}
+    found = runs(clips.watched, **watched)
+    validation = [p for run in found for p in pairs_of_clip(run, frames, WATCHED)]
+    left = clips.trained_on if validation else []
+    data: list[Pair] | Stream
+    if left and (stream or sum(map(length, left)) > IN_MEMORY):
+        data = Stream(left, scale, 1, smallest, recipe.seed, True, frames)
+    else:
+        data = list(runs(left, smallest=smallest))
+    _check_found(data, validation, skipped, on_skipped, "clips")
     return data, validation, list(skipped)
 
 

@@ -24,6 +24,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 
 from .._signals import ENDS
+from ..clips import read_run
 from ..data import PICTURE_ERRORS, Pair, read_pair
 from ..pictures import quiet_readers
 from .crops import Sampler
@@ -33,6 +34,10 @@ __all__ = ["REGION", "Stream"]
 PART = 64  # pictures
 TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
 REGION = 512  # rows and columns of a picture that are used; of a larger one, a random region
+RUN, REGION_OF_RUN = (
+    8,
+    256,
+)  # frames of a clip that are used, likewise, and rows and columns of these
 
 
 class Stream:
@@ -49,6 +54,8 @@ class Stream:
     seed : int
     small : bool
         As for `data.pair`.
+    frames : int
+        For a network that looks at several: the paths are then of clips, see `pysrcnn.clips`.
 
     Attributes
     ----------
@@ -73,6 +80,7 @@ class Stream:
         smallest: int,
         seed: int,
         small: bool = False,
+        frames: int = 1,
     ):
         self.paths = [os.fspath(path) for path in paths]
         if not self.paths:
@@ -80,9 +88,15 @@ class Stream:
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
-        self._read = functools.partial(
-            _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small
-        )
+        if frames > 1:
+            self._read = functools.partial(
+                _read_run, scale=scale, frames=frames, smallest=smallest, largest=REGION_OF_RUN,
+                count=max(RUN, frames),
+            )  # fmt: skip
+        else:
+            self._read = functools.partial(
+                _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small
+            )
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part = -1
@@ -210,5 +224,13 @@ def _read(path: str, **options) -> Pair | str:
     """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
     try:
         return read_pair(path, **options)
+    except PICTURE_ERRORS as error:
+        return str(error) or type(error).__name__
+
+
+def _read_run(path: str, **options) -> Pair | str:
+    """`read_run`, likewise."""
+    try:
+        return read_run(path, **options)
     except PICTURE_ERRORS as error:
         return str(error) or type(error).__name__

@@ -1,0 +1,160 @@
+"""Clips: folders of frames, one after the other by name; runs of them -> pairs of (low, high).
+
+low and high are as in `data`, with frames in place of channels: luminance, (T, h, w) and (T, H, W).
+What is a clip, how long it is and what its frames are is asked of `find_clips`, `length` and
+`read_frames`, and of nothing else.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .checks import check_range, memory_for
+from .data import Pair, pair
+from .pictures import list_pictures, read_picture
+
+__all__ = ["around", "find_clips", "length", "pairs_of_clip", "read_frames", "read_run"]
+
+Place = str | os.PathLike
+
+
+def find_clips(folder: Place, on_error: Callable[[Exception], object] | None = None) -> list[Path]:
+    """The folders that have pictures in them, by name: `folder` itself or those below it.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError, PermissionError, ValueError
+        If there are none, see `list_pictures`.
+    """
+    return sorted({path.parent for path in list_pictures(folder, True, on_error)})
+
+
+def length(clip: Place) -> int:
+    """How many frames it has."""
+    return len(list_pictures(clip))
+
+
+def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
+    """So many frames from the first on, or all that follow, as `read_picture` returns them.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, MemoryError
+        If one is not a picture, or not of the size of the one before.
+    """
+    paths = list_pictures(clip)
+    before = None
+    for path in paths[first : None if count is None else first + count]:
+        with memory_for(path):
+            frame = read_picture(path)
+            check_range(frame, os.fspath(path))
+        if before is not None and frame.shape[:2] != before:
+            (height, width), given = before, frame.shape
+            raise ValueError(
+                f"{path} is {given[1]} x {given[0]} pixels and the frame before it {width} x "
+                f"{height}: frames of a clip are of one size, so move it to another folder"
+            )
+        before = frame.shape[:2]
+        yield frame
+
+
+def read_run(
+    clip: Place,
+    scale: int,
+    frames: int,
+    smallest: int = 1,
+    *,
+    largest: int | None = None,
+    seed: int | tuple[int, ...] = 0,
+    count: int | None = None,
+) -> Pair:
+    """`pair` of each frame of a clip, or of a run of them, or of a region of these.
+
+    Parameters
+    ----------
+    clip : path
+    scale : int
+    frames : int
+        How many it must have at least.
+    smallest, largest, seed : as for `read_pair`
+        The region is the same in all frames.
+    count : int, optional
+        Of a clip with more frames, so many are taken, from a random one on.
+
+    Returns
+    -------
+    low, high : float32 arrays (T, h, w), (T, s h, s w)
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, MemoryError
+        If a frame cannot be used, there are fewer than `frames`, or fewer than `smallest` rows or
+        columns.
+    """
+    rng = np.random.default_rng(seed)
+    have = length(clip)
+    if have < frames:
+        raise ValueError(
+            f"{clip} has {have} frames, and the network looks at {frames}: leave it out"
+        )
+    first = 0 if count is None else int(rng.integers(max(have - count, 0) + 1))
+    region: tuple[slice, slice] | None = None
+    pairs = []
+    for frame in read_frames(clip, first, count):
+        if region is None:
+            region = _region(clip, frame, scale, smallest, largest, rng)
+        pairs.append(pair(frame[region], scale, small=True))
+    low, high = (np.concatenate(some) for some in zip(*pairs, strict=True))
+    return low, high
+
+
+def _region(
+    clip: Place,
+    frame: np.ndarray,
+    scale: int,
+    smallest: int,
+    largest: int | None,
+    rng: np.random.Generator,
+) -> tuple[slice, slice]:
+    """Rows and columns that are used of each frame."""
+    sides = [side - side % scale for side in frame.shape[:2]]
+    if min(sides) < smallest:
+        raise ValueError(
+            f"{clip} has frames of {frame.shape[1]} x {frame.shape[0]} pixels, wanted at least "
+            f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"
+        )
+    if largest is None:
+        return slice(None), slice(None)
+    largest = max(largest, smallest + scale - 1)
+    i, j = (int(rng.integers(max(side - largest, 0) + 1)) for side in sides)
+    return slice(i, i + largest), slice(j, j + largest)
+
+
+def around(count: int, frame: int, frames: int) -> list[int]:
+    """Numbers of the frames that a network of so many looks at for one of a clip of `count`.
+
+    Before the first frame, and behind the last, these are repeated.
+    """
+    half = frames // 2
+    return [min(max(k, 0), count - 1) for k in range(frame - half, frame + half + 1)]
+
+
+def pairs_of_clip(run: Pair, frames: int, parts: int) -> list[Pair]:
+    """To measure PSNR on: some frames of a clip, evenly spread, with those around each.
+
+    Parameters
+    ----------
+    run : (low, high), as `read_run` gives a clip
+    frames : int
+    parts : int
+        How many of them.
+
+    Returns
+    -------
+    pairs : list of float32 arrays (frames, h, w), (1, s h, s w)
+    """
+    low, high = run
+    places = [(2 * k + 1) * len(low) // (2 * parts) for k in range(parts)]
+    return [(low[around(len(low), k, frames)], high[k : k + 1]) for k in sorted(set(places))]

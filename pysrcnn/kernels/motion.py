@@ -1,0 +1,206 @@
+"""The operations of `reference.motion`, compiled; and maps put together and taken apart.
+
+Axes: N samples, C channels, H x W pixels. A flow is (N, 2, H, W): along x, then along y.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compile import compiled
+from .inputs import contiguous
+from .maps import Maps, enter, leave, through_arrays
+
+__all__ = [
+    "concatenate",
+    "smoothness",
+    "smoothness_backward",
+    "split",
+    "warp",
+    "warp_backward",
+]
+
+EPSILON = 0.01  # see `reference.motion`
+
+
+@compiled(inner=True)
+def _place(at, last):
+    """Index before a place along an axis, that behind it, the part of the way between them."""
+    if at != at:  # NaN, which no index is made of
+        return 0, 0, at
+    at = min(max(at, 0.0), float(last))
+    before = int(at)
+    return before, min(before + 1, last), at - before
+
+
+@compiled(parallel=True)
+def _warp(x, flow, out):
+    n, c, height, width = x.shape
+    for task in prange(n * height):
+        sample, row = task // height, task % height
+        for column in range(width):
+            i, below, b = _place(row + flow[sample, 1, row, column], height - 1)
+            j, right, a = _place(column + flow[sample, 0, row, column], width - 1)
+            for k in range(c):
+                plane = x[sample, k]
+                upper = (1 - a) * plane[i, j] + a * plane[i, right]
+                lower = (1 - a) * plane[below, j] + a * plane[below, right]
+                out[sample, k, row, column] = (1 - b) * upper + b * lower
+
+
+@compiled(parallel=True)
+def _to_picture(dout, flow, dx):
+    """dx, which is zero before. A plane is one thread's: several pixels may go back to one."""
+    n, c, height, width = dout.shape
+    for task in prange(n * c):
+        sample, k = task // c, task % c
+        plane = dx[sample, k]
+        for row in range(height):
+            for column in range(width):
+                i, below, b = _place(row + flow[sample, 1, row, column], height - 1)
+                j, right, a = _place(column + flow[sample, 0, row, column], width - 1)
+                d = dout[sample, k, row, column]
+                plane[i, j] += (1 - b) * (1 - a) * d
+                plane[i, right] += (1 - b) * a * d
+                plane[below, j] += b * (1 - a) * d
+                plane[below, right] += b * a * d
+
+
+@compiled(parallel=True)
+def _to_flow(dout, x, flow, dflow):
+    n, c, height, width = x.shape
+    for task in prange(n * height):
+        sample, row = task // height, task % height
+        for column in range(width):
+            y, z = row + flow[sample, 1, row, column], column + flow[sample, 0, row, column]
+            i, below, b = _place(y, height - 1)
+            j, right, a = _place(z, width - 1)
+            along_x, along_y = 0.0, 0.0
+            for k in range(c):
+                plane, d = x[sample, k], dout[sample, k, row, column]
+                top, bottom = plane[i, right] - plane[i, j], plane[below, right] - plane[below, j]
+                before = plane[below, j] - plane[i, j]
+                behind = plane[below, right] - plane[i, right]
+                along_x += d * ((1 - b) * top + b * bottom)
+                along_y += d * ((1 - a) * before + a * behind)
+            # On the edge, and outside, it cannot move.
+            dflow[sample, 0, row, column] = along_x if 0 < z < width - 1 else 0
+            dflow[sample, 1, row, column] = along_y if 0 < y < height - 1 else 0
+
+
+@compiled(parallel=True)
+def _roots(flow, roots):
+    """sqrt(epsilon + squared differences) of each pixel (N, H, W)."""
+    n, height, width = roots.shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height
+        for j in range(width):
+            total = EPSILON
+            for k in range(2):
+                here = flow[sample, k, i, j]
+                if j < width - 1:
+                    total += (flow[sample, k, i, j + 1] - here) ** 2
+                if i < height - 1:
+                    total += (flow[sample, k, i + 1, j] - here) ** 2
+            roots[sample, i, j] = np.sqrt(total)
+
+
+@compiled(parallel=True)
+def _smoothness_backward(flow, roots, dflow):
+    """What each pixel gets from its own root, from that on its left and from that above it."""
+    n, height, width = roots.shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height
+        for j in range(width):
+            for k in range(2):
+                here, d = flow[sample, k, i, j], 0.0
+                if j < width - 1:
+                    d += (here - flow[sample, k, i, j + 1]) / roots[sample, i, j]
+                if i < height - 1:
+                    d += (here - flow[sample, k, i + 1, j]) / roots[sample, i, j]
+                if j > 0:
+                    d += (here - flow[sample, k, i, j - 1]) / roots[sample, i, j - 1]
+                if i > 0:
+                    d += (here - flow[sample, k, i - 1, j]) / roots[sample, i - 1, j]
+                dflow[sample, k, i, j] = d / roots.size
+
+
+def _batch(name, x):
+    """Raise a ValueError unless x is a batch of maps."""
+    if len(x.shape) != 4 or 0 in x.shape:
+        raise ValueError(f"{name} has the shape {x.shape}, wanted (N, C, H, W) with pixels in it")
+
+
+def _checked(x, flow, dout=None):
+    """All as arrays of one dtype in C order, if compiled code may read them."""
+    _batch("x", x)
+    n, _, height, width = x.shape
+    for name, a, wanted in ("flow", flow, (n, 2, height, width)), ("dout", dout, x.shape):
+        if a is not None and a.shape != wanted:
+            raise ValueError(f"{name} has the shape {a.shape}, wanted {wanted}")
+    return contiguous(*(leave(a) for a in (x, flow, dout) if a is not None))
+
+
+def warp(x, flow):
+    """See `reference.warp`."""
+    given, flow = _checked(x, flow)
+    out = np.empty_like(given)
+    _warp(given, flow, out)
+    return _as(x, out)
+
+
+def warp_backward(dout, x, flow):
+    """See `reference.warp_backward`."""
+    given, points, d = _checked(x, flow, dout)
+    dx, dflow = np.zeros_like(given), np.empty_like(points)
+    _to_picture(d, points, dx)
+    _to_flow(d, given, points, dflow)
+    return _as(x, dx), _as(flow, dflow)
+
+
+def _as(x, out):
+    """`out` in the form in which x came."""
+    return enter(out) if isinstance(x, Maps) else out
+
+
+def _of_flow(flow):
+    """A flow for compiled code, and its roots."""
+    _batch("flow", flow)
+    if flow.shape[1] != 2:
+        raise ValueError(f"flow has the shape {flow.shape}, wanted (N, 2, H, W)")
+    (flow,) = contiguous(flow)
+    roots = np.empty((len(flow), *flow.shape[2:]))
+    _roots(flow, roots)
+    return flow, roots
+
+
+def smoothness(flow):
+    """See `reference.smoothness`."""
+    return float(_of_flow(leave(flow))[1].mean())
+
+
+@through_arrays
+def smoothness_backward(flow):
+    """See `reference.smoothness_backward`."""
+    flow, roots = _of_flow(flow)
+    dflow = np.empty_like(flow)
+    _smoothness_backward(flow, roots, dflow)
+    return dflow
+
+
+@through_arrays
+def concatenate(*maps):
+    """See `reference.concatenate`."""
+    for x in maps:
+        _batch("one of the maps", x)
+        if (len(x), *x.shape[2:]) != (len(maps[0]), *maps[0].shape[2:]):
+            raise ValueError(f"maps of {maps[0].shape} and {x.shape}, wanted the same N, H and W")
+    return np.concatenate(maps, axis=1)
+
+
+def split(x, *channels):
+    """See `reference.split`."""
+    _batch("x", x)
+    if min(channels, default=0) < 1 or sum(channels) != x.shape[1]:
+        raise ValueError(f"x has the shape {x.shape}, wanted {channels} channels, together all")
+    parts = np.split(leave(x), np.cumsum(channels)[:-1], axis=1)
+    return tuple(_as(x, np.ascontiguousarray(part)) for part in parts)

@@ -1,0 +1,524 @@
+"""VESPCN: Caballero, Ledig, Aitken, Acosta, Totz, Wang, Shi, "Real-Time Video Super-Resolution with
+Spatio-Temporal Networks and Motion Compensation", CVPR 2017.
+
+A frame of a video is enlarged from its neighbours, too. A small network estimates how each of them
+has moved, first coarsely, from maps of a quarter of the size, then finely; each is warped onto the
+frame; and an ESPCN sees all of them, at once (early fusion) or two more layer by layer (slow
+fusion). All of it learns together, of one loss.
+
+Axes: N samples, T frames, F maps, H x W pixels, s scale. A flow is (N, 2, H, W), in pixels.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import kernels
+from ..checks import check_batch, check_whole
+from .layers import LARGEST
+from .network import Network
+from .parameters import Parameters, as_arrays, check_shapes, in_float32
+from .residual import check_picture, forget
+
+__all__ = ["FUSIONS", "VESPCN", "backward", "forward", "motion", "motion_backward"]
+
+FUSIONS = "early", "slow"
+_FRAMES = 3, 5, 7
+GRID = 4  # the coarse estimate has a pixel for so many, along a side
+FARTHEST = {"coarse": 8.0, "fine": 2.0}  # pixels, beyond which no estimate points
+_LAYERS = 5  # of an estimate
+_FILTERS = {"coarse": (5, 3, 5, 3, 3), "fine": (5, 3, 3, 3, 3)}  # their sides; 5 has a stride of 2
+_INPUTS = {"coarse": 2, "fine": 5}
+
+
+def forward(
+    x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None, *, picture: bool = True
+) -> np.ndarray:
+    """Each frame but the middle one warped onto that, then an ESPCN of all: Section 2.
+
+    Parameters
+    ----------
+    x : array (N, T, H, W)
+        Luminance of small pictures, T frames one after the other, 3, 5 or 7; values in 0..1. H and
+        W are multiples of 4.
+    p : dict of arrays
+        W_coarse1, B_coarse1, ..., W_fine1, ... of the estimates, see `estimate`; W1_1, B1_1, ... of
+        the layers that fuse and those behind, W_tail, B_tail. Layer k has its group g of filters in
+        Wk_g: one group in early fusion; in slow fusion, as long as there is more than one map of
+        frames, one for each two of them that follow each other.
+    ops : module of operations
+    kept : list, optional
+        Gets what `backward` needs; first of all, of each neighbour, its flow and what it is warped.
+    picture : bool
+        Whether each sub-pixel gets the pixel of the middle frame added that it is a part of, so
+        that the network learns a difference. The paper's has no such skip.
+
+    Returns
+    -------
+    out : array (N, 1, s H, s W)
+        The middle frame, enlarged.
+    """
+    keep = forget if kept is None else kept.append
+    frames = list(ops.split(x, *[1] * frames_of(p)))
+    middle, motions = len(frames) // 2, []
+    for k in neighbours(p):
+        seen: list = []
+        flow, warped = motion(frames[middle], frames[k], p, ops, seen)
+        motions.append((flow, warped, seen))
+        frames[k] = warped
+    keep(motions)
+    maps = frames
+    for names in fusing(p):
+        given = [_joined(some, ops) for some in _groups(maps, len(names))]
+        maps = [ops.conv_relu(h, p[f"W{name}"], p[f"B{name}"])
+                for name, h in zip(names, given, strict=True)]  # fmt: skip
+        keep((given, maps))
+    s = _scale(p)
+    added = ops.repeat(frames[middle], s * s) if picture else None
+    out = ops.conv2d_same(maps[0], p["W_tail"], p["B_tail"], added)
+    return ops.pixel_shuffle(ops.leave(out), s)
+
+
+def backward(
+    dout: np.ndarray,
+    kept: list,
+    p: Parameters,
+    ops: Any,
+    dmotions: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    *,
+    picture: bool = True,
+) -> tuple[np.ndarray, Parameters]:
+    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+
+    Parameters
+    ----------
+    dout : array (N, 1, s H, s W)
+    kept : list that `forward` filled
+    p, ops, picture : as `forward` was given them
+    dmotions : sequence of (dflow, dwarped), optional
+        Of each neighbour, what comes from the loss directly.
+
+    Returns
+    -------
+    dx : array (N, T, H, W)
+    gradients : dict of arrays, by the names of `p`
+    """
+    motions, *layers = kept
+    g: Parameters = {}
+    s = _scale(p)
+    dout = ops.enter(ops.pixel_shuffle_backward(ops.leave(dout), s))
+    dh, g["W_tail"], g["B_tail"] = ops.conv2d_same_backward(dout, layers[-1][1][0], p["W_tail"])
+    douts = [dh]
+    for names, (given, maps) in zip(reversed(fusing(p)), reversed(layers), strict=True):
+        douts = _fused_backward(douts, names, given, maps, p, ops, g)
+    middle = len(douts) // 2
+    if picture:
+        douts[middle] = douts[middle] + ops.repeat_backward(dout, s * s)
+    for n, (k, (_, _, seen)) in enumerate(zip(neighbours(p), motions, strict=True)):
+        dflow, dwarped = dmotions[n] if dmotions else (0, 0)
+        dreference, douts[k] = motion_backward(dflow, douts[k] + dwarped, seen, p, ops, g)
+        douts[middle] = douts[middle] + dreference
+    return ops.concatenate(*douts), g
+
+
+def _fused_backward(
+    douts: list, names: list[str], given: list, outs: list, p: Parameters, ops: Any, g: Parameters
+) -> list:
+    """What the maps get that a layer fuses; the gradients of its weights are put into g."""
+    channels = 1 if names[0] == "1_1" else p[f"W{names[0]}"].shape[0]  # of each of them
+    back: list[Any] = []
+    for first, (name, x) in enumerate(zip(names, given, strict=True)):
+        dx, g[f"W{name}"], g[f"B{name}"] = ops.conv_relu_backward(
+            douts[first], outs[first], x, p[f"W{name}"]
+        )
+        count = x.shape[1] // channels
+        parts = ops.split(dx, *[channels] * count) if count > 1 else [dx]
+        back += [0] * (first + count - len(back))
+        for place, part in enumerate(parts, first):
+            back[place] = back[place] + part  # one map may be in two groups
+    return back
+
+
+def motion(
+    reference: np.ndarray, frame: np.ndarray, p: Parameters, ops: Any, kept: list | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The flow from the reference to a frame, coarse and fine, and the frame warped by it.
+
+    coarse = estimate(reference, frame); fine = estimate(reference, frame, coarse, frame warped by
+    coarse); flow = coarse + fine. Section 2.3 of the paper.
+
+    Parameters
+    ----------
+    reference, frame : arrays (N, 1, H, W)
+    p, ops : as `forward` has them
+    kept : list, optional
+        Gets what `motion_backward` needs.
+
+    Returns
+    -------
+    flow : array (N, 2, H, W)
+        In pixels, see `reference.motion`.
+    warped : array (N, 1, H, W)
+    """
+    keep = forget if kept is None else kept.append
+    coarse = estimate(ops.concatenate(reference, frame), "coarse", p, ops, keep)
+    given = ops.concatenate(reference, frame, coarse, ops.warp(frame, coarse))
+    flow = coarse + estimate(given, "fine", p, ops, keep)
+    keep((frame, coarse, flow))
+    return flow, ops.warp(frame, flow)
+
+
+def motion_backward(
+    dflow: Any, dwarped: np.ndarray, kept: list, p: Parameters, ops: Any, g: Parameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """dreference, dframe; the gradients of the parameters are added to g.
+
+    Parameters
+    ----------
+    dflow : array (N, 2, H, W), or 0
+    dwarped : array (N, 1, H, W)
+    kept : list that `motion` filled
+    p, ops : as `motion` was given them
+    g : dict of arrays
+        The same weights are used for each neighbour: their gradients are sums.
+    """
+    maps = reversed(kept)
+    frame, coarse, flow = next(maps)
+    dframe, more = ops.warp_backward(dwarped, frame, flow)
+    dcoarse = dfine = more + dflow
+    dgiven = estimate_backward(dfine, "fine", maps, p, ops, g)
+    dreference, again, more, dwarped = ops.split(dgiven, 1, 1, 2, 1)
+    dframe, dcoarse = dframe + again, dcoarse + more
+    again, more = ops.warp_backward(dwarped, frame, coarse)
+    dframe, dcoarse = dframe + again, dcoarse + more
+    dgiven = estimate_backward(dcoarse, "coarse", maps, p, ops, g)
+    more, again = ops.split(dgiven, 1, 1)
+    return dreference + more, dframe + again
+
+
+def estimate(
+    x: np.ndarray, part: str, p: Parameters, ops: Any, keep: Callable[[Any], None]
+) -> np.ndarray:
+    """A flow: five convolutions, of which 5 x 5 have a stride of 2, a shuffle back, and tanh.
+
+    Table 1 of the paper; here the flow is in pixels, at most `FARTHEST` of its part.
+
+    Parameters
+    ----------
+    x : array (N, 2, H, W) or (N, 5, H, W)
+        Two frames; for "fine" also the coarse flow, and the second frame warped by it.
+    part : "coarse" or "fine"
+    p, ops : as `forward` has them
+    keep : function
+        Gets what `estimate_backward` needs.
+
+    Returns
+    -------
+    flow : array (N, 2, H, W)
+    """
+    s = 1
+    for k in range(1, _LAYERS):
+        w, b = p[f"W_{part}{k}"], p[f"B_{part}{k}"]
+        keep(x)
+        if w.shape[2] == 5:
+            x, s = ops.relu(ops.conv2d_strided(x, w, b, 2)), 2 * s
+        else:
+            x = ops.conv_relu(x, w, b)
+    keep(x)
+    x = ops.conv2d_same(x, p[f"W_{part}{_LAYERS}"], p[f"B_{part}{_LAYERS}"])
+    tanh = ops.tanh(ops.pixel_shuffle(x, s))
+    keep(tanh)
+    return FARTHEST[part] * tanh
+
+
+def estimate_backward(
+    dflow: np.ndarray, part: str, maps: Iterator[Any], p: Parameters, ops: Any, g: Parameters
+) -> np.ndarray:
+    """dx; the gradients of the parameters are added to g.
+
+    Parameters
+    ----------
+    dflow : array (N, 2, H, W)
+    maps : iterator over what `estimate` kept, last to first
+    part, p, ops : as `estimate` was given them
+    g : dict of arrays
+    """
+    s = 2 ** sum(p[f"W_{part}{k}"].shape[2] == 5 for k in range(1, _LAYERS))
+    dx = ops.tanh_backward(FARTHEST[part] * dflow, next(maps))
+    dx, out = ops.pixel_shuffle_backward(dx, s), None
+    for k in range(_LAYERS, 0, -1):
+        names, x = (f"W_{part}{k}", f"B_{part}{k}"), next(maps)
+        w = p[names[0]]
+        if out is None:
+            dx, *found = ops.conv2d_same_backward(dx, x, w)
+        elif w.shape[2] == 5:
+            dx, *found = ops.conv2d_strided_backward(ops.relu_backward(dx, out), x, w, 2)
+        else:
+            dx, *found = ops.conv_relu_backward(dx, out, x, w)
+        for name, gradient in zip(names, found, strict=True):
+            g[name] = g.get(name, 0) + gradient
+        out = x
+    return dx
+
+
+def _joined(maps: Sequence, ops: Any) -> Any:
+    return maps[0] if len(maps) == 1 else ops.concatenate(*maps)
+
+
+def _groups(maps: list, count: int) -> list[list]:
+    """So many groups of maps that follow each other, each begun one later than that before."""
+    size = len(maps) - count + 1
+    return [maps[first : first + size] for first in range(count)]
+
+
+def fusing(p: Parameters) -> list[list[str]]:
+    """Of each layer of the ESPCN but the last, what follows W and B in the names of its groups."""
+    layers: dict[str, list[str]] = {}
+    for name in p:
+        if name[0] == "W" and name[1].isdigit():
+            layers.setdefault(name[1:].partition("_")[0], []).append(name[1:])
+    return list(layers.values())
+
+
+def frames_of(p: Parameters) -> int:
+    """T: how many frames it looks at."""
+    return p["W1_1"].shape[1] + len(fusing(p)[0]) - 1
+
+
+def neighbours(p: Parameters) -> list[int]:
+    """The places of the frames that are warped."""
+    count = frames_of(p)
+    return [k for k in range(count) if k != count // 2]
+
+
+def _scale(p: Parameters) -> int:
+    return math.isqrt(p["W_tail"].shape[0])
+
+
+def _shapes(
+    scale: int, frames: int, depth: int, width: int, slow: bool
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays by their names."""
+    weights: dict[str, tuple[int, ...]] = {}
+    for part, sides in _FILTERS.items():
+        last = 2 * 4 ** sides.count(5)
+        for k, f in enumerate(sides, 1):
+            o = last if k == _LAYERS else width
+            weights[f"_{part}{k}"] = (o, _INPUTS[part] if k == 1 else width, f, f)
+    maps, c = frames, 1
+    for k in range(1, depth):
+        groups = max(1, maps - 1) if slow else 1
+        for number in range(1, groups + 1):
+            weights[f"{k}_{number}"] = width, c * (maps - groups + 1), 3, 3
+        maps, c = groups, width
+    weights["_tail"] = scale * scale, width, 3, 3
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in weights.items():
+        shapes[f"W{name}"], shapes[f"B{name}"] = shape, shape[:1]
+    return shapes
+
+
+class VESPCN(Network):
+    """The network of the paper, of 3, 5 or 7 frames.
+
+    A batch for it is (N, T, H, W), T frames of luminance; a picture, (N, 1, H, W), is taken for a
+    video in which nothing moves.
+
+    Parameters
+    ----------
+    scale : int
+        s, the factor of enlargement: 2 to 16.
+    frames : 3, 5 or 7
+        T.
+    depth : int
+        Layers of the ESPCN. The paper: 9. In slow fusion at least T.
+    width : int
+        F, maps. The paper: 24.
+    fusion : "early" or "slow"
+    picture : bool
+        See `forward`.
+    seed : int
+        Weights start as He et al. (2015) have it, N(0, 2 / (f f C)), but the last layers' at a
+        fiftieth of that: the untrained network sees nearly no motion, and nearly returns each pixel
+        s x s times.
+    ops : module
+        `pysrcnn.kernels` or `pysrcnn.reference`.
+
+    Attributes
+    ----------
+    beta, smooth, motion_first : float
+        Of the loss, see `loss_and_gradients`: the share of what the flows miss, that of their
+        roughness, and the part of training in which the share of the result rises.
+
+    Raises
+    ------
+    ValueError
+        If scale, frames, depth, width, fusion or seed is none of these.
+    """
+
+    name, small, default_recipe = "vespcn", True, "vespcn"
+    saved_options: ClassVar = ("picture",)
+    beta, smooth, motion_first = 1.0, 0.001, 0.0
+    _forward, _backward = staticmethod(forward), staticmethod(backward)
+
+    def __init__(
+        self,
+        scale: int = 4,
+        frames: int = 3,
+        depth: int = 9,
+        width: int = 24,
+        *,
+        fusion: str = "early",
+        picture: bool = True,
+        seed: int = 0,
+        ops: ModuleType = kernels,
+    ):
+        for name, value, least in (("depth", depth, 2), ("width", width, 1), ("seed", seed, 0)):
+            check_whole(name, value, least)
+        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
+            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
+        check_fusion(frames, depth, fusion)
+        rng, p = np.random.default_rng(seed), {}
+        shapes = _shapes(int(scale), frames, depth, width, fusion == "slow")
+        for name, shape in shapes.items():
+            p[name] = np.zeros(shape)
+            if name[0] == "W":
+                p[name] += rng.normal(0, np.sqrt(2 / math.prod(shape[1:])), shape)
+        for last in (f"W_coarse{_LAYERS}", f"W_fine{_LAYERS}", "W_tail"):
+            p[last] *= 0.02
+        self._set(in_float32(p), ops, picture)
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: Parameters, *, ops: ModuleType = kernels, picture: bool = True
+    ) -> "VESPCN":
+        """A network around copies of arrays that are called as in `forward`.
+
+        Raises
+        ------
+        ValueError
+            If these are not its arrays.
+        """
+        parameters = as_arrays(parameters)
+        first, tail = (parameters.get(n, np.empty((0, 0))) for n in ("W1_1", "W_tail"))
+        wanted: dict[str, tuple[int, ...]] = {}
+        layers = fusing(parameters)
+        if first.size and 4 <= tail.shape[0] <= LARGEST**2:
+            frames, slow = frames_of(parameters), len(layers[0]) > 1
+            if frames in _FRAMES:
+                wanted = _shapes(_scale(parameters), frames, len(layers) + 1, len(first), slow)
+        check_shapes(parameters, wanted)
+        network = cls.__new__(cls)
+        network._set({name: parameters[name] for name in wanted}, ops, picture)
+        return network.astype(first.dtype)
+
+    def _set(self, parameters: Parameters, ops: ModuleType, picture: bool) -> None:
+        check_picture(picture)
+        self.parameters, self.ops, self.card = parameters, ops, {}
+        self.c, self.scale, self.frames = 1, _scale(parameters), frames_of(parameters)
+        self.options = {"picture": picture}
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "VESPCN":
+        """The untrained network of a `training.Recipe`."""
+        if scale is None:
+            raise ValueError("a VESPCN is for one scale: say which, 2 or more")
+        network = cls(
+            scale, recipe.frames, recipe.depth, recipe.width, fusion=recipe.fusion,
+            seed=recipe.seed,
+        )  # fmt: skip
+        network.beta, network.smooth = recipe.beta, recipe.smooth
+        network.motion_first = recipe.motion_first
+        return network
+
+    @property
+    def fusion(self) -> str:
+        """ "early" or "slow"."""
+        return FUSIONS[len(fusing(self.parameters)[0]) > 1]
+
+    @property
+    def tail(self) -> list[str]:
+        """See `Network.tail`."""
+        return ["W_tail", "B_tail"]
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Of each neighbour, maps of its motion; and each map is copied where it is fused."""
+        return self.frames * super().bytes_per_pixel
+
+    def __repr__(self) -> str:
+        depth, width = len(fusing(self.parameters)) + 1, len(self.parameters["B1_1"])
+        return (
+            f"<VESPCN frames={self.frames}, {self.fusion} fusion, depth={depth}, width={width}, "
+            f"{self.dtype}, scale={self.scale}>"
+        )
+
+    def _described(self) -> dict[str, Any]:
+        return {**super()._described(), **self.options}
+
+    def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
+        """Frames (N, T, H, W); of a picture (N, 1, H, W), the same T times."""
+        x = np.asarray(x)
+        if x.ndim == 4 and x.shape[1] not in (1, self.frames):
+            raise ValueError(
+                f"{name} has the shape {x.shape}, wanted (N, {self.frames}, H, W), frames of "
+                f"luminance, or (N, 1, H, W), a picture"
+            )
+        x = np.repeat(x, self.frames, axis=1) if x.ndim == 4 and x.shape[1] == 1 else x
+        return check_batch(x, name, self.frames, self.dtype)
+
+    def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
+        """Of whole squares of the coarse estimate: the edge is repeated, and cut off again."""
+        height, width = x.shape[2:]
+        more = ((0, 0), (0, 0), (0, -height % GRID), (0, -width % GRID))
+        out = super()._run(np.pad(x, more, "edge") if any(map(any, more)) else x, **options)
+        s = out.shape[2] // (height + more[2][1])
+        return np.ascontiguousarray(out[:, :, : s * height, : s * width])
+
+    def _step(
+        self, low: np.ndarray, high: np.ndarray, loss: str, done: float
+    ) -> tuple[float, Parameters]:
+        """share * loss(out, high), beta * mse(warped, middle), smooth * smoothness(flow): a sum.
+
+        The last two are means over the neighbours; Section 2.4 of the paper. The share is 1, but
+        while motion is learned first, where it rises from 0.
+        """
+        if low.shape[2] % GRID or low.shape[3] % GRID:
+            raise ValueError(
+                f"low has the shape {low.shape}; in training, height and width of what {self.name} "
+                f"takes are multiples of {GRID}"
+            )
+        share = min(1.0, done / self.motion_first) if self.motion_first else 1.0
+        kept: list = []
+        ops, p = self.ops, self.parameters
+        out = ops.leave(forward(ops.enter(low), p, ops, kept, **self.options))
+        middle = np.ascontiguousarray(low[:, self.frames // 2][:, None])
+        total, part = share * getattr(ops, loss)(out, high), 1 / (self.frames - 1)
+        dmotions = []
+        for flow, warped, _ in kept[0]:
+            flow, warped = ops.leave(flow), ops.leave(warped)
+            total += part * self.beta * ops.mse(warped, middle)
+            total += part * self.smooth * ops.smoothness(flow)
+            dflow, dwarped = ops.smoothness_backward(flow), ops.mse_backward(warped, middle)
+            dmotions.append(
+                (part * self.smooth * ops.enter(dflow), part * self.beta * ops.enter(dwarped))
+            )
+        dout = share * ops.enter(getattr(ops, f"{loss}_backward")(out, high))
+        _, gradients = backward(dout, kept, p, ops, dmotions, **self.options)
+        return total, gradients
+
+
+def check_fusion(frames: object, depth: int, fusion: object) -> None:
+    """Raise a ValueError unless so many frames can be fused so, in a network of so many layers."""
+    if isinstance(frames, bool) or frames not in _FRAMES:
+        raise ValueError(f"frames is {frames!r:.60}, wanted 3, 5 or 7")
+    if fusion not in FUSIONS:
+        raise ValueError(f"fusion is {fusion!r:.60}, wanted early or slow")
+    if fusion == "slow" and depth < frames:
+        raise ValueError(
+            f"slow fusion of {frames} frames takes {frames - 1} layers and one behind them; depth "
+            f"is {depth}, wanted at least {frames}"
+        )

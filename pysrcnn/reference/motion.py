@@ -1,0 +1,138 @@
+"""Motion between frames: a picture sampled where a flow points, and how rough a flow is.
+
+Caballero, Ledig, Aitken, Acosta, Totz, Wang, Shi, "Real-Time Video Super-Resolution with
+Spatio-Temporal Networks and Motion Compensation" (VESPCN), CVPR 2017, Section 2.3. The sampling is
+that of Jaderberg et al., "Spatial Transformer Networks", NIPS 2015, Eq. 5.
+
+Axes: N samples, C channels, H x W pixels. A flow is (N, 2, H, W), in pixels: channel 0 along x (to
+the right), channel 1 along y (down).
+"""
+
+import numpy as np
+
+__all__ = ["smoothness", "smoothness_backward", "warp", "warp_backward"]
+
+EPSILON = 0.01  # below it, smoothness is that of squares, beyond, of absolute differences
+
+
+def warp(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Each pixel of the result is the picture where its flow points, between pixels bilinearly.
+
+    out[n, c, i, j] = x[n, c, i + flow[n, 1, i, j], j + flow[n, 0, i, j]]
+
+    Where that lies outside the picture, it is the nearest point of its edge. The same as PyTorch's
+    ``grid_sample`` with ``padding_mode="border", align_corners=True``.
+
+    Parameters
+    ----------
+    x : array (N, C, H, W)
+    flow : array (N, 2, H, W)
+        In pixels: channel 0 to the right, channel 1 down.
+
+    Returns
+    -------
+    out : array (N, C, H, W)
+    """
+    (i, below, b, _), (j, right, a, _) = _places(flow)
+    n = np.arange(len(x))[:, None, None]
+    x = x.transpose(0, 2, 3, 1)  # what is taken of it is (N, H, W, C)
+    a, b = a[..., None], b[..., None]
+    upper = (1 - a) * x[n, i, j] + a * x[n, i, right]
+    lower = (1 - a) * x[n, below, j] + a * x[n, below, right]
+    return ((1 - b) * upper + b * lower).transpose(0, 3, 1, 2)
+
+
+def warp_backward(
+    dout: np.ndarray, x: np.ndarray, flow: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """dx, dflow. Each pixel of `dout` goes back to the four that it was made of.
+
+    The flow moves along the differences of these. On the edge and outside, where moving changes
+    nothing, it gets nothing; where it points at a pixel, the differences are those to the right
+    and downwards. As PyTorch has both.
+
+    Parameters
+    ----------
+    dout : array (N, C, H, W)
+    x, flow : as `warp` was given them
+
+    Returns
+    -------
+    dx : array (N, C, H, W)
+    dflow : array (N, 2, H, W)
+    """
+    (i, below, b, within_y), (j, right, a, within_x) = _places(flow)
+    n = np.arange(len(x))[:, None, None]
+    x, dout = x.transpose(0, 2, 3, 1), dout.transpose(0, 2, 3, 1)
+    a, b = a[..., None], b[..., None]
+    corners = [
+        (i, j, (1 - b) * (1 - a)), (i, right, (1 - b) * a), (below, j, b * (1 - a)),
+        (below, right, b * a),
+    ]  # fmt: skip
+    dx = np.zeros_like(x)
+    for row, column, weight in corners:
+        np.add.at(dx, (n, row, column), weight * dout)
+    top, bottom = x[n, i, right] - x[n, i, j], x[n, below, right] - x[n, below, j]
+    before, behind = x[n, below, j] - x[n, i, j], x[n, below, right] - x[n, i, right]
+    along_x = (dout * ((1 - b) * top + b * bottom)).sum(axis=3)
+    along_y = (dout * ((1 - a) * before + a * behind)).sum(axis=3)
+    dflow = np.stack([along_x * within_x, along_y * within_y], axis=1)
+    return dx.transpose(0, 3, 1, 2), dflow
+
+
+def _places(flow: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    """Of rows, then columns: index before and behind, the part of the way, whether it can move."""
+    height, width = flow.shape[2:]
+    found: list[tuple[np.ndarray, ...]] = []
+    rows = np.arange(height, dtype=flow.dtype)[:, None] + flow[:, 1]
+    columns = np.arange(width, dtype=flow.dtype) + flow[:, 0]
+    for at, last in (rows, height - 1), (columns, width - 1):
+        within = (at > 0) & (at < last)
+        at = np.clip(at, 0, last)
+        before = np.nan_to_num(at).astype(np.intp)  # a NaN stays one in the part of the way
+        found.append((before, np.minimum(before + 1, last), at - before.astype(at.dtype), within))
+    return found
+
+
+def smoothness(flow: np.ndarray) -> float:
+    """Mean over all pixels of sqrt(epsilon + sum of squared differences), epsilon = 0.01.
+
+    The differences are those to the pixel on the right and to the one below, of both channels; at
+    the edge there are none. The approximated Huber loss of Section 2.3 of the paper; it is 0.1
+    where all pixels move alike.
+
+    Parameters
+    ----------
+    flow : array (N, 2, H, W)
+
+    Returns
+    -------
+    loss : float
+    """
+    return float(np.mean(_roots(flow)[0], dtype=np.float64))
+
+
+def smoothness_backward(flow: np.ndarray) -> np.ndarray:
+    """dflow: a difference d goes to the one pixel with d / root, to the other with -d / root.
+
+    Parameters
+    ----------
+    flow : array (N, 2, H, W)
+
+    Returns
+    -------
+    dflow : array (N, 2, H, W)
+    """
+    root, right, below = _roots(flow)
+    right, below = (d / root[:, None] / root.size for d in (right, below))
+    dflow = -right - below
+    dflow[..., 1:] += right[..., :-1]
+    dflow[:, :, 1:] += below[:, :, :-1]
+    return dflow
+
+
+def _roots(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The root of each pixel (N, H, W); differences to the right, and down, like `flow`."""
+    right, below = np.zeros_like(flow), np.zeros_like(flow)
+    right[..., :-1], below[:, :, :-1] = np.diff(flow, axis=3), np.diff(flow, axis=2)
+    return np.sqrt(EPSILON + (right**2 + below**2).sum(axis=1)), right, below

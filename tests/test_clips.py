@@ -1,0 +1,286 @@
+"""Clips: found, read in runs, trained on, evaluated; and how consistent results are over time."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from rungs import compiled_only
+
+from pysrcnn import evaluate, reference
+from pysrcnn.cli import main
+from pysrcnn.clips import around, find_clips, length, pairs_of_clip, read_frames, read_run
+from pysrcnn.consistency import optical_flow, tof
+from pysrcnn.data import pair
+from pysrcnn.networks import ESPCN, VESPCN, load
+from pysrcnn.pictures import write_picture
+from pysrcnn.resize import imresize
+from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, train
+from pysrcnn.turns import turned_back
+
+TINY = Recipe(
+    network="vespcn", sizes=(), filters=(), depth=3, width=4, frames=3, init="he",
+    keep_means=False, keep_ends=False, steps=4, batch=2, size=8, optimizer="adam",
+    learning_rate=1e-3, last_learning_rate=1e-3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Three clips of five frames, 44 x 36, in which a texture moves by 2 and 1 pixels a frame."""
+    folder, rng = tmp_path_factory.mktemp("clips"), np.random.default_rng(0)
+    for name in "a", "b", "c":
+        texture = np.clip(imresize(rng.random((16, 18)), scale=4), 0, 1)
+        (folder / name).mkdir()
+        for k in range(5):
+            frame = texture[k : k + 36, 2 * k : 2 * k + 44]
+            levels = (255 * np.dstack([frame] * 3) + 0.5).astype(np.uint8)
+            write_picture(folder / name / f"{k:03}.png", levels)
+    return folder
+
+
+def test_clips_are_the_folders_that_have_frames(clips, tmp_path):
+    assert [clip.name for clip in find_clips(clips)] == ["a", "b", "c"]
+    assert find_clips(clips / "b") == [clips / "b"] and length(clips / "b") == 5
+    with pytest.raises(ValueError, match="no pictures"):
+        find_clips(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder .*nothing: check the name"):
+        find_clips(tmp_path / "nothing")
+
+
+def test_a_run_is_the_pairs_of_its_frames(clips):
+    low, high = read_run(clips / "a", 2, 3)
+    assert low.shape == (5, 18, 22) and high.shape == (5, 36, 44)
+    for k, frame in enumerate(read_frames(clips / "a")):
+        a, b = pair(frame, 2, small=True)
+        assert np.array_equal(low[k], a[0]) and np.array_equal(high[k], b[0])
+    places = set()
+    for seed in range(20):
+        some, large = read_run(clips / "a", 2, 3, 16, largest=18, seed=seed, count=3)
+        assert some.shape == (3, 9, 9) and large.shape == (3, 18, 18)
+        first, i, j = next(
+            (k, i, j)
+            for k, i, j in np.ndindex(3, 19, 27)
+            if np.array_equal(high[k : k + 3, i : i + 18, j : j + 18], large)
+        )
+        places.add((first, i, j))
+    assert len(places) > 10 and {k for k, _, _ in places} == {0, 1, 2}
+
+
+def test_clips_that_cannot_be_used(clips, tmp_path):
+    with pytest.raises(ValueError, match="a has 5 frames, and the network looks at 7: leave it ou"):
+        read_run(clips / "a", 2, 7)
+    with pytest.raises(
+        ValueError, match="has frames of 44 x 36 pixels, wanted at least 48 x 48 at"
+    ):
+        read_run(clips / "a", 2, 3, 48)
+    for k, height in enumerate((20, 20, 22)):
+        write_picture(tmp_path / f"{k}.png", np.zeros((height, 20), np.uint8))
+    with pytest.raises(ValueError, match="2.png is 20 x 22 pixels and the frame before it 20 x 20"):
+        read_run(tmp_path, 2, 3)
+
+
+def test_frames_around_one():
+    assert around(5, 0, 3) == [0, 0, 1] and around(5, 4, 5) == [2, 3, 4, 4, 4]
+    assert around(9, 4, 3) == [3, 4, 5] and around(1, 0, 7) == [0] * 7 and around(4, 2, 1) == [2]
+    low, high = np.arange(10.0).reshape(10, 1, 1), np.arange(10.0).reshape(10, 1, 1) + 100
+    pairs = pairs_of_clip((low, high), 3, 3)
+    assert [[int(x) for x in a.ravel()] for a, _ in pairs] == [[0, 1, 2], [4, 5, 6], [7, 8, 9]]
+    assert [int(b[0, 0, 0]) for _, b in pairs] == [101, 105, 108]
+    assert len(pairs_of_clip((low[:2], high[:2]), 3, 3)) == 2
+
+
+def test_crops_of_runs_are_of_one_place_in_all_frames(clips):
+    """Of frames that follow each other, flipped and turned alike; high is the middle one's."""
+    pairs = [read_run(clip, 2, 3) for clip in find_clips(clips)]
+    crops = RandomCrops(pairs, 8, 0, seed=1, frames=3)
+    low, high = crops.batch(0, 40)
+    assert low.shape == (40, 3, 8, 8) and high.shape == (40, 1, 16, 16)
+    seen = set()
+    for x, y in zip(low, high, strict=True):
+        found = [
+            (n, k, turn)
+            for n, (a, b) in enumerate(pairs)
+            for k in range(3)
+            for turn in range(8)
+            if _is_in(x, y, a[k : k + 3], b[k + 1 : k + 2], turn)
+        ]
+        assert found
+        seen |= set(found)
+    assert len({n for n, _, _ in seen}) == 3 and len({turn for *_, turn in seen}) == 8
+    assert {k for _, k, _ in seen} == {0, 1, 2}
+    again = RandomCrops(pairs, 8, 0, seed=1, frames=3).batch(0, 40)
+    assert np.array_equal(low, again[0]) and np.array_equal(high, again[1])
+
+
+def _is_in(x, y, low, high, turn):
+    """Whether the crop is of these frames, turned so."""
+    x, y = turned_back(x[None], turn)[0], turned_back(y[None], turn)[0]
+    return any(
+        np.array_equal(low[:, i : i + 8, j : j + 8], x)
+        and np.array_equal(high[:, 2 * i : 2 * i + 16, 2 * j : 2 * j + 16], y)
+        for i in range(low.shape[1] - 7)
+        for j in range(low.shape[2] - 7)
+    )
+
+
+def test_clips_are_streamed(clips):
+    paths = find_clips(clips)
+    stream = Stream(paths, 2, 1, 16, seed=3, small=True, frames=3)
+    try:
+        low, high = stream.batch(0, 4, lambda pairs: RandomCrops(pairs, 8, 0, 3, frames=3))
+        again = Stream(paths, 2, 1, 16, seed=3, small=True, frames=3)
+        assert stream.identity == again.identity != Stream(paths[1:], 2, 1, 16, 3, True, 3).identity
+    finally:
+        stream.close()
+    assert low.shape == (4, 3, 8, 8) and high.shape == (4, 1, 16, 16) and not stream.skipped
+    assert stream.identity.startswith("3 streamed")
+
+
+@compiled_only
+@pytest.mark.parametrize("stream", [False, True])
+def test_training_on_clips(clips, tmp_path, stream):
+    """Held back: a clip, of which frames are watched. Resumed, it comes to the same weights."""
+    network = train([clips], tmp_path / "mine.npz", 2, TINY, stream=stream, every=2)
+    assert type(network) is VESPCN and network.frames == 3
+    assert network.card["data"] == f"{clips.name}, 2 clips"
+    assert load(tmp_path / "mine.npz").card["recipe"]["frames"] == 3
+    lines = [json.loads(line) for line in (tmp_path / "mine.log").read_text().splitlines()]
+    assert lines[0]["validation"] == 3 and lines[0]["bicubic_psnr"] > 20
+    assert all(np.isfinite(line["psnr"]) for line in lines[1:])
+    pairs = [read_run(clip, 2, 3) for clip in find_clips(clips)[1:]]
+    whole = Training(TINY, pairs, scale=2)
+    for _ in whole.run():
+        pass
+    part = Training(TINY, pairs, scale=2)
+    next(part.run())
+    part.save(tmp_path / "checkpoint")
+    other = Training(TINY, pairs, scale=2)
+    other.load(tmp_path / "checkpoint")
+    for _ in other.run():
+        pass
+    for name, p in whole.network.parameters.items():
+        assert np.array_equal(p, other.network.parameters[name])
+
+
+def test_motion_is_learned_first():
+    """The share of the result rises from 0: at first, nothing goes back to its layers."""
+    network = VESPCN(2, 3, 3, 4, ops=reference).astype(np.float64)
+    network.motion_first = 0.5
+    rng = np.random.default_rng(5)
+    low, high = rng.random((2, 3, 8, 8)), rng.random((2, 1, 16, 16))
+    losses, gradients = zip(
+        *(network.loss_and_gradients(low, high, "mse", done) for done in (0, 0.25, 0.5, 1)),
+        strict=True,
+    )
+    assert not any(gradients[0][n].any() for n in ("W_tail", "W1_1", "W2_1"))
+    assert gradients[0]["W_coarse5"].any()
+    for n in ("W_tail", "W1_1"):
+        assert np.allclose(2 * gradients[1][n], gradients[2][n], rtol=1e-12, atol=0)
+        assert np.array_equal(gradients[2][n], gradients[3][n])
+    whole = losses[2] - losses[0]
+    assert losses[1] - losses[0] == pytest.approx(whole / 2) and losses[3] == losses[2]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"frames": 4}, "frames is 4, wanted 3, 5 or 7"),
+        ({"frames": 7, "fusion": "slow"}, "slow fusion of 7 frames takes 6 layers"),
+        ({"fusion": "late"}, "fusion is 'late', wanted early or slow"),
+        ({"c": 3}, "vespcn takes luminance alone, c=1; got c=3"),
+        ({"size": 30}, "size is 30, wanted a multiple of 4 for vespcn"),
+        ({"stride": 4}, "vespcn is trained on random crops"),
+        ({"beta": -1}, "beta is -1, wanted 0 or a positive number"),
+        ({"smooth": np.nan}, "smooth is nan, wanted 0 or a positive number"),
+        ({"motion_first": 2}, "motion_first is 2, wanted 0 to 1"),
+        ({"network": "edsr"}, "only vespcn looks at frames; the network is edsr"),
+    ],
+)
+def test_recipes_are_checked(given, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(TINY, **given)
+    assert RECIPES["vespcn"].frames == 3
+
+
+# -------------------------------------------------------------------------------------- evaluation
+
+
+def test_a_clip_is_scored_frame_by_frame(clips):
+    """Of an ESPCN and of VESPCN: the means of what `score` says of each frame."""
+    for network in ESPCN(2, filters=(4, 3), ops=reference), VESPCN(2, 3, 3, 3, ops=reference):
+        rows = list(evaluate.evaluate(clips, network, clips=True))
+        assert [row.picture for row in rows] == ["a", "b", "c"]
+        low, high = read_run(clips / "b", 2, 3)
+        each = [
+            evaluate.score(network, low[around(5, k, network.frames)], high[k : k + 1])
+            for k in range(5)
+        ]
+        mean = evaluate.average(each)
+        for name in ("psnr", "ssim", "bicubic_psnr", "bicubic_ssim"):
+            assert getattr(rows[1], name) == pytest.approx(getattr(mean, name), rel=1e-12), name
+        off = [row.more["tof"] for row in rows]
+        assert 0 < min(off) < max(off) < 1 and 0 < rows[1].more["bicubic_tof"] < 1
+        assert evaluate.average(rows).more["tof"] == pytest.approx(np.mean(off))
+    assert len(list(evaluate.evaluate(clips, network))) == 3  # clips, as it looks at several
+    alone = next(evaluate.evaluate(clips / "a", network))
+    assert alone.picture == "a" and alone.psnr == rows[0].psnr
+
+
+def textured(rng):
+    """With details of several sizes, as pictures have them."""
+    parts = (rng.random((120 // cell, 144 // cell)) for cell in (4, 20))
+    return 127 * sum(imresize(part, shape=(120, 144)) for part in parts)
+
+
+def test_flows_that_are_known():
+    """Of a texture that moves as a whole, to a fiftieth of a pixel; nothing moves in a flat one."""
+    rng = np.random.default_rng(6)
+    texture = textured(rng)
+    for along_x, along_y in ((0, 0), (2.0, -1.0), (5.5, 3.25)):
+        flow = np.empty((1, 2, *texture.shape))
+        flow[:, 0], flow[:, 1] = -along_x, -along_y
+        moved = reference.warp(texture[None, None], flow)[0, 0]
+        a, b = texture[20:-20, 20:-20], moved[20:-20, 20:-20]
+        found = np.median(optical_flow(a, b)[:, 10:-10, 10:-10], axis=(1, 2))
+        assert np.abs(found - (along_x, along_y)).max() < 0.02, (along_x, along_y)
+    flat = np.full((9, 70), 100.0)
+    assert not optical_flow(flat, flat + 3).any()
+    assert optical_flow(flat[:1], flat[:1]).shape == (2, 1, 70)
+
+
+def test_what_trembles_is_inconsistent():
+    """The same error of brightness in each frame costs nothing, one of place does."""
+    rng = np.random.default_rng(7)
+    texture = textured(rng)
+    a, b, trembling = (texture[10:80, k : k + 70] for k in (10, 11, 13))
+    truth = optical_flow(a, b)
+    assert tof(a, b, truth) == 0
+    assert tof(a + 5, b + 5, truth) < 1e-3
+    assert tof(a, trembling, truth) == pytest.approx(2, rel=0.1)
+
+
+@compiled_only
+def test_the_commands(clips, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = "--recipe vespcn --depth 3 --width 4 --steps 2 --batch 2 --size 8 --every 2"
+    command = ["train", str(clips), "-s", "2", "-o", "mine.npz", *options.split()]
+    assert main([*command, "--score", str(clips)]) == 0
+    said = capsys.readouterr().out
+    assert "vespcn x2: 2 clips, 2 steps" in said and "frames that PSNR is measured on: 3" in said
+    assert "<VESPCN frames=3, early fusion, depth=3, width=4, float32, scale=2>" in said
+    card = load("mine.npz").card
+    assert set(card["scores"]) == {clips.name}
+    assert main(["evaluate", str(clips), "-m", "mine.npz", "--json", "table.json"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].split().count("tOF") == 2 and said[2].split()[0] == "a"
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert [row["picture"] for row in table["clips"]] == ["a", "b", "c"]
+    assert table["average"]["tof"] > 0
+    # A picture alone is a still video.
+    assert main(["evaluate", str(clips / "a"), "-m", "espcn", "-s", "2", "--metrics", "tof"]) == 2
+    assert "tof is of clips, folders of frames: add --clips" in capsys.readouterr().err
+    picture = str(clips / "a" / "000.png")
+    assert main(["upscale", picture, "-o", "large.png", "-m", "mine.npz"]) == 0
+    assert main(["train", str(clips), "-s", "2", "-o", "b.npz", "--fusion", "slow"]) == 2
+    assert "only vespcn takes --fusion, and this is srcnn" in capsys.readouterr().err
