@@ -684,11 +684,11 @@ def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypa
             assert read_now.wait(10), "the next picture is not read"
             read_now.clear()
         assert len(reads) <= len(computed) + 1, "more than the next one has been read"
-        return pysrcnn.upscale(*arguments, **options)
+        return pysrcnn.upscale_frames(*arguments, **options)
 
     monkeypatch.setattr(enlarge, "read_picture_file", reading)
     monkeypatch.setattr(enlarge, "write_picture_file", writing)
-    monkeypatch.setattr(enlarge, "upscale", computing)
+    monkeypatch.setattr(enlarge, "upscale_frames", computing)
     assert run("in", "-o", "out") == 0
     assert len(names("out")) == 4
     assert len(threads) == 2 and threading.get_ident() not in {t for _, t in threads}
@@ -731,10 +731,10 @@ def test_a_terminal_without_tqdm_shows_how_much_is_done(folder, monkeypatch, cap
 
     def computing(*arguments, progress, **options):
         progress(0.25)
-        return pysrcnn.upscale(*arguments, progress=progress, **options)
+        return pysrcnn.upscale_frames(*arguments, progress=progress, **options)
 
     make("a.png", "b.png")
-    monkeypatch.setattr(enlarge, "upscale", computing)
+    monkeypatch.setattr(enlarge, "upscale_frames", computing)
     assert run("a.png", "b.png") == 0
     assert capsys.readouterr().out.count("\n") == 2
     if not terminal:

@@ -1475,7 +1475,7 @@ def test_no_memory(bad, capsys, monkeypatch):
     def too_large(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", too_large)
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale_frames", too_large)
     assert run("upscale", "good.png") == 1
     assert capsys.readouterr().err.startswith("pysrcnn: ")
 
@@ -1640,7 +1640,7 @@ def test_the_example_says_that_it_was_interrupted(bad, capsys, monkeypatch):
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", stopped)
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale_frames", stopped)
     assert example("good.png") == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -1655,7 +1655,7 @@ def test_the_example_ends_in_order(bad, monkeypatch, number):
     def told(*arguments, **options):
         signal.raise_signal(number)
 
-    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale", told)
+    monkeypatch.setattr(pysrcnn.batch.enlarge, "upscale_frames", told)
     usual = signal.signal(number, unhandled)
     try:
         assert example("good.png") == 128 + number
