@@ -1,0 +1,129 @@
+"""``pysrcnn score``: results of any program by the papers' protocol, and why a number is off."""
+
+import argparse
+import dataclasses
+import math
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from .._files import check_apart, check_place, write_json
+from .._printing import counted, say
+from .._version import __version__
+from ..evaluate import Score, average
+from ..pictures import list_pictures, quiet_readers
+from ..scoring import Report, score_results
+from .common import Commands, add_scale, complain, refuse_weights
+from .evaluate import print_score, print_title
+
+__all__ = ["add", "run"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "score", help="score results of any program, and say why a PSNR is off",
+        description="Score enlarged pictures, made by any network or program, by the protocol of "
+        "the papers, and name what is wrong with them. Exit code 1 if something is.",
+    )  # fmt: skip
+    command.add_argument(
+        "results", type=Path, metavar="RESULTS",
+        help="enlarged pictures, a folder or a file; called as the originals, with additions such "
+        "as _x3 or _SRCNN",
+    )  # fmt: skip
+    command.add_argument(
+        "truth", type=Path, metavar="TRUTH", help="original pictures, a folder or a file"
+    )
+    add_scale(command, required=True)
+    command.add_argument(
+        "--claimed", metavar="DB",
+        help="PSNR that another program gave for them, such as 32.39: says which way of measuring "
+        "gives it",
+    )  # fmt: skip
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write what was found to this file"
+    )
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it: the exit code."""
+    quiet_readers()
+    for path in (options.results, options.truth):
+        refuse_weights(path, "give enlarged pictures and their originals")
+    if options.json:
+        if options.json.suffix.lower() != ".json":
+            raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
+        check_place(options.json)
+        for path in (options.results, options.truth):
+            pictures = list_pictures(path) if path.is_dir() else [path]
+            check_apart([options.json], pictures, "one of the pictures")
+    failed: list[int] = []
+    shown: list[Score] = []
+
+    def show(score: Score) -> None:
+        if not shown:
+            print_title(options.scale, options.results.name)
+        shown.append(score)
+        print_score(score)
+
+    report = score_results(
+        options.results, options.truth, options.scale, options.claimed,
+        on_error=lambda error: failed.append(complain(error, 2)), on_score=show,
+    )  # fmt: skip
+    if not shown:
+        return 2
+    print_score(average(shown))
+    _print_ways(report)
+    for sentence in report.sentences():
+        say("")
+        for line in textwrap.wrap(sentence, 80):
+            say(line)
+    if options.json:
+        write_json(options.json, _table(options, report, len(failed)))
+    if failed:
+        say(f"averaged {counted(len(shown), 'picture')}, {len(failed)} failed", sys.stderr)
+        return 2
+    return 0 if report.ok else 1
+
+
+def _print_ways(report: Report) -> None:
+    """What each way of measuring gives, where a number is to be explained."""
+    if report.claim is None:
+        return
+    say("")
+    say(f"{report.claim.protocol:7.2f} dB  the protocol")
+    for words, db in report.claim.single:
+        short = re.sub(r"^(it is )?(of )?|,.*| \(.*", "", words)
+        say(f"{db:7.2f} dB  {short}")
+
+
+def _table(options: argparse.Namespace, report: Report, failed: int) -> dict:
+    """All that was found, for JSON."""
+    found: dict = {
+        "results": options.results.name,
+        "truth": options.truth.name,
+        "scale": options.scale,
+        "version": __version__,
+        "ok": report.ok,
+        "pictures": [_row(score) for score in report.scores],
+        "average": _row(average(report.scores)),
+        "findings": [dataclasses.asdict(finding) for finding in report.findings],
+        "notes": report.notes,
+        "failed": failed,
+    }
+    if report.claim:
+        claim = report.claim._asdict()
+        claim["single"] = dict(report.claim.single)
+        found["claim"] = _finite(claim)
+    return found
+
+
+def _row(score: Score) -> dict:
+    return {"picture": score.picture} | _finite(score.numbers)
+
+
+def _finite(row: dict) -> dict:
+    """JSON has no word for the infinite PSNR of a picture without any error."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

@@ -1,0 +1,173 @@
+"""Which way of measuring gives the number that somebody's own script gave.
+
+The protocol has a few choices; each way here differs from it in one or two of them. Those that give
+the number, to the digits it has, are named, the ones that differ least first.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..color import rgb_to_luma, rgb_to_ycbcr_full
+from ..data import degrade
+from .slips import levels_of
+
+__all__ = ["Claim", "Scored", "claim"]
+
+_ALTERNATIVES = 4
+
+
+class Scored(NamedTuple):
+    """A result and its original, of one size, float arrays (H, W) or (H, W, 3) in 0..255."""
+
+    result: np.ndarray
+    truth: np.ndarray
+    shave: int
+
+
+class Claim(NamedTuple):
+    """What is known of a number.
+
+    value : float, in dB
+    protocol : float
+        What the protocol gives.
+    words : list of str
+        The ways that give it, in words; [""] if the protocol does, empty if none is known.
+    single : list of (str, float)
+        Each way that differs from the protocol in one thing, and what it gives.
+    """
+
+    value: float
+    protocol: float
+    words: list[str]
+    single: list[tuple[str, float]]
+
+
+def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
+    """Look for a way of measuring that gives a number.
+
+    Parameters
+    ----------
+    text : str
+        The number, such as "32.39"; how many digits it has says how close it is to be met.
+    pictures : list of Scored
+        Over which it is the average.
+    scale : int
+
+    Returns
+    -------
+    claim : Claim
+
+    Raises
+    ------
+    ValueError
+        If the text is no finite number.
+    """
+    value = _number(text)
+    digits = len(text.partition(".")[2])
+    near = 0.55 * 10.0**-digits  # rounded, or nearly
+    given = list(_ways(pictures, scale))
+    protocol = next(db for words, db in given if not words)
+    hits = [words for words, db in given if abs(db - value) <= near]
+    fewest = min(map(len, hits), default=0)
+    said = [", and ".join(words) for words in hits if len(words) == fewest][:_ALTERNATIVES]
+    single = [(words[0], db) for words, db in given if len(words) == 1]
+    return Claim(value, protocol, said, single)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"the number claimed is {text!r}, wanted decibels, such as 32.39")
+    return value
+
+
+# Each choice: from words to what is chosen, the protocol's first, without words.
+_Planes = Callable[[np.ndarray], np.ndarray]
+
+
+def _rgb(picture: np.ndarray) -> np.ndarray:
+    return picture if picture.ndim == 3 else np.dstack([picture] * 3)
+
+
+def _luma(picture: np.ndarray) -> np.ndarray:
+    return 255 * rgb_to_luma(picture / 255) if picture.ndim == 3 else picture
+
+
+def _full(picture: np.ndarray) -> np.ndarray:
+    if picture.ndim == 2:
+        return picture
+    return np.floor(255 * rgb_to_ycbcr_full(picture / 255)[:, :, 0] + 0.5)
+
+
+_RGB = "it is of RGB, wanted luminance"
+_PLANES: dict[str, _Planes] = {
+    "": levels_of,
+    "luminance is full-range (0..255, as of JPEG, Pillow, OpenCV), wanted BT.601's 16..235": _full,
+    _RGB: _rgb,
+    "luminance is not rounded to 8 bits": _luma,
+    "luminance is that of BGR, red and blue exchanged": lambda x: (
+        levels_of(x[..., ::-1]) if x.ndim == 3 else x
+    ),
+}
+_PEAKS = {"": 255.0, "the peak is 219, wanted 255": 219.0}
+_DIFFERENCES: dict[str, _Planes] = {
+    "": np.square,
+    "differences of uint8 wrap around (3 - 5 = 254): subtract in floating point": lambda d: (
+        np.square(d.astype(np.int64).astype(np.uint8)).astype(float)
+    ),
+}
+
+
+def _ways(pictures: list[Scored], scale: int) -> Iterator[tuple[tuple[str, ...], float]]:
+    """(words, dB) of all ways that differ from the protocol in at most two things."""
+    shaves = {
+        "": 0,
+        "nothing is shaved off": -1,
+        f"{2 * scale} pixels are shaved off each side, wanted {scale}": scale,
+        f"{scale + 6} pixels are shaved off each side, wanted {scale}": 6,
+    }
+    references = {"": False, "it is against bicubic interpolation, wanted the original": True}
+    means = {"": False, "it is the PSNR of the mean error, wanted the mean of the PSNRs": True}
+    enlarged = [_bicubic(p.truth, scale) for p in pictures]
+    choices: list[dict[str, Any]]
+    choices = [_PLANES, shaves, references, _DIFFERENCES, _PEAKS, means]
+    errors: dict[tuple[str, ...], list[float]] = {}
+    for chosen in itertools.product(*(choice.items() for choice in choices)):
+        words = tuple(word for word, _ in chosen if word)
+        if len(words) > 2 or _RGB in words and _has_grey(pictures):
+            continue
+        plane, shave, bicubic, square, peak, mean = (value for _, value in chosen)
+        key = tuple(word for word, _ in chosen[:4])
+        if key not in errors:
+            errors[key] = [
+                _error(p, plane, shave, b if bicubic else p.truth, square)
+                for p, b in zip(pictures, enlarged, strict=True)
+            ]
+        mse = np.maximum(errors[key], 1e-10)
+        if mean and len(pictures) > 1:
+            mse = np.mean(mse, keepdims=True)
+        elif mean:
+            continue
+        yield words, float(np.mean(10 * np.log10(peak**2 / mse)))
+
+
+def _has_grey(pictures: list[Scored]) -> bool:
+    return any(p.result.ndim == 2 or p.truth.ndim == 2 for p in pictures)
+
+
+def _bicubic(truth: np.ndarray, scale: int) -> np.ndarray:
+    return np.floor(np.clip(degrade(truth, scale), 0, 255) + 0.5)
+
+
+def _error(p: Scored, plane: _Planes, shave: int, reference: np.ndarray, square: _Planes) -> float:
+    """The mean squared error in some plane, without so many pixels more than usual."""
+    cut = 0 if shave < 0 else p.shave + shave
+    a, b = (plane(x)[cut : x.shape[0] - cut, cut : x.shape[1] - cut] for x in (p.result, reference))
+    return float(np.mean(square(a - b)))

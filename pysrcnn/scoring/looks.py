@@ -1,0 +1,101 @@
+"""One result and its original: their sizes, their score, and what was found in the result."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..checks import check_range
+from ..data import degrade, modcrop, unit
+from ..evaluate import Score, levels
+from ..metrics import psnr, ssim
+from ..pictures import read_picture
+from .claims import Scored
+from .shrinking import agreement, cost, ways
+from .slips import Slip, find, levels_of
+
+__all__ = ["Look", "look_at"]
+
+
+@dataclass
+class Look:
+    """What is known of one result."""
+
+    name: str
+    scored: Scored
+    over: tuple[int, int]  # rows and columns that the original has beyond a multiple of the scale
+    found: list[tuple[Slip, float]]
+    agreements: list[tuple[str, float, float]]  # ways to shrink: PSNR, and what they cost
+    as_bicubic: float  # PSNR against bicubic interpolation
+    note: str
+
+
+def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
+    """Read, score, and look for slips; a ValueError if sizes do not let them be compared."""
+    scored, over, note = _same_size(_read(result), _read(original), scale, result.name)
+    a, b = levels_of(scored.result), levels_of(scored.truth)
+    bicubic = levels(degrade(b, scale)[None] / 255) if _divides(b, scale) else None
+    base = (np.nan, np.nan)
+    if bicubic is not None:
+        base = psnr(bicubic, b, scored.shave), ssim(bicubic, b, scored.shave)
+    score = Score(result.name, *base, psnr(a, b, scored.shave), ssim(a, b, scored.shave))
+    found, mended = find(scored.result, scored.truth, scale, scored.shave)
+    mended = levels_of(mended)
+    agreements = []
+    if bicubic is not None and psnr(mended, b, scored.shave) > 20:  # or it is far from anything
+        for words, way in ways(scale).items():
+            agreements.append((words, agreement(mended, b, way, scale), cost(b, scale, way)))
+    same = psnr(a, bicubic, scored.shave) if bicubic is not None else 0.0
+    return score, Look(result.name, scored, over, found, agreements, same, note)
+
+
+def _divides(x: np.ndarray, scale: int) -> bool:
+    return x.shape[0] % scale == x.shape[1] % scale == 0
+
+
+def _read(path: Path) -> np.ndarray:
+    """A picture as float64 in 0..255, without alpha."""
+    picture = read_picture(path)
+    check_range(picture, str(path))
+    x = 255 * unit(picture)
+    return x[:, :, :3] if x.ndim == 3 else x
+
+
+def _same_size(
+    result: np.ndarray, truth: np.ndarray, scale: int, name: str
+) -> tuple[Scored, tuple[int, int], str]:
+    """Both, cut to one size; what is beyond a multiple of the scale; and a note if that was needed.
+
+    The protocol crops the original at the lower and right edge. A result may be that of the whole
+    original, or have lost its border to convolutions that do not pad.
+    """
+    if result.ndim == 3 and truth.ndim == 2 and not np.ptp(result, axis=2).any():
+        result = result[:, :, 0]
+    over = truth.shape[0] % scale, truth.shape[1] % scale
+    whole, truth = truth.shape[:2], modcrop(truth, scale)
+    (h, w), (height, width) = result.shape[:2], truth.shape[:2]
+    size, wanted = f"{name} is {w} x {h} pixels", f"wanted {width} x {height}"
+    if min(h, w, height, width) < 11 + 2 * scale:
+        raise ValueError(f"{size}; to compare at scale {scale} it takes more: leave it out")
+    if (h, w) == (height, width):
+        return Scored(result, truth, scale), over, ""
+    if (h, w) in (
+        (height // scale, width // scale),
+        (-(-whole[0] // scale), -(-whole[1] // scale)),
+    ):
+        raise ValueError(f"{size}, {wanted}: it is the small picture, give the enlarged one")
+    if (w, h) in (whole, (height, width)):
+        raise ValueError(f"{size}, {wanted}: rows and columns are exchanged")
+    lost = height - h
+    if 0 < lost == width - w and lost % 2 == 0:
+        cut = lost // 2
+        inside = truth[cut : height - cut, cut : width - cut]
+        note = f"{cut} pixels less on each side than the original: "
+        note += "as shaved" if cut == scale else "convolutions that do not pad lose them"
+        return Scored(result, inside, max(scale - cut, 0)), over, f"{note}; the rest is compared"
+    if max(abs(height - h), abs(width - w)) >= 2 * scale:
+        raise ValueError(f"{size}, {wanted}: is it of this original, and enlarged by {scale}?")
+    h, w = min(h, height), min(w, width)
+    note = "sizes are not those of the original, cropped to a multiple of the scale; "
+    note += "the upper left is compared"
+    return Scored(result[:h, :w], truth[:h, :w], scale), over, note

@@ -1,0 +1,178 @@
+"""The score of each picture, and in sentences what is wrong with the results."""
+
+import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .._printing import counted
+from ..checks import memory_for
+from ..data import PICTURE_ERRORS
+from ..evaluate import Score, average
+from .claims import Claim, claim
+from .findings import Finding, of_results, of_small_pictures
+from .looks import Look, look_at
+from .matching import match
+
+__all__ = ["Finding", "Report", "score_results"]
+
+
+@dataclass
+class Report:
+    """What `score_results` found. Print it: it is a table and some sentences.
+
+    Attributes
+    ----------
+    scale : int
+    scores : list of Score
+        Of the pictures, as the results are.
+    findings : list of Finding
+        What is wrong with the results; empty if nothing is known to be.
+    notes : list of str
+        What there is to know of them besides.
+    claim : Claim, optional
+        What is known of the number that was claimed.
+    """
+
+    scale: int
+    scores: list[Score] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    claim: Claim | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong with the results, nor with the number that was claimed."""
+        return not self.findings and (self.claim is None or self.claim.words == [""])
+
+    def sentences(self) -> list[str]:
+        """What is wrong, what it costs, and what there is to know besides."""
+        said = [_of_finding(finding, len(self.scores)) for finding in self.findings]
+        return said + _of_claim(self.claim) + [f"{note}." for note in self.notes]
+
+    def __str__(self) -> str:
+        lines = [f"{'':<20} {'bicubic':>17} {'these':>17}"]
+        rows = [*self.scores, average(self.scores)] if self.scores else []
+        for s in rows:
+            values = f"{s.bicubic_psnr:>9.2f}{s.bicubic_ssim:>9.4f}{s.psnr:>9.2f}{s.ssim:>9.4f}"
+            lines.append(f"{s.picture:<20.20} {values}")
+        for sentence in self.sentences():
+            lines += ["", *textwrap.wrap(sentence, 80)]
+        return "\n".join(lines)
+
+
+def score_results(
+    results: str | os.PathLike,
+    truth: str | os.PathLike,
+    scale: int,
+    claimed: str | None = None,
+    *,
+    on_error: Callable[[Exception], object] | None = None,
+    on_score: Callable[[Score], object] | None = None,
+) -> Report:
+    """Score results of any program by the papers' protocol, and say what is wrong with them.
+
+    Parameters
+    ----------
+    results, truth : path of a folder or of a file
+        Enlarged pictures, and the originals; `match` says which belong to each other. Results may
+        be colour, or grey, which is taken to be Y.
+    scale : int
+        By which they were enlarged.
+    claimed : str, optional
+        The average PSNR that another program gave for them, with its digits: "32.39".
+    on_error : function of an exception, optional
+        Called with what is wrong with a picture, which is then left out, instead of raising it.
+    on_score : function of a Score, optional
+        Called with each as soon as it is known.
+
+    Returns
+    -------
+    report : Report
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError, OSError
+        If there are no such files, names that do not match, sizes that cannot be compared; unless
+        `on_error` is given, if a picture cannot be read.
+    """
+    report = Report(scale)
+    pairs, alone = match(results, truth, scale)
+    for sentence in alone:
+        _told(ValueError(sentence), on_error)
+    looked: list[Look] = []
+    for paths in pairs:
+        try:
+            with memory_for(paths[0]):
+                score, look = look_at(*paths, scale)
+        except PICTURE_ERRORS as error:
+            _told(error, on_error)
+            continue
+        report.scores.append(score)
+        looked.append(look)
+        if on_score:
+            on_score(score)
+    if looked:
+        report.findings += [*of_results(looked, scale), *of_small_pictures(looked, scale)]
+        report.notes += _notes(report, looked)
+        if claimed is not None:
+            report.claim = claim(claimed, [look.scored for look in looked], scale)
+    return report
+
+
+def _told(error: Exception, on_error: Callable[[Exception], object] | None) -> None:
+    if on_error is None:
+        raise error
+    on_error(error)
+
+
+# ----------------------------------------------------------------------------------- in sentences
+
+
+def _notes(report: Report, looked: list[Look]) -> list[str]:
+    notes = []
+    for note in dict.fromkeys(look.note for look in looked if look.note):
+        names = [look.name for look in looked if look.note == note]
+        notes.append(f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}: {note}")
+    if min(look.as_bicubic for look in looked) > 48:
+        notes.append(
+            "The results are bicubic interpolation, nearly to the level: no network is seen"
+        )
+    seen = {name for finding in report.findings for name in finding.pictures}
+    rest = [score for score in report.scores if score.picture not in seen]
+    far = [score.picture for score in rest if score.psnr < 16]
+    if far:
+        notes.append(f"Far from the original: {', '.join(far[:4])}; is it the same picture?")
+    low = [score.picture for score in rest if 16 <= score.psnr < score.bicubic_psnr - 0.05]
+    if low:
+        notes.append(
+            f"Below bicubic interpolation, by no slip that is known here: {', '.join(low)}"
+        )
+    return notes
+
+
+def _of_finding(finding: Finding, pictures: int) -> str:
+    text = finding.words
+    if finding.kind == "small pictures":
+        text += ", which costs bicubic interpolation "
+        text += f"{finding.cost:.2f} dB" if finding.cost >= 0.05 else "little, and networks more"
+    else:
+        text = f"{finding.cost:.2f} dB low: {text}"
+    if len(finding.pictures) < pictures:
+        names = ", ".join(finding.pictures[:4]) + (", ..." if len(finding.pictures) > 4 else "")
+        text += f" ({len(finding.pictures)} of {counted(pictures, 'picture')}: {names})"
+    return text[0].upper() + text[1:] + "."
+
+
+def _of_claim(found: Claim | None) -> list[str]:
+    if found is None:
+        return []
+    off = found.value - found.protocol
+    value = f"{found.value:g} dB"
+    if found.words == [""]:
+        return [f"{value} is what the protocol gives."]
+    value += f" is {abs(off):.2f} dB {'low' if off < 0 else 'high'}"
+    if not found.words:
+        return [f"{value}, and no way of measuring that is known here gives it."]
+    many = " The number does not tell these apart." if len(found.words) > 1 else ""
+    return [f"{value}: {'; or '.join(found.words)}.{many}"]

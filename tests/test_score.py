@@ -1,0 +1,493 @@
+"""Results of others: scored as `evaluate` does, each slip named, what is right left alone."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from pysrcnn.cli import main
+from pysrcnn.color import rgb_to_luma, rgb_to_ycbcr, rgb_to_ycbcr_full, ycbcr_to_rgb
+from pysrcnn.data import degrade, modcrop
+from pysrcnn.evaluate import evaluate
+from pysrcnn.networks import SRCNN
+from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.resize import imresize
+from pysrcnn.scoring import match, score_results
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "pictures"
+PARTS = {  # the sides are no multiples of 2, 3 or 4, and differ from each other
+    "astronaut": np.s_[48:161, 76:187],
+    "cat": np.s_[60:193, 90:205],
+}
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("truth")
+    for name, part in PARTS.items():
+        write_picture(folder / f"{name}.png", read_picture(EXAMPLES / f"{name}.png")[part])
+    return folder
+
+
+# A program that enlarges: floats (H, W, 3) in 0..1 in, the same out.
+
+
+def sharpened(x):
+    """In place of a network: luminance, a little sharper."""
+    y = rgb_to_ycbcr(x)
+    y[..., 0] += 0.6 * (y[..., 0] - ndimage.gaussian_filter(y[..., 0], 1.2))
+    return ycbcr_to_rgb(y)
+
+
+def program(shrink=None, enlarge=None, crop=modcrop):
+    """From an original to a result, with steps in place of the right ones."""
+
+    def enlarged(picture, s):
+        high = crop(picture, s)
+        low = shrink(high, s) if shrink else imresize(high, scale=1 / s)
+        return sharpened(enlarge(low, s) if enlarge else imresize(low, scale=float(s)))
+
+    return enlarged
+
+
+def planes(function):
+    """A function of (H, W), for each channel."""
+    return lambda x, s: np.dstack([function(x[..., c], s) for c in range(3)])
+
+
+def between(x, s):
+    """Without antialiasing: linear interpolation at the middles of blocks."""
+    at, n = [(s - 1) / 2] * 2, tuple(side // s for side in x.shape)
+    return ndimage.affine_transform(x, [s, s], at, output_shape=n, order=1)
+
+
+def from_the_corner(x, s):
+    n = tuple(side * s for side in x.shape)
+    return ndimage.affine_transform(x, [1 / s] * 2, 0, output_shape=n, order=3, mode="nearest")
+
+
+def corner_to_corner(x, s):
+    return ndimage.zoom(x, [side // s / side for side in x.shape], order=3)
+
+
+def upper_left(picture, s):
+    return picture[picture.shape[0] % s :, picture.shape[1] % s :]
+
+
+def middle(picture, s):
+    i, j = (side % s // 2 for side in picture.shape[:2])
+    return picture[i : i + picture.shape[0] // s * s, j : j + picture.shape[1] // s * s]
+
+
+def levels(x):
+    return np.floor(255 * np.clip(x, 0, 1).astype(np.float64) + 0.5).astype(np.uint8)
+
+
+def full_to_studio(x):
+    return 16 / 255 + x * 219 / 255
+
+
+RIGHT = program()
+each = planes(lambda x, s: x[::s, ::s])
+zoomed = planes(lambda x, s: ndimage.zoom(x, s, order=3))
+shrunk = planes(corner_to_corner)
+smooth = planes(lambda x, s: corner_to_corner(ndimage.gaussian_filter(x, s / 3), s))
+mean = planes(lambda x, s: x.reshape(x.shape[0] // s, s, x.shape[1] // s, s).mean((1, 3)))
+
+
+def wrapped(x):
+    return (np.floor(255 * x + 0.5).astype(int) % 256).astype(np.uint8)
+
+
+def after(change, before=RIGHT):
+    """The program, and a slip when its result is written."""
+    return lambda picture, s: change(before(picture, s))
+
+
+PLANTED = {  # (kind, words) for each slip, and the program that makes it
+    "BGR": ("channels", "BGR", after(lambda x: levels(x[..., ::-1]))),
+    "GBR": ("channels", "order GBR", after(lambda x: levels(x[..., [1, 2, 0]]))),
+    "full-range luminance": ("full-range", "luminance is full-range",
+                             after(lambda x: levels(rgb_to_ycbcr_full(x)[..., 0]))),
+    "studio for full": ("narrow range", "contrast is too low",
+                        after(lambda x: levels(full_to_studio(x)))),
+    "full for studio": ("full-range", "contrast is too high",
+                        after(lambda x: levels((x - 16 / 255) * 255 / 219))),
+    "-1 to 1": ("-1 to 1", "in -1..1", after(lambda x: levels((x + 1) / 2))),
+    "0 to 1": ("0 to 1", "multiply by 255", after(lambda x: (levels(x) / 255 + 0.5).astype("u1"))),
+    "negative": ("negative", "is negative", after(lambda x: levels(1 - x))),
+    "wrap": ("wrapped", "wrapped around",
+             after(lambda x: wrapped(x + 0.03 * (x > 0.93) - 0.06 * (x < 0.05)))),
+    "mirrored": ("turned", "mirrored from left", after(lambda x: levels(x[:, ::-1]))),
+    "upside down": ("turned", "upside down", after(lambda x: levels(x[::-1]))),
+    "moved": ("place", "shifted by 1 pixel right",
+              after(lambda x: levels(np.pad(x, ((0, 0), (1, 0), (0, 0)), mode="edge")[:, :-1]))),
+    "half a pixel": ("place", "shifted by 0.5 pixels up and 0.5 pixels right",
+                     after(lambda x: levels(ndimage.shift(x, (-0.5, 0.5, 0), mode="nearest")))),
+    "aligned corners": ("place", "enlarged with corners aligned",
+                        after(levels, program(enlarge=zoomed))),
+    "corners when shrinking": ("place", "were made with corners aligned",
+                               after(levels, program(shrink=smooth))),
+    "from the corner": ("place", "pixel i is that at",
+                        after(levels, program(enlarge=planes(from_the_corner)))),
+    "crop of the upper left": ("place", "originals were cropped at the upper and left edges",
+                               after(levels, program(crop=upper_left))),
+    "no antialiasing": ("small pictures", "without antialiasing",
+                        after(levels, program(planes(between)))),
+    "means": ("small pictures", "as means of", after(levels, program(mean))),
+    "zoom both ways": ("small pictures", "scipy.ndimage.zoom",
+                       after(levels, program(shrunk, zoomed))),
+}  # fmt: skip
+
+
+def results_of(program, originals, folder, s, suffix="_x{}"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(originals.iterdir()):
+        picture = program(read_picture(path) / 255, s)
+        picture = picture if picture.dtype == np.uint8 else levels(picture)
+        write_picture(folder / f"{path.stem}{suffix.format(s)}.png", picture)
+    return folder
+
+
+# ---------------------------------------------------------------------------------- what is right
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", ["colour", "grey", "bicubic", "the truth", "Lanczos", "rounded"])
+def test_what_is_right_is_not_accused(originals, tmp_path, name, scale):
+    def lanczos(x, s):
+        from PIL import Image
+
+        small, size = Image.fromarray(levels(x)), (x.shape[1] // s, x.shape[0] // s)
+        return np.asarray(small.resize(size, Image.Resampling.LANCZOS)) / 255
+
+    made = {
+        "colour": RIGHT,
+        "grey": after(rgb_to_luma),
+        "bicubic": lambda x, s: degrade(modcrop(x, s), s),
+        "the truth": modcrop,
+        "Lanczos": program(lanczos),
+        "rounded": program(lambda x, s: levels(imresize(x, scale=1 / s)) / 255),
+    }[name]
+    report = score_results(results_of(made, originals, tmp_path / "r", scale), originals, scale)
+    assert report.ok and report.findings == []
+    assert ("no network is seen" in str(report)) == (name == "bicubic")
+    assert len(report.notes) == (name == "bicubic")
+
+
+def test_scores_are_those_of_evaluate(originals, tmp_path):
+    """To the last digit, as the network's result in 8 bits is."""
+    network = SRCNN.from_stack((3,), ())
+    network.parameters["W1"][...] = np.random.default_rng(0).normal(0, 0.1, (3, 3))
+    network.parameters["W1"][0, 0, 1, 1] += 1
+    network.scale = 3
+
+    def enlarged(picture, s):
+        low = degrade(np.floor(255 * rgb_to_luma(modcrop(picture, s)) + 0.5) / 255, s)
+        return network.forward(low.astype(np.float32)[None, None])[0, 0]
+
+    report = score_results(results_of(enlarged, originals, tmp_path / "r", 3), originals, 3)
+    for ours, theirs in zip(report.scores, evaluate(originals, network), strict=True):
+        assert ours.psnr == pytest.approx(theirs.psnr, abs=1e-12)
+        assert ours.ssim == pytest.approx(theirs.ssim, abs=1e-12)
+        assert ours.bicubic_psnr == pytest.approx(theirs.bicubic_psnr, abs=0.01)  # not in float32
+        assert ours.bicubic_ssim == pytest.approx(theirs.bicubic_ssim, abs=1e-4)
+
+
+def test_alpha_does_not_count(originals, tmp_path):
+    def change(x):
+        return np.dstack([levels(x), np.full(x.shape[:2], 9, np.uint8)])
+
+    usual = score_results(results_of(RIGHT, originals, tmp_path / "r", 3), originals, 3)
+    report = score_results(results_of(after(change), originals, tmp_path / "a", 3), originals, 3)
+    assert report.scores == usual.scores and report.ok
+
+
+def test_originals_that_are_grey(originals, tmp_path):
+    """Are Y already; and results that repeat it in three channels are no colour."""
+    grey = tmp_path / "grey"
+    grey.mkdir()
+    for path in originals.iterdir():
+        write_picture(grey / path.name, levels(rgb_to_luma(read_picture(path) / 255)))
+
+    def made(x, s):
+        x = modcrop(x, s)
+        return 0.3 * x + 0.7 * degrade(x, s)
+
+    one = score_results(results_of(made, grey, tmp_path / "1", 3), grey, 3)
+    after_it = after(lambda x: np.dstack([x] * 3), made)
+    three = score_results(results_of(after_it, grey, tmp_path / "3", 3), grey, 3, "30.12")
+    assert one.ok and one.scores == three.scores and three.findings == []
+    assert not any("RGB" in words for words, _ in three.claim.single)
+
+
+# ------------------------------------------------------------------------------------ what is not
+
+
+@pytest.mark.parametrize("slip", PLANTED)
+def test_each_slip_is_named(originals, tmp_path, slip):
+    kind, words, made = PLANTED[slip]
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert not report.ok
+    assert [finding.kind for finding in report.findings] == [kind], str(report)
+    (finding,) = report.findings
+    said = " ".join(str(report).split())
+    assert words in finding.words and finding.words[1:] in said
+    assert finding.pictures == [score.picture for score in report.scores]
+    if kind in ("channels", "turned", "narrow range", "negative"):  # undone, it is as it was
+        right = score_results(results_of(RIGHT, originals, tmp_path / "s", 3), originals, 3)
+        lost = np.mean([s.psnr for s in right.scores]) - np.mean([s.psnr for s in report.scores])
+        assert finding.cost == pytest.approx(lost, abs=0.1)
+
+
+def test_slips_on_top_of_each_other(originals, tmp_path):
+    made = after(lambda x: levels(full_to_studio(x[..., ::-1])), program(each))
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    kinds = {finding.kind for finding in report.findings}
+    assert kinds == {"channels", "narrow range", "place", "small pictures"}, str(report)
+    said = " ".join(str(report).split())
+    assert "small pictures hold the upper left of 3 x 3 pixels" in said
+    assert "made of each pixel out of 3, as by x[::3, ::3]" in said
+
+
+def test_a_slip_in_one_picture_is_said_to_be_there(originals, tmp_path):
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    write_picture(folder / "cat_x3.png", read_picture(folder / "cat_x3.png")[..., ::-1])
+    report = score_results(folder, originals, 3)
+    assert [finding.pictures for finding in report.findings] == [["cat_x3.png"]]
+    assert "(1 of 2 pictures: cat_x3.png)" in " ".join(str(report).split())
+
+
+def test_another_picture_is_asked_about(originals, tmp_path):
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    noise = np.random.default_rng(0).integers(0, 256, read_picture(folder / "cat_x3.png").shape)
+    write_picture(folder / "cat_x3.png", noise.astype(np.uint8))
+    report = score_results(folder, originals, 3)
+    assert report.findings == []
+    assert "Far from the original: cat_x3.png; is it the same picture?" in str(report)
+
+
+# ------------------------------------------------------------------------------------------ sizes
+
+
+def test_what_lost_its_border(originals, tmp_path):
+    whole = score_results(results_of(RIGHT, originals, tmp_path / "w", 3), originals, 3)
+    for cut, words in ((3, "as shaved"), (6, "convolutions that do not pad lose them")):
+        made = after(lambda x, n=cut: x[n:-n, n:-n])
+        report = score_results(results_of(made, originals, tmp_path / f"{cut}", 3), originals, 3)
+        assert report.ok and f"{cut} pixels less on each side" in report.notes[0]
+        assert words in report.notes[0]
+        if cut == 3:
+            assert [s.psnr for s in report.scores] == [s.psnr for s in whole.scores]
+
+
+def test_a_result_of_the_whole_original_is_cropped(originals, tmp_path):
+    def made(x, s):
+        return sharpened(imresize(imresize(x, scale=1 / s), scale=float(s))[: len(x), : x.shape[1]])
+
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert report.findings == [] and "the upper left is compared" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda x: imresize(x, scale=1 / 3), "it is the small picture, give the enlarged one"),
+        (lambda x: x.swapaxes(0, 1), "rows and columns are exchanged"),
+        (lambda x: x[:50, :60], "is it of this original, and enlarged by 3?"),
+        (lambda x: x[:10, :10], "to compare at scale 3 it takes more: leave it out"),
+    ],
+)
+def test_sizes_that_cannot_be_compared(originals, tmp_path, change, words):
+    folder = results_of(after(change), originals, tmp_path / "r", 3)
+    with pytest.raises(ValueError, match=words.replace("?", r"\?")):
+        score_results(folder, originals, 3)
+
+
+# ------------------------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    "result, original",
+    [
+        ("baby", "baby"), ("BABY_x3", "baby"), ("baby_SRCNN", "baby"), ("babyx3", "baby"),
+        ("baby-x3-SRCNN", "baby"), ("srcnn_baby", "baby"), ("baby_GT_x3", "baby_GT"),
+        ("img_001_SRF_3_SR", "img_001_SRF_3_HR"), ("0801x3", "0801"), ("img_10_x3", "img_10"),
+        ("baby", "baby_GT"), ("baby.sr", "baby.HR"),
+    ],
+)  # fmt: skip
+def test_names_that_go_together(tmp_path, result, original):
+    for folder, names in (("r", [result]), ("t", [original, "img_1", "other"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.png").touch()
+    pairs, alone = match(tmp_path / "r", tmp_path / "t", 3)
+    assert [(r.stem, t.stem) for r, t in pairs] == [(result, original)]
+    assert len(alone) == 2 and f"no result for img_1.png in {tmp_path / 'r'}" in alone
+    pairs, alone = match(tmp_path / "r" / f"{result}.png", tmp_path / "t", 3)
+    assert [t.stem for _, t in pairs] == [original] and alone == []
+
+
+@pytest.mark.parametrize("result", ["babybird", "baby_x2", "babyx4", "img_11", "bab"])
+def test_names_that_do_not(tmp_path, result):
+    for folder, names in (("r", [result]), ("t", ["baby", "img_1"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.png").touch()
+    with pytest.raises(
+        ValueError, match="no name in .* goes with one in .*baby.png or baby_x3.png"
+    ):
+        match(tmp_path / "r", tmp_path / "t", 3)
+
+
+def test_of_several_results_the_one_of_this_scale_is_taken(tmp_path):
+    for name in ("r/baby_x2.png", "r/baby_x3.png", "t/baby.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pairs, _ = match(tmp_path / "r", tmp_path / "t", 3)
+    assert [r.name for r, _ in pairs] == ["baby_x3.png"]
+    (tmp_path / "r/baby_x3_other.png").touch()
+    with pytest.raises(
+        ValueError, match="several results belong to baby.png: baby_x3.png, baby_x3"
+    ):
+        match(tmp_path / "r", tmp_path / "t", 3)
+
+
+def test_two_files_go_together_whatever_their_names(originals, tmp_path):
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    (folder / "cat_x3.png").rename(folder / "mine.png")
+    report = score_results(folder / "mine.png", originals / "cat.png", 3)
+    assert [score.picture for score in report.scores] == ["mine.png"] and report.ok
+
+
+# ----------------------------------------------------------------------------------- what is said
+
+
+def by_hand(folder, originals, plane, shave, other=None, square=np.square, peak=255, mean=False):
+    """A script of somebody else."""
+    errors = []
+    for path in sorted(originals.iterdir()):
+        truth = modcrop(read_picture(path), 3) / 255
+        truth = other(truth) if other else truth
+        result = read_picture(folder / f"{path.stem}_x3.png") / 255
+        a, b = (plane(x)[shave : len(x) - shave, shave : x.shape[1] - shave]
+                for x in (result, truth))  # fmt: skip
+        errors.append(np.mean(square(a - b)))
+    errors = np.mean(errors) if mean else np.array(errors)
+    return float(np.mean(10 * np.log10(peak**2 / errors)))
+
+
+def y(x):
+    return levels(rgb_to_luma(x)).astype(float)
+
+
+def full(x):
+    return levels(x @ [0.299, 0.587, 0.114]).astype(float)
+
+
+def bicubic(x):
+    return levels(degrade(x, 3)) / 255
+
+
+CLAIMS = {
+    "luminance is full-range": (full, 3),
+    "of RGB": (lambda x: 255 * x, 3),
+    "nothing is shaved off": (y, 0),
+    "6 pixels are shaved off": (y, 6),
+    "9 pixels are shaved off": (y, 9),
+    "not rounded to 8 bits": (lambda x: 255 * rgb_to_luma(x), 3),
+    "that of BGR": (lambda x: y(x[..., ::-1]), 3),
+    "against bicubic interpolation": (y, 3, bicubic),
+    "differences of uint8 wrap around": (
+        y, 3, None, lambda d: ((d.astype(int) % 256).astype(np.uint8) ** 2)
+    ),
+    "the peak is 219": (y, 3, None, np.square, 219),
+    "the PSNR of the mean error": (y, 3, None, np.square, 255, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", CLAIMS)
+def test_each_way_of_measuring_is_named(originals, tmp_path, words):
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    claimed = f"{by_hand(folder, originals, *CLAIMS[words]):.4f}"
+    report = score_results(folder, originals, 3, claimed)
+    assert not report.ok and report.findings == []
+    assert len(report.claim.words) == 1 and words in report.claim.words[0], report.claim
+    off = float(claimed) - np.mean([score.psnr for score in report.scores])
+    how = f"{float(claimed):g} dB is {abs(off):.2f} dB {'low' if off < 0 else 'high'}: "
+    assert how in " ".join(str(report).split())
+
+
+def test_two_ways_at_once_and_none(originals, tmp_path):
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    claimed = f"{by_hand(folder, originals, full, 0):.3f}"
+    report = score_results(folder, originals, 3, claimed)
+    (words,) = report.claim.words
+    assert "full-range" in words and ", and nothing is shaved off" in words
+    report = score_results(folder, originals, 3, "12.3456")
+    assert report.claim.words == [] and not report.ok
+    assert "and no way of measuring that is known here gives it" in " ".join(str(report).split())
+    right = f"{by_hand(folder, originals, y, 3):.2f}"
+    report = score_results(folder, originals, 3, right)
+    assert report.ok and f"{float(right):g} dB is what the protocol gives." in str(report)
+    for bad in ("much", "nan", "inf"):
+        with pytest.raises(ValueError, match=f"the number claimed is '{bad}', wanted decibels"):
+            score_results(folder, originals, 3, bad)
+
+
+# ------------------------------------------------------------------------------------ the command
+
+
+def test_the_command(originals, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    results_of(RIGHT, originals, tmp_path / "right", 3)
+    results_of(PLANTED["BGR"][2], originals, tmp_path / "bgr", 3)
+    truth = str(originals)
+    assert main(["score", "right", truth, "-s", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "bicubic" in lines[0] and "right" in lines[0]
+    assert [line.split()[0] for line in lines[2:]] == ["astronaut_x3.png", "cat_x3.png", "average"]
+    claimed = f"{by_hand(tmp_path / 'right', originals, full, 3):.2f}"
+    command = ["score", "right", truth, "-s", "3", "--claimed", claimed, "--json", "a.json"]
+    assert main(command) == 1
+    out = capsys.readouterr().out
+    assert f"{float(claimed):g} dB is " in out and " dB  the protocol" in out
+    assert f"{float(claimed):7.2f} dB  luminance is full-range\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    table = json.loads(Path("a.json").read_text(encoding="utf-8"))
+    assert table["ok"] is False and table["findings"] == [] and table["failed"] == 0
+    assert "full-range" in table["claim"]["words"][0]
+    assert table["average"]["psnr"] == pytest.approx(
+        np.mean([row["psnr"] for row in table["pictures"]])
+    )
+    assert main(["score", "bgr", truth, "-s", "3", "--json", "b.json"]) == 1
+    assert " dB low: red and blue are exchanged" in " ".join(capsys.readouterr().out.split())
+    assert json.loads(Path("b.json").read_text())["findings"][0]["kind"] == "channels"
+
+
+def test_what_the_command_refuses(originals, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    results_of(RIGHT, originals, tmp_path / "r", 3)
+    truth = str(originals)
+    for arguments, words in (
+        (["none", truth], "no file or folder none: check the name"),
+        (["r", truth, "--json", "a.txt"], "a.txt does not end in .json"),
+        (["r", truth, "--claimed", "high"], "the number claimed is 'high', wanted decibels"),
+        (["9-1-5", truth], "9-1-5 are weights: give enlarged pictures and their originals"),
+    ):
+        assert main(["score", *arguments, "-s", "3"]) == 2
+        assert words in capsys.readouterr().err
+    os.remove("r/cat_x3.png")
+    assert main(["score", "r", truth, "-s", "3"]) == 2
+    out, err = capsys.readouterr()
+    assert "average" in out and "no result for cat.png in r" in err
+    assert err.splitlines()[-1] == "averaged 1 picture, 1 failed"
+    Path("r/cat_x3.png").write_text("no picture")
+    assert main(["score", "r", truth, "-s", "3"]) == 2
+    assert "cat_x3.png is damaged or not a picture" in capsys.readouterr().err
+    Path("r/astronaut_x3.png").unlink()
+    assert main(["score", "r", truth, "-s", "3"]) == 2
+    assert "average" not in capsys.readouterr().out
