@@ -22,6 +22,7 @@ from pysrcnn.networks import EDSR, ESPCN, TRAINED, VDSR
 from pysrcnn.pictures import write_picture
 from pysrcnn.training import (
     RECIPES,
+    Adversarial,
     Degradation,
     Recipe,
     Training,
@@ -804,6 +805,8 @@ def test_recipes_are_json_and_back():
         assert card == recipe.as_dict()
         if card["degradation"]:
             card["degradation"] = Degradation(**with_tuples(card["degradation"]))
+        if card["adversarial"]:
+            card["adversarial"] = Adversarial(**card["adversarial"])
         assert Recipe(**with_tuples(card)) == recipe
 
 
@@ -831,6 +834,8 @@ def test_what_does_not_fit_is_refused():
         ({"learning_rate": "a"}, "learning_rate is 'a', wanted a positive number"),
         ({"clip": None}, "clip is None, wanted 0 or a positive number"),
         ({"average": "b"}, "average is 'b', wanted a decay from 0 to below 1"),
+        ({"adversarial": 1}, "adversarial is 1, wanted None or Adversarial()"),
+        ({"adversarial": Adversarial()}, "only srresnet is trained against a discriminator"),
         ({"steps": True}, "steps is True, wanted a whole number, 1 or more"),
     ],
 )
@@ -1167,7 +1172,7 @@ def test_with_and_without_batch_normalisation_are_two_recipes(tmp_path):
 
 def test_only_the_recipe_of_srresnet_has_batch_normalisation():
     has = {name for name, recipe in RECIPES.items() if recipe.as_dict()["batch_norm"]}
-    assert has == {"srresnet"}
+    assert has == {"srresnet", "srresnet-s", "srgan"}
 
 
 def test_numbers_of_numpy_are_written_as_others():

@@ -29,6 +29,8 @@ def described(network: Network, path: Path) -> Iterator[tuple[str, str]]:
     for name, value in {
         "trained on": card.get("data"),
         "started from": card.get("start"),
+        "features": card.get("features"),
+        "sharpness": _sharpness(network),
         "minutes": card.get("minutes"),
         "scores": "; ".join(f"{name} {value:.2f} dB" for name, value in psnr(card).items()),
         "pysrcnn": card.get("version"),
@@ -38,6 +40,14 @@ def described(network: Network, path: Path) -> Iterator[tuple[str, str]]:
     notes = card.get("notes")
     for note in notes if isinstance(notes, list) else ():
         yield "note", known(note)
+
+
+def _sharpness(network: Network) -> str | None:
+    """What may be chosen, or was."""
+    if network.start is not None:
+        return "0 to 1, from what it started from to the result of the training"
+    chosen = network.card.get("sharpness")
+    return None if chosen is None else known(chosen)
 
 
 def psnr(card: dict) -> dict[str, float]:
@@ -57,15 +67,16 @@ def _recipe(card: dict[str, Any], network: Network) -> Iterator[tuple[str, str]]
     others = {name: _changed(card, recipe) for name, recipe in recipes.items()}
     if others:
         nearest = min(others, key=lambda n: (len(others[n]), n != network.default_recipe))
-        changed = _listed({n: v for n, v in others[nearest].items() if n != "degradation"})
+        apart = ("degradation", "adversarial")  # which have rows of their own
+        changed = _listed({n: v for n, v in others[nearest].items() if n not in apart})
         yield "recipe", nearest + (f", but {changed}" if changed else "")
     else:  # of something that is trained in another way
         yield "recipe", _listed(card) or "unknown"
-    degradation = card.get("degradation")
-    if isinstance(degradation, dict):
-        ours = RECIPES["photo"].as_dict()["degradation"]
-        changed = _listed({n: v for n, v in degradation.items() if v != ours.get(n)})
-        yield "degradation", "photo" + (f", but {changed}" if changed else "")
+    for name, usual in ("degradation", "photo"), ("adversarial", "srgan"):
+        if isinstance(part := card.get(name), dict):
+            ours = RECIPES[usual].as_dict()[name]
+            changed = _listed({n: v for n, v in part.items() if v != ours.get(n)})
+            yield name, usual + (f", but {changed}" if changed else "")
 
 
 def _changed(card: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "add_ensemble",
     "add_model",
     "add_scale",
+    "add_sharpness",
     "add_threads",
     "complain",
     "is_weights",
@@ -45,7 +46,7 @@ def complain(problem: object, code: int) -> int:
 def load_network(options: argparse.Namespace) -> tuple[Network, int]:
     """The network that is asked for, and its scale."""
     scale = options.scale or Networks(options.model).default_scale
-    network = load(options.model, scale)
+    network = load(options.model, scale, sharpness=getattr(options, "sharpness", None))
     network.ensemble = getattr(options, "ensemble", False)
     return network, scale
 
@@ -92,6 +93,16 @@ def add_ensemble(command: argparse.ArgumentParser) -> None:
         "--ensemble", action="store_true",
         help="mean of eight results, of the picture turned and mirrored in all ways: a little "
         "better, and eight times slower",
+    )  # fmt: skip
+
+
+def add_sharpness(command: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that use weights of a training against a discriminator."""
+    command.add_argument(
+        "--sharpness", type=float, metavar="{0..1}",
+        help="for weights that were trained against a discriminator (recipe srgan): 0 is the "
+        "network that this began with, whose error is least, 1 its result, whose pictures look "
+        "sharpest (default: 1)",
     )  # fmt: skip
 
 

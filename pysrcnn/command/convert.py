@@ -9,7 +9,7 @@ from .._printing import say
 from ..formats import READABLE, WRITABLE
 from ..networks import files_of, load
 from ..networks.espcn import ACTIVATIONS
-from .common import WEIGHTS, Commands, is_weights, whole_factor
+from .common import WEIGHTS, Commands, add_sharpness, is_weights, whole_factor
 
 __all__ = ["add", "run"]
 
@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
         help="write float16, in half the space, as .npz or .safetensors; they are read back as "
         "float32",
     )  # fmt: skip
+    add_sharpness(command)
     command.set_defaults(run=run)
 
 
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         )
     network = load(
         options.model, options.scale, residual=options.residual, levels=options.levels,
-        activation=options.activation,
+        activation=options.activation, sharpness=options.sharpness,
     )  # fmt: skip
     check_apart([options.output], files_of(options.model), WEIGHTS)
     network.save(options.output, options.half)

@@ -19,6 +19,7 @@ from .common import (
     add_ensemble,
     add_model,
     add_scale,
+    add_sharpness,
     add_threads,
     complain,
     load_network,
@@ -58,6 +59,7 @@ def add(commands: Commands) -> None:
     add_scale(command)
     add_model(command)
     add_ensemble(command)
+    add_sharpness(command)
     command.add_argument(
         "--metrics", type=_metrics, metavar="NAMES",
         help="psnr, ssim, niqe, with commas between (default: psnr,ssim). NIQE says without the "

@@ -12,6 +12,7 @@ from ..networks import LOSSES, TRAINED, Chain
 from ..networks.espcn import ACTIVATIONS
 from ..networks.vespcn import FUSIONS
 from ..pictures import list_unread, quiet_readers
+from ..training.adversarial import OURS, Adversarial
 from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
@@ -108,8 +109,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
-        help="learning rate of all layers but the last; those of the last layer and of the biases "
-        "keep their ratio to it",
+        help="learning rate of all layers but the last; those of the last layer, of the biases and "
+        "of the discriminator keep their ratio to it",
     )  # fmt: skip
     command.add_argument(
         "--seed", type=int, help="random seed for the first weights and the samples"
@@ -118,7 +119,7 @@ def add(commands: Commands) -> None:
         "--start", type=Path, metavar="WEIGHTS",
         help="weights to start from, of a network of the same sizes: an SRCNN, vdsr, drcn or edsr "
         "for any scale, an espcn or srresnet for this one; the tail of an edsr, which enlarges, "
-        "begins anew for another scale",
+        "begins anew for another scale; srgan needs one",
     )  # fmt: skip
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
@@ -142,7 +143,29 @@ def add(commands: Commands) -> None:
         "--score", type=Path, metavar="FOLDER",
         help="evaluate on these pictures at the end, and write the averages into the weights' card",
     )  # fmt: skip
+    _add_adversarial(command)
     command.set_defaults(run=run)
+
+
+def _add_adversarial(command: argparse.ArgumentParser) -> None:
+    """What is for training against a discriminator alone."""
+    command.add_argument(
+        "--features", type=Path, metavar="FILE",
+        help="for srgan, what content is compared by: a file of VGG's convolutions, or an edsr, "
+        f"by name or file (default: the shipped {OURS[0]})",
+    )  # fmt: skip
+    command.add_argument(
+        "--layer", help="whose maps are the features (default: conv2_2 of VGG, or the last block "
+        "of an edsr, as block8)",
+    )  # fmt: skip
+    command.add_argument(
+        "--adversarial", type=float, metavar="WEIGHT",
+        help="for srgan, weight of the adversarial loss",
+    )  # fmt: skip
+    command.add_argument(
+        "--pixels", type=float, metavar="WEIGHT",
+        help="for srgan, weight of the loss of pixels, which --loss names",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -154,7 +177,7 @@ def run(options: argparse.Namespace) -> int:
         options.folders, options.output, options.scale, _recipe(options),
         exclude=options.exclude, validation=options.validation, start=options.start,
         stream=options.stream, every=options.every, resume=options.resume, score=options.score,
-        on_skipped=_print_skipped,
+        features=options.features, layer=options.layer, on_skipped=_print_skipped,
     )  # fmt: skip
     network = training.fit()
     noun = "clip" if training.recipe.frames > 1 else "picture"
@@ -171,7 +194,7 @@ def run(options: argparse.Namespace) -> int:
         used = counted(training.used, noun)
         say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
-    return code
+    return 1 if training.training.stopped else code
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -226,6 +249,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             rate = getattr(recipe, name)
             if rate is not None:  # keeps its ratio to the first of them
                 changes[name] = options.learning_rate * (rate / recipe.learning_rate)
+    if adversarial := _adversarial(options, recipe):
+        changes["adversarial"] = adversarial
     recipe = dataclasses.replace(recipe, **changes)
     depth, filters = len(recipe.sizes), len(recipe.filters)
     if recipe.sizes and filters != depth - 1:
@@ -241,6 +266,24 @@ def _recipe(options: argparse.Namespace) -> Recipe:
             )
         )
     return recipe
+
+
+def _adversarial(options: argparse.Namespace, recipe: Recipe) -> Adversarial | None:
+    """That of the recipe, with what the command line changes."""
+    given = {"weight": options.adversarial, "pixels": options.pixels}
+    changes = {name: value for name, value in given.items() if value is not None}
+    settings = recipe.adversarial
+    if settings is None:
+        if changes:
+            raise ValueError(
+                "--adversarial and --pixels are for a recipe with a discriminator: give --recipe "
+                "srgan, or leave them out"
+            )
+        return None
+    if options.learning_rate is not None:  # keeps its ratio to the generator's
+        ratio = options.learning_rate / recipe.learning_rate
+        changes["learning_rate"] = ratio * settings.learning_rate
+    return dataclasses.replace(settings, **changes)
 
 
 def _check_options(kind: str, given: set[str]) -> None:

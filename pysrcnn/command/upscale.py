@@ -28,6 +28,7 @@ from .common import (
     Commands,
     add_ensemble,
     add_model,
+    add_sharpness,
     add_threads,
     is_weights,
     refuse_weights,
@@ -63,6 +64,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     add_model(command)
     add_ensemble(command)
+    add_sharpness(command)
     _add_more(command)
     command.set_defaults(run=run)
 
@@ -111,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     if all(map(is_weights, options.pictures)):  # not one of many files that a shell has found
         weights = options.pictures[0]
         refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
-    networks = Networks(options.model, options.ensemble)
+    networks = Networks(options.model, options.ensemble, options.sharpness)
     size = _size(options, networks)
     found = _found(options, networks, size)
     _check_places(found.jobs, options)

@@ -22,6 +22,7 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_batch
+from ..color import RGB_TO_YCBCR
 from ..formats import Arrays, read_weights
 from .edsr import EDSR
 from .parameters import Parameters, check_shapes
@@ -164,7 +165,8 @@ class Features:
         What it is, for cards: "VGG conv2_2", "EDSR block8".
     parameters : dict of arrays
     c : int
-        Channels of the pictures it was trained on. One of RGB takes luminance as well, as grey.
+        Channels of the pictures it was trained on. One of RGB takes luminance as well, as grey; one
+        of luminance takes that of RGB.
     factor : float
         What its maps are multiplied by before they are compared.
     ops : module
@@ -309,18 +311,27 @@ class Features:
         ours, theirs = self._maps(made, kept), self._maps(target, None)
         dout = ops.mse_backward(ours, theirs) * self.dtype.type(square)
         dx = ops.leave(self._backward(ops.enter(dout), kept, self.parameters, ops))
-        if made.shape[1] != self.c:
+        if self.c == 3 > made.shape[1]:
             dx = ops.repeat_backward(dx, self.c)
+        elif self.c < made.shape[1]:
+            dx = self._luma * dx
         return square * ops.mse(ours, theirs), dx
 
     def _checked(self, x: np.ndarray, name: str) -> np.ndarray:
-        grey = np.ndim(x) == 4 and np.shape(x)[1] == 1
-        return check_batch(x, name, 1 if grey else self.c, self.dtype)
+        c = np.shape(x)[1] if np.ndim(x) == 4 else self.c
+        return check_batch(x, name, c if c in (1, 3) else self.c, self.dtype)
+
+    @property
+    def _luma(self) -> np.ndarray:
+        """What luminance has of R, G and B, (3, 1, 1)."""
+        return RGB_TO_YCBCR[0][0].astype(self.dtype)[:, None, None]
 
     def _maps(self, x: np.ndarray, kept: list | None) -> np.ndarray:
         ops = self.ops
-        if x.shape[1] != self.c:
+        if self.c == 3 > x.shape[1]:
             x = ops.repeat(x, self.c)
+        elif self.c < x.shape[1]:
+            x = (self._luma * x).sum(axis=1, keepdims=True) + self.dtype.type(RGB_TO_YCBCR[1][0])
         return ops.leave(self._forward(ops.enter(x), self.parameters, ops, kept))
 
     def __repr__(self) -> str:

@@ -76,6 +76,7 @@ def load(
     residual: bool = False,
     levels: tuple[float, float] = (0, 1),
     activation: str | None = None,
+    sharpness: float | None = None,
 ) -> Network:
     """A trained network, by the name of shipped weights or from a file.
 
@@ -99,6 +100,9 @@ def load(
         network for 0..1.
     activation : "tanh" or "relu", optional
         Of the ESPCN in the file, if the file does not say it, or not rightly: by default tanh.
+    sharpness : float, optional
+        0..1, of a network that was trained against a discriminator, see `Network.at_sharpness`. By
+        default it is as it was trained, which is 1, and may be chosen later.
 
     Returns
     -------
@@ -113,7 +117,8 @@ def load(
         If a package that such files need, onnx or h5py, is not installed.
     ValueError
         If there are no weights for that scale, the file's scale is another one or not 2 to 16, the
-        file is damaged, or what others have trained makes no picture.
+        file is damaged, what others have trained makes no picture, or the sharpness cannot be
+        chosen.
     """
     path = _path_of(os.fspath(name_or_path), scale)
     if scale is not None and scale not in range(2, LARGEST + 1):
@@ -127,6 +132,8 @@ def load(
     network.scale = _scale_of(network, path, scale)
     if isinstance(network, Chain) and not is_ours(weights):
         check_picture(network.parameters, path, network.activation)
+    if sharpness is not None:
+        network = network.at_sharpness(sharpness)
     for note in notes:
         _LOG.warning(printable(f"{path}: {note}"))
     return network

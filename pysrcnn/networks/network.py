@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._version import __version__
-from ..checks import check_batch, check_padding
+from ..checks import check_batch, check_padding, is_real
 from ..resize import imresize
 from ..turns import TURNS, turned, turned_back
 from .composed import Composed
@@ -30,6 +30,7 @@ from .saving import save
 
 __all__ = ["LOSSES", "Network", "other_scale", "own_scale"]
 
+START = "start."  # before the names of these parameters in files
 LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
 
 
@@ -65,12 +66,16 @@ class Network:
         Whether `forward` gives the mean of eight results: of `x` turned and mirrored in all ways,
         each turned back. It takes eight times as long, and some errors cancel out ("geometric
         self-ensemble", Lim et al., "Enhanced Deep Residual Networks ...", 2017, Section 3.4).
+    start : dict of arrays or None
+        Of a network trained against a discriminator, the parameters of the one that this began
+        with, see `at_sharpness`.
     ops : module
         What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
     """
 
     ensemble: bool = False
     frames: int = 1
+    start: Parameters | None = None
     small: ClassVar[bool] = False
     training_options: ClassVar[dict[str, Any]] = {}
     default_recipe: ClassVar[str] = "modern"
@@ -178,6 +183,8 @@ class Network:
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, card=dict(self.card), options=dict(self.options))
         copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        if self.start is not None:
+            copy.start = {n: np.array(p, dtype, order="C") for n, p in self.start.items()}
         return copy
 
     def forward(self, x: np.ndarray, padding: str | None = None) -> np.ndarray:
@@ -326,12 +333,78 @@ class Network:
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float
     ) -> tuple[float, Parameters]:
         """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
+        of, gradient_of = getattr(self.ops, loss), getattr(self.ops, f"{loss}_backward")
+        return self.gradients_by(lambda out: (of(out, high), gradient_of(out, high)), low)
+
+    def gradients_by(
+        self, judge: Callable[[np.ndarray], tuple[float, np.ndarray]], low: np.ndarray
+    ) -> tuple[float, Parameters]:
+        """A loss of the result in training, whatever it is, and the gradients of the parameters.
+
+        Parameters
+        ----------
+        judge : function
+            Of the result (N, c, H', W'); returns the loss and its gradient by the result.
+        low : float array (N, c, H, W)
+            The network's input, see `forward`.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of arrays
+            As `loss_and_gradients` gives them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `low` is not such an array.
+        """
+        low = check_batch(low, "low", self.c, self.dtype)
         kept: list = []
         ops, p, options = self.ops, self.parameters, self.in_training
         out = ops.leave(self._forward(ops.enter(low), p, ops, kept, **options))
-        dout = ops.enter(getattr(ops, f"{loss}_backward")(out, high))
-        _, gradients = self._backward(dout, kept, p, ops, **options)
-        return getattr(ops, loss)(out, high), gradients
+        loss, dout = judge(out)
+        _, gradients = self._backward(ops.enter(dout), kept, p, ops, **options)
+        return loss, gradients
+
+    def at_sharpness(self, sharpness: float) -> Self:
+        """The network between the one that training against a discriminator began with and this.
+
+        All parameters, running statistics too, are (1 - a) times those of the one and a times those
+        of the other ("network interpolation", Wang et al., "ESRGAN", ECCVW 2018, Section 3.4).
+
+        Parameters
+        ----------
+        sharpness : float
+            a: 0 for just the network it began with, whose error is least; 1 for just this one,
+            whose pictures look sharper and are in part invented.
+
+        Returns
+        -------
+        network : Network
+            Without `start`.
+
+        Raises
+        ------
+        ValueError
+            If it was not trained so, or the sharpness is not 0..1.
+        """
+        if self.start is None:
+            raise ValueError(
+                f"{self!r} has no sharpness to choose, as it was not trained against a "
+                f"discriminator: leave sharpness out, or take weights of the recipe srgan"
+            )
+        if not is_real(sharpness) or not 0 <= sharpness <= 1:
+            raise ValueError(f"sharpness is {sharpness!r:.60}, wanted a number, 0 to 1")
+        network, a = self.astype(self.dtype), float(sharpness)
+        network.start = None
+        network.card["sharpness"] = a
+        for name, p in network.parameters.items():
+            if a == 0:  # to the bit, which a sum need not be
+                p[...] = self.start[name]
+            elif a < 1:
+                p[...] = (1 - a) * self.start[name] + a * p
+        return network
 
     def _tensors(self, path: Path) -> Parameters:
         """The parameters as a file with this suffix has them; raise a ValueError where none has."""
@@ -340,7 +413,8 @@ class Network:
                 f"{path} would hold an SRCNN, as its authors write it, and this is {self.name}: "
                 f"write it as .npz"
             )
-        return self.parameters
+        start = {} if self.start is None else self.start
+        return self.parameters | {f"{START}{name}": p for name, p in start.items()}
 
     def _described(self) -> dict[str, Any]:
         """What a card says of this kind of network."""

@@ -24,7 +24,8 @@ from .edsr import EDSR
 from .espcn import ACTIVATIONS, ESPCN
 from .graphs import GraphChain, chain_of
 from .layers import OTHER_NETWORKS, check, numbered, stack
-from .network import Network
+from .network import START, Network
+from .parameters import check_shapes
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 from .srresnet import SRResNet
@@ -121,6 +122,7 @@ class _Deep:
     kind: _Kind
     parameters: Arrays
     options: dict[str, Any] = field(default_factory=dict)
+    start: Arrays = field(default_factory=dict)
 
 
 def _deep_in(weights: Weights, path: Path) -> _Deep | None:
@@ -134,7 +136,9 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
         for name in ours:
             if name[0] == "A" and ours[name].ndim == 3:  # slopes as a graph has them, (C, 1, 1)
                 ours[name] = ours[name].ravel()
-        return _Deep(kind, ours, {name: card[name] for name in kind.saved_options if name in card})
+        options = {name: card[name] for name in kind.saved_options if name in card}
+        start = {n.removeprefix(START): a for n, a in tensors.items() if n.startswith(START)}
+        return _Deep(kind, ours, options, start)
     if is_ours(weights) or weights.graph is not None:
         return None
     if sum(bool(_DRCN_TF.search(name)) for name in tensors) > 1:
@@ -155,13 +159,17 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
 
 
 def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network:
-    for name, array in deep.parameters.items():
+    for name, array in [*deep.parameters.items(), *deep.start.items()]:
         if array.ndim not in (1, 4) or array.size == 0:
             raise Refused(f"{path} is damaged: {shown(name)} has the shape {array.shape}")
         check_numbers(name, array, path)
         check_sense(name, array, path, bool(_SKIPPED.fullmatch(name)))
     try:
         network = deep.kind.from_parameters(deep.parameters, ops=ops, **deep.options)
+        if deep.start:
+            check_shapes(deep.start, {name: p.shape for name, p in network.parameters.items()})
+            begun = deep.kind.from_parameters(deep.start, ops=ops, **deep.options)
+            network.start = begun.parameters
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise Refused(f"{path} is damaged: {error}") from None
     network.card = dict(weights.card)

@@ -1,5 +1,6 @@
 """Training: recipes, the loop of steps, what it is fed with, its log; `train` does all of it."""
 
+from .adversarial import Adversarial, load_features
 from .crops import RandomCrops, SubImages
 from .degradation import DEGRADATIONS, Degradation
 from .ends import keep_ends
@@ -17,6 +18,7 @@ __all__ = [
     "RECIPES",
     "SGD",
     "Adam",
+    "Adversarial",
     "Degradation",
     "Muon",
     "Progress",
@@ -27,6 +29,7 @@ __all__ = [
     "Training",
     "fit",
     "keep_ends",
+    "load_features",
     "read_log",
     "train",
 ]

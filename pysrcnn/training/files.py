@@ -14,8 +14,9 @@ from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
 from ..formats import SMALL
-from ..networks import LARGEST, TRAINED, Network, files_of, load, shipped
+from ..networks import LARGEST, TRAINED, Features, Network, files_of, load, shipped
 from ..pictures import list_pictures, list_unread
+from .adversarial import load_features
 from .fitting import fit
 from .log import read_log
 from .loop import Training
@@ -41,6 +42,8 @@ def train(
     every: int = 2000,
     resume: bool = False,
     score: Place | None = None,
+    features: Place | None = None,
+    layer: str | None = None,
     on_skipped: Callable[[list[str]], object] | None = None,
 ) -> Network:
     """Train a network on folders of pictures, as `pysrcnn train` does.
@@ -74,6 +77,8 @@ def train(
         Whether to go on from the checkpoint.
     score : path, optional
         A folder of pictures to evaluate on at the end; the card gets the averages.
+    features, layer : optional
+        Of a recipe with a discriminator, what `load_features` takes.
     on_skipped : function of a list of str, optional
         Called with what is wrong with training or validation pictures, which are left out: before
         the first step, and for a stream after the last.
@@ -94,7 +99,7 @@ def train(
     training = FileTraining(
         folders, output, scale, recipe,
         exclude=exclude, validation=validation, start=start, stream=stream, every=every,
-        resume=resume, score=score, on_skipped=on_skipped,
+        resume=resume, score=score, features=features, layer=layer, on_skipped=on_skipped,
     )  # fmt: skip
     network = training.fit()
     for one in training.scales:
@@ -131,6 +136,8 @@ class FileTraining:
         every: int = 2000,
         resume: bool = False,
         score: Place | None = None,
+        features: Place | None = None,
+        layer: str | None = None,
         on_skipped: Callable[[list[str]], object] | None = None,
     ):
         self.folders, self.output = [Path(folder) for folder in folders], Path(output)
@@ -153,6 +160,7 @@ class FileTraining:
         )  # fmt: skip
         self._check_places(pictures)
         network = self._load_start(start)
+        judged = self._load_features(features, layer)
         self._check_what_is_there(resume)
         data, self.validation, self.skipped = read(
             pictures, self.recipe, self.scales, stream, on_skipped
@@ -160,8 +168,9 @@ class FileTraining:
         self._stream = data if isinstance(data, Stream) else None
         self.used, self._same = len(data) // len(self.scales), pictures.same
         self.training = Training(
-            self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0]
-        )
+            self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0],
+            judged,
+        )  # fmt: skip
         size = sum(p.nbytes for p in self.training.network.parameters.values())
         if size > SMALL:
             raise ValueError(
@@ -187,6 +196,8 @@ class FileTraining:
             f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'sub-image')}, "
             f"{recipe.optimizer}"
         )
+        if training.judge:
+            say(f"content is compared by {training.judge.features.label}{self._note}")
         if training.anew:
             say(f"starts from {self._start}: these are of another scale there")
         watched = "frames" if recipe.frames > 1 else "pictures"
@@ -272,6 +283,20 @@ class FileTraining:
         outputs = [self.output, self.log, self.checkpoint]
         check_apart(outputs, files_of(start), "the file of weights")
         return network
+
+    def _load_features(self, features: Place | None, layer: str | None) -> Features | None:
+        """What content is compared by, of a recipe with a discriminator."""
+        self._note = "" if features else ", as no file of VGG is given (features)"
+        if self.recipe.adversarial is None:
+            if features is not None or layer is not None:
+                raise ValueError(
+                    "features and their layer are for a recipe with a discriminator, as srgan is: "
+                    "leave them out"
+                )
+            return None
+        outputs = [self.output, self.log, self.checkpoint]
+        check_apart(outputs, files_of(features) if features else [], "the file of features")
+        return load_features(features, layer)
 
     def _check_what_is_there(self, resume: bool) -> None:
         """Raise where something would be written over that is not this training's own."""

@@ -71,9 +71,9 @@ def fit(
     pace = _Pace(training)
     with _end_awaited() as stop, shown(training) as update, _saved(training, checkpoint):
         for progress in training.run():
-            pace.losses.append(progress.loss)
+            pace.add(progress)
             line = None
-            if progress.step % every == 0 or progress.step == training.recipe.steps:
+            if progress.step % every == 0 or training.done:
                 decibels = measure(training.result(), validation, scale)
                 training.save(checkpoint)
                 line = pace.line(progress, decibels)
@@ -87,6 +87,8 @@ def fit(
         say("", sys.stderr)
         say(f"stopped at step {training.step}: resume to go on", sys.stderr)
         raise end_by(stop[0])
+    if training.stopped:
+        say(f"ends at step {training.step}: {training.stopped}", sys.stderr)
 
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
@@ -99,6 +101,8 @@ def _head(training: Training, validation: int, bicubic: float) -> dict:
         "validation": validation,
         "bicubic_psnr": round(bicubic, 4),
     }
+    if training.judge:
+        head["features"] = training.judge.features.label
     return head | ({"anew": training.anew} if training.anew else {})
 
 
@@ -128,7 +132,13 @@ class _Pace:
 
     def _begin(self, now: float) -> None:
         self.losses: list[float] = []
+        self.parts: list[dict[str, float]] = []
         self.began, self.first, self.waited = now, self.training.step, self.training.waited
+
+    def add(self, progress: Progress) -> None:
+        """Note what a step had."""
+        self.losses.append(progress.loss)
+        self.parts.append(progress.parts)
 
     def line(self, progress: Progress, decibels: float) -> dict:
         """The line of the log for a step; the next one counts from here."""
@@ -143,6 +153,8 @@ class _Pace:
             "samples_per_second": float(f"{(progress.step - self.first) * batch / elapsed:.5g}"),
             "waiting": round((self.training.waited - self.waited) / elapsed, 4),
         }
+        for name in progress.parts:
+            line[name] = round(float(np.mean([parts[name] for parts in self.parts])), 9)
         self._begin(now)
         return line
 
@@ -157,6 +169,8 @@ def _prepare(training: Training) -> None:
         low, high = training.batch(training.step, training.recipe.batch)
         training.network.loss_and_gradients(low, high, training.recipe.loss)
         training.network.forward(low[:1])
+        if training.judge:
+            training.judge.prepare(high)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,12 @@ The first says what was trained on what, each later one where training stood::
     seconds              all steps so far have taken, without validation
     samples_per_second   since the line before, with validation, without compiling
     waiting              part of that time in which the network waited for pictures
+
+and of a training against a discriminator, on average as the loss is::
+
+    content, adversarial the parts of the loss, without their weights; and pixels, if they count
+    discriminator        its own loss
+    real, made           how likely it holds pictures to be real that are, and that are made, 0..1
 """
 
 import json

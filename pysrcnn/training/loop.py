@@ -1,44 +1,45 @@
 """Training: a loop of steps, checkpoints, and going on from one."""
 
 import functools
-import json
 import math
 import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._files import written_whole
 from ..data import Pair
-from ..formats import Arrays, read_arrays, read_json
+from ..formats import Arrays
 from ..kernels import one_blas_thread
-from ..networks import TRAINED, Chain, Network
+from ..networks import TRAINED, Chain, Features, Network
+from ..networks.parameters import Parameters
+from . import checkpoints
+from .adversarial import Judge, load_features
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
-from .optim import OPTIMIZERS
-from .recipes import Recipe, as_now
+from .optim import OPTIMIZERS, Optimizer
+from .recipes import Recipe
 from .stream import Stream
 
 __all__ = ["Progress", "Training"]
-
-_STATE = 1 << 20  # bytes of a checkpoint beside its arrays, at most
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where training is after a step.
 
-    step: its number, counted from 1; loss: of its batch; seconds: of all steps so far.
+    step: its number, counted from 1; loss: of its batch; seconds: of all steps so far; parts: what
+    `Judge.parts` says, of a training against a discriminator.
     """
 
     step: int
     loss: float
     seconds: float
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 def _means(w: np.ndarray) -> np.ndarray:
@@ -69,11 +70,16 @@ class Training:
     scale : int or tuple of int, optional
         The factor of enlargement that the pictures are made for, which the result is to know; of a
         network that takes enlarged pictures, they may be for several.
+    features : Features, optional
+        Of a recipe with a discriminator, what the content is compared by; by default those of
+        `load_features`.
 
     Attributes
     ----------
     anew : list of str
         The parameters that `start` has not, or in another shape.
+    judge : Judge or None
+        What there is beside the network, if it is trained against a discriminator.
 
     Examples
     --------
@@ -89,6 +95,7 @@ class Training:
         pictures: list[Pair] | Stream,
         start: Network | None = None,
         scale: int | tuple[int, ...] | None = None,
+        features: Features | None = None,
     ):
         several = scale if isinstance(scale, tuple) and len(scale) > 1 else ()
         scale = several or (scale[0] if isinstance(scale, tuple) else scale)
@@ -99,6 +106,7 @@ class Training:
         self.network.scales = several
         self.anew: list[str] = []
         self.start = self._take(start) if start is not None else None
+        self.judge = self._judge(features)
         self._means = _means(self.network.parameters[self.network.weights[0]])
         self._stream = pictures if isinstance(pictures, Stream) else None
         self.batch: Callable[[int, int], Pair]
@@ -130,6 +138,23 @@ class Training:
             )
         return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
 
+    def _judge(self, features: Features | None) -> Judge | None:
+        """The judge of a recipe that has one; and the network then knows what it began with."""
+        recipe, network = self.recipe, self.network
+        if recipe.adversarial is None:
+            if features is not None:
+                raise ValueError("the recipe compares pixels: leave features out, or take srgan")
+            return None
+        if self.start is None:
+            raise ValueError(
+                "training against a discriminator starts from an SRResNet that was trained without "
+                "(recipe srresnet-s): give its weights, as start"
+            )
+        network.start = {name: p.copy() for name, p in network.parameters.items()}
+        size = network.seen.resolution * recipe.size
+        features = features or load_features()
+        return Judge(recipe.adversarial, features, size, network.c, recipe.loss, recipe.seed)
+
     def _take(self, start: Network) -> str:
         """Take the weights over; a short text that tells them from others."""
         checksum = 0
@@ -158,33 +183,53 @@ class Training:
             that step, the optimizer's state is not: begin again instead of going on.
         """
         recipe = self.recipe
-        while self.step < recipe.steps:
+        while not self.done:
             began = time.perf_counter()
             low, high = self.batch(self.step, recipe.batch)
-            loss, gradients = self.network.loss_and_gradients(
-                low, high, recipe.loss, self.step / recipe.steps
-            )
-            factor = recipe.factor(self.step)
-            if not math.isfinite(loss):
-                raise self._diverged(loss, factor)
-            parameters = self.network.parameters
-            before = {name: p.copy() for name, p in parameters.items()}
-            quiet = np.errstate(over="ignore", invalid="ignore")  # reported below, in a sentence
-            with quiet, one_blas_thread():
-                self.optimizer.step(gradients, factor)
-                for name in self.network.statistics:
-                    parameters[name] -= gradients[name]
-                if recipe.keep_means:
-                    first = parameters[self.network.weights[0]]
-                    first += self._means - _means(first)
-            if not all(np.isfinite(p).all() for p in parameters.values()):
-                for name, parameter in parameters.items():
+            factor, moved = recipe.factor(self.step), self._moved()
+            before = {name: p.copy() for name, p in moved.items()}
+            loss, gradients = self._loss_and_gradients(low, high, factor)
+            if math.isfinite(loss):
+                self._move(gradients, factor)
+            if not (math.isfinite(loss) and all(np.isfinite(p).all() for p in moved.values())):
+                for name, parameter in moved.items():
                     parameter[...] = before[name]
                 raise self._diverged(loss, factor)
             self.step += 1
             self._update_average()
             self.seconds += time.perf_counter() - began
-            yield Progress(self.step, loss, self.seconds)
+            yield Progress(self.step, loss, self.seconds, self.judge.parts if self.judge else {})
+
+    @property
+    def stopped(self) -> str:
+        """Why there are no further steps before the last one, in a sentence; "" if there are."""
+        return self.judge.stopped if self.judge else ""
+
+    @property
+    def done(self) -> bool:
+        """Whether no steps remain."""
+        return self.step >= self.recipe.steps or bool(self.stopped)
+
+    def _loss_and_gradients(
+        self, low: np.ndarray, high: np.ndarray, factor: float
+    ) -> tuple[float, Parameters]:
+        """By the loss of the recipe; or by the judge, whose discriminator moves before."""
+        recipe, judge = self.recipe, self.judge
+        if judge is None:
+            done = self.step / recipe.steps
+            return self.network.loss_and_gradients(low, high, recipe.loss, done)
+        return self.network.gradients_by(lambda made: judge.loss(made, high, factor), low)
+
+    def _move(self, gradients: Parameters, factor: float) -> None:
+        parameters = self.network.parameters
+        quiet = np.errstate(over="ignore", invalid="ignore")  # reported by `run`, in a sentence
+        with quiet, one_blas_thread():
+            self.optimizer.step(gradients, factor)
+            for name in self.network.statistics:
+                parameters[name] -= gradients[name]
+            if self.recipe.keep_means:
+                first = parameters[self.network.weights[0]]
+                first += self._means - _means(first)
 
     def _diverged(self, loss: float, factor: float) -> FloatingPointError:
         return FloatingPointError(
@@ -220,15 +265,16 @@ class Training:
             keep_ends(network)
         network.card["recipe"] = self.recipe.as_dict()
         network.card["steps"] = self.step
+        if self.judge:
+            network.card["features"] = self.judge.features.label
+        if self.stopped:
+            network.card["notes"] = [self.stopped]
         network.card["minutes"] = round(self.seconds / 60, 1)
         return network
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a checkpoint, whole or not at all."""
-        state = {"recipe": self._identity(), "step": self.step, "seconds": self.seconds}
-        arrays: dict[str, Any] = {"state": np.array(json.dumps(state)), **self._arrays()}
-        with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+        checkpoints.write(path, self._identity(), self.step, self.seconds, self._arrays())
 
     def load(self, path: str | os.PathLike) -> None:
         """Go on from a checkpoint of the same recipe, to the same weights as without a stop.
@@ -239,69 +285,42 @@ class Training:
         ValueError
             If the file is damaged or belongs to another recipe.
         """
-        arrays, step, seconds = self._read(Path(path))
-        for name in self.average:
-            self.network.parameters[name][...] = arrays[f"parameter.{name}"]
-            self.average[name][...] = arrays[f"average.{name}"]
-        prefix = "optimizer."
-        self.optimizer.load_state(
-            {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        arrays, step, seconds = checkpoints.read(
+            Path(path), self._identity(), self.recipe.steps, self._arrays()
         )
-        self.step, self.seconds = step, float(seconds)
-
-    def _read(self, path: Path) -> tuple[Arrays, int, float]:
-        """Arrays, step and seconds of a checkpoint of this training; raise as `load` does."""
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
-        mine = self._arrays()
-        try:
-            arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
-            state = read_json(str(arrays.pop("state")), path)
-            theirs = as_now(state["recipe"])
-            step, seconds = state["step"], state["seconds"]
-        except ValueError as error:
-            raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
-        except Exception:  # that there is no such array, or no such entry in a dict
-            raise ValueError(
-                f"{path} is damaged or not a checkpoint (it does not say what was trained)"
-            ) from None
-        differing = [
-            f"{name} {theirs.get(name)!r:.60}, now {value!r}"
-            for name, value in self._identity().items()
-            if theirs.get(name) != value
-        ]
-        if differing:
-            raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
-        fault = self._fault(arrays, mine, step, seconds)
-        if fault:
-            raise ValueError(f"{path} is damaged or not a checkpoint ({fault})")
-        return arrays, step, seconds
-
-    def _fault(self, arrays: Arrays, mine: Arrays, step: Any, seconds: Any) -> str:
-        """What is wrong with the state in a checkpoint, or ""; mine: arrays as they should be."""
-        kinds, wanted = (
-            {name: (array.shape, array.dtype) for name, array in some.items()}
-            for some in (arrays, mine)
-        )
-        if kinds != wanted:
-            return "it lacks arrays of this training"
-        whole = type(step) is int and 0 <= step <= self.recipe.steps
-        if not whole or type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
-            return (
-                f"it says step {step!r:.60} of {self.recipe.steps}, after {seconds!r:.60} seconds"
+        for name, parameter in self._moved().items():
+            parameter[...] = arrays[f"parameter.{name}"]
+        for name, average in self.average.items():
+            average[...] = arrays[f"average.{name}"]
+        for prefix, optimizer in self._optimizers().items():
+            optimizer.load_state(
+                {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
             )
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            return "it holds infinite numbers"
-        return f"its steps are not {step}" if arrays["optimizer.steps"] != step else ""
+        if self.judge:
+            self.judge.gap[...] = arrays["gap"]
+        self.step, self.seconds = step, seconds
 
     def _identity(self) -> dict:
         """What a checkpoint must agree in, to be gone on from."""
         scale = list(self.scale) if isinstance(self.scale, tuple) else self.scale
         given = {"scale": scale, "pictures": self.data, "start": self.start}
+        given["features"] = self.judge.identity if self.judge else None
         return {**self.recipe.as_dict(), **given}
 
     def _arrays(self) -> Arrays:
         """All arrays that change in training, as a checkpoint names them."""
-        arrays = {f"parameter.{n}": p for n, p in self.network.parameters.items()}
+        arrays = {f"parameter.{n}": p for n, p in self._moved().items()}
         arrays |= {f"average.{n}": a for n, a in self.average.items()}
-        return arrays | {f"optimizer.{n}": a for n, a in self.optimizer.state().items()}
+        for prefix, optimizer in self._optimizers().items():
+            arrays |= {f"{prefix}{n}": a for n, a in optimizer.state().items()}
+        return arrays | ({"gap": self.judge.gap} if self.judge else {})
+
+    def _moved(self) -> Arrays:
+        """The parameters that steps move: of the network, and of its discriminator."""
+        judges = self.judge.discriminator.parameters if self.judge else {}
+        return self.network.parameters | {f"discriminator.{n}": p for n, p in judges.items()}
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        """All of them, by what their arrays in a checkpoint begin with."""
+        more = {"of_discriminator.": self.judge.optimizer} if self.judge else {}
+        return {"optimizer.": self.optimizer, **more}

@@ -9,12 +9,12 @@ from collections.abc import Collection
 
 import numpy as np
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Muon", "orthogonalised"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Muon", "Optimizer", "orthogonalised"]
 
 Arrays = dict[str, np.ndarray]
 
 
-class _Optimizer:
+class Optimizer:
     """Parameters, a learning rate for each of them, and named memories of their shapes."""
 
     memories: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class _Optimizer:
                 array[...] = state[f"{memory}.{name}"]
 
 
-class SGD(_Optimizer):
+class SGD(Optimizer):
     """Stochastic gradient descent with momentum, a learning rate for every parameter.
 
     Eq. 5: Delta <- momentum * Delta - learning_rate * dL/dW;  W <- W + Delta.
@@ -115,7 +115,7 @@ class SGD(_Optimizer):
             parameter += velocity
 
 
-class Adam(_Optimizer):
+class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, Algorithm 1), with bias correction.
 
     Parameters

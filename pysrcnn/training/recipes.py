@@ -20,6 +20,7 @@ import numpy as np
 from ..checks import check_whole, is_real
 from ..networks import LOSSES, TRAINED, VESPCN, Chain, Network
 from ..networks.vespcn import GRID, check_fusion
+from .adversarial import Adversarial
 from .degradation import Degradation
 from .optim import OPTIMIZERS
 
@@ -85,6 +86,9 @@ class Recipe:
     seed : of the initial weights, of the order of the samples and of how they are degraded
     degradation : Degradation, or None
         What is done to the small picture of each crop, for a network that takes it.
+    adversarial : Adversarial, or None
+        How an SRResNet is trained against a discriminator, starting from one that was trained
+        without; `loss` is then that of the pixels alone, which is a part of it if wanted.
     """
 
     network: str = "srcnn"
@@ -122,6 +126,7 @@ class Recipe:
     average: float = 0.999
     seed: int = 0
     degradation: Degradation | None = None
+    adversarial: Adversarial | None = None
 
     def __post_init__(self) -> None:
         if self.network not in TRAINED:
@@ -151,6 +156,12 @@ class Recipe:
             raise ValueError(
                 f"only sgd takes clip and weight_decay; the optimizer is {self.optimizer}"
             )
+        self._check_parts(kind)
+        self._check_numbers(0 if issubclass(kind, Chain) else 1)
+        self._check_video(kind is VESPCN)
+
+    def _check_parts(self, kind: type[Network]) -> None:
+        """Raise unless there may be such a degradation and discriminator."""
         if not isinstance(self.degradation, Degradation | None):
             raise ValueError(
                 f"degradation is {self.degradation!r:.60}, wanted None or one such as "
@@ -165,8 +176,14 @@ class Recipe:
             raise ValueError(
                 "only crops at random places are degraded: leave stride out, or degradation"
             )
-        self._check_numbers(0 if issubclass(kind, Chain) else 1)
-        self._check_video(kind is VESPCN)
+        if not isinstance(self.adversarial, Adversarial | None):
+            raise ValueError(
+                f"adversarial is {self.adversarial!r:.60}, wanted None or Adversarial()"
+            )
+        if self.adversarial is not None and self.network != "srresnet":
+            raise ValueError(
+                f"only srresnet is trained against a discriminator; the network is {self.network}"
+            )
 
     def _check_video(self, of_video: bool) -> None:
         """Raise unless a VESPCN can be trained so, or if another network is to look at frames."""
@@ -253,6 +270,10 @@ _RESIDUAL = Recipe(
     warmup=300, steps=20_000, size=32,
 )  # fmt: skip
 
+_GENERATOR = dataclasses.replace(
+    _RESIDUAL, network="srresnet", batch_norm=True, loss="mse", c=3, steps=10_000, size=24
+)
+
 RECIPES = {
     "modern": Recipe(),
     "espcn": Recipe(
@@ -284,6 +305,21 @@ RECIPES = {
     "photo": dataclasses.replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
     "srresnet": dataclasses.replace(
         _RESIDUAL, network="srresnet", depth=16, width=64, batch_norm=True, loss="mse"
+    ),
+    "srresnet-s": _GENERATOR,
+    "srgan": dataclasses.replace(
+        _GENERATOR,
+        optimizer="adam",
+        learning_rate=1e-4,
+        last_learning_rate=1e-4,
+        bias_learning_rate=None,
+        warmup=0,
+        cosine=False,
+        drop=5000,  # half of the steps at 1e-4 and half at 1e-5, as in the paper
+        steps=10_000,
+        batch=8,
+        size=24,
+        adversarial=Adversarial(),
     ),
     "vespcn": dataclasses.replace(
         _RESIDUAL, network="vespcn", depth=9, width=24, frames=3, loss="mse", steps=40_000

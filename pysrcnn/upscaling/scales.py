@@ -66,6 +66,8 @@ class Networks:
         What `load` takes, or a network.
     ensemble : bool
         Whether each gives the mean of eight results, see `Network`.
+    sharpness : float, optional
+        See `load`.
 
     Raises
     ------
@@ -73,22 +75,30 @@ class Networks:
         Of `load`, for a file.
     """
 
-    def __init__(self, model: str | os.PathLike | Network, ensemble: bool = False):
-        self._ensemble = ensemble
+    def __init__(
+        self,
+        model: str | os.PathLike | Network,
+        ensemble: bool = False,
+        sharpness: float | None = None,
+    ):
+        self._ensemble, self._sharpness = ensemble, sharpness
         self._loaded: dict[int, Network] = {}
         self._only: Network | None = None
         self._scales: list[int] | None = None  # of a network that does not say which it is for
         self._between = False  # whether one network is for all of them, and what lies between
         self._file: Path | None = None  # that the only network is of
         if isinstance(model, Network):
-            self._called, self._only = "the network", model
+            self._called = "the network"
+            self._only = model if sharpness is None else model.at_sharpness(sharpness)
         else:
             self._called = os.fspath(model)
             found = {s: path for (name, s), path in shipped().items() if name == self._called}
             self._scales = sorted(found)
             self._between = len(found) > len(set(found.values()))
             if not self._scales:
-                self._only, self._file = load(model), Path(model)
+                self._only, self._file = load(model, sharpness=sharpness), Path(model)
+            elif sharpness is not None:  # or raise, before any picture is read
+                self.at(self._scales[0])
         if self._only is not None:
             self._scales = None if self._only.scale is None else [self._only.scale]
             if self._only.scales:
@@ -122,16 +132,17 @@ class Networks:
             return self._only if not self._ensemble else _ensemble_of(self._only)
         scale = next(s for s in self._scales or () if s >= scale)
         if scale not in self._loaded:
-            network = load(self._called, scale)
+            network = load(self._called, scale, sharpness=self._sharpness)
             self._loaded[scale] = _ensemble_of(network) if self._ensemble else network
         return self._loaded[scale]
 
     def label(self) -> str:
         """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
+        sharpness = "" if self._sharpness is None else f", sharpness {self._sharpness:g}"
         if self._only is None:
-            return self._called
+            return self._called + sharpness
         of_file = f" of {self._file.name}" if self._file else ""
-        return self._only.name + of_file
+        return self._only.name + of_file + sharpness
 
     def plan(
         self,

@@ -1,0 +1,90 @@
+"""Checkpoints: what changes in a training, as arrays, and what tells it from others."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._files import written_whole
+from ..formats import Arrays, read_arrays, read_json
+from .recipes import as_now
+
+__all__ = ["read", "write"]
+
+_STATE = 1 << 20  # bytes of a checkpoint beside its arrays, at most
+
+
+def write(
+    path: str | os.PathLike, identity: dict[str, Any], step: int, seconds: float, arrays: Arrays
+) -> None:
+    """Write a checkpoint, whole or not at all; identity: what it is of, for JSON."""
+    state = {"recipe": identity, "step": step, "seconds": seconds}
+    every: dict[str, Any] = {"state": np.array(json.dumps(state)), **arrays}
+    with written_whole(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **every)
+
+
+def read(
+    path: Path, identity: dict[str, Any], steps: int, mine: Arrays
+) -> tuple[Arrays, int, float]:
+    """Arrays, step and seconds of a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+    identity : dict
+        What it must be of.
+    steps : int
+        How many there are.
+    mine : dict of arrays
+        As they should be, but for their values.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `Training.load` does.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
+    try:
+        arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
+        state = read_json(str(arrays.pop("state")), path)
+        theirs = as_now(state["recipe"])
+        step, seconds = state["step"], state["seconds"]
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
+    except Exception:  # that there is no such array, or no such entry in a dict
+        raise ValueError(
+            f"{path} is damaged or not a checkpoint (it does not say what was trained)"
+        ) from None
+    differing = [
+        f"{name} {theirs.get(name)!r:.60}, now {value!r}"
+        for name, value in identity.items()
+        if theirs.get(name) != value
+    ]
+    if differing:
+        raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+    fault = _fault(arrays, mine, step, seconds, steps)
+    if fault:
+        raise ValueError(f"{path} is damaged or not a checkpoint ({fault})")
+    return arrays, step, float(seconds)
+
+
+def _fault(arrays: Arrays, mine: Arrays, step: Any, seconds: Any, steps: int) -> str:
+    """What is wrong with the state in a checkpoint, or ""; mine: arrays as they should be."""
+    kinds, wanted = (
+        {name: (array.shape, array.dtype) for name, array in some.items()}
+        for some in (arrays, mine)
+    )
+    if kinds != wanted:
+        return "it lacks arrays of this training"
+    whole = type(step) is int and 0 <= step <= steps
+    if not whole or type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+        return f"it says step {step!r:.60} of {steps}, after {seconds!r:.60} seconds"
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        return "it holds infinite numbers"
+    counts = [array for name, array in arrays.items() if name.endswith(".steps")]  # of optimisers
+    return "" if all(count == step for count in counts) else f"its steps are not {step}"
