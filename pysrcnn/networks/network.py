@@ -226,7 +226,7 @@ class Network:
 
     def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
         """A batch for `_forward`, in the network's dtype; raise unless it is one."""
-        return check_batch(x, name, self.c, self.dtype)
+        return check_batch(x, name, self.frames * self.c, self.dtype)
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         """`_forward`, by a faster way where there is one."""
@@ -359,7 +359,7 @@ class Network:
         TypeError, ValueError
             If `low` is not such an array.
         """
-        low = check_batch(low, "low", self.c, self.dtype)
+        low = self._batch(low, "low")
         kept: list = []
         ops, p, options = self.ops, self.parameters, self.in_training
         out = ops.leave(self._forward(ops.enter(low), p, ops, kept, **options))
