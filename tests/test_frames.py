@@ -88,7 +88,7 @@ def test_frames_are_asked_for_as_they_are_needed():
 
 
 def test_memory_does_not_grow_with_the_number_of_frames():
-    frame = frames_of(1, 40, 50)[0]
+    frame = frames_of(1, 160, 200)[0]
 
     def peak_of(count):
         tracemalloc.start()
