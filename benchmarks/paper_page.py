@@ -92,7 +92,7 @@ def networks(results: Path) -> tuple[str, str]:
 
 def _start(card: dict) -> str:
     """ "identity", or "9-1-5 ×3" for the weights in 9-1-5_x3.npz."""
-    return card.get("start", "").removesuffix(".npz").replace("_x", " ×")
+    return card.get("start", "").replace(".npz", "").replace("_x", " ×")
 
 
 def _metrics(scores: dict[str, float]) -> list[str]:

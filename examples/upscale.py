@@ -13,6 +13,7 @@ try:
     from pysrcnn._signals import ended_in_order
     from pysrcnn.batch import Size, enlarge_files, job_beside
     from pysrcnn.kernels import announce_compilation
+    from pysrcnn.networks import DEFAULT
     from pysrcnn.pictures import quiet_readers
     from pysrcnn.upscaling.scales import Networks
 except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
@@ -29,7 +30,7 @@ def say(note: object) -> None:
 
 def main() -> int:
     """Read, enlarge, write, report."""
-    parser = argparse.ArgumentParser(description="Enlarge a photograph with SRCNN.")
+    parser = argparse.ArgumentParser(description="Enlarge a photograph.")
     parser.add_argument("picture", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("-s", "--scale", type=int, choices=(2, 3, 4), default=3)
     options = parser.parse_args()
@@ -39,7 +40,7 @@ def main() -> int:
         # Of compiling, only in the first run on a machine. Told to end, it leaves no file behind.
         with ended_in_order(), announce_compilation(say):
             # Each frame goes through pysrcnn.upscale; all that comes with the pixels is kept.
-            enlarge_files([job_beside(options.picture, str(size))], Networks("9-1-5"), size)
+            enlarge_files([job_beside(options.picture, str(size))], Networks(DEFAULT), size)
     except (ValueError, TypeError, OSError, MemoryError) as error:
         say(error)
         return 2

@@ -48,6 +48,8 @@ def folder(tmp_path, monkeypatch):
         network.scale = scale
         network.save(weights / f"9-1-5_x{scale}.npz")
     monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", weights)
+    for module in ("command.common", "networks"):
+        monkeypatch.setattr(f"pysrcnn.{module}.DEFAULT", "9-1-5")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"

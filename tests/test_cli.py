@@ -64,6 +64,8 @@ def folder(tmp_path, monkeypatch):
     for scale in (2, 3, 4):
         network_for(scale).save(weights / f"9-1-5_x{scale}.npz")
     monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", weights)
+    for module in ("command.common", "networks"):
+        monkeypatch.setattr(f"pysrcnn.{module}.DEFAULT", "9-1-5")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -1569,7 +1571,7 @@ def test_the_example_as_a_process(tmp_path):
     done = process("upscale.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     line = done.stdout.splitlines()[-1]
-    wanted = f"sample_x3.png: {3 * width} x {3 * height} pixels, from {width} x {height} by 9-1-5"
+    wanted = f"sample_x3.png: {3 * width} x {3 * height} pixels, from {width} x {height} by edsr-s"
     assert wanted in line
     assert read_picture(tmp_path / "sample_x3.png").shape[:2] == (3 * height, 3 * width)
 

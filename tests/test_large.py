@@ -64,7 +64,7 @@ def test_the_same_as_in_one_piece(tmp_path, small_bands, kind, layout):
         [],
     )
     ours = tifffile.imread(tmp_path / "b.tif")
-    assert np.array_equal(ours, pysrcnn.upscale(picture, 2))
+    assert np.array_equal(ours, pysrcnn.upscale(picture, 2, "9-1-5"))
     assert done[-1] == 1 and sorted(done) == done and len(done) > 3
 
 
@@ -196,7 +196,7 @@ def test_the_command_takes_this_way_for_large_results(tmp_path, monkeypatch, cap
     small, banded = (tifffile.imread(tmp_path / f"{n}.tif") for n in ("small", "large"))
     assert np.array_equal(small, banded)
     line = capsys.readouterr().out.splitlines()[-1]
-    assert "large.tif: 270 x 210 pixels, from 90 x 70 by 9-1-5 x3, band by band in" in line
+    assert "large.tif: 270 x 210 pixels, from 90 x 70 by edsr-s x3, band by band in" in line
 
 
 def test_files_that_claim_to_be_huge(tmp_path, capsys):

@@ -59,7 +59,7 @@ def test_a_part_of_the_result_takes_a_part_of_the_picture():
         return np.zeros((50, 50), np.uint8)
 
     picture = da.map_blocks(block, chunks=((50,) * 9, (50,) * 9), dtype=np.uint8)
-    part = pysrcnn.upscale(picture, 2)[210:220, 430:440]
+    part = pysrcnn.upscale(picture, 2, "9-1-5")[210:220, 430:440]
     part.compute(scheduler="sync")
     assert asked and set(asked) <= {(i, j) for i in (1, 2, 3) for j in (3, 4, 5)}
 

@@ -122,6 +122,8 @@ def made(tmp_path_factory):
 @pytest.fixture
 def here(made, monkeypatch):
     monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", made / "weights")
+    for module in ("command.common", "networks"):
+        monkeypatch.setattr(f"pysrcnn.{module}.DEFAULT", "9-1-5")
     monkeypatch.chdir(made / "here")
     return made / "here"
 
@@ -477,7 +479,8 @@ def test_no_right_to_write(here, capfd, monkeypatch):
 def test_no_room_on_the_disk(here, capfd, command, name):
     resource = pytest.importorskip("resource")  # limits that Windows does not have
     before, (soft, hard) = names(here), resource.getrlimit(resource.RLIMIT_FSIZE)
-    pysrcnn.upscale(noise(10, 12, 3), 2)  # compiled code that is not on disk yet goes there
+    # Compiled code that is not on disk yet goes there.
+    pysrcnn.upscale(noise(10, 12, 3), 2, "9-1-5")
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         code = main(command.split())
@@ -555,14 +558,14 @@ ARRAYS = [
 @pytest.mark.parametrize("picture, kind, message", ARRAYS, ids=[m[:40] for _, _, m in ARRAYS])
 def test_the_function(here, picture, kind, message):
     with pytest.raises(kind) as error:
-        pysrcnn.upscale(picture, 2)
+        pysrcnn.upscale(picture, 2, "9-1-5")
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize("scale", [0, 1, -2, 100, "3", True, float("nan")])
 def test_a_scale_that_the_function_does_not_take(here, scale):
     with pytest.raises(ValueError) as error:
-        pysrcnn.upscale(np.zeros((4, 5), np.uint8), scale)
+        pysrcnn.upscale(np.zeros((4, 5), np.uint8), scale, "9-1-5")
     assert str(error.value) == f"scale is a number above 1, up to 16; got {scale!r}"
 
 

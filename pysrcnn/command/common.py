@@ -11,7 +11,7 @@ import numba
 
 from .._printing import say
 from ..formats import READABLE
-from ..networks import Network, load, shipped
+from ..networks import DEFAULT, Network, load, shipped
 from ..upscaling.scales import Networks
 
 __all__ = [
@@ -106,14 +106,15 @@ def add_sharpness(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the option of the commands that use weights."""
+def add_model(command: argparse.ArgumentParser, usual: str = "") -> None:
+    """Add the option of the commands that use weights, of which these are usual."""
+    usual = usual or DEFAULT
     photo = any(name == "photo" for name, _ in shipped())
     kinds = "; photo for photographs with noise or JPEG, the others for clean pictures"
     command.add_argument(
-        "-m", "--model", default="9-1-5",
+        "-m", "--model", default=usual,
         help="shipped weights by name, such as 9-5-5 or espcn, or a file: "
-        f"{' '.join(READABLE)} (default: 9-1-5){kinds if photo else ''}",
+        f"{' '.join(READABLE)} (default: {usual}){kinds if photo else ''}",
     )  # fmt: skip
 
 

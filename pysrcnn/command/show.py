@@ -49,7 +49,7 @@ def add(commands: Commands) -> None:
         help="file to write: .png, .svg or .pdf",
     )  # fmt: skip
     add_scale(command)
-    add_model(command)
+    add_model(command, "9-1-5")
     command.add_argument(
         "--layer", type=int, default=1, help="which layer's maps to show (default: 1)"
     )

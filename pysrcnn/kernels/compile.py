@@ -28,6 +28,10 @@ def compiled(inner=False, parallel=False, allocates=True, inlined=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
     `inner` functions can be called by compiled functions only: that saves compiling a way in.
+    `inlined` ones become part of each function that calls them, where an argument that is a number
+    stays one, such as the size of a tile. LLVM goes through all that is below once more on every
+    level of calls, and is spared one; but each caller has a copy, so there is one, or they are
+    small.
     No function can be called from C.
     Functions that make no arrays say ``allocates=False``, and then count no references to those
     they are given: where arrays come in tuples, Numba's counting may cost more than all else.

@@ -5,7 +5,7 @@ from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
 from .features import Features
-from .loading import LARGEST, TRAINED, files_of, load, shipped
+from .loading import DEFAULT, LARGEST, TRAINED, files_of, load, shipped
 from .network import LOSSES, Network, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
@@ -15,6 +15,7 @@ from .vdsr import VDSR
 from .vespcn import VESPCN
 
 __all__ = [
+    "DEFAULT",
     "DRCN",
     "EDSR",
     "ESPCN",

@@ -167,10 +167,12 @@ class Recipe:
                 f"degradation is {self.degradation!r:.60}, wanted None or one such as "
                 f"DEGRADATIONS['photo']"
             )
-        if self.degradation is not None and not kind.small:
+        degraded = [n for n, k in TRAINED.items() if k.small and n != VESPCN.name]
+        if self.degradation is not None and self.network not in degraded:
             raise ValueError(
-                f"only small pictures are degraded, and {self.network} takes enlarged ones: leave "
-                f"degradation out, or train {_either(n for n, k in TRAINED.items() if k.small)}"
+                f"only small pictures are degraded, and {self.network} takes "
+                f"{'clips' if self.network == VESPCN.name else 'enlarged ones'}: leave degradation "
+                f"out, or train {_either(degraded)}"
             )
         if self.degradation is not None and self.stride is not None:
             raise ValueError(

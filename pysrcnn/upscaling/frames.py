@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..networks import Network
+from ..networks import DEFAULT, Network
 from .scales import Networks
 from .steps import Step, steps_for
 from .upscale import checked, stepped
@@ -39,7 +39,7 @@ Frame = TypeVar("Frame")
 def upscale_frames(
     frames: Iterable[np.ndarray],
     scale: float | None = None,
-    model: str | os.PathLike | Network | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = DEFAULT,
     *,
     shape: tuple[int | None, int | None] | None = None,
     ensemble: bool = False,

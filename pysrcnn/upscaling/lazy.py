@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import check_picture, check_range
-from ..networks import Network
+from ..networks import DEFAULT, Network
 from .scales import Networks
 from .steps import Span, Step, steps_for
 
@@ -26,7 +26,7 @@ __all__ = ["upscale_lazily"]
 def upscale_lazily(
     picture: Any,
     scale: float | None = None,
-    model: str | os.PathLike | Network | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = DEFAULT,
     *,
     shape: tuple[int | None, int | None] | None = None,
 ) -> "dask.array.Array":

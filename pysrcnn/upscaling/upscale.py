@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..checks import check_mask, check_picture, check_range
-from ..networks import Network
+from ..networks import DEFAULT, Network
 from .scales import Networks
 from .steps import Step, steps_for
 
@@ -27,7 +27,7 @@ __all__ = ["bicubic", "checked", "stepped", "upscale"]
 def upscale(
     picture: np.ndarray,
     scale: float | None = None,
-    model: str | os.PathLike | Network | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = DEFAULT,
     *,
     shape: tuple[int | None, int | None] | None = None,
     ensemble: bool = False,
@@ -39,7 +39,7 @@ def upscale(
 def upscale(
     picture: "dask.array.Array | zarr.Array | zarr.Group | str | os.PathLike",
     scale: float | None = None,
-    model: str | os.PathLike | Network | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = DEFAULT,
     *,
     shape: tuple[int | None, int | None] | None = None,
     ensemble: bool = False,
@@ -50,7 +50,7 @@ def upscale(
 def upscale(
     picture: Any,
     scale: float | None = None,
-    model: str | os.PathLike | Network | Networks = "9-1-5",
+    model: str | os.PathLike | Network | Networks = DEFAULT,
     *,
     shape: tuple[int | None, int | None] | None = None,
     ensemble: bool = False,
