@@ -214,8 +214,10 @@ def test_what_makes_them_is_of_one_kind(made):
     for name, count in deep.items():
         assert sum(n.rpartition("_x")[0] == name or n.startswith(f"{name}_x")
                    for n in made.WEIGHTS) == count  # fmt: skip
-    steps = {name: one.recipe.steps for name, one in made.WEIGHTS.items()}
-    assert steps["edsr-s_x2"] == steps["edsr-s_x4"] == 8000 < steps["edsr-s_x3"]
+    steps = {name: one.recipe.steps for name, one in every.items()}
+    assert steps["edsr-s-first_x2"] == steps["edsr-s_x4"] == 16000 < steps["edsr-s_x3"]
+    slow = made.WEIGHTS["edsr-s_x2"].recipe
+    assert slow.learning_rate < RECIPES["edsr-s"].learning_rate and slow.steps == 8000
     assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=20_000)
 
 
