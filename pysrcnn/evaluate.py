@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,7 @@ def evaluate(
     more: Mapping[str, Metric] | None = None,
     recursive: bool = False,
     clips: bool | None = None,
+    motion: bool = True,
     on_error: Callable[[Exception], object] | None = None,
 ) -> Iterator[Score]:
     """The score of each picture in a folder, or of each clip, by name, as soon as it is known.
@@ -172,6 +174,8 @@ def evaluate(
     clips : bool, optional
         Whether they are frames of clips, see `pysrcnn.clips`: then each folder has one score, the
         mean of its frames, with "tof". By default if the network looks at several frames.
+    motion : bool
+        Whether clips are given "tof", which takes longer than all the rest.
     on_error : function of an exception, optional
         Called with what is wrong with a picture, or a folder below, which is then left out,
         instead of raising it.
@@ -197,9 +201,9 @@ def evaluate(
     if clips is None:
         clips = network.frames > 1
     paths = find_clips(folder, on_error) if clips else list_pictures(folder, recursive, on_error)
-    score_one = _score_clip if clips else _score_file
+    score_one = partial(_score_clip, motion=motion) if clips else _score_file
     for path in paths:
-        name = path.relative_to(folder).as_posix() if path != Path(folder) else path.name
+        name = path.relative_to(folder).as_posix() if path != Path(folder) else path.resolve().name
         try:
             with memory_for(path):
                 score = score_one(path, network, scale, name, more)
@@ -224,21 +228,27 @@ def _score_file(
 
 
 def _score_clip(
-    path: Path, network: Network, scale: int, name: str, more: Mapping[str, Metric] | None
+    path: Path,
+    network: Network,
+    scale: int,
+    name: str,
+    more: Mapping[str, Metric] | None,
+    motion: bool,
 ) -> Score:
     scores: list[Score] = []
     off: list[tuple[float, float]] = []
     before: Levels | None = None
     for frame in _frames(path, network, scale):
         scores.append(_score_of(frame, scale, name, more))
-        if before is not None:
+        if motion and before is not None:
             truth = optical_flow(before[0], frame[0])
             off.append((tof(before[1], frame[1], truth), tof(before[2], frame[2], truth)))
         before = frame
+    mean = replace(average(scores), picture=name)
+    if not motion:
+        return mean
     bicubic, ours = np.mean(off, axis=0).tolist() if off else (math.nan, math.nan)
-    mean = average(scores)
-    others = mean.more | {"bicubic_tof": bicubic, "tof": ours}
-    return replace(mean, picture=name, more=others)
+    return replace(mean, more=mean.more | {"bicubic_tof": bicubic, "tof": ours})
 
 
 def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
@@ -276,7 +286,9 @@ def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def average(scores: list[Score]) -> Score:
-    """The row at the foot of the table: the mean of each column.
+    """The row at the foot of the table: the mean of each column, without what is NaN in it.
+
+    A clip of a single frame, for one, has no tOF.
 
     Parameters
     ----------
@@ -288,9 +300,14 @@ def average(scores: list[Score]) -> Score:
     average : Score
     """
     numbers = [s.numbers for s in scores]
-    means = {name: float(np.mean([n[name] for n in numbers])) for name in numbers[0]}
+    columns = {name: [n[name] for n in numbers] for name in numbers[0]}
+    means = {name: _mean([x for x in column if x == x]) for name, column in columns.items()}
     more = {name: means.pop(name) for name in scores[0].more}
     return Score("average", **means, more=more)
+
+
+def _mean(numbers: list[float]) -> float:
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
 def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from pysrcnn.clips import around, find_clips, length, pairs_of_clip, read_frames
 from pysrcnn.consistency import optical_flow, tof
 from pysrcnn.data import pair
 from pysrcnn.networks import ESPCN, VESPCN, load
-from pysrcnn.pictures import write_picture
+from pysrcnn.pictures import list_pictures, write_picture
 from pysrcnn.resize import imresize
 from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, train
 from pysrcnn.turns import turned_back
@@ -225,6 +227,28 @@ def test_a_clip_is_scored_frame_by_frame(clips):
     assert len(list(evaluate.evaluate(clips, network))) == 3  # clips, as it looks at several
     alone = next(evaluate.evaluate(clips / "a", network))
     assert alone.picture == "a" and alone.psnr == rows[0].psnr
+
+
+def test_motion_is_measured_only_if_asked_for(clips, tmp_path, monkeypatch, capsys):
+    """A clip that is the folder one stands in has its name, and one of a frame has no motion."""
+    ESPCN(2, filters=(4, 3)).save(tmp_path / "small.npz")
+    command = ["evaluate", ".", "-m", str(tmp_path / "small.npz"), "--clips", "--metrics"]
+    alone = tmp_path / "two" / "alone"
+    alone.mkdir(parents=True)
+    for name in "alone", "b":
+        shutil.copytree(clips / "b", tmp_path / "two" / name, dirs_exist_ok=True)
+    for path in list_pictures(alone)[1:]:
+        path.unlink()
+    monkeypatch.chdir(tmp_path / "two")
+    assert main([*command, "tof"]) == 0
+    said = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert said[0] == ["alone", "nan", "nan"] and said[2][1:] == said[1][1:] != ["nan", "nan"]
+    monkeypatch.setattr(evaluate, "optical_flow", None)
+    monkeypatch.chdir("b")
+    Path("note.jxl").write_bytes(b"")
+    assert main([*command, "psnr"]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[2].split()[0] == "b" and "averaged 1 clip, " in err
 
 
 def textured(rng):

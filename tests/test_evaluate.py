@@ -239,6 +239,11 @@ def test_average_is_the_mean_of_each_column():
     mean = average([Score("a", 30, 0.8, 31, 0.85), Score("b", 34, 0.9, 36, 0.95)])
     assert mean == Score("average", 32, pytest.approx(0.85), 33.5, pytest.approx(0.9))
     assert average([mean]) == mean
+    rows = [Score("a", math.nan, 0.8, 31, 0.85, {"tof": 2.0, "x": math.nan}),
+            Score("b", 34, 0.9, math.inf, 0.95, {"tof": math.nan, "x": math.nan})]  # fmt: skip
+    mean = average(rows)
+    assert mean.bicubic_psnr == 34 and mean.psnr == math.inf and mean.more["tof"] == 2
+    assert math.isnan(mean.more["x"])  # as there is no number in the column
 
 
 def test_other_metrics_get_levels_and_the_shave(tmp_path):

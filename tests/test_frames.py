@@ -1,6 +1,7 @@
 """The frames of videos enlarged: in order, with neighbours of their scene, in bounded memory."""
 
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -100,6 +101,22 @@ def test_memory_does_not_grow_with_the_number_of_frames():
 
     peak_of(2)  # what is loaded once
     assert peak_of(60) < peak_of(6) + 4 * frame.size * 4
+
+
+@pytest.mark.parametrize("weights", [[1], [0, 1, 0]])
+def test_no_frame_is_kept_that_is_done(weights):
+    given = []
+
+    def frames():
+        for frame in frames_of(6, 6, 6):
+            own = frame.copy()
+            given.append(weakref.ref(own))
+            yield own
+
+    results = upscale_frames(frames(), 2, Sum(weights))
+    for _ in range(4):
+        next(results)
+    assert given[0]() is None and given[1]() is None
 
 
 def test_progress_counts_frames():

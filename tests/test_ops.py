@@ -347,12 +347,12 @@ def test_the_largest_pixel(ops):
     x[0, 0, :2, :2] = [[1, 3], [3, 2]]
     x[0, 0, 2:4, :2] = [[-4, -4], [-5, -4]]
     x[0, 0, 4] = x[0, 0, :, 4] = 9
-    x[0, 0, 1, 3] = np.nan
+    x[0, 0, 1, 2] = x[0, 0, 1, 3] = np.nan
     out = ops.max_pool(x)
     assert out[0, 0, 0, 0] == 3 and np.isnan(out[0, 0, 0, 1]) and out[0, 0, 1].tolist() == [-4, 0]
     dx = ops.max_pool_backward(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), x)
     wanted = np.zeros((5, 5))
-    wanted[0, 1], wanted[1, 3], wanted[2, 0], wanted[2, 2] = 1, 2, 3, 4
+    wanted[0, 1], wanted[1, 2], wanted[2, 0], wanted[2, 2] = 1, 2, 3, 4
     assert np.array_equal(dx[0, 0], wanted)
 
 
@@ -431,6 +431,13 @@ def test_flows_of_whole_pixels_and_to_nowhere(ops, dtype):
     out = ops.warp(x, flow)
     assert np.isnan(out[0, :, 3, 2]).all() and np.isnan(out).sum() == 2
     assert np.isnan(ops.smoothness(flow)) and np.isnan(ops.warp_backward(x, x, flow)[0]).any()
+    for some in (np.s_[0, 0, 3, 2], np.s_[:, 1], np.s_[:]):
+        flow[some] = np.nan
+        found = ops.warp_backward(x, x, flow)
+        for ours, wanted in zip(found, reference.warp_backward(x, x, flow), strict=True):
+            assert np.array_equal(np.isnan(ours), np.isnan(wanted))
+            assert np.allclose(ours, wanted, rtol=1e-5, atol=1e-5, equal_nan=True)
+    assert np.isnan(found[0][0, 0, :2, :2]).all() and not found[0][0, 0, 2:, 2:].any()
 
 
 @OPS

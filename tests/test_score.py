@@ -261,6 +261,14 @@ def test_a_slip_in_one_picture_is_said_to_be_there(originals, tmp_path):
     assert "(1 of 2 pictures: cat_x3.png)" in " ".join(str(report).split())
 
 
+def test_small_pictures_are_named_where_they_are_known(originals, tmp_path):
+    folder = results_of(after(levels, program(mean)), originals, tmp_path / "r", 3)
+    noise = np.random.default_rng(3).integers(0, 256, read_picture(folder / "cat_x3.png").shape)
+    write_picture(folder / "cat_x3.png", noise.astype(np.uint8))
+    (finding,) = score_results(folder, originals, 3).findings
+    assert finding.kind == "small pictures" and finding.pictures == ["astronaut_x3.png"]
+
+
 def test_another_picture_is_asked_about(originals, tmp_path):
     folder = results_of(RIGHT, originals, tmp_path / "r", 3)
     noise = np.random.default_rng(0).integers(0, 256, read_picture(folder / "cat_x3.png").shape)
@@ -275,13 +283,29 @@ def test_another_picture_is_asked_about(originals, tmp_path):
 
 def test_what_lost_its_border(originals, tmp_path):
     whole = score_results(results_of(RIGHT, originals, tmp_path / "w", 3), originals, 3)
-    for cut, words in ((3, "as shaved"), (6, "convolutions that do not pad lose them")):
+    lost = "convolutions that do not pad lose them"
+    for cut, words in ((1, lost), (3, "as shaved"), (6, lost)):
         made = after(lambda x, n=cut: x[n:-n, n:-n])
         report = score_results(results_of(made, originals, tmp_path / f"{cut}", 3), originals, 3)
-        assert report.ok and f"{cut} pixels less on each side" in report.notes[0]
+        assert report.ok and f"{cut} pixel{'s'[: cut > 1]} less on each side" in report.notes[0]
         assert words in report.notes[0]
         if cut == 3:
             assert [s.psnr for s in report.scores] == [s.psnr for s in whole.scores]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 6])
+def test_blocks_of_what_lost_its_border_are_those_of_the_whole(originals, tmp_path, cut):
+    """Where the scale divides what is left, but not what is lost; and bicubic is that of all."""
+    cutting = lambda x: x[cut:-cut, cut:-cut]  # noqa: E731
+    for name, made, found in (
+        ("right", RIGHT, []),
+        ("means", program(mean), ["small pictures"]),
+        ("bicubic", lambda x, s: degrade(modcrop(x, s), s), []),
+    ):
+        folder = results_of(after(cutting, after(levels, made)), originals, tmp_path / name, 4)
+        report = score_results(folder, originals, 4)
+        assert [f.kind for f in report.findings] == found, str(report)
+        assert ("no network is seen" in str(report)) == (name == "bicubic")
 
 
 def test_a_result_of_the_whole_original_is_cropped(originals, tmp_path):
@@ -433,9 +457,10 @@ def test_two_ways_at_once_and_none(originals, tmp_path):
     right = f"{by_hand(folder, originals, y, 3):.2f}"
     report = score_results(folder, originals, 3, right)
     assert report.ok and f"{float(right):g} dB is what the protocol gives." in str(report)
+    assert score_results(folder, originals, 3, f" {right} ").ok  # spaces are no digits
     for bad in ("much", "nan", "inf"):
         with pytest.raises(ValueError, match=f"the number claimed is '{bad}', wanted decibels"):
-            score_results(folder, originals, 3, bad)
+            score_results(folder, originals, 3, bad, on_score=pytest.fail)  # before all the work
 
 
 # ------------------------------------------------------------------------------------ the command

@@ -102,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
     scores: list[Score] = []
     failed: list[int] = []
     recursive = options.recursive
-    for score in score_folder(folder, network, scale, failed, recursive, more, clips):
+    motion = "tof" in metrics
+    for score in score_folder(folder, network, scale, failed, recursive, more, clips, motion):
         if not scores:
             print_title(scale, Path(options.model).name, metrics)
         scores.append(score)
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
         if "niqe" in metrics:
             table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
-    return averaged(scores, failed, list_unread(folder, recursive or clips))
+    return averaged(scores, failed, list_unread(folder, recursive or clips), clips)
 
 
 def score_folder(
@@ -135,18 +136,18 @@ def score_folder(
     recursive: bool = False,
     more: Mapping[str, Metric] | None = None,
     clips: bool | None = None,
+    motion: bool = True,
 ) -> Iterator[Score]:
     """Of the pictures (or clips) of a folder; what is wrong is said, and counted in `failed`."""
     return evaluate(
-        folder, network, scale, more=more, clips=clips,
+        folder, network, scale, more=more, clips=clips, motion=motion,
         recursive=recursive, on_error=lambda error: failed.append(complain(error, 2)),
     )  # fmt: skip
 
 
-def averaged(scores: list[Score], failed: list[int], unread: list[Path]) -> int:
-    """Say of how many pictures the average is, if not of all: the exit code."""
-    noun = "clip" if any("tof" in score.more for score in scores) else "picture"
-    parts = [f"averaged {counted(len(scores), noun)}"]
+def averaged(scores: list[Score], failed: list[int], unread: list[Path], clips: bool) -> int:
+    """Say of how many pictures (or clips) the average is, if not of all: the exit code."""
+    parts = [f"averaged {counted(len(scores), 'clip' if clips else 'picture')}"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [not_read(unread)] if unread else []
     if len(parts) > 1:

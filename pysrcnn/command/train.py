@@ -180,7 +180,7 @@ def run(options: argparse.Namespace) -> int:
         features=options.features, layer=options.layer, on_skipped=_print_skipped,
     )  # fmt: skip
     network = training.fit()
-    noun = "clip" if training.recipe.frames > 1 else "picture"
+    clips = training.recipe.frames > 1
     failed: list[int] = []
     scores = []
     for scale in training.scales:
@@ -189,9 +189,9 @@ def run(options: argparse.Namespace) -> int:
             print_title(scale, options.output.name)
             print_score(average(scores))
     say(f"{options.output}: {network!r}")
-    code = averaged(scores, failed, list_unread(options.score) if options.score else [])
+    code = averaged(scores, failed, list_unread(options.score) if options.score else [], clips)
     if training.skipped:
-        used = counted(training.used, noun)
+        used = counted(training.used, "clip" if clips else "picture")
         say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
     return 1 if training.training.stopped else code

@@ -81,10 +81,12 @@ def _pool_backward(dout, x, border, shape, dx):
 
 @compiled(inner=True)
 def _largest(x, sample, i, j, border, k):
-    """The largest of two by two pixels, and which it is, row by row; NaN is larger than all."""
+    """The largest of two by two pixels, and which it is: the first, row by row; NaN before all."""
     y, z, which = 2 * i + border, 2 * j + border, 0
     largest = x[sample, y, z, k]
     for at in range(1, 4):
+        if largest != largest:
+            break
         value = x[sample, y + at // 2, z + at % 2, k]
         if value > largest or value != value:
             largest, which = value, at

@@ -25,8 +25,8 @@ EPSILON = 0.01  # see `reference.motion`
 @compiled(inner=True)
 def _place(at, last):
     """Index before a place along an axis, that behind it, the part of the way between them."""
-    if at != at:  # NaN, which no index is made of
-        return 0, 0, at
+    if at != at:  # NaN, which no index is made of: it stays one in the part of the way
+        return 0, min(1, last), at
     at = min(max(at, 0.0), float(last))
     before = int(at)
     return before, min(before + 1, last), at - before
@@ -82,9 +82,9 @@ def _to_flow(dout, x, flow, dflow):
                 behind = plane[below, right] - plane[i, right]
                 along_x += d * ((1 - b) * top + b * bottom)
                 along_y += d * ((1 - a) * before + a * behind)
-            # On the edge, and outside, it cannot move.
-            dflow[sample, 0, row, column] = along_x if 0 < z < width - 1 else 0
-            dflow[sample, 1, row, column] = along_y if 0 < y < height - 1 else 0
+            # On the edge, and outside, it cannot move; what is no number stays that.
+            dflow[sample, 0, row, column] = along_x * (1.0 if 0 < z < width - 1 else 0.0)
+            dflow[sample, 1, row, column] = along_y * (1.0 if 0 < y < height - 1 else 0.0)
 
 
 @compiled(parallel=True)

@@ -1,6 +1,6 @@
 """The sub-pixel shuffle of ESPCN: many small maps become one large one. Nothing is computed.
 
-Nor is where maps are put together, or taken apart again.
+Here too: maps put together and taken apart again, and maps repeated.
 
 Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
 Convolutional Neural Network", CVPR 2016: the operation PS of Eqs. 3 and 4.

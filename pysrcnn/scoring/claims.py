@@ -15,17 +15,27 @@ from ..color import rgb_to_luma, rgb_to_ycbcr_full
 from ..data import degrade
 from .slips import levels_of
 
-__all__ = ["Claim", "Scored", "claim"]
+__all__ = ["Claim", "Scored", "claim", "decibels"]
 
 _ALTERNATIVES = 4
 
 
 class Scored(NamedTuple):
-    """A result and its original, of one size, float arrays (H, W) or (H, W, 3) in 0..255."""
+    """A result and its original, of one size, float arrays (H, W) or (H, W, 3) in 0..255.
+
+    `truth` is `part` of `whole`, from row and column `first` on: small pictures are of the whole.
+    """
 
     result: np.ndarray
     truth: np.ndarray
     shave: int
+    whole: np.ndarray
+    first: int
+
+    def part(self, whole: np.ndarray) -> np.ndarray:
+        """Of a picture as large as the whole original, what is compared."""
+        height, width = self.truth.shape[:2]
+        return whole[self.first :, self.first :][:height, :width]
 
 
 class Claim(NamedTuple):
@@ -66,8 +76,8 @@ def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
     ValueError
         If the text is no finite number.
     """
-    value = _number(text)
-    digits = len(text.partition(".")[2])
+    value = decibels(text)
+    digits = len(text.strip().partition(".")[2])
     near = 0.55 * 10.0**-digits  # rounded, or nearly
     given = list(_ways(pictures, scale))
     protocol = next(db for words, db in given if not words)
@@ -78,7 +88,8 @@ def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
     return Claim(value, protocol, said, single)
 
 
-def _number(text: str) -> float:
+def decibels(text: str) -> float:
+    """The number that was claimed; a ValueError if it is none, or not finite."""
     try:
         value = float(text)
     except ValueError:
@@ -135,7 +146,7 @@ def _ways(pictures: list[Scored], scale: int) -> Iterator[tuple[tuple[str, ...],
     }
     references = {"": False, "it is against bicubic interpolation, wanted the original": True}
     means = {"": False, "it is the PSNR of the mean error, wanted the mean of the PSNRs": True}
-    enlarged = [_bicubic(p.truth, scale) for p in pictures]
+    enlarged = [p.part(_bicubic(p.whole, scale)) for p in pictures]
     choices: list[dict[str, Any]]
     choices = [_PLANES, shaves, references, _DIFFERENCES, _PEAKS, means]
     errors: dict[tuple[str, ...], list[float]] = {}

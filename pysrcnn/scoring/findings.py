@@ -99,8 +99,12 @@ def _in_pixels(place: Place) -> str:
 
 
 def of_small_pictures(looked: list[Look], scale: int) -> list[Finding]:
-    """How the small pictures were made, if all agree that it was not by the protocol."""
-    rows = [look.agreements for look in looked if look.agreements]
+    """How the small pictures were made, if all agree that it was not by the protocol.
+
+    All of which it can be said: a result that is far from its original says nothing of it.
+    """
+    looked = [look for look in looked if look.agreements]
+    rows = [look.agreements for look in looked]
     if not rows:
         return []
     words = [way for way, _, _ in rows[0]]

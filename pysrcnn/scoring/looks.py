@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._printing import counted
 from ..checks import check_range
 from ..data import degrade, modcrop, unit
 from ..evaluate import Score, levels
@@ -34,23 +35,19 @@ def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
     """Read, score, and look for slips; a ValueError if sizes do not let them be compared."""
     scored, over, note = _same_size(_read(result), _read(original), scale, result.name)
     a, b = levels_of(scored.result), levels_of(scored.truth)
-    bicubic = levels(degrade(b, scale)[None] / 255) if _divides(b, scale) else None
-    base = (np.nan, np.nan)
-    if bicubic is not None:
-        base = psnr(bicubic, b, scored.shave), ssim(bicubic, b, scored.shave)
+    bicubic = levels(scored.part(degrade(levels_of(scored.whole), scale))[None] / 255)
+    base = psnr(bicubic, b, scored.shave), ssim(bicubic, b, scored.shave)
     score = Score(result.name, *base, psnr(a, b, scored.shave), ssim(a, b, scored.shave))
     found, mended = find(scored.result, scored.truth, scale, scored.shave)
     mended = levels_of(mended)
     agreements = []
-    if bicubic is not None and psnr(mended, b, scored.shave) > 20:  # or it is far from anything
+    if psnr(mended, b, scored.shave) > 20:  # or it is far from anything
+        skipped = -scored.first % scale  # blocks begin where those of the whole do
+        mended, b = (modcrop(x[skipped:, skipped:], scale) for x in (mended, b))
         for words, way in ways(scale).items():
             agreements.append((words, agreement(mended, b, way, scale), cost(b, scale, way)))
-    same = psnr(a, bicubic, scored.shave) if bicubic is not None else 0.0
+    same = psnr(a, bicubic, scored.shave)
     return score, Look(result.name, scored, over, found, agreements, same, note)
-
-
-def _divides(x: np.ndarray, scale: int) -> bool:
-    return x.shape[0] % scale == x.shape[1] % scale == 0
 
 
 def _read(path: Path) -> np.ndarray:
@@ -78,7 +75,7 @@ def _same_size(
     if min(h, w, height, width) < 11 + 2 * scale:
         raise ValueError(f"{size}; to compare at scale {scale} it takes more: leave it out")
     if (h, w) == (height, width):
-        return Scored(result, truth, scale), over, ""
+        return Scored(result, truth, scale, truth, 0), over, ""
     if (h, w) in (
         (height // scale, width // scale),
         (-(-whole[0] // scale), -(-whole[1] // scale)),
@@ -90,12 +87,13 @@ def _same_size(
     if 0 < lost == width - w and lost % 2 == 0:
         cut = lost // 2
         inside = truth[cut : height - cut, cut : width - cut]
-        note = f"{cut} pixels less on each side than the original: "
+        note = f"{counted(cut, 'pixel')} less on each side than the original: "
         note += "as shaved" if cut == scale else "convolutions that do not pad lose them"
-        return Scored(result, inside, max(scale - cut, 0)), over, f"{note}; the rest is compared"
+        scored = Scored(result, inside, max(scale - cut, 0), truth, cut)
+        return scored, over, f"{note}; the rest is compared"
     if max(abs(height - h), abs(width - w)) >= 2 * scale:
         raise ValueError(f"{size}, {wanted}: is it of this original, and enlarged by {scale}?")
     h, w = min(h, height), min(w, width)
     note = "sizes are not those of the original, cropped to a multiple of the scale; "
     note += "the upper left is compared"
-    return Scored(result[:h, :w], truth[:h, :w], scale), over, note
+    return Scored(result[:h, :w], truth[:h, :w], scale, truth, 0), over, note

@@ -9,7 +9,7 @@ from .._printing import counted
 from ..checks import memory_for
 from ..data import PICTURE_ERRORS
 from ..evaluate import Score, average
-from .claims import Claim, claim
+from .claims import Claim, claim, decibels
 from .findings import Finding, of_results, of_small_pictures
 from .looks import Look, look_at
 from .matching import match
@@ -96,6 +96,8 @@ def score_results(
         If there are no such files, names that do not match, sizes that cannot be compared; unless
         `on_error` is given, if a picture cannot be read.
     """
+    if claimed is not None:
+        decibels(claimed)  # before all pictures are scored
     report = Report(scale)
     pairs, alone = match(results, truth, scale)
     for sentence in alone:

@@ -248,7 +248,7 @@ class FileTraining:
         """
         if self.scored is None:
             return []
-        scores = list(evaluate(self.scored, network, scale, on_error=on_error))
+        scores = list(evaluate(self.scored, network, scale, motion=False, on_error=on_error))
         if scores:
             name = self.scored.resolve().name + (f" x{scale}" if len(self.scales) > 1 else "")
             network.card["scores"][name] = average(scores).for_card()

@@ -34,10 +34,8 @@ __all__ = ["REGION", "Stream"]
 PART = 64  # pictures
 TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
 REGION = 512  # rows and columns of a picture that are used; of a larger one, a random region
-RUN, REGION_OF_RUN = (
-    8,
-    256,
-)  # frames of a clip that are used, likewise, and rows and columns of these
+RUN = 8  # frames of a clip that are used, likewise
+REGION_OF_RUN = 256  # rows and columns of these
 
 
 class Stream:

@@ -17,7 +17,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import TypeVar
 
 import numpy as np
@@ -98,18 +98,13 @@ def _enlarged(
         progress(done / work)
 
     several = any(step.frames > 1 for step in steps)
-    begun = _with_first(first, alike)
+    begun = chain(iter([first]), alike)  # of an iterator, nothing is held that it has given
+    del first
     pairs = cuts(begun) if several else ((frame, False) for frame in begun)
     for step in steps:
         pairs = _stepped(step, pairs, tell)
     for frame, _ in pairs:
         yield frame
-
-
-def _with_first(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    del first  # which need not stay in memory
-    yield from rest
 
 
 def _alike(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -183,7 +178,7 @@ def cuts(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
 
 
 def _small(frame: np.ndarray) -> np.ndarray:
-    """About 32 pixels a side, means of squares; values in 0..1."""
+    """About 32 pixels a side, means over square blocks; values in 0..1."""
     height, width = frame.shape[:2]
     side = -(-max(height, width) // _SIDE)
     down, across = min(side, height), min(side, width)
