@@ -118,6 +118,11 @@ PLANTED = {  # (kind, words) for each slip, and the program that makes it
                         after(lambda x: levels((x - 16 / 255) * 255 / 219))),
     "-1 to 1": ("-1 to 1", "in -1..1", after(lambda x: levels((x + 1) / 2))),
     "0 to 1": ("0 to 1", "multiply by 255", after(lambda x: (levels(x) / 255 + 0.5).astype("u1"))),
+    "truncated": ("0 to 1", "multiply by 255", after(lambda x: np.clip(x, 0, 1).astype("u1"))),
+    "black border": ("border", "a border of 6 pixels is black: shave it",
+                     after(lambda x: levels(np.pad(x[6:-6, 6:-6], ((6, 6), (6, 6), (0, 0)))))),
+    "black sides": ("border", "black (6 pixels at the bottom, 6 pixels at the right): shave it",
+                    after(lambda x: levels(np.pad(x[:-6, :-6], ((0, 6), (0, 6), (0, 0)))))),
     "negative": ("negative", "is negative", after(lambda x: levels(1 - x))),
     "wrap": ("wrapped", "wrapped around",
              after(lambda x: wrapped(x + 0.03 * (x > 0.93) - 0.06 * (x < 0.05)))),
@@ -175,7 +180,8 @@ def test_what_is_right_is_not_accused(originals, tmp_path, name, scale):
     report = score_results(results_of(made, originals, tmp_path / "r", scale), originals, scale)
     assert report.ok and report.findings == []
     assert ("no network is seen" in str(report)) == (name == "bicubic")
-    assert len(report.notes) == (name == "bicubic")
+    assert ("The originals themselves, without any" in str(report)) == (name == "the truth")
+    assert len(report.notes) == (name in ("bicubic", "the truth"))
 
 
 def test_scores_are_those_of_evaluate(originals, tmp_path):
@@ -243,6 +249,30 @@ def test_each_slip_is_named(originals, tmp_path, slip):
         assert finding.cost == pytest.approx(lost, abs=0.1)
 
 
+def test_a_black_border_costs_what_shaving_it_gains(originals, tmp_path):
+    """And other slips are still seen."""
+    made = after(lambda x: np.pad(levels(x[6:-6, 6:-6, ::-1]), ((6, 6), (6, 6), (0, 0))))
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert {finding.kind for finding in report.findings} == {"border", "channels"}, str(report)
+    made = after(lambda x: x[6:-6, 6:-6, ::-1])
+    right = score_results(results_of(made, originals, tmp_path / "s", 3), originals, 3)
+    lost = np.mean([s.psnr for s in right.scores]) - np.mean([s.psnr for s in report.scores])
+    assert report.findings[0].cost == pytest.approx(lost, abs=0.01)
+
+
+def test_of_what_was_cast_to_0_no_cost_is_known(originals, tmp_path):
+    made = PLANTED["truncated"][2]
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert report.sentences()[0].startswith("Values in 0..1 were cast to whole numbers: ")
+
+
+def test_a_border_is_no_value_that_wrapped(originals, tmp_path):
+    """Whatever is in it: here it is shaved, so it does not count."""
+    made = after(lambda x: levels(np.pad(x[3:-3, 3:-3], ((3, 3), (3, 3), (0, 0)))))
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert report.findings == [], str(report)
+
+
 def test_slips_on_top_of_each_other(originals, tmp_path):
     made = after(lambda x: levels(full_to_studio(x[..., ::-1])), program(each))
     report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
@@ -274,8 +304,42 @@ def test_another_picture_is_asked_about(originals, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, read_picture(folder / "cat_x3.png").shape)
     write_picture(folder / "cat_x3.png", noise.astype(np.uint8))
     report = score_results(folder, originals, 3)
-    assert report.findings == []
+    assert report.findings == [] and report.unexplained == ["cat_x3.png"] and not report.ok
     assert "Far from the original: cat_x3.png; is it the same picture?" in str(report)
+    assert "?." not in str(report)
+
+
+def test_hard_pictures_are_not_far_from_their_originals(tmp_path):
+    """Noise is nothing that a network could restore: as good as bicubic will do."""
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    noise = np.random.default_rng(0).integers(0, 2, (96, 90, 3)) * 255
+    write_picture(truth / "noise.png", noise.astype(np.uint8))
+    made = after(lambda x: 0.98 * x + 0.01, lambda x, s: degrade(x, s))
+    report = score_results(results_of(made, truth, tmp_path / "r", 3), truth, 3)
+    assert report.scores[0].psnr < 16
+    assert report.ok and "Far from" not in str(report)
+
+
+def test_what_is_clean_is_not_below_bicubic(tmp_path):
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    write_picture(truth / "flat.png", np.full((60, 63, 3), 100, np.uint8))
+    flat = np.full((60, 63, 3), 100, np.uint8)
+    flat[20:40, 20:40] = 101
+    report = score_results(results_of(lambda x, s: flat, truth, tmp_path / "r", 3), truth, 3)
+    assert np.isinf(report.scores[0].bicubic_psnr) and 50 < report.scores[0].psnr < 70
+    assert report.ok and report.notes == [], str(report)
+
+
+def test_below_bicubic_by_no_known_slip_is_not_right(originals, tmp_path, capsys):
+    made = after(lambda x: ndimage.gaussian_filter(x, (2.5, 2.5, 0)))
+    folder = results_of(made, originals, tmp_path / "r", 3)
+    report = score_results(folder, originals, 3)
+    assert report.findings == [] and not report.ok
+    assert report.unexplained == ["astronaut_x3.png", "cat_x3.png"]
+    assert main(["score", str(folder), str(originals), "-s", "3"]) == 1
+    assert "Below bicubic interpolation, by no slip" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------ sizes
@@ -306,6 +370,21 @@ def test_blocks_of_what_lost_its_border_are_those_of_the_whole(originals, tmp_pa
         report = score_results(folder, originals, 4)
         assert [f.kind for f in report.findings] == found, str(report)
         assert ("no network is seen" in str(report)) == (name == "bicubic")
+
+
+@pytest.mark.parametrize(
+    "part, sides",
+    [
+        (np.s_[:-6, :-6], "at the bottom and at the right"),
+        (np.s_[6:, 6:], "at the top and at the left"),
+        (np.s_[:-6, 6:], "at the bottom and at the left"),
+    ],
+)
+def test_a_crop_at_a_corner_is_no_shift(originals, tmp_path, part, sides):
+    folder = results_of(after(lambda x: x[part]), originals, tmp_path / "r", 3)
+    report = score_results(folder, originals, 3)
+    assert report.findings == [] and report.ok, str(report)
+    assert f"6 pixels less {sides} than the original" in report.notes[0] and len(report.notes) == 1
 
 
 def test_a_result_of_the_whole_original_is_cropped(originals, tmp_path):

@@ -111,6 +111,7 @@ def _table(options: argparse.Namespace, report: Report, failed: int) -> dict:
         "average": _row(average(report.scores)),
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "notes": report.notes,
+        "unexplained": report.unexplained,
         "failed": failed,
     }
     if report.claim:

@@ -30,12 +30,13 @@ class Scored(NamedTuple):
     truth: np.ndarray
     shave: int
     whole: np.ndarray
-    first: int
+    first: tuple[int, int]
 
     def part(self, whole: np.ndarray) -> np.ndarray:
         """Of a picture as large as the whole original, what is compared."""
         height, width = self.truth.shape[:2]
-        return whole[self.first :, self.first :][:height, :width]
+        row, column = self.first
+        return whole[row : row + height, column : column + width]
 
 
 class Claim(NamedTuple):

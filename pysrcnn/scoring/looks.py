@@ -42,8 +42,8 @@ def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
     mended = levels_of(mended)
     agreements = []
     if psnr(mended, b, scored.shave) > 20:  # or it is far from anything
-        skipped = -scored.first % scale  # blocks begin where those of the whole do
-        mended, b = (modcrop(x[skipped:, skipped:], scale) for x in (mended, b))
+        row, column = (-first % scale for first in scored.first)  # where blocks of the whole begin
+        mended, b = (modcrop(x[row:, column:], scale) for x in (mended, b))
         for words, way in ways(scale).items():
             agreements.append((words, agreement(mended, b, way, scale), cost(b, scale, way)))
     same = psnr(a, bicubic, scored.shave)
@@ -75,7 +75,7 @@ def _same_size(
     if min(h, w, height, width) < 11 + 2 * scale:
         raise ValueError(f"{size}; to compare at scale {scale} it takes more: leave it out")
     if (h, w) == (height, width):
-        return Scored(result, truth, scale, truth, 0), over, ""
+        return Scored(result, truth, scale, truth, (0, 0)), over, ""
     if (h, w) in (
         (height // scale, width // scale),
         (-(-whole[0] // scale), -(-whole[1] // scale)),
@@ -86,14 +86,41 @@ def _same_size(
     lost = height - h
     if 0 < lost == width - w and lost % 2 == 0:
         cut = lost // 2
+        corner = _corner(result, truth)
+        if corner:
+            (y, x), sides = corner
+            note = f"{lost} pixels less {sides} than the original, none elsewhere: a crop"
+            part = truth[y : y + h, x : x + w]
+            scored = Scored(result, part, scale, truth, (y, x))
+            return scored, over, f"{note}; the rest is compared"
         inside = truth[cut : height - cut, cut : width - cut]
         note = f"{counted(cut, 'pixel')} less on each side than the original: "
         note += "as shaved" if cut == scale else "convolutions that do not pad lose them"
-        scored = Scored(result, inside, max(scale - cut, 0), truth, cut)
+        scored = Scored(result, inside, max(scale - cut, 0), truth, (cut, cut))
         return scored, over, f"{note}; the rest is compared"
     if max(abs(height - h), abs(width - w)) >= 2 * scale:
         raise ValueError(f"{size}, {wanted}: is it of this original, and enlarged by {scale}?")
     h, w = min(h, height), min(w, width)
     note = "sizes are not those of the original, cropped to a multiple of the scale; "
     note += "the upper left is compared"
-    return Scored(result[:h, :w], truth[:h, :w], scale, truth, 0), over, note
+    return Scored(result[:h, :w], truth[:h, :w], scale, truth, (0, 0)), over, note
+
+
+def _corner(result: np.ndarray, truth: np.ndarray) -> tuple[tuple[int, int], str] | None:
+    """Where a smaller result begins in the original, and what it lacks, if it is in a corner.
+
+    None if it fits nearly as well in the middle, where convolutions that do not pad leave it.
+    """
+    a, b = levels_of(result), levels_of(truth)
+    (h, w), lost = a.shape, b.shape[0] - a.shape[0]
+
+    def error(y: int, x: int) -> float:
+        return float(np.mean((a - b[y : y + h, x : x + w]) ** 2))
+
+    corners = {
+        (y, x): f"at the {row} and at the {column}"
+        for y, row in ((0, "bottom"), (lost, "top"))
+        for x, column in ((0, "right"), (lost, "left"))
+    }
+    best = min(corners, key=lambda at: error(*at))
+    return (best, corners[best]) if 2 * error(*best) < error(lost // 2, lost // 2) else None

@@ -1,5 +1,6 @@
 """The score of each picture, and in sentences what is wrong with the results."""
 
+import math
 import os
 import textwrap
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from .matching import match
 
 __all__ = ["Finding", "Report", "score_results"]
 
+_FAR = 16.0  # dB below which a result may be of another picture
+_CLEAN = 50.0  # dB above which no error is to be seen
+
 
 @dataclass
 class Report:
@@ -30,6 +34,8 @@ class Report:
         What is wrong with the results; empty if nothing is known to be.
     notes : list of str
         What there is to know of them besides.
+    unexplained : list of str
+        Names of the results that are below bicubic interpolation by no slip that is known.
     claim : Claim, optional
         What is known of the number that was claimed.
     """
@@ -38,17 +44,20 @@ class Report:
     scores: list[Score] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
     claim: Claim | None = None
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong with the results, nor with the number that was claimed."""
-        return not self.findings and (self.claim is None or self.claim.words == [""])
+        fine = self.claim is None or self.claim.words == [""]
+        return fine and not self.findings and not self.unexplained
 
     def sentences(self) -> list[str]:
         """What is wrong, what it costs, and what there is to know besides."""
         said = [_of_finding(finding, len(self.scores)) for finding in self.findings]
-        return said + _of_claim(self.claim) + [f"{note}." for note in self.notes]
+        notes = [note if note.endswith("?") else f"{note}." for note in self.notes]
+        return said + _of_claim(self.claim) + notes
 
     def __str__(self) -> str:
         lines = [f"{'':<20} {'bicubic':>17} {'these':>17}"]
@@ -116,6 +125,7 @@ def score_results(
             on_score(score)
     if looked:
         report.findings += [*of_results(looked, scale), *of_small_pictures(looked, scale)]
+        report.unexplained += _unexplained(report)
         report.notes += _notes(report, looked)
         if claimed is not None:
             report.claim = claim(claimed, [look.scored for look in looked], scale)
@@ -131,24 +141,47 @@ def _told(error: Exception, on_error: Callable[[Exception], object] | None) -> N
 # ----------------------------------------------------------------------------------- in sentences
 
 
+def _unexplained(report: Report) -> list[str]:
+    """Which results are below bicubic interpolation though nothing is found in them.
+
+    Where hardly an error is left, less than none is nothing to be worried about.
+    """
+    seen = {name for finding in report.findings for name in finding.pictures}
+    return [
+        score.picture
+        for score in report.scores
+        if score.picture not in seen
+        and (score.psnr < min(score.bicubic_psnr - 0.05, _CLEAN)
+             or (score.psnr < _FAR and math.isnan(score.bicubic_psnr)))
+    ]  # fmt: skip
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
 def _notes(report: Report, looked: list[Look]) -> list[str]:
     notes = []
     for note in dict.fromkeys(look.note for look in looked if look.note):
         names = [look.name for look in looked if look.note == note]
-        notes.append(f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}: {note}")
-    if min(look.as_bicubic for look in looked) > 48:
+        notes.append(f"{_names(names)}: {note}")
+    as_bicubic = [look.as_bicubic for look in looked]
+    closer = [a > s.psnr + 3 for a, s in zip(as_bicubic, report.scores, strict=True)]
+    if min(as_bicubic) > 48 and any(closer):  # of what is smooth, everything is nearly the same
         notes.append(
             "The results are bicubic interpolation, nearly to the level: no network is seen"
         )
-    seen = {name for finding in report.findings for name in finding.pictures}
-    rest = [score for score in report.scores if score.picture not in seen]
-    far = [score.picture for score in rest if score.psnr < 16]
+    exact = [score for score in report.scores if math.isinf(score.psnr)]
+    same = [score.picture for score in exact if math.isfinite(score.bicubic_psnr)]
+    if same:
+        notes.append(f"The originals themselves, without any error: {_names(same)}")
+    low = [score for score in report.scores if score.picture in report.unexplained]
+    far, near = ([s.picture for s in low if (s.psnr < _FAR) == is_far] for is_far in (True, False))
     if far:
-        notes.append(f"Far from the original: {', '.join(far[:4])}; is it the same picture?")
-    low = [score.picture for score in rest if 16 <= score.psnr < score.bicubic_psnr - 0.05]
-    if low:
+        notes.append(f"Far from the original: {_names(far)}; is it the same picture?")
+    if near:
         notes.append(
-            f"Below bicubic interpolation, by no slip that is known here: {', '.join(low)}"
+            "Below bicubic interpolation, by no slip that is known here: " + ", ".join(near)
         )
     return notes
 
@@ -158,11 +191,11 @@ def _of_finding(finding: Finding, pictures: int) -> str:
     if finding.kind == "small pictures":
         text += ", which costs bicubic interpolation "
         text += f"{finding.cost:.2f} dB" if finding.cost >= 0.05 else "little, and networks more"
-    else:
+    elif finding.cost >= 0.005:  # what can be told from the result
         text = f"{finding.cost:.2f} dB low: {text}"
     if len(finding.pictures) < pictures:
-        names = ", ".join(finding.pictures[:4]) + (", ..." if len(finding.pictures) > 4 else "")
-        text += f" ({len(finding.pictures)} of {counted(pictures, 'picture')}: {names})"
+        few = f"{len(finding.pictures)} of {counted(pictures, 'picture')}"
+        text += f" ({few}: {_names(finding.pictures)})"
     return text[0].upper() + text[1:] + "."
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from .._printing import counted
 from ..data import luma
 from ..metrics import psnr
 from .geometry import Place, undone, where
@@ -21,6 +22,7 @@ _LEAST = 0.3  # dB that a picture gains, for a slip to be named
 _MOST = 3  # slips on top of each other
 _LOST = 16.0  # dB below which a result is of something else, or nothing more is to be seen in it
 _FAR = 225  # levels that only a value which wrapped around is off
+_DARK = 8  # mean level of an original below which values of 0 and 1 may be right
 
 
 class Slip(NamedTuple):
@@ -64,6 +66,16 @@ def find(
 
     found: list[tuple[Slip, float]] = []
     now = quality(Slip("", "", picture))
+    if picture.max() <= 1 and truth.mean() > _DARK:  # nothing else is seen in such a picture
+        words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
+        slip = Slip("0 to 1", words, 255 * picture)
+        gain = quality(slip) - now  # next to none where hardly a value was 1: no cost is known
+        return [(slip, gain if gain >= _LEAST else 0.0)], slip.picture
+    border, sides = _border(picture, wanted)
+    inside = max(shave, *sides)
+    gain = min(psnr(levels_of(picture), wanted, inside), 99.0) - now
+    if border and gain >= border.least:  # from here on it does not count
+        found, shave, picture, now = [(border, gain)], inside, border.picture, now + gain
     while len(found) < _MOST:
         known = {slip.kind for slip, _ in found}
         tried = [slip for slip in _slips(picture, truth, scale) if slip.kind not in known]
@@ -72,22 +84,49 @@ def find(
             break
         found.append((best, quality(best) - now))
         picture, now = best.picture, quality(best)
-        if best.kind == "0 to 1":
-            return found, picture
     return (found if now > _LOST else []), picture
 
 
 def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]:
     """All that are known here, each undone."""
-    if picture.max() <= 1 < truth.max():  # nothing else is seen in such a picture
-        words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
-        yield Slip("0 to 1", words, 255 * picture)
-        return
     yield from _turned(picture)
     yield from _channels(picture)
     yield from _levels(picture, truth)
     yield from _wrapped(picture, truth)
     yield from _moved(picture, truth, scale)
+
+
+def _border(picture: np.ndarray, wanted: np.ndarray) -> tuple[Slip | None, list[int]]:
+    """A border of one level where the original, its Y, has more; and how wide it is on each side.
+
+    It is filled with the pixels next to it.
+    """
+    y = levels_of(picture)
+    top, bottom = _flat_rows(y, wanted)
+    rows = slice(top, len(y) - bottom)
+    left, right = _flat_rows(y[rows].T, wanted[rows].T)
+    sides = [top, bottom, left, right]
+    if not any(sides):
+        return None, sides
+    inner = picture[rows, left : y.shape[1] - right]
+    width = [(top, bottom), (left, right), (0, 0)][: picture.ndim]
+    outside = np.pad(np.zeros(inner.shape[:2], bool), width[:2], constant_values=True)
+    level = "black" if y[outside].max() < 20 else "constant"
+    if len(set(sides)) == 1:
+        words = f"a border of {counted(top, 'pixel')} is {level}"
+    else:
+        names = zip(("top", "bottom", "left", "right"), sides, strict=True)
+        where_ = ", ".join(f"{counted(n, 'pixel')} at the {name}" for name, n in names if n)
+        words = f"a border is {level} ({where_})"
+    words += ": shave it, or pad before convolving"
+    return Slip("border", words, np.pad(inner, width, mode="edge")), sides
+
+
+def _flat_rows(y: np.ndarray, wanted: np.ndarray) -> tuple[int, int]:
+    """How many rows at the top and at the bottom are of one level, where the original's are not."""
+    flat = (y.std(axis=1) < 1) & (wanted.std(axis=1) > 4)
+    top, bottom = (int(np.cumprod(x).sum()) for x in (flat, flat[::-1]))
+    return (top, bottom) if max(top, bottom) <= len(y) // 8 else (0, 0)  # more is no border
 
 
 def _turned(picture: np.ndarray) -> Iterator[Slip]:
