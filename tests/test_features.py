@@ -92,6 +92,13 @@ def test_maps_of_an_edsr_are_what_its_blocks_give():
         assert near(features.forward(x), inputs[2 * k + 1], 1e-14)
 
 
+def test_those_of_an_edsr_stay_when_it_learns():
+    network = edsr()
+    features = Features.of_edsr(network)
+    for array in features.parameters.values():
+        assert not any(np.shares_memory(array, p) for p in network.parameters.values())
+
+
 @compiled_only
 def test_float32_on_maps_is_float64_but_for_rounding(file):
     x, y = np.random.default_rng(4).random((2, 2, 3, 22, 19))

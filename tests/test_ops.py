@@ -526,6 +526,14 @@ def test_what_has_numbers_for_each_channel_is_that_of_arrays_on_maps(ops):
         ops.prelu(np.ones((1, 2, 3, 4), int), np.ones(2))
 
 
+def test_a_fixed_slope_is_not_summed_for(monkeypatch):
+    """What goes back through LeakyReLU is what goes back through PReLU, and no gradient of it."""
+    x, dout = np.random.default_rng(6).standard_normal((2, 2, 3, 5, 6)).astype(np.float32)
+    wanted = kernels.prelu_backward(dout, x, [0.3])[0]
+    monkeypatch.delattr(Laid, "rows")
+    assert np.array_equal(kernels.leaky_relu_backward(dout, x, 0.3), wanted)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_an_array_among_maps_keeps_its_memory_while_sums_are_taken(first):
     """It is laid out as maps are, whose memory others get as soon as they are gone."""

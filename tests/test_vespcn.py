@@ -13,6 +13,8 @@ from pysrcnn.networks import VESPCN, load
 from pysrcnn.networks.vespcn import motion, motion_backward
 from pysrcnn.resize import imresize
 from pysrcnn.training import optim
+from pysrcnn.upscaling import steps
+from pysrcnn.upscaling.steps import Step
 
 OPS = pytest.mark.parametrize(
     "ops", [reference, pytest.param(kernels, marks=compiled_only)], ids=["reference", "kernels"]
@@ -126,6 +128,39 @@ def test_any_size_and_a_picture_alone(ops, sides):
     assert np.array_equal(network.enlarge(x[0, 1:2]), still[0])
     # Untrained it nearly repeats pixels of the middle frame.
     assert np.abs(out - x[:, 1:2].repeat(3, 2).repeat(3, 3)).max() < 0.5
+
+
+@OPS
+@pytest.mark.parametrize("start, ensemble", [((601, 41), False), ((41, 602), True)])
+def test_bands_and_pieces_are_the_whole(ops, start, ensemble, monkeypatch):
+    """To the bit: a pixel of the coarse estimate is 4 x 4 of a frame, a square of them 16 x 16."""
+    network, rng = VESPCN(2, 3, 3, 3, ops=ops), np.random.default_rng(9)
+    for p in network.parameters.values():
+        p[...] = rng.normal(0, 0.3, p.shape)
+    network.ensemble = ensemble
+    frames = [rng.random(start, np.float32) for _ in range(3)]
+    height, width = shape = 2 * start[0], 2 * start[1]
+    step = Step(start, shape, 1, np.float32, network)
+
+    def made(rows, columns):
+        needed = tuple(slice(*span) for span in step.needs(rows, columns))
+        out = np.zeros((rows[1] - rows[0], columns[1] - columns[0], 1), np.float32)
+        step.make([frame[needed][..., None] for frame in frames], rows, columns, out)
+        return out
+
+    whole = made((0, height), (0, width))
+    assert whole.std() > 0.1
+    for begin in (0, 517, 646, 771):
+        rows, columns = ((min(begin, n - 9), min(begin + 37, n)) for n in shape)
+        assert np.array_equal(made(rows, columns), whole[slice(*rows), slice(*columns)])
+    if not ensemble:
+        large = list(upscale_frames(frames, 2, network))
+        band = int(1000 * width * step.bytes_per_pixel / steps.DEEP)
+        monkeypatch.setattr(steps, "BAND", band)
+        assert len(list(step.pieces((0, height), (0, width)))) > 1
+        assert Step(start, shape, 1, np.float32, network).cell is None
+        for ours, wanted in zip(upscale_frames(frames, 2, network), large, strict=True):
+            assert np.array_equal(ours, wanted)
 
 
 def test_frames_of_a_video_are_given_with_their_neighbours():

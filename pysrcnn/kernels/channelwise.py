@@ -90,6 +90,18 @@ def _prelu_backward(dout, x, border, shape, slopes, dx, sums):
                 sums[task, k] += 0 if value > 0 else d * value
 
 
+@compiled(parallel=True)
+def _leaky_backward(dout, x, border, shape, slopes, dx):
+    """The same dx alone: nobody learns a fixed slope."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height + border
+        for j in range(border, border + width):
+            for k in range(c):
+                d = dout[sample, i, j, k]
+                dx[sample, i, j, k] = d if x[sample, i, j, k] > 0 else slopes[k] * d
+
+
 class Laid:
     """Maps of one shape, all as `Maps` are laid out; and arrays, if they came as such.
 
@@ -217,7 +229,9 @@ def leaky_relu(x, slope):
 
 def leaky_relu_backward(dout, x, slope):
     """See `reference.leaky_relu_backward`."""
-    return prelu_backward(dout, x, [slope])[0]
+    laid = Laid(dout=dout, x=x)
+    slopes = laid.numbers("slope", [slope], one=True)
+    return laid.out(_leaky_backward, *laid.data, laid.border, laid.shape, slopes)
 
 
 def _numbers_of_a_channel(shape):

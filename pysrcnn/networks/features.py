@@ -246,11 +246,11 @@ class Features:
         mean = network.options["mean"] or (0.0,) * network.c
         found = {
             "mean": np.array(mean, network.dtype),
-            "W_head": p["W_head"],
-            "B_head": p["B_head"],
+            "W_head": p["W_head"].copy(),
+            "B_head": p["B_head"].copy(),
         }
         for k in range(1, 1 + names.index(depth) + 1):
-            found |= {name: p[name] for name in (f"W{k}_1", f"B{k}_1")}
+            found |= {name: p[name].copy() for name in (f"W{k}_1", f"B{k}_1")}
             found |= {name: p[name] * p[name].dtype.type(t) for name in (f"W{k}_2", f"B{k}_2")}
         return cls(f"EDSR {depth}", found, (body, body_backward), 1.0, ops)
 

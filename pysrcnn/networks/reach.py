@@ -27,21 +27,21 @@ class Map:
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
     maps for one of the input, along a side, less than 1 behind a stride; channels: how many maps;
-    depth: convolutions on the way here; most: how large their values may be, if anything says it.
+    depth: convolutions on the way here; width: what they add up to if a pixel of each is as wide as
+    it is in the input, at least 1; most: how large their values may be, if anything says it.
     """
 
     margin: Fraction
     resolution: Fraction
     channels: int
     depth: int = 0
+    width: Fraction = Fraction(0)
     most: float = math.inf
 
     def __add__(self, other: Any) -> "Map":
         """A sum sees what either of its terms sees."""
         if isinstance(other, Map):
-            margin, depth = max(self.margin, other.margin), max(self.depth, other.depth)
-            most = self.most + other.most
-            return replace(self, margin=margin, depth=depth, most=most)
+            return replace(_all_of(self, other), most=self.most + other.most)
         return replace(self, most=math.inf)
 
     def __mul__(self, other: Any) -> "Map":
@@ -53,6 +53,13 @@ class Map:
     __rmul__ = __mul__
 
 
+def _all_of(first: Map, *others: Map) -> Map:
+    """The first, which sees what any of them sees."""
+    maps = first, *others
+    margin, depth = max(x.margin for x in maps), max(x.depth for x in maps)
+    return replace(first, margin=margin, depth=depth, width=max(x.width for x in maps))
+
+
 class Seen(NamedTuple):
     """What `seen` found.
 
@@ -60,7 +67,9 @@ class Seen(NamedTuple):
     pixels of the result for one of the input, along a side; multiplications: for a pixel of the
     result; values: numbers in the maps that a layer takes and gives, for a pixel of the result, in
     the layer that has the most; depth: convolutions one after the other; layers: weights and biases
-    of all convolutions, in the order of `forward`.
+    of all convolutions, in the order of `forward`; width: pixels of the input that are beside each
+    other in a pixel of each of these one after the other, at least 1 in each; grid: the input's
+    rows and columns that begin a pixel of all maps are its multiples, more than 1 behind strides.
     """
 
     margin: int
@@ -69,6 +78,8 @@ class Seen(NamedTuple):
     values: float
     depth: int
     layers: Layers
+    width: int
+    grid: int = 1
 
 
 class Reach(Composed):
@@ -79,11 +90,14 @@ class Reach(Composed):
     multiplications, values : Fraction
         For a pixel of the input.
     layers : list of (weights, biases)
+    grid : int
+        See `Seen`.
     """
 
     def __init__(self) -> None:
         self.multiplications = self.values = Fraction(0)
         self.layers: Layers = []
+        self.grid = 1
 
     def conv2d(self, x: Map, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> Map:
         """See `reference.conv2d`."""
@@ -93,11 +107,13 @@ class Reach(Composed):
         """See `reference.conv2d_strided`: each of its pixels stands for s x s of those of x."""
         self.layers.append((w, b))
         resolution = x.resolution / s
+        self.grid = math.lcm(self.grid, resolution.denominator)
         self.multiplications += w.size * resolution**2
         values = x.channels * x.resolution**2 + len(w) * resolution**2
         self.values = max(self.values, values)
         margin = x.margin + (w.shape[2] // 2 + s - 1) / x.resolution
-        return Map(margin, resolution, len(w), x.depth + 1)
+        wide = max(Fraction(1), 1 / resolution)
+        return Map(margin, resolution, len(w), x.depth + 1, x.width + wide)
 
     def relu(self, x: Map) -> Map:
         """See `reference.relu`."""
@@ -125,9 +141,8 @@ class Reach(Composed):
 
     def concatenate(self, *maps: Map) -> Map:
         """See `reference.concatenate`: together they see what each of them sees."""
-        margin, depth = max(x.margin for x in maps), max(x.depth for x in maps)
-        channels = sum(x.channels for x in maps)
-        return Map(margin, maps[0].resolution, channels, depth, max(x.most for x in maps))
+        channels, most = sum(x.channels for x in maps), max(x.most for x in maps)
+        return replace(_all_of(*maps), channels=channels, most=most)
 
     def split(self, x: Map, *channels: int) -> tuple[Map, ...]:
         """See `reference.split`."""
@@ -140,8 +155,7 @@ class Reach(Composed):
                 "how far a network sees that warps by a flow without bounds is unknown"
             )
         far = (math.ceil(flow.most) + 1) / x.resolution
-        margin, depth = max(x.margin + far, flow.margin), max(x.depth, flow.depth)
-        return replace(x, margin=margin, depth=depth)
+        return _all_of(replace(x, margin=x.margin + far), flow)
 
     def repeat(self, x: Map, n: int) -> Map:
         """See `reference.repeat`."""
@@ -169,5 +183,5 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     out = forward(Map(Fraction(0), Fraction(1), c), parameters, ops, None, **options)
     area = out.resolution**2
     multiplications, values = float(ops.multiplications / area), float(ops.values / area)
-    margin, resolution = math.ceil(out.margin), int(out.resolution)
-    return Seen(margin, resolution, multiplications, values, out.depth, ops.layers)
+    margin, resolution, width = math.ceil(out.margin), int(out.resolution), math.ceil(out.width)
+    return Seen(margin, resolution, multiplications, values, out.depth, ops.layers, width, ops.grid)

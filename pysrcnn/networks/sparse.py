@@ -303,7 +303,7 @@ class SparseCoding(Network):
         projection, low, high = (self.parameters[name] for name in ("P", "D_l", "D_h"))
         f, g = projection.shape[2], math.isqrt(len(high))
         products = combined_filters(projection).size + 2 * len(self.momentum) * low.size + high.size
-        return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high), 2, [])
+        return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high), 2, [], 2)
 
     @property
     def bytes_per_pixel(self) -> float:

@@ -122,5 +122,5 @@ __all__ = [
 # The side of the squares of pixels that are computed together, so that their rounding may depend on
 # each other: a part of a picture has the bits of the whole if it begins at a multiple of that many
 # rows and columns, with a margin of that of the network and (ALIGNMENT - 1) times the number of its
-# convolutions, see `Step._seen`.
+# convolutions, see `Step._seen`. Behind strides, these are rows, columns and pixels of small maps.
 ALIGNMENT = 1

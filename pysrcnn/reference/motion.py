@@ -81,16 +81,20 @@ def warp_backward(
 
 
 def _places(flow: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-    """Of rows, then columns: index before and behind, the part of the way, whether it can move."""
+    """Of rows, then columns: index before and behind, the part of the way, whether it can move.
+
+    Places are in float64: far from the edge, float32 would round the part of the way to less.
+    """
     height, width = flow.shape[2:]
     found: list[tuple[np.ndarray, ...]] = []
-    rows = np.arange(height, dtype=flow.dtype)[:, None] + flow[:, 1]
-    columns = np.arange(width, dtype=flow.dtype) + flow[:, 0]
+    rows = np.arange(height, dtype=np.float64)[:, None] + flow[:, 1]
+    columns = np.arange(width, dtype=np.float64) + flow[:, 0]
     for at, last in (rows, height - 1), (columns, width - 1):
         within = (at > 0) & (at < last)
         at = np.clip(at, 0, last)
         before = np.nan_to_num(at).astype(np.intp)  # a NaN stays one in the part of the way
-        found.append((before, np.minimum(before + 1, last), at - before.astype(at.dtype), within))
+        part = (at - before).astype(flow.dtype)
+        found.append((before, np.minimum(before + 1, last), part, within))
     return found
 
 

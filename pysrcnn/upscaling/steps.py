@@ -78,6 +78,8 @@ class Step:
         self.column_weights = self.column_weights.astype(np.float32)
         # Pixels of the result, along a side, for one of what the network takes.
         self.enlarged = network.seen.resolution if network else 1
+        # Of them, what begins at a multiple is in whole squares of the smallest maps, too.
+        self.group = network.ops.ALIGNMENT * network.seen.grid if network else 1
         seen = self.margin * self.enlarged
         self.reach = reach(seen, min(scales)) if channels in (2, 4) else 0
         own = network.bytes_per_pixel if network else 0
@@ -94,7 +96,7 @@ class Step:
         over, cost, *_ = self._division(*self.shape)
         if not over and cost <= MARGINS * math.prod(self.shape):
             return None
-        group, s = self.network.ops.ALIGNMENT, self.enlarged
+        group, s = self.group, self.enlarged
         around = -(-self.margin // group) * group
         most = max(math.isqrt(int(BAND * CELLS / self.bytes_per_pixel)) // s - 2 * around, around)
         sides = (n // s for n in self.shape)
@@ -109,7 +111,7 @@ class Step:
         """
         if self.network is None:
             return 0
-        return self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.depth
+        return self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.width
 
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """The rectangle of what the network takes that it needs to make one of the result.
@@ -120,7 +122,7 @@ class Step:
         s = self.enlarged
         spans = [(rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))]
         margin = self.margin if self.cell else self._exact_margin()
-        group = self.network.ops.ALIGNMENT if self.network else 1
+        group = self.group
         if self.cell:  # all of them
             spans = [
                 (first // n * n, min(-(-last // n) * n, side // s))
