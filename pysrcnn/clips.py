@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._printing import counted
 from .checks import check_range, memory_for
 from .data import Pair, pair
 from .pictures import list_pictures, read_picture
@@ -54,7 +55,8 @@ def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterat
             (height, width), given = before, frame.shape
             raise ValueError(
                 f"{path} is {given[1]} x {given[0]} pixels and the frame before it {width} x "
-                f"{height}: frames of a clip are of one size, so move it to another folder"
+                f"{height}: {os.fspath(clip)} is taken for one clip, whose frames are of one size; "
+                f"put each clip, or each single picture, into a folder of its own"
             )
         before = frame.shape[:2]
         yield frame
@@ -97,7 +99,7 @@ def read_run(
     have = length(clip)
     if have < frames:
         raise ValueError(
-            f"{clip} has {have} frames, and the network looks at {frames}: leave it out"
+            f"{clip} has {counted(have, 'frame')}, and the network looks at {frames}: leave it out"
         )
     first = 0 if count is None else int(rng.integers(max(have - count, 0) + 1))
     region: tuple[slice, slice] | None = None

@@ -80,6 +80,8 @@ def test_clips_that_cannot_be_used(clips, tmp_path):
         write_picture(tmp_path / f"{k}.png", np.zeros((height, 20), np.uint8))
     with pytest.raises(ValueError, match="2.png is 20 x 22 pixels and the frame before it 20 x 20"):
         read_run(tmp_path, 2, 3)
+    with pytest.raises(ValueError, match="is taken for one clip.* each single picture"):
+        read_run(tmp_path, 2, 3)
 
 
 def test_frames_around_one():

@@ -2,6 +2,7 @@
 
 import tracemalloc
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,34 @@ def test_the_size_may_be_said_instead_of_the_scale():
     assert list(upscale_frames([], 2, small_network())) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("sound.mp4", "frames is 'sound.mp4', wanted an iterable of pictures: read them .* first"),
+        (Path("a/b.mp4"), "b.mp4', .* type `pysrcnn upscale` and the name"),
+        (np.zeros((9, 8, 3), np.uint8), r"shape \(9, 8, 3\), .* give one picture as \[picture\]"),
+        (np.zeros((9, 8), np.uint8), r"shape \(9, 8\), wanted \(T, H, W\)"),
+        (7, "frames is of the type int, wanted an iterable of pictures"),
+    ],
+)
+def test_what_is_no_iterable_of_frames_is_refused_at_once(given, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        upscale_frames(given, 2, small_network())
+
+
+@pytest.mark.parametrize("scale", [1, 0, -2, 17, "3", float("nan"), True])
+def test_a_scale_that_is_none_is_refused_at_once(scale):
+    with pytest.raises(ValueError, match="scale is a number above 1"):
+        upscale_frames(iter(()), scale, small_network())
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3), (9, 8, 2)])
+def test_an_array_of_frames(shape):
+    frames = np.stack(frames_of(3, *shape))
+    for frame, result in zip(frames, upscale_frames(frames, 2, small_network()), strict=True):
+        assert np.array_equal(result, upscale(frame, 2, small_network()))
+
+
 def test_frames_are_asked_for_as_they_are_needed():
     asked = []
 
@@ -128,6 +157,13 @@ def test_progress_counts_frames():
         assert any(1 <= part < 1.001 for part in done)
 
 
+class VideoFrame:
+    """As PyAV's."""
+
+    def to_ndarray(self, format):
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -136,7 +172,8 @@ def test_progress_counts_frames():
         (np.zeros((9, 8, 3), np.uint8), "of one kind and size, so convert or resize it first"),
         (np.zeros((9, 8), np.int64), "frame 3 holds int64, wanted uint8"),
         (np.full((9, 8), np.nan), "frame 3 has NaN"),
-        ("a.png", "frame 3 holds <U5"),
+        ("a.png", "frame 3 is 'a.png', wanted an array: read it with pysrcnn.read_picture"),
+        (VideoFrame(), r"frame 3 is a VideoFrame, .* frame.to_ndarray\(format=.rgb24.\)"),
     ],
 )
 def test_a_frame_unlike_the_others(other, words):

@@ -284,7 +284,8 @@ def test_a_size_that_is_odd_gets_one_more_row_or_column(folder, capsys):
     assert main(["upscale", "a.avi", "-s", "3", "-m", "espcn", "-o", "b.mp4"]) == 0
     assert about("b.mp4")["size"] == (64, 94)
     said = capsys.readouterr()
-    assert "93 x 63 pixels, from 31 x 21 by espcn x3, 2 frames" in said.out
+    assert "b.mp4: 94 x 64 pixels, from 31 x 21 by espcn x3, 2 frames in " in said.out
+    assert said.out.endswith(" frames a second)\n")
     assert "has 94 x 64 pixels, as those of H.264 are even: the last row or column" in said.err
 
 
@@ -427,6 +428,12 @@ ODD = {
     "short.mkv": (
         lambda name: cut(name, 0.8, rate=Fraction(5)), r"it ends too early, after [\d.]+ of 6 s"
     ),
+    "brief.mkv": (lambda name: cut(name, 0.5), r"it ends too early, after 0\.\d+ of 1 s"),
+    "brief.webm": (
+        lambda name: cut(name, 0.5, codec="ffv1", format="matroska", options={}),
+        r"it ends too early, after 0\.\d+ of 1 s",
+    ),
+    "brief.flv": (lambda name: cut(name, 0.5), r"it ends too early, after 0\.\d+ of 1.07 s"),
     "head.mp4": (lambda name: cut(name, 0.01), "is damaged"),
     "zeros.mp4": (zeros_inside, None),
     "none.mp4": (without_frames, "no frames that can be|damaged or not a|has no video in it"),
@@ -453,6 +460,48 @@ def test_frames_that_are_damaged_are_repaired_or_refused_and_said(folder, capsys
     code = run("a.mp4")
     said = capsys.readouterr().err
     assert (code == 2 and "is damaged" in said) or (code == 0 and "of its" in said)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
+def test_what_begins_late_or_has_gaps_is_whole(folder, name):
+    film(name, times=[0, 1, 5, 6, 20, 21], sound="aac")
+    assert read_clip(name).count == 6
+    film(name, times=[30, 31, 32, 33, 34, 35])
+    assert read_clip(name).count == 6
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        (1, "1 of its 3 frames is damaged, and enlarged as the decoder repairs it"),
+        (2, "2 of its 3 frames are damaged, and enlarged as the decoder repairs them"),
+    ],
+)
+def test_damaged_frames_are_counted(folder, monkeypatch, damaged, words):
+    class Damaged:  # as there is no way to make PyAV's
+        is_corrupt = True
+
+        def __init__(self, frame):
+            self.frame = frame
+
+        def __getattr__(self, name):
+            return getattr(self.frame, name)
+
+    def whole(frames, clip):
+        for k, frame in enumerate(frames):
+            yield Damaged(frame) if k < damaged else frame
+
+    film("a.mp4", list(shades(3)))
+    clip = read_clip("a.mp4")
+    monkeypatch.setattr(reading, "_whole", whole)
+    monkeypatch.setattr(reading.colours, "to_rgb", lambda known: lambda frame: GREY)
+    assert len(list(frames_of(clip))) == 3 and clip.notes == [words]
+
+
+def test_a_single_frame_is_one(folder, capsys):
+    film("a.mp4", [GREY])
+    assert run("a.mp4") == 0
+    assert ", 1 frame in " in capsys.readouterr().out
 
 
 def test_no_such_file_and_a_folder(folder, capsys):

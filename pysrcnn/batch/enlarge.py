@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._files import check_place
-from .._printing import known
+from .._printing import counted, known
 from .._signals import unfinished
 from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
@@ -183,7 +183,8 @@ def _by_frames(
         )
     if compare:
         notes.append(f"{job.source}: no page that compares, as it is a video")
-    line = _line(plan, networks, f", {count} frames, {count / seconds:.3g} a second,", seconds)
+    line = _line(plan, networks, f", {counted(count, 'frame')}", seconds, even(plan.shape))
+    line += f" ({count / seconds:.3g} frames a second)"
     return _enlarged(job, notes, line, [])
 
 
@@ -246,8 +247,11 @@ def _notes(job: Job, notes: list[str], plan: Plan) -> list[str]:
     ]
 
 
-def _line(plan: Plan, networks: Networks, how: str, seconds: float) -> str:
-    (height, width), (new_height, new_width) = plan.start, plan.shape
+def _line(
+    plan: Plan, networks: Networks, how: str, seconds: float, shape: tuple[int, int] | None = None
+) -> str:
+    """What was done; `shape` is that of the file, where it is not the plan's."""
+    (height, width), (new_height, new_width) = plan.start, shape or plan.shape
     return (
         f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.label()} "
         f"{plan}{how} in {seconds:.2f} s"

@@ -124,7 +124,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
         help="pictures to measure PSNR on while training, not trained on (default: every 20th "
-        "training picture, at most 20)",
+        "training picture, at most 20; of a vespcn, every 7th clip)",
     )  # fmt: skip
     command.add_argument(
         "--stream", action="store_true",
@@ -179,7 +179,12 @@ def run(options: argparse.Namespace) -> int:
         stream=options.stream, every=options.every, resume=options.resume, score=options.score,
         features=options.features, layer=options.layer, on_skipped=_print_skipped,
     )  # fmt: skip
-    network = training.fit()
+    try:
+        network = training.fit()
+    except (KeyboardInterrupt, SystemExit):
+        if not training.checkpoint.exists():
+            say("nothing is saved: there is no checkpoint yet", sys.stderr)
+        raise
     clips = training.recipe.frames > 1
     failed: list[int] = []
     scores = []

@@ -39,7 +39,11 @@ __all__ = ["add", "run"]
 
 def add(commands: Commands) -> None:
     """Add the command and its options."""
-    command = commands.add_parser("upscale", help="enlarge pictures and videos")
+    command = commands.add_parser(
+        "upscale", help="enlarge pictures and videos",
+        description="Enlarge pictures and videos by a network, each into a file of its own; the "
+        "files given stay as they are.",
+    )  # fmt: skip
     add_threads(command)
     command.add_argument(
         "pictures", nargs="+", metavar="IN",

@@ -51,7 +51,8 @@ def upscale_frames(
     ----------
     frames : iterable of arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Pictures as `upscale` takes them, all of one shape and dtype. Each is asked for when it is
-        needed; a network that looks at several frames is ahead by half as many.
+        needed; a network that looks at several frames is ahead by half as many. One array of all
+        is (T, H, W) or (T, H, W, C).
     scale, model, shape, ensemble
         As for `upscale`.
     progress : function of a float, optional
@@ -67,14 +68,42 @@ def upscale_frames(
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     TypeError, ValueError
-        As of `upscale`; or if a frame is of another shape or dtype than the first.
+        As of `upscale`; or if a frame is of another shape or dtype than the first. At once, before
+        the first frame is asked for: if `frames` is no iterable of pictures, but one picture or
+        the name of a file, or the scale is none.
     """
     if scale is not None and shape is not None:
         raise ValueError("both scale and shape are given: give one of them")
     networks = model if isinstance(model, Networks) else Networks(model, ensemble)
     if scale is None and shape is None:
         scale = networks.default_scale
-    return _enlarged(frames, scale, networks, shape, progress or (lambda done: None))
+    if scale is not None:  # or raise, before any frame is asked for
+        networks.plan((1, 1), scale)
+    return _enlarged(_given(frames), scale, networks, shape, progress or (lambda done: None))
+
+
+def _given(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """An iterator of them; raise at once of what cannot be the frames of a video."""
+    if isinstance(frames, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"frames is {os.fspath(frames)!r}, wanted an iterable of pictures: read them with a "
+            f"program for videos first, or type `pysrcnn upscale` and the name of the video"
+        )
+    if isinstance(frames, np.ndarray) and (
+        frames.ndim not in (3, 4) or (frames.ndim == 3 and frames.shape[2] in (2, 3, 4))
+    ):
+        raise ValueError(
+            f"frames is an array of shape {frames.shape}, wanted (T, H, W), (T, H, W, 2), "
+            f"(T, H, W, 3) or (T, H, W, 4): give one picture as [picture], and grey frames of so "
+            f"few columns as list(frames)"
+        )
+    try:
+        return iter(frames)
+    except TypeError:
+        raise TypeError(
+            f"frames is of the type {type(frames).__name__}, wanted an iterable of "
+            f"pictures, as a list or a generator: give one picture as [picture]"
+        ) from None
 
 
 def _enlarged(
@@ -111,6 +140,16 @@ def _alike(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The frames, each checked, and compared with the first."""
     kind = None
     for number, given in enumerate(frames, 1):
+        if hasattr(given, "to_ndarray"):  # of PyAV
+            raise TypeError(
+                f"frame {number} is a {type(given).__name__}, wanted an array: give "
+                f'frame.to_ndarray(format="rgb24")'
+            )
+        if isinstance(given, (str, bytes, os.PathLike)):
+            raise TypeError(
+                f"frame {number} is {os.fspath(given)!r}, wanted an array: read it with "
+                f"pysrcnn.read_picture first"
+            )
         frame = checked(given, f"frame {number}")
         kind = kind or (frame.shape, frame.dtype)
         if (frame.shape, frame.dtype) != kind:

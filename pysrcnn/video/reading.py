@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .._files import told
+from .._printing import counted
 from . import colours
 
 __all__ = [
@@ -47,6 +48,9 @@ _MOST = 139264 * 256  # pixels of a frame, as many as H.264 holds
 _USUAL_RATE = Fraction(25)
 _MICROSECONDS = 1_000_000
 _MATRIX = "DISPLAYMATRIX"
+# Formats that say at the beginning how long they are, by time, and not by bytes as MP4 and AVI do.
+_TIMED = ("matroska", "flv", "asf", "mxf")
+_FEW = 3  # frames that may be missing, as times are rounded
 _AGAIN = "copy or download it again"
 
 
@@ -270,22 +274,29 @@ def _turn_of(frame: Any) -> tuple[tuple[bool, bool, bool], list[str]]:
 
 def _count(clip: Clip) -> int:
     """How many frames there are; raise if some are cut off."""
-    count, end = 0, Fraction(0)
+    times, end = [], Fraction(0)
     with opened(clip.path) as container:
         stream = _stream_of(container, clip.path)[0]
         for packet in container.demux():
-            if packet.size and packet.pts is not None:
-                end = max(end, packet.pts * packet.time_base)
-            if packet.stream.index == stream.index and packet.size and not packet.is_discard:
-                count += 1
+            time = packet.dts if packet.pts is None else packet.pts
+            if not packet.size:
+                continue
+            if time is not None:
+                end = max(end, (time + (packet.duration or 0)) * packet.time_base)
+            if packet.stream.index == stream.index and not packet.is_discard:
+                times.append((time or 0) * packet.time_base)
         duration = Fraction(container.duration or 0, _MICROSECONDS)
-        cut = "matroska" in container.format.name and end - clip.start < duration * 9 / 10 - 1
+        timed = any(name in container.format.name for name in _TIMED)
+    # How long the last frame is shown is not in all files: maybe as long as any before it.
+    times.sort()
+    longest = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
+    cut = timed and end + max(longest, _FEW / clip.rate) < duration
     if cut:
         raise ValueError(
-            f"{clip.path} is damaged: it ends too early, after {float(end - clip.start):.3g} of "
+            f"{clip.path} is damaged: it ends too early, after {float(end):.3g} of "
             f"{float(duration):.3g} seconds, so {_AGAIN}"
         )
-    return count
+    return len(times)
 
 
 def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
@@ -325,9 +336,15 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
             repaired += frame.is_corrupt
             yield last, _turned(convert(frame), clip.turn)
     if repaired:
-        clip.notes.append(f"{repaired} of its frames are damaged, and as the decoder repairs them")
+        are, them = ("is", "it") if repaired == 1 else ("are", "them")
+        clip.notes.append(
+            f"{repaired} of its {counted(number, 'frame')} {are} damaged, and enlarged as the "
+            f"decoder repairs {them}"
+        )
     if number < clip.count and not clip.joined:  # whose halves may come apart
-        clip.notes.append(f"{clip.count - number} of its {clip.count} frames cannot be decoded")
+        clip.notes.append(
+            f"{clip.count - number} of its {counted(clip.count, 'frame')} cannot be decoded"
+        )
 
 
 def _turned(frame: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
