@@ -9,7 +9,6 @@ Axes: H x W pixels. A flow is (2, H, W), in pixels: along x, then along y.
 """
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from . import kernels
 from .resize import imresize
@@ -51,6 +50,7 @@ def optical_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _refined(a: np.ndarray, b: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """The flow, moved until what b is warped to by it is a: least squares in each window."""
+    from scipy.ndimage import gaussian_filter  # which takes a third of a second, of every command
 
     def summed(x: np.ndarray) -> np.ndarray:
         return gaussian_filter(x, _WINDOW, mode="nearest", truncate=3)

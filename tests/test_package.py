@@ -81,6 +81,11 @@ print({name.split(".")[0] for name in set(sys.modules) - before} | {"pysrcnn"})
     assert not ast.literal_eval(second) & slow
 
 
+def test_no_command_waits_for_what_another_needs():
+    slow = "{'scipy.ndimage', 'av', 'matplotlib', 'PIL.ImageFilter'}"
+    assert python(f"import sys, pysrcnn.cli; print({slow} & set(sys.modules))").strip() == "set()"
+
+
 def test_import_prints_nothing_and_warns_of_nothing():
     assert python("import pysrcnn", "-W", "error") == ""
 

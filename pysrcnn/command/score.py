@@ -7,15 +7,18 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._files import check_apart, check_place, write_json
 from .._printing import counted, say
 from .._version import __version__
 from ..evaluate import Score, average
 from ..pictures import list_pictures, quiet_readers
-from ..scoring import Report, score_results
 from .common import Commands, add_scale, complain, refuse_weights
 from .evaluate import print_score, print_title
+
+if TYPE_CHECKING:
+    from ..scoring import Report
 
 __all__ = ["add", "run"]
 
@@ -68,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
         shown.append(score)
         print_score(score)
 
+    from ..scoring import score_results  # imports SciPy's filters, which no other command needs
+
     report = score_results(
         options.results, options.truth, options.scale, options.claimed,
         on_error=lambda error: failed.append(complain(error, 2)), on_score=show,
@@ -88,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
-def _print_ways(report: Report) -> None:
+def _print_ways(report: "Report") -> None:
     """What each way of measuring gives, where a number is to be explained."""
     if report.claim is None:
         return
@@ -99,7 +104,7 @@ def _print_ways(report: Report) -> None:
         say(f"{db:7.2f} dB  {short}")
 
 
-def _table(options: argparse.Namespace, report: Report, failed: int) -> dict:
+def _table(options: argparse.Namespace, report: "Report", failed: int) -> dict:
     """All that was found, for JSON."""
     found: dict = {
         "results": options.results.name,
