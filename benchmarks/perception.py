@@ -78,17 +78,10 @@ def _add(parser) -> None:
         "--pictures", type=Path, default=quality.DATA / "Set5", metavar="FOLDER",
         help="originals (default: Set5 in PYSRCNN_DATA, or in ../shared/data)",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, nargs="+", default=[], metavar="FILE",
-        help="more networks, each at the scales it is for",
-    )  # fmt: skip
+    quality.add_networks(parser)
     parser.add_argument(
         "--niqe-model", type=Path, metavar="FILE",
         help="the pristine model (default: the one of the package)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4), metavar="{2,3,4}",
-        help="(default: all three)",
     )  # fmt: skip
 
 

@@ -98,6 +98,18 @@ def table(scale: int, lines: list[dict]) -> str:
     return harness.table(columns, rows)
 
 
+def add_networks(parser) -> None:
+    """What says which networks: more of them, at which scales."""
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", default=[], metavar="FILE",
+        help="more networks, each at the scales it is for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4), metavar="{2,3,4}",
+        help="(default: all three)",
+    )  # fmt: skip
+
+
 def _add(parser) -> None:
     parser.add_argument(
         "--pictures", type=Path, default=DATA / "Set5", metavar="FOLDER",
@@ -107,14 +119,7 @@ def _add(parser) -> None:
         "--photograph", type=Path, default=PHOTOGRAPH, metavar="FILE",
         help=f"enlarged to {SHAPE[1]} x {SHAPE[0]} (default: {PHOTOGRAPH.name} of the examples)",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, nargs="+", default=[], metavar="FILE",
-        help="more networks, each at the scales it is for",
-    )  # fmt: skip
-    parser.add_argument(
-        "--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4), metavar="{2,3,4}",
-        help="(default: all three)",
-    )  # fmt: skip
+    add_networks(parser)
 
 
 def main() -> None:

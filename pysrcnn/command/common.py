@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numba
 
+from .._files import check_place
 from .._printing import say
 from ..formats import READABLE
 from ..networks import DEFAULT, Network, load, shipped
@@ -22,6 +23,7 @@ __all__ = [
     "add_scale",
     "add_sharpness",
     "add_threads",
+    "check_json",
     "complain",
     "is_weights",
     "load_network",
@@ -116,6 +118,13 @@ def add_model(command: argparse.ArgumentParser, usual: str = "") -> None:
         help="shipped weights by name, such as 9-5-5 or espcn, or a file: "
         f"{' '.join(READABLE)} (default: {usual}){kinds if photo else ''}",
     )  # fmt: skip
+
+
+def check_json(path: Path) -> None:
+    """Raise a ValueError or OSError if a table cannot be written there as JSON."""
+    if path.suffix.lower() != ".json":
+        raise ValueError(f"{path} does not end in .json: the table is written as JSON")
+    check_place(path)
 
 
 def whole_factor(text: str) -> int:

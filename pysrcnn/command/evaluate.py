@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import niqe
-from .._files import check_apart, check_place, write_json
+from .._files import check_apart, write_json
 from .._printing import counted, printable, say
 from .._version import __version__
 from ..evaluate import Metric, Score, average, evaluate
@@ -21,6 +21,7 @@ from .common import (
     add_scale,
     add_sharpness,
     add_threads,
+    check_json,
     complain,
     load_network,
     refuse_weights,
@@ -85,10 +86,8 @@ def run(options: argparse.Namespace) -> int:
     quiet_readers()
     folder = options.folder
     refuse_weights(folder, f"type `pysrcnn evaluate FOLDER -m {folder}`, FOLDER with pictures")
-    if options.json and options.json.suffix.lower() != ".json":
-        raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
     if options.json:
-        check_place(options.json)
+        check_json(options.json)
     network, scale = load_network(options)
     clips = options.clips or network.frames > 1
     metrics = options.metrics or (_OF_CLIPS if clips else _USUAL)

@@ -9,12 +9,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._files import check_apart, check_place, write_json
+from .._files import check_apart, write_json
 from .._printing import counted, say
 from .._version import __version__
 from ..evaluate import Score, average
 from ..pictures import list_pictures, quiet_readers
-from .common import Commands, add_scale, complain, refuse_weights
+from .common import Commands, add_scale, check_json, complain, refuse_weights
 from .evaluate import print_score, print_title
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.results, options.truth):
         refuse_weights(path, "give enlarged pictures and their originals")
     if options.json:
-        if options.json.suffix.lower() != ".json":
-            raise ValueError(f"{options.json} does not end in .json: the table is written as JSON")
-        check_place(options.json)
+        check_json(options.json)
         for path in (options.results, options.truth):
             pictures = list_pictures(path) if path.is_dir() else [path]
             check_apart([options.json], pictures, "one of the pictures")

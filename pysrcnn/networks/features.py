@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from ..checks import check_batch
 from ..color import RGB_TO_YCBCR
 from ..formats import Arrays, read_weights
 from .edsr import EDSR
-from .parameters import Parameters, check_shapes
+from .parameters import Parameters, Parametric, check_shapes
 from .residual import blocks_of, forget
 
 __all__ = ["Features", "body", "body_backward", "vgg", "vgg_backward"]
@@ -156,7 +156,7 @@ def _pooled(i: int, j: int) -> bool:
     return i > 1 and j == 1
 
 
-class Features:
+class Features(Parametric):
     """A fixed network, and the loss between what it sees of two pictures: `of_vgg`, `of_edsr`.
 
     Attributes
@@ -253,18 +253,6 @@ class Features:
             found |= {name: p[name].copy() for name in (f"W{k}_1", f"B{k}_1")}
             found |= {name: p[name] * p[name].dtype.type(t) for name in (f"W{k}_2", f"B{k}_2")}
         return cls(f"EDSR {depth}", found, (body, body_backward), 1.0, ops)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64: of the parameters and the results."""
-        return self.parameters["mean"].dtype
-
-    def astype(self, dtype: Any) -> Self:
-        """A copy that computes in `dtype`, float32 or float64."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.parameters = {name: p.astype(dtype) for name, p in self.parameters.items()}
-        return copy
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The maps of a batch of pictures.

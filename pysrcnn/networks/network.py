@@ -24,7 +24,7 @@ from ..checks import check_batch, check_padding, is_real
 from ..resize import imresize
 from ..turns import TURNS, turned, turned_back
 from .composed import Composed
-from .parameters import Parameters
+from .parameters import Parameters, Parametric
 from .reach import Layers, Seen, seen
 from .saving import save
 
@@ -34,7 +34,7 @@ START = "start."  # before the names of these parameters in files
 LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
 
 
-class Network:
+class Network(Parametric):
     """A network around its parameters; what the kinds of networks share.
 
     Attributes
@@ -100,11 +100,6 @@ class Network:
     def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
         """The untrained network of a `training.Recipe`; a TypeError if none trains this kind."""
         raise TypeError(f"{cls.__name__} is not trained by a recipe")
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64: of the parameters and the results."""
-        return next(iter(self.parameters.values())).dtype
 
     @property
     def layers(self) -> Layers:
@@ -177,12 +172,8 @@ class Network:
 
     def astype(self, dtype: Any) -> Self:
         """A copy whose parameters and results are of `dtype`, float32 or float64."""
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__, card=dict(self.card), options=dict(self.options))
-        copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        copy = super().astype(dtype)
+        copy.card, copy.options = dict(self.card), dict(self.options)
         if self.start is not None:
             copy.start = {n: np.array(p, dtype, order="C") for n, p in self.start.items()}
         return copy

@@ -1,11 +1,13 @@
 """The parameters of networks: arrays by their names, as they are drawn, given and checked."""
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 
 __all__ = [
     "Parameters",
+    "Parametric",
     "as_arrays",
     "check_channels",
     "check_layers",
@@ -15,6 +17,27 @@ __all__ = [
 ]
 
 Parameters = dict[str, np.ndarray]
+
+
+class Parametric:
+    """What has parameters, and computes in their dtype."""
+
+    parameters: Parameters
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64: of the parameters and the results."""
+        return next(iter(self.parameters.values())).dtype
+
+    def astype(self, dtype: Any) -> Self:
+        """A copy whose parameters and results are of `dtype`, float32 or float64."""
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.parameters = {n: np.array(p, dtype, order="C") for n, p in self.parameters.items()}
+        return copy
 
 
 def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> None:

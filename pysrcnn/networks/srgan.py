@@ -14,13 +14,20 @@ Axes: N samples, c channels of the picture, F maps, S x S pixels of a picture.
 
 import math
 from types import ModuleType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import kernels
 from ..checks import check_batch, check_whole
-from .parameters import Parameters, as_arrays, check_channels, check_shapes, in_float32
+from .parameters import (
+    Parameters,
+    Parametric,
+    as_arrays,
+    check_channels,
+    check_shapes,
+    in_float32,
+)
 from .residual import forget
 
 __all__ = ["Discriminator", "Judged", "backward", "forward"]
@@ -167,7 +174,7 @@ class Judged(NamedTuple):
     made: float
 
 
-class Discriminator:
+class Discriminator(Parametric):
     """The discriminator of the paper, of any width and for pictures of any size.
 
     Convolutions of F, F, 2 F, 2 F, 4 F, 4 F, 8 F, 8 F filters 3 x 3, and two dense layers, of
@@ -245,11 +252,6 @@ class Discriminator:
         return found
 
     @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64: of the parameters and the results."""
-        return self.parameters["W1"].dtype
-
-    @property
     def c(self) -> int:
         """Channels of the pictures."""
         return self.parameters["W1"].shape[1]
@@ -258,13 +260,6 @@ class Discriminator:
     def weights(self) -> list[str]:
         """Names of the parameters that are filters, from the first layer's to the last's."""
         return [name for name in self.parameters if name[0] == "W"]
-
-    def astype(self, dtype: Any) -> Self:
-        """A copy whose parameters and results are of `dtype`, float32 or float64."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.parameters = {name: p.astype(dtype) for name, p in self.parameters.items()}
-        return copy
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """How likely it holds each picture of a batch to be real, beside the others.
