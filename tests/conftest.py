@@ -55,8 +55,13 @@ FIRST = [
     "test_structure.py", "test_messages.py", "test_beside_pixels.py", "test_formats.py",
     "test_compare.py", "test_data.py", "test_metrics.py", "test_pictures.py", "test_docs.py",
     "test_resize.py", "test_walkthroughs.py", "test_benchmarks.py", "test_convert.py",
-    "test_gradcheck.py", "test_upscale.py", "test_threads.py",
+    "test_gradcheck.py", "test_upscale.py", "test_threads.py", "test_cli.py", "test_train.py",
+    "test_networks.py", "test_batch.py", "test_model.py",
 ]  # fmt: skip
+
+
+# Where kernels are held to the reference, with all threads there are.
+ALL_THREADS = {"test_kernels.py", "test_ops.py", "test_same.py", "test_sparse.py"}
 
 
 def pytest_collection_modifyitems(items):
@@ -94,6 +99,22 @@ def data_folder():
         return root / name
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def threads_of_numba(request):
+    """All in the files of `ALL_THREADS`, one in the others.
+
+    What they compute is so small that threads would only wait for each other, and for the tests in
+    other processes. Python's threads that a test starts have all, and so do its processes.
+    """
+    import numba  # after the line about OpenBLAS
+
+    from pysrcnn.kernels.threads import load_openmp
+
+    load_openmp()  # or Numba does, whose threads wait busily
+    most = numba.config.NUMBA_NUM_THREADS
+    numba.set_num_threads(most if request.path.name in ALL_THREADS else 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,6 @@ import pickle
 import re
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 
@@ -24,15 +23,6 @@ RECIPE = replace(
     RECIPES["srgan"], depth=1, width=4, steps=6, batch=2, size=SIDE // SCALE, drop=3, average=0.9,
     learning_rate=1e-3, last_learning_rate=1e-3, adversarial=SETTINGS,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Batches are so small here that threads would only wait for each other."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def picture(seed, height=48, width=40):

@@ -6,7 +6,6 @@ import io
 import os
 import re
 import struct
-import subprocess
 import sys
 import threading
 import warnings
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from processes import process
 from samples import encoded, exif_of
 
 import pysrcnn
@@ -643,13 +643,8 @@ def test_results_that_may_not_be_written(folder, capsys, monkeypatch):
 @pytest.mark.parametrize("what", [["upscale", "a.png", "-o", "-"], ["upscale", "a.png"], ["info"]])
 def test_no_room_for_standard_output(folder, what):
     write_picture("a.png", RGB)
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "pysrcnn", *what],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,
-            env={**os.environ, "PYTHONPATH": root},
-        )  # fmt: skip
+        done = process("-m", "pysrcnn", *what, stdout=full)
     assert done.returncode == 1
     (line,) = [x for x in done.stderr.splitlines() if not x.startswith("compiling")]
     assert line.startswith("pysrcnn: cannot write standard output (No space left on device): make")
@@ -825,14 +820,10 @@ def test_standard_input_and_output(tmp_path):
     network = SRCNN(3, 9, 1, 8, 3, init="identity", seed=2)
     network.scale = 2
     network.save(tmp_path / "mine.npz")
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    command = [sys.executable, "-m", "pysrcnn", "upscale", "-", "-s", "2", "-m", "mine.npz"]
+    command = ["-m", "pysrcnn", "upscale", "-", "-s", "2", "-m", "mine.npz"]
 
     def pipe(content, *more):
-        return subprocess.run(
-            [*command, *more], input=content, capture_output=True, cwd=tmp_path, timeout=100,
-            env={**os.environ, "PYTHONPATH": root},
-        )  # fmt: skip
+        return process(*command, *more, input=content, cwd=tmp_path, encoding=None)
 
     done = pipe((tmp_path / "a.png").read_bytes(), "--format", "tif")
     assert done.returncode == 0, done.stderr

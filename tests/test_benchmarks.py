@@ -2,15 +2,13 @@
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import PACKAGE, process
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
@@ -25,13 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def command(name, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    # Not the package in the checkout, if another is under test: that has to be compiled first.
+    module = ("-P", "-m", f"benchmarks.{name}")
+    done = process(*module, *map(str, arguments), first=[PACKAGE.parent, ROOT])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

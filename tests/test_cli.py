@@ -19,7 +19,7 @@ import imageio.v3 as imageio
 import numba
 import numpy as np
 import pytest
-from processes import python
+from processes import environment, process, python
 
 import pysrcnn
 import pysrcnn.batch.enlarge
@@ -87,21 +87,6 @@ def names(folder):
 
 def run(*arguments):
     return main([os.fspath(a) for a in arguments])
-
-
-def process(*arguments, cwd, first="", environment=(), **more):
-    """Run Python on the package that is under test here; what it printed and its exit code.
-
-    Modules in the folder `first` are found before others.
-    """
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    path = os.pathsep.join(os.fspath(x) for x in (first, root, os.environ.get("PYTHONPATH")) if x)
-    return subprocess.run(
-        [sys.executable, *map(os.fspath, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, **dict(environment)},
-        **{"capture_output": True, "encoding": "utf-8", "timeout": 300} | more,
-    )
 
 
 # ---------------------------------------------------------------------------------------- upscale
@@ -272,12 +257,8 @@ def test_weights_from_a_file_are_used_at_their_own_scale(folder, pictures, capsy
 
 def test_the_number_of_threads_does_not_change_the_picture(folder):
     write_picture("a.png", picture_of(30, 40, 3))
-    threads = numba.get_num_threads()
-    try:
-        assert run("upscale", "a.png", "--threads", "1", "-o", "one.png") == 0
-        assert run("upscale", "a.png", "--threads", str(threads), "-o", "all.png") == 0
-    finally:
-        numba.set_num_threads(threads)
+    for name, threads in ("one", 1), ("all", numba.config.NUMBA_NUM_THREADS):
+        assert run("upscale", "a.png", "--threads", str(threads), "-o", f"{name}.png") == 0
     assert np.array_equal(read_picture("one.png"), read_picture("all.png"))
 
 
@@ -630,11 +611,10 @@ def test_a_step_is_cut_by_a_signal_that_comes_later(folder, pictures, monkeypatc
 def test_a_training_whose_terminal_is_gone_writes_a_checkpoint(bad):
     """Nobody can be told so, and that stops nothing."""
     terminal, end = os.openpty()
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
     command = [sys.executable, "-m", "pysrcnn", "train", "pictures", "-s", "2", "-o", "a.npz"]
     with subprocess.Popen(
         [*command, *TINY, "--steps", "1000000"],
-        env={**os.environ, "PYTHONPATH": root}, stdout=end, stderr=end, start_new_session=True,
+        env=environment(), stdout=end, stderr=end, start_new_session=True,
     ) as training:  # fmt: skip
         os.close(end)
         while not Path("a.log").exists() or Path("a.log").read_text().count("\n") < 2:
@@ -1369,14 +1349,9 @@ def test_a_picture_that_comes_by_standard_input_is_not_overwritten(bad):
 
 def test_a_file_that_output_is_sent_to_is_not_replaced(bad):
     """What is printed would be in no file any more."""
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
     arguments = ["evaluate", "pictures", "-m", "x3.npz", "--json"]
     with open("table.json", "w") as file:
-        done = subprocess.run(
-            [sys.executable, "-m", "pysrcnn", *arguments, "table.json"],
-            stdout=file, stderr=subprocess.PIPE, encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": root},
-        )  # fmt: skip
+        done = process("-m", "pysrcnn", *arguments, "table.json", stdout=file)
     assert done.returncode == 2
     assert done.stderr.startswith("pysrcnn: table.json is where standard output goes: give")
 
@@ -1515,7 +1490,7 @@ def test_ctrl_c_during_imports_is_one_line(tmp_path, start):
         if not EXAMPLE.exists():
             pytest.skip("the examples are not beside the tests")
         shutil.copy(EXAMPLE, tmp_path)
-    done = process(*STARTS[start], cwd=tmp_path, first=tmp_path)
+    done = process(*STARTS[start], cwd=tmp_path, first=[tmp_path])
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.removeprefix("pysrcnn: ") == "interrupted\n"
 
@@ -1525,7 +1500,7 @@ def test_ctrl_c_during_imports_is_left_to_other_programs(tmp_path):
     code = "import signal\ntry:\n    import pysrcnn\nexcept KeyboardInterrupt:\n"
     code += "    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     (tmp_path / "other.py").write_text(code)
-    assert process("other.py", cwd=tmp_path, first=tmp_path).stdout == "True\n"
+    assert process("other.py", cwd=tmp_path, first=[tmp_path]).stdout == "True\n"
 
 
 def test_ctrl_c_when_all_is_done_changes_nothing(bad):

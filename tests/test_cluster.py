@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import environment
 
 import pysrcnn
 from pysrcnn import SRCNN
@@ -315,11 +316,9 @@ def after_the_first_result(act, folder="many"):
 
 def command(*arguments):
     """The command in a process of its own."""
-    path = os.pathsep.join([os.fspath(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-m", "pysrcnn", "upscale", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=environment(),
     )  # fmt: skip
 
 
@@ -387,10 +386,8 @@ if __name__ == "__main__":
         print(here.scheduler_address, flush=True)
         time.sleep(100)
 """
-    path = os.pathsep.join([os.fspath(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8", env=environment(),
     ) as there:  # fmt: skip
         address = there.stdout.readline().strip()
         with command("large", "-o", "many", "--cluster", address) as process:

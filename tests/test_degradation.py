@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import asdict, replace
 
-import numba
 import numpy as np
 import pytest
 
@@ -38,15 +37,6 @@ PHOTO = DEGRADATIONS["photo"]
 NEVER = Degradation(blurred=0, noisy=0, compressed=0)
 ALWAYS_JPEG = replace(NEVER, compressed=1, quality=(30, 30), subsampled=0)
 TINY = replace(RECIPES["photo"], depth=1, width=8, size=12, batch=4, steps=8, warmup=2, average=0.5)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Batches are so small here that threads would only wait for each other."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def clouds(c, height, width, seed=0):

@@ -152,8 +152,7 @@ def test_each_walkthrough_can_be_downloaded(site):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("width, theme", [(1400, "light"), (400, "dark")])
 def test_the_site_in_a_browser(site, browser, width, theme):
     """Nothing sticks out, fails, or is asked of the network; equations are drawn."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}

@@ -30,17 +30,22 @@ def linear(gain=1.0, offset=0.0, c=1):
 # ----------------------------------------------------------------------------- the paper's numbers
 
 
+# Bicubic interpolation on Set5.
+BICUBIC = {2: (33.661, 0.9299), 3: (30.392, 0.8682), 4: (28.421, 0.8104)}
+
+
+def is_bicubic_row(mean, scale):
+    decibels, similarity = BICUBIC[scale]
+    off = abs(mean.bicubic_psnr - decibels), abs(mean.bicubic_ssim - similarity)
+    return off[0] < 0.0006 and off[1] < 0.00006
+
+
 @WHOLE_SETS
-@pytest.mark.parametrize(
-    "scale, decibels, similarity", [(2, 33.661, 0.9299), (3, 30.392, 0.8682), (4, 28.421, 0.8104)]
-)
-def test_bicubic_on_set5(data_folder, scale, decibels, similarity):
-    scores = list(evaluate(data_folder("Set5"), linear(), scale))
+def test_bicubic_on_set5(data_folder):
+    scores = list(evaluate(data_folder("Set5"), linear(), 3))
     names = [s.picture.rsplit(".", 1)[0].lower() for s in scores]
     assert len(names) == 5 and names == sorted(names)
-    mean = average(scores)
-    assert abs(mean.bicubic_psnr - decibels) < 0.0006
-    assert abs(mean.bicubic_ssim - similarity) < 0.00006
+    assert is_bicubic_row(average(scores), 3)
     for s in scores:  # the network hands on what it gets
         assert abs(s.psnr - s.bicubic_psnr) < 0.01
         assert abs(s.ssim - s.bicubic_ssim) < 0.0001
@@ -70,7 +75,7 @@ FLOORS = {
 @pytest.mark.parametrize("name, scale", shipped())
 def test_shipped_weights_are_as_good_as_the_papers(data_folder, name, scale):
     scores = list(evaluate(data_folder("Set5"), load(name, scale), scale))
-    assert average(scores).psnr >= FLOORS[name, scale]
+    assert average(scores).psnr >= FLOORS[name, scale] and is_bicubic_row(average(scores), scale)
     for s in scores:
         assert s.psnr > s.bicubic_psnr + 0.4
         assert s.ssim > s.bicubic_ssim

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ import mutations
 import numpy as np
 import pytest
 from mutations import KINDS, case_of, kind_of, whole_cases
+from processes import python
 
 from pysrcnn.cli import main
 
@@ -169,12 +169,7 @@ def digests(numbers):
 def test_the_same_number_is_the_same_file():
     numbers = [n for n in range(81) if fuzz.available(kind_of(n))]
     code = f"import test_fuzz; print(*test_fuzz.digests({numbers}))"
-    path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.split() == digests(numbers)
+    assert python(code).split() == digests(numbers)
     assert len(set(digests(numbers))) > 0.9 * len(numbers)
     assert [case_of(4, n).content for n in numbers] != [case_of(3, n).content for n in numbers]
 

@@ -3,15 +3,13 @@
 import dataclasses
 import importlib.util
 import itertools
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from im2col_student import PLANTED, student
+from processes import python
 from recursive import Recursive
 from students import ESPCN_MISTAKES, MISTAKES, espcn, nchw, nhwc
 
@@ -1311,14 +1309,8 @@ def test_the_examples_of_the_page_print_what_it_says(code, printed):
     for package in ("torch", "jax"):
         if f"import {package}" in code and importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
-    root = str(Path(pysrcnn.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=DOCS / "gradients", capture_output=True, text=True,
-        timeout=300, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert without_rounding(done.stdout) == without_rounding(printed)
+    said = python(code, cwd=DOCS / "gradients")
+    assert without_rounding(said) == without_rounding(printed)
 
 
 @needs_docs

@@ -23,8 +23,8 @@ from pathlib import Path
 import numba.np.ufunc.parallel
 import numpy as np
 import pytest
+from processes import environment, process
 
-import pysrcnn
 from pysrcnn import SRCNN, _files, _signals
 from pysrcnn._files import written_whole
 from pysrcnn._signals import ENDS, ended_in_order
@@ -169,13 +169,10 @@ class Forks:
     """A process without threads in which everything was done once; `start` forks it."""
 
     def __init__(self, folder):
-        path = [os.fspath(Path(pysrcnn.__file__).resolve().parents[1])]
-        path += [os.fspath(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         one = {f"{name}_NUM_THREADS": "1" for name in ("NUMBA", "OPENBLAS", "OMP", "MKL")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", "import test_kill; test_kill.serve()"], cwd=folder,
-            env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment(**one), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.folder = folder
         assert self._answer() == "ready"
@@ -387,7 +384,6 @@ def test_a_burst_of_signals_leaves_no_temporary_file(forks, tmp_path, trials):
 def test_a_burst_of_signals_in_a_training_leaves_a_checkpoint(tmp_path, trials):
     """In processes of their own, as OpenMP, which training uses, is not to be forked."""
     rng = np.random.default_rng(trials)
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
     (tmp_path / "pictures").mkdir()
     write_picture(tmp_path / "pictures" / "a.png", picture_of(0, 40, 40, 3))
     sizes = "--network 3-1-3 --filters 9-8 --size 15 --batch 4 --steps 1000000 --every 3"
@@ -396,7 +392,7 @@ def test_a_burst_of_signals_in_a_training_leaves_a_checkpoint(tmp_path, trials):
     for k in range(trials):
         with subprocess.Popen(
             [sys.executable, *command, *(["--resume"] if k else [])], cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, text=True,
+            env=environment(), stdout=subprocess.PIPE, text=True,
             start_new_session=True,  # or a shell that runs the tests may end with it
         ) as training:  # fmt: skip
             next(line for line in training.stdout if line.startswith("step "))
@@ -465,11 +461,7 @@ with _signals.ended_in_order(), _files.written_whole("a.txt"):
     time.sleep(30)
     print("not reached")
 """
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    done = subprocess.run(
-        [sys.executable, "-uc", code], env={**os.environ, "PYTHONPATH": root},
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = process("-uc", code)
     assert (done.returncode, done.stdout) == (130, "lost\n"), done.stderr
     assert list(tmp_path.iterdir()) == []
 

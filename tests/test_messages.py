@@ -15,6 +15,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from samples import chunk
 
 import pysrcnn
 import pysrcnn.networks
@@ -38,12 +39,6 @@ TRAIN = "train pictures -s 2 -o a.npz"
 
 def noise(*shape):
     return RNG.integers(0, 256, shape, np.uint8)
-
-
-def chunk(kind, content):
-    """A piece of a PNG file."""
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 class Code:

@@ -4,12 +4,11 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import process
 
 import pysrcnn.training.stream
 from pysrcnn._signals import ENDS
@@ -155,11 +154,7 @@ stream._pairs(0)
 print("read", flush=True)
 os._exit(3)
 """
-    root = os.fspath(Path(pysrcnn.__file__).resolve().parents[1])
-    done = subprocess.run(  # which waits for all that may still print
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root},
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = process("-c", code)  # which waits for all that may still print
     assert (done.returncode, done.stdout) == (3, "read\n"), done.stderr
 
 

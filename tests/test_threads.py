@@ -8,7 +8,7 @@ import multiprocessing
 import numba
 import numpy as np
 import pytest
-from processes import python
+from processes import environment, process, python
 from rungs import compiled_only
 
 from pysrcnn import kernels
@@ -85,14 +85,9 @@ with ThreadPoolExecutor(4) as pool:
 def layer(request, tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp(request.param)
     code = """
-import numba
-@numba.njit(parallel=True)
-def f(x):
-    for i in numba.prange(x.size):
-        x[i] = i
-import numpy as np
+from numba.np.ufunc import parallel
 try:
-    f(np.zeros(9))
+    parallel._launch_threads()  # as what is compiled does first
     print("there")
 except ValueError:
     print("missing")
@@ -102,11 +97,18 @@ except ValueError:
     return request.param
 
 
-# Only a forked process has anything of what the first one did before.
-AFTER = [pytest.param(h, True, marks=[] if h == "fork" else pytest.mark.slow) for h in HOW]
+# Only a forked process has anything of what the first one did before, and of its layer. Numba's own
+# layer is everywhere.
+STARTED = [
+    pytest.param(layer, how, trained, marks=[] if quick else pytest.mark.slow)
+    for layer in LAYERS
+    for how in HOW
+    for trained in (False, True)
+    for quick in [how == "fork" or (layer == "workqueue" and not trained)]
+]
 
 
-@pytest.mark.parametrize("how, trained", [*((h, False) for h in HOW), *AFTER])
+@pytest.mark.parametrize("layer, how, trained", STARTED, indirect=["layer"])
 def test_processes(tmp_path, layer, how, trained):
     """Also where the first process has enlarged, or trained, before it forks."""
     code = f"""
@@ -120,12 +122,8 @@ if __name__ == "__main__":
 """
     script = tmp_path / "script.py"
     script.write_text(START + code)
-    code = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
-    if how != "fork":  # whose processes read the script again
-        code = (
-            f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}], check=True)"
-        )
-    assert run(code, tmp_path, NUMBA_THREADING_LAYER=layer) == "True"
+    done = process(script, cwd=tmp_path, env=environment(NUMBA_THREADING_LAYER=layer))
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_in_a_web_server(tmp_path):
@@ -173,14 +171,14 @@ def counting(self, x, padding="replicate"):
         watcher.join()
 SRCNN.forward = counting
 large = rng.integers(0, 256, (300, 300), np.uint8)
-pysrcnn.upscale(large, 3, "9-5-5")
+pysrcnn.upscale(large, 3, "9-1-5")
 numba.set_num_threads(1)
 most.clear()
-pysrcnn.upscale(large, 3, "9-5-5")
+pysrcnn.upscale(large, 3, "9-1-5")
 one = max(most)
 numba.set_num_threads(2)
 most.clear()
-pysrcnn.upscale(large, 3, "9-5-5")
+pysrcnn.upscale(large, 3, "9-1-5")
 print(one, max(most), numba.get_num_threads())
 """
     assert run(START + code, tmp_path) == "1 2 2"
