@@ -249,9 +249,7 @@ def _error(contender: Contender, expected: list[np.ndarray]) -> float:
     return worst
 
 
-def take_turns(
-    runs: dict[str, Callable], repeats: int, seconds: float, settle: float = SETTLE
-) -> dict[str, list[float]]:
+def take_turns(runs: dict[str, Callable], repeats: int, seconds: float) -> dict[str, list[float]]:
     """Seconds of each run, taken in turns, so that all meet the same moods of the machine."""
     times = {name: [] for name in runs}
     gc.collect()
@@ -259,9 +257,8 @@ def take_turns(
     try:
         while any(len(t) < repeats or sum(t) < seconds for t in times.values()):
             for name, run in runs.items():
-                if settle:
-                    _keep_running(run, settle)
-                times[name] += _keep_running(run, TURN if settle else 0)
+                _keep_running(run, SETTLE)
+                times[name] += _keep_running(run, TURN)
     finally:
         gc.enable()
     return times

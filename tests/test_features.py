@@ -9,8 +9,8 @@ from tape import Tape, Value, gradients
 
 from pysrcnn import kernels, reference
 from pysrcnn.formats import write_weights
-from pysrcnn.networks import EDSR, Features
-from pysrcnn.networks.features import body, vgg
+from pysrcnn.networks import EDSR, Features, vgg
+from pysrcnn.networks.features import body
 from pysrcnn.resize import imresize
 
 OPS = pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_loss_and_gradient_are_those_of_pytorch(ops, file):
 @pytest.mark.parametrize("depth", ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "EDSR", "block1"])
 def test_backward_is_that_of_the_tape(ops, depth, file):
     if depth[0] == "c":
-        features, forward, depth_of = Features.of_vgg(file, depth, ops=ops), vgg, depth
+        features, forward, depth_of = Features.of_vgg(file, depth, ops=ops), vgg.forward, depth
     else:
         network = edsr(c=3, residual_scale=0.3, mean=(0.4, 0.5, 0.6))
         depth_of = "block2" if depth == "EDSR" else depth

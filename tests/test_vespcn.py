@@ -10,7 +10,7 @@ from tape import Tape, Value, gradients
 from pysrcnn import kernels, reference, upscale_frames
 from pysrcnn.clips import around
 from pysrcnn.networks import VESPCN, load
-from pysrcnn.networks.vespcn import motion, motion_backward
+from pysrcnn.networks.motion import motion, motion_backward
 from pysrcnn.resize import imresize
 from pysrcnn.training import optim
 from pysrcnn.upscaling import steps

@@ -16,7 +16,7 @@ from pysrcnn.batch import clips
 from pysrcnn.cli import main
 from pysrcnn.pictures._mark import is_unchanged
 from pysrcnn.upscaling.scales import Networks
-from pysrcnn.video import check_target, frames_of, read_clip, reading, write_clip
+from pysrcnn.video import check_target, frames_of, opening, read_clip, reading, write_clip
 
 av = pytest.importorskip("av", reason="needs PyAV, the extra video")
 pytestmark = pytest.mark.skipif(
@@ -532,8 +532,8 @@ def test_a_size_that_changes_is_refused(folder):
 
 def test_frames_that_claim_to_be_huge_are_not_decoded(folder, monkeypatch):
     film("a.mp4")
-    monkeypatch.setattr(reading, "_MOST", 32 * 24 - 1)
-    monkeypatch.setattr(reading, "_decoded", None)
+    monkeypatch.setattr(opening, "_MOST", 32 * 24 - 1)
+    monkeypatch.setattr(opening, "decoded", None)
     with pytest.raises(ValueError, match="its frames have 32 x 24 pixels, and 767 are the most"):
         read_clip("a.mp4")
 
@@ -557,4 +557,4 @@ def test_without_the_extra_or_its_encoder(folder, capsys, monkeypatch):
     assert "need PyAV 18 or newer; there is 17.1.0: pip install" in capsys.readouterr().err
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run("a.mp4") == 2
-    assert f"a.mp4 is a video, and these need PyAV: {reading.INSTALL}" in capsys.readouterr().err
+    assert f"a.mp4 is a video, and these need PyAV: {opening.INSTALL}" in capsys.readouterr().err

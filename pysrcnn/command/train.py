@@ -22,6 +22,12 @@ from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
 
+# Options that a recipe has by the same names.
+_AS_GIVEN = (
+    "activation", "filters", "depth", "width", "frames", "fusion", "loss", "steps", "batch", "size",
+    "optimizer", "seed",
+)  # fmt: skip
+
 
 def add(commands: Commands) -> None:
     """Add the command and its options."""
@@ -215,22 +221,10 @@ def _recipe(options: argparse.Namespace) -> Recipe:
                 f"{options.recipe} is a recipe for {recipe.network.upper()}: for {name.upper()}, "
                 f"give {' or '.join(others)}"
             )
-    given = {
-        "activation": options.activation,
-        "filters": options.filters,
-        "depth": options.depth,
-        "width": options.width,
-        "frames": options.frames,
-        "fusion": options.fusion,
-        "loss": options.loss,
-        "c": options.channels,
-        "steps": options.steps,
-        "batch": options.batch,
-        "size": options.size,
-        "optimizer": options.optimizer,
-        "seed": options.seed,
-    }
-    changes: dict[str, Any] = {n: value for n, value in given.items() if value is not None}
+    changes: dict[str, Any] = {n: getattr(options, n) for n in _AS_GIVEN}
+    changes = {n: value for n, value in changes.items() if value is not None}
+    if options.channels is not None:
+        changes["c"] = options.channels
     kind = name or recipe.network
     if options.degradation is not None:
         changes["degradation"] = DEGRADATIONS.get(options.degradation)
@@ -257,20 +251,22 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if adversarial := _adversarial(options, recipe):
         changes["adversarial"] = adversarial
     recipe = dataclasses.replace(recipe, **changes)
-    depth, filters = len(recipe.sizes), len(recipe.filters)
-    if recipe.sizes and filters != depth - 1:
-        numbers = (*RECIPES["modern"].filters, *[16] * depth)[: depth - 1]
-        got = "" if options.filters is None else f", got {filters}"
-        raise ValueError(
-            f"{counted(depth, 'layer')} {'needs' if depth == 1 else 'need'} "
-            f"{counted(depth - 1, 'number')} of filters, of all but the last{got}: "
-            + (
-                f"give them, for example by --filters {'-'.join(map(str, numbers))}"
-                if numbers
-                else "leave --filters out"
-            )
-        )
+    _check_filters(recipe, options.filters is not None)
     return recipe
+
+
+def _check_filters(recipe: Recipe, given: bool) -> None:
+    """Raise unless there is a number of filters for each layer but the last."""
+    layers, filters = len(recipe.sizes), len(recipe.filters)
+    if not layers or filters == layers - 1:
+        return
+    numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
+    example = f"give them, for example by --filters {'-'.join(map(str, numbers))}"
+    raise ValueError(
+        f"{counted(layers, 'layer')} {'needs' if layers == 1 else 'need'} "
+        f"{counted(layers - 1, 'number')} of filters, of all but the last"
+        f"{f', got {filters}' if given else ''}: {example if numbers else 'leave --filters out'}"
+    )
 
 
 def _adversarial(options: argparse.Namespace, recipe: Recipe) -> Adversarial | None:

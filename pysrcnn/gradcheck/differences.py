@@ -28,14 +28,14 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
     if first == "loss" and any(name[:2] in ("dW", "dB") for name in right):
         return "Gradients are right, so the forward pass is: look at the loss itself."
     if first == "loss":
-        return f"So the forward pass, or the loss, is wrong{_but(right, 'F')}."
+        return f"So the forward pass, or the loss, is wrong{_but(right)}."
     if first == "output":
-        return f"So the shuffle of F{last} is wrong{_but(right, 'F')}."
+        return f"So the shuffle of F{last} is wrong{_but(right)}."
     if first == "doutput":
         return "So it begins with the gradient of the loss, doutput."
     k = int(first[-1]) if first[-1].isdecimal() else 1
     if first[0] == "F":
-        return f"So layer {k} is wrong in the forward pass{_but(right, 'F')}."
+        return f"So layer {k} is wrong in the forward pass{_but(right)}."
     dw, db = f"dW{k}", f"dB{k}"
     proof = [n for j in range(k, 0, -1) if (n := f"dB{j}") in right and made.wanted(n).size > 1]
     if first == dw and proof:
@@ -57,8 +57,8 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
     return ""
 
 
-def _but(right, letter):
-    names = [name for name in sorted(right) if name[0] == letter]
+def _but(right):
+    names = [name for name in sorted(right) if name[0] == "F"]
     return f", though {', '.join(names)} {'are' if len(names) > 1 else 'is'} right" if names else ""
 
 

@@ -22,7 +22,7 @@ from .. import reference
 from .._files import written_whole
 from ..checks import check_whole
 from ..networks import ESPCN, SRCNN, Network
-from ..networks.vespcn import GRID
+from ..networks.motion import GRID
 from .deep_networks import DEEP, deep_network
 from .filling import drawn, drawn_deep
 from .planted import Step

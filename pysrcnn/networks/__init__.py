@@ -5,8 +5,9 @@ from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
 from .features import Features
-from .loading import DEFAULT, LARGEST, TRAINED, files_of, load, shipped
-from .network import LOSSES, Network, other_scale, own_scale
+from .loading import DEFAULT, TRAINED, files_of, load, shipped
+from .network import LOSSES, Network
+from .scales import LARGEST, other_scale, own_scale
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 from .srgan import Discriminator

@@ -215,7 +215,7 @@ class DRCN(Network):
         )
 
     def _described(self) -> dict[str, Any]:
-        return {**super()._described(), "weights_of_sum": self.parameters["w"].tolist()}
+        return {"network": self.name, "weights_of_sum": self.parameters["w"].tolist()}
 
     def _step(
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float

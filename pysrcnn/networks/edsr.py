@@ -23,10 +23,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import kernels
-from .layers import LARGEST
 from .network import Network
 from .parameters import Parameters, as_arrays, check_layers, drawn, in_float32
 from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
+from .scales import LARGEST
 
 __all__ = ["EDSR", "backward", "forward"]
 
@@ -298,6 +298,3 @@ class EDSR(Network):
             f"<EDSR blocks={self.blocks}, width={width}, c={self.c}, {self.dtype}, "
             f"scale={self.scale}>"
         )
-
-    def _described(self) -> dict[str, Any]:
-        return {**super()._described(), **self.options}

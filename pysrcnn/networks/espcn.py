@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import kernels
 from .chain import Chain, layers_of, named
-from .layers import LARGEST
 from .parameters import Parameters
+from .scales import check_scale
 from .values import shuffle_of
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
@@ -139,8 +139,7 @@ class ESPCN(Chain):
         seed: int = 0,
         ops: ModuleType = kernels,
     ):
-        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
-            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
+        check_scale(scale)
         self._begin(
             sizes, filters, c, ops, s=int(scale), init=init, seed=seed,
             activation=activation, padding=padding,

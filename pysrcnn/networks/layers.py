@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from ..formats import Arrays, Refused, check_room, shown
+from .scales import LARGEST
 from .values import check_numbers, check_sense, shuffle_of
 
-__all__ = ["LARGEST", "OTHER_NETWORKS", "check", "numbered", "stack"]
+__all__ = ["OTHER_NETWORKS", "check", "numbered", "stack"]
 
-LARGEST = 16  # the largest factor of enlargement
 # Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
 _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
 _MOST_SEARCHED = 8  # layers, of which all orders are tried

@@ -15,16 +15,16 @@ from .chain import Chain
 from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
-from .layers import LARGEST
-from .network import Network, other_scale
+from .network import Network
 from .recognise import is_ours, network_of
+from .scales import LARGEST, other_scale
 from .srcnn import SRCNN
 from .srresnet import SRResNet
 from .values import as_plain, check_picture
 from .vdsr import VDSR
 from .vespcn import VESPCN
 
-__all__ = ["DEFAULT", "LARGEST", "TRAINED", "files_of", "load", "shipped", "shipped_files"]
+__all__ = ["DEFAULT", "TRAINED", "files_of", "load", "shipped", "shipped_files"]
 
 TRAINED: dict[str, type[Network]] = {
     "srcnn": SRCNN,

@@ -27,8 +27,9 @@ from .composed import Composed
 from .parameters import Parameters, Parametric
 from .reach import Layers, Seen, seen
 from .saving import save
+from .scales import own_scale
 
-__all__ = ["LOSSES", "Network", "other_scale", "own_scale"]
+__all__ = ["LOSSES", "Network"]
 
 START = "start."  # before the names of these parameters in files
 LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
@@ -96,10 +97,7 @@ class Network(Parametric):
     options: dict[str, Any]
     ops: ModuleType
 
-    @classmethod
-    def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
-        """The untrained network of a `training.Recipe`; a TypeError if none trains this kind."""
-        raise TypeError(f"{cls.__name__} is not trained by a recipe")
+    # ----------------------------------------------------------------------------------- what it is
 
     @property
     def layers(self) -> Layers:
@@ -177,6 +175,8 @@ class Network(Parametric):
         if self.start is not None:
             copy.start = {n: np.array(p, dtype, order="C") for n, p in self.start.items()}
         return copy
+
+    # --------------------------------------------------------------------------------------- in use
 
     def forward(self, x: np.ndarray, padding: str | None = None) -> np.ndarray:
         """The network's pictures of a batch.
@@ -271,6 +271,52 @@ class Network(Parametric):
             x = np.stack([imresize(plane, scale=scale) for plane in x])
         return self.forward(x[None])[0]
 
+    def at_sharpness(self, sharpness: float) -> Self:
+        """The network between the one that training against a discriminator began with and this.
+
+        All parameters, running statistics too, are (1 - a) times those of the one and a times those
+        of the other ("network interpolation", Wang et al., "ESRGAN", ECCVW 2018, Section 3.4).
+
+        Parameters
+        ----------
+        sharpness : float
+            a: 0 for just the network it began with, whose error is least; 1 for just this one,
+            whose pictures look sharper and are in part invented.
+
+        Returns
+        -------
+        network : Network
+            Without `start`.
+
+        Raises
+        ------
+        ValueError
+            If it was not trained so, or the sharpness is not 0..1.
+        """
+        if self.start is None:
+            raise ValueError(
+                f"{self!r} has no sharpness to choose, as it was not trained against a "
+                f"discriminator: leave sharpness out, or take weights of the recipe srgan"
+            )
+        if not is_real(sharpness) or not 0 <= sharpness <= 1:
+            raise ValueError(f"sharpness is {sharpness!r:.60}, wanted a number, 0 to 1")
+        network, a = self.astype(self.dtype), float(sharpness)
+        network.start = None
+        network.card["sharpness"] = a
+        for name, p in network.parameters.items():
+            if a == 0:  # to the bit, which a sum need not be
+                p[...] = self.start[name]
+            elif a < 1:
+                p[...] = (1 - a) * self.start[name] + a * p
+        return network
+
+    # ---------------------------------------------------------------------------------- in training
+
+    @classmethod
+    def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
+        """The untrained network of a `training.Recipe`; a TypeError if none trains this kind."""
+        raise TypeError(f"{cls.__name__} is not trained by a recipe")
+
     def loss_and_gradients(
         self, low: np.ndarray, high: np.ndarray, loss: str = "mse", done: float = 0.0
     ) -> tuple[float, Parameters]:
@@ -358,44 +404,7 @@ class Network(Parametric):
         _, gradients = self._backward(ops.enter(dout), kept, p, ops, **options)
         return loss, gradients
 
-    def at_sharpness(self, sharpness: float) -> Self:
-        """The network between the one that training against a discriminator began with and this.
-
-        All parameters, running statistics too, are (1 - a) times those of the one and a times those
-        of the other ("network interpolation", Wang et al., "ESRGAN", ECCVW 2018, Section 3.4).
-
-        Parameters
-        ----------
-        sharpness : float
-            a: 0 for just the network it began with, whose error is least; 1 for just this one,
-            whose pictures look sharper and are in part invented.
-
-        Returns
-        -------
-        network : Network
-            Without `start`.
-
-        Raises
-        ------
-        ValueError
-            If it was not trained so, or the sharpness is not 0..1.
-        """
-        if self.start is None:
-            raise ValueError(
-                f"{self!r} has no sharpness to choose, as it was not trained against a "
-                f"discriminator: leave sharpness out, or take weights of the recipe srgan"
-            )
-        if not is_real(sharpness) or not 0 <= sharpness <= 1:
-            raise ValueError(f"sharpness is {sharpness!r:.60}, wanted a number, 0 to 1")
-        network, a = self.astype(self.dtype), float(sharpness)
-        network.start = None
-        network.card["sharpness"] = a
-        for name, p in network.parameters.items():
-            if a == 0:  # to the bit, which a sum need not be
-                p[...] = self.start[name]
-            elif a < 1:
-                p[...] = (1 - a) * self.start[name] + a * p
-        return network
+    # ------------------------------------------------------------------------------------- in files
 
     def _tensors(self, path: Path) -> Parameters:
         """The parameters as a file with this suffix has them; raise a ValueError where none has."""
@@ -409,7 +418,7 @@ class Network(Parametric):
 
     def _described(self) -> dict[str, Any]:
         """What a card says of this kind of network."""
-        return {"network": self.name}
+        return {"network": self.name} | {name: self.options[name] for name in self.saved_options}
 
     def save(self, path: str | os.PathLike, half: bool = False) -> None:
         """Write the parameters and the card to a file, whole or not at all.
@@ -458,33 +467,3 @@ class _Recording(Composed):
     def relu(self, x: np.ndarray) -> np.ndarray:
         """See `reference.relu`."""
         return self._ops.relu(x)
-
-
-def other_scale(called: object, known: int, wanted: object) -> ValueError:
-    """That weights, called so, were trained for another scale than is wanted."""
-    return ValueError(
-        f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights are of use only "
-        f"at their own: enlarge by that, or take other weights"
-    )
-
-
-def own_scale(network: Network, scale: int | None) -> int:
-    """The scale a network was trained for; `scale`, if it does not say.
-
-    Raises
-    ------
-    ValueError
-        If it was trained for another scale than `scale`, or neither is known.
-    """
-    known = network.scale
-    if known is None:
-        if scale is None and network.scales:
-            raise ValueError(f"the network is for scales {network.scales}: give one of them")
-        if scale is None:
-            raise ValueError(
-                "the network does not say what scale it was trained for: give it, scale=2, 3 or 4"
-            )
-        return scale
-    if scale not in (None, known):
-        raise other_scale("the network", known, repr(scale))
-    return known

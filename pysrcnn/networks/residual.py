@@ -3,11 +3,9 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from ..checks import check_whole
-from .layers import LARGEST
 from .parameters import Parameters, check_channels
+from .scales import check_scale
 
 
 def forget(maps: Any) -> None:
@@ -40,8 +38,7 @@ def check_sizes(scale: object, blocks: object, width: object, c: object, seed: o
     """Raise a ValueError unless a network can be of these."""
     for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
         check_whole(name, value, least)
-    if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
-        raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r}")
+    check_scale(scale)
     check_channels(c)
 
 

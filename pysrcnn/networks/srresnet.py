@@ -20,10 +20,10 @@ import numpy as np
 
 from .. import kernels
 from ..reference.normalisation import EPSILON
-from .layers import LARGEST
 from .network import Network
 from .parameters import Parameters, as_arrays, check_shapes, in_float32
 from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
+from .scales import LARGEST
 
 __all__ = ["SRResNet", "backward", "folded", "forward"]
 
@@ -383,6 +383,3 @@ class SRResNet(Network):
             f"<SRResNet blocks={self.blocks}, width={width}, c={self.c}, batch_norm={batch_norm}, "
             f"{self.dtype}, scale={self.scale}>"
         )
-
-    def _described(self) -> dict[str, Any]:
-        return {**super()._described(), **self.options}

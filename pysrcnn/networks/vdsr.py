@@ -181,6 +181,3 @@ class VDSR(Network):
             f"<VDSR depth={self.depth}, width={width}, c={self.c}{without}, "
             f"{self.dtype}{self._for_scales}>"
         )
-
-    def _described(self) -> dict[str, Any]:
-        return {**super()._described(), **self.options}

@@ -10,7 +10,7 @@ Axes: N samples, T frames, F maps, H x W pixels, s scale. A flow is (N, 2, H, W)
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -18,20 +18,17 @@ import numpy as np
 
 from .. import kernels
 from ..checks import check_batch, check_whole
-from .layers import LARGEST
+from .motion import GRID, LAYERS, motion, motion_backward
+from .motion import shapes as motion_shapes
 from .network import Network
 from .parameters import Parameters, as_arrays, check_shapes, in_float32
 from .residual import check_picture, forget
+from .scales import LARGEST, check_scale
 
-__all__ = ["FUSIONS", "VESPCN", "backward", "forward", "motion", "motion_backward"]
+__all__ = ["FUSIONS", "VESPCN", "backward", "forward"]
 
 FUSIONS = "early", "slow"
 _FRAMES = 3, 5, 7
-GRID = 4  # the coarse estimate has a pixel for so many, along a side
-FARTHEST = {"coarse": 8.0, "fine": 2.0}  # pixels, beyond which no estimate points
-_LAYERS = 5  # of an estimate
-_FILTERS = {"coarse": (5, 3, 5, 3, 3), "fine": (5, 3, 3, 3, 3)}  # their sides; 5 has a stride of 2
-_INPUTS = {"coarse": 2, "fine": 5}
 
 
 def forward(
@@ -142,128 +139,6 @@ def _fused_backward(
     return back
 
 
-def motion(
-    reference: np.ndarray, frame: np.ndarray, p: Parameters, ops: Any, kept: list | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The flow from the reference to a frame, coarse and fine, and the frame warped by it.
-
-    coarse = estimate(reference, frame); fine = estimate(reference, frame, coarse, frame warped by
-    coarse); flow = coarse + fine. Section 2.3 of the paper.
-
-    Parameters
-    ----------
-    reference, frame : arrays (N, 1, H, W)
-    p, ops : as `forward` has them
-    kept : list, optional
-        Gets what `motion_backward` needs.
-
-    Returns
-    -------
-    flow : array (N, 2, H, W)
-        In pixels, see `reference.motion`.
-    warped : array (N, 1, H, W)
-    """
-    keep = forget if kept is None else kept.append
-    coarse = estimate(ops.concatenate(reference, frame), "coarse", p, ops, keep)
-    given = ops.concatenate(reference, frame, coarse, ops.warp(frame, coarse))
-    flow = coarse + estimate(given, "fine", p, ops, keep)
-    keep((frame, coarse, flow))
-    return flow, ops.warp(frame, flow)
-
-
-def motion_backward(
-    dflow: Any, dwarped: np.ndarray, kept: list, p: Parameters, ops: Any, g: Parameters
-) -> tuple[np.ndarray, np.ndarray]:
-    """dreference, dframe; the gradients of the parameters are added to g.
-
-    Parameters
-    ----------
-    dflow : array (N, 2, H, W), or 0
-    dwarped : array (N, 1, H, W)
-    kept : list that `motion` filled
-    p, ops : as `motion` was given them
-    g : dict of arrays
-        The same weights are used for each neighbour: their gradients are sums.
-    """
-    maps = reversed(kept)
-    frame, coarse, flow = next(maps)
-    dframe, more = ops.warp_backward(dwarped, frame, flow)
-    dcoarse = dfine = more + dflow
-    dgiven = estimate_backward(dfine, "fine", maps, p, ops, g)
-    dreference, again, more, dwarped = ops.split(dgiven, 1, 1, 2, 1)
-    dframe, dcoarse = dframe + again, dcoarse + more
-    again, more = ops.warp_backward(dwarped, frame, coarse)
-    dframe, dcoarse = dframe + again, dcoarse + more
-    dgiven = estimate_backward(dcoarse, "coarse", maps, p, ops, g)
-    more, again = ops.split(dgiven, 1, 1)
-    return dreference + more, dframe + again
-
-
-def estimate(
-    x: np.ndarray, part: str, p: Parameters, ops: Any, keep: Callable[[Any], None]
-) -> np.ndarray:
-    """A flow: five convolutions, of which 5 x 5 have a stride of 2, a shuffle back, and tanh.
-
-    Table 1 of the paper; here the flow is in pixels, at most `FARTHEST` of its part.
-
-    Parameters
-    ----------
-    x : array (N, 2, H, W) or (N, 5, H, W)
-        Two frames; for "fine" also the coarse flow, and the second frame warped by it.
-    part : "coarse" or "fine"
-    p, ops : as `forward` has them
-    keep : function
-        Gets what `estimate_backward` needs.
-
-    Returns
-    -------
-    flow : array (N, 2, H, W)
-    """
-    s = 1
-    for k in range(1, _LAYERS):
-        w, b = p[f"W_{part}{k}"], p[f"B_{part}{k}"]
-        keep(x)
-        if w.shape[2] == 5:
-            x, s = ops.relu(ops.conv2d_strided(x, w, b, 2)), 2 * s
-        else:
-            x = ops.conv_relu(x, w, b)
-    keep(x)
-    x = ops.conv2d_same(x, p[f"W_{part}{_LAYERS}"], p[f"B_{part}{_LAYERS}"])
-    tanh = ops.tanh(ops.pixel_shuffle(x, s))
-    keep(tanh)
-    return FARTHEST[part] * tanh
-
-
-def estimate_backward(
-    dflow: np.ndarray, part: str, maps: Iterator[Any], p: Parameters, ops: Any, g: Parameters
-) -> np.ndarray:
-    """dx; the gradients of the parameters are added to g.
-
-    Parameters
-    ----------
-    dflow : array (N, 2, H, W)
-    maps : iterator over what `estimate` kept, last to first
-    part, p, ops : as `estimate` was given them
-    g : dict of arrays
-    """
-    s = 2 ** sum(p[f"W_{part}{k}"].shape[2] == 5 for k in range(1, _LAYERS))
-    dx = ops.tanh_backward(FARTHEST[part] * dflow, next(maps))
-    dx, out = ops.pixel_shuffle_backward(dx, s), None
-    for k in range(_LAYERS, 0, -1):
-        names, x = (f"W_{part}{k}", f"B_{part}{k}"), next(maps)
-        w = p[names[0]]
-        if out is None:
-            dx, *found = ops.conv2d_same_backward(dx, x, w)
-        elif w.shape[2] == 5:
-            dx, *found = ops.conv2d_strided_backward(ops.relu_backward(dx, out), x, w, 2)
-        else:
-            dx, *found = ops.conv_relu_backward(dx, out, x, w)
-        for name, gradient in zip(names, found, strict=True):
-            g[name] = g.get(name, 0) + gradient
-        out = x
-    return dx
-
-
 def _joined(maps: Sequence, ops: Any) -> Any:
     return maps[0] if len(maps) == 1 else ops.concatenate(*maps)
 
@@ -302,12 +177,7 @@ def _shapes(
     scale: int, frames: int, depth: int, width: int, slow: bool
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of all arrays by their names."""
-    weights: dict[str, tuple[int, ...]] = {}
-    for part, sides in _FILTERS.items():
-        last = 2 * 4 ** sides.count(5)
-        for k, f in enumerate(sides, 1):
-            o = last if k == _LAYERS else width
-            weights[f"_{part}{k}"] = (o, _INPUTS[part] if k == 1 else width, f, f)
+    weights = motion_shapes(width)
     maps, c = frames, 1
     for k in range(1, depth):
         groups = max(1, maps - 1) if slow else 1
@@ -378,8 +248,7 @@ class VESPCN(Network):
     ):
         for name, value, least in (("depth", depth, 2), ("width", width, 1), ("seed", seed, 0)):
             check_whole(name, value, least)
-        if not isinstance(scale, (int, np.integer)) or not 2 <= scale <= LARGEST:
-            raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
+        check_scale(scale)
         check_fusion(frames, depth, fusion)
         rng, p = np.random.default_rng(seed), {}
         shapes = _shapes(int(scale), frames, depth, width, fusion == "slow")
@@ -387,7 +256,7 @@ class VESPCN(Network):
             p[name] = np.zeros(shape)
             if name[0] == "W":
                 p[name] += rng.normal(0, np.sqrt(2 / math.prod(shape[1:])), shape)
-        for last in (f"W_coarse{_LAYERS}", f"W_fine{_LAYERS}", "W_tail"):
+        for last in (f"W_coarse{LAYERS}", f"W_fine{LAYERS}", "W_tail"):
             p[last] *= 0.02
         self._set(in_float32(p), ops, picture)
 
@@ -455,9 +324,6 @@ class VESPCN(Network):
             f"<VESPCN frames={self.frames}, {self.fusion} fusion, depth={depth}, width={width}, "
             f"{self.dtype}, scale={self.scale}>"
         )
-
-    def _described(self) -> dict[str, Any]:
-        return {**super()._described(), **self.options}
 
     def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
         """Frames (N, T, H, W); of a picture (N, 1, H, W), the same T times."""

@@ -19,7 +19,8 @@ import numpy as np
 
 from ..checks import check_whole, is_real
 from ..networks import LOSSES, TRAINED, VESPCN, Chain, Network
-from ..networks.vespcn import GRID, check_fusion
+from ..networks.motion import GRID
+from ..networks.vespcn import check_fusion
 from .adversarial import Adversarial
 from .degradation import Degradation
 from .optim import OPTIMIZERS

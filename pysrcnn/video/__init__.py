@@ -4,7 +4,8 @@ They go through PyAV, the extra `video`: ``pip install ".[video]"``. Its package
 FFmpeg with the encoder x264.
 """
 
-from .reading import INSTALL, SUFFIXES, Clip, available, frames_of, is_video, read_clip
+from .opening import INSTALL, SUFFIXES, Clip, available, is_video, read_clip
+from .reading import frames_of
 from .writing import WRITTEN, check_target, even, write_clip
 
 __all__ = [

@@ -1,302 +1,21 @@
-"""Video files read: what they hold and whether that can be enlarged, then frame after frame.
+"""Video files read, frame after frame.
 
 Frames come as RGB of 8 bits, upright and whole: by the matrix and the range of colours that the
 file names (`colours.py`), turned as it says, two half pictures (interlaced) joined. Times are those
-of the file. What would come out wrong is refused, before there is any work in it: HDR for example.
+of the file.
 """
 
 import contextlib
-import dataclasses
-import importlib.util
-import os
-import stat
-import struct
 from collections.abc import Iterator
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._files import told
 from .._printing import counted
 from . import colours
+from .opening import Clip, decoded, opened, stream_of
 
-__all__ = [
-    "INSTALL",
-    "SUFFIXES",
-    "Clip",
-    "available",
-    "frames_of",
-    "is_video",
-    "opened",
-    "read_clip",
-]
-
-SUFFIXES = {
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
-# FFmpeg's names of formats. Not read: lists of other files, and pictures and texts as videos.
-_FORMATS = (
-    "asf,avi,flv,h264,hevc,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mxf,ogg,"
-    "ivf,m4v,yuv4mpegpipe"
-)
-INSTALL = 'pip install ".[video]" in the clone of pysrcnn'
-_OLDEST = 18  # version of PyAV
-_MOST = 139264 * 256  # pixels of a frame, as many as H.264 holds
-_USUAL_RATE = Fraction(25)
-_MICROSECONDS = 1_000_000
-_MATRIX = "DISPLAYMATRIX"
-# Formats that say at the beginning how long they are, by time, and not by bytes as MP4 and AVI do.
-_TIMED = ("matroska", "flv", "asf", "mxf")
-_FEW = 3  # frames that may be missing, as times are rounded
-_AGAIN = "copy or download it again"
-
-
-@dataclasses.dataclass
-class Clip:
-    """What a video file holds.
-
-    Attributes
-    ----------
-    path : Path
-    shape : pair of ints
-        Height and width of its frames, upright.
-    stored : pair of ints
-        The same as stored.
-    count : int
-        How many frames there are, as far as its packets say.
-    rate : Fraction
-        Frames a second, on average.
-    time_base : Fraction
-        The unit of the times of frames, in seconds.
-    start : Fraction
-        When it begins, in seconds, which is 0 in the result.
-    ratio : Fraction
-        Width of a pixel for its height, upright.
-    turn : tuple of bool
-        Whether rows become columns, and then whether rows and columns are reversed.
-    colours : Colours
-    notes : list of str
-        What is to be said of it, a sentence each. Reading its frames may add some.
-    joined : bool
-        Whether it turned out, when its frames were read, that some are two half pictures.
-    """
-
-    path: Path
-    shape: tuple[int, int]
-    stored: tuple[int, int]
-    count: int
-    rate: Fraction
-    time_base: Fraction
-    start: Fraction
-    ratio: Fraction
-    turn: tuple[bool, bool, bool]
-    colours: colours.Colours
-    notes: list[str]
-    joined: bool = False
-
-
-def is_video(path: str | os.PathLike | None) -> bool:
-    """Whether a file has the name of a video."""
-    return path is not None and Path(path).suffix.lower() in SUFFIXES
-
-
-def available() -> bool:
-    """Whether PyAV is there."""
-    return importlib.util.find_spec("av") is not None
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """PyAV's container of a file; what goes wrong in the block, in a sentence.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError, PermissionError, OSError
-    ValueError
-        If the file is empty, damaged, or no video; or PyAV is not there.
-    """
-    if not available():
-        raise ValueError(f"{path} is a video, and these need PyAV: {INSTALL}")
-    import av
-
-    if int(av.__version__.split(".")[0]) < _OLDEST:
-        raise ValueError(
-            f"{path} is a video, and these need PyAV {_OLDEST} or newer; there is "
-            f"{av.__version__}: {INSTALL}"
-        )
-    try:
-        file = open(path, "rb")  # by us, so that no name is taken for an address
-    except OSError as error:
-        raise told(error, path) from None
-    with file:
-        try:
-            options = {"format_whitelist": _FORMATS}
-            with av.open(file, options=options, metadata_errors="replace") as container:
-                yield container
-        except av.error.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise MemoryError from None
-            reason = (error.strerror or str(error)).lower()
-            raise ValueError(
-                f"{path} is damaged or not a video ({reason}): {_AGAIN}, or convert it to MP4 first"
-            ) from None
-
-
-def read_clip(path: str | os.PathLike) -> Clip:
-    """What a video file holds. All of it is read once, to count frames, but not decoded.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError, PermissionError, OSError
-    ValueError
-        If it is damaged, ends too early, has no frames, or some that cannot be enlarged: of HDR,
-        of a codec that is not there.
-    """
-    path = Path(path)
-    _check_whole(path)
-    with opened(path) as container:
-        stream, notes = _stream_of(container, path)
-        first = next(_decoded(container, stream, path), None)
-        if first is None:
-            raise ValueError(f"{path} holds no frames that can be decoded: {_AGAIN}")
-        clip = _clip(path, container, stream, first, notes)
-    clip.count = _count(clip)
-    return clip
-
-
-def _check_whole(path: Path) -> None:
-    """Raise unless it is a file that ends where it says."""
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(f"{path} is a folder: give a video file")
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is not a file: give a video file")
-        if not status.st_size:
-            raise ValueError(f"{path} is empty: give a video file")
-        with open(path, "rb") as file:
-            end = _end(file, status.st_size)
-    except OSError as error:
-        raise told(error, path) from None
-    if end > status.st_size:
-        raise ValueError(
-            f"{path} is damaged: it ends too early, after {status.st_size:,} of {end:,} bytes, so "
-            f"{_AGAIN}"
-        )
-
-
-def _end(file: Any, size: int) -> int:
-    """Where a file ends by what its boxes (of MP4) or chunks (of AVI) say; `size`, of others."""
-    head = file.read(12)
-    if head[:4] == b"RIFF" and head[8:] == b"AVI ":
-        return 8 + struct.unpack("<I", head[4:8])[0]
-    if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return size
-    place = 0
-    while place + 8 <= size:
-        file.seek(place)
-        head = file.read(16)
-        (length,) = struct.unpack(">I", head[:4])
-        if length == 1 and len(head) == 16:
-            (length,) = struct.unpack(">Q", head[8:])
-        if length < 8:  # 0: up to the end; or damage
-            return size
-        place += length
-    return max(place, size)
-
-
-def _stream_of(container: Any, path: Path) -> tuple[Any, list[str]]:
-    """The video in a file, and what is left out beside it."""
-    from av.stream import Disposition
-
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not videos:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-        raise ValueError(f"{path} has no video in it, but {kinds}: give another file")
-    stream, notes = videos[0], []
-    if len(videos) > 1:
-        notes.append(f"only the first of its {len(videos)} videos is taken")
-    if any(s.type == "subtitle" for s in container.streams):
-        notes.append("its subtitles are left out")
-    if stream.codec_context is None:
-        raise ValueError(
-            f"{path} is coded in a way that PyAV has no decoder for: convert it to MP4 first"
-        )
-    height, width = stream.codec_context.height, stream.codec_context.width
-    if height < 1 or width < 1:
-        raise ValueError(f"{path} is damaged: it does not say how large its frames are")
-    if height * width > _MOST:
-        raise ValueError(
-            f"{path} says that its frames have {width:,} x {height:,} pixels, and {_MOST:,} are "
-            f"the most that a video holds here: make it smaller first"
-        )
-    stream.thread_type = "AUTO"
-    return stream, notes
-
-
-def _clip(path: Path, container: Any, stream: Any, first: Any, notes: list[str]) -> Clip:
-    """What it says of itself, and its first frame of itself."""
-    context = stream.codec_context
-    found = colours.colours_of(context, first, path)
-    depth = max(part.bits for part in first.format.components)
-    if depth > 8:
-        notes.append(f"its {depth} bits a channel become 8")
-    if any(part.is_alpha for part in first.format.components):
-        notes.append("its transparency is left out")
-    turn, note = _turn_of(first)
-    notes += note
-    stored = first.height, first.width
-    ratio = Fraction(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1)
-    ratio = ratio if ratio > 0 else Fraction(1)
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or _USUAL_RATE
-    start = Fraction(max(0, container.start_time or 0), _MICROSECONDS)
-    return Clip(
-        path, stored[::-1] if turn[0] else stored, stored, 0, Fraction(rate),
-        Fraction(stream.time_base or 1 / rate), start, 1 / ratio if turn[0] else ratio, turn, found,
-        notes,
-    )  # fmt: skip
-
-
-def _turn_of(frame: Any) -> tuple[tuple[bool, bool, bool], list[str]]:
-    """How to turn frames so that they are upright, by the matrix that is beside them."""
-    matrix = frame.side_data.get(_MATRIX)
-    if matrix is None:
-        return (False, False, False), []
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
-    if (b or c) and (a or d):
-        return (False, False, False), ["it is turned by an angle, and is enlarged as it is stored"]
-    turn = (True, b < 0, c < 0) if b or c else (False, d < 0, a < 0)
-    return turn, ["it is turned upright, as its file says it is shown"] if any(turn) else []
-
-
-def _count(clip: Clip) -> int:
-    """How many frames there are; raise if some are cut off."""
-    times, end = [], Fraction(0)
-    with opened(clip.path) as container:
-        stream = _stream_of(container, clip.path)[0]
-        for packet in container.demux():
-            time = packet.dts if packet.pts is None else packet.pts
-            if not packet.size:
-                continue
-            if time is not None:
-                end = max(end, (time + (packet.duration or 0)) * packet.time_base)
-            if packet.stream.index == stream.index and not packet.is_discard:
-                times.append((time or 0) * packet.time_base)
-        duration = Fraction(container.duration or 0, _MICROSECONDS)
-        timed = any(name in container.format.name for name in _TIMED)
-    # How long the last frame is shown is not in all files: maybe as long as any before it.
-    times.sort()
-    longest = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
-    cut = timed and end + max(longest, _FEW / clip.rate) < duration
-    if cut:
-        raise ValueError(
-            f"{clip.path} is damaged: it ends too early, after {float(end):.3g} of "
-            f"{float(duration):.3g} seconds, so {_AGAIN}"
-        )
-    return len(times)
+__all__ = ["frames_of"]
 
 
 def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
@@ -318,8 +37,8 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
     step = max(1, round(1 / (clip.rate * clip.time_base)))
     convert = colours.to_rgb(clip.colours)
     with opened(clip.path) as container:
-        stream = _stream_of(container, clip.path)[0]
-        for number, frame in enumerate(_whole(_decoded(container, stream, clip.path), clip), 1):
+        stream = stream_of(container, clip.path)[0]
+        for number, frame in enumerate(_whole(decoded(container, stream, clip.path), clip), 1):
             if (frame.height, frame.width) != clip.stored:
                 raise ValueError(
                     f"{clip.path} changes its size at frame {number}, from {clip.stored[1]} x "
@@ -351,23 +70,6 @@ def _turned(frame: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
     swap, rows, columns = turn
     frame = frame.swapaxes(0, 1) if swap else frame
     return np.ascontiguousarray(frame[:: -1 if rows else 1, :: -1 if columns else 1])
-
-
-def _decoded(container: Any, stream: Any, path: Path) -> Iterator[Any]:
-    """PyAV's frames."""
-    from av.error import FFmpegError
-
-    number = 0
-    try:
-        for frame in container.decode(stream):
-            number += 1
-            yield frame
-    except FFmpegError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ValueError(
-            f"{path} is damaged: frame {number + 1} cannot be decoded ({reason}), so {_AGAIN}, or "
-            f"cut that part out"
-        ) from None
 
 
 def _whole(frames: Iterator[Any], clip: Clip) -> Iterator[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from .._files import written_whole
 from ..pictures._mark import mark
 from . import colours
-from .reading import INSTALL, Clip, opened
+from .opening import INSTALL, Clip, opened
 
 __all__ = ["QUALITY", "WRITTEN", "check_target", "even", "write_clip"]
 
