@@ -13,7 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from pysrcnn import reference
 from pysrcnn.cli import parser
+from pysrcnn.networks import TRAINED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
@@ -115,13 +117,38 @@ def test_links_of_the_site_lead_somewhere(site):
                 assert unquote(parts.fragment) in pages[target].places, f"{path.name}: {link}"
 
 
+OF_SRCNN = [f"equation-eq-{k}" for k in range(1, 6)] + ["sparse-coding"]
+NETWORKS = "espcn", "vdsr", "drcn", "srresnet", "edsr", "srgan", "vespcn"
+OF_NETWORKS = [f"equation-eq-{name}" for name in NETWORKS]
+
+
+def test_the_equations_have_every_operation_and_network():
+    """Links to each operation that has a gradient, to that, and to both ways of each network."""
+    text = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"{py:func}`(?:~|\w+\(\) <)pysrcnn\.([\w.]+)", text))
+    backward = [name for name in reference.__all__ if name.endswith("_backward")]
+    wanted = {
+        f"reference.{name.removesuffix(end)}" for name in backward for end in ("", "_backward")
+    }
+    wanted |= {f"networks.{name}.{way}" for name in NETWORKS for way in ("forward", "backward")}
+    assert len(backward) > 20 and wanted <= linked, wanted - linked
+    assert set(TRAINED) <= {"srcnn", *NETWORKS}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("start, tag", [("equations.html", "tr"), ("index.html", "li")])
-def test_from_each_equation_to_its_code_in_two_clicks(site, start, tag):
+@pytest.mark.parametrize(
+    "start, tag, places",
+    [
+        ("equations.html", "tr", OF_SRCNN),
+        ("equations.html", "li", OF_NETWORKS),
+        ("index.html", "li", OF_SRCNN + OF_NETWORKS),
+    ],
+)
+def test_from_each_equation_to_its_code_in_two_clicks(site, start, tag, places):
     """From the row of an equation to a function's description, and from there to its lines."""
     text = (site / start).read_text(encoding="utf-8")
     rows = re.findall(rf"<{tag}>.*?</{tag}>|<{tag} .*?</{tag}>", text, re.DOTALL)
-    for place in [f"equation-eq-{k}" for k in range(1, 6)] + ["sparse-coding"]:
+    for place in places:
         (row,) = (row for row in rows if re.search(rf'href="(equations.html)?#{place}"', row))
         functions = re.findall(r'href="(api/\w+\.html)#(pysrcnn(?:\.\w+)+?\.(\w+))"', row)
         assert functions, place
