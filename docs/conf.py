@@ -55,7 +55,7 @@ html_sidebars = {  # pages that have none below them
     page: []
     for page in (
         "start", "pictures", "training", "weights", "convert", "dask", "equations", "gradients",
-        "command", "paper", "benchmarks", "kernels", "questions", "changes",
+        "exercises", "command", "paper", "benchmarks", "kernels", "questions", "changes",
     )
 }  # fmt: skip
 html_context = {"default_mode": "auto"}  # or the theme says so in the browser's console

@@ -1,4 +1,5 @@
-"""The command ``pysrcnn``: upscale, evaluate, score, train, show, convert, gradcheck, warmup, info.
+"""The command ``pysrcnn``: upscale, evaluate, score, train, show, convert, gradcheck, exercise,
+warmup, info.
 
 Each is a file in `pysrcnn.command`, with its options and what it does. Exit code 0: done; 2: bad
 usage or input; 1: failed. Errors are one sentence on standard error; in Python's development mode
@@ -16,13 +17,24 @@ from ._files import is_full, told
 from ._printing import any_text, drop, say
 from ._signals import ENDS, ended_in_order
 from ._version import __version__
-from .command import convert, evaluate, gradcheck, info, score, show, train, upscale, warmup
+from .command import (
+    convert,
+    evaluate,
+    exercise,
+    gradcheck,
+    info,
+    score,
+    show,
+    train,
+    upscale,
+    warmup,
+)
 from .command.common import complain, most_threads
 from .command.usage import Parser
 
 __all__ = ["main", "parser"]
 
-COMMANDS = (upscale, evaluate, score, train, show, convert, gradcheck, warmup, info)
+COMMANDS = (upscale, evaluate, score, train, show, convert, gradcheck, exercise, warmup, info)
 
 
 def parser() -> argparse.ArgumentParser:

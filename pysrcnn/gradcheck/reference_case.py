@@ -27,7 +27,7 @@ from .deep_networks import DEEP, deep_network
 from .filling import drawn, drawn_deep
 from .planted import Step
 
-__all__ = ["LAYOUTS", "PADDINGS", "WEIGHTS", "Case", "case", "rounding", "write_case"]
+__all__ = ["LAYOUTS", "PADDINGS", "WEIGHTS", "Case", "case", "case_of", "rounding", "write_case"]
 
 # Axes of arrays, and those of weights that go with them unless others are asked for.
 LAYOUTS = {"NCHW": "OIHW", "NHWC": "HWIO"}
@@ -225,7 +225,33 @@ def case(
         loss, alpha = "mse", 0.0
         arrays = drawn(net, samples, size, bits)
     step = Step(net, arrays["low"], arrays["high"], loss, alpha)
-    arrays |= step.values()
+    return _computed(network, layout, weights, dtype, step, arrays)
+
+
+def case_of(network: Network, samples: int, size: tuple[int, int]) -> Case:
+    """A case of a network of another kind, in float64, NCHW, with the mean squared error.
+
+    Parameters
+    ----------
+    network : Network
+        Layers of convolutions that pad with zeros; its parameters, in float64, are filled anew.
+    samples, size : int, (height, width)
+        Of the input.
+
+    Returns
+    -------
+    case : Case
+    """
+    arrays = drawn_deep(network, samples, size, "mse", np.random.PCG64(0))
+    step = Step(network, arrays["low"], arrays["high"])
+    return _computed(network.name, "NCHW", "OIHW", "float64", step, arrays)
+
+
+def _computed(
+    network: str, layout: str, weights: str, dtype: str, step: Step, drawn: dict[str, np.ndarray]
+) -> Case:
+    """The case of what was drawn: all that a step computes, too."""
+    arrays = drawn | step.values()
     made = Case(network, layout, weights, np.dtype(dtype), {}, arrays, step)
     for name in arrays:
         made.arrays[name] = np.array(made.wanted(name), made.dtype, order="C")

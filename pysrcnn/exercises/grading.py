@@ -1,0 +1,184 @@
+"""Folders of exercises: written for students, and graded, one student's or those of a class."""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from .._files import written_whole
+from .judging import Call, judge, sentence
+from .running import Ran, run_files
+from .tasks import EXERCISES
+
+__all__ = ["Grade", "Verdict", "check_file", "check_folder", "students", "write_files"]
+
+PASSED, UNBEGUN, WRONG, MISSING = "passed", "not begun", "wrong", "not there"
+
+
+class Verdict(NamedTuple):
+    """What is said of one file.
+
+    Attributes
+    ----------
+    name : str
+        Of the exercise.
+    state : "passed", "not begun", "wrong" or "not there"
+    sentences : list of str
+        What is wrong.
+    note : str
+        What else is to be said; mostly nothing.
+    """
+
+    name: str
+    state: str
+    sentences: list[str]
+    note: str = ""
+
+
+class Grade(NamedTuple):
+    """The verdicts on one student's files."""
+
+    student: str
+    verdicts: list[Verdict]
+
+    def count(self, state: str) -> int:
+        """How many of them are "passed", "wrong", ..."""
+        return sum(verdict.state == state for verdict in self.verdicts)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all exercises passed."""
+        return self.count(PASSED) == len(self.verdicts)
+
+
+def write_files(folder: Path) -> tuple[list[str], list[str]]:
+    """Write the files that a student begins with; those that are there already stay.
+
+    Returns
+    -------
+    written, kept : lists of str
+        Names of files: of those that were written, and of those there that are other than these.
+
+    Raises
+    ------
+    NotADirectoryError, OSError
+        If there is no such folder and none can be made, or a file cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: give the name of a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    written, kept = [], []
+    for name in EXERCISES:
+        path = folder / f"{name}.py"
+        if not path.exists():
+            with written_whole(path) as temporary:
+                temporary.write_bytes(_template(name))
+            written.append(path.name)
+        elif not _unchanged(path):
+            kept.append(path.name)
+    return written, kept
+
+
+def _template(name: str) -> bytes:
+    return (files(__package__) / "templates" / f"{name}.py").read_bytes().replace(b"\r\n", b"\n")
+
+
+def _unchanged(path: Path) -> bool:
+    """Whether a file is as it was written, but for ends of lines."""
+    return path.read_bytes().replace(b"\r\n", b"\n") == _template(path.stem)
+
+
+def students(folder: Path) -> list[Path]:
+    """The folders of students in that of a class; none if it is itself one of exercises.
+
+    Raises
+    ------
+    ValueError
+        If there are no exercises in it, nor in its folders.
+    """
+    if _there(folder):
+        return []
+    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not any(map(_there, inside)):
+        raise ValueError(
+            f"no exercises in {folder}, nor in folders in it: `pysrcnn exercise start {folder}` "
+            "writes them"
+        )
+    return inside
+
+
+def _there(folder: Path) -> list[str]:
+    """The names of the exercises in a folder."""
+    return [name for name in EXERCISES if (folder / f"{name}.py").is_file()]
+
+
+def check_file(path: Path, seconds: float = 10.0) -> Verdict:
+    """Run one file, and say what is wrong with it.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If it has the name of no exercise.
+    """
+    if path.stem not in EXERCISES or path.suffix != ".py":
+        raise ValueError(
+            f"{path} has not the name of an exercise: give a file that `pysrcnn exercise start` "
+            "wrote, such as psnr.py"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: check the name")
+    return _checked([path], seconds)[0]
+
+
+def check_folder(folder: Path, names: Iterable[str] | None = None, seconds: float = 10.0) -> Grade:
+    """Run what a student has changed, and say what is wrong with it.
+
+    Parameters
+    ----------
+    folder : path
+    names : names of exercises, optional
+        That are asked for; by default those that are there.
+    seconds : float
+        How long a file may take.
+    """
+    there = _there(folder)
+    changed = [name for name in there if not _unchanged(folder / f"{name}.py")]
+    ran = _checked([folder / f"{name}.py" for name in changed], seconds)
+    verdicts = {name: Verdict(name, UNBEGUN, []) for name in there}
+    verdicts |= {verdict.name: verdict for verdict in ran}
+    asked = there if names is None else names
+    return Grade(folder.resolve().name, [
+        verdicts.get(name, Verdict(name, MISSING, [])) for name in asked
+    ])  # fmt: skip
+
+
+def asked_of(folders: Iterable[Path]) -> list[str]:
+    """The exercises that any of these folders has."""
+    found = {name for folder in folders for name in _there(folder)}
+    return [name for name in EXERCISES if name in found]
+
+
+def _checked(paths: list[Path], seconds: float) -> list[Verdict]:
+    calls = [EXERCISES[path.stem]() for path in paths]
+    tasks = [(path, [(call.function, call.given) for call in of]) for path, of in
+             zip(paths, calls, strict=True)]  # fmt: skip
+    ran = run_files(tasks, seconds) if tasks else []
+    names = [path.stem for path in paths]
+    return [_verdict(*three) for three in zip(names, calls, ran, strict=True)]
+
+
+def _verdict(name: str, calls: list[Call], ran: Ran) -> Verdict:
+    note = (
+        f"It prints, which is left out here: {ran.printed.split(chr(10))[0]}" if ran.printed else ""
+    )
+    if ran.failed:
+        return Verdict(name, WRONG, [sentence(f"{name}.py: {ran.failed}")], note)
+    if all(outcome.hole for outcome in ran.outcomes):
+        return Verdict(name, UNBEGUN, [], note)
+    wrong: dict[str, list[str]] = {}  # of each function, what the first call shows
+    for call, outcome in zip(calls, ran.outcomes, strict=True):
+        if not wrong.get(call.function):
+            wrong[call.function] = judge(call, outcome)
+    sentences = [text for of in wrong.values() for text in of]
+    return Verdict(name, WRONG if sentences else PASSED, sentences, note)

@@ -1,0 +1,149 @@
+"""What a function returned beside what is wanted: sentences, or none if it is right."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..gradcheck.search import relative_error
+from .running import Other, Outcome
+
+__all__ = ["Call", "judge", "sentence"]
+
+
+class Call(NamedTuple):
+    """A call of a student's function.
+
+    Attributes
+    ----------
+    function : str
+    names : str
+        Of the arguments, "dout, x".
+    given : tuple
+        The arguments.
+    results : str
+        Names of what is to be returned, "dx" or "dx, dw, db".
+    wanted : array, float, dict of arrays, or tuple of these
+    explain : function of what was returned
+        Sentences on what is wrong, for values in the right shapes that are not those wanted; none
+        if nothing is known.
+    tolerance : float
+        The error that rounding may leave, relative to the largest value.
+    """
+
+    function: str
+    names: str
+    given: tuple
+    results: str
+    wanted: Any
+    explain: Callable[[Any], list[str]]
+    tolerance: float
+
+
+def judge(call: Call, outcome: Outcome) -> list[str]:
+    """What is wrong with what a call gave, in sentences; none if it is right."""
+    name = call.function
+    if outcome.hole:
+        return [f"{name} is not written yet."]
+    if outcome.failed:
+        return [sentence(f"{name}: {outcome.failed}")]
+    wrong = _compared(call, outcome.returned)
+    arguments = call.names.split(", ")
+    if outcome.changed:
+        these = ", ".join(name for k, name in enumerate(arguments) if k in outcome.changed)
+        wrong.insert(0, f"{name} changes {these} in place: make a new array.")
+    if not outcome.again:
+        wrong.insert(
+            0,
+            f"{name}, called again with the same, returns something else: is something kept from "
+            "the call before, or random, or never filled (np.empty)?",
+        )
+    return wrong
+
+
+def _compared(call: Call, got: Any) -> list[str]:
+    pairs: list[tuple[str, Any, np.ndarray]] = []
+    if problem := _paired(call.results, got, call.wanted, pairs):
+        return [f"{call.function} {problem}."]
+    bad = [text for name, a, wanted in pairs if (text := _unlike(name, a, wanted))]
+    if bad:
+        return [sentence(f"{call.function}: {text}") for text in bad]
+    far = [pair for pair in pairs if not _equal(*pair[1:], call.tolerance)]
+    if not far:
+        return []
+    numbers = zip(call.names.split(", "), call.given, strict=True)
+    given = [f"{name} = {value:g}" for name, value in numbers if isinstance(value, (int, float))]
+    where = f" with {', '.join(given)}" if given else ""
+    return [f"{call.function}{where}: {_largest(*far[0])}.", *call.explain(got)]
+
+
+def sentence(text: str) -> str:
+    """The text with an end."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
+    return np.array_equal(got, wanted) or relative_error(got, wanted) <= tolerance
+
+
+def _paired(results: str, got: Any, wanted: Any, pairs: list) -> str:
+    """Put (name, got, wanted) of each array into `pairs`; or say why it cannot be done."""
+    if isinstance(wanted, tuple):
+        names = results.split(", ")
+        if not isinstance(got, tuple) or len(got) != len(wanted):
+            return f"returns {_kind(got)}, wanted {len(wanted)} results: {results}"
+        found = (_paired(*three, pairs) for three in zip(names, got, wanted, strict=True))
+        return next(filter(None, found), "")
+    if isinstance(wanted, dict):
+        if not isinstance(got, dict):
+            return f"returns {_kind(got)} for {results}, wanted a dict of arrays"
+        if got.keys() != wanted.keys():
+            return f"has {', '.join(got) or 'nothing'} in {results}, wanted {', '.join(wanted)}"
+        found = (_paired(f"{results}[{n!r}]", got[n], wanted[n], pairs) for n in wanted)
+        return next(filter(None, found), "")
+    if not isinstance(got, np.ndarray):
+        return f"returns {_kind(got)}, wanted {results}, " + (
+            "an array" if np.ndim(wanted) else "a number"
+        )
+    pairs.append((results, got, np.asarray(wanted)))
+    return ""
+
+
+def _kind(got: Any) -> str:
+    if isinstance(got, Other):
+        hint = " (is a `return` missing?)" if got.type == "NoneType" else ""
+        return f"{'None' if hint else got.type}{hint}"
+    if isinstance(got, tuple):
+        return f"{len(got)} results"
+    return "a dict" if isinstance(got, dict) else "one array" if got.ndim else "one number"
+
+
+def _unlike(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
+    """What is wrong with the shape, the dtype, or values that are none."""
+    if got.shape != wanted.shape:
+        return f"{name} has the shape {got.shape}, wanted {wanted.shape}{_shape_hint(got, wanted)}"
+    if got.dtype != wanted.dtype and (got.ndim or got.dtype.kind != "f"):
+        return f"{name} is {got.dtype}, wanted {wanted.dtype}, that of what was given"
+    bad = np.count_nonzero(~np.isfinite(got) & np.isfinite(wanted))
+    if bad:
+        return f"{name} is not finite (nan or inf) in {bad} of {got.size} places"
+    return ""
+
+
+def _shape_hint(got: np.ndarray, wanted: np.ndarray) -> str:
+    if got.ndim == wanted.ndim and sorted(got.shape) == sorted(wanted.shape):
+        return ": were two axes exchanged?"
+    if got.size == wanted.size:
+        return ": a reshape is missing, or wrong"
+    return ": is a sum over an axis missing?" if got.ndim > wanted.ndim else ""
+
+
+def _largest(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
+    with np.errstate(invalid="ignore"):
+        wrong = np.abs(got - wanted)
+    at = np.unravel_index(np.argmax(np.where(np.isnan(wrong), np.inf, wrong)), wrong.shape)
+    if not got.ndim:
+        return f"{name} is {float(got):.6g}, wanted {float(wanted):.6g}"
+    share = np.count_nonzero(wrong > 1e-9 * np.abs(wanted).max()) / wrong.size
+    where = f"{name}{[int(i) for i in at]} is {got[at]:.6g}, wanted {wanted[at]:.6g}"
+    return f"{where}; {share:.0%} of {name} {'is' if share else 'are'} wrong"

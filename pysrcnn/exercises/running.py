@@ -1,0 +1,178 @@
+"""Files of students are run, apart from this process: what their functions returned.
+
+This executes code that others wrote, with the rights of whoever asks for it: it is kept from
+hanging, crashing or printing into the check, and not from doing what it wants. What comes back are
+arrays and text, which nothing is executed to read.
+"""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..formats import read_arrays
+
+__all__ = ["Other", "Outcome", "Ran", "run_files"]
+
+_CHILD = Path(__file__).with_name("child.py")
+_START = 600.0  # seconds that Python and NumPy may take to start, on a very busy machine
+
+
+class Other(NamedTuple):
+    """In place of a value that is no number and no array: what it is."""
+
+    type: str
+
+
+class Outcome(NamedTuple):
+    """What came of a call: a sentence on why nothing did, or what was returned.
+
+    hole: whether it is not written yet. changed: numbers of the arguments that it changed in
+    place. again: whether it returned the same when it was called again.
+    """
+
+    failed: str = ""
+    hole: bool = False
+    returned: Any = None
+    changed: tuple[int, ...] = ()
+    again: bool = True
+
+
+class Ran(NamedTuple):
+    """What came of a file: a sentence on why nothing did, or an outcome of each call."""
+
+    failed: str
+    outcomes: list[Outcome]
+    printed: str = ""
+
+
+def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> list[Ran]:
+    """Run each file and call its functions, in one process, or as many as it takes.
+
+    Parameters
+    ----------
+    tasks : sequence of (file, calls)
+        Calls are (function, arguments): its name, and numbers, arrays, or tuples or dicts of such.
+    seconds : float
+        How long one file may take with all its calls.
+    """
+    ran: list[Ran] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        folder, inputs = Path(place), dict[str, np.ndarray]()
+        listed: list[dict[str, Any]] = [{"file": os.fspath(path.resolve()), "calls": [
+            {"function": name, "arguments": _encoded(tuple(given), inputs)} for name, given in calls
+        ]} for path, calls in tasks]  # fmt: skip
+        (folder / "tasks.json").write_text(json.dumps(listed), encoding="utf-8")
+        values: dict[str, Any] = dict(inputs)
+        np.savez(folder / "inputs.npz", **values)
+        while len(ran) < len(tasks):
+            code = _start(folder, len(ran), seconds, len(tasks))
+            while len(ran) < len(tasks) and (folder / f"{len(ran)}.npz").exists():
+                ran.append(_read(folder / f"{len(ran)}.npz", len(tasks[len(ran)][1])))
+            if len(ran) < len(tasks):
+                ran.append(Ran(_ended(folder, listed[len(ran)]["file"], code, seconds), []))
+    return ran
+
+
+def _start(folder: Path, first: int, seconds: float, number: int) -> int | None:
+    """Run what is left from the task `first` on: the exit code, None if it took far too long."""
+    # Where it finds the same NumPy as here, and none beside its own file: -P.
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        return subprocess.run(
+            [sys.executable, "-P", "-B", os.fspath(_CHILD), ".", str(first), str(seconds)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_START + seconds * (number - first),
+            env={**os.environ, **found},
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _ended(folder: Path, file: str, code: int | None, seconds: float) -> str:
+    """Why a file left no result."""
+    text = ""
+    with contextlib.suppress(OSError, UnicodeError):
+        text = (folder / "hang.txt").read_text(encoding="utf-8")
+    if text or code is None:
+        line = re.search(re.escape(file) + r'", line (\d+)', text)
+        where = f", and was at line {line[1]}" if line else ""
+        return (
+            f"it took longer than {seconds:g} s{where}: is there a loop that never ends, or "
+            "one over every pixel that NumPy could do at once?"
+        )
+    return f"it ended Python itself (exit code {code}): leave out os._exit and the like"
+
+
+def _read(path: Path, number: int) -> Ran:
+    """What came of a file that so many calls were asked of."""
+    try:
+        arrays = read_arrays(path)
+        about = json.loads(str(arrays["about"]))
+        if "error" in about:
+            return Ran(_told(about["error"]), [], about["printed"])
+        outcomes = [_outcome(about["results"][k], arrays) for k in range(number)]
+        return Ran("", outcomes, about["printed"])
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):  # which a file can have meddled with
+        return Ran("what it returned cannot be read: give arrays of numbers", [])
+
+
+def _outcome(result: dict, arrays: dict[str, np.ndarray]) -> Outcome:
+    if "missing" in result:
+        return Outcome(failed="there is no such function: give it this name")
+    if "hole" in result:
+        return Outcome(hole=True)
+    if "error" in result:
+        return Outcome(failed=_told(result["error"]))
+    returned = _decoded(result["returned"], arrays)
+    return Outcome("", False, returned, tuple(result["changed"]), result["again"])
+
+
+def _told(error: dict) -> str:
+    """What was raised, as a sentence."""
+    where = f"line {error['line']} " if error["line"] else "it "
+    if error["type"] == "SystemExit":
+        return f"{where}ends the program (sys.exit or quit): return the result instead"
+    if (error["module"] or "").split(".")[0] == "pysrcnn":
+        return f"{where}imports pysrcnn: write it with NumPy alone"
+    text = f": {error['text'].strip()}" if error["text"] else ""
+    return f"{where}raises {error['type']}{text}"
+
+
+def _encoded(value: Any, inputs: dict[str, np.ndarray]) -> dict:
+    if isinstance(value, np.ndarray):
+        name = f"a{len(inputs)}"
+        inputs[name] = value
+        return {"array": name}
+    if isinstance(value, tuple):
+        return {"tuple": [_encoded(v, inputs) for v in value]}
+    if isinstance(value, dict):
+        return {"dict": {name: _encoded(v, inputs) for name, v in value.items()}}
+    return {"value": value}
+
+
+def _decoded(value: dict, arrays: dict[str, np.ndarray]) -> Any:
+    ((kind, content),) = value.items()
+    if kind == "array":
+        return arrays[content]
+    if kind == "tuple":
+        return tuple(_decoded(v, arrays) for v in content)
+    if kind == "dict":
+        return {name: _decoded(v, arrays) for name, v in content.items()}
+    return Other(content)

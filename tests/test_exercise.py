@@ -1,0 +1,143 @@
+"""Exercises: right answers pass, each mistake is named, and nothing that students write hangs."""
+
+import json
+from pathlib import Path
+
+import exercise_answers
+import pytest
+from exercise_answers import FILLED, REPAIRED, STUDENTS, TEMPLATES, answers, shipped
+
+from pysrcnn.cli import main
+from pysrcnn.exercises import check_folder
+from pysrcnn.exercises.tasks import EXERCISES
+
+LONG = 600.0  # seconds, for a machine that has other things to do
+
+
+def written(folder, texts):
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+def run(*words):
+    return main(["exercise", *map(str, words)])
+
+
+def said(verdict):
+    return " ".join([verdict["state"], *verdict["sentences"], verdict["note"]])
+
+
+def test_each_exercise_has_a_file_and_an_answer():
+    assert [*EXERCISES] == [*FILLED, *REPAIRED]
+    assert {path.stem for path in TEMPLATES.glob("*.py")} == {*EXERCISES}
+    for name in EXERCISES:
+        assert all(len(line) <= 100 for line in shipped(name).splitlines()), name
+
+
+def test_right_answers_pass(tmp_path, capsys):
+    folder = written(tmp_path / "mine", answers())
+    assert run("check", folder, "--seconds", LONG) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "20 of 20 passed"
+    assert [line.split() for line in lines[:-1]] == [[name, "passed"] for name in EXERCISES]
+
+
+def test_what_is_not_begun_and_what_is_broken(tmp_path):
+    """Each file is run, as it is no longer quite the one that was written."""
+    folder = written(tmp_path / "mine", {n: shipped(n) + "\n# mine\n" for n in EXERCISES})
+    grade = check_folder(folder, seconds=LONG)
+    assert grade.student == "mine" and not grade.ok
+    for verdict in grade.verdicts:
+        if verdict.name in FILLED:
+            assert (verdict.state, verdict.sentences) == ("not begun", []), verdict
+        else:
+            assert verdict.state == "wrong"
+            assert REPAIRED[verdict.name][1] in " ".join(verdict.sentences), verdict
+
+
+def test_a_class(tmp_path, capsys):
+    folder, table = tmp_path / "class", tmp_path / "table.json"
+    folder.mkdir()
+    written(folder / "ada", {name: text for name, text in answers().items() if name in FILLED})
+    for student, files in STUDENTS.items():
+        written(folder / student, {n: text for of, _ in files for n, text in of.items()})
+    assert run("check", folder, "--seconds", LONG, "--json", table) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    rows = [line.split() for line in lines[-4:]]
+    assert rows == [
+        ["ada", "++++++++", "8", "of", "8"],
+        ["bob", "xxxxxxxx", "0", "of", "8"],
+        ["carl", "xxxxxxxx", "0", "of", "8"],
+        ["dora", "+xxx-xxx", "1", "of", "8"],
+    ]
+    grades = {grade["student"]: grade for grade in json.loads(table.read_text())["grades"]}
+    assert [*grades] == ["ada", *STUDENTS]
+    for student, files in STUDENTS.items():
+        found = {verdict["name"]: verdict for verdict in grades[student]["exercises"]}
+        for (name,), words in ((tuple(of), words) for of, words in files):
+            assert words in said(found[name]), (student, said(found[name]))
+
+
+def test_a_loop_without_an_end(tmp_path, capsys):
+    text = shipped("sgd").replace(exercise_answers.HOLE, "    while True:\n        w = -w\n")
+    folder = written(tmp_path / "mine", {"sgd": text})
+    assert run("check", folder / "sgd.py", "--seconds", 1) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("sgd WRONG sgd.py: it took longer than 1 s, and was at line 3")
+
+
+def test_the_page_shows_what_is_said(tmp_path, monkeypatch, capsys):
+    """Of a repair that nobody has touched, for which its file has to be asked for."""
+    page = Path(__file__).parents[1] / "docs" / "exercises.md"
+    if not page.exists():
+        pytest.skip("docs/ is not in this checkout")
+    written(tmp_path / "mine", {"repair_11": shipped("repair_11")})
+    monkeypatch.chdir(tmp_path)
+    assert run("check", "mine/repair_11.py", "--seconds", LONG) == 1
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert f"```text\n{out}```" in page.read_text(encoding="utf-8")
+
+
+def test_start_keeps_what_a_student_wrote(tmp_path, capsys):
+    folder = tmp_path / "new" / "mine"
+    assert run("start", folder) == 0
+    assert {path.stem for path in folder.iterdir()} == {*EXERCISES}
+    (folder / "psnr.py").write_text("mine")
+    (folder / "sgd.py").write_bytes((folder / "sgd.py").read_bytes().replace(b"\n", b"\r\n"))
+    (folder / "im2col.py").unlink()
+    capsys.readouterr()
+    assert run("start", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{folder / 'psnr.py'}: stays as it is, since it was changed"
+    assert [line for line in lines if line.startswith("  ")] == ["  im2col.py"]
+    assert (folder / "psnr.py").read_text() == "mine"
+    (folder / "psnr.py").unlink()
+    assert run("check", folder) == 1  # nothing is run: sgd.py is as it was but for ends of lines
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "0 of 19 passed, 19 not begun"
+    assert lines[-1].endswith("repair_01.py")
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (
+            "check none.py",
+            "none.py has not the name of an exercise: give a file that `pysrcnn exerc",
+        ),
+        ("check psnr.py", "no file psnr.py: check the name"),
+        ("check .", "no exercises in ., nor in folders in it: `pysrcnn exercise start .` writes"),
+        ("check . --seconds 0", "--seconds is 0, wanted a number above 0"),
+        ("check . --json a.txt", "a.txt does not end in .json"),
+        ("start a.txt", "a.txt is a file: give the name of a folder"),
+    ],
+)
+def test_bad_usage(tmp_path, monkeypatch, capsys, words, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("")
+    assert run(*words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"pysrcnn: {complaint}")
