@@ -1,76 +1,149 @@
 """How true is each network, and how natural do pictures look? Every shipped one, and bicubic.
 
 Two axes that are at odds, as Blau and Michaeli show (The Perception-Distortion Tradeoff, CVPR
-2018): PSNR, of luminance, wants the original's own pixels, and NIQE any natural picture. Both as
-`pysrcnn evaluate --metrics psnr,niqe` has them. With --weights FILE other networks are measured
-beside the shipped ones, with --niqe-model FILE by another pristine model. Nothing is timed. Writes
-JSON, the table as text, and a chart for each scale, with NIQE of the originals as a line.
+2018): PSNR, of luminance, wants the original's own pixels, and NIQE any natural picture. Between
+them, the distance in features: the original's maps, wherever in a few pixels their causes are. All
+three as `pysrcnn evaluate --metrics psnr,niqe,features` has them. With --weights FILE other
+networks are measured beside the shipped ones; one that was trained against a discriminator is a
+curve, by its sharpness. Nothing is timed. Writes JSON, the table as text, and for each scale a
+chart of PSNR against NIQE and one against features; with --looks FOLDER also crops side by side.
 """
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from pysrcnn import niqe
 from pysrcnn._files import written_whole
-from pysrcnn.evaluate import Metric, Score, average, evaluate
+from pysrcnn.evaluate import Metric, Score, average, by_features, evaluate
+from pysrcnn.networks import Network, load_features
+from pysrcnn.pictures import list_pictures, write_picture
 
 from . import harness, quality
+from .photo import conditions, middle, results
 from .quality_chart import INK, best, plane
+
+SHARPNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
+VGG = quality.DATA / "vgg16" / "vgg16_imagenet_conv1_1_to_conv2_2.npz"
+LOOK = 160  # rows and columns of a crop
+AXES = {
+    "niqe": "NIQE: less looks more natural",
+    "features": "distance in features: less is nearer to the original's",
+}
+
+
+def variants(networks: dict[str, Network]) -> Iterator[tuple[str, float | None, Network]]:
+    """Name, sharpness and network: several of one that has a sharpness to choose."""
+    for name, network in networks.items():
+        if network.start is None:
+            yield name, None, network
+        else:
+            yield from ((name, a, network.at_sharpness(a)) for a in SHARPNESS)
+
+
+def metrics(options) -> tuple[dict[str, Metric], str | None]:
+    """Those beside PSNR, and what the features are, if there are some."""
+    model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
+    more: dict[str, Metric] = {
+        "niqe": lambda picture, original, shave: niqe.niqe(picture, model, shave)
+    }
+    if options.features is None:
+        return more, None
+    features = load_features(options.features, options.layer)
+    return more | {"features": by_features(features)}, features.label
 
 
 def measure(options, scale: int) -> dict | None:
     """The lines of a table: bicubic and all networks at a scale; and NIQE of the originals."""
+    more, features = metrics(options)
+    look = more["niqe"]
+    original: dict[str, Metric] = {"original": lambda _, truth, shave: look(truth, truth, shave)}
+    lines, names = [], ["psnr", *more]
     which = quality.networks(options, scale)
-    model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
-
-    def look(picture: np.ndarray, original: np.ndarray, shave: int) -> float:
-        return niqe.niqe(picture, model, shave)
-
-    def of_original(picture: np.ndarray, original: np.ndarray, shave: int) -> float:
-        return niqe.niqe(original, model, shave)
-
-    more: dict[str, Metric] = {"niqe": look, "original": of_original}
-    means: dict[str, Score] = {}
-    for name, network in which.items():
-        print(f"x{scale}: {name}", flush=True)
-        scores = list(evaluate(options.pictures, network, scale, more=more, on_error=print))
+    for name, sharpness, network in variants(which):
+        print(f"x{scale}: {name}" + ("" if sharpness is None else f" {sharpness}"), flush=True)
+        asked = more if lines else more | original  # the originals are the same for all
+        scores = list(evaluate(options.pictures, network, scale, more=asked, on_error=print))
         if not scores:
             raise SystemExit(f"none of the pictures in {options.pictures} can be measured")
-        means[name] = average(scores)
-        more = {"niqe": look}  # the originals are the same for all
-    if not means:
+        mean = average(scores)
+        if not lines:
+            originals = mean.more["original"]
+            lines.append({"name": "bicubic", **_numbers(mean, names, "bicubic_")})
+        at = {} if sharpness is None else {"sharpness": sharpness}
+        lines.append({"name": name, **at, **_numbers(mean, names)})
+    if not lines:
         return None
-    first = next(iter(means.values()))
-    luminance = means[min(which, key=lambda name: which[name].c)].numbers
-    lines = [{"name": "bicubic", **{k: luminance[f"bicubic_{k}"] for k in ("psnr", "niqe")}}]
-    for name, score in means.items():
-        lines.append({"name": name, **{k: score.numbers[k] for k in ("psnr", "niqe")}})
     return {
         "scale": scale,
         "pictures": len(scores),
-        "originals": first.more["original"],
+        "features": features,
+        "originals": originals,
         "lines": lines,
     }
 
 
+def _numbers(score: Score, names: list[str], before: str = "") -> dict[str, float]:
+    return {name: score.numbers[before + name] for name in names}
+
+
+def _called(line: dict) -> str:
+    """ "srgan 0.5", "espcn"."""
+    return line["name"] + (f" {line['sharpness']:g}" if "sharpness" in line else "")
+
+
 def table(found: dict) -> str:
     """As text: the originals are last, which have no PSNR."""
-    rows = [(line["name"], f"{line['psnr']:.2f}", f"{line['niqe']:.3f}") for line in found["lines"]]
-    rows.append(("originals", "", f"{found['originals']:.3f}"))
-    return harness.table((f"x{found['scale']}", "dB", "NIQE"), rows)
+    axes = [name for name in AXES if name in found["lines"][0]]
+    rows = [
+        (_called(line), f"{line['psnr']:.2f}", *(f"{line[name]:.3f}" for name in axes))
+        for line in found["lines"]
+    ]
+    rows.append(("originals", "", f"{found['originals']:.3f}", *["0.000"] * (len(axes) - 1)))
+    heads = ("NIQE", "features")[: len(axes)]
+    return harness.table((f"x{found['scale']}", "dB", *heads), rows)
 
 
-def chart(found: dict, pictures: str):
-    """The plane: what no other beats in both is joined; the originals are a line."""
-    points = {line["name"]: (line["niqe"], line["psnr"]) for line in found["lines"]}
-    labels = "NIQE: less looks more natural", "PSNR, dB: more is truer"
-    axis = plane(points, best(points), labels, dotted=found["originals"])
-    axis.set_title(
-        f"×{found['scale']}: {pictures}; dotted: NIQE of the originals", color=INK, fontsize=11
+def chart(found: dict, pictures: str, axis_of: str):
+    """The plane: what no other beats in both is joined; so is one network by its sharpness."""
+    points = {_called(line): (line[axis_of], line["psnr"]) for line in found["lines"]}
+    curves: dict[str, list[str]] = {}
+    for line in found["lines"]:
+        if "sharpness" in line:
+            curves.setdefault(line["name"], []).append(_called(line))
+    dotted = found["originals"] if axis_of == "niqe" else None
+    labels = AXES[axis_of], "PSNR, dB: more is truer"
+    axis = plane(points, best(points), labels, dotted=dotted, curves=[*curves.values()])
+    note = (
+        "; dotted: NIQE of the originals"
+        if axis_of == "niqe"
+        else f"; {found['features'].split(' of ')[0]}"
     )
+    axis.set_title(f"×{found['scale']}: {pictures}{note}", color=INK, fontsize=11)
     return axis.figure
+
+
+def looks(options, scale: int) -> None:
+    """Crops of bicubic, the networks and the original, side by side, a file for each picture.
+
+    In colour, as `pysrcnn.upscale` makes it, of the clean small picture.
+    """
+    clean = conditions(quick=True)["no JPEG, noise 0"]
+    which = {
+        _called({"name": name} | ({} if a is None else {"sharpness": a})): network
+        for name, a, network in variants(quality.networks(options, scale))
+        if a in (None, 0.0, 0.5, 1.0)
+    }
+    for path in list_pictures(options.pictures):
+        found = results(path, clean, which, scale, (0, 0))
+        found.pop("small")
+        crops = [middle(picture, LOOK) for picture in found.values()]
+        between = np.full((len(crops[0]), 4, 3), 255, np.uint8)
+        row = [part for crop in crops for part in (crop, between)][:-1]
+        write_picture(options.looks / f"{path.stem}-x{scale}.png", np.concatenate(row, axis=1))
+    print(f"{options.looks}: {', '.join(found)}, from left to right")
 
 
 def _add(parser) -> None:
@@ -83,23 +156,39 @@ def _add(parser) -> None:
         "--niqe-model", type=Path, metavar="FILE",
         help="the pristine model (default: the one of the package)",
     )  # fmt: skip
+    parser.add_argument(
+        "--features", type=Path, default=VGG if VGG.exists() else None, metavar="FILE",
+        help="of which the distance in features is (default: vgg16 in PYSRCNN_DATA, or in "
+        "../shared/data, if it is there)",
+    )  # fmt: skip
+    parser.add_argument("--layer", metavar="NAME", help="of it (default: relu2_2 of VGG)")
+    parser.add_argument(
+        "--looks", type=Path, metavar="FOLDER",
+        help="also write crops side by side, in colour: bicubic, the networks in their order, "
+        "each by its sharpness 0, 0.5 and 1 if it has one, the original",
+    )  # fmt: skip
 
 
 def main() -> None:
     """The command."""
     options = harness.parse(__doc__.splitlines()[0], "perception", quality.NAMES, add=_add)
-    results = [found for scale in options.scales if (found := measure(options, scale))]
-    text = "\n\n".join([options.pictures.name, *map(table, results)]) + "\n"
+    found = [one for scale in options.scales if (one := measure(options, scale))]
+    text = "\n\n".join([options.pictures.name, *map(table, found)]) + "\n"
     print(f"\n{text}", end="")
+    if options.looks:
+        options.looks.mkdir(parents=True, exist_ok=True)
+        for one in found:
+            looks(options, one["scale"])
     if options.output:
         with written_whole(options.output.with_suffix(".txt")) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        for found in results if importlib.util.find_spec("matplotlib") else ():
-            name = f"{options.output.stem}-x{found['scale']}.png"
-            with written_whole(options.output.with_name(name)) as temporary:
-                chart(found, options.pictures.name).savefig(temporary, format="png")
-            print(options.output.with_name(name))
-    harness.write(options, results=results)
+        for one in found if importlib.util.find_spec("matplotlib") else ():
+            for name in (name for name in AXES if name in one["lines"][0]):
+                path = options.output.with_name(f"{options.output.stem}-{name}-x{one['scale']}.png")
+                with written_whole(path) as temporary:
+                    chart(one, options.pictures.name, name).savefig(temporary, format="png")
+                print(path)
+    harness.write(options, results=found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Charts of `benchmarks.quality` and `perception`: each network with its name beside its point."""
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ ALIGNED = {
     }
     for right, up in SIDES
 }
-INK, FAINT, BEST, OTHER = "#1a1a1a", "#b8b8b8", "#1f5fa8", "#6b6b6b"
+INK, FAINT, BEST, OTHER, CURVE = "#1a1a1a", "#b8b8b8", "#1f5fa8", "#6b6b6b", "#b3541e"
 
 
 def chart(lines: list[dict], pictures: str) -> "Figure":
@@ -40,10 +41,12 @@ def plane(
     labels: tuple[str, str],
     log: bool = False,
     dotted: float | None = None,
+    curves: Sequence[list[str]] = (),
 ) -> "Axes":
     """Points with their names, some of them joined by a line.
 
-    The first axis may be logarithmic, and have a dotted line across at a place of it.
+    The first axis may be logarithmic, and have a dotted line across at a place of it. The points
+    of curves are joined too, each by another line, in a colour of their own.
 
     The background is white whatever is behind it, so that it can be read on a dark page too.
     """
@@ -52,6 +55,9 @@ def plane(
     figure = Figure(figsize=(7, 4.2), dpi=150, facecolor="white")
     axis = figure.add_axes((0.09, 0.13, 0.88, 0.78))
     colours = {name: BEST if name in joined else OTHER for name in points}
+    for curve in curves:
+        colours |= dict.fromkeys(curve, CURVE)
+        axis.plot(*zip(*(points[name] for name in curve), strict=True), color=CURVE, zorder=2)
     axis.plot(*zip(*(points[name] for name in joined), strict=True), color=FAINT, zorder=1)
     for name, (x, y) in points.items():
         axis.plot(x, y, "o", color=colours[name], markersize=6, zorder=3)

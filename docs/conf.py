@@ -54,8 +54,9 @@ html_show_sourcelink = False
 html_sidebars = {  # pages that have none below them
     page: []
     for page in (
-        "start", "pictures", "training", "weights", "convert", "dask", "equations", "gradients",
-        "exercises", "command", "paper", "benchmarks", "kernels", "questions", "changes",
+        "start", "pictures", "training", "perception", "weights", "convert", "dask", "equations",
+        "gradients", "exercises", "command", "paper", "benchmarks", "kernels", "questions",
+        "changes",
     )
 }  # fmt: skip
 html_context = {"default_mode": "auto"}  # or the theme says so in the browser's console

@@ -21,11 +21,11 @@ from .color import rgb_to_luma
 from .consistency import optical_flow, tof
 from .data import PICTURE_ERRORS, Pair, pair
 from .metrics import psnr, ssim
-from .networks import Network, own_scale
+from .networks import Features, Network, own_scale
 from .pictures import list_pictures, read_picture
 from .resize import imresize
 
-__all__ = ["Metric", "Score", "average", "evaluate", "levels", "mean_psnr", "score"]
+__all__ = ["Metric", "Score", "average", "by_features", "evaluate", "levels", "mean_psnr", "score"]
 
 # (picture, original, how many pixels to shave) -> a number. Both are luminance (H, W) in whole
 # levels 0..255, float64; a metric that needs no original, as NIQE, leaves it alone.
@@ -304,6 +304,31 @@ def average(scores: list[Score]) -> Score:
     means = {name: _mean([x for x in column if x == x]) for name, column in columns.items()}
     more = {name: means.pop(name) for name in scores[0].more}
     return Score("average", **means, more=more)
+
+
+def by_features(features: Features) -> Metric:
+    """The metric that says how far maps of a fixed network are from those of the original.
+
+    Parameters
+    ----------
+    features : Features
+        They see luminance as grey.
+
+    Returns
+    -------
+    metric : function
+        See `Features.distance`; pixels are shaved off before.
+    """
+
+    def metric(picture: np.ndarray, original: np.ndarray, shave: int) -> float:
+        inside = slice(shave, -shave or None)
+        x, target = (
+            np.ascontiguousarray(y[None, None, inside, inside] / 255, features.dtype)
+            for y in (picture, original)
+        )
+        return features.distance(x, target)
+
+    return metric
 
 
 def _mean(numbers: list[float]) -> float:

@@ -16,11 +16,12 @@ from pysrcnn.networks import EDSR, Features, SRResNet
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Adversarial, Training, fit, load_features, read_log, train
 from pysrcnn.training.adversarial import Judge
+from pysrcnn.training.recipes import as_now
 
 SCALE, SIDE = 2, 16
 SETTINGS = Adversarial(width=2, learning_rate=1e-3, weight=1e-2)
 RECIPE = replace(
-    RECIPES["srgan"], depth=1, width=4, steps=6, batch=2, size=SIDE // SCALE, drop=3, average=0.9,
+    RECIPES["srgan"], depth=1, width=4, steps=6, batch=2, size=SIDE // SCALE, average=0.9,
     learning_rate=1e-3, last_learning_rate=1e-3, adversarial=SETTINGS,
 )  # fmt: skip
 
@@ -121,9 +122,25 @@ def test_training_moves_both_and_lowers_the_content_loss():
     assert set(found[0]) == {"content", "adversarial", "discriminator", "real", "made"}
 
 
+def test_rates_drop_where_the_recipe_says_however_many_steps_there_are():
+    """Half at one rate and half at a tenth, as in SRGAN's paper; quarters, as in VDSR's."""
+    for name, parts in (("srgan", 2), ("vdsr-paper", 4)):
+        for steps in (12, 300, RECIPES[name].steps):
+            recipe = replace(RECIPES[name], steps=steps)
+            factors = [recipe.factor(step) for step in range(steps)]
+            wanted = np.repeat(0.1 ** np.arange(parts), steps // parts)
+            np.testing.assert_allclose(factors, wanted, rtol=1e-12)
+    assert [replace(RECIPE, drop=0.1, steps=30).factor(k) for k in (2, 3)] == [1, 0.1]
+    for drop in (-0.1, 1, 5000, float("nan"), True):
+        with pytest.raises(ValueError, match=r"drop is .*, wanted a share of the steps from 0 to"):
+            replace(RECIPE, drop=drop)
+    before = replace(RECIPES["vdsr-paper"], steps=100).as_dict() | {"drop": 25}
+    assert as_now(before) == replace(RECIPES["vdsr-paper"], steps=100).as_dict()
+
+
 def test_the_rates_of_both_drop():
     """With a factor of nearly nothing from the third step on, neither moves visibly."""
-    training = training_of(replace(RECIPE, drop=1, steps=12))
+    training = training_of(replace(RECIPE, drop=0.1, steps=10))
     run(training, 8)
     before = {name: p.copy() for name, p in training._moved().items()}
     run(training, 1)
@@ -261,8 +278,8 @@ def test_features_of_files_and_by_default(tmp_path):
         arrays[f"{name}_w"] = rng.normal(0, 0.1, (3, 3, i, o)).astype(np.float32)
         arrays[f"{name}_b"] = np.zeros(o, np.float32)
     np.savez(tmp_path / "vgg.npz", **arrays)
-    assert load_features(tmp_path / "vgg.npz", "conv1_2").label == "VGG conv1_2 of vgg.npz"
-    with pytest.raises(ValueError, match="depth is 'conv2_2', and .* has conv1_1, conv1_2, conv2"):
+    assert load_features(tmp_path / "vgg.npz", "relu1_2").label == "VGG relu1_2 of vgg.npz"
+    with pytest.raises(ValueError, match="layer is 'relu2_2', and .* has relu1_1, relu1_2, relu2"):
         load_features(tmp_path / "vgg.npz")
     own = EDSR(2, 2, 4, c=3, seed=1)
     own.save(tmp_path / "own.npz")
@@ -377,7 +394,7 @@ def test_the_card_and_info_say_what_it_was_trained_with(trained, capsys):
     said = " ".join(capsys.readouterr().out.split())
     for words in (
         "recipe srgan, but depth 1",
-        "adversarial srgan, but width 2, learning_rate 0.001, weight 0.01",
+        "adversarial srgan, but width 2, learning_rate 0.001",
         "started from start.npz",
         "features EDSR block1 of own.npz",
         "sharpness 0 to 1, from what it started from to the result of the training",

@@ -12,8 +12,8 @@ from processes import PACKAGE, process
 
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
-from pysrcnn.evaluate import average, evaluate, levels
-from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, SRResNet, shipped
+from pysrcnn.evaluate import average, by_features, evaluate, levels
+from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, SRResNet, load_features, shipped
 from pysrcnn.networks.loading import shipped_files
 from pysrcnn.niqe import niqe
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
@@ -206,30 +206,45 @@ def test_truth_against_looks(tmp_path):
     cat = read_picture(ROOT / "examples" / "pictures" / "cat.png")[:200, :206]
     write_picture(pictures / "a.png", cat)
     write_picture(pictures / "small.png", cat[:60])
-    mine = ESPCN(3)
-    mine.scale = 3
+    mine = SRResNet(3, 1, 4, 3)
+    mine.start = {name: p.copy() for name, p in mine.parameters.items()}
+    mine.parameters["B_tail"] += 0.1
     mine.save(tmp_path / "mine.npz")
+    EDSR(2, 1, 4, seed=1).save(tmp_path / "maps.npz")
     out = command(
         "perception", "--threads", 1, "--scales", 3, "--networks", "espcn", "--pictures", pictures,
         "--weights", tmp_path / "mine.npz", "--output", tmp_path / "p.json",
+        "--features", tmp_path / "maps.npz", "--looks", tmp_path / "looks",
     )  # fmt: skip
     assert "small.png: niqe got" in out
     (found,) = json.loads((tmp_path / "p.json").read_text())["results"]
     assert (found["scale"], found["pictures"]) == (3, 1)
-    look = {"niqe": lambda picture, original, shave: niqe(picture, shave=shave)}
+    look = {
+        "niqe": lambda picture, original, shave: niqe(picture, shave=shave),
+        "features": by_features(load_features(tmp_path / "maps.npz")),
+    }
+    assert read_picture(tmp_path / "looks" / "a-x3.png").shape == (160, 6 * 160 + 5 * 4, 3)
     (pictures / "small.png").unlink()
     (score,) = evaluate(pictures, load("espcn", 3), more=look)
-    bicubic, espcn, other = found["lines"]
+    bicubic, espcn, *others = found["lines"]
     assert bicubic == {
-        "name": "bicubic", "psnr": score.bicubic_psnr, "niqe": score.more["bicubic_niqe"]
+        "name": "bicubic", "psnr": score.bicubic_psnr, "niqe": score.more["bicubic_niqe"],
+        "features": score.more["bicubic_features"],
     }  # fmt: skip
-    assert espcn == {"name": "espcn", "psnr": score.psnr, "niqe": score.more["niqe"]}
-    assert other["name"] == "mine"
+    numbers = {name: score.numbers[name] for name in ("psnr", "niqe", "features")}
+    assert espcn == {"name": "espcn", **numbers}
+    assert [(line["name"], line["sharpness"]) for line in others] == [
+        ("mine", a) for a in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    (score,) = evaluate(pictures, load(tmp_path / "mine.npz", sharpness=0.5), more=look)
+    assert others[2]["psnr"] == score.psnr and others[0]["psnr"] != score.psnr
+    assert found["features"] == "EDSR block1 of maps.npz"
     y = levels(luma(cat[:198, :204])[None])
     assert found["originals"] == pytest.approx(niqe(y, shave=3), abs=1e-12)
     last = (tmp_path / "p.txt").read_text().splitlines()[-1]
-    assert last.split() == ["originals", f"{found['originals']:.3f}"]
-    assert (tmp_path / "p-x3.png").read_bytes()[1:4] == b"PNG"
+    assert last.split() == ["originals", f"{found['originals']:.3f}", "0.000"]
+    for axis in ("niqe", "features"):
+        assert (tmp_path / f"p-{axis}-x3.png").read_bytes()[1:4] == b"PNG"
 
 
 @pytest.fixture

@@ -28,8 +28,10 @@ from pysrcnn import SRCNN, cli, load
 from pysrcnn._signals import ENDS
 from pysrcnn.cli import main
 from pysrcnn.command import train
+from pysrcnn.data import pair
+from pysrcnn.evaluate import levels
 from pysrcnn.formats import READABLE
-from pysrcnn.networks import EDSR, ESPCN, Network
+from pysrcnn.networks import EDSR, ESPCN, Network, load_features
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Training, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
@@ -347,6 +349,47 @@ def test_evaluate_by_niqe_with_a_model_of_others(folder, capsys):
     assert run(*arguments) == 2
     assert "other.json" in capsys.readouterr().err
     assert niqe.load("other.json").mean.shape == (36,)
+
+
+def test_evaluate_by_features_of_a_file_and_says_what_it_measured(folder, capsys):
+    (folder / "photographs").mkdir()
+    for k in range(2):
+        write_picture(folder / "photographs" / f"{k}.png", picture_of(40, 44))
+    network = EDSR(2, 2, 4, seed=1)
+    for p in network.parameters.values():
+        p += np.random.default_rng(2).normal(0, 0.1, p.shape).astype(np.float32)
+    network.save("own.npz")
+    arguments = ["evaluate", "photographs", "-s", "2", "-m", "9-1-5", "--json", "table.json"]
+    more = ["--features", "own.npz", "--layer", "block1", "--metrics"]
+    assert run(*arguments, *more, "psnr,features", "--ensemble") == 0
+    table = json.loads(Path("table.json").read_text())
+    wanted = {
+        "channels": "luminance", "sharpness": None, "ensemble": True, "shave": 2,
+        "measured": "luminance, 8 bits", "recursive": False,
+        "features": "EDSR block1 of own.npz",
+    }  # fmt: skip
+    assert wanted.items() <= table.items()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["PSNR", "dB", "feat."] * 2
+    # Of the first picture by hand: bicubic against the original, what is shaved off left out.
+    features = load_features("own.npz", "block1")
+    low, high = pair(read_picture("photographs/0.png"), 2, 1, False)
+    x, y = ((levels(one) / 255)[None, None, 2:-2, 2:-2].astype(np.float32) for one in (low, high))
+    maps = [features.forward(one).astype(np.float64) for one in (x, y)]
+    distance = np.linalg.norm(maps[0] - maps[1]) / np.linalg.norm(maps[1])
+    row = table["pictures"][0]
+    assert row["bicubic_features"] == pytest.approx(distance, rel=1e-5)
+    assert 0 < row["features"] != row["bicubic_features"] < 1
+    assert features.distance(y, y) == 0
+    (folder / "clips").mkdir()
+    (folder / "photographs").rename(folder / "clips" / "walk")
+    arguments[1] = "clips"
+    for name in ("0.png", "1.png"):
+        write_picture(folder / "clips" / "walk" / name, picture_of(220, 220))
+    assert run(*arguments, *more, "psnr,ssim,niqe,features,tof", "--clips") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {len(line) for line in lines} == {80}
+    assert lines[1].split() == ["PSNR", "SSIM", "NIQE", "feat.", "tOF"] * 2
 
 
 def test_evaluation_goes_on_after_a_bad_picture(folder, pictures, capsys):
@@ -1132,6 +1175,8 @@ BAD = [
     ("evaluate pictures -m x3.npz --json x3.npz", "x3.npz"),
     ("evaluate pictures --niqe-model x3.npz", "--niqe-model is for NIQE: add --metrics psnr,ssim"),
     ("evaluate pictures --metrics niqe --niqe-model x3.npz", "x3.npz holds no parameters of NIQE"),
+    ("evaluate pictures --metrics features", "features is of a network that you have: add --feat"),
+    ("evaluate pictures --features x3.npz", "are for the metric features: add --metrics psnr,ssi"),
     ("evaluate pictures --metrics niqe --niqe-model none.npz", "no file none.npz"),
     # train
     ("train none -s 2 -o a.npz", "no folder none: check the name"),

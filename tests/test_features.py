@@ -1,16 +1,19 @@
 """What perceptual losses compare: VGG's maps and EDSR's, their gradients, and files of others."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import samples
 from rungs import compiled_only
 from tape import Tape, Value, gradients
 
-from pysrcnn import kernels, reference
-from pysrcnn.formats import write_weights
+from pysrcnn import cli, kernels, reference
+from pysrcnn.formats import Weights, read_weights, write_weights
 from pysrcnn.networks import EDSR, Features, vgg
 from pysrcnn.networks.features import body
+from pysrcnn.networks.vgg_files import is_vgg
 from pysrcnn.resize import imresize
 
 OPS = pytest.mark.parametrize(
@@ -49,19 +52,22 @@ def edsr(blocks=2, c=1, **options):
 
 @OPS
 def test_loss_and_gradient_are_those_of_pytorch(ops, file):
-    features = Features.of_vgg(file, "conv2_2", ops=ops)
+    features = Features.of_vgg(file, "relu2_2", ops=ops)
     assert features.dtype == np.float64
-    assert repr(features) == "<Features VGG conv2_2, c=3, float64>"
+    assert repr(features) == "<Features VGG relu2_2, c=3, float64>"
     loss, dmade = features.loss_and_gradient(TORCH["made"], TORCH["target"])
     assert loss == pytest.approx(float(TORCH["loss"]), rel=1e-10)
     assert near(dmade, TORCH["dmade"])
 
 
 @OPS
-@pytest.mark.parametrize("depth", ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "EDSR", "block1"])
+@pytest.mark.parametrize(
+    "depth", ["relu1_1", "relu1_2", "relu2_1", "conv2_1", "relu2_2", "conv2_2", "EDSR", "block1"]
+)
 def test_backward_is_that_of_the_tape(ops, depth, file):
-    if depth[0] == "c":
-        features, forward, depth_of = Features.of_vgg(file, depth, ops=ops), vgg.forward, depth
+    if depth[:4] in ("relu", "conv"):
+        features, depth_of = Features.of_vgg(file, depth, ops=ops), depth
+        forward = partial(vgg.forward, relu=depth[0] == "r")
     else:
         network = edsr(c=3, residual_scale=0.3, mean=(0.4, 0.5, 0.6))
         depth_of = "block2" if depth == "EDSR" else depth
@@ -111,7 +117,7 @@ def test_float32_on_maps_is_float64_but_for_rounding(file):
 
 
 def test_grey_pictures_are_those_of_three_equal_channels(file):
-    features = Features.of_vgg(file, "conv2_1", ops=reference)
+    features = Features.of_vgg(file, "relu2_1", ops=reference)
     x, y = np.random.default_rng(5).random((2, 2, 1, 9, 8))
     grey, colour = (features.loss_and_gradient(x.repeat(n, 1), y.repeat(n, 1)) for n in (1, 3))
     assert grey[0] == colour[0] and near(grey[1], colour[1].sum(axis=1, keepdims=True))
@@ -141,7 +147,7 @@ def test_files_of_the_authors_count_to_255_and_begin_with_blue(file, tmp_path):
 
 
 def test_what_is_blurred_is_farther_the_more_it_is(file):
-    features = Features.of_vgg(file, "conv1_2", ops=reference)
+    features = Features.of_vgg(file, "relu1_2", ops=reference)
     x = np.random.default_rng(7).random((3, 24, 24))
     blurred = []
     for s in (2, 4):
@@ -155,8 +161,8 @@ def test_what_is_blurred_is_farther_the_more_it_is(file):
 def test_depths_of_vgg16_and_vgg19(tmp_path):
     """Named by where pooling is, which the numbers of PyTorch's layers tell."""
     for last, numbers in (
-        ("conv5_3", (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
-        ("conv5_4", (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)),
+        ("relu5_3", (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
+        ("relu5_4", (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)),
     ):
         tensors = {"classifier.0.weight": np.ones((4, 3), np.float32)}
         for number in numbers:
@@ -167,12 +173,107 @@ def test_depths_of_vgg16_and_vgg19(tmp_path):
         features = Features.of_vgg(tmp_path / "vgg.npz", last, ops=reference)
         assert len(features.parameters) == 1 + 2 * len(numbers)
         assert features.forward(np.ones((1, 3, 16, 35))).shape == (1, 2, 1, 2)
-        with pytest.raises(ValueError, match=rf"depth is 'conv5_9', .* has .*, conv4_3.*, {last}$"):
-            Features.of_vgg(tmp_path / "vgg.npz", "conv5_9")
+        with pytest.raises(
+            ValueError, match=rf"layer is 'relu5_9', .* has .*, relu4_3.*, {last}, and"
+        ):
+            Features.of_vgg(tmp_path / "vgg.npz", "relu5_9")
         bare = {n.removeprefix("features."): a for n, a in tensors.items() if n[0] == "f"}
         np.savez(tmp_path / "bare.npz", **bare)
         again = Features.of_vgg(tmp_path / "bare.npz", last, ops=reference)
         assert again.parameters.keys() == features.parameters.keys()
+
+
+def convert(*arguments):
+    return cli.main(["convert", *map(str, arguments)])
+
+
+def test_whole_networks_of_others_become_a_file_of_features(tmp_path, capsys):
+    """By the names of torchvision, as .pth and .safetensors, and by those of Keras."""
+    rng, shapes, c = np.random.default_rng(8), {}, 3
+    for i, count in enumerate((2, 2, 4, 4, 4), 1):
+        for j in range(1, count + 1):
+            shapes[f"{i}_{j}"] = (i + 2, c, 3, 3)
+            c = i + 2
+    numbers = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+    arrays = {"classifier.0.weight": np.ones((4, 7), np.float32)}
+    keras = {}
+    for k, (number, shape) in enumerate(zip(numbers, shapes.values(), strict=True), 1):
+        arrays[f"features.{number}.weight"] = rng.normal(0, 0.5, shape).astype(np.float32)
+        arrays[f"features.{number}.bias"] = rng.normal(0, 0.1, shape[:1]).astype(np.float32)
+        keras |= {f"W{k}": arrays[f"features.{number}.weight"].copy(),
+                  f"B{k}": arrays[f"features.{number}.bias"]}  # fmt: skip
+    # What counts to 255, the blue first, is another network unless its first filters are so too.
+    keras["W1"] = (keras["W1"] / np.reshape((0.229, 0.224, 0.225), (3, 1, 1)) / 255)[:, ::-1]
+    (tmp_path / "vgg.pth").write_bytes(samples.zipped(*samples.state(arrays)))
+    (tmp_path / "vgg.safetensors").write_bytes(samples.safe(arrays))
+    x, y = rng.random((2, 1, 3, 33, 40), np.float32)
+    wanted = {}
+    for source, output in (
+        ("vgg.pth", "a.npz"), ("vgg.safetensors", "b.safetensors"), ("a.npz", "c.npz"),
+    ):  # fmt: skip
+        assert convert(tmp_path / source, tmp_path / output) == 0
+        assert "VGG convolutions=16, conv1_1 to conv5_4" in capsys.readouterr().out
+        for layer in ("VGG22", "relu5_4", "conv3_1"):
+            theirs = Features.of_vgg(tmp_path / source, layer)
+            ours = Features.of_vgg(tmp_path / output, layer)
+            assert (ours.label, ours.factor) == (theirs.label, pytest.approx(1 / 12.75))
+            assert all(np.array_equal(p, ours.parameters[n]) for n, p in theirs.parameters.items())
+            assert ours.parameters.keys() == theirs.parameters.keys()
+            wanted[layer] = ours.forward(x)
+    assert near(wanted["VGG22"], Features.of_vgg(tmp_path / "a.npz", "relu2_2").forward(x), 0)
+    before = Features.of_vgg(tmp_path / "a.npz", "conv5_4").forward(x)
+    assert (before < 0).any() and np.array_equal(np.maximum(before, 0), wanted["relu5_4"])
+    assert convert(tmp_path / "vgg.pth", tmp_path / "half.npz", "--half") == 0
+    assert near(Features.of_vgg(tmp_path / "half.npz", "VGG54").forward(x), wanted["relu5_4"], 0.02)
+    assert (tmp_path / "half.npz").stat().st_size < 0.75 * (tmp_path / "a.npz").stat().st_size
+
+    names = [f"block{at.replace('_', '_conv')}" for at in shapes]
+    samples.keras_file(tmp_path / "vgg.h5", keras, "weights", names=names)
+    assert convert(tmp_path / "vgg.h5", tmp_path / "d.npz") == 0
+    theirs = Features.of_vgg(tmp_path / "d.npz", "relu5_4")
+    mean = Features.of_vgg(tmp_path / "a.npz").parameters["mean"]
+    shift = (theirs.parameters["mean"] - mean)[:, None, None]
+    assert near(theirs.forward(x + shift), wanted["relu5_4"], 1e-4)
+    losses = [
+        Features.of_vgg(tmp_path / f"{name}.npz", "conv5_4").loss_and_gradient(x, y)[0]
+        for name in "ad"
+    ]
+    assert losses[1] == pytest.approx(losses[0] / (255 * 0.226) ** 2, rel=0.05)
+
+
+def test_a_chain_of_layers_is_not_taken_for_a_vgg():
+    """Whose names in a Sequential are those of VGG's first group."""
+    shapes = {"0": (4, 3, 3, 3), "2": (4, 4, 3, 3), "4": (3, 4, 3, 3)}
+    for before in ("", "features."):
+        chain = {f"{before}{at}.weight": np.ones(shape) for at, shape in shapes.items()}
+        assert not is_vgg(Weights(chain, {}, "pytorch"))
+    assert is_vgg(Weights(TENSORS, {}, "pytorch"))
+    assert not is_vgg(Weights(TENSORS | {"features.1.running_mean": np.ones(4)}, {}, "pytorch"))
+
+
+def test_what_a_file_of_features_is_not(file, tmp_path, capsys):
+    ours = tmp_path / "ours.npz"
+    for more, words in (
+        ([tmp_path / "a.onnx"], "a.onnx would hold a VGG, which is written as .npz or .safetensor"),
+        ([ours, "-s", "3", "--range", "255"], "enlarges nothing: leave --scale, --range out"),
+    ):
+        assert convert(file, *more) == 2
+        assert words in capsys.readouterr().err
+    assert convert(file, ours) == 0
+    assert cli.main(["info", str(ours)]) == 2
+    assert "ours.npz holds a VGG, which enlarges nothing: give it as" in capsys.readouterr().err
+    weights = read_weights(ours)
+    for change, words in (
+        ({"factor": 0.0}, "is damaged: factor is 0.0, wanted a number"),
+        ({"factor": None}, "is damaged: factor is None"),
+    ):
+        write_weights(tmp_path / "a.npz", weights.tensors, weights.card | change)
+        with pytest.raises(ValueError, match=words):
+            Features.of_vgg(tmp_path / "a.npz")
+    del weights.tensors["B1_2"]
+    write_weights(tmp_path / "a.npz", weights.tensors, weights.card)
+    with pytest.raises(ValueError, match="holds no VGG: B1_2 is missing, wanted the shape"):
+        Features.of_vgg(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +285,10 @@ def test_depths_of_vgg16_and_vgg19(tmp_path):
         ({"features.5.bias": np.ones(3)}, r"B2_1 is \(3,\), wanted the shape \(4,\)"),
         ({"features.5.bias": None}, r"B2_1 is \(0,\), wanted the shape \(4,\)"),
         ({"features.7.bias": np.full(2, np.nan)}, "B2_2 holds values that are not finite"),
-        ({"features.7.weight": None}, "depth is 'conv2_2', and .* has conv1_1, conv1_2, conv2_1$"),
+        (
+            {"features.7.weight": None},
+            "layer is 'relu2_2', and .* has relu1_1, relu1_2, relu2_1, and each",
+        ),
         (dict.fromkeys(TENSORS) | {"a": np.ones(2)}, "holds no VGG: wanted arrays called"),
         (dict.fromkeys(TENSORS) | {"0.weight": np.ones((2, 3, 3, 3), int)}, "holds no VGG"),
     ],

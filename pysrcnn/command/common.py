@@ -19,6 +19,7 @@ __all__ = [
     "WEIGHTS",
     "Commands",
     "add_ensemble",
+    "add_features",
     "add_model",
     "add_scale",
     "add_sharpness",
@@ -105,6 +106,20 @@ def add_sharpness(command: argparse.ArgumentParser) -> None:
         help="for weights that were trained against a discriminator (recipe srgan): 0 is the "
         "network that this began with, whose error is least, 1 its result, whose pictures look "
         "sharpest (default: 1)",
+    )  # fmt: skip
+
+
+def add_features(command: argparse.ArgumentParser, use: str) -> None:
+    """Add the options of the commands that compare maps of a network, for this use."""
+    command.add_argument(
+        "--features", type=Path, metavar="FILE",
+        help=f"{use}: a file of VGG's convolutions, see convert, or an edsr, by name or file",
+    )  # fmt: skip
+    command.add_argument(
+        "--layer", metavar="NAME",
+        help="whose maps are the features: of VGG such as relu2_2 or relu5_4, behind the ReLU, "
+        "the papers' VGG22 and VGG54 (of VGG-19), which may be written so too; conv5_4 is before "
+        "it, as in ESRGAN; of an edsr such as block8 (default: relu2_2, or the last block)",
     )  # fmt: skip
 
 

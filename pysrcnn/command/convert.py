@@ -6,9 +6,10 @@ from pathlib import Path
 
 from .._files import check_apart
 from .._printing import say
-from ..formats import READABLE, WRITABLE
+from ..formats import READABLE, WRITABLE, read_weights
 from ..networks import files_of, load
 from ..networks.espcn import ACTIVATIONS
+from ..networks.vgg_files import VGG, is_vgg, vgg_of
 from .common import WEIGHTS, Commands, add_sharpness, is_weights, whole_factor
 
 __all__ = ["add", "run"]
@@ -17,8 +18,11 @@ __all__ = ["add", "run"]
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "convert", help="convert weights from one kind of file to another"
-    )
+        "convert", help="convert weights from one kind of file to another",
+        description="Convert weights from one kind of file to another. A VGG-16 or VGG-19, by the "
+        "names of PyTorch or Keras, becomes a file of features, which train and evaluate take as "
+        "--features.",
+    )  # fmt: skip
     command.add_argument(
         "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
     )
@@ -60,6 +64,11 @@ def run(options: argparse.Namespace) -> int:
             f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
             f"{options.output} {options.model}`"
         )
+    if vgg := _vgg(options):
+        check_apart([options.output], files_of(options.model), WEIGHTS)
+        vgg.save(options.output, options.half)
+        say(f"{options.output}: {vgg!r}")
+        return 0
     network = load(
         options.model, options.scale, residual=options.residual, levels=options.levels,
         activation=options.activation, sharpness=options.sharpness,
@@ -68,6 +77,24 @@ def run(options: argparse.Namespace) -> int:
     network.save(options.output, options.half)
     say(f"{options.output}: {network!r}")
     return 0
+
+
+def _vgg(options: argparse.Namespace) -> VGG | None:
+    """The VGG that the file holds, if it does; raise where an option is for what enlarges."""
+    if not Path(options.model).is_file():
+        return None
+    weights = read_weights(options.model)
+    if not is_vgg(weights):
+        return None
+    given = [f"--{name}" for name in ("scale", "activation", "sharpness")
+             if getattr(options, name) is not None]  # fmt: skip
+    given += ["--residual"] if options.residual else []
+    given += ["--range"] if options.levels != (0, 1) else []
+    if given:
+        raise ValueError(
+            f"{options.model} holds a VGG, which enlarges nothing: leave {', '.join(given)} out"
+        )
+    return vgg_of(weights, options.model)
 
 
 def _levels(text: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""``pysrcnn evaluate``: PSNR, SSIM and NIQE on a folder of pictures."""
+"""``pysrcnn evaluate``: PSNR, SSIM and more on a folder of pictures."""
 
 import argparse
 import math
@@ -10,13 +10,14 @@ from .. import niqe
 from .._files import check_apart, write_json
 from .._printing import counted, printable, say
 from .._version import __version__
-from ..evaluate import Metric, Score, average, evaluate
-from ..networks import Network, files_of
+from ..evaluate import Metric, Score, average, by_features, evaluate
+from ..networks import Features, Network, files_of, load_features
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
     WEIGHTS,
     Commands,
     add_ensemble,
+    add_features,
     add_model,
     add_scale,
     add_sharpness,
@@ -31,11 +32,13 @@ __all__ = ["add", "averaged", "print_score", "print_title", "run", "score_folder
 
 # What can be measured: the head of its column, and how many decimals it has there.
 _METRICS = {
-    "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2), "tof": ("tOF", 3)
+    "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2), "features": ("feat.", 4),
+    "tof": ("tOF", 3),
 }  # fmt: skip
 _USUAL = ("psnr", "ssim")
 _OF_CLIPS = (*_USUAL, "tof")
-_WIDTHS = {1: 19, 2: 9, 3: 8, 4: 8}  # of a column, by how many there are: lines are 80 long at most
+# Of the name and of a column, by how many there are: lines are 80 long at most.
+_WIDTHS = {1: (20, 19), 2: (20, 9), 3: (20, 8), 4: (14, 7), 5: (8, 6)}
 
 
 def add(commands: Commands) -> None:
@@ -66,15 +69,18 @@ def add(commands: Commands) -> None:
     add_sharpness(command)
     command.add_argument(
         "--metrics", type=_metrics, metavar="NAMES",
-        help="psnr, ssim, niqe, with commas between (default: psnr,ssim). NIQE says without the "
-        "original how unnatural a picture looks: less is better. Of clips also tof (the default is "
-        "psnr,ssim,tof): how many pixels the motion in the result is off, as what trembles is",
+        help="psnr, ssim, niqe, features, with commas between (default: psnr,ssim). NIQE says "
+        "without the original how unnatural a picture looks: less is better. features says how far "
+        "the maps of the network that --features names are from those of the original, as a share "
+        "of them: less is better. Of clips also tof (the default is psnr,ssim,tof): how many "
+        "pixels the motion in the result is off, as what trembles is",
     )  # fmt: skip
     command.add_argument(
         "--niqe-model", type=Path, metavar="FILE",
         help="what NIQE compares with: the authors' parameters (.mat), BasicSR's or your own "
         "(.npz), in place of ours, by which values are not comparable with published ones",
     )  # fmt: skip
+    add_features(command, "for the metric features")
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the table to this file"
     )
@@ -93,11 +99,14 @@ def run(options: argparse.Namespace) -> int:
     metrics = options.metrics or (_OF_CLIPS if clips else _USUAL)
     if "tof" in metrics and not clips:
         raise ValueError("tof is of clips, folders of frames: add --clips, or leave it out")
-    more = _more(options, metrics)
+    features = _features(options, metrics)
+    more = _more(options, metrics, features)
     if options.json:
         check_apart([options.json], files_of(options.model), WEIGHTS)
         if options.niqe_model:
             check_apart([options.json], [options.niqe_model], "the model of NIQE")
+        if options.features:
+            check_apart([options.json], files_of(options.features), "the file of features")
         there = options.folder, options.recursive or clips
         pictures = [*list_pictures(*there), *list_unread(*there)]
         check_apart([options.json], pictures, "one of the pictures")
@@ -119,11 +128,19 @@ def run(options: argparse.Namespace) -> int:
             "folder": options.folder.name,
             "scale": scale,
             "model": Path(options.model).name,
+            "channels": "luminance" if network.c == 1 else "RGB",  # that it takes
+            "sharpness": _sharpness(network),
+            "ensemble": network.ensemble,
+            "measured": "luminance, 8 bits",
+            "shave": scale,
+            "recursive": recursive or clips,
             "version": __version__,
             "clips" if clips else "pictures": [_row(s, metrics) for s in scores],
             "average": _row(mean, metrics),
             "failed": len(failed),
         }
+        if features:
+            table["features"] = features.label
         if "niqe" in metrics:
             table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
@@ -165,14 +182,38 @@ def _metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def _more(options: argparse.Namespace, metrics: tuple[str, ...]) -> dict[str, Metric]:
+def _sharpness(network: Network) -> float | None:
+    """What is measured of a network that was trained against a discriminator; else None."""
+    return network.card.get("sharpness", None if network.start is None else 1.0)
+
+
+def _features(options: argparse.Namespace, metrics: tuple[str, ...]) -> Features | None:
+    """What maps are compared of."""
+    if "features" in metrics:
+        if options.features is None:
+            raise ValueError(
+                "the metric features is of a network that you have: add --features, a file of VGG "
+                "(see `pysrcnn convert`) or an edsr"
+            )
+        return load_features(options.features, options.layer)
+    if options.features or options.layer:
+        raise ValueError(
+            "--features and --layer are for the metric features: add --metrics psnr,ssim,features"
+        )
+    return None
+
+
+def _more(
+    options: argparse.Namespace, metrics: tuple[str, ...], features: Features | None
+) -> dict[str, Metric]:
     """The metrics beside PSNR and SSIM that are asked for."""
-    if "niqe" not in metrics:
-        if options.niqe_model:
-            raise ValueError("--niqe-model is for NIQE: add --metrics psnr,ssim,niqe")
-        return {}
-    model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
-    return {"niqe": lambda picture, original, shave: niqe.niqe(picture, model, shave)}
+    more: dict[str, Metric] = {"features": by_features(features)} if features else {}
+    if "niqe" in metrics:
+        model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
+        more["niqe"] = lambda picture, original, shave: niqe.niqe(picture, model, shave)
+    elif options.niqe_model:
+        raise ValueError("--niqe-model is for NIQE: add --metrics psnr,ssim,niqe")
+    return more
 
 
 def _names(metrics: tuple[str, ...]) -> list[str]:
@@ -189,11 +230,13 @@ def _row(score: Score, metrics: tuple[str, ...]) -> dict:
 
 def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> None:
     """The lines above a table of scores."""
-    name = printable(name)
-    name = name if len(name) <= 19 else name[:16] + "..."
+    _, width = _WIDTHS[len(metrics)]
     heads = [_METRICS[metric][0] for metric in metrics]
-    width = len(_side(heads))
-    say(f"{f'scale {scale}':<20} {'bicubic':>{width}}   {name:>{width}}")
+    heads = [head if len(head) <= width else head.split()[0] for head in heads]
+    name, side = printable(name), len(_side(heads))
+    name = name if len(name) <= side else name[: side - 3] + "..."
+    before = _line(f"scale {scale}", [""] * 2 * len(metrics))[: -2 * side - 3]
+    say(f"{before}{'bicubic':>{side}}   {name:>{side}}")
     say(_line("", heads * 2))
 
 
@@ -208,8 +251,9 @@ def print_score(score: Score, metrics: tuple[str, ...] = _USUAL) -> None:
 def _line(name: str, cells: list[str]) -> str:
     """Of bicubic and of the network, each half of the cells."""
     half = len(cells) // 2
-    return f"{name:<20.20} {_side(cells[:half])}   {_side(cells[half:])}"
+    width, _ = _WIDTHS[half]
+    return f"{name:<{width}.{width}} {_side(cells[:half])}   {_side(cells[half:])}"
 
 
 def _side(cells: list[str]) -> str:
-    return " ".join(f"{cell:>{_WIDTHS[len(cells)]}}" for cell in cells)
+    return " ".join(f"{cell:>{_WIDTHS[len(cells)][1]}}" for cell in cells)

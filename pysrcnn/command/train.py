@@ -10,14 +10,23 @@ from .._printing import counted, say
 from ..evaluate import average
 from ..networks import LOSSES, TRAINED, Chain
 from ..networks.espcn import ACTIVATIONS
+from ..networks.loading import FEATURES
 from ..networks.vespcn import FUSIONS
 from ..pictures import list_unread, quiet_readers
-from ..training.adversarial import OURS, Adversarial
+from ..training.adversarial import Adversarial
 from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
 from ..training.recipes import RATES, RECIPES, Recipe
 from ..training.split import IN_MEMORY
-from .common import Commands, add_threads, complain, refuse_weights, sizes, whole_factor
+from .common import (
+    Commands,
+    add_features,
+    add_threads,
+    complain,
+    refuse_weights,
+    sizes,
+    whole_factor,
+)
 from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
@@ -155,18 +164,11 @@ def add(commands: Commands) -> None:
 
 def _add_adversarial(command: argparse.ArgumentParser) -> None:
     """What is for training against a discriminator alone."""
-    command.add_argument(
-        "--features", type=Path, metavar="FILE",
-        help="for srgan, what content is compared by: a file of VGG's convolutions, or an edsr, "
-        f"by name or file (default: the shipped {OURS[0]})",
-    )  # fmt: skip
-    command.add_argument(
-        "--layer", help="whose maps are the features (default: conv2_2 of VGG, or the last block "
-        "of an edsr, as block8)",
-    )  # fmt: skip
+    add_features(command, f"for srgan, what content is compared by (default: {FEATURES[0]})")
     command.add_argument(
         "--adversarial", type=float, metavar="WEIGHT",
-        help="for srgan, weight of the adversarial loss",
+        help="for srgan, weight of the adversarial loss (default: 0.01, which suits relu2_2 of VGG "
+        "and an edsr)",
     )  # fmt: skip
     command.add_argument(
         "--pixels", type=float, metavar="WEIGHT",

@@ -5,7 +5,7 @@ from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
 from .features import Features
-from .loading import DEFAULT, TRAINED, files_of, load, shipped
+from .loading import DEFAULT, TRAINED, files_of, load, load_features, shipped
 from .network import LOSSES, Network
 from .scales import LARGEST, other_scale, own_scale
 from .sparse import SparseCoding
@@ -34,6 +34,7 @@ __all__ = [
     "SparseCoding",
     "files_of",
     "load",
+    "load_features",
     "other_scale",
     "own_scale",
     "shipped",

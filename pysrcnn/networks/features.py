@@ -8,8 +8,10 @@ that, the first layers of an `EDSR` of ours serve, which knows edges and lines o
 Axes: N samples, c channels of the picture, F maps, H x W pixels.
 """
 
+import math
 import os
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +25,11 @@ from .edsr import EDSR
 from .parameters import Parameters, Parametric
 from .residual import blocks_of, forget
 from .vgg import through_conv, through_relu
+from .vgg_files import LAYER, read_vgg, to_layer
+
+# Of an EDSR's maps: with it, gradients by those of edsr-s are about as large as by VGG's relu2_2,
+# and one weight of the adversarial loss suits both.
+FACTOR = 1.6
 
 __all__ = ["Features", "body", "body_backward"]
 
@@ -79,7 +86,7 @@ class Features(Parametric):
     Attributes
     ----------
     label : str
-        What it is, for cards: "VGG conv2_2", "EDSR block8".
+        What it is, for cards: "VGG relu2_2", "EDSR block8".
     parameters : dict of arrays
     c : int
         Channels of the pictures it was trained on. One of RGB takes luminance as well, as grey; one
@@ -104,28 +111,29 @@ class Features(Parametric):
 
     @classmethod
     def of_vgg(
-        cls, path: str | os.PathLike, depth: str = "conv2_2", *, ops: ModuleType = kernels
+        cls, path: str | os.PathLike, layer: str = LAYER, *, ops: ModuleType = kernels
     ) -> "Features":
         """VGG's, of a file that has its convolutions, the first ones or all.
 
         Parameters
         ----------
         path : path
-            By PyTorch's names, features.0.weight, ..., whose pictures are RGB in 0..1, less the
-            mean and divided by the deviation of ImageNet; of VGG-16, VGG-19 or a smaller one,
-            without batch normalisation. Or by those of conv1_1_w (f, f, C, O) and conv1_1_b, ...,
-            whose pictures are BGR in 0..255, less the mean.
-        depth : str
-            "conv2_2": the second convolution of the second group, whose maps are compared. SRGAN's
-            VGG54 is "conv5_4" of VGG-19.
+            As `vgg_files.read_vgg` reads them.
+        layer : str
+            Whose maps are compared: "relu2_2", those behind the ReLU of the second convolution of
+            the second group, which the paper calls "VGG22"; its "VGG54" is "relu5_4" of VGG-19.
+            "conv5_4" are those before the ReLU, as ESRGAN compares them.
 
         Raises
         ------
         FileNotFoundError, ModuleNotFoundError, ValueError
-            If it cannot be read, or has no such convolution.
+            If it cannot be read, or has no such layer.
         """
-        parameters, factor = vgg.read(path, depth)
-        return cls(f"VGG {depth}", parameters, (vgg.forward, vgg.backward), factor, ops)
+        found = read_vgg(path)
+        name, parameters = to_layer(found.parameters, layer, path)
+        relu = name.startswith("relu")
+        functions = partial(vgg.forward, relu=relu), partial(vgg.backward, relu=relu)
+        return cls(f"VGG {name}", parameters, functions, found.factor, ops)
 
     @classmethod
     def of_edsr(
@@ -158,7 +166,7 @@ class Features(Parametric):
         for k in range(1, 1 + names.index(depth) + 1):
             found |= {name: p[name].copy() for name in (f"W{k}_1", f"B{k}_1")}
             found |= {name: p[name] * p[name].dtype.type(t) for name in (f"W{k}_2", f"B{k}_2")}
-        return cls(f"EDSR {depth}", found, (body, body_backward), 1.0, ops)
+        return cls(f"EDSR {depth}", found, (body, body_backward), FACTOR, ops)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The maps of a batch of pictures.
@@ -210,6 +218,44 @@ class Features(Parametric):
         elif self.c < made.shape[1]:
             dx = self._luma * dx
         return square * ops.mse(ours, theirs), dx
+
+    def distance(self, x: np.ndarray, target: np.ndarray) -> float:
+        """How far the maps of a picture are from another's, as a share of the other's.
+
+        ||phi(x) - phi(target)|| / ||phi(target)||: 0 if they are the same, about 1 if they have
+        nothing in common. It is compared between results, not between networks or layers; and it
+        is not LPIPS, which weighs maps by what people said of pictures.
+
+        Parameters
+        ----------
+        x, target : float arrays (N, c, H, W), values in 0..1
+
+        Returns
+        -------
+        distance : float, 0 or more; infinite if the maps of `target` are all 0
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not such arrays, of two shapes, or too small for a layer that far behind.
+        """
+        x, target = self._checked(x, "x"), self._checked(target, "target")
+        if x.shape != target.shape:
+            raise ValueError(f"x has the shape {x.shape} and target {target.shape}")
+        if min(x.shape[2:]) < (side := 1 << self._poolings):
+            raise ValueError(
+                f"pictures of {x.shape[3]} x {x.shape[2]} pixels have no {self.label}: it takes "
+                f"{side} x {side}"
+            )
+        ours, theirs = self._maps(x, None), self._maps(target, None)
+        scale, off = float(np.linalg.norm(theirs)), float(np.linalg.norm(ours - theirs))
+        return off / scale if scale else math.inf
+
+    @property
+    def _poolings(self) -> int:
+        """How often the maps are halved."""
+        groups = {name.split("_")[0] for name in self.parameters if self._forward is not body}
+        return sum(name[0] == "W" for name in groups) - 1 if groups else 0
 
     def _checked(self, x: np.ndarray, name: str) -> np.ndarray:
         c = np.shape(x)[1] if np.ndim(x) == 4 else self.c

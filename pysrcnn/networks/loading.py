@@ -15,6 +15,7 @@ from .chain import Chain
 from .drcn import DRCN
 from .edsr import EDSR
 from .espcn import ESPCN
+from .features import Features
 from .network import Network
 from .recognise import is_ours, network_of
 from .scales import LARGEST, other_scale
@@ -23,8 +24,18 @@ from .srresnet import SRResNet
 from .values import as_plain, check_picture
 from .vdsr import VDSR
 from .vespcn import VESPCN
+from .vgg_files import LAYER
 
-__all__ = ["DEFAULT", "TRAINED", "files_of", "load", "shipped", "shipped_files"]
+__all__ = [
+    "DEFAULT",
+    "FEATURES",
+    "TRAINED",
+    "files_of",
+    "load",
+    "load_features",
+    "shipped",
+    "shipped_files",
+]
 
 TRAINED: dict[str, type[Network]] = {
     "srcnn": SRCNN,
@@ -38,6 +49,7 @@ TRAINED: dict[str, type[Network]] = {
 
 # What enlarges unless told otherwise: 1.2 dB better than 9-1-5 at x3, for 0.08 s more a megapixel.
 DEFAULT = "edsr-s"
+FEATURES = "edsr-s", 3  # whose features serve where there is no file of VGG
 _LOG = logging.getLogger(__name__)  # of what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -139,6 +151,45 @@ def load(
     for note in notes:
         _LOG.warning(printable(f"{path}: {note}"))
     return network
+
+
+def load_features(
+    name_or_path: str | os.PathLike | None = None, layer: str | None = None
+) -> Features:
+    """The features of a file, or of an EDSR.
+
+    Parameters
+    ----------
+    name_or_path : str or path, optional
+        A file of VGG's convolutions, see `Features.of_vgg`; or an EDSR of ours, by its name or
+        file. By default the shipped "edsr-s", which has learned of edges and lines alone.
+    layer : str, optional
+        Whose maps are compared: "relu2_2" of VGG, or "block8" of an EDSR; by default that, and the
+        last block.
+
+    Returns
+    -------
+    features : Features
+        Whose label names the file as well.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, or it is neither, or has no such layer.
+    """
+    name, scale = FEATURES if name_or_path is None else (os.fspath(name_or_path), None)
+    known = [s for n, s in shipped() if n == name]
+    if known or read_weights(name).card.get("network") == EDSR.name:
+        network = load(name, scale or min(known, default=None))
+        if not isinstance(network, EDSR):
+            raise ValueError(
+                f"{name} is {network.name}: give a file of VGG, or an EDSR, for features"
+            )
+        features = Features.of_edsr(network, layer)
+    else:
+        features = Features.of_vgg(name, layer or LAYER)
+    features.label += f" of {Path(name).name}"
+    return features
 
 
 def _path_of(text: str, scale: int | None) -> Path:

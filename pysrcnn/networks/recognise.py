@@ -32,6 +32,7 @@ from .srresnet import SRResNet
 from .values import as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
 from .vdsr import VDSR
 from .vespcn import VESPCN
+from .vgg_files import NETWORK as VGG_CARD
 
 __all__ = ["is_ours", "network_of"]
 
@@ -94,6 +95,8 @@ def network_of(
             )
         check_dictionaries(weights.tensors, weights.card, path)
         return SparseCoding(weights.tensors, dict(weights.card))
+    if weights.card.get("network") == VGG_CARD:
+        raise Refused(f"{path} holds a VGG, which enlarges nothing: give it as features")
     deep = _deep_in(weights, path)
     if deep:
         if activation is not None:

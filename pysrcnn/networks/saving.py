@@ -13,10 +13,10 @@ from .onnx_ops import Nodes, Value
 if TYPE_CHECKING:
     from .network import Network
 
-__all__ = ["save"]
+__all__ = ["HALVED", "in_half", "save"]
 
 
-_HALVED = ".npz", ".safetensors"
+HALVED = ".npz", ".safetensors"
 _PRECISION = 2.0**-11  # of float16: how far off, at most, a number is that it rounds
 
 
@@ -49,19 +49,19 @@ def save(
     """
     p = network._tensors(Path(path))
     if half:
-        if Path(path).suffix.lower() not in _HALVED:
+        if Path(path).suffix.lower() not in HALVED:
             raise ValueError(
                 f"{path} would not be of float16: weights of half the size are written as "
-                f"{' or '.join(_HALVED)}"
+                f"{' or '.join(HALVED)}"
             )
-        p = {name: _in_half(array) for name, array in p.items()}
+        p = {name: in_half(array) for name, array in p.items()}
     more: dict[str, Any] = {}
     if Path(path).suffix.lower() == ".onnx":
         p, more = _graph(network)
     write_weights(path, p, card, **more)
 
 
-def _in_half(array: np.ndarray) -> np.ndarray:
+def in_half(array: np.ndarray) -> np.ndarray:
     """The array in float16; or in float32, where that takes more from it than rounding does."""
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)

@@ -1,6 +1,7 @@
 """Training: recipes, the loop of steps, what it is fed with, its log; `train` does all of it."""
 
-from .adversarial import Adversarial, load_features
+from ..networks import load_features
+from .adversarial import Adversarial
 from .crops import RandomCrops, SubImages
 from .degradation import DEGRADATIONS, Degradation
 from .ends import keep_ends

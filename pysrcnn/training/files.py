@@ -14,9 +14,8 @@ from .._printing import counted, say
 from ..checks import check_whole
 from ..evaluate import Score, average, evaluate
 from ..formats import SMALL
-from ..networks import LARGEST, TRAINED, Features, Network, files_of, load, shipped
+from ..networks import LARGEST, TRAINED, Features, Network, files_of, load, load_features, shipped
 from ..pictures import list_pictures, list_unread
-from .adversarial import load_features
 from .fitting import fit
 from .log import read_log
 from .loop import Training

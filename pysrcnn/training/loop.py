@@ -15,10 +15,10 @@ import numpy as np
 from ..data import Pair
 from ..formats import Arrays
 from ..kernels import one_blas_thread
-from ..networks import TRAINED, Chain, Features, Network
+from ..networks import TRAINED, Chain, Features, Network, load_features
 from ..networks.parameters import Parameters
 from . import checkpoints
-from .adversarial import Judge, load_features
+from .adversarial import Judge
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS, Optimizer

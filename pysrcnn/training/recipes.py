@@ -79,7 +79,8 @@ class Recipe:
     warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
     cosine : bool
         Whether they then fall to zero along a cosine, or stay.
-    drop : steps after each of which they are a tenth of what they were; 0 for never
+    drop : share of the steps, below 1, after each of which they are a tenth of what they were; 0
+        for never
     steps, batch : how many steps, and samples a step
     size : side of the sub-images in pixels of what the network takes: of small ones, for ESPCN
     stride : from one sub-image to the next, or None for random crops, flipped and turned
@@ -119,7 +120,7 @@ class Recipe:
     paper_loss: bool = False
     warmup: int = 1000
     cosine: bool = True
-    drop: int = 0
+    drop: float = 0.0
     steps: int = 100_000
     batch: int = 16
     size: int = 48
@@ -206,7 +207,7 @@ class Recipe:
         """Raise unless they are of their kind, and depth and width at least that."""
         least = dict.fromkeys(("steps", "batch", "size"), 1)
         least |= dict.fromkeys(("depth", "width"), smallest)
-        least |= dict.fromkeys(("seed", "warmup", "drop"), 0)
+        least |= dict.fromkeys(("seed", "warmup"), 0)
         if self.stride is not None:  # for random crops
             least["stride"] = 1
         for name, number in least.items():
@@ -221,6 +222,10 @@ class Recipe:
                 raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
         if not is_real(self.motion_first) or not 0 <= self.motion_first <= 1:
             raise ValueError(f"motion_first is {self.motion_first!r:.60}, wanted 0 to 1")
+        if not is_real(self.drop) or not 0 <= self.drop < 1:
+            raise ValueError(
+                f"drop is {self.drop!r:.60}, wanted a share of the steps from 0 to below 1"
+            )
         if not is_real(self.average) or not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average!r:.60}, wanted a decay from 0 to below 1")
 
@@ -245,7 +250,7 @@ class Recipe:
         if step < warmup:
             factor = ((step + 1) / warmup) ** 2
         if self.drop:
-            factor *= 0.1 ** (step // self.drop)
+            factor *= 0.1 ** int(round(step / (self.drop * self.steps), 6))
         if self.cosine:
             factor *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return factor
@@ -259,9 +264,11 @@ def as_now(recipe: dict) -> dict:
     """A recipe of a checkpoint or a log, as `Recipe.as_dict` would have it now.
 
     What recipes did not have yet when it was written was what it is by default. Once all of them
-    had batch_norm, whatever the network.
+    had batch_norm, whatever the network, and drop was a number of steps.
     """
     whole = {**Recipe().as_dict(), **recipe}
+    if whole["drop"] >= 1:
+        whole["drop"] = whole["drop"] / whole["steps"]
     return whole if whole["network"] == "srresnet" else {**whole, "batch_norm": False}
 
 
@@ -318,7 +325,7 @@ RECIPES = {
         bias_learning_rate=None,
         warmup=0,
         cosine=False,
-        drop=5000,  # half of the steps at 1e-4 and half at 1e-5, as in the paper
+        drop=0.5,  # half of the steps at 1e-4 and half at 1e-5, as in the paper
         steps=10_000,
         batch=8,
         size=24,
@@ -359,7 +366,7 @@ RECIPES = {
         paper_loss=True,
         warmup=0,
         cosine=False,
-        drop=2490,
+        drop=0.25,
         steps=9_960,
         batch=64,
         size=41,

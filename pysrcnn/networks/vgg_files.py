@@ -1,0 +1,226 @@
+"""VGG's convolutions out of files of others, and in a file of ours.
+
+Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR
+2015. Groups of convolutions 3 x 3 with ReLU, a maximum pooling between them: 2, 2, 3, 3, 3 in
+VGG-16, 2, 2, 4, 4, 4 in VGG-19. Nothing here depends on how many there are, nor on their filters.
+
+Files differ in what pictures the network was trained on. Here it is RGB in 0..1 less a mean;
+whatever else there was is in the first filters.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .._version import __version__
+from ..formats import Arrays, Weights, read_weights, write_weights
+from .parameters import Parameters, check_shapes
+from .saving import HALVED, in_half
+
+__all__ = ["LAYER", "NETWORK", "VGG", "convolutions_of", "is_vgg", "read_vgg", "to_layer", "vgg_of"]
+
+LAYER = "relu2_2"  # whose maps are compared, unless told otherwise
+NETWORK = "vgg"  # in the card of a file of ours
+FACTOR = 1 / 12.75  # of VGG's maps, Section 3.2 of SRGAN's paper; here of PyTorch's
+# Of the pictures that VGG was trained on, RGB in 0..1: mean and deviation as PyTorch has them, and
+# the mean of the authors', who do not divide and count to 255, as Keras does not either.
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN_OF_AUTHORS = 123.68 / 255, 116.779 / 255, 103.939 / 255
+
+
+class VGG(NamedTuple):
+    """Convolutions of VGG: parameters as `features.vgg` takes them, all that the file has.
+
+    factor: what its maps are multiplied by before they are compared.
+    """
+
+    parameters: Parameters
+    factor: float
+
+    def save(self, path: str | os.PathLike, half: bool = False) -> None:
+        """Write them to a file of ours, .npz or .safetensors, which `read_vgg` reads.
+
+        Parameters
+        ----------
+        path : path
+        half : bool
+            Whether the filters are float16 there.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is another, or it cannot be written.
+        """
+        if Path(path).suffix.lower() not in HALVED:
+            raise ValueError(
+                f"{path} would hold a VGG, which is written as {' or '.join(HALVED)}: give it such "
+                f"a name"
+            )
+        p = self.parameters
+        if half:
+            p = {name: in_half(array) if array.ndim == 4 else array for name, array in p.items()}
+        write_weights(path, p, {"network": NETWORK, "factor": self.factor, "version": __version__})
+
+    def __repr__(self) -> str:
+        (i, j), count = convolutions_of(self.parameters)[-1], len(self.parameters) // 2
+        return f"<VGG convolutions={count}, conv1_1 to conv{i}_{j}>"
+
+
+def read_vgg(path: str | os.PathLike) -> VGG:
+    """The convolutions of a file, the first ones or all; classifiers behind them are left out.
+
+    Parameters
+    ----------
+    path : path
+        Of VGG-16, VGG-19 or a smaller one, without batch normalisation. By PyTorch's names,
+        features.0.weight, ..., whose pictures are RGB in 0..1, less the mean and divided by the
+        deviation of ImageNet. By those of Keras, block1_conv1, or conv1_1_w (f, f, C, O) and
+        conv1_1_b, ..., whose pictures are BGR in 0..255, less the mean. Or as `VGG.save` writes it.
+
+    Raises
+    ------
+    FileNotFoundError, ModuleNotFoundError, ValueError
+        If it cannot be read, or holds no such network.
+    """
+    weights = read_weights(path)
+    found = vgg_of(weights, path)
+    if found is None:
+        raise ValueError(
+            f"{path} holds no VGG: wanted arrays called features.0.weight, features.0.bias, ..., "
+            f"conv1_1_w, conv1_1_b, ..., or layers called block1_conv1, ..."
+        )
+    return found
+
+
+def is_vgg(weights: Weights) -> bool:
+    """Whether it is a file of ours, or one of others with a pooling between convolutions of RGB.
+
+    Nothing else tells it from an SRCNN in a `Sequential` of PyTorch, "0.weight", "2.weight", ...
+    """
+    p = _of_others(weights.tensors)
+    whole = "W2_1" in p and p["W1_1"].shape[1:] == (3, 3, 3)
+    normalised = any(name.endswith("running_mean") for name in weights.tensors)
+    return weights.card.get("network") == NETWORK or (whole and not normalised)
+
+
+def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
+    """The same of what has been read; None if it is something else.
+
+    Raises
+    ------
+    ValueError
+        If it has batch normalisation, or arrays of other shapes.
+    """
+    tensors = {n: a for n, a in weights.tensors.items() if a.dtype.kind == "f"}
+    if weights.card.get("network") == NETWORK:
+        factor = weights.card.get("factor")
+        if not isinstance(factor, float) or not 0 < factor < np.inf:
+            raise ValueError(f"{path} is damaged: factor is {factor!r:.60}, wanted a number")
+        ours = {n: a for n, a in tensors.items() if re.fullmatch(r"mean|[WB]\d_\d", n)}
+        return VGG(_checked(ours, path), factor)
+    p = _of_others(tensors)
+    if not p:
+        return None
+    if any(name.endswith("running_mean") for name in tensors):
+        raise ValueError(f"{path} holds batch normalisation: take a VGG without, as vgg19")
+    deviation = p.pop("deviation")
+    p = _checked(p, path)
+    dtype = p["W1_1"].dtype
+    p["W1_1"] = (p["W1_1"] / deviation[:, None, None]).astype(dtype)
+    # Maps of what is given levels up to 255 are as much larger, and their losses no others.
+    return VGG(p, FACTOR * float(deviation.mean() / np.mean(DEVIATION)))
+
+
+def to_layer(p: Parameters, layer: str, path: str | os.PathLike) -> tuple[str, Parameters]:
+    """The name of a layer, "relu2_2" of "VGG22" too, and the parameters up to there.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer.
+    """
+    convolutions = convolutions_of(p)
+    name = re.sub(r"^vgg(\d)(\d)$", r"relu\1_\2", layer.lower())
+    known = {f"{kind}{i}_{j}": (i, j) for kind in ("relu", "conv") for i, j in convolutions}
+    if name not in known:
+        layers = ", ".join(f"relu{i}_{j}" for i, j in convolutions)
+        raise ValueError(
+            f"layer is {layer!r:.60}, and {path} has {layers}, and each before its ReLU, as conv1_1"
+        )
+    inside = convolutions[: convolutions.index(known[name]) + 1]
+    names = ["mean", *(f"{kind}{i}_{j}" for i, j in inside for kind in "WB")]
+    return name, {n: p[n] for n in names}
+
+
+def convolutions_of(p: Parameters) -> list[tuple[int, int]]:
+    """(i, j) of each: the j-th of group i."""
+    names = (name[1:].split("_") for name in p if name[0] == "W")
+    return sorted((int(i), int(j)) for i, j in names)
+
+
+def _of_others(tensors: Arrays) -> Parameters:
+    """The convolutions by our names, mean and deviation; or nothing, if it is no such file."""
+    return _of_pytorch(tensors) or _of_keras(tensors) or _of_authors(tensors)
+
+
+def _of_pytorch(tensors: Arrays) -> Parameters:
+    """The convolutions of a file by our names, mean and deviation; or nothing, if it is no such."""
+    names = (re.fullmatch(r"(?:(?:.*\.)?features\.)?(\d{1,2})\.weight", n) for n in tensors)
+    weights = {int(n[1]): n[0] for n in names if n and tensors[n[0]].ndim == 4}
+    p: Parameters = {"mean": np.array(MEAN), "deviation": np.array(DEVIATION)}
+    i, j, last = 1, 0, -2
+    # A ReLU is between two of a group, and a pooling before the next group.
+    for number in sorted(weights):
+        i, j, last = (i, j + 1, number) if number - last == 2 else (i + 1, 1, number)
+        p[f"W{i}_{j}"] = tensors[weights[number]]
+        p[f"B{i}_{j}"] = tensors.get(weights[number].removesuffix("weight") + "bias", np.empty(0))
+    return p if "W1_1" in p else {}
+
+
+def _of_keras(tensors: Arrays) -> Parameters:
+    """The same of a file of Keras, whose filters lie as PyTorch's once read; BGR."""
+    filters = {}
+    for name in tensors:
+        if found := re.fullmatch(r"(.*/)?block(\d)_conv(\d)\.weight", name):
+            filters[f"{found[2]}_{found[3]}"] = name
+    weights = {at: tensors[filters[at]] for at in sorted(filters)}
+    biases = {at: tensors.get(f"{filters[at].removesuffix('weight')}bias") for at in weights}
+    return _for_bgr(weights, biases)
+
+
+def _of_authors(tensors: Arrays) -> Parameters:
+    """The same of a file whose filters lie as (f, f, C, O); BGR."""
+    names = (re.fullmatch(r"conv(\d_\d)_w", name) for name in sorted(tensors))
+    places = [found[1] for found in names if found and tensors[found[0]].ndim == 4]
+    weights = {at: tensors[f"conv{at}_w"].transpose(3, 2, 0, 1) for at in places}
+    return _for_bgr(weights, {at: tensors.get(f"conv{at}_b") for at in places})
+
+
+def _for_bgr(weights: Arrays, biases: dict[str, np.ndarray | None]) -> Parameters:
+    """What was trained on BGR in 0..255, less the mean of the authors."""
+    if "1_1" not in weights:
+        return {}
+    p: Parameters = {"mean": np.array(MEAN_OF_AUTHORS), "deviation": np.full(3, 1 / 255)}
+    for at, w in weights.items():
+        b = biases[at]
+        p |= {f"W{at}": w, f"B{at}": np.empty(0) if b is None else b}
+    return p | {"W1_1": p["W1_1"][:, ::-1]}
+
+
+def _checked(p: Parameters, path: str | os.PathLike) -> Parameters:
+    """All of one dtype, of shapes that belong together; raise a ValueError otherwise."""
+    shapes: dict[str, tuple[int, ...]] = {"mean": (3,)}
+    c = 3
+    for i, j in convolutions_of(p):
+        o = len(p[f"W{i}_{j}"])
+        shapes |= {f"W{i}_{j}": (o, c, 3, 3), f"B{i}_{j}": (o,)}
+        c = o
+    try:
+        check_shapes(p, shapes)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no VGG: {error}") from None
+    dtype = p["W1_1"].dtype
+    return {name: np.ascontiguousarray(p[name], dtype) for name in shapes}
