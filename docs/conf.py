@@ -99,7 +99,7 @@ def with_downloads(notebook: Path) -> str:
     line = (
         f"Download: {{download}}`script <../../examples/{notebook.stem}.py>`, "
         f"{{download}}`notebook <../../examples/{notebook.name}>`, or "
-        "{download}`all ten with what they need to run <walkthroughs.zip>`.\n"
+        "{download}`all of them with what they need to run <walkthroughs.zip>`.\n"
     )
     book["cells"][0]["source"] = [title, "\n", line, *text]
     return json.dumps(book)

@@ -425,7 +425,7 @@ side_by_side(shown)
 # 75 to 50, what it gains is gone; beyond that it does harm.
 #
 # *What came of it:* training with noise, blur and JPEG in the small pictures. What is learned is
-# what is shown. (`pysrcnn train` takes what pictures you have; it spoils none.)
+# what is shown. (`pysrcnn train --recipe photo` does so.)
 #
 # <details><summary>
 # <b>Question.</b> At x3, the filters of SRCNN must make up for a blur. Why does that make noise
@@ -465,3 +465,5 @@ side_by_side(shown)
 #
 # All of them are made of what these ten walkthroughs took apart: convolutions, ReLU, a loss, the
 # chain rule. If you can follow the backward pass of three layers, you can follow those of twenty.
+# Walkthroughs 11 to 16 do: the shuffle of ESPCN, the depth of VDSR, the recursion of DRCN, then
+# batch normalisation, losses that see more than pixels, and motion.
