@@ -13,8 +13,9 @@ import numpy as np
 
 from ._printing import counted
 from .checks import check_range, memory_for
-from .data import Pair, pair
+from .data import Pair, luma, pair
 from .pictures import list_pictures, read_picture
+from .resize import imresize
 
 __all__ = ["around", "find_clips", "length", "pairs_of_clip", "read_frames", "read_run"]
 
@@ -71,6 +72,7 @@ def read_run(
     largest: int | None = None,
     seed: int | tuple[int, ...] = 0,
     count: int | None = None,
+    shrink: int = 1,
 ) -> Pair:
     """`pair` of each frame of a clip, or of a run of them, or of a region of these.
 
@@ -84,6 +86,8 @@ def read_run(
         The region is the same in all frames.
     count : int, optional
         Of a clip with more frames, so many are taken, from a random one on.
+    shrink : int
+        The frames are made so many times smaller first, which removes the artefacts of JPEG.
 
     Returns
     -------
@@ -105,6 +109,8 @@ def read_run(
     region: tuple[slice, slice] | None = None
     pairs = []
     for frame in read_frames(clip, first, count):
+        if shrink > 1:
+            frame = np.clip(imresize(luma(frame), scale=1 / shrink), 0, 1)
         if region is None:
             region = _region(clip, frame, scale, smallest, largest, rng)
         pairs.append(pair(frame[region], scale, small=True))

@@ -357,6 +357,73 @@ def root(flow, sample, i, j):
     return math.sqrt(total)
 
 
+def keys(t):
+    """The cubic of Keys (1981) with a = -0.5."""
+    t = abs(t)
+    if t < 1:
+        return 1.5 * t**3 - 2.5 * t**2 + 1
+    return -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t < 2 else 0
+
+
+def slope_of_keys(t):
+    size, sign = abs(t), math.copysign(1, t)
+    if size < 1:
+        return sign * (4.5 * size**2 - 5 * size)
+    return sign * (-1.5 * size**2 + 5 * size - 4) if size < 2 else 0
+
+
+def sixteen(flow, sample, i, j):
+    """The pixels around where a flow points: (row, column), weight, slopes along y and x."""
+    height, width = flow.shape[2:]
+    y = min(max(i + float(flow[sample, 1, i, j]), 0), height - 1)
+    x = min(max(j + float(flow[sample, 0, i, j]), 0), width - 1)
+    for row in range(math.floor(y) - 1, math.floor(y) + 3):
+        for column in range(math.floor(x) - 1, math.floor(x) + 3):
+            at = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+            b, a = y - row, x - column
+            yield at, keys(b) * keys(a), slope_of_keys(b) * keys(a), keys(b) * slope_of_keys(a)
+
+
+def warp_cubic(x, flow):
+    out = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(x.shape):
+        out[n, c, i, j] = sum(w * x[n, c, *at] for at, w, _, _ in sixteen(flow, n, i, j))
+    return out
+
+
+def warp_cubic_backward(dout, x, flow):
+    dx, dflow, (height, width) = np.zeros_like(x), np.zeros_like(flow), x.shape[2:]
+    for n, c, i, j in np.ndindex(x.shape):
+        d = dout[n, c, i, j]
+        for at, weight, down, right in sixteen(flow, n, i, j):
+            dx[n, c, *at] += d * weight
+            if 0 < j + flow[n, 0, i, j] < width - 1:
+                dflow[n, 0, i, j] += d * right * x[n, c, *at]
+            if 0 < i + flow[n, 1, i, j] < height - 1:
+                dflow[n, 1, i, j] += d * down * x[n, c, *at]
+    return dx, dflow
+
+
+def phases(x, flow):
+    n, c, height, width = x.shape
+    out = np.zeros((n, 4 * c, height, width), x.dtype)
+    for n, k, i, j in np.ndindex(out.shape):
+        f = (math.cos, math.sin)[k // c % 2]
+        out[n, k, i, j] = x[n, k % c, i, j] * f(2 * math.pi * float(flow[n, k // c // 2, i, j]))
+    return out
+
+
+def phases_backward(dout, x, flow):
+    dx, dflow, c = np.zeros_like(x), np.zeros_like(flow), x.shape[1]
+    for n, k, i, j in np.ndindex(dout.shape):
+        angle = 2 * math.pi * float(flow[n, k // c // 2, i, j])
+        cosine, sine = math.cos(angle), math.sin(angle)
+        value, slope = ((cosine, -sine), (sine, cosine))[k // c % 2]
+        dx[n, k % c, i, j] += dout[n, k, i, j] * value
+        dflow[n, k // c // 2, i, j] += dout[n, k, i, j] * x[n, k % c, i, j] * slope * 2 * math.pi
+    return dx, dflow
+
+
 def smoothness(flow):
     places = list(np.ndindex(len(flow), *flow.shape[2:]))
     return sum(root(flow, *place) for place in places) / len(places)

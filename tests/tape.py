@@ -219,6 +219,48 @@ class Tape:
                      (x, lambda d: np.einsum("ncij,niju,nijv->ncuv", d, rows, columns)),
                      (flow, to_flow))  # fmt: skip
 
+    def warp_cubic(self, x, flow):
+        """As a sum over all pixels of x and two beyond each edge, which are those of the edge."""
+        found = []
+        for along, side in ((1, x.shape[2]), (0, x.shape[3])):
+            at = flow.array[:, along] + (np.arange(side)[:, None] if along else np.arange(side))
+            away = np.clip(at, 0, side - 1)[..., None] - np.arange(-2, side + 2)  # n i j u
+            t, sign = abs(away), np.sign(away)
+            near, far = t < 1, (t >= 1) & (t < 2)
+            cubic = near * (1.5 * t**3 - 2.5 * t**2 + 1)
+            cubic += far * (-0.5 * t**3 + 2.5 * t**2 - 4 * t + 2)
+            slope = near * (4.5 * t**2 - 5 * t) + far * (-1.5 * t**2 + 5 * t - 4)
+            slope *= sign * ((at > 0) & (at < side - 1))[..., None]
+            onto = np.arange(side) == np.clip(np.arange(-2, side + 2), 0, side - 1)[:, None]
+            found.append((cubic @ onto, slope @ onto))
+        (rows, steep), (columns, sloped) = found
+
+        def to_flow(d):
+            way = "ncij,ncuv,niju,nijv->nij"
+            along_x = np.einsum(way, d, x.array, rows, sloped)
+            return np.stack([along_x, np.einsum(way, d, x.array, steep, columns)], axis=1)
+
+        return Value(np.einsum("ncuv,niju,nijv->ncij", x.array, rows, columns),
+                     (x, lambda d: np.einsum("ncij,niju,nijv->ncuv", d, rows, columns)),
+                     (flow, to_flow))  # fmt: skip
+
+    def phases(self, x, flow):
+        """In complex numbers: real and imaginary parts of x exp(2 pi i flow), along x, then y."""
+        (n, c, h, w), turn = x.shape, 2j * np.pi
+        waves = np.exp(turn * flow.array)  # n 2 i j
+        held = np.einsum("ncij,nkij->nkcij", x.array, waves)
+
+        def parts(z):
+            return np.stack([z.real, z.imag], axis=2).reshape(n, 4 * c, h, w)
+
+        def joined(d):
+            d = d.reshape(n, 2, 2, c, h, w)
+            return d[:, :, 0] - 1j * d[:, :, 1]
+
+        return Value(parts(held),
+                     (x, lambda d: np.einsum("nkcij,nkij->ncij", joined(d), waves).real),
+                     (flow, lambda d: (turn * joined(d) * held).real.sum(axis=2)))  # fmt: skip
+
     def leaky_relu(self, x, slope):
         return self.prelu(x, Value(np.array([slope])))
 

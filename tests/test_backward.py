@@ -39,6 +39,7 @@ NETWORKS = {
     "recursive": Recursive(),
     "vespcn": VESPCN(3, 3, 3, 4),
     "vespcn, the paper's": VESPCN(2, 5, 3, 3, picture=False),
+    "vespcn, subpixel fusion": VESPCN(2, 5, 3, 3, fusion="subpixel"),
     "vespcn, slow fusion": VESPCN(2, 5, 5, 3, fusion="slow"),
     "srresnet in use": SRResNet(3, 2, 4),
     "srresnet RGB, without batch normalisation": SRResNet(2, 1, 3, 3, batch_norm=False),

@@ -13,11 +13,11 @@ from pysrcnn import evaluate, reference
 from pysrcnn.cli import main
 from pysrcnn.clips import around, find_clips, length, pairs_of_clip, read_frames, read_run
 from pysrcnn.consistency import optical_flow, tof
-from pysrcnn.data import pair
+from pysrcnn.data import luma, pair
 from pysrcnn.networks import ESPCN, VESPCN, load
 from pysrcnn.pictures import list_pictures, write_picture
 from pysrcnn.resize import imresize
-from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, train
+from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, camera, train
 from pysrcnn.turns import turned_back
 
 TINY = Recipe(
@@ -69,6 +69,39 @@ def test_a_run_is_the_pairs_of_its_frames(clips):
     assert len(places) > 10 and {k for k, _, _ in places} == {0, 1, 2}
 
 
+def test_frames_are_shrunk_first(clips):
+    """As pictures half as large in float are, of which the region is taken."""
+    low, high = read_run(clips / "a", 2, 3, shrink=2)
+    assert low.shape == (5, 9, 11) and high.shape == (5, 18, 22)
+    for k, frame in enumerate(read_frames(clips / "a")):
+        half = np.clip(imresize(luma(frame), scale=0.5), 0, 1)
+        assert np.array_equal(high[k], pair(half, 2, small=True)[1][0])
+    rules = {"largest": 10, "shrink": 2}
+    assert read_run(clips / "a", 2, 3, 8, **rules)[1].shape == (5, 10, 10)
+    with pytest.raises(ValueError, match="has frames of 22 x 18 pixels, wanted at least 20 x 20"):
+        read_run(clips / "a", 2, 3, 20, **rules)
+
+
+def test_a_camera_moves_over_a_photograph():
+    """The middle frame is the photograph; others are where the camera is said to look."""
+    photograph = np.clip(textured(np.random.default_rng(3)) / 255, 0, 1)
+    seen = pair(photograph, 2, small=True)
+    for seed in range(4):
+        low, high = camera.moved(seen, 5, np.random.default_rng(seed))
+        assert low.shape == (5, 60, 72) and high.shape == (5, 120, 144) and high.strides[0] == 0
+        assert np.array_equal(low[2], seen[0][0]) and np.array_equal(high[4], seen[1][0])
+        ways = camera._ways(5, np.random.default_rng(seed))
+        for k in (0, 1, 3, 4):
+            matrix, way = ways[k]
+            assert 0 < np.abs(matrix - np.eye(2)).max() < 0.05 and 0 < np.abs(way).max() < 7
+            flow = optical_flow(255.0 * low[2], 255.0 * low[k])
+            # What is at p in the photograph is in the frame where A o + way = p, from the middle.
+            for i, j in ((30, 36), (20, 50)):
+                place = np.array([i - 29.5, j - 35.5])
+                wanted = np.linalg.solve(matrix, place - way) - place
+                assert np.abs(flow[::-1, i, j] - wanted).max() < 0.15, (seed, k)
+
+
 def test_clips_that_cannot_be_used(clips, tmp_path):
     with pytest.raises(ValueError, match="a has 5 frames, and the network looks at 7: leave it ou"):
         read_run(clips / "a", 2, 7)
@@ -115,6 +148,16 @@ def test_crops_of_runs_are_of_one_place_in_all_frames(clips):
     assert {k for _, k, _ in seen} == {0, 1, 2}
     again = RandomCrops(pairs, 8, 0, seed=1, frames=3).batch(0, 40)
     assert np.array_equal(low, again[0]) and np.array_equal(high, again[1])
+
+
+def test_a_clip_has_as_many_places_as_it_has_runs():
+    """The longer one, of one value, is taken as much more often."""
+    short, long = (
+        (np.full((count, 8, 8), value), np.full((count, 16, 16), value))
+        for count, value in ((3, 0.0), (8, 1.0))
+    )
+    low, _ = RandomCrops([short, long], 8, 0, frames=3).batch(0, 700)
+    assert low.mean() == pytest.approx(6 / 7, abs=0.04)
 
 
 def _is_in(x, y, low, high, turn):
@@ -167,6 +210,32 @@ def test_training_on_clips(clips, tmp_path, stream):
         assert np.array_equal(p, other.network.parameters[name])
 
 
+@compiled_only
+def test_photographs_are_trained_on_as_clips(clips, tmp_path):
+    """Beside real ones; which PSNR is measured on alone."""
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for k, side in enumerate((24, 24, 12)):  # the last is too small
+        write_picture(photographs / f"{k}.png", np.full((side, 30), 50 * k, np.uint8))
+    recipe, skipped = dataclasses.replace(TINY, shrink=2, steps=1), []
+    network = train(
+        [clips], tmp_path / "mine.npz", 2, recipe, moving=[photographs], exclude=["1.png"],
+        on_skipped=skipped.extend,
+    )  # fmt: skip
+    assert network.card["data"] == f"{clips.name}, a camera over photographs, 3 clips"
+    assert network.card["recipe"]["shrink"] == 2
+    assert len(skipped) == 1 and "2.png is 30 x 12 pixels, wanted at least 16" in skipped[0]
+    head = json.loads((tmp_path / "mine.log").read_text().splitlines()[0])
+    assert head["validation"] == 3
+    other = tmp_path / "other.npz"
+    with pytest.raises(ValueError, match="leave out some clips, or these"):
+        train([clips], other, 2, recipe, moving=[photographs], stream=True)
+    with pytest.raises(ValueError, match="the recipe is for espcn: leave moving out"):
+        train([clips], other, 2, RECIPES["espcn"], moving=[photographs])
+    with pytest.raises(FileNotFoundError, match="no folder .*nothing: check the name"):
+        train([clips], other, 2, recipe, moving=[photographs / "nothing"])
+
+
 def test_motion_is_learned_first():
     """The share of the result rises from 0: at first, nothing goes back to its layers."""
     network = VESPCN(2, 3, 3, 4, ops=reference).astype(np.float64)
@@ -191,12 +260,14 @@ def test_motion_is_learned_first():
     [
         ({"frames": 4}, "frames is 4, wanted 3, 5 or 7"),
         ({"frames": 7, "fusion": "slow"}, "slow fusion of 7 frames takes 6 layers"),
-        ({"fusion": "late"}, "fusion is 'late', wanted early or slow"),
+        ({"fusion": "late"}, "fusion is 'late', wanted early, slow or subpixel"),
         ({"c": 3}, "vespcn takes luminance alone, c=1; got c=3"),
         ({"size": 30}, "size is 30, wanted a multiple of 4 for vespcn"),
         ({"stride": 4}, "vespcn is trained on random crops"),
         ({"beta": -1}, "beta is -1, wanted 0 or a positive number"),
         ({"smooth": np.nan}, "smooth is nan, wanted 0 or a positive number"),
+        ({"shrink": 0}, "shrink is 0, wanted a whole number, 1"),
+        ({"network": "edsr", "frames": 1, "shrink": 2}, "only clips are shrunk, of vespcn"),
         ({"motion_first": 2}, "motion_first is 2, wanted 0 to 1"),
         ({"network": "edsr"}, "only vespcn looks at frames; the network is edsr"),
     ],
@@ -289,12 +360,14 @@ def test_what_trembles_is_inconsistent():
 @compiled_only
 def test_the_commands(clips, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    options = "--recipe vespcn --depth 3 --width 4 --steps 2 --batch 2 --size 8 --every 2"
+    options = (
+        "--recipe vespcn --depth 3 --width 4 --steps 2 --batch 2 --size 8 --every 2 --shrink 2"
+    )
     command = ["train", str(clips), "-s", "2", "-o", "mine.npz", *options.split()]
     assert main([*command, "--score", str(clips)]) == 0
     said = capsys.readouterr().out
     assert "vespcn x2: 2 clips, 2 steps" in said and "frames that PSNR is measured on: 3" in said
-    assert "<VESPCN frames=3, early fusion, depth=3, width=4, float32, scale=2>" in said
+    assert "<VESPCN frames=3, subpixel fusion, depth=3, width=4, float32, scale=2>" in said
     card = load("mine.npz").card
     assert set(card["scores"]) == {clips.name}
     assert main(["evaluate", str(clips), "-m", "mine.npz", "--json", "table.json"]) == 0
@@ -308,5 +381,6 @@ def test_the_commands(clips, tmp_path, monkeypatch, capsys):
     assert "tof is of clips, folders of frames: add --clips" in capsys.readouterr().err
     picture = str(clips / "a" / "000.png")
     assert main(["upscale", picture, "-o", "large.png", "-m", "mine.npz"]) == 0
-    assert main(["train", str(clips), "-s", "2", "-o", "b.npz", "--fusion", "slow"]) == 2
-    assert "only vespcn takes --fusion, and this is srcnn" in capsys.readouterr().err
+    for option in (["--fusion", "slow"], ["--shrink", "2"], ["--moving", str(clips)]):
+        assert main(["train", str(clips), "-s", "2", "-o", "b.npz", *option]) == 2
+        assert f"only vespcn takes {option[0]}, and this is srcnn" in capsys.readouterr().err

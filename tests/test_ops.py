@@ -113,6 +113,10 @@ def arguments_of(name, rng, dtype):
         "split": (rng.standard_normal((3, 6, 4, 5)).astype(dtype), 1, 3, 2),
         "warp": (x, 3 * y),
         "warp_backward": (rng.standard_normal(x.shape).astype(dtype), x, 3 * y),
+        "warp_cubic": (x, 3 * y),
+        "warp_cubic_backward": (rng.standard_normal(x.shape).astype(dtype), x, 3 * y),
+        "phases": (x, y / 4),
+        "phases_backward": (rng.standard_normal((3, 8, 7, 6)).astype(dtype), x, y / 4),
         "smoothness": (y,),
         "smoothness_backward": (y,),
     }[name]
@@ -407,8 +411,12 @@ def test_gradients_of_motion(ops):
     places = np.stack([np.arange(7) + flow[:, 0], np.arange(6)[:, None] + flow[:, 1]], axis=1)
     near = np.abs(places - np.round(places)) < 1e-3
     flow[near] += 0.1  # away from the kinks at pixels
-    assert close(*projections(ops.warp, ops.warp_backward, [x, flow]))
-    assert not ops.warp_backward(x, x, flow)[1][:, 0, :, 2].any()
+    for warp, back in (
+        (ops.warp, ops.warp_backward), (ops.warp_cubic, ops.warp_cubic_backward)
+    ):  # fmt: skip
+        assert close(*projections(warp, back, [x, flow]))
+        assert not back(x, x, flow)[1][:, 0, :, 2].any()
+    assert close(*projections(ops.phases, ops.phases_backward, [x, flow]))
     value = lambda flow: np.array(ops.smoothness(flow))  # noqa: E731
     assert close(*projections(value, lambda g, f: [g * ops.smoothness_backward(f)], [flow]))
     assert ops.smoothness(np.full((1, 2, 4, 5), 3.0)) == pytest.approx(0.1, rel=1e-14)
@@ -420,10 +428,11 @@ def test_flows_of_whole_pixels_and_to_nowhere(ops, dtype):
     """Channel 0 points to the right, 1 down; the edge is repeated; NaN is not hidden."""
     x = np.random.default_rng(26).random((1, 2, 5, 6)).astype(dtype)
     flow = np.zeros((1, 2, 5, 6), dtype)
-    assert np.array_equal(ops.warp(x, flow), x)
+    assert np.array_equal(ops.warp(x, flow), x) and np.array_equal(ops.warp_cubic(x, flow), x)
     flow[:, 0], flow[:, 1] = 2, 1
     wanted = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 2)), "edge")[:, :, 1:, 2:]
     assert np.array_equal(ops.warp(x, flow), wanted)
+    assert np.array_equal(ops.warp_cubic(x, flow), wanted)
     for far in (1e30, np.inf):
         assert np.array_equal(ops.warp(x, flow * dtype(far))[0, 0], np.full((5, 6), x[0, 0, 4, 5]))
     assert ops.warp(x[..., :1, :1], flow[..., :1, :1]) == pytest.approx(x[..., :1, :1])
@@ -475,7 +484,8 @@ def test_motion_on_maps_is_that_of_arrays(ops):
     x, y = rng.standard_normal((2, 2, 2, 6, 9)).astype(np.float32)
     for name, arguments in {
         "concatenate": (x, y), "split": (x, 1, 1), "warp": (x, y), "warp_backward": (x, y, x),
-        "smoothness_backward": (x,),
+        "smoothness_backward": (x,), "warp_cubic": (x, y), "warp_cubic_backward": (x, y, x),
+        "phases": (x, y), "phases_backward": (np.concatenate([x, y, y, x], axis=1), x, y),
     }.items():  # fmt: skip
         held = [ops.enter(a) if isinstance(a, np.ndarray) else a for a in arguments]
         found, wanted = getattr(ops, name)(*held), getattr(ops, name)(*arguments)
@@ -906,6 +916,10 @@ def test_kernels_check_shapes(change, words):
         ("warp", (PIXELS, PIXELS[:, :, 1:])),
         ("warp", (PIXELS[:0], PIXELS[:0])),
         ("warp_backward", (PIXELS[:, :1], PIXELS, PIXELS)),
+        ("warp_cubic", (PIXELS, PIXELS[:, :1])),
+        ("warp_cubic_backward", (PIXELS[:, :1], PIXELS, PIXELS)),
+        ("phases", (PIXELS, PIXELS[:, :1])),
+        ("phases_backward", (PIXELS, PIXELS, PIXELS)),
         ("warp_backward", (PIXELS, PIXELS, PIXELS[..., 1:])),
         ("smoothness", (PIXELS[:, :1],)),
         ("smoothness_backward", (PIXELS[..., :0],)),

@@ -81,6 +81,37 @@ def test_the_recorded_gradients_cover_what_they_should():
 
 
 @compiled_only
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-10), (np.float32, 1e-3)])
+def test_subpixel_fusion_is_compiled(dtype, tolerance):
+    """Loss and gradients of the kernels are those of the reference; angles are of up to 60."""
+    network, rng = VESPCN(2, 3, 3, 4, fusion="subpixel", ops=reference), np.random.default_rng(6)
+    for p in network.parameters.values():
+        p[...] = rng.normal(0, 0.3, p.shape)
+    low, high = rng.random((2, 3, 8, 12)), rng.random((2, 1, 16, 24))
+    loss, wanted = network.astype(np.float64).loss_and_gradients(low, high)
+    network = network.astype(dtype)
+    network.ops = kernels
+    again, found = network.loss_and_gradients(low.astype(dtype), high.astype(dtype))
+    assert again == pytest.approx(loss, rel=1e-4)
+    for n, gradient in found.items():
+        assert np.abs(gradient - wanted[n]).max() <= tolerance * np.abs(wanted[n]).max(), n
+
+
+def test_subpixel_fusion_takes_what_neighbours_add():
+    """2 x 4 maps beside those of early fusion; nothing, where none moves."""
+    network, rng = VESPCN(2, 3, 3, 4, fusion="subpixel", ops=reference), np.random.default_rng(7)
+    assert network.parameters["W1_1"].shape[1] == 3 + 2 * 4 and network.frames == 3
+    still, kept = np.repeat(rng.random((1, 1, 8, 8)), 3, axis=1), []
+    for n in "B_coarse5", "B_fine5", "W_coarse5", "W_fine5":
+        network.parameters[n][...] = 0
+    network.astype(np.float64)._forward(
+        still, network.parameters, reference, kept, **network.options
+    )
+    (given,), _ = kept[1]
+    assert np.array_equal(given[:, :3], still) and not given[:, 3:].any()
+
+
+@compiled_only
 def test_float32_is_float64_but_for_rounding():
     """On maps as the kernels keep them."""
     name = next(iter(TORCH))
@@ -101,9 +132,11 @@ def test_the_published_sizes():
     assert 2 * network.seen.multiplications * 1920 * 1080 == pytest.approx(14.0e9, rel=0.06)
 
 
-def test_how_far_it_sees():
+@pytest.mark.parametrize("fusion", ["early", "subpixel"])
+def test_how_far_it_sees(fusion):
     """Changes beyond the margin change nothing; those within do, if the flow leads there."""
-    network, rng = VESPCN(2, 3, 3, 3, ops=reference).astype(np.float64), np.random.default_rng(1)
+    network, rng = VESPCN(2, 3, 3, 3, fusion=fusion, ops=reference), np.random.default_rng(1)
+    network = network.astype(np.float64)
     for p in network.parameters.values():
         p[...] = rng.normal(0, 0.3, p.shape)
     x = rng.random((1, 3, 8, 128))
@@ -178,7 +211,9 @@ def test_frames_of_a_video_are_given_with_their_neighbours():
         assert np.abs(out - np.clip(alone, 0, 1)).max() > 1e-3
 
 
-@pytest.mark.parametrize("fusion, frames, depth", [("early", 3, 3), ("slow", 5, 6)])
+@pytest.mark.parametrize(
+    "fusion, frames, depth", [("early", 3, 3), ("slow", 5, 6), ("subpixel", 7, 3)]
+)
 def test_saved_and_loaded(tmp_path, fusion, frames, depth):
     picture = fusion == "slow"
     network = VESPCN(2, frames, depth, 4, fusion=fusion, picture=picture, ops=reference)
@@ -203,7 +238,7 @@ def test_saved_and_loaded(tmp_path, fusion, frames, depth):
         ({"frames": True}, "frames is True, wanted 3, 5 or 7"),
         ({"depth": 1}, "depth is 1, wanted a whole number, 2"),
         ({"width": 0}, "width is 0, wanted a whole number, 1"),
-        ({"fusion": "late"}, "fusion is 'late', wanted early or slow"),
+        ({"fusion": "late"}, "fusion is 'late', wanted early, slow or subpixel"),
         ({"frames": 5, "depth": 4, "fusion": "slow"}, "takes 4 layers and one behind them; depth"),
         ({"picture": 1}, "picture is 1, wanted True or False"),
     ],

@@ -33,8 +33,8 @@ __all__ = ["add", "run"]
 
 # Options that a recipe has by the same names.
 _AS_GIVEN = (
-    "activation", "filters", "depth", "width", "frames", "fusion", "loss", "steps", "batch", "size",
-    "optimizer", "seed",
+    "activation", "filters", "depth", "width", "frames", "fusion", "shrink", "loss", "steps",
+    "batch", "size", "optimizer", "seed",
 )  # fmt: skip
 
 
@@ -55,6 +55,11 @@ def add(commands: Commands) -> None:
         "--exclude", action="append", default=[], metavar="PATTERN",
         help="pictures to leave out, by name or pattern (302003.jpg, *.gif, BSDS200/30*); may be "
         "given more than once",
+    )  # fmt: skip
+    command.add_argument(
+        "--moving", type=Path, action="append", metavar="FOLDER",
+        help="photographs to train a vespcn on beside clips: a camera moves over each of them; may "
+        "be given more than once",
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
@@ -92,7 +97,13 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--fusion", choices=FUSIONS,
-        help="how a vespcn fuses them: at once, or two more in each layer (default: early)",
+        help="how a vespcn fuses them: early, at once; slow, two more in each layer; subpixel, at "
+        "once, and told where between pixels each was sampled (default: subpixel)",
+    )  # fmt: skip
+    command.add_argument(
+        "--shrink", type=int, metavar="TIMES",
+        help="of a vespcn, how many times smaller frames of clips are made first, which removes "
+        "artefacts of their compression",
     )  # fmt: skip
     command.add_argument(
         "--no-batch-norm", action="store_true", help="a srresnet without batch normalisation"
@@ -183,9 +194,10 @@ def run(options: argparse.Namespace) -> int:
         refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
     training = FileTraining(
         options.folders, options.output, options.scale, _recipe(options),
-        exclude=options.exclude, validation=options.validation, start=options.start,
-        stream=options.stream, every=options.every, resume=options.resume, score=options.score,
-        features=options.features, layer=options.layer, on_skipped=_print_skipped,
+        exclude=options.exclude, moving=options.moving or [], validation=options.validation,
+        start=options.start, stream=options.stream, every=options.every, resume=options.resume,
+        score=options.score, features=options.features, layer=options.layer,
+        on_skipped=_print_skipped,
     )  # fmt: skip
     try:
         network = training.fit()
@@ -296,7 +308,7 @@ def _check_options(kind: str, given: set[str]) -> None:
         raise ValueError(f"only espcn takes --activation, and this is {kind}: leave it out")
     if "no_batch_norm" in given and kind != "srresnet":
         raise ValueError(f"only srresnet takes --no-batch-norm, and this is {kind}: leave it out")
-    for option in ("frames", "fusion"):
+    for option in ("frames", "fusion", "shrink", "moving"):
         if option in given and kind != "vespcn":
             raise ValueError(f"only vespcn takes --{option}, and this is {kind}: leave it out")
     theirs = "--filters" if chain else "--depth and --width"

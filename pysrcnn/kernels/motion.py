@@ -12,11 +12,15 @@ from .maps import Maps, enter, leave, through_arrays
 
 __all__ = [
     "concatenate",
+    "phases",
+    "phases_backward",
     "smoothness",
     "smoothness_backward",
     "split",
     "warp",
     "warp_backward",
+    "warp_cubic",
+    "warp_cubic_backward",
 ]
 
 EPSILON = 0.01  # see `reference.motion`
@@ -87,6 +91,84 @@ def _to_flow(dout, x, flow, dflow):
             dflow[sample, 1, row, column] = along_y * (1.0 if 0 < y < height - 1 else 0.0)
 
 
+@compiled(inner=True)
+def _cubic(t):
+    """Weights of four pixels, before and behind; see `reference.warp_cubic`."""
+    return (
+        ((2 - t) * t - 1) * t / 2, (3 * t - 5) * t * t / 2 + 1, ((4 - 3 * t) * t + 1) * t / 2,
+        (t - 1) * t * t / 2,
+    )  # fmt: skip
+
+
+@compiled(inner=True)
+def _slopes(t):
+    """Of these weights."""
+    return (
+        (4 - 3 * t) * t / 2 - 0.5, (4.5 * t - 5) * t, (4 - 4.5 * t) * t + 0.5, (1.5 * t - 1) * t
+    )  # fmt: skip
+
+
+@compiled(parallel=True)
+def _warp_cubic(x, flow, out):
+    n, c, height, width = x.shape
+    for task in prange(n * height):
+        sample, row = task // height, task % height
+        for column in range(width):
+            i, _, b = _place(row + flow[sample, 1, row, column], height - 1)
+            j, _, a = _place(column + flow[sample, 0, row, column], width - 1)
+            down, right = _cubic(b), _cubic(a)
+            for k in range(c):
+                total = 0.0
+                for u in range(4):
+                    across, y = 0.0, min(max(i - 1 + u, 0), height - 1)
+                    for v in range(4):
+                        across += right[v] * x[sample, k, y, min(max(j - 1 + v, 0), width - 1)]
+                    total += down[u] * across
+                out[sample, k, row, column] = total
+
+
+@compiled(parallel=True)
+def _to_picture_cubic(dout, flow, dx):
+    """dx, which is zero before; see `_to_picture`."""
+    n, c, height, width = dout.shape
+    for task in prange(n * c):
+        sample, k = task // c, task % c
+        for row in range(height):
+            for column in range(width):
+                i, _, b = _place(row + flow[sample, 1, row, column], height - 1)
+                j, _, a = _place(column + flow[sample, 0, row, column], width - 1)
+                down, right = _cubic(b), _cubic(a)
+                for u in range(4):
+                    d = down[u] * dout[sample, k, row, column]
+                    y = min(max(i - 1 + u, 0), height - 1)
+                    for v in range(4):
+                        dx[sample, k, y, min(max(j - 1 + v, 0), width - 1)] += right[v] * d
+
+
+@compiled(parallel=True)
+def _to_flow_cubic(dout, x, flow, dflow):
+    n, c, height, width = x.shape
+    for task in prange(n * height):
+        sample, row = task // height, task % height
+        for column in range(width):
+            y, z = row + flow[sample, 1, row, column], column + flow[sample, 0, row, column]
+            i, _, b = _place(y, height - 1)
+            j, _, a = _place(z, width - 1)
+            down, right, steep, sloped = _cubic(b), _cubic(a), _slopes(b), _slopes(a)
+            along_x, along_y = 0.0, 0.0
+            for k in range(c):
+                for u in range(4):
+                    at = min(max(i - 1 + u, 0), height - 1)
+                    for v in range(4):
+                        met = dout[sample, k, row, column]
+                        met *= x[sample, k, at, min(max(j - 1 + v, 0), width - 1)]
+                        along_x += down[u] * sloped[v] * met
+                        along_y += steep[u] * right[v] * met
+            # As in `_to_flow`.
+            dflow[sample, 0, row, column] = along_x * (1.0 if 0 < z < width - 1 else 0.0)
+            dflow[sample, 1, row, column] = along_y * (1.0 if 0 < y < height - 1 else 0.0)
+
+
 @compiled(parallel=True)
 def _roots(flow, roots):
     """sqrt(epsilon + squared differences) of each pixel (N, H, W)."""
@@ -142,19 +224,64 @@ def _checked(x, flow, dout=None):
 
 def warp(x, flow):
     """See `reference.warp`."""
-    given, flow = _checked(x, flow)
-    out = np.empty_like(given)
-    _warp(given, flow, out)
-    return _as(x, out)
+    return _warped(_warp, x, flow)
 
 
 def warp_backward(dout, x, flow):
     """See `reference.warp_backward`."""
+    return _back(_to_picture, _to_flow, dout, x, flow)
+
+
+def warp_cubic(x, flow):
+    """See `reference.warp_cubic`."""
+    return _warped(_warp_cubic, x, flow)
+
+
+def warp_cubic_backward(dout, x, flow):
+    """See `reference.warp_cubic_backward`."""
+    return _back(_to_picture_cubic, _to_flow_cubic, dout, x, flow)
+
+
+def _warped(kernel, x, flow):
+    given, flow = _checked(x, flow)
+    out = np.empty_like(given)
+    kernel(given, flow, out)
+    return _as(x, out)
+
+
+def _back(to_picture, to_flow, dout, x, flow):
     given, points, d = _checked(x, flow, dout)
     dx, dflow = np.zeros_like(given), np.empty_like(points)
-    _to_picture(d, points, dx)
-    _to_flow(d, given, points, dflow)
+    to_picture(d, points, dx)
+    to_flow(d, given, points, dflow)
     return _as(x, dx), _as(flow, dflow)
+
+
+def phases(x, flow):
+    """See `reference.phases`."""
+    given, points = _checked(x, flow)
+    return _as(x, np.concatenate([given * factor for factor in _factors(points)], axis=1))
+
+
+def phases_backward(dout, x, flow):
+    """See `reference.phases_backward`."""
+    given, points = _checked(x, flow)
+    n, c, *sides = given.shape
+    if dout.shape != (n, 4 * c, *sides):
+        raise ValueError(f"dout has the shape {dout.shape}, wanted {(n, 4 * c, *sides)}")
+    parts, factors = np.split(leave(dout), 4, axis=1), _factors(points)
+    dx = sum(part * factor for part, factor in zip(parts, factors, strict=True))
+    met = [(part * given).sum(axis=1, keepdims=True) for part in parts]
+    along_x = met[1] * factors[0] - met[0] * factors[1]
+    along_y = met[3] * factors[2] - met[2] * factors[3]
+    dflow = points.dtype.type(2 * np.pi) * np.concatenate([along_x, along_y], axis=1)
+    return _as(x, dx), _as(flow, dflow)
+
+
+def _factors(flow):
+    """Cosine and sine along x, then along y, each (N, 1, H, W)."""
+    angles = flow.dtype.type(2 * np.pi) * flow
+    return [f(angles[:, k : k + 1]) for k in (0, 1) for f in (np.cos, np.sin)]
 
 
 def _as(x, out):

@@ -22,7 +22,13 @@ _INPUTS = {"coarse": 2, "fine": 5}
 
 
 def motion(
-    reference: np.ndarray, frame: np.ndarray, p: Parameters, ops: Any, kept: list | None = None
+    reference: np.ndarray,
+    frame: np.ndarray,
+    p: Parameters,
+    ops: Any,
+    kept: list | None = None,
+    *,
+    cubic: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The flow from the reference to a frame, coarse and fine, and the frame warped by it.
 
@@ -35,6 +41,8 @@ def motion(
     p, ops : as `vespcn.forward` has them
     kept : list, optional
         Gets what `motion_backward` needs.
+    cubic : bool
+        How the frame is warped at last: by a cubic, or bilinearly, as in the paper.
 
     Returns
     -------
@@ -46,11 +54,18 @@ def motion(
     given = ops.concatenate(reference, frame, coarse, ops.warp(frame, coarse))
     flow = coarse + estimate(given, "fine", p, ops, keep)
     keep((frame, coarse, flow))
-    return flow, ops.warp(frame, flow)
+    return flow, (ops.warp_cubic if cubic else ops.warp)(frame, flow)
 
 
 def motion_backward(
-    dflow: Any, dwarped: np.ndarray, kept: list, p: Parameters, ops: Any, g: Parameters
+    dflow: Any,
+    dwarped: np.ndarray,
+    kept: list,
+    p: Parameters,
+    ops: Any,
+    g: Parameters,
+    *,
+    cubic: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """dreference, dframe; the gradients of the parameters are added to g.
 
@@ -59,13 +74,14 @@ def motion_backward(
     dflow : array (N, 2, H, W), or 0
     dwarped : array (N, 1, H, W)
     kept : list that `motion` filled
-    p, ops : as `motion` was given them
+    p, ops, cubic : as `motion` was given them
     g : dict of arrays
         The same weights are used for each neighbour: their gradients are sums.
     """
     maps = reversed(kept)
     frame, coarse, flow = next(maps)
-    dframe, more = ops.warp_backward(dwarped, frame, flow)
+    warp_backward = ops.warp_cubic_backward if cubic else ops.warp_backward
+    dframe, more = warp_backward(dwarped, frame, flow)
     dcoarse = dfine = more + dflow
     dgiven = estimate_backward(dfine, "fine", maps, p, ops, g)
     dreference, again, more, dwarped = ops.split(dgiven, 1, 1, 2, 1)

@@ -150,12 +150,23 @@ class Reach(Composed):
 
     def warp(self, x: Map, flow: Map) -> Map:
         """See `reference.warp`: it sees as far as the flow may point, and the pixel behind."""
+        return self._warped(x, flow, 1)
+
+    def warp_cubic(self, x: Map, flow: Map) -> Map:
+        """See `reference.warp_cubic`: it sees one pixel more."""
+        return self._warped(x, flow, 2)
+
+    def _warped(self, x: Map, flow: Map, more: int) -> Map:
         if flow.most == math.inf:
             raise ValueError(
                 "how far a network sees that warps by a flow without bounds is unknown"
             )
-        far = (math.ceil(flow.most) + 1) / x.resolution
+        far = (math.ceil(flow.most) + more) / x.resolution
         return _all_of(replace(x, margin=x.margin + far), flow)
+
+    def phases(self, x: Map, flow: Map) -> Map:
+        """See `reference.phases`."""
+        return replace(_all_of(x, flow), channels=4 * x.channels)
 
     def repeat(self, x: Map, n: int) -> Map:
         """See `reference.repeat`."""

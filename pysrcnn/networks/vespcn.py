@@ -6,6 +6,11 @@ has moved, first coarsely, from maps of a quarter of the size, then finely; each
 frame; and an ESPCN sees all of them, at once (early fusion) or two more layer by layer (slow
 fusion). All of it learns together, of one loss.
 
+What neighbours can add is what is finer than a pixel. Bilinear interpolation takes about half of
+that away; and the ESPCN can hardly use the rest, as it isn't told where between pixels a frame was
+sampled. In subpixel fusion, which is ours, frames are warped by a cubic, and it is told: see
+`reference.phases`.
+
 Axes: N samples, T frames, F maps, H x W pixels, s scale. A flow is (N, 2, H, W), in pixels.
 """
 
@@ -27,8 +32,10 @@ from .scales import LARGEST, check_scale
 
 __all__ = ["FUSIONS", "VESPCN", "backward", "forward"]
 
-FUSIONS = "early", "slow"
+FUSIONS = "early", "slow", "subpixel"
 _FRAMES = 3, 5, 7
+_PHASES = 4  # maps more of each neighbour, in subpixel fusion
+_LOUDER = 4.0  # times the differences in these, which are small beside the frames
 
 
 def forward(
@@ -45,7 +52,8 @@ def forward(
         W_coarse1, B_coarse1, ..., W_fine1, ... of the estimates, see `estimate`; W1_1, B1_1, ... of
         the layers that fuse and those behind, W_tail, B_tail. Layer k has its group g of filters in
         Wk_g: one group in early fusion; in slow fusion, as long as there is more than one map of
-        frames, one for each two of them that follow each other.
+        frames, one for each two of them that follow each other. In subpixel fusion, early too, W1_1
+        also takes `phases` of how each neighbour differs from the middle frame.
     ops : module of operations
     kept : list, optional
         Gets what `backward` needs; first of all, of each neighbour, its flow and what it is warped.
@@ -60,14 +68,16 @@ def forward(
     """
     keep = forget if kept is None else kept.append
     frames = list(ops.split(x, *[1] * frames_of(p)))
-    middle, motions = len(frames) // 2, []
+    middle, motions, finer, cubic = len(frames) // 2, [], [], is_subpixel(p)
     for k in neighbours(p):
         seen: list = []
-        flow, warped = motion(frames[middle], frames[k], p, ops, seen)
-        motions.append((flow, warped, seen))
+        flow, warped = motion(frames[middle], frames[k], p, ops, seen, cubic=cubic)
+        off = _LOUDER * warped + -_LOUDER * frames[middle] if cubic else None
+        finer += [ops.phases(off, flow)] if cubic else []
+        motions.append((flow, warped, off, seen))
         frames[k] = warped
     keep(motions)
-    maps = frames
+    maps = frames + finer
     for names in fusing(p):
         given = [_joined(some, ops) for some in _groups(maps, len(names))]
         maps = [ops.conv_relu(h, p[f"W{name}"], p[f"B{name}"])
@@ -111,14 +121,21 @@ def backward(
     douts = [dh]
     for names, (given, maps) in zip(reversed(fusing(p)), reversed(layers), strict=True):
         douts = _fused_backward(douts, names, given, maps, p, ops, g)
-    middle = len(douts) // 2
+    count, cubic = frames_of(p), is_subpixel(p)
+    middle, dfiner = count // 2, douts[count:]
     if picture:
         douts[middle] = douts[middle] + ops.repeat_backward(dout, s * s)
-    for n, (k, (_, _, seen)) in enumerate(zip(neighbours(p), motions, strict=True)):
+    for n, (k, (flow, _, off, seen)) in enumerate(zip(neighbours(p), motions, strict=True)):
         dflow, dwarped = dmotions[n] if dmotions else (0, 0)
-        dreference, douts[k] = motion_backward(dflow, douts[k] + dwarped, seen, p, ops, g)
+        if cubic:
+            dphases = ops.concatenate(*dfiner[_PHASES * n : _PHASES * (n + 1)])
+            doff, more = ops.phases_backward(dphases, off, flow)
+            dflow, dwarped = more + dflow, _LOUDER * doff + dwarped
+            douts[middle] = douts[middle] + -_LOUDER * doff
+        dwarped = douts[k] + dwarped
+        dreference, douts[k] = motion_backward(dflow, dwarped, seen, p, ops, g, cubic=cubic)
         douts[middle] = douts[middle] + dreference
-    return ops.concatenate(*douts), g
+    return ops.concatenate(*douts[:count]), g
 
 
 def _fused_backward(
@@ -160,7 +177,15 @@ def fusing(p: Parameters) -> list[list[str]]:
 
 def frames_of(p: Parameters) -> int:
     """T: how many frames it looks at."""
-    return p["W1_1"].shape[1] + len(fusing(p)[0]) - 1
+    maps = p["W1_1"].shape[1]
+    if is_subpixel(p):
+        return (maps + _PHASES) // (1 + _PHASES)
+    return maps + len(fusing(p)[0]) - 1
+
+
+def is_subpixel(p: Parameters) -> bool:
+    """Whether its fusion is: the first layer then takes more maps than there may be frames."""
+    return p["W1_1"].shape[1] > _FRAMES[-1]
 
 
 def neighbours(p: Parameters) -> list[int]:
@@ -169,18 +194,26 @@ def neighbours(p: Parameters) -> list[int]:
     return [k for k in range(count) if k != count // 2]
 
 
+def _fusion(p: Parameters) -> str:
+    if is_subpixel(p):
+        return "subpixel"
+    return "slow" if len(fusing(p)[0]) > 1 else "early"
+
+
 def _scale(p: Parameters) -> int:
     return math.isqrt(p["W_tail"].shape[0])
 
 
 def _shapes(
-    scale: int, frames: int, depth: int, width: int, slow: bool
+    scale: int, frames: int, depth: int, width: int, fusion: str
 ) -> dict[str, tuple[int, ...]]:
     """Shapes of all arrays by their names."""
     weights = motion_shapes(width)
     maps, c = frames, 1
+    if fusion == "subpixel":
+        maps += _PHASES * (frames - 1)
     for k in range(1, depth):
-        groups = max(1, maps - 1) if slow else 1
+        groups = max(1, maps - 1) if fusion == "slow" else 1
         for number in range(1, groups + 1):
             weights[f"{k}_{number}"] = width, c * (maps - groups + 1), 3, 3
         maps, c = groups, width
@@ -207,7 +240,8 @@ class VESPCN(Network):
         Layers of the ESPCN. The paper: 9. In slow fusion at least T.
     width : int
         F, maps. The paper: 24.
-    fusion : "early" or "slow"
+    fusion : "early", "slow" or "subpixel"
+        The paper has the first two.
     picture : bool
         See `forward`.
     seed : int
@@ -251,7 +285,7 @@ class VESPCN(Network):
         check_scale(scale)
         check_fusion(frames, depth, fusion)
         rng, p = np.random.default_rng(seed), {}
-        shapes = _shapes(int(scale), frames, depth, width, fusion == "slow")
+        shapes = _shapes(int(scale), frames, depth, width, fusion)
         for name, shape in shapes.items():
             p[name] = np.zeros(shape)
             if name[0] == "W":
@@ -276,9 +310,9 @@ class VESPCN(Network):
         wanted: dict[str, tuple[int, ...]] = {}
         layers = fusing(parameters)
         if first.size and 4 <= tail.shape[0] <= LARGEST**2:
-            frames, slow = frames_of(parameters), len(layers[0]) > 1
+            frames, fusion = frames_of(parameters), _fusion(parameters)
             if frames in _FRAMES:
-                wanted = _shapes(_scale(parameters), frames, len(layers) + 1, len(first), slow)
+                wanted = _shapes(_scale(parameters), frames, len(layers) + 1, len(first), fusion)
         check_shapes(parameters, wanted)
         network = cls.__new__(cls)
         network._set({name: parameters[name] for name in wanted}, ops, picture)
@@ -305,8 +339,8 @@ class VESPCN(Network):
 
     @property
     def fusion(self) -> str:
-        """ "early" or "slow"."""
-        return FUSIONS[len(fusing(self.parameters)[0]) > 1]
+        """ "early", "slow" or "subpixel"."""
+        return _fusion(self.parameters)
 
     @property
     def tail(self) -> list[str]:
@@ -364,7 +398,7 @@ class VESPCN(Network):
         middle = np.ascontiguousarray(low[:, self.frames // 2][:, None])
         total, part = share * getattr(ops, loss)(out, high), 1 / (self.frames - 1)
         dmotions = []
-        for flow, warped, _ in kept[0]:
+        for flow, warped, *_ in kept[0]:
             flow, warped = ops.leave(flow), ops.leave(warped)
             total += part * self.beta * ops.mse(warped, middle)
             total += part * self.smooth * ops.smoothness(flow)
@@ -382,7 +416,7 @@ def check_fusion(frames: object, depth: int, fusion: object) -> None:
     if isinstance(frames, bool) or frames not in _FRAMES:
         raise ValueError(f"frames is {frames!r:.60}, wanted 3, 5 or 7")
     if fusion not in FUSIONS:
-        raise ValueError(f"fusion is {fusion!r:.60}, wanted early or slow")
+        raise ValueError(f"fusion is {fusion!r:.60}, wanted early, slow or subpixel")
     if fusion == "slow" and depth < frames:
         raise ValueError(
             f"slow fusion of {frames} frames takes {frames - 1} layers and one behind them; depth "

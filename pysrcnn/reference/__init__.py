@@ -39,7 +39,16 @@ from .loss import (
     sigmoid_cross_entropy,
     sigmoid_cross_entropy_backward,
 )
-from .motion import smoothness, smoothness_backward, warp, warp_backward
+from .motion import (
+    phases,
+    phases_backward,
+    smoothness,
+    smoothness_backward,
+    warp,
+    warp_backward,
+    warp_cubic,
+    warp_cubic_backward,
+)
 from .normalisation import batch_norm, batch_norm_backward, moments, moments_backward
 from .same import (
     conv2d_same,
@@ -99,6 +108,8 @@ __all__ = [
     "pad_replicate_backward",
     "pad_zeros",
     "pad_zeros_backward",
+    "phases",
+    "phases_backward",
     "pixel_shuffle",
     "pixel_shuffle_backward",
     "prelu",
@@ -117,6 +128,8 @@ __all__ = [
     "tanh_backward",
     "warp",
     "warp_backward",
+    "warp_cubic",
+    "warp_cubic_backward",
 ]
 
 # The side of the squares of pixels that are computed together, so that their rounding may depend on

@@ -126,6 +126,8 @@ class RandomCrops:
         self.pairs, self.size, self.margin, self.seed = pairs, size, margin, seed
         self.degradation, self.frames = degradation, frames
         places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
+        if frames > 1:
+            places *= [len(a) - frames + 1 for a, _ in pairs]  # so many runs of frames has a clip
         self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
 
     def batch(self, step: int, size: int) -> Pair:

@@ -35,6 +35,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     exclude: Iterable[str] = (),
+    moving: Sequence[Place] = (),
     validation: Place | None = None,
     start: Place | None = None,
     stream: bool = False,
@@ -62,6 +63,9 @@ def train(
         ``RECIPES["modern"]`` by default.
     exclude : strings
         Names or patterns of pictures to leave out: "302003.jpg", "*.gif", "BSDS200/30*".
+    moving : sequence of paths, optional
+        Of a network that looks at several frames: folders of photographs, each of which becomes a
+        clip by a camera that moves over it, see `training.camera`.
     validation : path, optional
         A folder of pictures that PSNR is measured on while training, and that are not trained on.
         By default every 20th training picture, at most 20.
@@ -97,8 +101,9 @@ def train(
     """
     training = FileTraining(
         folders, output, scale, recipe,
-        exclude=exclude, validation=validation, start=start, stream=stream, every=every,
-        resume=resume, score=score, features=features, layer=layer, on_skipped=on_skipped,
+        exclude=exclude, moving=moving, validation=validation, start=start, stream=stream,
+        every=every, resume=resume, score=score, features=features, layer=layer,
+        on_skipped=on_skipped,
     )  # fmt: skip
     network = training.fit()
     for one in training.scales:
@@ -129,6 +134,7 @@ class FileTraining:
         recipe: Recipe | None = None,
         *,
         exclude: Iterable[str] = (),
+        moving: Sequence[Place] = (),
         validation: Place | None = None,
         start: Place | None = None,
         stream: bool = False,
@@ -140,12 +146,18 @@ class FileTraining:
         on_skipped: Callable[[list[str]], object] | None = None,
     ):
         self.folders, self.output = [Path(folder) for folder in folders], Path(output)
+        self.moving = [Path(folder) for folder in moving]
         self.scales = _whole(scale)
         self.recipe, self.every = recipe or RECIPES["modern"], every
         if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
             raise ValueError(
                 f"one {self.recipe.network} is for one scale, as it enlarges the picture itself; "
                 f"got {self.scales}"
+            )
+        if self.moving and self.recipe.frames == 1:
+            raise ValueError(
+                f"a camera is moved over photographs for a network of several frames, and the "
+                f"recipe is for {self.recipe.network}: leave moving out"
             )
         self.log, self.checkpoint = (self.output.with_suffix(s) for s in (".log", ".checkpoint"))
         self.scored = Path(score) if score is not None else None
@@ -155,7 +167,7 @@ class FileTraining:
         check_whole("every", every)
         pictures = split(
             self.folders, Path(validation) if validation is not None else None, exclude,
-            self.recipe.frames > 1,
+            self.recipe.frames > 1, self.moving,
         )  # fmt: skip
         self._check_places(pictures)
         network = self._load_start(start)
@@ -217,6 +229,9 @@ class FileTraining:
                 self.skipped += skipped
         network = training.result()
         names = " + ".join(folder.resolve().name for folder in self.folders)
+        if self.moving:
+            moved = " + ".join(folder.resolve().name for folder in self.moving)
+            names += f", a camera over {moved}"
         network.card["data"] = f"{names}, {counted(self.used, noun)}"
         network.card["start"] = self._start
         network.card["scores"] = {}
@@ -260,14 +275,17 @@ class FileTraining:
         scored = list_pictures(self.scored, recursive=clips) if self.scored else []
         others = [
             path
-            for folder in self.folders  # with what is excluded, or of kinds that are not read
+            for folder in [
+                *self.folders,
+                *self.moving,
+            ]  # with what is excluded, or of kinds that are not read
             for found in (list_pictures, list_unread)
             for path in found(folder, recursive=True)
         ]
         outputs = [self.output, self.log, self.checkpoint]
         for place in outputs:
             check_place(place)
-        inputs = [*pictures.trained_on, *pictures.watched, *scored, *others]
+        inputs = [*pictures.trained_on, *pictures.watched, *pictures.moved, *scored, *others]
         check_apart(outputs, inputs, "one of the pictures")
 
     def _load_start(self, start: Place | None) -> Network | None:

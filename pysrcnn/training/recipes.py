@@ -49,6 +49,8 @@ class Recipe:
         of a VESPCN that come after the motion
     width : filters of their layers
     frames, fusion : of a VESPCN, how many frames it looks at, and how it fuses them; else 1
+    shrink : how many times smaller frames of clips are made before they are used, which removes the
+        artefacts of their compression; of a VESPCN
     beta, smooth, motion_first : of a VESPCN, the shares of its loss, see `VESPCN`
     batch_norm : whether there is batch normalisation, which only an SRResNet may have
     c : channels of the picture
@@ -100,6 +102,7 @@ class Recipe:
     width: int = 0
     frames: int = 1
     fusion: str = "early"
+    shrink: int = 1
     beta: float = 1.0
     smooth: float = 0.001
     motion_first: float = 0.1
@@ -194,6 +197,8 @@ class Recipe:
         if not of_video:
             if self.frames != 1:
                 raise ValueError(f"only vespcn looks at frames; the network is {self.network}")
+            if self.shrink != 1:
+                raise ValueError(f"only clips are shrunk, of vespcn; the network is {self.network}")
             return
         check_fusion(self.frames, self.depth, self.fusion)
         if self.c != 1:
@@ -205,7 +210,7 @@ class Recipe:
 
     def _check_numbers(self, smallest: int) -> None:
         """Raise unless they are of their kind, and depth and width at least that."""
-        least = dict.fromkeys(("steps", "batch", "size"), 1)
+        least = dict.fromkeys(("steps", "batch", "size", "shrink"), 1)
         least |= dict.fromkeys(("depth", "width"), smallest)
         least |= dict.fromkeys(("seed", "warmup"), 0)
         if self.stride is not None:  # for random crops
@@ -332,7 +337,14 @@ RECIPES = {
         adversarial=Adversarial(),
     ),
     "vespcn": dataclasses.replace(
-        _RESIDUAL, network="vespcn", depth=9, width=24, frames=3, loss="mse", steps=40_000
+        _RESIDUAL,
+        network="vespcn",
+        depth=9,
+        width=24,
+        frames=3,
+        fusion="subpixel",
+        loss="mse",
+        steps=40_000,
     ),
     "paper": Recipe(
         init="paper",

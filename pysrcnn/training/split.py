@@ -13,6 +13,7 @@ from ..clips import find_clips, length, pairs_of_clip, read_run
 from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
+from .camera import read_moved
 from .recipes import Recipe
 from .stream import REGION, REGION_OF_RUN, Stream
 
@@ -26,22 +27,28 @@ class Split(NamedTuple):
     """The pictures to train on, each once; those to watch PSNR on; whether these are the same.
 
     They are so only where there are no others. `chosen` says that those to watch PSNR on are of a
-    folder that was given for that.
+    folder that was given for that. Over those in `moved` a camera is moved, see `camera`.
     """
 
     trained_on: list[Path]
     watched: list[Path]
     same: bool
     chosen: bool
+    moved: Sequence[Path] = ()
 
 
 def split(
-    folders: Sequence[Path], validation: Path | None, exclude: Iterable[str], clips: bool = False
+    folders: Sequence[Path],
+    validation: Path | None,
+    exclude: Iterable[str],
+    clips: bool = False,
+    moving: Sequence[Path] = (),
 ) -> Split:
     """The pictures of the folders, but for those excluded, and those in `validation` held back.
 
     Without such a folder, it is every 20th that is held back, of more than 400 as many as make 20.
-    Clips are treated likewise, but that it is every 7th.
+    Clips are treated likewise, but that it is every 7th. Beside them, there may be folders of
+    photographs that a camera is moved over, none of which is held back.
 
     Raises
     ------
@@ -51,12 +58,16 @@ def split(
     pictures: dict[Path, Path] = {}
     for folder in folders:
         pictures |= _clips(folder) if clips else _found(folder, recursive=True)
+    photographs: dict[Path, Path] = {}
+    for folder in moving:
+        photographs |= _found(folder, recursive=True)
     for pattern in exclude:
-        excluded = [place for place in pictures if place.match(pattern)]
+        excluded = [place for place in (*pictures, *photographs) if place.match(pattern)]
         if not excluded:
             raise ValueError(f"exclude: {pattern} is the name of none of the pictures")
         for place in excluded:
-            del pictures[place]
+            pictures.pop(place, None)
+            photographs.pop(place, None)
     if not pictures:
         raise ValueError("exclude leaves no picture to train on")
     if validation is not None:
@@ -66,8 +77,9 @@ def split(
         watched = dict(itertools.islice(pictures.items(), 0, None, step))
     rest = [path for place, path in pictures.items() if place not in watched]
     return Split(
-        rest or list(pictures.values()), list(watched.values()), not rest, validation is not None
-    )
+        rest or list(pictures.values()), list(watched.values()), not rest, validation is not None,
+        list(photographs.values()),
+    )  # fmt: skip
 
 
 def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
@@ -166,13 +178,23 @@ def _read_clips(
     stream: bool,
     on_skipped: Callable[[list[str]], object] | None,
 ) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
-    """The same of clips. Of each that PSNR is measured on, some frames are taken."""
+    """The same of clips. Of each that PSNR is measured on, some frames are taken.
+
+    Photographs that a camera is moved over are behind the clips.
+    """
     frames, smallest, skipped = recipe.frames, recipe.size * scale, list[str]()
 
     def runs(paths: list[Path], **rules: Any) -> Iterator[Pair]:
         for path in paths:
             try:
-                yield read_run(path, scale, frames, **rules)
+                yield read_run(path, scale, frames, shrink=recipe.shrink, **rules)
+            except PICTURE_ERRORS as error:
+                skipped.append(str(error))
+
+    def moved(paths: Sequence[Path]) -> Iterator[Pair]:
+        for number, path in enumerate(paths):
+            try:
+                yield read_moved(path, scale, frames, smallest, seed=(recipe.seed, number))
             except PICTURE_ERRORS as error:
                 skipped.append(str(error))
 
@@ -184,9 +206,14 @@ def _read_clips(
     left = clips.trained_on if validation else []
     data: list[Pair] | Stream
     if left and (stream or sum(map(length, left)) > IN_MEMORY):
-        data = Stream(left, scale, 1, smallest, recipe.seed, True, frames)
+        if clips.moved:
+            raise ValueError(
+                f"clips are read while training if there are more than {IN_MEMORY} frames, or with "
+                f"stream, and photographs to move over before it: leave out some clips, or these"
+            )
+        data = Stream(left, scale, 1, smallest, recipe.seed, True, frames, recipe.shrink)
     else:
-        data = list(runs(left, smallest=smallest))
+        data = [*runs(left, smallest=smallest), *(moved(clips.moved) if left else ())]
     _check_found(data, validation, skipped, on_skipped, "clips")
     return data, validation, list(skipped)
 

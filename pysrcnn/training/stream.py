@@ -54,6 +54,8 @@ class Stream:
         As for `data.pair`.
     frames : int
         For a network that looks at several: the paths are then of clips, see `pysrcnn.clips`.
+    shrink : int
+        Of clips, as for `read_run`.
 
     Attributes
     ----------
@@ -79,6 +81,7 @@ class Stream:
         seed: int,
         small: bool = False,
         frames: int = 1,
+        shrink: int = 1,
     ):
         self.paths = [os.fspath(path) for path in paths]
         if not self.paths:
@@ -89,7 +92,7 @@ class Stream:
         if frames > 1:
             self._read = functools.partial(
                 _read_run, scale=scale, frames=frames, smallest=smallest, largest=REGION_OF_RUN,
-                count=max(RUN, frames),
+                count=max(RUN, frames), shrink=shrink,
             )  # fmt: skip
         else:
             self._read = functools.partial(
