@@ -206,8 +206,8 @@ side_by_side(
 # </summary>
 #
 # Where several large pictures are possible for a small one, the answer with the least expected
-# squared error is their mean. The mean of many sharp possibilities is soft. The last walkthrough
-# comes back to it.
+# squared error is their mean. The mean of many sharp possibilities is soft. Walkthroughs 10
+# and 15 come back to it.
 # </details>
 #
 # <details><summary>

@@ -192,8 +192,8 @@ row(maps, [f"SSIM, {name}" for name in three], bar=True, vmin=0, vmax=1)
 #
 # Blurred. A sharp hair in the wrong place costs twice: once where it is and should not be, once
 # where it should be and is not. A blurred one costs a little wherever the hair really is. Without
-# knowing where, that is the safer bet. PSNR rewards just that, and the last walkthrough comes
-# back to it.
+# knowing where, that is the safer bet. PSNR rewards just that, and walkthroughs 10 and 15
+# come back to it.
 # </details>
 #
 # ## The protocol

@@ -382,4 +382,4 @@ for steps in (1, 2, 5, 10, 20, 50):
 # gives both as reasons for its sizes.
 # </details>
 #
-# The last walkthrough asks what SRCNN left open.
+# The next walkthrough asks what SRCNN left open.

@@ -453,17 +453,17 @@ side_by_side(shown)
 #
 # **EDSR**, *Enhanced Deep Residual Networks for Single Image Super-Resolution*, 2017: residual
 # blocks without batch normalisation, more and wider ones; the absolute error as loss; enlarges at
-# the end.
+# the end (walkthrough 14).
 #
 # **SRGAN**, *Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
 # Network*, 2017: a loss of features, and of a network that learns to tell real pictures from made
-# ones; sharper to the eye, at a lower PSNR.
+# ones; sharper to the eye, at a lower PSNR (walkthrough 15).
 #
 # **VESPCN**, *Real-Time Video Super-Resolution with Spatio-Temporal Networks and Motion
 # Compensation*, 2017: several frames of a video, aligned by a motion compensation that is learned
-# too, and then as ESPCN.
+# too, and then as ESPCN (walkthrough 16).
 #
-# All of them are made of what these ten walkthroughs took apart: convolutions, ReLU, a loss, the
+# All of them are made of what these walkthroughs took apart: convolutions, ReLU, a loss, the
 # chain rule. If you can follow the backward pass of three layers, you can follow those of twenty.
 # Walkthroughs 11 to 16 do: the shuffle of ESPCN, the depth of VDSR, the recursion of DRCN, then
 # batch normalisation, losses that see more than pixels, and motion.
