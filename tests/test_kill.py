@@ -170,6 +170,7 @@ class Forks:
 
     def __init__(self, folder):
         one = {f"{name}_NUM_THREADS": "1" for name in ("NUMBA", "OPENBLAS", "OMP", "MKL")}
+        one["NUMBA_THREADING_LAYER"] = "omp"  # TBB, where it is there, has a thread all the same
         self.process = subprocess.Popen(
             [sys.executable, "-c", "import test_kill; test_kill.serve()"], cwd=folder,
             env=environment(**one), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
