@@ -780,12 +780,12 @@ def test_pictures_are_trained_on_once_or_watched(folder):
         (place / "below").mkdir(parents=True)
         for k in range(count):
             (place / "below" / f"{k}.png").touch()
-        pictures, held_back, same, _ = split([place, place / "below"], None, [])
+        pictures, held_back, same, *_ = split([place, place / "below"], None, [])
         assert len(held_back) == watched and len(pictures) == max(1, count - watched)
         assert not set(pictures) & set(held_back) or count == 1
         assert same == (count == 1)
     (Path("20") / "other.png").touch()
-    pictures, watched, same, _ = split([Path("20")], folder / "20" / "below", [])
+    pictures, watched, same, *_ = split([Path("20")], folder / "20" / "below", [])
     assert pictures == [Path("20/other.png")] and len(watched) == 20 and not same
     assert split([Path("20/below")], folder / "20" / "below", []).same
     pictures, watched, *_ = split([Path("20")], None, ["below/1?.png", "3.png"])

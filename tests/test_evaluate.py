@@ -78,7 +78,9 @@ FLOORS = {
 @pytest.mark.parametrize("name, scale", shipped())
 def test_shipped_weights_are_as_good_as_the_papers(data_folder, name, scale):
     scores = list(evaluate(data_folder("Set5"), load(name, scale), scale))
-    assert average(scores).psnr >= FLOORS[name, scale] and is_bicubic_row(average(scores), scale)
+    assert average(scores).psnr >= FLOORS[name, scale]
+    if not name.endswith("-rgb"):  # whose bicubic picture is made of three channels
+        assert is_bicubic_row(average(scores), scale)
     for s in scores:
         assert s.psnr > s.bicubic_psnr + 0.4
         assert s.ssim > s.bicubic_ssim

@@ -102,8 +102,8 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--shrink", type=int, metavar="TIMES",
-        help="of a vespcn, how many times smaller frames of clips are made first, which removes "
-        "artefacts of their compression",
+        help="frames of clips are first made so many times smaller, which removes artefacts of "
+        "their compression",
     )  # fmt: skip
     command.add_argument(
         "--no-batch-norm", action="store_true", help="a srresnet without batch normalisation"
