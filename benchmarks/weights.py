@@ -88,7 +88,7 @@ WEIGHTS = {
     "drcn_x3": _deep("drcn", 3),
     "drcn_x2": _deep("drcn", 2, "drcn_x3", 10000),
     "drcn_x4": _deep("drcn", 4, "drcn_x3", 10000),
-    "photo_x2": _deep("photo", 2, steps=20000),
+    "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet_x4": _deep("srresnet", 4),
 }
 # What some of them start from, and which is not shipped itself.

@@ -218,7 +218,7 @@ def test_what_makes_them_is_of_one_kind(made):
     assert steps["edsr-s-first_x2"] == steps["edsr-s_x4"] == 16000 < steps["edsr-s_x3"]
     slow = made.WEIGHTS["edsr-s_x2"].recipe
     assert slow.learning_rate < RECIPES["edsr-s"].learning_rate and slow.steps == 8000
-    assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=20_000)
+    assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=7000)
 
 
 @pytest.mark.parametrize("loses", [False, True])
