@@ -124,12 +124,7 @@ def _read(path: Path, number: int) -> Ran:
             return Ran(_told(about["error"]), [], about["printed"])
         outcomes = [_outcome(about["results"][k], arrays) for k in range(number)]
         return Ran("", outcomes, about["printed"])
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ):  # which a file can have meddled with
+    except (ValueError, LookupError, TypeError, AttributeError):  # the file has meddled with it
         return Ran("what it returned cannot be read: give arrays of numbers", [])
 
 

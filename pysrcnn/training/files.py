@@ -275,10 +275,8 @@ class FileTraining:
         scored = list_pictures(self.scored, recursive=clips) if self.scored else []
         others = [
             path
-            for folder in [
-                *self.folders,
-                *self.moving,
-            ]  # with what is excluded, or of kinds that are not read
+            # With what is excluded, or of kinds that are not read.
+            for folder in [*self.folders, *self.moving]
             for found in (list_pictures, list_unread)
             for path in found(folder, recursive=True)
         ]

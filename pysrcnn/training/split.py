@@ -208,8 +208,9 @@ def _read_clips(
     if left and (stream or sum(map(length, left)) > IN_MEMORY):
         if clips.moved:
             raise ValueError(
-                f"clips are read while training if there are more than {IN_MEMORY} frames, or with "
-                f"stream, and photographs to move over before it: leave out some clips, or these"
+                f"clips of more than {IN_MEMORY} frames together, or with stream, are read while "
+                f"training, and that is not for photographs that a camera moves over: leave out "
+                f"some clips, or these photographs"
             )
         data = Stream(left, scale, 1, smallest, recipe.seed, True, frames, recipe.shrink)
     else:
