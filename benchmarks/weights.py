@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
-from pysrcnn.networks import Chain, Network
+from pysrcnn.networks import TRAINED, Chain, Network
 from pysrcnn.training import RECIPES, Recipe, keep_ends, train
 
 from . import harness
@@ -33,12 +33,18 @@ MOST = 0.003  # dB that float16 may move an average
 
 @dataclass(frozen=True)
 class Made:
-    """How some weights are made: for a scale or several, by a recipe, from others, on folders."""
+    """How some weights are made: for a scale or several, by a recipe, from others, on folders.
+
+    changed: whether those others do not fit as they are, see `grown`; anew: how many of the last
+    layers are not taken from them.
+    """
 
     scale: int | Sequence[int]
     recipe: Recipe
     start: str | None = None
     folders: tuple[str, ...] = LARGE
+    changed: bool = False
+    anew: int = 0
 
 
 def _chain(scale: int, middle: int, steps: int, start: str | None = None, c: int = 1) -> Made:
@@ -58,11 +64,15 @@ def _deep(
     return Made(scale, replace(recipe, steps=steps or recipe.steps), start, ALL)
 
 
-# The end of a training again, at lower rates.
-_SLOW = replace(
-    RECIPES["edsr-s"], steps=8000, seed=2,
-    learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
-)  # fmt: skip
+def _slow(name: str) -> Recipe:
+    """The end of a training again, at lower rates."""
+    return replace(
+        RECIPES[name], steps=8000, seed=2,
+        learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
+    )  # fmt: skip
+
+
+_GROWN = replace(RECIPES["edsr"], steps=8000, learning_rate=3e-3)
 
 # Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
 # EDSR all but the tail); not those of ESPCN, whose last layer is another for each.
@@ -79,15 +89,20 @@ WEIGHTS = {
     "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
     "espcn_x4": _espcn(4, 60000),
     "edsr-s_x3": _deep("edsr-s", 3),
-    "edsr-s_x2": Made(2, _SLOW, "edsr-s-first_x2", ALL),
+    "edsr-s_x2": Made(2, _slow("edsr-s"), "edsr-s-first_x2", ALL),
     "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3", 16000),
-    "edsr_x3": _deep("edsr", 3),
+    "edsr_x3": Made(3, _GROWN, "edsr-s_x3", ALL, changed=True),
     "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),
     "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
-    "vdsr_x2x3x4": _deep("vdsr", (2, 3, 4), steps=24000),
-    "drcn_x3": _deep("drcn", 3),
-    "drcn_x2": _deep("drcn", 2, "drcn_x3", 10000),
-    "drcn_x4": _deep("drcn", 4, "drcn_x3", 10000),
+    "vdsr_x2x3x4": Made(
+        (2, 3, 4),
+        replace(_slow("vdsr"), last_learning_rate=5e-4),
+        "vdsr-first_x2x3x4",
+        ALL,
+        changed=True,
+        anew=2,
+    ),
+    "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=24000),
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet_x4": _deep("srresnet", 4),
 }
@@ -95,6 +110,10 @@ WEIGHTS = {
 STAGES = {
     "espcn-first_x3": _espcn(3, 60000),
     "edsr-s-first_x2": _deep("edsr-s", 2, "edsr-s_x3", 16000),
+    # The layer before the last was moved by Muon, and 52 of its 64 filters fell silent.
+    "vdsr-first_x2x3x4": Made(
+        (2, 3, 4), replace(RECIPES["vdsr"], steps=24000, by_adam=1), None, ALL
+    ),
 }
 
 
@@ -104,13 +123,41 @@ def make(name: str, data: Path, work: Path) -> Path:
     if result.exists():
         return result
     made = (WEIGHTS | STAGES)[name]
+    start = made.start and make(made.start, data, work)
+    if start and made.changed:
+        network, start = grown(load(start), made), work / f"{made.start}-for-{name}.npz"
+        network.save(start)
     train(
         [data / folder for folder in made.folders], result, made.scale, made.recipe,
-        exclude=LEFT_OUT, start=made.start and make(made.start, data, work),
+        exclude=LEFT_OUT, start=start,
         resume=result.with_suffix(".checkpoint").exists(), score=data / "Set5",
         on_skipped=lambda sentences: print(*sentences, sep="\n", file=sys.stderr),
     )  # fmt: skip
     return result
+
+
+def grown(start: Network, made: Made) -> Network:
+    """A wider or deeper network, which at first makes the same as `start`, but for layers left out.
+
+    After Chen, Goodfellow, Shlens, "Net2Net" (2016): its further maps are computed, and not yet
+    read by those it takes from `start`; its further residual blocks add nothing yet.
+    """
+    recipe, scale = made.recipe, made.scale if isinstance(made.scale, int) else None
+    network = TRAINED[recipe.network].from_recipe(recipe, scale)
+    anew = network.weights[len(network.weights) - made.anew :]
+    for name, parameter in network.parameters.items():
+        given = start.parameters.get(name)
+        if name.replace("B", "W") in anew:
+            continue
+        if given is None:
+            if name.endswith("_2"):
+                parameter[...] = 0
+            continue
+        if parameter.ndim > 1:
+            parameter[: len(given), given.shape[1] :] = 0
+        parameter[tuple(map(slice, given.shape))] = given
+    network.scales, network.scale = start.scales, start.scale
+    return network
 
 
 def with_ends(name: str, data: Path, work: Path) -> Path:

@@ -138,6 +138,13 @@ def test_rates_drop_where_the_recipe_says_however_many_steps_there_are():
     assert as_now(before) == replace(RECIPES["vdsr-paper"], steps=100).as_dict()
 
 
+def test_recipes_that_said_whether_muon_moves_the_last_layer_are_read():
+    now = RECIPES["espcn"].as_dict()
+    then = {name: value for name, value in now.items() if name != "by_adam"}
+    assert as_now(then | {"muon_last": True}) == now
+    assert as_now(then | {"muon_last": False}) == now | {"by_adam": 1}
+
+
 def test_the_rates_of_both_drop():
     """With a factor of nearly nothing from the third step on, neither moves visibly."""
     training = training_of(replace(RECIPE, drop=0.1, steps=10))

@@ -804,7 +804,7 @@ def test_an_espcn_is_trained(folder, pictures, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "espcn x2: 2 pictures, 6 steps of 4 sub-images, muon"
     assert out[-1] == "a.npz: <ESPCN 5-3-3, filters=(9, 8), c=1, tanh, float32, scale=2>"
-    assert load("a.npz").card["recipe"]["muon_last"]
+    assert load("a.npz").card["recipe"]["by_adam"] == 0
     streamed = (*TINY, *espcn, "--stream", "--start", "a.npz")
     assert run("train", pictures, "-s", "2", "-o", "b.npz", *streamed) == 0
     assert load("b.npz").card["start"] == "a.npz" and load("b.npz").options["activation"] == "tanh"
@@ -829,17 +829,17 @@ def test_the_recipe_that_goes_with_a_network():
     assert recipe() == recipe("--recipe", "modern") == RECIPES["modern"]
     assert recipe("--network", "espcn") == recipe("--recipe", "espcn") == RECIPES["espcn"]
     ours = recipe("--network", "espcn", "--recipe", "modern")
-    assert (ours.network, ours.sizes, ours.muon_last) == ("espcn", (5, 3, 3), False)
+    assert (ours.network, ours.sizes, ours.by_adam) == ("espcn", (5, 3, 3), 1)
     with pytest.raises(ValueError, match="paper is a recipe for SRCNN: for ESPCN, give espcn"):
         recipe("--network", "espcn", "--recipe", "paper")
     chain = recipe("--network", "9-1-5", "--recipe", "espcn")
-    assert (chain.network, chain.sizes, chain.muon_last) == ("srcnn", (9, 1, 5), True)
+    assert (chain.network, chain.sizes, chain.by_adam) == ("srcnn", (9, 1, 5), 0)
     network = ESPCN(2)
     slower = recipe("--network", "espcn", "--learning-rate", "0.005").rates(network)
     wanted = {n: r / 2 for n, r in RECIPES["espcn"].rates(network).items()}
     assert slower == pytest.approx(wanted)
     adam = recipe("--network", "espcn", "--optimizer", "adam")
-    assert set(adam.rates(network).values()) == {1e-3} and not adam.muon_last
+    assert set(adam.rates(network).values()) == {1e-3} and adam.by_adam == 1
 
 
 @pytest.mark.parametrize("sizes, filters", [("9-1", (64,)), ("5", ()), ("9-5-5", (64, 32))])

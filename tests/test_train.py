@@ -1023,16 +1023,19 @@ def test_a_network_that_pads_is_trained_on_whole_crops(recursive, stride):
         assert np.abs(array - p[name]).max() < 1e-6, name
 
 
-@pytest.mark.parametrize("muon_last", [False, True])
-def test_a_network_says_which_layers_are_its_first_and_last(recursive, muon_last, tmp_path):
-    recipe = replace(recursive, optimizer="muon", muon_last=muon_last, paper_loss=True)
+@pytest.mark.parametrize("by_adam", [0, 1, 2, 9])
+def test_a_network_says_which_layers_are_its_first_and_last(recursive, by_adam, tmp_path):
+    recipe = replace(recursive, optimizer="muon", by_adam=by_adam, paper_loss=True)
     training = Training(recipe, PAIRS, scale=SCALE)
     network = training.network
     assert (network.weights, network.training_margin) == (["head", "body", "tail"], 0)
-    assert training.optimizer.orthogonal == ["head", "body", *["tail"] * muon_last]
+    weights = network.weights
+    assert training.optimizer.orthogonal == weights[: max(0, 3 - by_adam)]
     factor = 9 * 9 / 2  # pixels of a sample, none of which are lost
-    wanted = {"head": 2e-3 * factor, "body": 2e-3 * factor}
-    others = dict.fromkeys(("tail", "head_bias", "body_bias", "tail_bias"), 1e-3 * factor)
+    slow = 1 if by_adam == 0 else min(by_adam, 3)  # the last layer is slow, whoever moves it
+    wanted = dict.fromkeys(weights[: 3 - slow], 2e-3 * factor)
+    others = (*weights[3 - slow :], "head_bias", "body_bias", "tail_bias")
+    others = dict.fromkeys(others, 1e-3 * factor)
     assert recipe.rates(network) == pytest.approx(wanted | others)
     means = network.parameters["head"].mean(axis=(1, 2, 3))
     body = network.parameters["body"].mean(axis=(1, 2, 3))

@@ -255,7 +255,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         rate, last = RATES[options.optimizer]
         recipe = dataclasses.replace(
             recipe, learning_rate=rate, last_learning_rate=last, bias_learning_rate=None,
-            muon_last=False, clip=0.0, weight_decay=0.0, paper_loss=False,
+            by_adam=1, clip=0.0, weight_decay=0.0, paper_loss=False,
         )  # fmt: skip
     if options.learning_rate is not None:
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):

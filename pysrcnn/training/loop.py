@@ -118,7 +118,8 @@ class Training:
             self.batch = self._sampler(pictures).batch
         options: dict[str, Any] = {}
         if recipe.optimizer == "muon":
-            options = {"by_adam": [] if recipe.muon_last else self.network.weights[-1:]}
+            weights = self.network.weights
+            options = {"by_adam": weights[max(0, len(weights) - recipe.by_adam) :]}
         elif recipe.optimizer == "sgd":
             decay = recipe.weight_decay / recipe.of_loss(self.network)
             options = {"clip": recipe.clip, "weight_decay": decay}

@@ -71,11 +71,12 @@ class Recipe:
         paper of VDSR, which clips gradients to theta / rate; 0 for no limit
     weight_decay : of SGD, times what is decayed, is added to the gradients of the weights
     learning_rate : of the weights of all layers but the last
-    last_learning_rate : of the last layer's weights
+    last_learning_rate : of the last layer's weights, and of others that are left to Adam
     bias_learning_rate : of all biases and whatever else has one dimension; None for the same as
         `last_learning_rate`
-    muon_last : bool
-        Whether Muon moves the last layer's weights too, and not Adam.
+    by_adam : how many layers, the last ones, Muon leaves to Adam. Muon moves all filters of a layer
+        equally far. Of the last layer, and of the one before if the last has a single filter, some
+        are told next to nothing by the gradient: they drift, and fall silent.
     paper_loss : bool
         Whether the learning rates are for the paper's normalisation of the loss, or for ours.
     warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
@@ -117,7 +118,7 @@ class Recipe:
     learning_rate: float = RATES["muon"][0]
     last_learning_rate: float = RATES["muon"][1]
     bias_learning_rate: float | None = None
-    muon_last: bool = False
+    by_adam: int = 1
     clip: float = 0.0
     weight_decay: float = 0.0
     paper_loss: bool = False
@@ -212,7 +213,7 @@ class Recipe:
         """Raise unless they are of their kind, and depth and width at least that."""
         least = dict.fromkeys(("steps", "batch", "size", "shrink"), 1)
         least |= dict.fromkeys(("depth", "width"), smallest)
-        least |= dict.fromkeys(("seed", "warmup"), 0)
+        least |= dict.fromkeys(("seed", "warmup", "by_adam"), 0)
         if self.stride is not None:  # for random crops
             least["stride"] = 1
         for name, number in least.items():
@@ -240,7 +241,8 @@ class Recipe:
         last, biases = self.last_learning_rate, self.bias_learning_rate
         learned = [name for name in network.parameters if name not in network.statistics]
         rates = dict.fromkeys(learned, last if biases is None else biases)
-        rates |= dict.fromkeys(network.weights, self.learning_rate) | {network.weights[-1]: last}
+        lasts = network.weights[-max(self.by_adam, 1) :]
+        rates |= dict.fromkeys(network.weights, self.learning_rate) | dict.fromkeys(lasts, last)
         return {name: rate * factor for name, rate in rates.items()}
 
     def of_loss(self, network: Network) -> float:
@@ -269,9 +271,12 @@ def as_now(recipe: dict) -> dict:
     """A recipe of a checkpoint or a log, as `Recipe.as_dict` would have it now.
 
     What recipes did not have yet when it was written was what it is by default. Once all of them
-    had batch_norm, whatever the network, and drop was a number of steps.
+    had batch_norm, whatever the network, drop was a number of steps, and muon_last said whether
+    by_adam was 0 or 1.
     """
     whole = {**Recipe().as_dict(), **recipe}
+    if whole.pop("muon_last", False):
+        whole["by_adam"] = 0
     if whole["drop"] >= 1:
         whole["drop"] = whole["drop"] / whole["steps"]
     return whole if whole["network"] == "srresnet" else {**whole, "batch_norm": False}
@@ -297,7 +302,7 @@ RECIPES = {
         learning_rate=1e-2,
         last_learning_rate=2e-2,
         bias_learning_rate=2e-3,
-        muon_last=True,
+        by_adam=0,
         size=32,
     ),
     "vdsr": dataclasses.replace(
@@ -308,12 +313,21 @@ RECIPES = {
         init="identity",
         loss="mse",
         keep_means=True,
+        by_adam=2,
         steps=60_000,
         batch=8,
         size=48,
     ),
     "drcn": dataclasses.replace(
-        _RESIDUAL, network="drcn", depth=9, width=64, loss="mse", steps=40_000, batch=8, size=48
+        _RESIDUAL,
+        network="drcn",
+        depth=9,
+        width=64,
+        loss="mse",
+        by_adam=2,
+        steps=40_000,
+        batch=8,
+        size=48,
     ),
     "edsr-s": _RESIDUAL,
     "edsr": dataclasses.replace(_RESIDUAL, depth=16, width=64),
