@@ -72,7 +72,9 @@ def _slow(name: str) -> Recipe:
     )  # fmt: skip
 
 
+# Starting from weights that know most of it.
 _GROWN = replace(RECIPES["edsr"], steps=8000, learning_rate=3e-3)
+_ANOTHER = replace(_GROWN, steps=5000, learning_rate=2e-3, bias_learning_rate=1e-4)
 
 # Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
 # EDSR all but the tail); not those of ESPCN, whose last layer is another for each.
@@ -92,8 +94,8 @@ WEIGHTS = {
     "edsr-s_x2": Made(2, _slow("edsr-s"), "edsr-s-first_x2", ALL),
     "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3", 16000),
     "edsr_x3": Made(3, _GROWN, "edsr-s_x3", ALL, changed=True),
-    "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),
-    "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
+    "edsr_x2": Made(2, _ANOTHER, "edsr_x3", ALL),
+    "edsr_x4": Made(4, _ANOTHER, "edsr_x3", ALL),
     "vdsr_x2x3x4": Made(
         (2, 3, 4),
         replace(_slow("vdsr"), last_learning_rate=5e-4),
