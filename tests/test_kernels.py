@@ -249,6 +249,42 @@ def test_planes_to_pixels(dtype, peak):
     assert out.min() == 0 and out.max() == peak
 
 
+# ------------------------------------------------------------------------------------- compiling
+
+
+@compiled_only
+def test_parts_of_a_function_are_made_machine_code_once(tmp_path, monkeypatch):
+    """With it: neither on their own, nor as the body of a parallel loop; and so in the cache."""
+    (tmp_path / "whole.py").write_text(
+        "import numba\n"
+        "from pysrcnn.kernels.compile import compiled\n"
+        "@compiled(inner=True)\n"
+        "def deep(x): return x * x\n"
+        "@compiled(inner=True, inlined=True)\n"
+        "def part(x): return deep(x) + 1\n"
+        "@compiled(parallel=True)\n"
+        "def whole(x):\n"
+        "    for k in numba.prange(len(x)): x[k] = part(x[k])\n"
+        "@compiled()\n"
+        "def other(x): return deep(part(x))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    made, finalize = [], compiling.JITCodeLibrary._finalize_specific
+    monkeypatch.setattr(
+        compiling.JITCodeLibrary, "_finalize_specific",
+        lambda self: (made.append(self.name), finalize(self)),
+    )  # fmt: skip
+    for turn in ("compiled", "from the cache"):
+        monkeypatch.delitem(sys.modules, "whole", raising=False)
+        module = importlib.import_module("whole")
+        x = np.arange(4.0)
+        module.whole(x)
+        assert x.tolist() == [1, 2, 5, 10] and module.other(2) == 25
+        assert made == ["whole", "other"], turn
+        made.clear()
+
+
 # -------------------------------------------------------------------------------------- the cache
 
 

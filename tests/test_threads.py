@@ -54,9 +54,10 @@ def test_threads_that_outlive_the_main_one(tmp_path):
     code = """
 import atexit, threading
 want = [work(k) for k in range(2)]
-atexit.register(lambda: print(work(0) == want[0]))
+say = lambda right: print(f"{right} ", end="")  # in one piece, whatever else is said
+atexit.register(lambda: say(work(0) == want[0]))
 for k in range(2):
-    threading.Thread(target=lambda k=k: print(work(k) == want[k])).start()
+    threading.Thread(target=lambda k=k: say(work(k) == want[k])).start()
 """
     assert run(START + code, tmp_path).split() == ["True"] * 3
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numba
 from numba import types
 from numba.core import event
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 from .threads import load_openmp
@@ -27,12 +29,9 @@ _KEPT = 4  # stamps of others whose files stay: other versions, other processors
 def compiled(inner=False, parallel=False, allocates=True, inlined=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
-    `inner` functions can be called by compiled functions only: that saves compiling a way in.
-    `inlined` ones become part of each function that calls them, where an argument that is a number
-    stays one, such as the size of a tile. LLVM goes through all that is below once more on every
-    level of calls, and is spared one; but each caller has a copy, so there is one, or they are
-    small.
-    No function can be called from C.
+    `inner` functions can be called by compiled functions only: they are optimised, made machine
+    code and cached as a part of those, see `_Part`, and `inlined` ones become part of the functions
+    that call them, too. No function can be called from C.
     Functions that make no arrays say ``allocates=False``, and then count no references to those
     they are given: where arrays come in tuples, Numba's counting may cost more than all else.
     `parallel` ones run one at a time, whichever threads call them: not every threading layer of
@@ -43,11 +42,12 @@ def compiled(inner=False, parallel=False, allocates=True, inlined=False):
         settings = {"error_model": "numpy", "nogil": True, "parallel": parallel}
         if not allocates:
             settings["_nrt"] = False
-        if inlined:
-            settings["inline"] = "always"
-        settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": True}
+        settings |= {"no_cpython_wrapper": inner, "no_cfunc_wrapper": True, "forceinline": inlined}
         if numba.config.DISABLE_JIT:
             return function
+        if inner:
+            return numba.njit(pipeline_class=_CompilerOfParts, **settings)(function)
+        settings["pipeline_class"] = _CompilerOfWholes
         try:
             kernel = numba.njit(cache=True, **settings)(function)
             kernel._cache._cache_file = _Files(kernel._cache)
@@ -58,6 +58,61 @@ def compiled(inner=False, parallel=False, allocates=True, inlined=False):
         return _one_at_a_time(kernel) if parallel else kernel
 
     return decorate
+
+
+class _Part(JITCodeLibrary):
+    """Code of a function that is called by other compiled code only.
+
+    Numba links the code of a function into each of its callers, and there LLVM optimises it once
+    more. To optimise it before, and to make machine code of it that nothing will run, takes longer
+    than all the rest: a loop of `prange` in a function that is called by another is gone through
+    four times. This does neither.
+    """
+
+    def _optimize_final_module(self):
+        """Only what the callers' optimisation starts from."""
+        cheap, builder = self._codegen._module_pass_manager(
+            loop_vectorize=False, slp_vectorize=False, opt=0, cost="cheap"
+        )
+        cheap.run(self._final_module, builder)
+
+    def _finalize_final_module(self):
+        """Be ready for the callers, and not for the processor."""
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    @property
+    def codegen(self):
+        """Where Numba would enter an address into the machine code that is not made."""
+        return self
+
+    def set_env(self, name, env):
+        """Numba's call for that: there is nothing to do."""
+
+
+class _CompilerOfParts(Compiler):
+    def compile_extra(self, func):
+        """Numba's call: compile a function as a part of others."""
+        self.state.library = _Part(self.state.targetctx.codegen(), func.__qualname__)
+        return super().compile_extra(func)
+
+
+class _CompilerOfWholes(Compiler):
+    def compile_extra(self, func):
+        """Numba's call: compile a function, and what it consists of as its parts.
+
+        These are the bodies of its parallel loops, and functions of Numba itself.
+        """
+        codegen = self.state.targetctx.codegen()
+        self.state.library = JITCodeLibrary(codegen, func.__qualname__)
+        self.state.library.enable_object_caching()
+        before = codegen._library_class
+        codegen._library_class = _Part
+        try:
+            return super().compile_extra(func)
+        finally:
+            codegen._library_class = before
 
 
 class _Files:
