@@ -104,7 +104,7 @@ WEIGHTS = {
         changed=True,
         anew=2,
     ),
-    "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=24000),
+    "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet_x4": _deep("srresnet", 4),
 }
