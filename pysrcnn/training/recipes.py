@@ -357,6 +357,7 @@ RECIPES = {
         width=24,
         frames=3,
         fusion="subpixel",
+        beta=20.0,
         loss="mse",
         steps=40_000,
     ),
