@@ -126,7 +126,7 @@ def experiment(name: str, results: Path) -> str:
 
 def page(words: str, parts: dict[str, str]) -> str:
     """The words with the parts in their places; no section of which a part is missing."""
-    first, *sections = re.split(r"(?m)^(?=## )", words)
+    first, *sections = re.split(r"(?m)^(?=##+ )", words)
     kept = [s for s in sections if set(re.findall(r"\$(\w+)", s)) <= parts.keys()]
     return string.Template("".join([first, *kept])).substitute(parts).rstrip() + "\n"
 

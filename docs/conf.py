@@ -55,8 +55,8 @@ html_sidebars = {  # pages that have none below them
     page: []
     for page in (
         "start", "pictures", "training", "perception", "weights", "convert", "dask", "equations",
-        "gradients", "exercises", "command", "paper", "benchmarks", "kernels", "questions",
-        "changes",
+        "gradients", "exercises", "command", "paper", "networks", "benchmarks", "kernels",
+        "questions", "changes",
     )
 }  # fmt: skip
 html_context = {"default_mode": "auto"}  # or the theme says so in the browser's console

@@ -407,6 +407,81 @@ def test_the_page_of_weights_has_the_cards_of_the_files(tmp_path):
         assert "\n## {}\n".format(label.replace(" x", " ×")) in committed
 
 
+def test_the_page_of_networks_is_that_of_its_results_and_of_the_weights(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from PIL import Image
+
+    from benchmarks import crops, networks_page
+
+    monkeypatch.setattr("sys.argv", ["", "--output", str(tmp_path)])
+    networks_page.main()
+    committed = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert (tmp_path / "networks.md").read_text(encoding="utf-8") == committed
+    files = crops.of_pictures()
+    made_of = {f"networks-{name}": crops.stamp(files.values()) for name in crops.DETAILS}
+    made_of["family"] = crops.stamp(files[one] for one in crops.of_family(files).items())
+    for name, weights in made_of.items():
+        with Image.open(ROOT / "docs" / f"{name}.png") as picture:
+            assert picture.text["weights"] == weights, "run python -m benchmarks.crops"
+
+
+def test_what_was_not_measured_is_a_dash_and_what_is_not_shipped_left_out(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import networks_page
+
+    nothing = networks_page.read(tmp_path)
+    found = {("new", 5): ESPCN(5), ("vdsr", 5): VDSR(3, 4), ("vdsr", 3): VDSR(3, 4)}
+    _, _, bicubic, _, vdsr = networks_page.at_scale(5, found, nothing).splitlines()
+    assert bicubic == "| bicubic | – | – | – | – |  |  |  |"
+    assert vdsr == "| vdsr | – | – | – | – | 225 | 216 | 7 |"
+    measured = nothing | {
+        "quality": {("vdsr", 5): {"seconds a megapixel": {"median": 0.1234}}},
+        "memory": {("vdsr", 5): {"peak": 3 * 2**20}},
+    }
+    assert "| vdsr | – | – | 0.123 | 3 |" in networks_page.at_scale(5, found, measured)
+    assert networks_page.beside("drcn", found, nothing) is None
+    card = {"steps": 10, "recipe": {"batch": 4}, "start": "9-1-5_x3.npz, but W3 anew"}
+    assert networks_page.crops_seen(card) == 40 + 16 * 35_000
+
+
+def test_details_of_the_networks_that_are_there(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import crops
+
+    some = [("a", 3), ("espcn", 3), ("edsr-s", 3), ("edsr-s", 4), ("espcn", 4), ("b", 4)]
+    assert crops.rows(some) == {3: ["espcn", "edsr-s", "a"], 4: ["edsr-s", "b"]}
+
+    def enlarged(photograph, scale, names):
+        whole = np.zeros((288, 408, 3), np.uint8)
+        found = {name: whole + k for k, name in enumerate(("bicubic", *names, "truth"))}
+        return {"small": whole[:72, :102]} | found
+
+    monkeypatch.setattr(crops, "enlarged", enlarged)
+    some = [(name, 4) for name in ("9-5-5", "espcn", "vdsr", "edsr-s", "edsr")]
+    tiles = crops.family(crops.of_family(some))
+    wanted = ["a photograph", "the small picture", "bicubic ×4", "SRCNN ×4"]
+    wanted += ["ESPCN ×4", "VDSR ×4", "EDSR ×4", "original"]
+    assert [label for row in tiles for label, _ in row] == wanted
+    assert crops.of_family(some)["edsr"] == 4
+    tiles = crops.family(crops.of_family([*some, ("srgan", 4)]))
+    assert "the small picture" not in dict(tiles[0]) and tiles[1][2][0] == "SRGAN ×4"
+
+    colours = [(200, 30, 40), (10, 120, 60), (5, 5, 250)]
+    tile = [np.full((crops.SIDE, crops.SIDE, 3), colour, np.uint8) for colour in colours]
+    tiles = [[("a", tile[0]), ("b", tile[1])], [("c", tile[2])]]
+    crops.save(crops.sheet(tiles), tmp_path / "sheet.png", "9-5-5_x4 0123")
+    side = crops.SIDE * crops.TIMES
+    step = side + crops.GAP
+    picture = read_picture(tmp_path / "sheet.png")
+    assert picture.shape == (2 * (step + crops.BAR) - crops.GAP, 2 * step - crops.GAP, 4)
+    for k, (i, j) in enumerate(((0, 0), (0, 1), (1, 0))):
+        top, left = i * (step + crops.BAR), j * step
+        part = picture[top : top + side, left : left + side]
+        assert np.abs(part - np.array([*colours[k], 255], float)).max() <= 3
+    assert not picture[:, side : side + crops.GAP, 3].any() and picture[-1, -1, 3] == 0
+
+
 @pytest.mark.slow
 def test_a_loss_of_some_channels_leaves_the_others_alone(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)

@@ -1,0 +1,89 @@
+"""How much memory does each network take? Every one that is shipped, and bicubic, at each scale.
+
+`pysrcnn.upscale` of the photograph that `benchmarks.quality` times, to 1440 x 960 pixels. Every
+figure comes from a process of its own, as the peak of a process never falls, and is the least of
+some: one that compiles needs more. "Beyond" is the peak less what the process held before: the
+program, warm, and the small picture. Times do not matter, so the machine may be busy.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import numba
+
+from pysrcnn import load, read_picture, upscale
+from pysrcnn.networks import shipped
+from pysrcnn.upscaling.upscale import bicubic
+
+from . import harness, quality
+from .scaling import MIB, peak
+
+
+def measure(name: str, scale: int, threads: int) -> dict[str, int]:
+    """What one process finds, in bytes: run in it, nothing before."""
+    numba.set_num_threads(threads)
+    height, width = quality.SHAPE
+    small = bicubic(read_picture(quality.PHOTOGRAPH), (height // scale, width // scale))
+    if name == "bicubic":
+
+        def enlarge(picture):
+            return bicubic(picture, tuple(scale * side for side in picture.shape[:2]))
+    else:
+        network = load(name, scale)
+
+        def enlarge(picture):
+            return upscale(picture, scale, network)
+
+    enlarge(small[:32, :32])  # loads what is compiled
+    before = peak()
+    enlarge(small)
+    return {"peak": peak(), "beyond": peak() - before}
+
+
+def in_a_process(name: str, scale: int, threads: int) -> dict[str, int]:
+    """`measure` in a fresh process."""
+    code = (
+        f"import json; from benchmarks.memory import measure; "
+        f"print(json.dumps(measure({name!r}, {scale}, {threads})))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=harness.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def lines(options: argparse.Namespace) -> list[dict]:
+    """Bicubic and all networks, by scale."""
+    found = []
+    for scale in sorted({scale for _, scale in shipped()}):
+        names = [name for name, s in shipped() if s == scale and name in options.networks]
+        for name in ("bicubic", *names):
+            runs = [in_a_process(name, scale, options.threads) for _ in range(options.repeats)]
+            least = {k: min(run[k] for run in runs) for k in runs[0]}
+            found.append({"name": name, "scale": scale, **least})
+            print(f"x{scale}: {name}, {least['peak'] / MIB:.0f} MiB", flush=True)
+    return found
+
+
+def main() -> None:
+    options = harness.parse(__doc__.splitlines()[0], "memory", quality.NAMES, repeats=2)
+    about = harness.machine(options.threads)
+    found = lines(options)
+    print()
+    harness.print_table(
+        ("", "scale", "peak MiB", "beyond"),
+        [
+            (
+                line["name"],
+                f"x{line['scale']}",
+                *(f"{line[k] / MIB:.0f}" for k in ("peak", "beyond")),
+            )
+            for line in found
+        ],
+    )
+    harness.write(options, machine=about, lines=found)
+
+
+if __name__ == "__main__":
+    main()
