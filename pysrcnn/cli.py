@@ -41,8 +41,8 @@ def parser() -> argparse.ArgumentParser:
     """Of all commands: `parse_args` gives the options, and in `run` what the command does."""
     top = Parser(
         prog="pysrcnn",
-        description="Enlarge pictures with SRCNN and the networks that followed it (ESPCN, VDSR, "
-        "DRCN, EDSR, SRResNet); train and evaluate them.",
+        description="Enlarge pictures and videos with SRCNN and the networks that followed it "
+        "(ESPCN, VDSR, DRCN, EDSR, SRResNet, VESPCN); train and evaluate them.",
     )
     top.add_argument("--version", action="version", version=f"pysrcnn {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")

@@ -116,8 +116,10 @@ def score(
     Raises
     ------
     ValueError
-        If the scale is not the network's, or by one of the other metrics.
+        If the scale is not the network's, one of its parameters is not finite, or by one of the
+        other metrics.
     """
+    network.check_finite()
     return _score_of(_pictures(network, low, high), own_scale(network, scale), name, more)
 
 
@@ -188,7 +190,8 @@ def evaluate(
     ------
     FileNotFoundError, ValueError
         If the folder has no pictures, or one is unreadable or too small (SSIM needs 11 x 11
-        pixels after shaving, NIQE two blocks of 96 x 96), or the scale is not the network's.
+        pixels after shaving, NIQE two blocks of 96 x 96), the scale is not the network's, or one
+        of its parameters is not finite.
 
     Examples
     --------
@@ -197,6 +200,7 @@ def evaluate(
     >>> scores = list(evaluate("Set5", network, 3, more=look))    # doctest: +SKIP
     >>> average(scores).more["niqe"]                              # doctest: +SKIP
     """
+    network.check_finite()
     scale = own_scale(network, scale)
     if clips is None:
         clips = network.frames > 1

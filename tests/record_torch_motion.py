@@ -8,7 +8,8 @@ Run once, by hand, where PyTorch is installed; the tests only read the files:
 of definition: in binary fractions, so that the way by -1..1 that `grid_sample` takes does not
 round it away. ``torch_gradients_vespcn.npz`` is laid out as `record_torch_deep` has it, with
 beta, smooth and share (of the loss of the result) beside. The networks are written here from the
-paper.
+paper; subpixel fusion, which is in none, from its definition: neighbours warped by Keys' cubic, and
+their differences from the middle frame, times 4, times cosine and sine of 2 pi the flow.
 """
 
 from functools import partial
@@ -25,6 +26,8 @@ VESPCN = [
     (2, 3, "early", True, 1.0, 0.01, 1.0, "mse"), (3, 3, "slow", False, 0.5, 0.1, 0.25, "mse"),
     (2, 5, "early", False, 2.0, 0.0, 1.0, "charbonnier"),
     (4, 5, "slow", True, 0.0, 0.02, 0.5, "l1"),
+    (2, 3, "subpixel", True, 1.0, 0.01, 1.0, "mse"),
+    (3, 5, "subpixel", False, 0.5, 0.02, 0.5, "charbonnier"),
 ]  # fmt: skip
 FAR = {"coarse": 8, "fine": 2}  # pixels
 
@@ -36,6 +39,28 @@ def warp(x, flow):
     rows = torch.arange(height, dtype=x.dtype)[:, None] + flow[:, 1]
     grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=3)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def keys(distance):
+    """Keys' cubic of a = -0.5; `grid_sample` has another, of -0.75."""
+    t = distance.abs()
+    inner, outer = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    return torch.where(t <= 1, inner, torch.where(t < 2, outer, torch.zeros_like(t)))
+
+
+def warp_cubic(x, flow):
+    """x (N, 1, H, W) where flow (N, 2, H, W) points: a sum over 4 x 4 pixels, the edge repeated."""
+    n, _, height, width = x.shape
+    columns = (torch.arange(width, dtype=x.dtype) + flow[:, 0]).clamp(0, width - 1)
+    rows = (torch.arange(height, dtype=x.dtype)[:, None] + flow[:, 1]).clamp(0, height - 1)
+    out = 0
+    for di in (-1, 0, 1, 2):
+        for dj in (-1, 0, 1, 2):
+            i, j = rows.floor() + di, columns.floor() + dj
+            place = i.clamp(0, height - 1) * width + j.clamp(0, width - 1)
+            taken = x.reshape(n, -1).gather(1, place.long().reshape(n, -1)).reshape(rows.shape)
+            out = out + keys(rows - i) * keys(columns - j) * taken
+    return out[:, None]
 
 
 def points():
@@ -61,8 +86,9 @@ def layers(scale, frames, fusion, width):
     for part, sides, c, o in (("coarse", (5, 3, 5, 3, 3), 2, 32), ("fine", (5, 3, 3, 3, 3), 5, 8)):
         for k, f in enumerate(sides, 1):
             made[f"_{part}{k}"] = f, c if k == 1 else width, o if k == 5 else width
-    if fusion == "early":
-        made |= {"1_1": (3, frames, width), "2_1": (3, width, width)}
+    if fusion != "slow":
+        maps = frames + (4 * (frames - 1) if fusion == "subpixel" else 0)
+        made |= {"1_1": (3, maps, width), "2_1": (3, width, width)}
     else:
         for k in range(1, frames):
             for group in range(1, frames - k + 1):
@@ -104,20 +130,24 @@ def vespcn(case, ops, t):
     scale, frames, fusion, picture, beta, smooth, share, loss = case
     maps = list(t["low"].split(1, 1))
     middle = maps[frames // 2]
-    missed, rough = [], []
+    missed, rough, finer = [], [], []
     for k in range(frames):
         if k == frames // 2:
             continue
         coarse = at(ops, estimate(ops, t, "coarse", middle, maps[k]))
         fine = estimate(ops, t, "fine", middle, maps[k], coarse, warp(maps[k], coarse))
         flow = at(ops, coarse + fine)
-        maps[k] = warp(maps[k], flow)
+        maps[k] = (warp_cubic if fusion == "subpixel" else warp)(maps[k], flow)
+        off, angles = 4 * (maps[k] - middle), 2 * np.pi * flow
+        finer += [
+            off * f(angles[:, axis : axis + 1]) for axis in (0, 1) for f in (torch.cos, torch.sin)
+        ]
         missed.append(F.mse_loss(maps[k], middle))
         right = F.pad(flow[..., 1:] - flow[..., :-1], (0, 1))
         below = F.pad(flow[:, :, 1:] - flow[:, :, :-1], (0, 0, 0, 1))
         rough.append((0.01 + (right**2 + below**2).sum(1)).sqrt().mean())
-    if fusion == "early":
-        maps = [torch.cat(maps, 1)]
+    if fusion != "slow":
+        maps = [torch.cat(maps + (finer if fusion == "subpixel" else []), 1)]
     k = 1
     while f"W{k}_1" in t:
         groups = maps if len(maps) == 1 else [torch.cat(two, 1) for two in zip(maps, maps[1:])]

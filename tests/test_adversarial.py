@@ -16,7 +16,7 @@ from pysrcnn.networks import EDSR, Features, SRResNet
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Adversarial, Training, fit, load_features, read_log, train
 from pysrcnn.training.adversarial import Judge
-from pysrcnn.training.recipes import as_now
+from pysrcnn.training.recipe import as_now
 
 SCALE, SIDE = 2, 16
 SETTINGS = Adversarial(width=2, learning_rate=1e-3, weight=1e-2)
@@ -136,6 +136,8 @@ def test_rates_drop_where_the_recipe_says_however_many_steps_there_are():
             replace(RECIPE, drop=drop)
     before = replace(RECIPES["vdsr-paper"], steps=100).as_dict() | {"drop": 25}
     assert as_now(before) == replace(RECIPES["vdsr-paper"], steps=100).as_dict()
+    for damaged in ({"drop": "a"}, {"drop": None}, {"drop": 2, "steps": 0}, {"drop": [2]}):
+        assert as_now(before | damaged)["drop"] == damaged["drop"]
 
 
 def test_recipes_that_said_whether_muon_moves_the_last_layer_are_read():

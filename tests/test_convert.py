@@ -958,7 +958,9 @@ def weights_alone(path, parameters, layers, style="weights"):
         if style == "weights":
             file.attrs["layer_names"] = [name.encode() for name in layers]
         for name in set(layers) - set(names):
-            file.create_group(name if style == "weights" else f"layers/{name}/vars")
+            group = file.create_group(name if style == "weights" else f"layers/{name}/vars")
+            if style == "weights":
+                group.attrs["weight_names"] = []  # as Keras has it
     return path
 
 

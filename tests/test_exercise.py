@@ -1,6 +1,7 @@
 """Exercises: right answers pass, each mistake is named, and nothing that students write hangs."""
 
 import json
+import signal
 from pathlib import Path
 
 import exercise_answers
@@ -81,12 +82,36 @@ def test_a_class(tmp_path, capsys):
             assert words in said(found[name]), (student, said(found[name]))
 
 
-def test_a_loop_without_an_end(tmp_path, capsys):
-    text = shipped("sgd").replace(exercise_answers.HOLE, "    while True:\n        w = -w\n")
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        pytest.param(
+            "while True:\n        w = -w\n", "longer than 0.1 s of processor time, and was",
+            marks=pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer"),
+        ),
+        ("__import__('time').sleep(99)\n", "it was not done after 1 s, and was"),
+    ],
+)  # fmt: skip
+def test_what_does_not_end(tmp_path, capsys, body, words):
+    """By the time of its processor, as others may have it; and by the clock, if it only waits."""
+    text = shipped("sgd").replace(exercise_answers.HOLE, f"    {body}")
     folder = written(tmp_path / "mine", {"sgd": text})
-    assert run("check", folder / "sgd.py", "--seconds", 1) == 1
+    assert run("check", folder / "sgd.py", "--seconds", 0.1) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert out.startswith("sgd WRONG sgd.py: it took longer than 1 s, and was at line 3")
+    assert out.startswith("sgd WRONG sgd.py: it ") and f"{words} at line 3" in out
+
+
+def test_a_file_that_cannot_be_read_stops_no_class(tmp_path, monkeypatch):
+    folder, read = written(tmp_path / "mine", answers()), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: refused(path, read))
+    grade = check_folder(folder, ["psnr", "sgd"], LONG)
+    assert [verdict.state for verdict in grade.verdicts] == ["passed", "passed"]
+
+
+def refused(path, read):
+    if path.name == "sgd.py" and path.parent.name == "mine":
+        raise PermissionError(13, "Permission denied", str(path))
+    return read(path)
 
 
 def test_the_page_shows_what_is_said(tmp_path, monkeypatch, capsys):

@@ -212,7 +212,9 @@ def test_whole_networks_of_others_become_a_file_of_features(tmp_path, capsys):
         ("vgg.pth", "a.npz"), ("vgg.safetensors", "b.safetensors"), ("a.npz", "c.npz"),
     ):  # fmt: skip
         assert convert(tmp_path / source, tmp_path / output) == 0
-        assert "VGG convolutions=16, conv1_1 to conv5_4" in capsys.readouterr().out
+        left = "" if source == "a.npz" else "; left out: classifier.0"
+        out = capsys.readouterr().out
+        assert out.endswith(f": <VGG convolutions=16, conv1_1 to conv5_4>{left}\n")
         for layer in ("VGG22", "relu5_4", "conv3_1"):
             theirs = Features.of_vgg(tmp_path / source, layer)
             ours = Features.of_vgg(tmp_path / output, layer)
@@ -229,7 +231,15 @@ def test_whole_networks_of_others_become_a_file_of_features(tmp_path, capsys):
 
     names = [f"block{at.replace('_', '_conv')}" for at in shapes]
     samples.keras_file(tmp_path / "vgg.h5", keras, "weights", names=names)
+    capsys.readouterr()
+    with pytest.importorskip("h5py").File(tmp_path / "vgg.h5", "a") as h5:  # 200 MB, and not read
+        dense = h5.create_group("fc1")
+        dense.attrs["weight_names"] = [b"fc1/kernel:0", b"fc1/bias:0"]
+        dense.create_dataset("fc1/kernel:0", (25088, 2048), "f4", chunks=True)
+        dense["fc1/bias:0"] = np.ones(2048, np.float32)
+        h5.attrs["layer_names"] = [*h5.attrs["layer_names"], b"flatten", b"fc1"]
     assert convert(tmp_path / "vgg.h5", tmp_path / "d.npz") == 0
+    assert capsys.readouterr().out.endswith("conv1_1 to conv5_4>; left out: fc1\n")
     theirs = Features.of_vgg(tmp_path / "d.npz", "relu5_4")
     mean = Features.of_vgg(tmp_path / "a.npz").parameters["mean"]
     shift = (theirs.parameters["mean"] - mean)[:, None, None]
@@ -270,6 +280,10 @@ def test_what_a_file_of_features_is_not(file, tmp_path, capsys):
         write_weights(tmp_path / "a.npz", weights.tensors, weights.card | change)
         with pytest.raises(ValueError, match=words):
             Features.of_vgg(tmp_path / "a.npz")
+    for damaged in ({}, {"W1_1": np.ones(())}, {"W2_1": np.ones((2, 3, 3, 3)), "B2_1": np.ones(2)}):
+        write_weights(tmp_path / "a.npz", {"mean": np.zeros(3)} | damaged, weights.card)
+        with pytest.raises(ValueError, match="holds no VGG: W1_1, the filters of its first layer"):
+            Features.of_vgg(tmp_path / "a.npz")
     del weights.tensors["B1_2"]
     write_weights(tmp_path / "a.npz", weights.tensors, weights.card)
     with pytest.raises(ValueError, match="holds no VGG: B1_2 is missing, wanted the shape"):
@@ -291,6 +305,7 @@ def test_what_a_file_of_features_is_not(file, tmp_path, capsys):
         ),
         (dict.fromkeys(TENSORS) | {"a": np.ones(2)}, "holds no VGG: wanted arrays called"),
         (dict.fromkeys(TENSORS) | {"0.weight": np.ones((2, 3, 3, 3), int)}, "holds no VGG"),
+        (dict.fromkeys(TENSORS) | {"block1_conv1.weight": np.ones(())}, "holds no VGG: wanted"),
     ],
 )
 def test_what_is_no_vgg(change, words, tmp_path):
@@ -306,5 +321,8 @@ def test_what_does_not_fit_is_refused(file):
         features.loss_and_gradient(x, x[:, :, :6])
     with pytest.raises(ValueError, match="x has the shape"):
         features.forward(x[0])
+    for use in (features.forward, lambda x: features.loss_and_gradient(x, x)):
+        with pytest.raises(ValueError, match="of 8 x 1 pixels have no VGG relu2_2: it takes at le"):
+            use(x[:, :, :1])
     with pytest.raises(ValueError, match="depth is 'block3', wanted one of block1, block2"):
         Features.of_edsr(edsr(), "block3")

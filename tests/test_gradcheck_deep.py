@@ -1,6 +1,8 @@
 """The check of gradients with deep networks: mistakes are named, and what is right passes."""
 
 import re
+import types
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from deep_students import MISTAKES, drcn, edsr, srresnet, vdsr
 
 from pysrcnn import reference
 from pysrcnn.cli import main
-from pysrcnn.gradcheck import case, gradcheck
+from pysrcnn.gradcheck import case, gradcheck, search
 from pysrcnn.gradcheck.apart import dw_of
 from pysrcnn.gradcheck.differences import describe
+from pysrcnn.gradcheck.motions import of_motion
 from pysrcnn.gradcheck.search import relative_error
 from pysrcnn.networks import DRCN, EDSR, VDSR, VESPCN, SRResNet
 
@@ -114,7 +117,8 @@ def of_vespcn(change):
 
 def test_vespcn_passes_and_has_what_it_takes():
     small = {"filters": (3,), "samples": 2}
-    assert gradcheck(of_vespcn(lambda g: None), "vespcn", **small).ok
+    for more in ({}, {"fusion": "subpixel", "frames": 5}):
+        assert gradcheck(of_vespcn(lambda g: None), "vespcn", **small, **more).ok
     options = {"frames": 5, "fusion": "slow", "depth": 5, "scale": 3, "layout": "NHWC"}
     made = case("vespcn", **small, **options)
     assert made.low.shape == (2, 8, 12, 5) and made.high.shape == (2, 24, 36, 1)
@@ -123,6 +127,62 @@ def test_vespcn_passes_and_has_what_it_takes():
         case("vespcn", size=(4, 5))
     with pytest.raises(ValueError, match="c is 3, and vespcn takes luminance alone"):
         case("vespcn", c=3)
+
+
+@pytest.mark.parametrize("fusion", ["early", "subpixel"])
+def test_mistakes_of_motion_are_the_same_forward_and_backward(fusion):
+    """Each is another loss, or gradients that are none; of those that are alike, they are its."""
+    step = case("vespcn", filters=(2,), samples=1, size=(4, 8), fusion=fusion).step
+    p, right = step.network.parameters, step.values()
+    found = of_motion(step.network)
+    assert len(found) == (14 if fusion == "early" else 34)
+    losses, epsilon = {}, 1e-6
+    rng = np.random.default_rng(0)
+    directions = {name: rng.standard_normal(a.shape) for name, a in p.items()}
+    for mistake in found:
+        values = step.values(mistake.changes)
+        assert any(not np.array_equal(values[n], a) for n, a in right.items()), mistake
+        if "alike" not in mistake.words:
+            continue
+        losses[mistake.words] = float(values["loss"])
+        slope = sum(np.vdot(values[f"d{name}"], d) for name, d in directions.items())
+        ends = []
+        for sign in (1, -1):
+            for name, d in directions.items():
+                p[name] += sign * epsilon * d
+            ends.append(float(step.values(mistake.changes)["loss"]))
+            for name, d in directions.items():
+                p[name] -= sign * epsilon * d
+        assert (ends[0] - ends[1]) / (2 * epsilon) == pytest.approx(slope, rel=1e-4), mistake
+    assert len({*losses.values(), float(right["loss"])}) == len(losses) + 1
+
+
+@pytest.mark.parametrize("fusion", ["early", "subpixel"])
+def test_motion_against_the_flow_is_named(fusion, monkeypatch):
+    """Of the mistakes of motion; all that are known take half a minute."""
+    monkeypatch.setattr(search, "mistakes", lambda step, trace: of_motion(step.network))
+    monkeypatch.setattr(search, "fitted", lambda calls: [])
+
+    def mine(low, high, parameters):
+        ops = types.SimpleNamespace(**vars(reference))
+        for name in "warp", "warp_cubic":
+            setattr(ops, name, partial(against, getattr(reference, name)))
+            back = partial(against_backward, getattr(reference, f"{name}_backward"))
+            setattr(ops, f"{name}_backward", back)
+        net = VESPCN.from_parameters(parameters, ops=ops, picture=False)
+        net.beta = net.smooth = 0.0
+        return net.loss_and_gradients(low, high)
+
+    def against(warp, x, flow):
+        return warp(x, -flow)
+
+    def against_backward(backward, dout, x, flow):
+        dx, dflow = backward(dout, x, -flow)
+        return dx, -dflow
+
+    options = {"filters": (2,), "samples": 1, "size": (4, 8), "fusion": fusion}
+    report = gradcheck(mine, "vespcn", **options)
+    assert "warped against the flow, wanted x + u, y + v, forward and" in report.diagnosis[0]
 
 
 @pytest.mark.slow

@@ -993,7 +993,7 @@ def test_what_parameters_are(name, tmp_path):
     first = next(iter(p))
     with pytest.raises(ValueError, match=f"{first} holds values that are not finite"):
         kind.from_parameters(p | {first: p[first] * np.inf})
-    with pytest.raises(ValueError, match="no arrays do not make such a network|is missing"):
+    with pytest.raises(ValueError, match="no arrays to make such a network of|is missing"):
         kind.from_parameters({})
     lists = kind.from_parameters({n: a.tolist() for n, a in p.items()}, **options)
     x = batch_of(network, 1, 9, 8)

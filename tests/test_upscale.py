@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 from rungs import JIT
 
-from pysrcnn import SRCNN, imresize, load, upscale
+from pysrcnn import SRCNN, imresize, load, upscale, upscale_frames
 from pysrcnn.color import rgb_to_ycbcr, ycbcr_to_rgb
+from pysrcnn.data import pair
+from pysrcnn.evaluate import evaluate, score
 from pysrcnn.networks import VDSR, Chain, shipped
+from pysrcnn.pictures import write_picture
 from pysrcnn.upscaling.alpha import spread
 from pysrcnn.upscaling.scales import Networks
 
@@ -625,3 +628,22 @@ def test_an_ensemble_on_the_way_to_a_picture():
     plain = upscale(picture, 2, network)
     assert not np.array_equal(mean, plain) and np.abs(mean - plain.astype(int)).max() < 60
     assert Networks("9-1-5", ensemble=True).at(3).ensemble and not load("9-1-5", 3).ensemble
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_network_of_nan_makes_no_black_picture(bad, tmp_path):
+    """One that was made in Python, as what a file holds is looked at when it is read."""
+    network, picture = linear(scale=2), np.full((16, 16), 99, np.uint8)
+    network.parameters["W2"][0, 0, 0, 0] = bad
+    words = r"W2 of <SRCNN .*> holds values that are not finite .*: load the network again, or"
+    with pytest.raises(ValueError, match=words):
+        upscale(picture, 2, network)
+    with pytest.raises(ValueError, match=words):
+        next(upscale_frames([picture], 2, network))
+    with pytest.raises(ValueError, match=words):
+        score(network, *pair(picture, 2))
+    write_picture(tmp_path / "a.png", picture)
+    errors = []
+    with pytest.raises(ValueError, match=words):  # of the network, not of each picture
+        next(evaluate(tmp_path, network, on_error=errors.append))
+    assert not errors

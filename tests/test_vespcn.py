@@ -11,6 +11,7 @@ from pysrcnn import kernels, reference, upscale_frames
 from pysrcnn.clips import around
 from pysrcnn.networks import VESPCN, load
 from pysrcnn.networks.motion import motion, motion_backward
+from pysrcnn.networks.vespcn import FUSIONS
 from pysrcnn.resize import imresize
 from pysrcnn.training import optim
 from pysrcnn.upscaling import steps
@@ -75,6 +76,7 @@ def test_the_input_gets_what_pytorch_gives_it(name):
 def test_the_recorded_gradients_cover_what_they_should():
     words = [set(column) for column in zip(*(name.split()[1:] for name in TORCH), strict=True)]
     assert words[0] == {"x2", "x3", "x4"} and words[1] == {"T=3", "T=5"}
+    assert words[2] == set(FUSIONS)
     assert all(len(column) > 1 for column in words)
     for arrays in TORCH.values():
         assert all(np.abs(a).max() > 1e-5 for n, a in arrays.items() if n[:2] in ("dW", "dB"))
@@ -226,6 +228,10 @@ def test_saved_and_loaded(tmp_path, fusion, frames, depth):
         x = np.random.default_rng(3).random((1, frames, 5, 6)).astype(np.float32)
         assert np.array_equal(again.forward(x), network.forward(x))
         assert again.parameters.keys() == network.parameters.keys()
+    # Some programs sort tensors by name, which has layer 10 before 2.
+    parameters = VESPCN(2, frames, 12, 2, fusion=fusion).parameters
+    again = VESPCN.from_parameters(dict(sorted(parameters.items())))
+    assert [*again.parameters] == [*parameters]
     with pytest.raises(ValueError, match="warps frames is not written as .onnx: write it as .npz"):
         network.save(tmp_path / "mine.onnx")
 
@@ -254,6 +260,8 @@ def test_sizes_are_checked(given, words):
         ({"W_fine1": None}, "W_fine1 is missing, wanted the shape .4, 5, 5, 5."),
         ({"W1_1": None}, "do not make such a network"),
         ({"W_tail": None}, "do not make such a network"),
+        ({"W": np.ones((4, 4, 3, 3), np.float32)}, "arrays W do not make such a network"),
+        ({"W1_1": None, "": np.ones(4, np.float32)}, "do not make such a network"),
         ({"W1_1": np.ones((4, 4, 3, 3), np.float32)}, "do not make such a network"),
         ({"W2_1": np.ones((4, 4, 5, 5), np.float32)}, "W2_1 is .4, 4, 5, 5., wanted the shape"),
         ({"W_other": np.ones((4, 4, 3, 3), np.float32)}, "arrays W_other do not make such a net"),

@@ -7,7 +7,8 @@ from typing import Any
 
 from .._printing import known
 from ..networks import TRAINED, Network
-from ..training.recipes import RECIPES, Recipe
+from ..training.recipe import Recipe
+from ..training.recipes import RECIPES
 
 __all__ = ["described", "psnr"]
 

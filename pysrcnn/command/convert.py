@@ -67,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
     if vgg := _vgg(options):
         check_apart([options.output], files_of(options.model), WEIGHTS)
         vgg.save(options.output, options.half)
-        say(f"{options.output}: {vgg!r}")
+        left = f"; left out: {', '.join(vgg.left[:8])}" if vgg.left else ""
+        say(f"{options.output}: {vgg!r}{left}")
         return 0
     network = load(
         options.model, options.scale, residual=options.residual, levels=options.levels,

@@ -102,14 +102,7 @@ def run(options: argparse.Namespace) -> int:
     features = _features(options, metrics)
     more = _more(options, metrics, features)
     if options.json:
-        check_apart([options.json], files_of(options.model), WEIGHTS)
-        if options.niqe_model:
-            check_apart([options.json], [options.niqe_model], "the model of NIQE")
-        if options.features:
-            check_apart([options.json], files_of(options.features), "the file of features")
-        there = options.folder, options.recursive or clips
-        pictures = [*list_pictures(*there), *list_unread(*there)]
-        check_apart([options.json], pictures, "one of the pictures")
+        _check_apart(options, clips)
     scores: list[Score] = []
     failed: list[int] = []
     recursive = options.recursive
@@ -128,9 +121,7 @@ def run(options: argparse.Namespace) -> int:
             "folder": options.folder.name,
             "scale": scale,
             "model": Path(options.model).name,
-            "channels": "luminance" if network.c == 1 else "RGB",  # that it takes
-            "sharpness": _sharpness(network),
-            "ensemble": network.ensemble,
+            **_about(network),
             "measured": "luminance, 8 bits",
             "shave": scale,
             "recursive": recursive or clips,
@@ -145,6 +136,18 @@ def run(options: argparse.Namespace) -> int:
             table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
     return averaged(scores, failed, list_unread(folder, recursive or clips), clips)
+
+
+def _check_apart(options: argparse.Namespace, clips: bool) -> None:
+    """Raise if the table would be written over something that is read."""
+    check_apart([options.json], files_of(options.model), WEIGHTS)
+    if options.niqe_model:
+        check_apart([options.json], [options.niqe_model], "the model of NIQE")
+    if options.features:
+        check_apart([options.json], files_of(options.features), "the file of features")
+    there = options.folder, options.recursive or clips
+    pictures = [*list_pictures(*there), *list_unread(*there)]
+    check_apart([options.json], pictures, "one of the pictures")
 
 
 def score_folder(
@@ -182,9 +185,14 @@ def _metrics(text: str) -> tuple[str, ...]:
     return names
 
 
-def _sharpness(network: Network) -> float | None:
-    """What is measured of a network that was trained against a discriminator; else None."""
-    return network.card.get("sharpness", None if network.start is None else 1.0)
+def _about(network: Network) -> dict:
+    """What a table says of the network that is measured."""
+    return {
+        "channels": "luminance" if network.c == 1 else "RGB",  # that it takes
+        # Of one that was trained against a discriminator; else None.
+        "sharpness": network.card.get("sharpness", None if network.start is None else 1.0),
+        "ensemble": network.ensemble,
+    }
 
 
 def _features(options: argparse.Namespace, metrics: tuple[str, ...]) -> Features | None:

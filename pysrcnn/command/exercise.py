@@ -55,7 +55,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     check.add_argument(
         "--seconds", type=float, default=10.0, metavar="S",
-        help="how long a file may take (default: 10)",
+        help="processor time that a file may take (default: 10); ten times as long by the clock",
     )  # fmt: skip
     check.add_argument(
         "--json", type=Path, metavar="FILE", help="also write what was found to this file"

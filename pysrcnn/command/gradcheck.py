@@ -46,7 +46,31 @@ def add(commands: Commands) -> None:
         help="what layers see beyond the edge; valid: none pads (default: valid; deep networks "
         "have zeros)",
     )  # fmt: skip
-    deep = command.add_argument_group("deep networks: vdsr, drcn, edsr, srresnet, vespcn")
+    _add_deep(command.add_argument_group(f"deep networks: {', '.join(DEEP)}"))
+    command.add_argument(
+        "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
+    )
+    command.add_argument(
+        "--weights", choices=WEIGHTS,
+        help="order of axes in weights (default: OIHW; HWIO with --layout NHWC)",
+    )  # fmt: skip
+    command.add_argument(
+        "--seed", type=int, default=0, help="random seed for all numbers (default: 0)"
+    )
+    command.add_argument(
+        "--tolerance", type=float, metavar="ERROR",
+        help="largest error that passes, relative to the largest value of an array (default: what "
+        "rounding explains)",
+    )  # fmt: skip
+    command.add_argument(
+        "--write", type=Path, metavar="CASE.npz",
+        help="write the batch, the weights, and everything that should come out",
+    )  # fmt: skip
+    command.set_defaults(run=run)
+
+
+def _add_deep(deep: argparse._ArgumentGroup) -> None:
+    """What is for deep networks alone."""
     deep.add_argument(
         "--depth", type=int, metavar="D",
         help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and "
@@ -86,26 +110,6 @@ def add(commands: Commands) -> None:
         "--frames", type=int, choices=(3, 5, 7), help="vespcn: frames it looks at (default: 3)"
     )
     deep.add_argument("--fusion", choices=FUSIONS, help="vespcn: how (default: early)")
-    command.add_argument(
-        "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
-    )
-    command.add_argument(
-        "--weights", choices=WEIGHTS,
-        help="order of axes in weights (default: OIHW; HWIO with --layout NHWC)",
-    )  # fmt: skip
-    command.add_argument(
-        "--seed", type=int, default=0, help="random seed for all numbers (default: 0)"
-    )
-    command.add_argument(
-        "--tolerance", type=float, metavar="ERROR",
-        help="largest error that passes, relative to the largest value of an array (default: what "
-        "rounding explains)",
-    )  # fmt: skip
-    command.add_argument(
-        "--write", type=Path, metavar="CASE.npz",
-        help="write the batch, the weights, and everything that should come out",
-    )  # fmt: skip
-    command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,7 +16,8 @@ from ..pictures import list_unread, quiet_readers
 from ..training.adversarial import Adversarial
 from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
-from ..training.recipes import RATES, RECIPES, Recipe
+from ..training.recipe import RATES, Recipe
+from ..training.recipes import RECIPES
 from ..training.split import IN_MEMORY
 from .common import (
     Commands,
@@ -69,6 +70,15 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
     )
+    _add_network(command)
+    _add_steps(command)
+    _add_course(command)
+    _add_adversarial(command)
+    command.set_defaults(run=run)
+
+
+def _add_network(command: argparse.ArgumentParser) -> None:
+    """What is trained: the recipe, and what of it is another network."""
     command.add_argument(
         "--recipe", choices=RECIPES, metavar="NAME",
         help=f"sets whatever is not given: {', '.join(RECIPES)} (default: that of the network, "
@@ -117,6 +127,10 @@ def add(commands: Commands) -> None:
         "blur, noise and JPEG, each by chance, so that the result removes them",
     )  # fmt: skip
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
+
+
+def _add_steps(command: argparse.ArgumentParser) -> None:
+    """How many steps there are, of what, and how far each goes."""
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
@@ -147,6 +161,10 @@ def add(commands: Commands) -> None:
         "for any scale, an espcn or srresnet for this one; the tail of an edsr, which enlarges, "
         "begins anew for another scale; srgan needs one",
     )  # fmt: skip
+
+
+def _add_course(command: argparse.ArgumentParser) -> None:
+    """What is measured and written on the way and at the end, and going on."""
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
         help="pictures to measure PSNR on while training, not trained on (default: every 20th "
@@ -169,8 +187,6 @@ def add(commands: Commands) -> None:
         "--score", type=Path, metavar="FOLDER",
         help="evaluate on these pictures at the end, and write the averages into the weights' card",
     )  # fmt: skip
-    _add_adversarial(command)
-    command.set_defaults(run=run)
 
 
 def _add_adversarial(command: argparse.ArgumentParser) -> None:

@@ -1,9 +1,10 @@
-"""Runs files of students: `python child.py FOLDER FIRST SECONDS`, in a process of its own.
+"""Runs files of students: `python child.py FOLDER FIRST SECONDS WAIT`, in a process of its own.
 
 FOLDER holds tasks.json, a list of {"file": path, "calls": [{"function": name, "arguments":
 value}]}, and inputs.npz. From the task of number FIRST on, each leaves an N.npz there, of arrays
 alone and "about", a text of JSON: {"error": ...} or {"results": [...], "printed": text}. A file
-that takes longer than SECONDS ends the process, and hang.txt says where it was.
+that takes more than SECONDS of processor time, or WAIT by the clock, ends the process, and hang.txt
+says where it was.
 
 Values are {"array": name in the .npz}, {"tuple": [values]}, {"dict": {name: value}}, {"value":
 number or text} or {"other": type}. The process runs this file and not the package, so it starts in
@@ -17,11 +18,13 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -130,7 +133,26 @@ def _limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
 
-def _main(folder: Path, first: int, seconds: float) -> None:
+@contextlib.contextmanager
+def _limited(seconds: float, wait: float, hang: TextIO) -> Iterator[None]:
+    """End the process if the block takes so much processor time, or so long; `hang` gets where.
+
+    The processor has other things to do, so the clock alone would be unfair; and what waits takes
+    no processor time. Windows has no such timer.
+    """
+    faulthandler.dump_traceback_later(wait, exit=True, file=hang)
+    if hasattr(signal, "setitimer"):
+        faulthandler.register(signal.SIGPROF, file=hang, chain=True)  # whose default is to end it
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
     tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
     inputs = {}
     with zipfile.ZipFile(folder / "inputs.npz") as archive:
@@ -143,10 +165,12 @@ def _main(folder: Path, first: int, seconds: float) -> None:
     for k, task in enumerate(tasks[first:], first):
         printed = _Printed()
         sys.path.append(os.path.dirname(task["file"]))  # behind all else: what lies beside it
-        faulthandler.dump_traceback_later(seconds, exit=True, file=hang)
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            _limited(seconds, wait, hang),
+        ):
             about, arrays = _task(task, inputs)
-        faulthandler.cancel_dump_traceback_later()
         sys.path.pop()
         about["printed"] = printed.text
         values: dict[str, Any] = {"about": np.array(json.dumps(about)), **arrays}
@@ -158,4 +182,4 @@ def _main(folder: Path, first: int, seconds: float) -> None:
 if __name__ == "__main__":
     _limit()
     with np.errstate(all="ignore"):
-        _main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+        _main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))

@@ -1,5 +1,6 @@
 """Folders of exercises: written for students, and graded, one student's or those of a class."""
 
+import contextlib
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,15 @@ from .judging import Call, judge, sentence
 from .running import Ran, run_files
 from .tasks import EXERCISES
 
-__all__ = ["Grade", "Verdict", "check_file", "check_folder", "students", "write_files"]
+__all__ = [
+    "Grade",
+    "Verdict",
+    "asked_of",
+    "check_file",
+    "check_folder",
+    "students",
+    "write_files",
+]
 
 PASSED, UNBEGUN, WRONG, MISSING = "passed", "not begun", "wrong", "not there"
 
@@ -85,7 +94,9 @@ def _template(name: str) -> bytes:
 
 def _unchanged(path: Path) -> bool:
     """Whether a file is as it was written, but for ends of lines."""
-    return path.read_bytes().replace(b"\r\n", b"\n") == _template(path.stem)
+    with contextlib.suppress(OSError):  # of a file that may not be read, running it will tell
+        return path.read_bytes().replace(b"\r\n", b"\n") == _template(path.stem)
+    return False
 
 
 def students(folder: Path) -> list[Path]:
@@ -115,6 +126,12 @@ def _there(folder: Path) -> list[str]:
 def check_file(path: Path, seconds: float = 10.0) -> Verdict:
     """Run one file, and say what is wrong with it.
 
+    Parameters
+    ----------
+    path : path
+    seconds : float
+        Processor time that it may take, see `run_files`.
+
     Raises
     ------
     FileNotFoundError
@@ -140,7 +157,12 @@ def check_folder(folder: Path, names: Iterable[str] | None = None, seconds: floa
     names : names of exercises, optional
         That are asked for; by default those that are there.
     seconds : float
-        How long a file may take.
+        Processor time that a file may take, see `run_files`.
+
+    Returns
+    -------
+    grade : Grade
+        A verdict on each of `names`.
     """
     there = _there(folder)
     changed = [name for name in there if not _unchanged(folder / f"{name}.py")]

@@ -24,6 +24,7 @@ __all__ = ["Other", "Outcome", "Ran", "run_files"]
 
 _CHILD = Path(__file__).with_name("child.py")
 _START = 600.0  # seconds that Python and NumPy may take to start, on a very busy machine
+_WAITS = 10  # times the processor time that a file may take, by the clock: others want some, too
 
 
 class Other(NamedTuple):
@@ -62,7 +63,12 @@ def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> 
     tasks : sequence of (file, calls)
         Calls are (function, arguments): its name, and numbers, arrays, or tuples or dicts of such.
     seconds : float
-        How long one file may take with all its calls.
+        Processor time that one file may take with all its calls; by the clock, ten times as much.
+
+    Returns
+    -------
+    ran : list of Ran
+        One for each file.
     """
     ran: list[Ran] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
@@ -74,7 +80,7 @@ def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> 
         values: dict[str, Any] = dict(inputs)
         np.savez(folder / "inputs.npz", **values)
         while len(ran) < len(tasks):
-            code = _start(folder, len(ran), seconds, len(tasks))
+            code = _start(folder, len(ran), seconds, len(tasks) - len(ran))
             while len(ran) < len(tasks) and (folder / f"{len(ran)}.npz").exists():
                 ran.append(_read(folder / f"{len(ran)}.npz", len(tasks[len(ran)][1])))
             if len(ran) < len(tasks):
@@ -83,17 +89,18 @@ def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> 
 
 
 def _start(folder: Path, first: int, seconds: float, number: int) -> int | None:
-    """Run what is left from the task `first` on: the exit code, None if it took far too long."""
+    """Run so many tasks from `first` on: the exit code, None if it took far too long."""
+    limits = seconds, _WAITS * seconds
     # Where it finds the same NumPy as here, and none beside its own file: -P.
     found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         return subprocess.run(
-            [sys.executable, "-P", "-B", os.fspath(_CHILD), ".", str(first), str(seconds)],
+            [sys.executable, "-P", "-B", os.fspath(_CHILD), ".", *map(str, (first, *limits))],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_START + seconds * (number - first),
+            timeout=_START + _WAITS * seconds * number,
             env={**os.environ, **found},
         ).returncode
     except subprocess.TimeoutExpired:
@@ -108,9 +115,14 @@ def _ended(folder: Path, file: str, code: int | None, seconds: float) -> str:
     if text or code is None:
         line = re.search(re.escape(file) + r'", line (\d+)', text)
         where = f", and was at line {line[1]}" if line else ""
+        if text and not text.startswith("Timeout"):
+            return (
+                f"it took longer than {seconds:g} s of processor time{where}: is there a loop that "
+                "never ends, or one over every pixel that NumPy could do at once?"
+            )
         return (
-            f"it took longer than {seconds:g} s{where}: is there a loop that never ends, or "
-            "one over every pixel that NumPy could do at once?"
+            f"it was not done after {_WAITS * seconds:g} s{where}: does it wait for something, or "
+            "is there a loop that never ends?"
         )
     return f"it ended Python itself (exit code {code}): leave out os._exit and the like"
 
@@ -121,9 +133,9 @@ def _read(path: Path, number: int) -> Ran:
         arrays = read_arrays(path)
         about = json.loads(str(arrays["about"]))
         if "error" in about:
-            return Ran(_told(about["error"]), [], about["printed"])
+            return Ran(_told(about["error"]), [], str(about["printed"]))
         outcomes = [_outcome(about["results"][k], arrays) for k in range(number)]
-        return Ran("", outcomes, about["printed"])
+        return Ran("", outcomes, str(about["printed"]))
     except (ValueError, LookupError, TypeError, AttributeError):  # the file has meddled with it
         return Ran("what it returned cannot be read: give arrays of numbers", [])
 

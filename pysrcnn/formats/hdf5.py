@@ -1,4 +1,4 @@
-"""Keras' HDF5 files by h5py, in a process of its own: `python hdf5.py GROUP ... < file > answer`.
+"""Keras' HDF5 files by h5py, in a process of its own: `python hdf5.py MOST GROUP ... < file`.
 
 A file with a few changed bytes can make the library HDF5 hang or crash, and Python with it (seen
 with 2 of 3,000 such files). So h5py runs in a child with a limit of time and memory, which hands
@@ -22,24 +22,26 @@ __all__ = ["SECONDS", "answer"]
 
 SECONDS = 30  # a good file takes none
 _MEMORY = 8 << 30  # addresses, most of which nothing is ever put into
-_VALUES = 1 << 24  # of all arrays
 _MOST, _DEEPEST = 2000, 20  # groups, arrays and attributes; groups in groups
 _LONGEST = 1 << 20  # bytes of an attribute
 _FILTERS = {1, 2, 3}  # gzip, shuffle, checksum: h5py has no other that Keras could write
 
 
-def answer(content: bytes, but: tuple[str, ...]) -> bytes | None:
+def answer(content: bytes, but: tuple[str, ...], most: int) -> bytes | None:
     """The bytes of an .npz file of all that is in an HDF5 file; None if that cannot be read.
 
     Its array "json" has the text of {"groups": {path: {attribute: text or texts}}, "shapes":
     {path: shape}, "refused": {path: why}}; its arrays 0, 1, ... are those of "shapes" in their
-    order. They are missing if they are too large together.
+    order. Those of two axes, which no convolution has and classifiers have by the hundred million,
+    are empty there. All are missing if they are too large together.
 
     Parameters
     ----------
     content : bytes
     but : tuple of str
         Groups at the root whose arrays are passed over.
+    most : int
+        Values of all arrays.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def answer(content: bytes, but: tuple[str, ...]) -> bytes | None:
     found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", __file__, *but],
+            [sys.executable, "-P", __file__, str(most), *but],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -70,7 +72,7 @@ def answer(content: bytes, but: tuple[str, ...]) -> bytes | None:
 # ------------------------------------------------------------------------------ the child's part
 
 
-def _read(content: bytes, but: tuple[str, ...]) -> bytes:
+def _read(content: bytes, most: int, but: tuple[str, ...]) -> bytes:
     import h5py
 
     groups: dict[str, dict] = {}
@@ -104,9 +106,10 @@ def _read(content: bytes, but: tuple[str, ...]) -> bytes:
         walk(file, "", 0)
         text = json.dumps({"groups": groups, "shapes": shapes, "refused": refused})
         found: dict[str, Any] = {"json": np.array(text)}
-        if sum(item.size or 0 for item in arrays) <= _VALUES:
-            for k, (path, item) in enumerate(zip(shapes, arrays, strict=True)):
-                found[str(k)] = np.zeros(0) if path in refused else item[()]
+        handed = [len(shapes[path]) != 2 and path not in refused for path in shapes]
+        if sum(item.size or 0 for item, yes in zip(arrays, handed, strict=True) if yes) <= most:
+            for k, (item, yes) in enumerate(zip(arrays, handed, strict=True)):
+                found[str(k)] = item[()] if yes else np.zeros(0)
         out = io.BytesIO()
         np.savez(out, **found)
         return out.getvalue()
@@ -118,7 +121,11 @@ def _attributes(group: Any) -> Any:
         raise ValueError("far more attributes than Keras writes")
     for name in group.attrs:
         with contextlib.suppress(OSError, TypeError, UnicodeError):  # of a type that h5py has not
-            if group.attrs.get_id(name).get_storage_size() > _LONGEST:
+            attribute = group.attrs.get_id(name)
+            if 0 in (attribute.shape or ()):  # of a pooling; h5py raises if asked for its size
+                yield name, []
+                continue
+            if attribute.get_storage_size() > _LONGEST:
                 continue
             value = group.attrs[name]
             texts = [*np.ravel(value)] if isinstance(value, np.ndarray) else [value]
@@ -152,4 +159,5 @@ def _limit() -> None:
 
 if __name__ == "__main__":
     _limit()
-    sys.stdout.buffer.write(_read(sys.stdin.buffer.read(), tuple(sys.argv[1:])))
+    _, _most, *_but = sys.argv
+    sys.stdout.buffer.write(_read(sys.stdin.buffer.read(), int(_most), tuple(_but)))

@@ -4,6 +4,7 @@ All of them are trees of arrays, the kernels (f, f, C, O), or (O, C, f, f) of Ke
 order of axes. Files with weights alone say no more of the other layers than their names.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 
 from . import hdf5, npz
 from .tensors import (
+    LIMIT,
     Arrays,
     Operation,
     Refused,
@@ -22,6 +24,7 @@ from .tensors import (
     check_room,
     open_zip,
     read_json,
+    room_for,
     shown,
     unpacked,
 )
@@ -55,12 +58,12 @@ def read(content: bytes, path: Path) -> Weights:
     if content[:2] == b"PK":
         archive = open_zip(content, path)
         config, content = (unpacked(archive, n) for n in ("config.json", "model.weights.h5"))
-    tree = _tree(content, path)
+    tree, left = _without_classifier(_tree(content, path))
     if config is None:
         config = tree.groups[""].get("model_config") or "{}"
     layers = [*_layers(read_json(config, path), path)]
     names, ordered = _names(tree, [options.get("name") for _, options in layers])
-    check_room((tree.shapes[name] for name in names), path)
+    check_room((tree.shapes[name] for name in names), path, room_for(content))
     why = next((name for name in names if name in tree.refused), None)
     if why is not None:
         raise Refused(f"{path}: {shown(why)} {tree.refused[why]}, so it is not read")
@@ -73,19 +76,30 @@ def read(content: bytes, path: Path) -> Weights:
         ordered=ordered,
         graph=graph,
         layers=() if layers else _all_layers(tree, names),
+        left=left,
     )
 
 
 def _tree(content: bytes, path: Path) -> _Tree:
-    found = hdf5.answer(content, _OTHERS)
+    found = hdf5.answer(content, _OTHERS, room_for(content) // 4)
     if found is None:
         raise ValueError("not a file of HDF5")
-    arrays = npz.read_all(found, path, 1 << 30)  # what the child read, none of it larger
+    arrays = npz.read_all(found, path, 2 * LIMIT)  # what the child read, none of it larger
     told = json.loads(str(arrays.pop("json")))
     shapes = {name: tuple(shape) for name, shape in told["shapes"].items()}
     in_order = [arrays[str(k)] for k in range(len(arrays))]
     named = dict(zip(shapes, in_order, strict=False))  # none, if they are too large
     return _Tree(told["groups"], shapes, named, told["refused"])
+
+
+def _without_classifier(tree: _Tree) -> tuple[_Tree, tuple[str, ...]]:
+    """A VGG without the dense layers behind its convolutions, by name; anything else as it is."""
+    if not any(re.match(r"(.*/)?block1_conv1/", name) for name in tree.shapes):
+        return tree, ()
+    dense = dict.fromkeys(_layer(name) for name, shape in tree.shapes.items() if len(shape) == 2)
+    shapes = {name: shape for name, shape in tree.shapes.items() if _layer(name) not in dense}
+    left = tuple(shown(layer.rpartition("/")[2]) for layer in dense)
+    return dataclasses.replace(tree, shapes=shapes), left
 
 
 def _tensors(tree: _Tree, arrays: Arrays, path: Path) -> Arrays:
@@ -104,8 +118,8 @@ def _tensors(tree: _Tree, arrays: Arrays, path: Path) -> Arrays:
             tensors[f"{layer}.bias"] = array
         else:
             raise Refused(
-                f"{path} holds {shown(name)} of shape {array.shape}, and only convolutions are "
-                f"read: kernels (f, f, C, O) and biases (O,)"
+                f"{path} holds {shown(name)} of shape {tree.shapes[name]}, and only convolutions "
+                f"are read: kernels (f, f, C, O) and biases (O,)"
             )
     return tensors
 

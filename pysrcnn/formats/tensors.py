@@ -91,6 +91,8 @@ class Weights:
         The value of the graph that is the result; "" if it is that of the last operation.
     layers : tuple of (name, whether it has tensors)
         All layers by name, if that is all that the file tells of what is computed.
+    left : tuple of str
+        Layers that were not read, by name: the classifier behind a VGG of Keras.
     """
 
     tensors: Arrays
@@ -100,6 +102,7 @@ class Weights:
     graph: tuple[Operation, ...] | None = None
     output: str = ""
     layers: tuple[tuple[str, bool], ...] = ()
+    left: tuple[str, ...] = ()
 
 
 def shown(text: object, most: int = 60) -> str:

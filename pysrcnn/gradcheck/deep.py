@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..networks import DRCN, EDSR, SRResNet
+from ..networks import DRCN, EDSR, VESPCN, SRResNet
 from .changes import Call, Change, Mistake, groups, scaled, ways
+from .motions import of_motion
 from .planted import Step
 from .skips import Skip, skips
 
@@ -26,7 +27,9 @@ def of_deep(step: Step, calls: list[Call]) -> list[Mistake]:
     if isinstance(step.network, EDSR):
         found += _of_scale(step.network.options["residual_scale"])
         found += _of_colour(step.network.options["mean"])
-    if isinstance(step.network, (EDSR, SRResNet)):
+    if isinstance(step.network, VESPCN):
+        found += of_motion(step.network)
+    if isinstance(step.network, (EDSR, SRResNet, VESPCN)):
         found += _of_picture(step.network.options["picture"])
     return found
 

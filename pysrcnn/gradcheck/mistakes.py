@@ -2,7 +2,8 @@
 
 `mistakes` lists them as changes of operations (`planted`): those of the input and the output are
 here, of the loss in `losses`, of a layer in `convolutions`, `orders`, `parts`, `norms`,
-`activations` and `slopes`, of the sub-pixel shuffle in `shuffles`, of deep networks in `deep`.
+`activations` and `slopes`, of the sub-pixel shuffle in `shuffles`, of deep networks in `deep`, of
+motion in `motions`.
 `fitted` has those with a number in them; `diagnosis` looks for those with which the network's own
 step gives the very numbers of somebody's.
 """

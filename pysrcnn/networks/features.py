@@ -163,7 +163,7 @@ class Features(Parametric):
             "W_head": p["W_head"].copy(),
             "B_head": p["B_head"].copy(),
         }
-        for k in range(1, 1 + names.index(depth) + 1):
+        for k in blocks_of(p)[: names.index(depth) + 1]:
             found |= {name: p[name].copy() for name in (f"W{k}_1", f"B{k}_1")}
             found |= {name: p[name] * p[name].dtype.type(t) for name in (f"W{k}_2", f"B{k}_2")}
         return cls(f"EDSR {depth}", found, (body, body_backward), FACTOR, ops)
@@ -182,7 +182,7 @@ class Features(Parametric):
         Raises
         ------
         TypeError, ValueError
-            If `x` is not such an array.
+            If `x` is not such an array, or too small for a layer that far behind.
         """
         return self._maps(self._checked(x, "x"), None)
 
@@ -204,7 +204,7 @@ class Features(Parametric):
         Raises
         ------
         TypeError, ValueError
-            If they are not such arrays, or of two shapes.
+            If they are not such arrays, of two shapes, or too small for a layer that far behind.
         """
         made, target = self._checked(made, "made"), self._checked(target, "target")
         if made.shape != target.shape:
@@ -242,11 +242,6 @@ class Features(Parametric):
         x, target = self._checked(x, "x"), self._checked(target, "target")
         if x.shape != target.shape:
             raise ValueError(f"x has the shape {x.shape} and target {target.shape}")
-        if min(x.shape[2:]) < (side := 1 << self._poolings):
-            raise ValueError(
-                f"pictures of {x.shape[3]} x {x.shape[2]} pixels have no {self.label}: it takes "
-                f"{side} x {side}"
-            )
         ours, theirs = self._maps(x, None), self._maps(target, None)
         scale, off = float(np.linalg.norm(theirs)), float(np.linalg.norm(ours - theirs))
         return off / scale if scale else math.inf
@@ -259,7 +254,13 @@ class Features(Parametric):
 
     def _checked(self, x: np.ndarray, name: str) -> np.ndarray:
         c = np.shape(x)[1] if np.ndim(x) == 4 else self.c
-        return check_batch(x, name, c if c in (1, 3) else self.c, self.dtype)
+        x = check_batch(x, name, c if c in (1, 3) else self.c, self.dtype)
+        if min(x.shape[2:]) < (side := 1 << self._poolings):
+            raise ValueError(
+                f"pictures of {x.shape[3]} x {x.shape[2]} pixels have no {self.label}: it takes at "
+                f"least {side} x {side}"
+            )
+        return x
 
     @property
     def _luma(self) -> np.ndarray:

@@ -24,7 +24,7 @@ from ..checks import check_batch, check_padding, is_real
 from ..resize import imresize
 from ..turns import TURNS, turned, turned_back
 from .composed import Composed
-from .parameters import Parameters, Parametric
+from .parameters import Parameters, Parametric, not_finite
 from .reach import Layers, Seen, seen
 from .saving import save
 from .scales import own_scale
@@ -177,6 +177,14 @@ class Network(Parametric):
         return copy
 
     # --------------------------------------------------------------------------------------- in use
+
+    def check_finite(self) -> None:
+        """Raise a ValueError if a parameter is not finite, whose pictures would just be black."""
+        if name := not_finite(self.parameters):
+            raise ValueError(
+                f"{name} of {self!r} holds values that are not finite (NaN or infinite), so it "
+                f"makes no picture: load the network again, or train it at a lower learning rate"
+            )
 
     def forward(self, x: np.ndarray, padding: str | None = None) -> np.ndarray:
         """The network's pictures of a batch.
@@ -437,9 +445,8 @@ class Network(Parametric):
             If a parameter is not finite, as after a training that has diverged; and as
             `saving.save` does.
         """
-        for name, parameter in self.parameters.items():
-            if not np.isfinite(parameter).all():
-                raise ValueError(f"{name} holds values that are not finite: {path} is not written")
+        if name := not_finite(self.parameters):
+            raise ValueError(f"{name} holds values that are not finite: {path} is not written")
         card = {
             **self.card,
             **self._described(),

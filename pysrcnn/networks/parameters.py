@@ -14,6 +14,7 @@ __all__ = [
     "check_shapes",
     "drawn",
     "in_float32",
+    "not_finite",
 ]
 
 Parameters = dict[str, np.ndarray]
@@ -57,12 +58,18 @@ def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) 
         given = parameters[name].shape if name in parameters else "missing"
         if given != shape:
             raise ValueError(f"{name} is {given}, wanted the shape {shape}")
-        if not np.isfinite(parameters[name]).all():
+        if not_finite({name: parameters[name]}):
             raise ValueError(f"{name} holds values that are not finite")
     if not shapes or len(parameters) != len(shapes):
         names = ", ".join(sorted(parameters.keys() - shapes.keys())[:8])
-        what = f"the arrays {names}" if names else "no arrays"
-        raise ValueError(f"{what} do not make such a network")
+        if not names:
+            raise ValueError("there are no arrays to make such a network of")
+        raise ValueError(f"the arrays {names} do not make such a network")
+
+
+def not_finite(parameters: Parameters) -> str:
+    """The name of the first of them that holds NaN or infinity; "" if none does."""
+    return next((n for n, p in parameters.items() if not np.isfinite(p).all()), "")
 
 
 def drawn(layers: dict[str, tuple[int, int]], seed: int) -> Parameters:

@@ -15,7 +15,9 @@ Axes: N samples, T frames, F maps, H x W pixels, s scale. A flow is (N, 2, H, W)
 """
 
 import math
+import re
 from collections.abc import Sequence
+from itertools import groupby
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -167,12 +169,12 @@ def _groups(maps: list, count: int) -> list[list]:
 
 
 def fusing(p: Parameters) -> list[list[str]]:
-    """Of each layer of the ESPCN but the last, what follows W and B in the names of its groups."""
-    layers: dict[str, list[str]] = {}
-    for name in p:
-        if name[0] == "W" and name[1].isdigit():
-            layers.setdefault(name[1:].partition("_")[0], []).append(name[1:])
-    return list(layers.values())
+    """Of each layer of the ESPCN but the last, what follows W and B in the names of its groups.
+
+    By their numbers, whatever order a file has them in.
+    """
+    places = sorted((int(m[1]), int(m[2])) for n in p if (m := re.fullmatch(r"W(\d+)_(\d+)", n)))
+    return [[f"{k}_{g}" for _, g in some] for k, some in groupby(places, lambda place: place[0])]
 
 
 def frames_of(p: Parameters) -> int:

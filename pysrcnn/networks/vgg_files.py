@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._version import __version__
-from ..formats import Arrays, Weights, read_weights, write_weights
+from ..formats import Arrays, Weights, read_weights, shown, write_weights
 from .parameters import Parameters, check_shapes
 from .saving import HALVED, in_half
 
@@ -32,13 +32,21 @@ MEAN_OF_AUTHORS = 123.68 / 255, 116.779 / 255, 103.939 / 255
 
 
 class VGG(NamedTuple):
-    """Convolutions of VGG: parameters as `features.vgg` takes them, all that the file has.
+    """Convolutions of VGG.
 
-    factor: what its maps are multiplied by before they are compared.
+    Attributes
+    ----------
+    parameters : dict of arrays
+        As `vgg.forward` takes them: all that the file has.
+    factor : float
+        What its maps are multiplied by before they are compared.
+    left : tuple of str
+        Layers behind the convolutions that the file has, too: the classifier.
     """
 
     parameters: Parameters
     factor: float
+    left: tuple[str, ...] = ()
 
     def save(self, path: str | os.PathLike, half: bool = False) -> None:
         """Write them to a file of ours, .npz or .safetensors, which `read_vgg` reads.
@@ -119,7 +127,9 @@ def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
         factor = weights.card.get("factor")
         if not isinstance(factor, float) or not 0 < factor < np.inf:
             raise ValueError(f"{path} is damaged: factor is {factor!r:.60}, wanted a number")
-        ours = {n: a for n, a in tensors.items() if re.fullmatch(r"mean|[WB]\d_\d", n)}
+        axes = {"m": 1, "B": 1, "W": 4}
+        ours = {n: a for n, a in tensors.items()
+                if re.fullmatch(r"mean|[WB]\d_\d", n) and a.ndim == axes[n[0]]}  # fmt: skip
         return VGG(_checked(ours, path), factor)
     p = _of_others(tensors)
     if not p:
@@ -130,8 +140,14 @@ def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
     p = _checked(p, path)
     dtype = p["W1_1"].dtype
     p["W1_1"] = (p["W1_1"] / deviation[:, None, None]).astype(dtype)
+    left = dict.fromkeys(
+        shown(re.sub(r"([._]weight|_[wW])$", "", name))
+        for name, a in tensors.items()
+        if a.ndim == 2
+    )
     # Maps of what is given levels up to 255 are as much larger, and their losses no others.
-    return VGG(p, FACTOR * float(deviation.mean() / np.mean(DEVIATION)))
+    factor = FACTOR * float(deviation.mean() / np.mean(DEVIATION))
+    return VGG(p, factor, (*weights.left, *left))
 
 
 def to_layer(p: Parameters, layer: str, path: str | os.PathLike) -> tuple[str, Parameters]:
@@ -167,7 +183,7 @@ def _of_others(tensors: Arrays) -> Parameters:
 
 
 def _of_pytorch(tensors: Arrays) -> Parameters:
-    """The convolutions of a file by our names, mean and deviation; or nothing, if it is no such."""
+    """The same of a file of PyTorch; RGB."""
     names = (re.fullmatch(r"(?:(?:.*\.)?features\.)?(\d{1,2})\.weight", n) for n in tensors)
     weights = {int(n[1]): n[0] for n in names if n and tensors[n[0]].ndim == 4}
     p: Parameters = {"mean": np.array(MEAN), "deviation": np.array(DEVIATION)}
@@ -184,7 +200,8 @@ def _of_keras(tensors: Arrays) -> Parameters:
     """The same of a file of Keras, whose filters lie as PyTorch's once read; BGR."""
     filters = {}
     for name in tensors:
-        if found := re.fullmatch(r"(.*/)?block(\d)_conv(\d)\.weight", name):
+        found = re.fullmatch(r"(.*/)?block(\d)_conv(\d)\.weight", name)
+        if found and tensors[name].ndim == 4:
             filters[f"{found[2]}_{found[3]}"] = name
     weights = {at: tensors[filters[at]] for at in sorted(filters)}
     biases = {at: tensors.get(f"{filters[at].removesuffix('weight')}bias") for at in weights}
@@ -212,6 +229,8 @@ def _for_bgr(weights: Arrays, biases: dict[str, np.ndarray | None]) -> Parameter
 
 def _checked(p: Parameters, path: str | os.PathLike) -> Parameters:
     """All of one dtype, of shapes that belong together; raise a ValueError otherwise."""
+    if "W1_1" not in p:
+        raise ValueError(f"{path} holds no VGG: W1_1, the filters of its first layer, is missing")
     shapes: dict[str, tuple[int, ...]] = {"mean": (3,)}
     c = 3
     for i, j in convolutions_of(p):

@@ -10,7 +10,8 @@ from .fitting import fit
 from .log import read_log
 from .loop import Progress, Training
 from .optim import SGD, Adam, Muon
-from .recipes import RATES, RECIPES, Recipe
+from .recipe import RATES, Recipe
+from .recipes import RECIPES
 from .stream import Stream
 
 __all__ = [

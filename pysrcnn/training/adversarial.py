@@ -19,6 +19,7 @@ import numpy as np
 from .. import kernels
 from ..checks import check_whole, is_real
 from ..networks import Discriminator, Features
+from ..networks.parameters import not_finite
 from .optim import Adam
 
 __all__ = ["Adversarial", "Judge"]
@@ -62,11 +63,10 @@ class Adversarial:
         check_whole("width", self.width)
         check_whole("patience", self.patience)
         for name in ("learning_rate", "weight", "pixels"):
-            value, wanted = getattr(self, name), "0 or a positive number"
-            if name == "learning_rate":
-                wanted = "a positive number"
-            if not (is_real(value) and 0 <= value < np.inf) or (value == 0 and wanted[0] == "a"):
-                raise ValueError(f"{name} is {value!r:.60}, wanted {wanted}")
+            value, positive = getattr(self, name), name == "learning_rate"
+            if not is_real(value) or not 0 <= value < np.inf or (positive and value == 0):
+                zero = "" if positive else "0 or "
+                raise ValueError(f"{name} is {value!r:.60}, wanted {zero}a positive number")
 
 
 class Judge:
@@ -158,7 +158,7 @@ class Judge:
             return judged.loss, np.zeros_like(made)
         with np.errstate(over="ignore", invalid="ignore"):
             self.optimizer.step(judged.gradients, factor)
-        if not all(np.isfinite(p).all() for p in self.discriminator.parameters.values()):
+        if not_finite(self.discriminator.parameters):
             return np.inf, np.zeros_like(made)
         adversarial, dmade, _ = self.discriminator.adversarial(made)
         content, dcontent = self.features.loss_and_gradient(made, high)

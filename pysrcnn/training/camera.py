@@ -32,7 +32,27 @@ def read_moved(
     *,
     seed: int | tuple[int, ...] = 0,
 ) -> Pair:
-    """`moved` of a picture file; raises what `read_pair` does."""
+    """`moved` of a picture file.
+
+    Parameters
+    ----------
+    path : path
+    scale : int
+    frames : int
+    smallest : int
+        Fewest rows and columns of the picture.
+    seed : int or tuple of int
+        What the motion is drawn from.
+
+    Returns
+    -------
+    low, high : float32 arrays (T, h, w), (T, s h, s w)
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, MemoryError
+        As `read_pair` does.
+    """
     pair = read_pair(path, scale, smallest=smallest, small=True)
     return moved(pair, frames, np.random.default_rng(seed))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._files import written_whole
 from ..formats import Arrays, read_arrays, read_json
-from .recipes import as_now
+from .recipe import as_now
 
 __all__ = ["read", "write"]
 

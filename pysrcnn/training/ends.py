@@ -4,6 +4,7 @@ import numpy as np
 
 from ..color import rgb_to_luma
 from ..networks import Chain
+from ..networks.parameters import not_finite
 
 __all__ = ["keep_ends"]
 
@@ -37,7 +38,7 @@ def keep_ends(network: Chain) -> None:
         and 0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last
         layer stays as it is if what it sees is the same for black and white.
     """
-    if not all(np.isfinite(p).all() for p in network.parameters.values()):
+    if not_finite(network.parameters):
         return
     ends = np.array([0.0, 1.0])
     if network.c == 1:

@@ -19,7 +19,8 @@ from ..pictures import list_pictures, list_unread
 from .fitting import fit
 from .log import read_log
 from .loop import Training
-from .recipes import RECIPES, Recipe
+from .recipe import Recipe
+from .recipes import RECIPES
 from .split import Split, read, split
 from .stream import Stream
 
@@ -149,16 +150,7 @@ class FileTraining:
         self.moving = [Path(folder) for folder in moving]
         self.scales = _whole(scale)
         self.recipe, self.every = recipe or RECIPES["modern"], every
-        if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
-            raise ValueError(
-                f"one {self.recipe.network} is for one scale, as it enlarges the picture itself; "
-                f"got {self.scales}"
-            )
-        if self.moving and self.recipe.frames == 1:
-            raise ValueError(
-                f"a camera is moved over photographs for a network of several frames, and the "
-                f"recipe is for {self.recipe.network}: leave moving out"
-            )
+        self._check_recipe()
         self.log, self.checkpoint = (self.output.with_suffix(s) for s in (".log", ".checkpoint"))
         self.scored = Path(score) if score is not None else None
         self._on_skipped = on_skipped
@@ -268,6 +260,19 @@ class FileTraining:
             network.card["scores"][name] = average(scores).for_card()
             network.save(self.output)
         return scores
+
+    def _check_recipe(self) -> None:
+        """Raise where its network is not for so many scales, or for photographs that move."""
+        if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
+            raise ValueError(
+                f"one {self.recipe.network} is for one scale, as it enlarges the picture itself, "
+                f"and the scales are {', '.join(map(str, self.scales))}: give one of them"
+            )
+        if self.moving and self.recipe.frames == 1:
+            raise ValueError(
+                f"a camera is moved over photographs for a network of several frames, and the "
+                f"recipe is for {self.recipe.network}: leave moving out"
+            )
 
     def _check_places(self, pictures: Split) -> None:
         """Raise, before hours of training and not after, where nothing could be written or read."""

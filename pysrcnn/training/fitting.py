@@ -17,7 +17,7 @@ from ..networks import Network, own_scale
 from .log import append, read_log, write_log
 from .loop import Progress, Training
 from .progress import shown
-from .recipes import as_now
+from .recipe import as_now
 
 __all__ = ["Measure", "fit"]
 

@@ -16,13 +16,13 @@ from ..data import Pair
 from ..formats import Arrays
 from ..kernels import one_blas_thread
 from ..networks import TRAINED, Chain, Features, Network, load_features
-from ..networks.parameters import Parameters
+from ..networks.parameters import Parameters, not_finite
 from . import checkpoints
 from .adversarial import Judge
 from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS, Optimizer
-from .recipes import Recipe
+from .recipe import Recipe
 from .stream import Stream
 
 __all__ = ["Progress", "Training"]
@@ -192,7 +192,7 @@ class Training:
             loss, gradients = self._loss_and_gradients(low, high, factor)
             if math.isfinite(loss):
                 self._move(gradients, factor)
-            if not (math.isfinite(loss) and all(np.isfinite(p).all() for p in moved.values())):
+            if not math.isfinite(loss) or not_finite(moved):
                 for name, parameter in moved.items():
                     parameter[...] = before[name]
                 raise self._diverged(loss, factor)

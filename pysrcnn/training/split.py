@@ -14,7 +14,7 @@ from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
 from .camera import read_moved
-from .recipes import Recipe
+from .recipe import Recipe
 from .stream import REGION, REGION_OF_RUN, Stream
 
 __all__ = ["IN_MEMORY", "Split", "read", "split"]

@@ -54,6 +54,11 @@ class Step:
     network : Network, optional
         For the factor between the two; without one, the picture is only resized.
 
+    Raises
+    ------
+    ValueError
+        If a parameter of the network is not finite.
+
     Attributes
     ----------
     bytes_per_pixel : float
@@ -63,6 +68,8 @@ class Step:
     """
 
     def __init__(self, start: Size, shape: Size, channels: int, dtype, network: Network | None):
+        if network:
+            network.check_finite()
         self.start, self.shape, self.channels = start, shape, channels
         self.dtype, self.network = np.dtype(dtype), network
         self.peak = np.iinfo(dtype).max if self.dtype.kind == "u" else 1

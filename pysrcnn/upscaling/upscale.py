@@ -90,8 +90,8 @@ def upscale(
     Raises
     ------
     TypeError, ValueError
-        If the picture is not of this kind, has no pixels or some that are NaN or infinite, or
-        there are no weights for that scale.
+        If the picture is not of this kind, has no pixels or some that are NaN or infinite, there
+        are no weights for that scale, or the network's are NaN or infinite.
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     """
