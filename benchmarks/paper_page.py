@@ -77,7 +77,7 @@ def networks(results: Path) -> tuple[str, str]:
                 f"**{ours['psnr']:.2f}**",
                 card["data"],
                 _start(card),
-                "" if name == "sc" else f"{card['steps'] + steps.get(card['start'], 0):,}",
+                "" if name == "sc" else f"{card['steps'] + steps.get(_file(card), 0):,}",
             ]
         )
         for who, scores in (("bicubic", bicubic), (name, ours)):
@@ -90,9 +90,19 @@ def networks(results: Path) -> tuple[str, str]:
     return table(columns, rows), table(names, others)
 
 
+def start_of(card: dict) -> str:
+    """What a training started from: "identity", or a file, and what of it was reinitialised."""
+    return re.sub(r", but (.*) anew$", r", with \1 reinitialised", card.get("start", ""))
+
+
+def _file(card: dict) -> str:
+    """The file that a training started from, whether all of it or not."""
+    return start_of(card).partition(",")[0]
+
+
 def _start(card: dict) -> str:
     """ "identity", or "9-1-5 ×3" for the weights in 9-1-5_x3.npz."""
-    return card.get("start", "").replace(".npz", "").replace("_x", " ×")
+    return start_of(card).replace(".npz", "").replace("_x", " ×")
 
 
 def _metrics(scores: dict[str, float]) -> list[str]:

@@ -55,9 +55,9 @@ def _between(page: Path, text: str) -> None:
 
 def _for_readme(scale: int, pictures: str) -> str:
     return f"""
-How good each network is, and how long it takes: PSNR on {pictures} at ×{scale} against
-the seconds for a megapixel of the result. Nothing is both quicker and better than what is
-on the line. [All scales, in numbers](docs/benchmarks.md).
+How good and how fast each network is: PSNR on {pictures} at ×{scale} against seconds per
+megapixel of the result. No network is both faster and better than one on the line.
+[Numbers for all scales](docs/benchmarks.md).
 
 ![PSNR against time](docs/quality-x{scale}.png)
 
@@ -67,12 +67,12 @@ on the line. [All scales, in numbers](docs/benchmarks.md).
 def _for_docs(by_scale: dict[int, list[dict]], pictures: str, machine: dict) -> str:
     parts = [
         f"""
-## How good each network is, and how long it takes
+## How good and how fast each network is
 
-PSNR and SSIM of luminance on {pictures}, and how long `pysrcnn.upscale` takes for a photograph in
-colour, in seconds a megapixel of the result, by {machine["threads"]} threads of
+PSNR and SSIM of luminance on {pictures}, and the time that `pysrcnn.upscale` takes for a colour
+photograph, in seconds per megapixel of the result, with {machine["threads"]} threads of
 {machine["processor"]}.
-`python -m benchmarks.quality` measures it again.
+`python -m benchmarks.quality` measures this again.
 """
     ]
     for scale, lines in sorted(by_scale.items()):

@@ -12,7 +12,7 @@ from pysrcnn.networks import load
 from pysrcnn.networks.loading import shipped_files
 
 from . import harness
-from .paper_page import table
+from .paper_page import start_of, table
 
 _ALL = {
     "steps",
@@ -43,14 +43,14 @@ def card(path: Path, label: str) -> str:
     rows = {
         "network": repr(model).strip("<>"),
         "channels": about["channels"],
-        "numbers in it": f"{sum(a.size for a in arrays):,}, {path.stat().st_size:,} bytes",
+        "size": f"{sum(a.size for a in arrays):,} numbers, {path.stat().st_size:,} bytes",
         "trained on": about["data"],
-        "started from": about.get("start", "random numbers"),
+        "started from": start_of(about) or "random numbers",
         "recipe": _listed(recipe),
         **({"degradation": _listed(degradation)} if degradation else {}),
-        "time it took": f"{about['minutes']:.0f} minutes",
+        "training time": f"{about['minutes']:.0f} minutes",
         "scores": "; ".join(scores),
-        "terms": f"MIT; made by pysrcnn {about['version']}",
+        "license": f"MIT; made by pysrcnn {about['version']}",
     }
     title = label.replace(" x", " ×")
     return f"## {title}\n\n" + table(["", path.name], [list(row) for row in rows.items()])

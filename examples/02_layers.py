@@ -189,7 +189,7 @@ for ax, (name, padded) in zip(axes, results.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Zeros are black, and black leaks in: into every layer anew. The network never saw such borders
+# Zeros are black, and black leaks in, again in every layer. The network never saw such borders
 # when it was trained on valid convolutions, and does not know what to do with them.
 #
 # ## Flipped or not?

@@ -3,8 +3,8 @@
 #
 # Two photographs to learn from, a third to be tested on, and a training of seconds, not hours. The
 # last walkthrough drove a network to learn one patch by heart; this one has to learn something
-# that holds for pictures it has never seen. Its filters begin as noise, and what they become
-# nobody tells them.
+# that holds for pictures it has never seen. Its filters begin as noise, and nobody tells them what
+# to become.
 #
 # You need: what a convolution and a gradient are (walkthroughs 2 and 3). Time: fifteen minutes.
 

@@ -250,7 +250,7 @@ plt.show()
 # \end{gathered}
 # $$
 #
-# with $Y$ the blurred picture. It takes from each pixel all its codes and gives all of them anew:
+# with $Y$ the blurred picture. It takes all codes of a pixel and returns new ones:
 # a convolution of 1 x 1. The soft threshold is two ReLUs with a bias of $-\lambda/L$.
 #
 # **High resolution and averaging.** $D_h a$ puts a patch of 5 x 5 around each pixel, and the

@@ -348,9 +348,9 @@ for start, (_, boards, quality) in courses.items():
 # %% [markdown]
 # (Measured of the error, on the cat, which is not trained on.) A squared error sees a
 # checkerboard, so training takes it away; and from equal filters, which are free to become
-# unequal, it lets some in. After 300 steps all three have half a level of it. But for what had to
-# be undone the first had no time to learn other things: it is behind the second all the way, and
-# both are behind the third, which had nothing to find out about grey areas.
+# unequal, it lets some in. After 300 steps all three have half a level of it. But the first had
+# to undo so much that it had less time to learn other things: it stays behind the second all the
+# way, and both stay behind the third, which had nothing to learn about grey areas.
 #
 # There is another source of checkerboards, which the shuffle does not have. A transposed
 # convolution may have any size of stamp, and if $s$ does not divide it, not every large pixel lies

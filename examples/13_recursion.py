@@ -361,7 +361,7 @@ plt.show()
 # map on unchanged: 1 in the middle of a map's own filter, 0 elsewhere. Then nothing grows or
 # shrinks, and all $y_d$ are the same picture. What the recursions are good for is learned.
 #
-# ## Each depth is told
+# ## A loss for each depth
 #
 # The second help is in the loss: *each* $y_d$ is compared with the original (the first term of
 # $L$), not the last picture or the sum alone. $\alpha$ is near 1 at first, and then falls, so that
@@ -388,11 +388,11 @@ plt.show()
 
 # %% [markdown]
 # On the left, what reaches a use from the last picture alone has been made smaller eleven times,
-# on the way forward or on the way back. If each is told, the first uses have pictures close by,
-# and get fifty times as much. On the right nothing is made smaller, and being told early gains
-# nothing: a use has as many pictures to answer for as come behind it, each of which has a twelfth
-# of the loss. So the two helps are for the same trouble. The start helps at the start; the loss
-# goes on helping when $W$ has become something else.
+# on the way forward or on the way back. If each picture has a loss ("each is told"), the first
+# uses have pictures close by, and get fifty times as much. On the right nothing is made smaller,
+# and early losses gain nothing: a use gets gradients from all the pictures after it, each of which
+# has a twelfth of the loss. So the two helps are for the same trouble. The start helps at the
+# start; the loss goes on helping when $W$ has become something else.
 #
 # ## The sum
 #

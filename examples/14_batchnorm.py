@@ -330,7 +330,7 @@ assert scatter[0] > 4 * scatter[-1]
 # single crop it scatters by more than itself, as some crops are nearly flat; of sixteen, still by
 # a tenth, by pure chance. And super-resolution trains on few small crops. For a network that says
 # "cat" such noise is even useful: it must learn not to depend on contrast. One that returns
-# pictures is told a wrong contrast, every time another.
+# pictures sees a wrong contrast, a different one each time.
 #
 # ## Folded away
 #
@@ -596,8 +596,8 @@ assert 0.35 < less < 0.45
 #
 # But normalisation was there for a reason. A block $h + f(h)$ adds to the spread of its input. With
 # weights of the right size (He's, which make up for a ReLU) $f(h)$ has twice the variance of $h$,
-# as its second convolution has no ReLU behind it. So the variance triples in every block. By batch
-# normalisation what is added has a variance of 1, and the whole grows by 1. EDSR's answer is a
+# as no ReLU follows its second convolution. So the variance triples in every block. With batch
+# normalisation, what is added has a variance of 1, and the total grows by 1. EDSR's answer is a
 # number: $h + 0.1 f(h)$, *residual scaling*.
 
 # %%
@@ -649,8 +649,9 @@ assert spreads["scaled by 0.1"][-1] < 2
 # </summary>
 #
 # Yes: then f(ax) = a f(x) again, and no picture depends on another. That is sometimes done with
-# the whole picture, outside the network: less its mean, over its spread, and back behind it. EDSR
-# takes off only one mean colour, that of all training pictures, and adds it again at the end.
+# the whole picture, outside the network: subtract its mean and divide by its spread, and undo both
+# at the end. EDSR subtracts only one mean colour, that of all training pictures, and adds it again
+# at the end.
 # </details>
 #
 # The next walkthrough asks what the loss should be that all this is trained by.

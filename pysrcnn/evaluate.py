@@ -275,7 +275,7 @@ def _pair(picture: np.ndarray, path: Path, network: Network, scale: int) -> Pair
     if min(side - side % scale for side in picture.shape[:2]) < smallest:
         raise ValueError(
             f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels; to compare at scale "
-            f"{scale} it takes at least {smallest} x {smallest}: leave it out"
+            f"{scale} it needs at least {smallest} x {smallest}: leave it out"
         )
     return pair(picture, scale, network.c, network.small)
 

@@ -134,7 +134,7 @@ def curve(
         if log is paths[0] and "bicubic_psnr" in head:
             lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
         if not points:
-            raise ValueError(f"{log} has no line yet but the first: wait for the training")
+            raise ValueError(f"{log} has only its first line yet: wait for the training")
         marker = "." if len(points) == 1 else ""
         x, y = ([point[what] for point in points] for what in ("samples", "psnr"))
         # There are ten colours.

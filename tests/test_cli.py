@@ -927,7 +927,8 @@ def test_a_log_is_gone_on_with_only_as_it_was(folder, pictures, capsys, monkeypa
     assert run(*train, "others", "--resume") == 2
     err = capsys.readouterr().err
     assert (
-        "mine.log is of another training, in its validation pictures: give the same pictures" in err
+        "mine.log belongs to another training, which differs in its validation pictures: give"
+        in err
     )
     assert Path("mine.log").read_bytes() == before
     assert run(*train, "some", "--resume") == 0
@@ -1166,7 +1167,7 @@ BAD = [
     ("evaluate empty", "no pictures in empty: looked for .apng, .bmp"),
     (
         "evaluate small",
-        "tiny.png is 12 x 12 pixels; to compare at scale 3 it takes at least 17 x 17",
+        "tiny.png is 12 x 12 pixels; to compare at scale 3 it needs at least 17 x 17",
     ),
     ("evaluate pictures -s 3 -m x2.npz", "x2.npz was trained for scale 2, not 3"),
     ("evaluate pictures --json none/table.json", "the folder none does not exist"),
@@ -1175,7 +1176,7 @@ BAD = [
     ("evaluate pictures -m x3.npz --json x3.npz", "x3.npz"),
     ("evaluate pictures --niqe-model x3.npz", "--niqe-model is for NIQE: add --metrics psnr,ssim"),
     ("evaluate pictures --metrics niqe --niqe-model x3.npz", "x3.npz holds no parameters of NIQE"),
-    ("evaluate pictures --metrics features", "features is of a network that you have: add --feat"),
+    ("evaluate pictures --metrics features", "features compares maps of a network: add --features"),
     ("evaluate pictures --features x3.npz", "are for the metric features: add --metrics psnr,ssi"),
     ("evaluate pictures --metrics niqe --niqe-model none.npz", "no file none.npz"),
     # train

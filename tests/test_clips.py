@@ -267,7 +267,7 @@ def test_motion_is_learned_first():
         ({"beta": -1}, "beta is -1, wanted 0 or a positive number"),
         ({"smooth": np.nan}, "smooth is nan, wanted 0 or a positive number"),
         ({"shrink": 0}, "shrink is 0, wanted a whole number, 1"),
-        ({"network": "edsr", "frames": 1, "shrink": 2}, "only clips are shrunk, of vespcn"),
+        ({"network": "edsr", "frames": 1, "shrink": 2}, "shrink is for the clips of vespcn"),
         ({"motion_first": 2}, "motion_first is 2, wanted 0 to 1"),
         ({"network": "edsr"}, "only vespcn looks at frames; the network is edsr"),
     ],
@@ -378,7 +378,7 @@ def test_the_commands(clips, tmp_path, monkeypatch, capsys):
     assert table["average"]["tof"] > 0
     # A picture alone is a still video.
     assert main(["evaluate", str(clips / "a"), "-m", "espcn", "-s", "2", "--metrics", "tof"]) == 2
-    assert "tof is of clips, folders of frames: add --clips" in capsys.readouterr().err
+    assert "tof is for clips, folders of frames: add --clips" in capsys.readouterr().err
     picture = str(clips / "a" / "000.png")
     assert main(["upscale", picture, "-o", "large.png", "-m", "mine.npz"]) == 0
     for option in (["--fusion", "slow"], ["--shrink", "2"], ["--moving", str(clips)]):

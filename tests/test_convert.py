@@ -537,7 +537,7 @@ def test_missing_biases_are_zero(tmp_path, parameters, suffix):
         ({"bn.num_batches_tracked": np.zeros(())}, "holds bn.num_batches_tracked of shape ()"),
         ({"act.weight": np.zeros(4)}, "holds act.weight of shape (4,), and SRCNN and ESPCN have"),
         ({"conv1.weight_g": np.zeros((4, 1, 1, 1))}, "holds conv1.weight_g of shape (4, 1, 1, 1)"),
-        ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights of it"),
+        ({"fc.bias": np.zeros(4)}, "has biases of fc, but no weights for it"),
         (
             {"conv3.weight": np.zeros((7, 5, 3, 3)), "conv3.bias": np.zeros(7)},
             "are 1 and 7, wanted 1 and 1 (luminance) or 3 and 3 (RGB), or out of it s x s",
@@ -748,13 +748,13 @@ def test_safetensors_that_are_none(tmp_path, content, words):
         ({"data_offsets": [0]}, "a.safetensors is damaged"),
         ({"data_offsets": None}, "a.safetensors is damaged"),
         ({"shape": [4, 1, 5, 6]}, "does not fit its neighbours or its shape (4, 1, 5, 6)"),
-        ({"shape": [-4, 1, -5, 5]}, "one of its arrays has a shape that cannot be"),
-        ({"shape": [4.0, 1, 5, 5]}, "one of its arrays has a shape that cannot be"),
-        ({"shape": [True, 4, 5, 5]}, "one of its arrays has a shape that cannot be"),
-        ({"shape": [1] * 1000}, "one of its arrays has a shape that cannot be"),
+        ({"shape": [-4, 1, -5, 5]}, "one of its arrays has an impossible shape"),
+        ({"shape": [4.0, 1, 5, 5]}, "one of its arrays has an impossible shape"),
+        ({"shape": [True, 4, 5, 5]}, "one of its arrays has an impossible shape"),
+        ({"shape": [1] * 1000}, "one of its arrays has an impossible shape"),
         ({"shape": [2**62, 4, 1, 1]}, "values, and at most 16,777,216 are read"),
         ({"shape": [10**4000] * 8}, "a.safetensors is damaged"),
-        ({"shape": "4155"}, "one of its arrays has a shape that cannot be"),
+        ({"shape": "4155"}, "one of its arrays has an impossible shape"),
         ({"dtype": "F8_E4M3"}, "conv1.weight holds F8_E4M3, wanted one of F64, F32, F16, BF16"),
         ({"dtype": ["F32"]}, "a.safetensors is damaged"),
         ({"dtype": "F64"}, "does not fit its neighbours or its shape"),
@@ -993,7 +993,7 @@ def test_keras_files_of_weights_alone(tmp_path, parameters, style, more, bad):
     layers = ["conv2d", more[0], "conv2d_1", *more[1:], "conv2d_2"]
     path = weights_alone(tmp_path / "a.h5", parameters, layers, style)
     if bad:
-        is_refused(path, f"a.h5 has the layer {bad}, by its name none of an SRCNN")
+        is_refused(path, f"a.h5 has the layer {bad}, whose name is not one of an SRCNN")
     else:
         is_read(path, parameters)
 
@@ -1001,7 +1001,7 @@ def test_keras_files_of_weights_alone(tmp_path, parameters, style, more, bad):
 def test_keras_layers_by_the_names_of_others(tmp_path, parameters):
     layers = ["conv2d", "conv2d_transpose", "conv2d_2"]
     path = weights_alone(tmp_path / "a.h5", parameters, layers)
-    is_refused(path, "a.h5 has the layer conv2d_transpose, by its name none of an SRCNN")
+    is_refused(path, "a.h5 has the layer conv2d_transpose, whose name is not one of an SRCNN")
     # With a configuration, it says what they are, and names are free.
     config = config_of(convolution(), convolution(), convolution("linear"))
     is_read(keras_file(path, parameters, "saved", config, names=["add", "pool", "elu"]), parameters)
@@ -1132,7 +1132,7 @@ def test_h5_files_that_are_not_all_right(tmp_path, parameters):
             change(file["layers/conv2d/vars"], kernel)
         is_refused(path, words)
 
-    no_weights = "has biases of layers/conv2d, but no weights of it"
+    no_weights = "has biases of layers/conv2d, but no weights for it"
     spoiled(lambda group, w: None, no_weights)
     spoiled(lambda group, w: group.create_dataset("0", data=w.astype(int)), "does not hold float16")
     spoiled(lambda group, w: group.create_dataset("0", data=w[0]), "of shape (5, 1, 4), and only ")
@@ -1630,7 +1630,7 @@ def foreign(model, onnx):
         ({}, foreign, "has the operator com.example.Conv: only chains"),
         ({}, resized(4, 1, 5, 6), "is damaged or not an .onnx file"),
         ({}, resized(2**40, 2**40, 1, 1), "holds arrays of 1,208,925,819,614,629,174,706,176"),
-        ({}, resized(-1, 1, 5, 5), "one of its arrays has a shape that cannot be"),
+        ({}, resized(-1, 1, 5, 5), "one of its arrays has an impossible shape"),
         ({}, resized(5, 1, 4, 5), "W1 has the shape (5, 1, 4, 5), wanted (O, C, f, f), f odd"),
         ({}, lambda model, onnx: model.Clear(), "a.onnx is empty"),
         ({}, lambda model, onnx: model.graph.Clear(), "has 0 inputs and 0 outputs"),
@@ -2121,7 +2121,10 @@ def test_convert_networks_of_other_values(here, capsys, parameters):
     for bad in ("x", "0", "-1", "1..0", "nan", "0..inf"):
         with pytest.raises(SystemExit):
             main(["convert", "a.pth", "d.npz", f"--range={bad}"])
-        assert f"{bad} is neither a number above 0 nor as -1..1 is" in capsys.readouterr().err
+        assert (
+            f"{bad} is neither a number above 0 nor a range such as -1..1"
+            in capsys.readouterr().err
+        )
 
 
 def test_convert_says_what_it_leaves_out(here, capsys, caplog, parameters):

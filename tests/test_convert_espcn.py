@@ -372,7 +372,7 @@ def test_keras_files_have_the_order_of_tensorflow(tmp_path, c):
     with h5py.File(path, "a") as file:
         file.attrs["layer_names"] = [name.encode() for name in [*names, "batch_normalization"]]
     with pytest.raises(
-        ValueError, match="has the layer batch_normalization, by its name none of an"
+        ValueError, match="has the layer batch_normalization, whose name is not one of an"
     ):
         load(path)
 

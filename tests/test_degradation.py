@@ -413,7 +413,9 @@ def test_a_log_from_before_there_was_degradation_goes_on(tmp_path):
     assert [line["step"] for line in read_log(places[1])[1]] == [8]
     degraded = Training(replace(TINY, steps=9), pairs, scale=2)
     degraded.step = 8
-    with pytest.raises(ValueError, match=r"a\.log is of another training, in its recipe"):
+    with pytest.raises(
+        ValueError, match=r"a\.log belongs to another training, which differs in its recipe"
+    ):
         fit(degraded, pairs, *places, every=4)
 
 

@@ -308,7 +308,7 @@ def test_a_picture_that_is_too_small(tmp_path, scale):
     write_picture(tmp_path / "a.png", random_picture((least, least + 5)))
     assert len(list(evaluate(tmp_path, linear(), scale))) == 1
     write_picture(tmp_path / "a.png", random_picture((60, least - 1)))
-    words = rf"a.png is {least - 1} x 60 pixels; to compare at scale {scale} it takes at least"
+    words = rf"a.png is {least - 1} x 60 pixels; to compare at scale {scale} it needs at least"
     with pytest.raises(ValueError, match=words):
         list(evaluate(tmp_path, linear(), scale))
 

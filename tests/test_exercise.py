@@ -152,7 +152,7 @@ def test_start_keeps_what_a_student_wrote(tmp_path, capsys):
     [
         (
             "check none.py",
-            "none.py has not the name of an exercise: give a file that `pysrcnn exerc",
+            "none.py is not named after an exercise: give a file that `pysrcnn exerc",
         ),
         ("check psnr.py", "no file psnr.py: check the name"),
         ("check .", "no exercises in ., nor in folders in it: `pysrcnn exercise start .` writes"),

@@ -173,7 +173,7 @@ COMMANDS = [
     (
         "upscale bomb.png",
         "bomb.png claims to hold 30,000 x 30,000 pixels in 20 bytes, which only damaged or empty "
-        "pictures do: if it is as it should be, save it without compression",
+        "pictures do: if it is intact, save it without compression",
     ),
     # how much
     ("upscale good.png -s 0", SCALE.format(0)),
@@ -245,8 +245,8 @@ COMMANDS = [
     ("evaluate pictures -s 4", "no 9-1-5 weights for scale 4, only for 2 and 3"),
     (
         "upscale good.png -s 3 -m x2.npz",
-        "x2.npz was trained for scale 2, not 3, and weights are of use only at their own: enlarge "
-        "by that, or take other weights",
+        "x2.npz was trained for scale 2, not 3, and weights work only at their own: enlarge by "
+        "that, or take other weights",
     ),
     (
         "upscale good.png -m unknown.npz",
@@ -301,7 +301,7 @@ COMMANDS = [
     ("evaluate good.png", "good.png is a file: give a folder of pictures"),
     (
         "evaluate small",
-        f"{Path('small/tiny.png')} is 12 x 12 pixels; to compare at scale 3 it takes at least 17 x "
+        f"{Path('small/tiny.png')} is 12 x 12 pixels; to compare at scale 3 it needs at least 17 x "
         "17: leave it out",
     ),
     (
@@ -369,9 +369,9 @@ COMMANDS = [
     ),
     (
         "convert a.npz x2.npz",
-        "no file a.npz: what is read comes first, so type `pysrcnn convert x2.npz a.npz`",
+        "no file a.npz: the input comes first, so type `pysrcnn convert x2.npz a.npz`",
     ),
-    ("gradcheck x2.npz", "x2.npz holds trained weights: give gradients, as dW1, dB1, ..."),
+    ("gradcheck x2.npz", "x2.npz holds trained weights: give gradients, such as dW1, dB1, ..."),
     (
         "gradcheck --network 9 5 5 x2.npz",
         "--network takes its numbers with - between: --network 9-5-5; pysrcnn gradcheck --help "

@@ -75,7 +75,7 @@ def test_a_curve_of_one_point_and_of_none(log):
     (axis,) = plots.curve([log]).axes
     assert axis.lines[0].get_marker() == "."
     log.write_text(lines[0])
-    with pytest.raises(ValueError, match="mine.log has no line yet"):
+    with pytest.raises(ValueError, match="mine.log has only its first line yet"):
         plots.curve([log])
 
 

@@ -401,7 +401,7 @@ def test_a_result_of_the_whole_original_is_cropped(originals, tmp_path):
         (lambda x: imresize(x, scale=1 / 3), "it is the small picture, give the enlarged one"),
         (lambda x: x.swapaxes(0, 1), "rows and columns are exchanged"),
         (lambda x: x[:50, :60], "is it of this original, and enlarged by 3?"),
-        (lambda x: x[:10, :10], "to compare at scale 3 it takes more: leave it out"),
+        (lambda x: x[:10, :10], "to compare at scale 3 it needs more: leave it out"),
     ],
 )
 def test_sizes_that_cannot_be_compared(originals, tmp_path, change, words):

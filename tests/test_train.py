@@ -954,9 +954,9 @@ def test_a_start_from_another_scale_is_said(tmp_path, capsys):
     edsr_of(3).save(tmp_path / "x3.npz")
     network = train([tmp_path / "pictures"], tmp_path / "x2.npz", 2, replace(EDSR_S, steps=2),
                     start=tmp_path / "x3.npz")  # fmt: skip
-    said = "x3.npz, but W_tail and B_tail anew"
+    said = "x3.npz, with W_tail and B_tail reinitialised"
     assert network.card["start"] == load(tmp_path / "x2.npz").card["start"] == said
-    assert f"starts from {said}: these are of another scale there" in capsys.readouterr().out
+    assert f"starts from {said}, which are for another scale there" in capsys.readouterr().out
     head, _ = read_log(tmp_path / "x2.log")
     assert head["anew"] == ["W_tail", "B_tail"]
     train([tmp_path / "pictures"], tmp_path / "again.npz", 3, replace(EDSR_S, steps=2, size=12),
@@ -1055,7 +1055,8 @@ def test_a_network_says_which_layers_are_its_first_and_last(recursive, by_adam, 
 
 def test_black_and_white_are_kept_of_chains_alone(recursive):
     with pytest.raises(
-        ValueError, match="kept of chains of layers, and recursive is none: give keep_ends=False"
+        ValueError,
+        match="keep_ends is for chains of layers, and recursive is none: give keep_ends=False",
     ):
         replace(recursive, keep_ends=True)
 

@@ -94,8 +94,8 @@ def add_ensemble(command: argparse.ArgumentParser) -> None:
     """Add the option of the commands that enlarge pictures."""
     command.add_argument(
         "--ensemble", action="store_true",
-        help="mean of eight results, of the picture turned and mirrored in all ways: a little "
-        "better, and eight times slower",
+        help="enlarge the picture turned and mirrored in all eight ways, and take the mean: a "
+        "little better, eight times slower",
     )  # fmt: skip
 
 
@@ -103,9 +103,9 @@ def add_sharpness(command: argparse.ArgumentParser) -> None:
     """Add the option of the commands that use weights of a training against a discriminator."""
     command.add_argument(
         "--sharpness", type=float, metavar="{0..1}",
-        help="for weights that were trained against a discriminator (recipe srgan): 0 is the "
-        "network that this began with, whose error is least, 1 its result, whose pictures look "
-        "sharpest (default: 1)",
+        help="for weights trained against a discriminator (recipe srgan): 0 for the network before "
+        "that training, with the least error, 1 for the one after it, with the sharpest pictures "
+        "(default: 1)",
     )  # fmt: skip
 
 
@@ -117,9 +117,9 @@ def add_features(command: argparse.ArgumentParser, use: str) -> None:
     )  # fmt: skip
     command.add_argument(
         "--layer", metavar="NAME",
-        help="whose maps are the features: of VGG such as relu2_2 or relu5_4, behind the ReLU, "
-        "the papers' VGG22 and VGG54 (of VGG-19), which may be written so too; conv5_4 is before "
-        "it, as in ESRGAN; of an edsr such as block8 (default: relu2_2, or the last block)",
+        help="layer whose maps are the features: for VGG, relu2_2 or relu5_4 (or VGG22, VGG54, "
+        "as in the papers), or conv5_4, before the ReLU, as in ESRGAN; for an edsr, such as block8 "
+        "(default: relu2_2, or the last block)",
     )  # fmt: skip
 
 
@@ -154,5 +154,7 @@ def sizes(text: str) -> tuple[int, ...]:
     """ "9-1-5" -> (9, 1, 5)."""
     parts = text.split("-")
     if not all(part.isdecimal() for part in parts):
-        raise argparse.ArgumentTypeError(f"{text} is not whole numbers with - between, as 9-1-5 is")
+        raise argparse.ArgumentTypeError(
+            f"{text} is not whole numbers with - between, such as 9-1-5"
+        )
     return tuple(int(part) for part in parts)

@@ -18,10 +18,9 @@ __all__ = ["add", "run"]
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "convert", help="convert weights from one kind of file to another",
-        description="Convert weights from one kind of file to another. A VGG-16 or VGG-19, by the "
-        "names of PyTorch or Keras, becomes a file of features, which train and evaluate take as "
-        "--features.",
+        "convert", help="convert weights from one file format to another",
+        description="Convert weights from one file format to another. A VGG-16 or VGG-19 of "
+        "PyTorch or Keras becomes a file of features, for --features of train and evaluate.",
     )  # fmt: skip
     command.add_argument(
         "model", metavar="IN", help=f"shipped weights by name, or a file: {' '.join(READABLE)}"
@@ -31,25 +30,26 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "-s", "--scale", type=whole_factor, metavar="{2,3,4}",
-        help="factor the weights are for, if their file does not say",
+        help="factor that the weights are for, if their file does not tell",
     )  # fmt: skip
     command.add_argument(
         "--residual", action="store_true",
-        help="what the network gives is to be added to its input; OUT gives the picture itself",
+        help="the network's output is added to its input; the network in OUT returns the picture "
+        "itself",
     )  # fmt: skip
     command.add_argument(
         "--range", type=_levels, default=(0.0, 1.0), dest="levels", metavar="WHITE",
-        help="what white is for the network, such as 255; or black and white, --range=-1..1; OUT "
-        "is for 0..1 (default: 1)",
+        help="value of white for the network, such as 255; or of black and white, --range=-1..1; "
+        "the network in OUT takes 0..1 (default: 1)",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
-        help="activation of an ESPCN, if its file does not say it, as an .npz of ours does "
+        help="activation of an ESPCN, if its file does not tell; .npz files of pysrcnn do "
         "(default: tanh, as in the paper)",
     )  # fmt: skip
     command.add_argument(
         "--half", action="store_true",
-        help="write float16, in half the space, as .npz or .safetensors; they are read back as "
+        help="write float16, in half the space, for .npz and .safetensors; it is read back as "
         "float32",
     )  # fmt: skip
     add_sharpness(command)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     there = Path(options.model).exists() or is_weights(options.model)
     if not there and options.output.is_file():
         raise FileNotFoundError(
-            f"no file {options.model}: what is read comes first, so type `pysrcnn convert "
+            f"no file {options.model}: the input comes first, so type `pysrcnn convert "
             f"{options.output} {options.model}`"
         )
     if vgg := _vgg(options):
@@ -106,5 +106,7 @@ def _levels(text: str) -> tuple[float, float]:
     except ValueError:
         levels = math.nan, math.nan
     if not -math.inf < levels[0] < levels[1] < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is neither a number above 0 nor as -1..1 is")
+        raise argparse.ArgumentTypeError(
+            f"{text} is neither a number above 0 nor a range such as -1..1"
+        )
     return levels

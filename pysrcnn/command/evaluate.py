@@ -45,9 +45,8 @@ def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
         "evaluate", help="measure PSNR, SSIM and NIQE on a folder of pictures",
-        description="Shrink the pictures of a folder, enlarge them again by a network and by "
-        "bicubic interpolation, and measure by the protocol of the papers how near both come to "
-        "the originals.",
+        description="Shrink the pictures of a folder, enlarge them again with a network and with "
+        "bicubic interpolation, and compare both with the originals by the papers' protocol.",
     )  # fmt: skip
     add_threads(command)
     command.add_argument(
@@ -60,8 +59,8 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--clips", action="store_true",
-        help="the pictures of each folder are the frames of a clip: a row for each, the mean over "
-        "its frames (the default for a vespcn)",
+        help="treat each folder as a clip and its pictures as frames; prints the mean of each clip "
+        "(the default for a vespcn)",
     )  # fmt: skip
     add_scale(command)
     add_model(command)
@@ -69,16 +68,16 @@ def add(commands: Commands) -> None:
     add_sharpness(command)
     command.add_argument(
         "--metrics", type=_metrics, metavar="NAMES",
-        help="psnr, ssim, niqe, features, with commas between (default: psnr,ssim). NIQE says "
-        "without the original how unnatural a picture looks: less is better. features says how far "
-        "the maps of the network that --features names are from those of the original, as a share "
-        "of them: less is better. Of clips also tof (the default is psnr,ssim,tof): how many "
-        "pixels the motion in the result is off, as what trembles is",
+        help="psnr, ssim, niqe, features, separated by commas (default: psnr,ssim). niqe measures "
+        "without the original how unnatural a picture looks; lower is better. features is the "
+        "relative distance between feature maps of the result and of the original, in the network "
+        "that --features names; lower is better. Clips also have tof (default: psnr,ssim,tof): by "
+        "how many pixels the motion in the result is off",
     )  # fmt: skip
     command.add_argument(
         "--niqe-model", type=Path, metavar="FILE",
-        help="what NIQE compares with: the authors' parameters (.mat), BasicSR's or your own "
-        "(.npz), in place of ours, by which values are not comparable with published ones",
+        help="model that NIQE compares with: the authors' parameters (.mat), BasicSR's or your own "
+        "(.npz). Values of the shipped model are not comparable with published ones",
     )  # fmt: skip
     add_features(command, "for the metric features")
     command.add_argument(
@@ -98,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     clips = options.clips or network.frames > 1
     metrics = options.metrics or (_OF_CLIPS if clips else _USUAL)
     if "tof" in metrics and not clips:
-        raise ValueError("tof is of clips, folders of frames: add --clips, or leave it out")
+        raise ValueError("tof is for clips, folders of frames: add --clips, or leave it out")
     features = _features(options, metrics)
     more = _more(options, metrics, features)
     if options.json:
@@ -200,7 +199,7 @@ def _features(options: argparse.Namespace, metrics: tuple[str, ...]) -> Features
     if "features" in metrics:
         if options.features is None:
             raise ValueError(
-                "the metric features is of a network that you have: add --features, a file of VGG "
+                "the metric features compares maps of a network: add --features, a file of VGG "
                 "(see `pysrcnn convert`) or an edsr"
             )
         return load_features(options.features, options.layer)

@@ -31,16 +31,17 @@ _RUNS = (
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "exercise", help="exercises for courses: functions to write and to repair, and a check",
-        description="Write exercises, eight files with holes and twelve with a mistake, and check "
-        "what students made of them.",
+        "exercise", help="write exercises for courses, functions to complete and to repair, and "
+        "check them",
+        description="Write exercises, eight files to complete and twelve to repair, and check the "
+        "answers of students.",
     )  # fmt: skip
     actions = command.add_subparsers(
         dest="action", required=True, metavar="start|check", help="write the files; check them"
     )
     start = actions.add_parser(
         "start", help="write the files",
-        description="Write the files of all exercises. Those that are there stay as they are.",
+        description="Write the files of all exercises. Existing files stay as they are.",
     )  # fmt: skip
     start.add_argument("folder", type=Path, metavar="FOLDER", help="where to write them")
     start.set_defaults(run=_start)
@@ -55,7 +56,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     check.add_argument(
         "--seconds", type=float, default=10.0, metavar="S",
-        help="processor time that a file may take (default: 10); ten times as long by the clock",
+        help="processor time for each file, in seconds (default: 10); by the clock, ten times that",
     )  # fmt: skip
     check.add_argument(
         "--json", type=Path, metavar="FILE", help="also write what was found to this file"

@@ -20,8 +20,8 @@ def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
         "gradcheck", help="compare your gradients with the reference, and say what is wrong",
-        description="Compare gradients that another program computed with those of the reference, "
-        "and name the mistake. --write writes a batch and weights to compute them from, and the "
+        description="Compare gradients from another program with those of the reference, and name "
+        "the mistake. --write writes a batch and weights to compute gradients from, and the right "
         "answers.",
     )  # fmt: skip
     command.add_argument(
@@ -39,12 +39,11 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
-        help="what follows the layers of espcn in your program (default: tanh)",
+        help="activation after the layers of espcn in your program (default: tanh)",
     )  # fmt: skip
     command.add_argument(
         "--padding", choices=PADDINGS,
-        help="what layers see beyond the edge; valid: none pads (default: valid; deep networks "
-        "have zeros)",
+        help="padding of the layers; valid: none (default: valid; deep networks pad with zeros)",
     )  # fmt: skip
     _add_deep(command.add_argument_group(f"deep networks: {', '.join(DEEP)}"))
     command.add_argument(
@@ -73,8 +72,8 @@ def _add_deep(deep: argparse._ArgumentGroup) -> None:
     """What is for deep networks alone."""
     deep.add_argument(
         "--depth", type=int, metavar="D",
-        help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and "
-        "srresnet (2), layers of vespcn behind the motion (3)",
+        help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and srresnet "
+        "(2), layers of vespcn after the motion (3)",
     )  # fmt: skip
     deep.add_argument("--filters", type=int, metavar="N", help="maps of each layer (default: 6)")
     deep.add_argument(
@@ -83,11 +82,11 @@ def _add_deep(deep: argparse._ArgumentGroup) -> None:
     deep.add_argument("--loss", choices=LOSSES, help="loss (default: mse; for edsr l1)")
     deep.add_argument(
         "--alpha", type=float, metavar="A",
-        help="drcn: share of the loss of what each recursion gives (default: 0.6)",
+        help="drcn: weight of the loss of each recursion's picture (default: 0.6)",
     )  # fmt: skip
     deep.add_argument(
         "--residual-scale", type=float, metavar="T",
-        help="edsr: factor of what a block adds (default: 1)",
+        help="edsr: factor on the output of each block (default: 1)",
     )  # fmt: skip
     deep.add_argument(
         "--short-tail", action="store_const", const=True,
@@ -103,11 +102,14 @@ def _add_deep(deep: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     deep.add_argument(
         "--running-statistics", dest="training", action="store_const", const=False,
-        help="srresnet: batch normalisation with running mean and variance, as in use (default: "
-        "with those of the batch, as in training)",
+        help="srresnet: batch normalisation with running mean and variance, as in inference "
+        "(default: with those of the batch, as in training)",
     )  # fmt: skip
     deep.add_argument(
-        "--frames", type=int, choices=(3, 5, 7), help="vespcn: frames it looks at (default: 3)"
+        "--frames", type=int, choices=(3, 5, 7), help="vespcn: number of input frames (default: 3)"
+    )
+    deep.add_argument(
+        "--fusion", choices=FUSIONS, help="vespcn: how it fuses the frames (default: early)"
     )
     deep.add_argument("--fusion", choices=FUSIONS, help="vespcn: how (default: early)")
 
@@ -135,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
     arrays = read_arrays(options.gradients)
     if arrays and all(re.fullmatch(r"[WBAGMV]\w*|w", name) for name in arrays):
         raise TypeError(
-            f"{options.gradients} holds trained weights: give gradients, as dW1, dB1, ..."
+            f"{options.gradients} holds trained weights: give gradients, such as dW1, dB1, ..."
         )
     report = gradcheck(arrays, made, tolerance=options.tolerance)
     print(report)

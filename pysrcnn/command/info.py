@@ -26,12 +26,12 @@ _INDENT, _WIDTH = 17, 80  # columns
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "info", help="show versions, processor, threads and shipped weights; or what weights are"
+        "info", help="show versions, processor, threads and shipped weights; or describe weights"
     )
     command.add_argument(
         "files", nargs="*", metavar="FILE",
-        help="files of weights, or shipped ones by name: what network each holds, and how it was "
-        "trained",
+        help="files of weights, or shipped ones by name: shows which network each holds and how it "
+        "was trained",
     )  # fmt: skip
     command.set_defaults(run=run)
 

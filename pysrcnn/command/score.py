@@ -26,13 +26,13 @@ __all__ = ["add", "run"]
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "score", help="score results of any program, and say why a PSNR is off",
-        description="Score enlarged pictures, made by any network or program, by the protocol of "
-        "the papers, and name what is wrong with them. Exit code 1 if something is.",
+        "score", help="score the results of any program, and find out why a PSNR is off",
+        description="Score enlarged pictures of any network or program by the papers' protocol, "
+        "and name mistakes in making or measuring them. The exit code is 1 if there is one.",
     )  # fmt: skip
     command.add_argument(
         "results", type=Path, metavar="RESULTS",
-        help="enlarged pictures, a folder or a file; called as the originals, with additions such "
+        help="enlarged pictures, a folder or a file; named like the originals, with additions such "
         "as _x3 or _SRCNN",
     )  # fmt: skip
     command.add_argument(
@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
     add_scale(command, required=True)
     command.add_argument(
         "--claimed", metavar="DB",
-        help="PSNR that another program gave for them, such as 32.39: says which way of measuring "
-        "gives it",
+        help="PSNR that another program printed, such as 32.39: shows which way of measuring gives "
+        "it",
     )  # fmt: skip
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write what was found to this file"

@@ -42,7 +42,7 @@ def add(commands: Commands) -> None:
     command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="what to plot")
     command.add_argument(
         "files", nargs="*", type=Path, metavar="FILE",
-        help="for maps and crops, a picture; for curve, logs of training",
+        help="a picture for maps and crops; training logs for curve",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="PLOT",
@@ -51,11 +51,11 @@ def add(commands: Commands) -> None:
     add_scale(command)
     add_model(command, "9-1-5")
     command.add_argument(
-        "--layer", type=int, default=1, help="which layer's maps to show (default: 1)"
+        "--layer", type=int, default=1, help="layer whose maps to show (default: 1)"
     )
     command.add_argument(
         "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
-        help="which part to crop, in pixels (default: the middle)",
+        help="part to crop, in pixels (default: the middle)",
     )  # fmt: skip
     command.set_defaults(run=run)
 

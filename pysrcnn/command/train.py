@@ -43,14 +43,14 @@ def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
         "train", help="train a network on a folder of pictures",
-        description="Train a network on a folder of pictures. Whatever is not given, learning "
-        "rates included, comes from the recipe.",
+        description="Train a network on folders of pictures. The recipe sets every option that you "
+        "do not give, including the learning rates.",
     )  # fmt: skip
     add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="folders of training pictures, subfolders included; those that cannot be used are "
-        "named and left out, and the exit code is then 2, as for evaluate",
+        help="folders of training pictures, including subfolders; unusable pictures are named and "
+        "left out, and the exit code is then 2, as for evaluate",
     )  # fmt: skip
     command.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
@@ -59,13 +59,13 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--moving", type=Path, action="append", metavar="FOLDER",
-        help="photographs to train a vespcn on beside clips: a camera moves over each of them; may "
-        "be given more than once",
+        help="photographs to train a vespcn on besides clips: a camera moves over each of them; "
+        "may be given more than once",
     )  # fmt: skip
     command.add_argument(
         "-s", "--scale", type=_scales, metavar="{2,3,4}", required=True,
-        help="factor of enlargement; one network may be for several, 2,3,4, if it takes enlarged "
-        "pictures: an SRCNN, vdsr or drcn",
+        help="factor of enlargement; a network that takes enlarged pictures (SRCNN, vdsr or drcn) "
+        "may train for several, such as 2,3,4",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="WEIGHTS.npz", help="file to write"
@@ -90,7 +90,9 @@ def _add_network(command: argparse.ArgumentParser) -> None:
         "vespcn, which is trained on clips: folders of frames, one folder each",
     )  # fmt: skip
     command.add_argument(
-        "--activation", choices=ACTIVATIONS, help="between the layers of espcn (default: relu)"
+        "--activation",
+        choices=ACTIVATIONS,
+        help="activation between the layers of espcn (default: relu)",
     )
     command.add_argument(
         "--filters", type=sizes, metavar="64-32", help="filters in each layer but the last"
@@ -99,32 +101,36 @@ def _add_network(command: argparse.ArgumentParser) -> None:
         "--depth",
         type=int,
         help="layers of a vdsr, recursions of a drcn, residual blocks of an edsr or srresnet, "
-        "layers of a vespcn behind the motion",
+        "layers of a vespcn after the motion",
     )
-    command.add_argument("--width", type=int, help="filters in their layers")
+    command.add_argument("--width", type=int, help="filters in each layer of these networks")
     command.add_argument(
-        "--frames", type=int, choices=(3, 5, 7), help="frames that a vespcn looks at (default: 3)"
+        "--frames",
+        type=int,
+        choices=(3, 5, 7),
+        help="number of input frames of a vespcn (default: 3)",
     )
     command.add_argument(
         "--fusion", choices=FUSIONS,
-        help="how a vespcn fuses them: early, at once; slow, two more in each layer; subpixel, at "
-        "once, and told where between pixels each was sampled (default: subpixel)",
+        help="how a vespcn fuses frames: early, all at once; slow, two more in each layer; "
+        "subpixel, all at once, with the place between pixels where each was sampled (default: "
+        "subpixel)",
     )  # fmt: skip
     command.add_argument(
         "--shrink", type=int, metavar="TIMES",
-        help="frames of clips are first made so many times smaller, which removes artefacts of "
-        "their compression",
+        help="first make the frames of clips this many times smaller, which removes compression "
+        "artefacts",
     )  # fmt: skip
     command.add_argument(
-        "--no-batch-norm", action="store_true", help="a srresnet without batch normalisation"
+        "--no-batch-norm", action="store_true", help="train a srresnet without batch normalisation"
     )
     command.add_argument(
         "--loss", choices=LOSSES, help="squared error, absolute error, or a smooth absolute error"
     )
     command.add_argument(
         "--degradation", choices=("none", *DEGRADATIONS),
-        help="what is done to the small pictures, for espcn, edsr and srresnet; photo: a little "
-        "blur, noise and JPEG, each by chance, so that the result removes them",
+        help="degradation of the small pictures, for espcn, edsr and srresnet; photo: a little "
+        "blur, noise and JPEG at random, so that the network learns to remove them",
     )  # fmt: skip
     command.add_argument("--channels", type=int, choices=(1, 3), help="1 for luminance, 3 for RGB")
 
@@ -135,31 +141,31 @@ def _add_steps(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
         "--size", type=int,
-        help="side of the sub-images in pixels; for espcn, edsr, srresnet, vespcn of the small "
-        "picture",
+        help="side of the sub-images in pixels; for espcn, edsr, srresnet and vespcn, in pixels of "
+        "the small picture",
     )  # fmt: skip
     command.add_argument(
         "--stride", type=int,
-        help="pixels from one sub-image to the next; 0: at random places, turned and flipped",
+        help="distance between sub-images in pixels; 0: at random places, turned and flipped",
     )  # fmt: skip
     command.add_argument(
         "--optimizer", choices=RATES,
-        help="optimizer; sgd has momentum 0.9; one that is not the recipe's brings its own "
+        help="optimizer; sgd has momentum 0.9; another optimizer than the recipe's has its own "
         "learning rates",
     )  # fmt: skip
     command.add_argument(
         "--learning-rate", type=float, metavar="RATE",
-        help="learning rate of all layers but the last; those of the last layer, of the biases and "
-        "of the discriminator keep their ratio to it",
+        help="learning rate of all layers but the last; the rates of the last layer, the biases "
+        "and the discriminator keep their ratio to it",
     )  # fmt: skip
     command.add_argument(
-        "--seed", type=int, help="random seed for the first weights and the samples"
+        "--seed", type=int, help="random seed for the initial weights and the samples"
     )
     command.add_argument(
         "--start", type=Path, metavar="WEIGHTS",
-        help="weights to start from, of a network of the same sizes: an SRCNN, vdsr, drcn or edsr "
-        "for any scale, an espcn or srresnet for this one; the tail of an edsr, which enlarges, "
-        "begins anew for another scale; srgan needs one",
+        help="weights to start from, for a network of the same sizes: an SRCNN, vdsr, drcn or edsr "
+        "for any scale, an espcn or srresnet for this scale; the tail of an edsr for another scale "
+        "is reinitialised; srgan needs this option",
     )  # fmt: skip
 
 
@@ -167,8 +173,8 @@ def _add_course(command: argparse.ArgumentParser) -> None:
     """What is measured and written on the way and at the end, and going on."""
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
-        help="pictures to measure PSNR on while training, not trained on (default: every 20th "
-        "training picture, at most 20; of a vespcn, every 7th clip)",
+        help="pictures to measure PSNR on during training, but not to train on (default: every "
+        "20th training picture, at most 20; for a vespcn, every 7th clip)",
     )  # fmt: skip
     command.add_argument(
         "--stream", action="store_true",
@@ -181,11 +187,13 @@ def _add_course(command: argparse.ArgumentParser) -> None:
         "(default: 2000)",
     )  # fmt: skip
     command.add_argument(
-        "--resume", action="store_true", help="go on from the last checkpoint, WEIGHTS.checkpoint"
+        "--resume",
+        action="store_true",
+        help="continue from the last checkpoint, WEIGHTS.checkpoint",
     )
     command.add_argument(
         "--score", type=Path, metavar="FOLDER",
-        help="evaluate on these pictures at the end, and write the averages into the weights' card",
+        help="evaluate on these pictures at the end, and store the averages in the weights' card",
     )  # fmt: skip
 
 
@@ -199,7 +207,7 @@ def _add_adversarial(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--pixels", type=float, metavar="WEIGHT",
-        help="for srgan, weight of the loss of pixels, which --loss names",
+        help="for srgan, weight of an additional loss of pixels, which --loss names",
     )  # fmt: skip
 
 

@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
         "upscale", help="enlarge pictures and videos",
-        description="Enlarge pictures and videos by a network, each into a file of its own; the "
-        "files given stay as they are.",
+        description="Enlarge pictures and videos with a network. Each result is a new file; the "
+        "originals stay as they are.",
     )  # fmt: skip
     add_threads(command)
     command.add_argument(
@@ -79,7 +79,9 @@ def _add_more(command: argparse.ArgumentParser) -> None:
         "-r", "--recursive", action="store_true", help="also take the folders inside folders"
     )
     command.add_argument(
-        "--suffix", metavar="TEXT", help="added to the names of results (default: the factor: _x3)"
+        "--suffix",
+        metavar="TEXT",
+        help="text added to the names of results (default: the factor, such as _x3)",
     )
     command.add_argument(
         "--format", choices=[*sorted(s[1:] for s in SUFFIXES), SAME],
@@ -97,17 +99,17 @@ def _add_more(command: argparse.ArgumentParser) -> None:
     )
     existing.add_argument(
         "--overwrite", action="store_true",
-        help="also replace files that are no results of earlier runs (which are replaced anyway; "
-        "pictures to enlarge never are)",
+        help="also replace files that are not results of earlier runs (results are replaced "
+        "anyway; pictures to enlarge never are)",
     )  # fmt: skip
     command.add_argument(
         "--compare", action="store_true",
-        help="also write a web page beside each result, to compare it with bicubic interpolation",
+        help="also write a web page beside each result that compares it with bicubic interpolation",
     )  # fmt: skip
     command.add_argument(
         "--cluster", metavar="ADDRESS",
-        help="address of a Dask scheduler, protocol and port included, whose workers enlarge the "
-        "files; they must see them under the same names",
+        help="address of a Dask scheduler, with protocol and port; its workers enlarge the files "
+        "and must see them under the same names",
     )  # fmt: skip
 
 

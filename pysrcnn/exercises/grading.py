@@ -140,7 +140,7 @@ def check_file(path: Path, seconds: float = 10.0) -> Verdict:
     """
     if path.stem not in EXERCISES or path.suffix != ".py":
         raise ValueError(
-            f"{path} has not the name of an exercise: give a file that `pysrcnn exercise start` "
+            f"{path} is not named after an exercise: give a file that `pysrcnn exercise start` "
             "wrote, such as psnr.py"
         )
     if not path.is_file():

@@ -254,7 +254,7 @@ def _storage(described: Any, path: Path) -> Storage | Placeholder | Name:
     if kind.name not in STORAGES:  # of numbers that no weights are
         return Placeholder(kind.name)
     if type(count) is not int or count < 0:
-        raise Refused(f"{path} is damaged: a storage has a size that cannot be")
+        raise Refused(f"{path} is damaged: a storage has an impossible size")
     return Storage(key, kind.name, count)
 
 
@@ -292,7 +292,7 @@ def _tensor(storage: Storage, offset: Any, shape: tuple, strides: tuple, path: P
     if len(shape) > 8 or len(shape) != len(strides):
         raise Refused(f"{path} is damaged: a tensor has {len(shape)} axes, {len(strides)} strides")
     if not all(type(n) is int and n >= 0 for n in (offset, *shape, *strides)):
-        raise Refused(f"{path} is damaged: a tensor has an offset, shape or strides that cannot be")
+        raise Refused(f"{path} is damaged: a tensor has an impossible offset, shape or stride")
     furthest = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if 0 not in shape and furthest >= storage.count:
         raise Refused(f"{path} is damaged: a tensor reaches beyond its storage")

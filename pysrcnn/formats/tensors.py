@@ -142,7 +142,7 @@ def check_room(shapes: Iterable[tuple], path: Path, most: int = SMALL) -> None:
     total = 0
     for shape in shapes:
         if len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
-            raise Refused(f"{path} is damaged: one of its arrays has a shape that cannot be")
+            raise Refused(f"{path} is damaged: one of its arrays has an impossible shape")
         total += math.prod(shape)
     if total * 4 > most:
         raise Refused(

@@ -52,7 +52,7 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
         raise Refused(f"{path} holds no layers: weights (O, C, f, f) and biases (O,)")
     alone = next((prefix for prefix in biases if prefix not in weights), None)
     if alone is not None:
-        raise Refused(f"{path} has biases of {shown(alone)}, but no weights of it")
+        raise Refused(f"{path} has biases of {shown(alone)}, but no weights for it")
     order = _order(weights, path, ordered)
     return numbered([(weights[prefix], biases.get(prefix)) for prefix in order], path)
 

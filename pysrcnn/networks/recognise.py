@@ -330,5 +330,5 @@ def _check_names(layers: tuple[tuple[str, bool], ...], path: Path, enlarges: boo
         names = (_NAMES_OF_OTHERS, _NAMES_OF_ESPCN)[: 1 if enlarges else 2]
         if any(some.search(name.lower()) for some in names):
             kind = "ESPCN" if enlarges else "SRCNN"
-            raise Refused(f"{path} has the layer {shown(name)}, by its name none of an {kind}")
+            raise Refused(f"{path} has the layer {shown(name)}, whose name is not one of an {kind}")
     return card

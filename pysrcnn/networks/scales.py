@@ -21,8 +21,8 @@ def check_scale(scale: object) -> None:
 def other_scale(called: object, known: int, wanted: object) -> ValueError:
     """That weights, called so, were trained for another scale than is wanted."""
     return ValueError(
-        f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights are of use only "
-        f"at their own: enlarge by that, or take other weights"
+        f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights work only at "
+        f"their own: enlarge by that, or take other weights"
     )
 
 

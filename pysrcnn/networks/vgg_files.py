@@ -135,7 +135,7 @@ def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
     if not p:
         return None
     if any(name.endswith("running_mean") for name in tensors):
-        raise ValueError(f"{path} holds batch normalisation: take a VGG without, as vgg19")
+        raise ValueError(f"{path} holds batch normalisation: take a VGG without it, such as vgg19")
     deviation = p.pop("deviation")
     p = _checked(p, path)
     dtype = p["W1_1"].dtype

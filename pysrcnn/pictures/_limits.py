@@ -128,5 +128,5 @@ def check_claim(
         advice = "give its frames one by one" if frames > 1 else "save it without compression"
         raise Refused(
             f"{name} claims to hold {times}{shape[1]:,} x {shape[0]:,} pixels in {size:,} bytes, "
-            f"which only damaged or empty pictures do: if it is as it should be, {advice}"
+            f"which only damaged or empty pictures do: if it is intact, {advice}"
         )

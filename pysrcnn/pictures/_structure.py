@@ -106,7 +106,7 @@ def _jpeg(source: Any, name: str) -> Structure:
     if scans > _SCANS and scans * math.prod(found.shape) > _SCANNED:
         raise Refused(
             f"{name} goes over its pixels in {scans:,} scans, which only damaged pictures do: if "
-            f"it is as it should be, save it anew"
+            f"it is intact, save it again"
         )
     return found
 

@@ -73,7 +73,7 @@ def _same_size(
     (h, w), (height, width) = result.shape[:2], truth.shape[:2]
     size, wanted = f"{name} is {w} x {h} pixels", f"wanted {width} x {height}"
     if min(h, w, height, width) < 11 + 2 * scale:
-        raise ValueError(f"{size}; to compare at scale {scale} it takes more: leave it out")
+        raise ValueError(f"{size}; to compare at scale {scale} it needs more: leave it out")
     if (h, w) == (height, width):
         return Scored(result, truth, scale, truth, (0, 0)), over, ""
     if (h, w) in (

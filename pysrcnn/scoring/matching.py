@@ -61,7 +61,7 @@ def match(
         pairs += [(path, original) for path in several]
     if not pairs:
         raise ValueError(
-            f"no name in {results} goes with one in {truth}: a result is called as its original, "
+            f"no name in {results} goes with one in {truth}: name results like their originals, "
             f"say {ours[0].stem}.png or {ours[0].stem}_x{scale}.png"
         )
     if not Path(results).is_dir():

@@ -71,8 +71,8 @@ def train(
         A folder of pictures that PSNR is measured on while training, and that are not trained on.
         By default every 20th training picture, at most 20.
     start : path or name, optional
-        Weights to start from. Of an EDSR they may be for another scale; its tail, which is of one
-        scale, then starts anew.
+        Weights to start from. Those of an EDSR may be for another scale; its tail, which fits one
+        scale, is then reinitialised.
     stream : bool
         Whether pictures are read while training. They are in any case if there are many.
     every : int
@@ -181,7 +181,7 @@ class FileTraining:
                 f"are trained: a step of this one would take minutes, so train a smaller one"
             )
         if self.training.anew:
-            self._start += f", but {' and '.join(self.training.anew)} anew"
+            self._start += f", with {' and '.join(self.training.anew)} reinitialised"
         if resume:
             self.training.load(self.checkpoint)
 
@@ -202,7 +202,7 @@ class FileTraining:
         if training.judge:
             say(f"content is compared by {training.judge.features.label}{self._note}")
         if training.anew:
-            say(f"starts from {self._start}: these are of another scale there")
+            say(f"starts from {self._start}, which are for another scale there")
         watched = "frames" if recipe.frames > 1 else "pictures"
         say(
             f"{watched} that PSNR is measured on: {len(self.validation) // len(self.scales)}, "

@@ -117,7 +117,7 @@ def _earlier(step: int, head: dict, log: Path) -> list[dict]:
         differing.append("validation pictures")
     if differing:
         raise ValueError(
-            f"{log} is of another training, in its {', '.join(differing)}: "
+            f"{log} belongs to another training, which differs in its {', '.join(differing)}: "
             f"give the same pictures as before, or remove the log to begin a new one"
         )
     return [line for line in lines if line["step"] <= step]

@@ -140,7 +140,7 @@ class Recipe:
         kind = TRAINED[self.network]
         if self.keep_ends and not issubclass(kind, Chain):
             raise ValueError(
-                f"black and white are kept of chains of layers, and {self.network} is none: give "
+                f"keep_ends is for chains of layers, and {self.network} is none: give "
                 f"keep_ends=False"
             )
         activations = kind.choices.get("activation", ("relu",))
@@ -199,7 +199,9 @@ class Recipe:
             if self.frames != 1:
                 raise ValueError(f"only vespcn looks at frames; the network is {self.network}")
             if self.shrink != 1:
-                raise ValueError(f"only clips are shrunk, of vespcn; the network is {self.network}")
+                raise ValueError(
+                    f"shrink is for the clips of vespcn; the network is {self.network}"
+                )
             return
         check_fusion(self.frames, self.depth, self.fusion)
         if self.c != 1:
