@@ -203,8 +203,7 @@ def test_what_makes_them_is_of_one_kind(made):
         assert scales == (one.scale if isinstance(one.scale, tuple) else (one.scale,)), name
         if one.start:
             other = every[one.start]
-            same = ["network", "sizes", "filters", "c", "activation"]
-            same += [] if one.changed else ["depth", "width"]
+            same = ("network", "sizes", "filters", "depth", "width", "c", "activation")
             assert [getattr(one.recipe, n) for n in same] == [
                 getattr(other.recipe, n) for n in same
             ], name
@@ -223,30 +222,18 @@ def test_what_makes_them_is_of_one_kind(made):
     assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=7000)
 
 
-def test_weights_grow_to_a_wider_and_deeper_network_that_makes_the_same(made):
-    start, rng = EDSR(3, 2, 5), np.random.default_rng(1)
-    for p in start.parameters.values():
-        p += rng.normal(0, 0.05, p.shape)
-    recipe = replace(RECIPES["edsr"], depth=4, width=8)
-    network = made.grown(start, made.Made(3, recipe, "start", changed=True))
-    assert (network.blocks, network.parameters["W_head"].shape[0], network.scale) == (4, 8, 3)
-    x = np.random.default_rng(0).random((2, 1, 9, 11), np.float32)
-    assert np.abs(network.forward(x) - start.forward(x)).max() < 1e-5
-    # What is new is computed, so that it can be learned to be read.
-    assert all(np.abs(network.parameters[f"W{k}_1"][5:]).max() > 0 for k in (1, 2, 3, 4))
-
-
 def test_the_last_layers_may_begin_again(made):
-    """Those that Adam moves: of a network whose others stay as they are."""
-    recipe = replace(made.WEIGHTS["vdsr_x2x3x4"].recipe, depth=5, width=4)
+    """And all else stays as it is."""
+    one = made.STAGES["vdsr-second_x2x3x4"]
+    one = replace(one, recipe=replace(one.recipe, depth=5, width=4))
     start = VDSR(5, 4, seed=9)
     start.scales = 2, 3, 4
-    network = made.grown(start, made.Made((2, 3, 4), recipe, "start", changed=True, anew=2))
-    untrained = VDSR(5, 4, seed=recipe.seed).parameters
+    network = made.with_layers_anew(start, one)
+    untrained = VDSR(5, 4, seed=one.recipe.seed).parameters
     for name, parameter in network.parameters.items():
         wanted = untrained if name[1:] in "45" else start.parameters
         assert np.array_equal(parameter, wanted[name]), name
-    assert network.scales == (2, 3, 4) and recipe.by_adam == 2
+    assert network.scales == (2, 3, 4) and one.anew == one.recipe.by_adam == 2
 
 
 @pytest.mark.parametrize("loses", [False, True])

@@ -1,5 +1,6 @@
 """Training: it learns, it goes on after a stop to the very same weights, it stops where it must."""
 
+import functools
 import json
 import math
 import os
@@ -32,7 +33,7 @@ from pysrcnn.training import (
     train,
 )
 from pysrcnn.training.ends import keep_ends
-from pysrcnn.training.log import write_log
+from pysrcnn.training.log import append, write_log
 
 SCALE = 2
 TINY = Recipe(
@@ -1205,7 +1206,7 @@ def test_the_recipe_of_the_paper_of_vdsr():
             replace(recipe, **{name: -1})
 
 
-def test_one_vdsr_is_trained_for_several_scales(tmp_path):
+def test_one_vdsr_is_trained_for_several_scales(tmp_path, monkeypatch):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for k in range(3):
@@ -1219,6 +1220,18 @@ def test_one_vdsr_is_trained_for_several_scales(tmp_path):
     assert again.scales == (2, 4) and set(again.card["scores"]) == {"pictures x2", "pictures x4"}
     assert again.card["scale"] == [2, 4] and load(tmp_path / "mine.npz", 4).scale == 4
     assert same_bits(again.parameters, network.parameters)
+
+    def interrupted(log, line):
+        append(log, line)
+        raise KeyboardInterrupt
+
+    parts = functools.partial(
+        train, [folder], tmp_path / "parts.npz", (4, 2), recipe, every=3, exclude=["2.*"]
+    )
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("pysrcnn.training.fitting.append", interrupted)
+        parts()
+    assert same_bits(parts(resume=True).parameters, network.parameters)
     with pytest.raises(ValueError, match=r"was trained for scales 2 and 4, not 3"):
         load(tmp_path / "mine.npz", 3)
     with pytest.raises(ValueError, match=r"is for scales \(2, 4\): give one of them"):

@@ -93,9 +93,10 @@ def fit(
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
     """The first line of the log."""
+    scale = list(training.scale) if isinstance(training.scale, tuple) else training.scale
     head = {
         "network": training.network.name,
-        "scale": training.scale,
+        "scale": scale,  # as JSON has it, which a log that goes on is compared with
         "pictures": training.data,
         "recipe": training.recipe.as_dict(),
         "validation": validation,

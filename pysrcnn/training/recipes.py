@@ -37,7 +37,6 @@ RECIPES = {
         depth=20,
         width=64,
         init="identity",
-        loss="mse",
         keep_means=True,
         by_adam=2,
         steps=60_000,
