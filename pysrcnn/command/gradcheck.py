@@ -58,12 +58,12 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--tolerance", type=float, metavar="ERROR",
-        help="largest error that passes, relative to the largest value of an array (default: what "
-        "rounding explains)",
+        help="largest error that passes, relative to the largest value of an array (default: as "
+        "much as rounding explains)",
     )  # fmt: skip
     command.add_argument(
         "--write", type=Path, metavar="CASE.npz",
-        help="write the batch, the weights, and everything that should come out",
+        help="write the batch, the weights and all right answers",
     )  # fmt: skip
     command.set_defaults(run=run)
 
@@ -111,7 +111,6 @@ def _add_deep(deep: argparse._ArgumentGroup) -> None:
     deep.add_argument(
         "--fusion", choices=FUSIONS, help="vespcn: how it fuses the frames (default: early)"
     )
-    deep.add_argument("--fusion", choices=FUSIONS, help="vespcn: how (default: early)")
 
 
 def run(options: argparse.Namespace) -> int:
