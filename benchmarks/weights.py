@@ -95,7 +95,7 @@ WEIGHTS = {
     "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
     "vdsr_x2x3x4": Made(
         (2, 3, 4),
-        replace(RECIPES["vdsr"], steps=13_000, learning_rate=6e-3, seed=3),
+        replace(RECIPES["vdsr"], steps=8_400, learning_rate=6e-3, seed=3),
         "vdsr-second_x2x3x4",
         ALL,
     ),
