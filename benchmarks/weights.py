@@ -22,7 +22,7 @@ import numpy as np
 
 from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
-from pysrcnn.networks import TRAINED, Chain, Network
+from pysrcnn.networks import Chain, Network
 from pysrcnn.training import RECIPES, Recipe, keep_ends, train
 
 from . import harness
@@ -36,16 +36,12 @@ MOST = 0.003  # dB that they may move an average
 
 @dataclass(frozen=True)
 class Made:
-    """How some weights are made: for a scale or several, by a recipe, from others, on folders.
-
-    anew: how many of the last layers are not taken from those others.
-    """
+    """How some weights are made: for a scale or several, by a recipe, from others, on folders."""
 
     scale: int | Sequence[int]
     recipe: Recipe
     start: str | None = None
     folders: tuple[str, ...] = LARGE
-    anew: int = 0
 
 
 def _chain(scale: int, middle: int, steps: int, start: str | None = None, c: int = 1) -> Made:
@@ -94,10 +90,7 @@ WEIGHTS = {
     "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),
     "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
     "vdsr_x2x3x4": Made(
-        (2, 3, 4),
-        replace(RECIPES["vdsr"], steps=8_400, learning_rate=6e-3, seed=3),
-        "vdsr-second_x2x3x4",
-        ALL,
+        (2, 3, 4), replace(RECIPES["vdsr"], steps=24_000, loss="mse", by_adam=1), None, ALL
     ),
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
@@ -107,18 +100,6 @@ WEIGHTS = {
 STAGES = {
     "espcn-first_x3": _espcn(3, 60000),
     "edsr-s-first_x2": _deep("edsr-s", 2, "edsr-s_x3", 16000),
-    # Muon moved the layer before the last, and 52 of its 64 filters fell silent. When they were not
-    # any more, the network was no better; the absolute error as loss made the difference.
-    "vdsr-first_x2x3x4": Made(
-        (2, 3, 4), replace(RECIPES["vdsr"], steps=24_000, loss="mse", by_adam=1), None, ALL
-    ),
-    "vdsr-second_x2x3x4": Made(
-        (2, 3, 4),
-        replace(_slow("vdsr"), loss="mse", last_learning_rate=5e-4),
-        "vdsr-first_x2x3x4",
-        ALL,
-        anew=2,
-    ),
 }
 
 
@@ -128,27 +109,13 @@ def make(name: str, data: Path, work: Path) -> Path:
     if result.exists():
         return result
     made = (WEIGHTS | STAGES)[name]
-    start = made.start and make(made.start, data, work)
-    if start and made.anew:
-        network, start = with_layers_anew(load(start), made), work / f"{made.start}-for-{name}.npz"
-        network.save(start)
     train(
         [data / folder for folder in made.folders], result, made.scale, made.recipe,
-        exclude=LEFT_OUT, start=start,
+        exclude=LEFT_OUT, start=made.start and make(made.start, data, work),
         resume=result.with_suffix(".checkpoint").exists(), score=data / "Set5",
         on_skipped=lambda sentences: print(*sentences, sep="\n", file=sys.stderr),
     )  # fmt: skip
     return result
-
-
-def with_layers_anew(start: Network, made: Made) -> Network:
-    """The network with its last layers as the recipe initialises them."""
-    network = start.astype(start.dtype)
-    untrained = TRAINED[start.name].from_recipe(made.recipe, start.scale).parameters
-    for name in network.weights[-made.anew :]:
-        for parameter in (name, name.replace("W", "B")):
-            network.parameters[parameter][...] = untrained[parameter]
-    return network
 
 
 def with_ends(name: str, data: Path, work: Path) -> Path:

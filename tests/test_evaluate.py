@@ -332,5 +332,7 @@ def test_a_network_is_scored_at_its_own_scale(tmp_path):
         given = call(3)
         network.scale = 3
         assert call() == call(3) == given
-        with pytest.raises(ValueError, match="was trained for scale 3, not 2, and weights work only"):
+        with pytest.raises(
+            ValueError, match="was trained for scale 3, not 2, and weights work only"
+        ):
             call(2)

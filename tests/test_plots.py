@@ -152,7 +152,9 @@ def test_plots_are_at_the_scale_of_the_network():
         net = network()
         net.scale = 3
         plot(net, picture)
-        with pytest.raises(ValueError, match="was trained for scale 3, not 2, and weights work only"):
+        with pytest.raises(
+            ValueError, match="was trained for scale 3, not 2, and weights work only"
+        ):
             plot(net, picture, 2)
 
 

@@ -222,20 +222,6 @@ def test_what_makes_them_is_of_one_kind(made):
     assert made.WEIGHTS["photo_x2"].recipe == replace(RECIPES["photo"], steps=7000)
 
 
-def test_the_last_layers_may_begin_again(made):
-    """And all else stays as it is."""
-    one = made.STAGES["vdsr-second_x2x3x4"]
-    one = replace(one, recipe=replace(one.recipe, depth=5, width=4))
-    start = VDSR(5, 4, seed=9)
-    start.scales = 2, 3, 4
-    network = made.with_layers_anew(start, one)
-    untrained = VDSR(5, 4, seed=one.recipe.seed).parameters
-    for name, parameter in network.parameters.items():
-        wanted = untrained if name[1:] in "45" else start.parameters
-        assert np.array_equal(parameter, wanted[name]), name
-    assert network.scales == (2, 3, 4) and one.anew == one.recipe.by_adam == 2
-
-
 @pytest.mark.parametrize("loses", [False, True])
 def test_deep_networks_are_shipped_in_half_the_space(made, tmp_path, monkeypatch, loses):
     """Unless they lose by it, with the scores of what is shipped; of chains the file is copied."""
