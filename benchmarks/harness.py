@@ -8,10 +8,13 @@ import argparse
 import contextlib
 import gc
 import importlib.metadata
+import inspect
+import json
 import math
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -275,6 +278,22 @@ def _keep_running(run: Callable, seconds: float) -> list[float]:
 
 
 # ---------------------------------------------------------------------------------------- results
+
+
+def in_a_process(measure: Callable[..., dict], *arguments: str | float) -> dict:
+    """What a function of a benchmark finds in a fresh process."""
+    # Linux starts a process's peak at what its parent held. This parent computes nothing, and so
+    # holds less than the child does when it takes its first figure.
+    module = Path(
+        inspect.getfile(measure)
+    ).stem  # where it is run as a program, its name is another
+    code = (
+        f"import json; from benchmarks.{module} import {measure.__name__} as measure; "
+        f"print(json.dumps(measure(*{arguments!r})))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def statistics(times: list[float]) -> dict:

@@ -7,9 +7,6 @@ program, warm, and the small picture. Times do not matter, so the machine may be
 """
 
 import argparse
-import json
-import subprocess
-import sys
 
 import numba
 
@@ -42,24 +39,16 @@ def measure(name: str, scale: int, threads: int) -> dict[str, int]:
     return {"peak": peak(), "beyond": peak() - before}
 
 
-def in_a_process(name: str, scale: int, threads: int) -> dict[str, int]:
-    """`measure` in a fresh process."""
-    code = (
-        f"import json; from benchmarks.memory import measure; "
-        f"print(json.dumps(measure({name!r}, {scale}, {threads})))"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=harness.ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 def lines(options: argparse.Namespace) -> list[dict]:
     """Bicubic and all networks, by scale."""
     found = []
     for scale in sorted({scale for _, scale in shipped()}):
         names = [name for name, s in shipped() if s == scale and name in options.networks]
         for name in ("bicubic", *names):
-            runs = [in_a_process(name, scale, options.threads) for _ in range(options.repeats)]
+            runs = [
+                harness.in_a_process(measure, name, scale, options.threads)
+                for _ in range(options.repeats)
+            ]
             least = {k: min(run[k] for run in runs) for k in runs[0]}
             found.append({"name": name, "scale": scale, **least})
             print(f"x{scale}: {name}, {least['peak'] / MIB:.0f} MiB", flush=True)

@@ -5,8 +5,6 @@ own, since the peak of a process's memory never falls. "Beyond" is the peak less
 held before (the program, warm, and the small picture) and less the result itself.
 """
 
-import json
-import subprocess
 import sys
 import time
 
@@ -56,19 +54,6 @@ def measure(megapixels: float, threads: int, seconds: float) -> dict:
     }
 
 
-def in_a_process(megapixels: float, threads: int, seconds: float) -> dict:
-    """`measure` in a fresh process."""
-    # Linux starts a process's peak at what its parent held. This parent computes nothing, and so
-    # holds less than the child does when it takes its first figure.
-    code = (
-        f"import json; from benchmarks.scaling import measure; "
-        f"print(json.dumps(measure({megapixels}, {threads}, {seconds})))"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=harness.ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 def main() -> None:
     options = harness.parse(__doc__.splitlines()[0], "scaling", repeats=3, seconds=1.0)
     about = harness.machine(options.threads)
@@ -77,7 +62,7 @@ def main() -> None:
     found = {case: [] for case in cases}
     for _ in range(1 if options.quick else options.repeats):  # in turns
         for case in cases:
-            found[case].append(in_a_process(*case, options.seconds))
+            found[case].append(harness.in_a_process(measure, *case, options.seconds))
 
     lines = []
     for runs in found.values():

@@ -61,12 +61,11 @@ def _deep(
     return Made(scale, replace(recipe, steps=steps or recipe.steps), start, ALL)
 
 
-def _slow(name: str) -> Recipe:
-    """The end of a training again, at lower rates."""
-    return replace(
-        RECIPES[name], steps=8000, seed=2,
-        learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
-    )  # fmt: skip
+# The end of a training again, at lower rates.
+_SLOW = replace(
+    RECIPES["edsr-s"], steps=8000, seed=2,
+    learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
+)  # fmt: skip
 
 
 # Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
@@ -84,7 +83,7 @@ WEIGHTS = {
     "espcn_x3": _espcn(3, 80000, seed=1, start="espcn-first_x3"),
     "espcn_x4": _espcn(4, 60000),
     "edsr-s_x3": _deep("edsr-s", 3),
-    "edsr-s_x2": Made(2, _slow("edsr-s"), "edsr-s-first_x2", ALL),
+    "edsr-s_x2": Made(2, _SLOW, "edsr-s-first_x2", ALL),
     "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3", 16000),
     "edsr_x3": _deep("edsr", 3),
     "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),

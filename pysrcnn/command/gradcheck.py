@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
         "--padding", choices=PADDINGS,
         help="padding of the layers; valid: none (default: valid; deep networks pad with zeros)",
     )  # fmt: skip
-    _add_deep(command.add_argument_group(f"deep networks: {', '.join(DEEP)}"))
+    _add_deep(command.add_argument_group(f"deep networks ({', '.join(DEEP)})"))
     command.add_argument(
         "--layout", choices=LAYOUTS, default="NCHW", help="order of axes in batches (default: NCHW)"
     )
