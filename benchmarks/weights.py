@@ -85,7 +85,7 @@ WEIGHTS = {
     "edsr-s_x3": _deep("edsr-s", 3),
     "edsr-s_x2": Made(2, _SLOW, "edsr-s-first_x2", ALL),
     "edsr-s_x4": _deep("edsr-s", 4, "edsr-s_x3", 16000),
-    "edsr_x3": _deep("edsr", 3),
+    "edsr_x3": _deep("edsr", 3, steps=16_000),
     "edsr_x2": _deep("edsr", 2, "edsr_x3", 8000),
     "edsr_x4": _deep("edsr", 4, "edsr_x3", 8000),
     "vdsr_x2x3x4": Made(

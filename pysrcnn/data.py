@@ -23,6 +23,7 @@ __all__ = [
     "pair",
     "read_pair",
     "read_pairs",
+    "reduced",
     "unit",
 ]
 
@@ -126,6 +127,28 @@ def pair(picture: np.ndarray, scale: int, c: int = 1, small: bool = False) -> Pa
     low = imresize(high, scale=1 / scale) if small else degrade(high, scale)
     low, high = (x.reshape(*x.shape[:2], c).transpose(2, 0, 1) for x in (low, high))
     return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
+
+
+def reduced(high: np.ndarray, factor: float, scale: int, small: bool = False) -> Pair:
+    """`pair` of a picture that is made smaller first.
+
+    Parameters
+    ----------
+    high : float array (c, H, W)
+        As `pair` returns it.
+    factor : float
+        Below 1.
+    scale : int
+    small : bool
+        As for `pair`.
+
+    Returns
+    -------
+    low, high : float32 arrays, as of `pair`
+    """
+    picture = high.transpose(1, 2, 0).astype(np.float64)
+    picture = imresize(picture, scale=factor).clip(0, 1)
+    return pair(picture[:, :, 0] if len(high) == 1 else picture, scale, len(high), small)
 
 
 def read_pair(

@@ -848,6 +848,14 @@ def test_fewer_layers_have_the_first_of_the_filters(folder, sizes, filters):
     assert train._recipe(cli.parser().parse_args(options)).filters == filters
 
 
+def test_factors_that_training_pictures_are_made_smaller_by(folder, capsys):
+    options = ["train", "a", "-s", "2", "-o", "b.npz", "--reduced"]
+    assert train._recipe(cli.parser().parse_args([*options, "0.9,.5"])).reduced == (0.9, 0.5)
+    with pytest.raises(SystemExit, match="2"):
+        run(*options, "0.9;0.5")
+    assert "0.9;0.5 is not factors with commas between, such as 0.9,0.7" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["ESPCN", "fsrcnn", "9.1.5", "9-1-", ""])
 def test_the_networks_there_are_to_train(folder, text, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -12,7 +12,7 @@ from processes import process
 
 import pysrcnn.training.stream
 from pysrcnn._signals import ENDS
-from pysrcnn.data import pair, read_pair
+from pysrcnn.data import pair, read_pair, reduced
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RandomCrops, SubImages, read_log
 from pysrcnn.training.log import append
@@ -81,6 +81,23 @@ def test_small_pictures_for_what_enlarges_them_itself(paths):
     views = [np.lib.stride_tricks.sliding_window_view(small, (10, 10)) for small in good]
     turned = [np.rot90(s, k) for s in (low[0, 0], low[0, 0, :, ::-1]) for k in range(4)]
     assert any((view == t).all(axis=(2, 3)).any() for view in views for t in turned)
+
+
+def test_pictures_are_made_smaller_by_chance(paths):
+    """Where that leaves enough of them."""
+    stream = Stream(paths, 2, 1, smallest=20, seed=0, factors=(0.8, 0.5))
+    seen = []
+    try:
+        for step in range(40):
+            stream.batch(step, 5, lambda pairs: seen.extend(pairs) or RandomCrops(pairs, 20))
+    finally:
+        stream.close()
+    good = [pair(read_picture(paths[i]), 2)[1] for i in (0, 2, 3, 6)]
+    smaller = [reduced(high, 0.8, 2)[1] for high in good]
+    for _, high in seen:
+        assert any(np.array_equal(high, other) for other in (*good, *smaller))
+    sides = {high.shape[1] for _, high in seen}
+    assert sides >= {30, 32, 36, 24, 26, 28}
 
 
 def test_what_cannot_be_used_is_counted_and_named(paths):

@@ -19,7 +19,8 @@ from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
 from pysrcnn.networks import EDSR, ESPCN, TRAINED, VDSR
-from pysrcnn.pictures import write_picture
+from pysrcnn.pictures import read_picture, write_picture
+from pysrcnn.resize import imresize
 from pysrcnn.training import (
     RECIPES,
     Adversarial,
@@ -34,6 +35,7 @@ from pysrcnn.training import (
 )
 from pysrcnn.training.ends import keep_ends
 from pysrcnn.training.log import append, write_log
+from pysrcnn.training.split import made_smaller
 
 SCALE = 2
 TINY = Recipe(
@@ -824,6 +826,8 @@ def test_what_does_not_fit_is_refused():
         ({"learning_rate": "a"}, "learning_rate is 'a', wanted a positive number"),
         ({"clip": None}, "clip is None, wanted 0 or a positive number"),
         ({"average": "b"}, "average is 'b', wanted a decay from 0 to below 1"),
+        ({"reduced": (0.9, 1.1)}, "reduced is (0.9, 1.1), wanted factors between 0 and 1"),
+        ({"reduced": ("a",)}, "reduced is ('a',), wanted factors between 0 and 1"),
         ({"adversarial": 1}, "adversarial is 1, wanted None or Adversarial()"),
         ({"adversarial": Adversarial()}, "only srresnet is trained against a discriminator"),
         ({"steps": True}, "steps is True, wanted a whole number, 1 or more"),
@@ -964,6 +968,33 @@ def test_a_start_from_another_scale_is_said(tmp_path, capsys):
           start=tmp_path / "x3.npz")  # fmt: skip
     assert load(tmp_path / "again.npz").card["start"] == "x3.npz"
     assert "anew" not in read_log(tmp_path / "again.log")[0]
+
+
+@pytest.mark.parametrize(
+    "network, scales, sides",
+    [("edsr-s", (2,), [32, 48, 24]), ("vdsr", (2, 3), [32, 16, 48, 24, 30, 15, 48, 24])],
+)
+def test_pictures_are_made_smaller_too(network, scales, sides, tmp_path):
+    """Where a sample fits in, at each scale, and they are not counted as pictures of their own."""
+    for k, side in enumerate((40, 60)):
+        write_picture(tmp_path / f"{k}.png", np.uint8(255 * drawing(side, 70, k)))
+    recipe = replace(
+        RECIPES[network], depth=2, width=4, steps=1, batch=2, size=10, reduced=(0.8, 0.4)
+    )
+    pairs = [
+        pair(read_picture(path), scale, small=network == "edsr-s")
+        for scale in scales for path in sorted(tmp_path.glob("*.png"))
+    ]  # fmt: skip
+    smaller = list(made_smaller(pairs, recipe, scales))
+    assert [high.shape[1] for _, high in smaller] == sides
+    half = imresize(pairs[0][1][0].astype(np.float64), scale=0.8).clip(0, 1)
+    wanted = pair(half, scales[0], small=network == "edsr-s")
+    assert all(map(np.array_equal, smaller[0], wanted))
+    scale = scales if len(scales) > 1 else scales[0]
+    log = tmp_path / "w.log"
+    card = train([tmp_path], tmp_path / "w.npz", scale, recipe, validation=tmp_path).card
+    assert card["data"].endswith(", 2 pictures") and card["recipe"]["reduced"] == [0.8, 0.4]
+    assert read_log(log)[0]["pictures"].startswith(f"{len(pairs) + len(smaller)}, checksum")
 
 
 def test_the_rates_of_espcn_and_those_of_srcnn_as_before():

@@ -34,8 +34,8 @@ __all__ = ["add", "run"]
 
 # Options that a recipe has by the same names.
 _AS_GIVEN = (
-    "activation", "filters", "depth", "width", "frames", "fusion", "shrink", "loss", "steps",
-    "batch", "size", "optimizer", "seed",
+    "activation", "filters", "depth", "width", "frames", "fusion", "shrink", "reduced", "loss",
+    "steps", "batch", "size", "optimizer", "seed",
 )  # fmt: skip
 
 
@@ -120,6 +120,10 @@ def _add_network(command: argparse.ArgumentParser) -> None:
         "--shrink", type=int, metavar="TIMES",
         help="first make the frames of clips this many times smaller, which removes compression "
         "artefacts",
+    )  # fmt: skip
+    command.add_argument(
+        "--reduced", type=_factors, metavar="0.9,0.7",
+        help="also train on each picture made smaller by these factors",
     )  # fmt: skip
     command.add_argument(
         "--no-batch-norm", action="store_true", help="train a srresnet without batch normalisation"
@@ -346,6 +350,16 @@ def _check_options(kind: str, given: set[str]) -> None:
 def _scales(text: str) -> tuple[int, ...]:
     """ "3" -> (3,), "2,3,4" -> (2, 3, 4)."""
     return tuple(whole_factor(part) for part in text.split(","))
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    """ "0.9,0.7" -> (0.9, 0.7)."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not factors with commas between, such as 0.9,0.7"
+        ) from None
 
 
 def _network(text: str) -> tuple[str, tuple[int, ...] | None]:

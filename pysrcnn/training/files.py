@@ -21,7 +21,7 @@ from .log import read_log
 from .loop import Training
 from .recipe import Recipe
 from .recipes import RECIPES
-from .split import Split, read, split
+from .split import Split, made_smaller, read, split
 from .stream import Stream
 
 __all__ = ["FileTraining", "train"]
@@ -170,6 +170,8 @@ class FileTraining:
         )
         self._stream = data if isinstance(data, Stream) else None
         self.used, self._same = len(data) // len(self.scales), pictures.same
+        if isinstance(data, list):
+            data = [*data, *made_smaller(data, self.recipe, self.scales)]
         self.training = Training(
             self.recipe, data, network, self.scales if len(self.scales) > 1 else self.scales[0],
             judged,

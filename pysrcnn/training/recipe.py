@@ -51,6 +51,9 @@ class Recipe:
     frames, fusion : of a VESPCN, how many frames it looks at, and how it fuses them; else 1
     shrink : how many times smaller frames of clips are made before they are used, which removes the
         artefacts of their compression; of a VESPCN
+    reduced : factors below 1, largest first; by each of them every training picture is made smaller
+        and used too, where a sample still fits in it, which gives more pictures, and sharper ones
+        (Dong, Loy and Tang, ECCV 2016, section 4.1: 0.9, 0.8, 0.7, 0.6)
     beta, smooth, motion_first : of a VESPCN, the shares of its loss, see `VESPCN`
     batch_norm : whether there is batch normalisation, which only an SRResNet may have
     c : channels of the picture
@@ -104,6 +107,7 @@ class Recipe:
     frames: int = 1
     fusion: str = "early"
     shrink: int = 1
+    reduced: tuple[float, ...] = ()
     beta: float = 1.0
     smooth: float = 0.001
     motion_first: float = 0.1
@@ -210,6 +214,8 @@ class Recipe:
             raise ValueError(f"size is {self.size}, wanted a multiple of {GRID} for vespcn")
         if self.stride is not None or self.degradation is not None:
             raise ValueError("vespcn is trained on random crops: leave stride and degradation out")
+        if self.reduced:
+            raise ValueError("only pictures are reduced: give shrink for the clips of vespcn")
 
     def _check_numbers(self, smallest: int) -> None:
         """Raise unless they are of their kind, and depth and width at least that."""
@@ -228,6 +234,8 @@ class Recipe:
             value = getattr(self, name)
             if not is_real(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
+        if not all(is_real(factor) and 0 < factor < 1 for factor in self.reduced):
+            raise ValueError(f"reduced is {self.reduced!r:.60}, wanted factors between 0 and 1")
         if not is_real(self.motion_first) or not 0 <= self.motion_first <= 1:
             raise ValueError(f"motion_first is {self.motion_first!r:.60}, wanted 0 to 1")
         if not is_real(self.drop) or not 0 <= self.drop < 1:

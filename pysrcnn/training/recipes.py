@@ -55,7 +55,7 @@ RECIPES = {
         size=48,
     ),
     "edsr-s": _RESIDUAL,
-    "edsr": replace(_RESIDUAL, depth=16, width=64),
+    "edsr": replace(_RESIDUAL, depth=16, width=64, reduced=(0.85, 0.7, 0.55)),
     "photo": replace(_RESIDUAL, c=3, steps=40_000, degradation=Degradation()),
     "srresnet": replace(
         _RESIDUAL, network="srresnet", depth=16, width=64, batch_norm=True, loss="mse"

@@ -10,14 +10,14 @@ import numpy as np
 
 from .._printing import counted, say
 from ..clips import find_clips, length, pairs_of_clip, read_run
-from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs
+from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs, reduced
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
 from .camera import read_moved
 from .recipe import Recipe
 from .stream import REGION, REGION_OF_RUN, Stream
 
-__all__ = ["IN_MEMORY", "Split", "read", "split"]
+__all__ = ["IN_MEMORY", "Split", "made_smaller", "read", "split"]
 
 IN_MEMORY = 1000  # more training pictures, or frames, than these are streamed
 WATCHED = 3  # frames of a clip that PSNR is measured on
@@ -145,13 +145,25 @@ def read(
     left = [path for path in pictures.trained_on if path not in taken] if validation else []
     data: list[Pair] | Stream
     if streamed and left:
-        data = Stream(left, scale, recipe.c, smallest, recipe.seed, small)
+        data = Stream(left, scale, recipe.c, smallest, recipe.seed, small, factors=recipe.reduced)
     else:
         data = []
         for s in scales:
             data += read_pairs(left, s, recipe.c, smallest, on_error=skip, small=small)
     _check_found(data, validation, list(skipped), on_skipped)
     return data, validation, list(skipped)
+
+
+def made_smaller(pairs: Sequence[Pair], recipe: Recipe, scales: Sequence[int]) -> Iterator[Pair]:
+    """The pairs of pictures that are made smaller as the recipe has it, where a sample fits in."""
+    small = TRAINED[recipe.network].small
+    smallest = recipe.size * (max(scales) if small else 1)
+    each = len(pairs) // len(scales)  # of a scale, as `read` returns them
+    for number, (_, high) in enumerate(pairs):
+        scale = scales[number // each]
+        for factor in recipe.reduced:
+            if min(high.shape[1:]) * factor >= smallest + scale:
+                yield reduced(high, factor, scale, small)
 
 
 def _check_found(

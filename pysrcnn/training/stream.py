@@ -25,7 +25,7 @@ import numpy as np
 
 from .._signals import ENDS
 from ..clips import read_run
-from ..data import PICTURE_ERRORS, Pair, read_pair
+from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..pictures import quiet_readers
 from .crops import Sampler
 
@@ -56,6 +56,8 @@ class Stream:
         For a network that looks at several: the paths are then of clips, see `pysrcnn.clips`.
     shrink : int
         Of clips, as for `read_run`.
+    factors : sequence of float
+        Of pictures: each is made smaller by one of these, or stays as large as it is, by chance.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class Stream:
         small: bool = False,
         frames: int = 1,
         shrink: int = 1,
+        factors: Sequence[float] = (),
     ):
         self.paths = [os.fspath(path) for path in paths]
         if not self.paths:
@@ -96,8 +99,9 @@ class Stream:
             )  # fmt: skip
         else:
             self._read = functools.partial(
-                _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small
-            )
+                _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small,
+                factors=factors,
+            )  # fmt: skip
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part = -1
@@ -221,10 +225,14 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _read(path: str, **options) -> Pair | str:
+def _read(path: str, factors: Sequence[float] = (), **options) -> Pair | str:
     """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
     try:
-        return read_pair(path, **options)
+        low, high = read_pair(path, **options)
+        factor = np.random.default_rng(options["seed"]).choice((1.0, *factors))
+        if factor < 1 and min(high.shape[1:]) * factor >= options["smallest"] + options["scale"]:
+            low, high = reduced(high, factor, options["scale"], options["small"])
+        return low, high
     except PICTURE_ERRORS as error:
         return str(error) or type(error).__name__
 
