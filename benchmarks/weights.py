@@ -12,7 +12,6 @@ changes.
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -145,7 +144,7 @@ def install(result: Path, data: Path) -> Path:
     """
     shipped, network = SHIPPED / result.name, load(result)
     if isinstance(network, Chain):
-        shutil.copyfile(result, shipped)
+        network.save(shipped)
         return shipped
     before = scores_of(network, data)
     for bits in BITS:
@@ -158,7 +157,7 @@ def install(result: Path, data: Path) -> Path:
             half.save(shipped, half=True)
             return shipped
     print(f"{shipped.name} stays float32")
-    shutil.copyfile(result, shipped)
+    network.save(shipped)
     return shipped
 
 
