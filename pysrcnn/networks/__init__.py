@@ -1,4 +1,4 @@
-"""The networks, one a file, and what gets a trained one: `load`."""
+"""The networks, one per file, and `load`, which returns a trained one."""
 
 from .chain import Chain
 from .drcn import DRCN

@@ -1,4 +1,4 @@
-"""Files of the authors of networks, and of programs that many use: their arrays, by our names.
+"""Convert arrays between our names and those of networks' authors and of common programs.
 
 SRCNN in .mat files: weights_conv1 (f1*f1, n1) or, for RGB, (3, f1*f1, n1); weights_conv2 (n1,
 f2*f2, n2); weights_conv3 (n2, f3*f3) or (n2, f3*f3, 3); biases_conv1..3. The f*f values of a filter
@@ -7,7 +7,7 @@ are in MATLAB's order: down the columns first.
 VDSR in .mat files: model.weight{1} to {D}, (f, f, C, O), and model.bias.
 
 EDSR in PyTorch, by its authors (head.0, body.0.body.0, ..., tail.1) and by BasicSR (conv_first,
-body.0.conv1, ..., conv_last). Its values are 0..255, less the mean colour of DIV2K.
+body.0.conv1, ..., conv_last). Its values are 0..255, minus the mean colour of DIV2K.
 """
 
 import re
@@ -19,9 +19,9 @@ from ..formats import Arrays, Refused, shown
 
 __all__ = ["edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
 
-DIV2K = (0.4488, 0.4371, 0.4040)  # the mean of its red, green and blue, of 0..1
+DIV2K = (0.4488, 0.4371, 0.4040)  # its mean red, green and blue, in 0..1
 
-# Names in PyTorch, without .weight and .bias; {} is a number, which counts from 1 here.
+# Names in PyTorch, without .weight and .bias; {} is a number, which our names count from 1.
 _EDSR = {
     r"head\.0|conv_first": "_head",
     r"body\.([0-9]{1,4})\.(?:body\.0|conv1)": "{}_1",
@@ -33,7 +33,7 @@ _EDSR = {
 
 
 def from_matlab(arrays: Arrays, path: Path, others: str) -> Arrays:
-    """W1, B1, W2, B2, W3, B3 of the authors' arrays; `others` says what is not read.
+    """Return W1, B1, W2, B2, W3, B3 of the authors' arrays; `others` ends the error message.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def from_matlab(arrays: Arrays, path: Path, others: str) -> Arrays:
 
 
 def to_matlab(parameters: Arrays) -> Arrays:
-    """The authors' arrays of three layers."""
+    """Convert three layers to the authors' arrays."""
     arrays = {}
     for k in (1, 2, 3):
         w = parameters[f"W{k}"].astype(np.float64)
@@ -88,7 +88,7 @@ def to_matlab(parameters: Arrays) -> Arrays:
 
 
 def vdsr_from_matlab(arrays: Arrays, path: Path) -> Arrays:
-    """W1, B1, ... of a VDSR.
+    """Return W1, B1, ... of a VDSR from its authors' arrays.
 
     Raises
     ------
@@ -108,10 +108,10 @@ def vdsr_from_matlab(arrays: Arrays, path: Path) -> Arrays:
 
 
 def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
-    """The parameters and the mean colour of an EDSR by others' names; None if they are not these.
+    """Return an EDSR's parameters and mean colour from others' tensors, or None if it is none.
 
-    In the network v = W_head * (255 (x - mean)) and so on. Here all that is divided by 255, which
-    ReLU hands on: so the biases are, and the picture is of 0..1.
+    Their network computes W_head * (255 (x - mean)) and so on. Here everything is divided by 255,
+    which passes through ReLU: so only the biases change, and the picture is in 0..1.
     """
     found: Arrays = {}
     layers = {name.rpartition(".")[0] for name in tensors} - {"sub_mean", "add_mean"}
@@ -126,7 +126,7 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
             return None
         if kind == "weight":
             found[f"W{names[layer]}"] = tensor
-        else:  # what holds no numbers is to be refused
+        else:  # other dtypes are refused later
             found[f"B{names[layer]}"] = tensor / 255 if tensor.dtype.kind == "f" else tensor
     if "W_head" not in found:
         return None
@@ -138,11 +138,11 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
 
 
 def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
-    """W1, B1, ... of a VDSR of PyTorch: filters 3 x 3, one layer from the picture, one to it.
+    """Return W1, B1, ... of a PyTorch VDSR: filters 3 x 3, one layer from the picture, one to it.
 
-    The others are alike, so that they come in the order of the file, where that means anything, or
-    in that of their numbers. None if the tensors are not such, or make a picture of grey without
-    the picture added: then they are a chain.
+    The other layers have the same shape, so they are taken in the order of the file, if that is
+    meaningful, or else of their numbers. None if the tensors do not fit, or if they turn grey into
+    grey without the input added: then they are a chain.
     """
     weights, biases = ({name.removesuffix(end): tensor for name, tensor in tensors.items()
                         if name.endswith(end)} for end in (".weight", ".bias"))  # fmt: skip

@@ -1,13 +1,13 @@
-"""SRResNets of others, in PyTorch: their tensors by our names, and what their values are.
+"""Convert SRResNets of other PyTorch programs to our names and range of values.
 
-Known are the names of Lornatang/SRGAN-PyTorch (conv1.0 or conv_block1.0, trunk.0.rcb.0, ...,
+Supported are the names of Lornatang/SRGAN-PyTorch (conv1.0 or conv_block1.0, trunk.0.rcb.0, ...,
 upsampling.0.upsample_block.0, conv3) and of twtygqyy/pytorch-SRResNet (conv_input,
 residual.0.conv1, ..., upscale4x.0, conv_output), whose PReLU is a leaky ReLU of slope 0.2. Their
 convolutions may have biases before batch normalisation: subtracting such a bias from the running
 mean gives the same network.
 
-Named in a sentence, and not read, are those that end with a tanh (sgrvinod's tutorial,
-leftthomas/SRGAN), and MSRResNet of BasicSR, which has neither batch normalisation nor PReLU.
+Recognised, but refused, are those that end with a tanh (sgrvinod's tutorial, leftthomas/SRGAN), and
+MSRResNet of BasicSR, which has neither batch normalisation nor PReLU.
 """
 
 import re
@@ -23,8 +23,8 @@ __all__ = ["check_greys", "srresnet_of"]
 
 LEAKY = 0.2
 
-# What a layer is, by its name: a convolution (W), normalisation (G) or slopes (A), and its name
-# here; {} is a number, which counts from 1 here.
+# Our names of layers by theirs: a convolution (W), normalisation (G) or slopes (A); {} is a number,
+# which ours count from 1.
 _NAMES = {
     r"(?:conv|conv_block)1\.0|conv_input": "W_head",
     r"(?:conv|conv_block)1\.1": "A_head",
@@ -46,7 +46,7 @@ _TANH = r"(?:net\.)?conv_block1\.conv_block\.0\.weight|block8\.\d+\.conv\.weight
 
 
 def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
-    """The parameters of an SRResNet by others' names; None if they are not these.
+    """Return an SRResNet's parameters from others' tensors, or None if it is none.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
         return None
     for name in [name for name in found if name[0] == "W"]:
         _complete(found, name[1:], biases.pop(name[1:], None), path)
-    found |= {f"B{layer}": bias for layer, bias in biases.items()}  # of no layer: to be refused
+    found |= {f"B{layer}": bias for layer, bias in biases.items()}  # of no layer: refused later
     if not any(name[0] == "A" for name in found):
         layers = [name[1:-2] for name in found if re.fullmatch(r"W\d+_1", name)]
         layers += [name[1:] for name in found if name.startswith("W_up")] + ["_head"]
@@ -98,7 +98,7 @@ def _refuse_relatives(tensors: Arrays, path: Path) -> None:
 
 
 def _complete(found: Arrays, layer: str, bias: np.ndarray | None, path: Path) -> None:
-    """Add what the file leaves out of a convolution and what is behind it, or raise."""
+    """Add what the file lacks for a convolution and its normalisation, or raise."""
     filters = found[f"W{layer}"].shape[:1]
     if f"G{layer}" not in found:
         found[f"B{layer}"] = np.zeros(filters, np.float32) if bias is None else bias
@@ -128,9 +128,9 @@ def _our_name(layer: str) -> str | None:
 
 
 def check_greys(network: SRResNet, path: Path) -> None:
-    """Raise unless greys come out as about the same greys.
+    """Raise unless greys come out nearly unchanged.
 
-    A network that gives -1..1, as in the paper, gets a last layer that gives 0..1.
+    If the output is -1..1, as in the paper, the last layer is changed to return 0..1.
     """
     greys = np.broadcast_to(GREYS[:, None, None, None], (len(GREYS), network.c, 16, 16))
     out = network.forward(greys.astype(network.dtype))

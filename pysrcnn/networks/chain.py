@@ -17,12 +17,12 @@ __all__ = ["Chain", "layers_of", "named"]
 
 
 def layers_of(p: Parameters) -> Layers:
-    """(weights, biases) of W1, B1, W2, B2, ..., from the first layer to the last."""
+    """Return (weights, biases) of W1, B1, W2, B2, ..., from the first layer to the last."""
     return [(p[f"W{k}"], p[f"B{k}"]) for k in range(1, len(p) // 2 + 1)]
 
 
 def named(layers: Layers) -> Parameters:
-    """W1, B1, W2, B2, ... of (weights, biases); or the gradients of these, by the same names."""
+    """Return W1, B1, W2, B2, ... for (weights, biases), or likewise for their gradients."""
     found = {}
     for k, (w, b) in enumerate(layers, 1):
         found[f"W{k}"], found[f"B{k}"] = w, b
@@ -46,7 +46,7 @@ def _check(sizes: tuple[int, ...], channels: tuple[int, ...]) -> None:
 
 
 class Chain(Network):
-    """A network of layers one behind the other, with an activation after each but the last."""
+    """A network of successive convolutions, with an activation after each but the last."""
 
     choices: ClassVar = {"padding": ("replicate", "zeros")}
     training_options: ClassVar = {"padding": "valid"}
@@ -55,7 +55,7 @@ class Chain(Network):
     def from_parameters(
         cls, parameters: Parameters, *, ops: ModuleType = kernels, **options: Any
     ) -> Self:
-        """A network around copies of the arrays W1, B1, ..., with options of its `forward`."""
+        """Build a network from copies of the arrays W1, B1, ..., with options of `forward`."""
         network = cls.__new__(cls)
         network._set(parameters, ops, **options)
         _check(network.sizes, (network.c, *(len(b) for _, b in network.layers)))
@@ -73,7 +73,7 @@ class Chain(Network):
         seed: int,
         **options: Any,
     ) -> None:
-        """Set all up for training; the last layer gets s^2 filters for each channel."""
+        """Set up an untrained network; the last layer has s^2 filters for each channel."""
         channels = (c, *filters, c * s * s)
         _check(sizes, channels)
         layers = [
@@ -97,7 +97,7 @@ class Chain(Network):
             raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
 
     def initialise(self, how: str, seed: int = 0) -> None:
-        """Set all parameters to where training starts, see `initial.initialise`."""
+        """Initialise all parameters for training, see `initial.initialise`."""
         initialise(self.layers, self.c, how, seed)
 
     @property
@@ -117,12 +117,12 @@ class Chain(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """The picture before and after, which may be larger: what is between stays in caches."""
+        """The input and the output, which may be larger; what is between stays in caches."""
         return 4 * self.c * (1 + 1 / self.seen.resolution**2)
 
     @property
     def activation(self) -> str:
-        """What follows every layer but the last: "relu", or "tanh" in its place."""
+        """The activation after every layer but the last: "relu" or "tanh"."""
         return self.options.get("activation", "relu")
 
     def _tensors(self, path: Path) -> Parameters:

@@ -1,4 +1,4 @@
-"""The operations of deep networks made of single ones, for ops modules that do not compute."""
+"""Operations of deep networks composed of basic ones, for ops modules that do not compute."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["Composed"]
 
 
 class Composed:
-    """What follows from `conv2d`, `relu` and their backward passes, as `reference` has it."""
+    """Operations composed of `conv2d`, `relu` and their backward passes, as in `reference`."""
 
     conv2d: Any
     conv2d_backward: Any

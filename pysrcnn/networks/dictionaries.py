@@ -1,4 +1,4 @@
-"""What a file of dictionaries for sparse coding must hold, see `sparse`."""
+"""Check the dictionaries for sparse coding in a file, see `sparse`."""
 
 import math
 from pathlib import Path
@@ -10,16 +10,16 @@ from .values import check_numbers, check_sense
 
 __all__ = ["check_dictionaries"]
 
-# At most; no file shall fill a machine's memory, or keep it busy for days.
+# Limits, so that no file can fill a machine's memory or keep it busy for days.
 _STEPS = 1000  # of FISTA
 _COUNT = 4096  # of atoms, and of features; 1024 atoms are usual
-_NUMBERS = 1 << 19  # in D_l: the largest singular value of more takes seconds
+_NUMBERS = 1 << 19  # in D_l: with more, its largest singular value takes seconds
 _PRODUCTS = 1 << 25  # atoms times features times steps, 200 times those of the shipped dictionaries
-_SIZES = 1e-6, 1e6  # the length of all of D_l, whose columns usually have the length 1
+_SIZES = 1e-6, 1e6  # the norm of D_l, whose columns usually have length 1
 
 
 def check_dictionaries(parameters: Arrays, card: dict, path: Path) -> None:
-    """Raise unless the arrays P, D_l and D_h fit each other, and the card says how to use them."""
+    """Raise unless P, D_l and D_h fit each other and the card has their penalty and steps."""
     if sorted(parameters) != ["D_h", "D_l", "P"]:
         names = [shown(name) for name in sorted(parameters)[:20]]
         missing = [name for name in ("P", "D_l", "D_h") if name not in parameters]

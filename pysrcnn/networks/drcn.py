@@ -1,11 +1,11 @@
 """DRCN: Kim, Lee, Lee, "Deeply-Recursive Convolutional Network for Image Super-Resolution", CVPR
 2016.
 
-One layer is applied again and again: the network sees further with each recursion and has no more
-parameters. Such networks are hard to train, as gradients pass the same weights many times. Two
+One layer is applied again and again: each recursion widens the receptive field without adding
+parameters. Such networks are hard to train, since gradients pass the same weights many times. Two
 things help: a picture is reconstructed after every recursion, by the same two layers, and each of
-these pictures is compared with the true one; and all of them get the input added, so that it need
-not be carried through. The result is their weighted sum, with weights that are learned.
+these pictures is compared with the true one; and the input is added to each of them, so that it
+need not be carried through. The result is their sum, with learned weights.
 
 Axes: N samples, c channels of the picture, F maps, H x W pixels, D recursions.
 """
@@ -27,7 +27,7 @@ __all__ = ["DRCN", "backward", "forward"]
 def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
     """H_d = max(0, W * H_{d-1} + b); y_d = x + W_out2 * max(0, W_out1 * H_d); sum of w_d y_d.
 
-    Eqs. 1 to 7 of the paper. H_0 is what two layers make of x: the embedding.
+    Eqs. 1 to 7 of the paper. H_0, the embedding, is computed from x by two layers.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
         B_out2 of the reconstruction; w (D,).
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs, last of all the pictures y_1, ..., y_D.
+        Filled with what `backward` needs; the last item is the list of the pictures y_1, ..., y_D.
 
     Returns
     -------
@@ -64,20 +64,20 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
 def backward(
     dout: np.ndarray, kept: list, p: Parameters, ops: Any, dpictures: list | None = None
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dout : array (N, c, H, W)
     kept : list that `forward` filled
-    p, ops : as `forward` was given them
+    p, ops : as passed to `forward`
     dpictures : list of arrays (N, c, H, W), optional
-        The gradients of what else is asked of y_1, ..., y_D, beside their part in the sum.
+        Gradients of further losses on y_1, ..., y_D, besides their part in the sum.
 
     Returns
     -------
     dx : array (N, c, H, W)
-    gradients : dict of arrays, by the names of `p`
+    gradients : dict of arrays, named as in `p`
     """
     x, first, maps, pictures = kept
     shared = "W", "B", "W_out1", "B_out1", "W_out2", "B_out2"
@@ -89,20 +89,20 @@ def backward(
         dy = p["w"][d] * dout
         if dpictures:
             dy = dy + dpictures[d]
-        dx = dx + dy  # y_d is x and a difference
+        dx = dx + dy  # y_d is x plus a difference
         da, *of_out2 = ops.conv2d_same_backward(dy, a, p["W_out2"])
         more, *of_out1 = ops.conv_relu_backward(da, a, h, p["W_out1"])
-        dh = more + dh  # H_d is in y_d ...
-        dh, *of_w = ops.conv_relu_backward(dh, h, before, p["W"])  # ... and H_{d+1} comes of it
+        dh = more + dh  # H_d is used in y_d and in H_{d+1}
+        dh, *of_w = ops.conv_relu_backward(dh, h, before, p["W"])  # now that of H_{d-1}
         for name, more in zip(shared, (*of_w, *of_out1, *of_out2), strict=True):
-            g[name] = g[name] + more  # shared weights: a sum
+            g[name] = g[name] + more  # shared weights: gradients add up
     dfirst, g["W_in2"], g["B_in2"] = ops.conv_relu_backward(dh, maps[0], first, p["W_in2"])
     more, g["W_in1"], g["B_in1"] = ops.conv_relu_backward(dfirst, first, x, p["W_in1"])
     return dx + more, g
 
 
 def _layers(width: int, c: int) -> dict[str, tuple[int, int]]:
-    """Maps in and out of each layer, by what follows W and B in its name."""
+    """Numbers of maps in and out of each layer, keyed by its parameters' names without W or B."""
     layers = dict.fromkeys(("_in1", "_in2", "", "_out1", "_out2"), (width, width))
     return layers | {"_in1": (c, width), "_out2": (width, c)}
 
@@ -113,22 +113,22 @@ class DRCN(Network):
     Parameters
     ----------
     recursions : int
-        D. The paper: 16.
+        D, the number of recursions. The paper: 16.
     width : int
-        F. The paper: 256.
+        F, the number of maps. The paper: 256.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), but for those that are applied
-        many times: they hand each map on unchanged, as in the paper. The last layer's are a
-        fiftieth of He's, and all w_d are 1 / D: the untrained network nearly returns its input.
+        Weights are drawn from N(0, 2 / (9 C)), as in He et al. (2015), except those of the
+        recursive layer, which start as the identity, as in the paper. The last layer's are divided
+        by 50, and all w_d are 1 / D, so that the untrained network nearly returns its input.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Raises
     ------
     ValueError
-        If recursions, width or seed is not a whole number that large, or c neither 1 nor 3.
+        If recursions, width or seed is not a whole number or is too small, or c is neither 1 nor 3.
     """
 
     name, default_recipe = "drcn", "drcn"
@@ -163,14 +163,14 @@ class DRCN(Network):
         ops: ModuleType = kernels,
         weights_of_sum: Sequence[float] = (),
     ) -> "DRCN":
-        """A network around copies of arrays that are called as in `forward`.
+        """Build a network from copies of arrays, named as in `forward`.
 
-        weights_of_sum: w, where it is not among these, as in an ONNX graph.
+        `weights_of_sum` is w, if the arrays lack it, as in an ONNX graph.
 
         Raises
         ------
         ValueError
-            If these are not its arrays.
+            If the arrays do not make such a network.
         """
         parameters = as_arrays(parameters)
         layers = {name: a for name, a in parameters.items() if name != "w"}
@@ -188,7 +188,7 @@ class DRCN(Network):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "DRCN":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         network = cls(recipe.depth, recipe.width, recipe.c, seed=recipe.seed)
         network.scale = scale
         return network
@@ -199,12 +199,12 @@ class DRCN(Network):
 
     @property
     def recursions(self) -> int:
-        """D."""
+        """D, the number of recursions."""
         return len(self.parameters["w"])
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Three maps at a time, and pictures as large."""
+        """Three sets of maps at a time, and pictures of the same size."""
         return 2 * super().bytes_per_pixel
 
     def __repr__(self) -> str:
@@ -220,9 +220,10 @@ class DRCN(Network):
     def _step(
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float
     ) -> tuple[float, Parameters]:
-        """alpha times the mean loss of y_1, ..., y_D, and 1 - alpha times that of their sum.
+        """alpha times the mean loss of y_1, ..., y_D, plus 1 - alpha times the loss of their sum.
 
-        Eq. 10 of the paper, whose alpha falls as well; here from 1 to 0, as training goes on.
+        Eq. 10 of the paper, where alpha decays, too; here it falls from 1 to 0 in the course of
+        training.
         """
         ops, p, alpha = self.ops, self.parameters, 1 - done
         kept: list = []

@@ -1,15 +1,15 @@
 """EDSR: Lim, Son, Kim, Nah, Lee, "Enhanced Deep Residual Networks for Single Image
 Super-Resolution", CVPR Workshops 2017.
 
-VDSR showed that depth pays if layers learn differences; SRResNet put them into blocks, each of
-which adds what its two convolutions find to what it was given, on the small picture. EDSR is that
-without batch normalisation, which levels out what a picture's values should stay: it takes less
-memory, and reaches more.
+VDSR showed that depth pays off if layers learn residuals. SRResNet put them into blocks on the
+small picture, each of which adds the result of two convolutions to its input. EDSR leaves out the
+batch normalisation, which discards the range of a picture's values: it takes less memory and
+reaches a higher PSNR.
 
-Two tails are known, and told by the shapes of the parameters. The paper's enlarges maps, by a
-convolution to s^2 as many and a sub-pixel shuffle (by 4: by 2, twice), and ends with a convolution
-of the large ones. The short one is ESPCN's: the last convolution has a filter for each sub-pixel,
-and nothing is computed on the large picture.
+There are two tails, told apart by the shapes of the parameters. The paper's enlarges the maps by a
+convolution to s^2 times as many and a sub-pixel shuffle (for s = 4, twice by 2), and ends with a
+convolution of the large maps. The short one is ESPCN's: the last convolution has a filter for each
+sub-pixel, and nothing is computed on the large picture.
 
 Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
 """
@@ -51,18 +51,18 @@ def forward(
         Small pictures, values in 0..1.
     p : dict of arrays
         W_head, B_head; W1_1, B1_1, W1_2, B1_2, W2_1, ... of the blocks; W_body, B_body; W_up1,
-        B_up1, ... of the paper's tail; W_tail, B_tail. Of filters 3 x 3.
+        B_up1, ... of the paper's tail; W_tail, B_tail. All filters are 3 x 3.
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs.
+        Filled with what `backward` needs.
     residual_scale : float
         t: 0.1 in the paper's large network, 1 in all others.
     picture : bool
-        Whether each sub-pixel gets the pixel added that it is a part of, so that the network learns
-        a difference. The paper's has no such skip.
+        Whether the input, with each pixel repeated s x s times, is added to the output, so that the
+        network learns a residual. The paper has no such skip.
     mean : c numbers, optional
-        What is taken off each channel before and added behind: of the paper's networks, the mean
-        colour of their training pictures.
+        Subtracted from each channel of the input and added to the output; in the paper, the mean
+        colour of the training pictures.
 
     Returns
     -------
@@ -103,18 +103,18 @@ def backward(
     picture: bool = True,
     mean: Sequence[float] = (),
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dout : array (N, c, s H, s W)
     kept : list that `forward` filled
-    p, ops, residual_scale, picture, mean : as `forward` was given them
+    p, ops, residual_scale, picture, mean : as passed to `forward`
 
     Returns
     -------
     dx : array (N, c, H, W)
-    gradients : dict of arrays, by the names of `p`
+    gradients : dict of arrays, named as in `p`
     """
     x, *rest, h = kept
     maps = reversed(rest)
@@ -132,7 +132,7 @@ def backward(
         dr = dh if residual_scale == 1 else residual_scale * dh
         da, g[f"W{k}_2"], g[f"B{k}_2"] = ops.conv2d_same_backward(dr, a, p[f"W{k}_2"])
         dr, g[f"W{k}_1"], g[f"B{k}_1"] = ops.conv_relu_backward(da, a, h, p[f"W{k}_1"])
-        dh = dh + dr  # past the block, and through it
+        dh = dh + dr  # around the block and through it
     dx, g["W_head"], g["B_head"] = ops.conv2d_same_backward(dh + dh0, x, p["W_head"])
     if picture:
         dadded = ops.pixel_shuffle_backward(dout, large)
@@ -141,12 +141,12 @@ def backward(
 
 
 def _colour(mean: Sequence[float], p: Parameters) -> np.ndarray:
-    """To be added to a batch (N, c, H, W)."""
+    """The mean colour, in a shape that can be added to a batch (N, c, H, W)."""
     return np.reshape(np.array(mean, p["W_head"].dtype), (-1, 1, 1))
 
 
 def _scales(p: Parameters) -> tuple[int, int]:
-    """By how much maps are enlarged before the last convolution, and the picture behind it."""
+    """Factors by which maps are enlarged before the last convolution, and the picture after it."""
     c, filters = p["W_head"].shape[1], p["W_tail"].shape[0]
     return math.prod(s for _, _, s in ups(p)), math.isqrt(filters // c)
 
@@ -154,7 +154,7 @@ def _scales(p: Parameters) -> tuple[int, int]:
 def _layers(
     scale: int, blocks: int, width: int, c: int, short_tail: bool
 ) -> dict[str, tuple[int, int]]:
-    """Maps in and out of each layer, by what follows W or B in the names of its parameters."""
+    """Numbers of maps in and out of each layer, keyed by its parameters' names without W or B."""
     body = [f"{k}_{part}" for k in range(1, blocks + 1) for part in (1, 2)]
     layers = {"_head": (c, width)} | dict.fromkeys([*body, "_body"], (width, width))
     for k, s in enumerate([] if short_tail else factors(scale), 1):
@@ -163,7 +163,7 @@ def _layers(
 
 
 class EDSR(Network):
-    """The network of the paper, or one with the short tail, see the top of the file.
+    """The network of the paper, or one with the short tail (see the top of the file).
 
     Parameters
     ----------
@@ -172,23 +172,23 @@ class EDSR(Network):
     blocks : int
         Residual blocks. The paper: 16, or 32 in its large network.
     width : int
-        F, maps. The paper: 64, or 256 in its large network.
+        F, the number of maps. The paper: 64, or 256 in its large network.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     short_tail : bool
     residual_scale, picture, mean
         See `forward`.
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)); those that add to a map at a
-        tenth of that, and those of the last layer at a fiftieth: the untrained network nearly
-        returns each pixel s x s times.
+        Weights are drawn from N(0, 2 / (9 C)), as in He et al. (2015); those of each block's second
+        layer are divided by 10, and those of the last layer by 50, so that the untrained network
+        nearly returns each pixel s x s times.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Raises
     ------
     ValueError
-        If scale, blocks, width, c or seed is none of these.
+        If an argument is none of the above.
     """
 
     name, small, default_recipe = "edsr", True, "edsr-s"
@@ -226,12 +226,12 @@ class EDSR(Network):
         picture: bool = True,
         mean: Sequence[float] = (),
     ) -> "EDSR":
-        """A network around copies of arrays that are called as in `forward`.
+        """Build a network from copies of arrays, named as in `forward`.
 
         Raises
         ------
         ValueError
-            If these are not its arrays.
+            If the arrays do not make such a network.
         """
         parameters = as_arrays(parameters)
         head, tail = (parameters.get(name, np.empty((0, 0))) for name in ("W_head", "W_tail"))
@@ -272,7 +272,7 @@ class EDSR(Network):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "EDSR":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         if scale is None:
             raise ValueError("an EDSR is for one scale: say which, 2 or more")
         return cls(scale, recipe.depth, recipe.width, recipe.c, seed=recipe.seed)
@@ -289,7 +289,7 @@ class EDSR(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Four maps at a time: the first, a block's input and result, and what is between."""
+        """Four sets of maps at a time: the first, and a block's input, inner maps and result."""
         return 2 * super().bytes_per_pixel
 
     def __repr__(self) -> str:

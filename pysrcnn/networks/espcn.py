@@ -1,9 +1,9 @@
 """ESPCN: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient
 Sub-Pixel Convolutional Neural Network", CVPR 2016.
 
-All convolutions are on the small picture, so they cost s^2 times less than after an enlargement;
-the last one has s^2 filters, one for each of the sub-pixels that a pixel is to become, and the
-sub-pixel shuffle lays these out. What SRCNN takes from a bicubic interpolation is learned as well.
+All convolutions run on the small picture, so they cost s^2 times less than after an enlargement.
+The last one has s^2 filters, one for each sub-pixel of a pixel, and the sub-pixel shuffle arranges
+the results. The enlargement, which SRCNN leaves to bicubic interpolation, is learned, too.
 """
 
 from types import ModuleType
@@ -19,7 +19,7 @@ from .values import shuffle_of
 
 __all__ = ["ACTIVATIONS", "ESPCN", "backward", "forward"]
 
-ACTIVATIONS = ("relu", "tanh")  # operations: the paper compares both, and ends with tanh
+ACTIVATIONS = ("relu", "tanh")  # names of operations: the paper compares both and chooses tanh
 
 
 def forward(
@@ -41,9 +41,9 @@ def forward(
         The last layer has c s^2 filters.
     ops : module of operations
     kept : list, optional
-        Gets the input of each layer, for `backward`.
+        Filled with the input of each layer, for `backward`.
     activation : "tanh" or "relu"
-        phi, the operation of that name.
+        phi, by the name of the operation.
     padding : "replicate", "zeros" or "valid"
 
     Returns
@@ -69,18 +69,18 @@ def backward(
     activation: str = "tanh",
     padding: str = "zeros",
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
-    dout : array of the shape of the result of `forward`
+    dout : array of the shape of `forward`'s output
     kept : list that `forward` filled
-    p, ops, activation, padding : as `forward` was given them
+    p, ops, activation, padding : as passed to `forward`
 
     Returns
     -------
     dx : array of the shape of x
-    gradients : dict of arrays, by the names of p
+    gradients : dict of arrays, named as in `p`
     """
     activate_backward = getattr(ops, f"{activation}_backward")
     g: Parameters = {}
@@ -110,15 +110,15 @@ class ESPCN(Chain):
     padding : "replicate" or "zeros"
         What layers see beyond the edge of a picture.
     init, seed
-        How the weights start, see `initial.initialise`.
+        How the weights are initialised, see `initial.initialise`.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Raises
     ------
     ValueError
-        If a size is not a positive integer, a filter size is even, or c, activation or padding is
-        none of these.
+        If a size is not a positive integer, a filter size is even, or scale, c, activation or
+        padding is none of the above.
     """
 
     name, small, default_recipe = "espcn", True, "espcn"
@@ -147,7 +147,7 @@ class ESPCN(Chain):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "ESPCN":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         if scale is None:
             raise ValueError("an ESPCN is for one scale: say which, 2 or more")
         sizes, filters, activation = recipe.sizes, recipe.filters, recipe.activation
@@ -172,7 +172,7 @@ class ESPCN(Chain):
     ) -> tuple[float, Parameters]:
         if loss != "mse":
             return super()._step(low, high, loss, done)
-        # The error is the same with the shuffle undone in the picture that it is to give.
+        # Undoing the shuffle in the target does not change the error.
         high = self.ops.pixel_shuffle_backward(high, self.scale)
         error, gradients = self.ops.loss_and_gradients(
             low, high, self.layers, self.options["activation"]

@@ -1,9 +1,9 @@
-"""What perceptual losses compare: maps that a fixed network makes of a picture.
+"""Feature maps of a fixed network, which perceptual losses compare.
 
 Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV
 2016. Two pictures with the same texture in different places differ in every pixel, but little in
-the maps of a network that was trained to recognise objects. SRGAN takes `vgg`. Without a file of
-that, the first layers of an `EDSR` of ours serve, which knows edges and lines only.
+the maps of a network that was trained to recognise objects. SRGAN uses `vgg`. Without a file of
+it, the first layers of one of our `EDSR` are used, which know edges and lines only.
 
 Axes: N samples, c channels of the picture, F maps, H x W pixels.
 """
@@ -27,15 +27,15 @@ from .residual import blocks_of, forget
 from .vgg import through_conv, through_relu
 from .vgg_files import LAYER, read_vgg, to_layer
 
-# Of an EDSR's maps: with it, gradients by those of edsr-s are about as large as by VGG's relu2_2,
-# and one weight of the adversarial loss suits both.
+# For an EDSR's maps: it makes the gradients of edsr-s about as large as those of VGG's relu2_2, so
+# one weight of the adversarial loss suits both.
 FACTOR = 1.6
 
 __all__ = ["Features", "body", "body_backward"]
 
 
 def body(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
-    """h_0 = W_head * x, h_k = h_{k-1} + W_k2 * max(0, W_k1 * h_{k-1}): as `edsr` begins.
+    """h_0 = W_head * x, h_k = h_{k-1} + W_k2 * max(0, W_k1 * h_{k-1}), as in `edsr`.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def body(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np
         mean, (c,), which is subtracted first; W_head, B_head; W1_1, B1_1, W1_2, B1_2, W2_1, ...
     ops : module of operations
     kept : list, optional
-        Gets what `body_backward` needs.
+        Filled with what `body_backward` needs.
 
     Returns
     -------
@@ -61,13 +61,13 @@ def body(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np
 
 
 def body_backward(dout: np.ndarray, kept: list, p: Parameters, ops: Any) -> np.ndarray:
-    """dx: the lines of `body`, last to first.
+    """Return dx: the lines of `body` in reverse order.
 
     Parameters
     ----------
     dout : array (N, F, H, W)
     kept : list that `body` filled
-    p, ops : as `body` was given them
+    p, ops : as passed to `body`
 
     Returns
     -------
@@ -81,18 +81,18 @@ def body_backward(dout: np.ndarray, kept: list, p: Parameters, ops: Any) -> np.n
 
 
 class Features(Parametric):
-    """A fixed network, and the loss between what it sees of two pictures: `of_vgg`, `of_edsr`.
+    """A fixed network and the loss between its maps of two pictures; see `of_vgg` and `of_edsr`.
 
     Attributes
     ----------
     label : str
-        What it is, for cards: "VGG relu2_2", "EDSR block8".
+        Its name in cards: "VGG relu2_2", "EDSR block8".
     parameters : dict of arrays
     c : int
-        Channels of the pictures it was trained on. One of RGB takes luminance as well, as grey; one
-        of luminance takes that of RGB.
+        Channels of the pictures it was trained on. A network for RGB also takes luminance, as grey;
+        one for luminance also takes RGB, of which it sees the luminance.
     factor : float
-        What its maps are multiplied by before they are compared.
+        The maps are multiplied by it before they are compared.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
     """
@@ -113,21 +113,21 @@ class Features(Parametric):
     def of_vgg(
         cls, path: str | os.PathLike, layer: str = LAYER, *, ops: ModuleType = kernels
     ) -> "Features":
-        """VGG's, of a file that has its convolutions, the first ones or all.
+        """Use a VGG from a file that has its convolutions, the first ones or all.
 
         Parameters
         ----------
         path : path
-            As `vgg_files.read_vgg` reads them.
+            See `vgg_files.read_vgg`.
         layer : str
-            Whose maps are compared: "relu2_2", those behind the ReLU of the second convolution of
-            the second group, which the paper calls "VGG22"; its "VGG54" is "relu5_4" of VGG-19.
-            "conv5_4" are those before the ReLU, as ESRGAN compares them.
+            The layer whose maps are compared. "relu2_2" is after the ReLU of the second convolution
+            of the second group, the paper's "VGG22"; its "VGG54" is "relu5_4" of VGG-19. "conv5_4"
+            is before the ReLU, as in ESRGAN.
 
         Raises
         ------
         FileNotFoundError, ModuleNotFoundError, ValueError
-            If it cannot be read, or has no such layer.
+            If the file cannot be read, or has no such layer.
         """
         found = read_vgg(path)
         name, parameters = to_layer(found.parameters, layer, path)
@@ -139,13 +139,13 @@ class Features(Parametric):
     def of_edsr(
         cls, network: EDSR, depth: str | None = None, *, ops: ModuleType = kernels
     ) -> "Features":
-        """Those of an EDSR, which sees large pictures as if they were small ones.
+        """Use the first layers of an EDSR, which takes large pictures as if they were small.
 
         Parameters
         ----------
         network : EDSR
         depth : str, optional
-            "block3": what its third block gives; by default its last one's.
+            Such as "block3", for the output of the third block; by default the last block.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Features(Parametric):
         return cls(f"EDSR {depth}", found, (body, body_backward), FACTOR, ops)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The maps of a batch of pictures.
+        """Return the feature maps of a batch of pictures.
 
         Parameters
         ----------
@@ -182,14 +182,14 @@ class Features(Parametric):
         Raises
         ------
         TypeError, ValueError
-            If `x` is not such an array, or too small for a layer that far behind.
+            If `x` is not such an array, or too small for a layer that deep.
         """
         return self._maps(self._checked(x, "x"), None)
 
     def loss_and_gradient(self, made: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        """The mean squared difference of all values of the maps, times factor^2; and its gradient.
+        """Return the mean squared difference of the maps, times factor^2, and its gradient.
 
-        Eq. 5 of SRGAN's paper, but for the number of maps, which is not in the mean there.
+        Eq. 5 of the SRGAN paper, except that its mean does not include the number of maps.
 
         Parameters
         ----------
@@ -199,12 +199,12 @@ class Features(Parametric):
         -------
         loss : float
         dmade : array (N, c, H, W)
-            By the first of them.
+            The gradient with respect to `made`.
 
         Raises
         ------
         TypeError, ValueError
-            If they are not such arrays, of two shapes, or too small for a layer that far behind.
+            If they are not such arrays, differ in shape, or are too small for a layer that deep.
         """
         made, target = self._checked(made, "made"), self._checked(target, "target")
         if made.shape != target.shape:
@@ -220,11 +220,11 @@ class Features(Parametric):
         return square * ops.mse(ours, theirs), dx
 
     def distance(self, x: np.ndarray, target: np.ndarray) -> float:
-        """How far the maps of a picture are from another's, as a share of the other's.
+        """Return the distance between the maps of two pictures, relative to those of the second.
 
-        ||phi(x) - phi(target)|| / ||phi(target)||: 0 if they are the same, about 1 if they have
-        nothing in common. It is compared between results, not between networks or layers; and it
-        is not LPIPS, which weighs maps by what people said of pictures.
+        ||phi(x) - phi(target)|| / ||phi(target)||: 0 if the maps are equal, about 1 if they have
+        nothing in common. Compare it between results, not between networks or layers. It is not
+        LPIPS, which weighs maps by human judgements of pictures.
 
         Parameters
         ----------
@@ -237,7 +237,7 @@ class Features(Parametric):
         Raises
         ------
         TypeError, ValueError
-            If they are not such arrays, of two shapes, or too small for a layer that far behind.
+            If they are not such arrays, differ in shape, or are too small for a layer that deep.
         """
         x, target = self._checked(x, "x"), self._checked(target, "target")
         if x.shape != target.shape:
@@ -248,7 +248,7 @@ class Features(Parametric):
 
     @property
     def _poolings(self) -> int:
-        """How often the maps are halved."""
+        """The number of poolings, each of which halves the maps."""
         groups = {name.split("_")[0] for name in self.parameters if self._forward is not body}
         return sum(name[0] == "W" for name in groups) - 1 if groups else 0
 
@@ -264,7 +264,7 @@ class Features(Parametric):
 
     @property
     def _luma(self) -> np.ndarray:
-        """What luminance has of R, G and B, (3, 1, 1)."""
+        """The shares of R, G and B in luminance, (3, 1, 1)."""
         return RGB_TO_YCBCR[0][0].astype(self.dtype)[:, None, None]
 
     def _maps(self, x: np.ndarray, kept: list | None) -> np.ndarray:

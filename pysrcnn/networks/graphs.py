@@ -1,8 +1,8 @@
-"""What a graph in a file computes, if it is a chain of convolutions: SRCNN, ESPCN.
+"""Recognise graphs in files that are chains of convolutions: SRCNN, ESPCN.
 
-What programs put around the chain is understood too: a Clip to 0..1 behind it, factors and offsets
-for the values of pixels, axes in another order, an enlargement in front, the input added to the
-result. A sub-pixel shuffle behind the last convolution is one operator, or the several that PyTorch
+What programs put around the chain is understood, too: a Clip to 0..1 after it, factors and offsets
+for the values of pixels, axes in another order, an enlargement before it, the input added to the
+result. A sub-pixel shuffle after the last convolution is one operator, or the several that PyTorch
 writes for it.
 """
 
@@ -22,14 +22,13 @@ _ONLY = "only chains of convolutions with ReLU or tanh between them are read"
 _NONE = "where SRCNN and ESPCN have none"
 _FRONT = "; if it enlarges the picture, save the model without it"
 
-# A shuffle in several operators, which take its axes apart, move them and put them together again:
-# each with the number of axes after it, or with what it does to which. PyTorch's order, ONNX' mode
-# CRD, has the sub-pixels of a channel one after the other; TensorFlow's, DCR, the channels of a
-# sub-pixel.
+# A shuffle as several operators, which split axes, permute them and merge them again: each with the
+# number of axes after it, or with its own axes. In PyTorch's order, ONNX's mode CRD, the sub-pixels
+# of a channel follow each other; in TensorFlow's, DCR, the channels of a sub-pixel.
 _SHUFFLES = {
     (("Reshape", 6), ("Transpose", 0, 1, 4, 2, 5, 3), ("Reshape", 4)): "CRD",
     (("Reshape", 6), ("Transpose", 0, 3, 4, 1, 5, 2), ("Reshape", 4)): "DCR",
-    # PyTorch's, for pictures of any size, before ONNX had DepthToSpace for it.
+    # PyTorch's for pictures of any size, before ONNX had DepthToSpace for it.
     (
         *(("Unsqueeze", 2, 3), ("Reshape", 6), ("Transpose", 0, 1, 4, 2, 5, 3)),
         *(("Reshape", 6), ("Reshape", 6), ("Squeeze", 3, 5)),
@@ -39,28 +38,28 @@ _SHUFFLES = {
 
 @dataclass
 class GraphChain:
-    """A chain of convolutions.
+    """A chain of convolutions, as a graph describes it.
 
     Attributes
     ----------
     layers : list of (weights, biases)
-        Biases may be None; both are, where the graph does not say which tensors it takes.
+        Biases may be None; both are, if the graph does not say which tensors it takes.
     activations : list of str
-        What follows each of them: "relu", "tanh" or "linear", which is nothing.
+        What follows each layer: "relu", "tanh" or, for nothing, "linear".
     paddings : list of str
-        What each sees beyond the edge: "zeros", "edge", "reflect" or "valid", which is nothing.
+        What each layer sees beyond the edge: "zeros", "edge", "reflect" or, for nothing, "valid".
     before, after : Affine
-        What is done to all values before the first layer and after the last.
+        The scaling of all values before the first layer and after the last.
     residual : bool
-        Whether the input is added to what the layers give.
+        Whether the input is added to the output of the layers.
     shuffle : "CRD", "DCR" or ""
-        The order of filters of a sub-pixel shuffle behind the last layer, as ONNX calls it.
+        The order of filters of a sub-pixel shuffle after the last layer, by ONNX's name.
     block : int or None
-        By how much the shuffle enlarges, if it says so.
+        The factor of the shuffle, if it is stated.
     enlarges : str
-        What enlarges the picture before the first layer, "" if nothing does.
+        The operator that enlarges the picture before the first layer, "" if there is none.
     times : list of float
-        By how much, in rows and columns, if it says so.
+        Its factors for rows and columns, if they are stated.
     """
 
     layers: list[tuple[np.ndarray | None, np.ndarray | None]] = field(default_factory=list)
@@ -76,12 +75,12 @@ class GraphChain:
 
 
 def chain_of(weights: Weights, path: Path) -> GraphChain:
-    """The chain that the graph of a file is.
+    """Return the chain that the graph of a file computes.
 
     Raises
     ------
     Refused
-        If it is something else.
+        If it computes something else.
     """
     walk = _Walk(path)
     try:
@@ -90,30 +89,30 @@ def chain_of(weights: Weights, path: Path) -> GraphChain:
     except Refused:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        # Options of another type, such as a padding without amounts.
+        # Options of the wrong type, such as a padding without amounts.
         raise Refused(f"{path} is damaged: what it says of its layers makes no sense") from None
     if weights.output not in ("", walk.current):
         raise Refused(f"{path} is not a chain: its output is not what the last operator gives")
     if walk.apart:
         raise Refused(f"{path} has {walk.apart[0][0]} where a sub-pixel shuffle has more: {_ONLY}")
     chain = walk.chain
-    # A ReLU behind the last layer changes no picture: what is below 0 is black anyhow.
+    # A ReLU after the last layer changes no picture: values below 0 are black in any case.
     if chain.activations and chain.activations[-1] == "tanh":
         raise Refused(f"{path} has a Tanh behind its last layer, {_NONE}")
     return chain
 
 
 class _Walk:
-    """From the picture on, one operation after the other."""
+    """A walk along a graph from the picture on, one operation after the other."""
 
     def __init__(self, path: Path):
         self.path, self.chain, self.current = path, GraphChain(), ""
         self.apart: tuple = ()  # the operators of a shuffle so far
-        self._pictures = {""}  # the input, and what it is called behind an enlargement
+        self._pictures = {""}  # names of the input, or of its enlargement
         self._clipped, self._pad = False, "valid"
 
     def add(self, operation: Operation) -> None:
-        """Go on by an operation, or raise if none of our networks has it there."""
+        """Take the next operation, or raise if none of our networks has it there."""
         kind = operation.kind
         step = _STEPS.get(kind)
         if step is None or (self.apart and step is not _Walk._axes and kind != "Transpose"):
@@ -133,7 +132,7 @@ class _Walk:
         step(self, operation, inputs[1:], given[1:])
 
     def _constants(self, kind: str, others: list[str], given: list) -> None:
-        """Raise unless all that an operation takes beside its first input is in the file."""
+        """Raise unless the file holds all inputs of an operation but the first."""
         for name, array in zip(others, given, strict=True):
             if name in self._pictures and name and self.chain.layers:
                 raise Refused(
@@ -195,7 +194,7 @@ class _Walk:
             self._pad = "zeros" if mode == "constant" else mode
 
     def _check_pads(self, pads: Any, axes: int) -> None:
-        """Raise if padding moves the picture; how much of it there is changes edges alone."""
+        """Raise if padding shifts the picture; its amount only changes edges."""
         pads = [int(n) if n == int(n) else n for n in np.ravel(pads).tolist()]
         before, after = pads[:axes], pads[axes:]
         if len(pads) != 2 * axes or before != after or any(before[:-2]):
@@ -205,7 +204,7 @@ class _Walk:
             )
 
     def _clip(self, operation: Operation, others: list[str], given: list) -> None:
-        """What is clipped to black and white is clipped in any case; raise if it is more."""
+        """Ignore clipping to black and white, which is done in any case; raise if it clips more."""
         self._constants("Clip", others, given)
         white = 255 if np.max(self.chain.after.a) > 50 else 1
         low, high = (None if bound is None else bound.item() for bound in (*given, None, None)[:2])
@@ -222,7 +221,7 @@ class _Walk:
             raise Refused(f"{self.path} has a Transpose other than from and to NHWC")
 
     def _axes(self, operation: Operation, others: list[str], given: list) -> None:
-        """One of the operators of a shuffle; sizes may be worked out from those of the picture."""
+        """Take one of the operators of a shuffle; its sizes may be computed from the picture's."""
         kind, known = operation.kind, [*given, None][0]
         axes = operation.options.get("perm", operation.options.get("axes", known))
         if kind == "Reshape":
@@ -264,7 +263,7 @@ class _Walk:
             raise Refused(f"{self.path} makes pictures smaller, by {kind}, before the first layer")
 
     def _affine(self, operation: Operation, others: list[str], given: list) -> None:
-        """By constants, of all values or of a channel; or the sum with the input."""
+        """Take a factor or summand for all values or each channel, or the sum with the input."""
         kind, chain = operation.kind, self.chain
         if kind == "Add" and chain.layers and others and others[0] and others[0] in self._pictures:
             used = chain.before.any or chain.after.any or chain.activations[-1] != "linear"

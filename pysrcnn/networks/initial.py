@@ -1,4 +1,4 @@
-"""How the weights of a chain of convolutions start."""
+"""Initial weights of a chain of convolutions."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["initialise"]
 
 
 def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
-    """Set all parameters to where training starts, in place; biases to 0.
+    """Set all parameters to their values before training, in place; biases to 0.
 
     Parameters
     ----------
@@ -21,17 +21,18 @@ def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
         "paper": weights from N(0, 0.001^2), Section 3.3 of the paper of SRCNN.
         "he": from N(0, 2 / (C f f)), which keeps the size of the values through layers with
         ReLU (He et al., 2015).
-        "identity": He, but the first filter of each layer (for RGB: the first three) hands the
-        picture on unchanged, the other filters of all layers but the last have a mean of zero,
-        so that brightness alone does not silence them, and the last layer's other weights are
-        a fiftieth of He's: the untrained network returns nearly its input, or each pixel of it
-        s x s times, and learns the rest.
+        "identity": as "he", but the first filter of each layer (for RGB, the first three) passes
+        the picture on unchanged; the other filters of all layers but the last have a mean of zero,
+        so that brightness alone does not silence them; and the last layer's other weights are
+        divided by 50. So the untrained network nearly returns its input, or each pixel of it s x s
+        times, and learns the rest.
     seed : int
 
     Raises
     ------
     ValueError
-        If there is no such start or seed, or no filter for each channel to hand it on.
+        If `how` is unknown, the seed is invalid, or a layer has too few filters to pass each
+        channel on.
     """
     check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
@@ -52,9 +53,9 @@ def initialise(layers: Layers, c: int, how: str, seed: int = 0) -> None:
 
 
 def _hand_on(w: np.ndarray, c: int, first: bool, last: bool) -> None:
-    """The first c filters of a layer hand the picture on; all of the last layer's do."""
+    """Make the first c filters of a layer, or all of the last, pass the picture on."""
     if not first:
-        w[:, :c] = 0  # no other filter reads the picture on its way
+        w[:, :c] = 0  # no other filter reads the picture that is passed on
     if last:
         w *= 0.02
     else:

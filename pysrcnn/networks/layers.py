@@ -1,4 +1,4 @@
-"""Which tensor of a file is which layer of a chain of convolutions, and whether they fit."""
+"""Find the layers of a chain of convolutions in the tensors of a file, and check them."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ from .values import check_numbers, check_sense, shuffle_of
 
 __all__ = ["OTHER_NETWORKS", "check", "numbered", "stack"]
 
-# Of a layer, far above what anybody trains: a small file shall not keep a machine busy for hours.
+# Limits of a layer, far above any real one: a small file must not keep a machine busy for hours.
 _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
-_MOST_SEARCHED = 8  # layers, of which all orders are tried
+_MOST_SEARCHED = 8  # layers whose orders are all tried
 
 OTHER_NETWORKS = (
     "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR and SRResNet, such as "
@@ -22,31 +22,31 @@ OTHER_NETWORKS = (
 
 
 def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
-    """W1, B1, W2, B2, ... from tensors by the names that a program gave them.
+    """Return W1, B1, W2, B2, ... from tensors under the names that a program gave them.
 
     Names are free, as long as each ends in ".weight" or ".bias": "conv1.weight",
-    "module.features.0.weight", "recon.bias"; or all are as in the paper: "W1", "B1". Layers come in
-    the order of the file, if that means anything and their channels fit each other; else in that of
-    their numbers, if nothing else differs in their names; else in the one order in which channels
-    fit, if it is the only one.
+    "module.features.0.weight", "recon.bias"; or all are as in the paper: "W1", "B1". Layers are
+    taken in the order of the file, if it is meaningful and their channels fit; otherwise in the
+    order of their numbers, if their names do not differ in anything else; otherwise in the only
+    order in which channels fit, if there is just one.
 
     Parameters
     ----------
     tensors : dict of arrays
         In the order of the file: ".weight" (O, C, f, f), ".bias" (O,), which may be missing.
     path : Path
-        For the sentences.
+        For error messages.
     ordered : bool
-        Whether the order in the file means anything.
+        Whether the order in the file is meaningful.
 
     Raises
     ------
     Refused
-        If there are tensors of another kind, or the order of the layers cannot be told.
+        If there are tensors of another kind, or the order of the layers cannot be determined.
     """
     weights, biases = _weights_and_biases(tensors, path)
     skip = next((name for name in weights if "residual" in name.lower()), None)
-    if skip is not None:  # VDSR, whose layers fit each other as those of an SRCNN do
+    if skip is not None:  # VDSR, whose layers would pass for those of an SRCNN
         raise Refused(f"{path} has residual layers, such as {shown(skip)}: {OTHER_NETWORKS}")
     if not weights:
         raise Refused(f"{path} holds no layers: weights (O, C, f, f) and biases (O,)")
@@ -58,7 +58,7 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
 
 
 def numbered(layers: list[tuple[np.ndarray, np.ndarray | None]], path: Path) -> Arrays:
-    """W1, B1, W2, B2, ... in float32 or float64 of layers in their order; no biases are zeros."""
+    """Name ordered layers W1, B1, W2, B2, ..., in float32 or float64; missing biases are 0."""
     check_room((x.shape for layer in layers for x in layer if x is not None), path)
     parameters = {}
     for k, (w, b) in enumerate(layers, 1):
@@ -69,7 +69,7 @@ def numbered(layers: list[tuple[np.ndarray, np.ndarray | None]], path: Path) -> 
 
 
 def _weights_and_biases(tensors: Arrays, path: Path) -> tuple[Arrays, Arrays]:
-    """Both by the names of their layers."""
+    """Return both, keyed by the names of their layers."""
     ours = {name: re.fullmatch(r"([WBwb])_?([0-9]{1,3})", name) for name in tensors}
     weights: Arrays = {}
     biases: Arrays = {}
@@ -90,7 +90,7 @@ def _weights_and_biases(tensors: Arrays, path: Path) -> tuple[Arrays, Arrays]:
 
 
 def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
-    """The names of the layers, first to last."""
+    """Return the names of the layers, first to last."""
     names = list(weights)
     numbers = {name: [int(n) for n in re.findall(r"[0-9]{1,9}", name)] for name in names}
     orders = [names] if ordered else []
@@ -103,7 +103,7 @@ def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
     found = _chains(weights) if few else []
     if len(found) == 1:
         return found[0]
-    # In any order, each number of channels is taken as often as it is given.
+    # A chain takes each number of channels as often as it gives it.
     inputs, outputs = (sorted(w.shape[axis] for w in weights.values()) for axis in (1, 0))
     if found or (not few and not orders and inputs == outputs):
         more = ", ..." if len(names) > 8 else ""
@@ -115,7 +115,7 @@ def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
 
 
 def _fits(names: list[str], weights: Arrays) -> bool:
-    """Whether each layer takes what the one before gives, and the ends are those of pictures."""
+    """Whether each layer fits the one before, and the first and the last fit pictures."""
     channels = [(weights[name].shape[1], weights[name].shape[0]) for name in names]
     between = all(a[1] == b[0] for a, b in zip(channels, channels[1:], strict=False))
     c, filters = channels[0][0], channels[-1][1]
@@ -123,12 +123,12 @@ def _fits(names: list[str], weights: Arrays) -> bool:
 
 
 def _numbers_of_filters(c: int) -> list[int]:
-    """Of the last layer: one for each channel, or for each sub-pixel of these."""
+    """The numbers of filters that the last layer may have: one for each channel or sub-pixel."""
     return [c * s * s for s in range(1, LARGEST + 1)]
 
 
 def _chains(weights: Arrays) -> list[list[str]]:
-    """Up to two orders in which the channels fit, from 1 or 3 channels to those of a picture."""
+    """Return up to two orders in which channels fit, from 1 or 3 channels to those of a picture."""
     found: list[list[str]] = []
 
     def extend(chain: list[str], rest: list[str]) -> None:
@@ -145,7 +145,7 @@ def _chains(weights: Arrays) -> list[list[str]]:
 
 
 def check(parameters: Arrays, path: Path) -> None:
-    """Raise unless the arrays are a chain: W1 B1 W2 B2 ... that fit each other, all finite."""
+    """Raise unless the arrays are a chain: W1 B1 W2 B2 ... that fit each other and are finite."""
     layers = len(parameters) // 2
     wanted = [f"{kind}{k}" for k in range(1, layers + 1) for kind in "WB"]
     if layers == 0 or sorted(parameters) != sorted(wanted):

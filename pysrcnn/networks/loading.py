@@ -1,4 +1,4 @@
-"""Networks by the names of shipped weights, and from files."""
+"""Load networks by the names of shipped weights, and from files."""
 
 import logging
 import os
@@ -47,18 +47,18 @@ TRAINED: dict[str, type[Network]] = {
     "vespcn": VESPCN,
 }
 
-# What enlarges unless told otherwise: 1.2 dB better than 9-1-5 at x3, for 0.08 s more a megapixel.
+# The default for enlarging: 1.2 dB better than 9-1-5 at x3, for 0.08 s more per megapixel.
 DEFAULT = "edsr-s"
-FEATURES = "edsr-s", 3  # whose features serve where there is no file of VGG
-_LOG = logging.getLogger(__name__)  # of what was left out in reading
+FEATURES = "edsr-s", 3  # whose features are used without a file of VGG
+_LOG = logging.getLogger(__name__)  # reports what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 def shipped() -> dict[tuple[str, int], Path]:
-    """The weights in this package: {("9-1-5", 3): path, ...}, by network and scale.
+    """Return the weights in this package, by network and scale: {("9-1-5", 3): path, ...}.
 
-    A file for several scales has all of them in its name, as vdsr_x2x3x4.npz. Networks for RGB are
-    called "9-1-5-rgb", the dictionaries of sparse coding "sc".
+    A file for several scales has all of them in its name, such as vdsr_x2x3x4.npz. Networks for RGB
+    are called "9-1-5-rgb", the dictionaries of sparse coding "sc".
     """
     found: dict[tuple[str, int], Path] = {}
     for path in sorted(_WEIGHTS.glob("*.npz")):
@@ -68,7 +68,7 @@ def shipped() -> dict[tuple[str, int], Path]:
 
 
 def shipped_files() -> dict[Path, str]:
-    """The files of `shipped`, and what is in each: "9-1-5 x3", "vdsr x2 x3 x4"."""
+    """Return the files of `shipped` and what each holds: "9-1-5 x3", "vdsr x2 x3 x4"."""
     files: dict[Path, str] = {}
     for (name, scale), path in shipped().items():
         files[path] = f"{files.get(path, name)} x{scale}"
@@ -76,7 +76,7 @@ def shipped_files() -> dict[Path, str]:
 
 
 def files_of(name_or_path: str | os.PathLike) -> list[Path]:
-    """The files that `load` takes weights from, at any scale; none where there are none."""
+    """Return the files from which `load` takes weights, at any scale; an empty list without any."""
     text = os.fspath(name_or_path)
     found = [path for (name, _), path in shipped().items() if name == text]
     return found or list(formats.files_of(text))
@@ -92,36 +92,37 @@ def load(
     activation: str | None = None,
     sharpness: float | None = None,
 ) -> Network:
-    """A trained network, by the name of shipped weights or from a file.
+    """Load a trained network, by the name of shipped weights or from a file.
 
     Parameters
     ----------
     name_or_path : str or path
-        A name such as "9-1-5"; or an .npz file that `Network.save` wrote, a .mat file of SRCNN's
-        authors, or a file of PyTorch (.pt, .pth, .ckpt), .safetensors, Keras (.h5, .hdf5, .keras)
-        or .onnx, see `pysrcnn.formats.read_weights`.
+        A name such as "9-1-5"; or an .npz file that `Network.save` wrote, a .mat file of the
+        authors of SRCNN or VDSR, or a file of PyTorch (.pt, .pth, .ckpt), .safetensors, Keras (.h5,
+        .hdf5, .keras) or .onnx, see `pysrcnn.formats.read_weights`.
     scale : int, optional
-        The factor of enlargement. Needed with a name of which there are weights for several; with
-        a file that says its own scale, it must be the same; with one that does not say, it is what
-        you say it is.
+        The factor of enlargement. Required with a name that has weights for several. If a file
+        states its own scale, it must be the same; otherwise the network is taken to be for this
+        scale.
     ops : module
-        What computes: `pysrcnn.kernels`, or of layers `pysrcnn.reference`.
+        `pysrcnn.kernels` or, except for dictionaries, `pysrcnn.reference`.
     residual : bool
-        Whether the result of the SRCNN in the file is to be added to its input. What you get is
-        one whose result is the picture.
+        Whether the output of the SRCNN in the file must be added to its input. The network that is
+        returned outputs the picture itself.
     levels : pair of numbers
-        What black and white are for the network in the file, such as (0, 255). What you get is a
-        network for 0..1.
+        The values of black and white for the network in the file, such as (0, 255). The network
+        that is returned is for 0..1.
     activation : "tanh" or "relu", optional
-        Of the ESPCN in the file, if the file does not say it, or not rightly: by default tanh.
+        That of the ESPCN in the file, if the file does not state it, or states it wrongly; by
+        default tanh.
     sharpness : float, optional
-        0..1, of a network that was trained against a discriminator, see `Network.at_sharpness`. By
-        default it is as it was trained, which is 1, and may be chosen later.
+        0..1, for a network that was trained against a discriminator, see `Network.at_sharpness`. By
+        default it stays as trained, which is 1, and may be chosen later.
 
     Returns
     -------
     network : Network
-        Of the kind that the file holds, float32 whatever its numbers are.
+        Of the kind that the file holds; float32, whatever its dtype.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def load(
         If a package that such files need, onnx or h5py, is not installed.
     ValueError
         If there are no weights for that scale, the file's scale is another one or not 2 to 16, the
-        file is damaged, what others have trained makes no picture, or the sharpness cannot be
+        file is damaged, a network trained elsewhere makes no picture, or the sharpness cannot be
         chosen.
     """
     path = _path_of(os.fspath(name_or_path), scale)
@@ -156,26 +157,26 @@ def load(
 def load_features(
     name_or_path: str | os.PathLike | None = None, layer: str | None = None
 ) -> Features:
-    """The features of a file, or of an EDSR.
+    """Load the features of a file of VGG, or of an EDSR.
 
     Parameters
     ----------
     name_or_path : str or path, optional
-        A file of VGG's convolutions, see `Features.of_vgg`; or an EDSR of ours, by its name or
-        file. By default the shipped "edsr-s", which has learned of edges and lines alone.
+        A file of VGG's convolutions, see `Features.of_vgg`; or one of our EDSR, by name or file. By
+        default the shipped "edsr-s", which knows edges and lines only.
     layer : str, optional
-        Whose maps are compared: "relu2_2" of VGG, or "block8" of an EDSR; by default that, and the
-        last block.
+        The layer whose maps are compared: by default "relu2_2" of VGG, or the last block of an
+        EDSR, such as "block8".
 
     Returns
     -------
     features : Features
-        Whose label names the file as well.
+        Their label also names the file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, or it is neither, or has no such layer.
+        If there is no such file, it is neither of the two, or it has no such layer.
     """
     name, scale = FEATURES if name_or_path is None else (os.fspath(name_or_path), None)
     known = [s for n, s in shipped() if n == name]
@@ -193,7 +194,7 @@ def load_features(
 
 
 def _path_of(text: str, scale: int | None) -> Path:
-    """The file of shipped weights of this name and scale, or the file that is called so."""
+    """Return the file of shipped weights with this name and scale, or the file at this path."""
     have = shipped()
     scales = [s for n, s in have if n == text]
     if scales:
@@ -221,7 +222,7 @@ def _path_of(text: str, scale: int | None) -> Path:
 
 
 def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float, float]) -> Network:
-    """The one whose values are 0..1 and whose result is the picture; its card says what it was."""
+    """Convert to values in 0..1, with the picture as the result; the card notes the change."""
     if not isinstance(network, Chain):
         raise ValueError(
             f"{path} holds {network.name}, whose values are 0..1 and whose result is the picture: "
@@ -242,7 +243,7 @@ def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float,
 
 
 def _scale_of(network: Network, path: Path, wanted: int | None) -> int | None:
-    """The scale that the network, or its card, was trained for; else the one that is wanted."""
+    """Return the scale that the network or its card states, otherwise the one that is wanted."""
     said = network.card.get("scale")
     known = network.scale if said is None else said
     several = known if isinstance(known, list) and network.scale is None else []

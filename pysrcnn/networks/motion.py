@@ -1,7 +1,7 @@
-"""How a frame has moved against another: VESPCN's estimate of the flow, coarse and then fine.
+"""VESPCN's motion estimation: the flow between two frames, first coarse, then fine.
 
-Section 2.3 of the paper, see `vespcn`. Axes: N samples, H x W pixels, s scale. A flow is
-(N, 2, H, W), in pixels, see `reference.motion`.
+Section 2.3 of the paper, see `vespcn`. Axes: N samples, H x W pixels, s scale. A flow is (N, 2, H,
+W), in pixels, see `reference.motion`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ from .residual import forget
 
 __all__ = ["GRID", "LAYERS", "estimate", "estimate_backward", "motion", "motion_backward", "shapes"]
 
-GRID = 4  # the coarse estimate has a pixel for so many, along a side
-FARTHEST = {"coarse": 8.0, "fine": 2.0}  # pixels, beyond which no estimate points
-LAYERS = 5  # of an estimate
-_FILTERS = {"coarse": (5, 3, 5, 3, 3), "fine": (5, 3, 3, 3, 3)}  # their sides; 5 has a stride of 2
+GRID = 4  # side of the square that is one pixel of the coarse estimate
+FARTHEST = {"coarse": 8.0, "fine": 2.0}  # the largest flow, in pixels
+LAYERS = 5  # convolutions of an estimate
+_FILTERS = {"coarse": (5, 3, 5, 3, 3), "fine": (5, 3, 3, 3, 3)}  # their sizes; 5 has stride 2
 _INPUTS = {"coarse": 2, "fine": 5}
 
 
@@ -30,7 +30,7 @@ def motion(
     *,
     cubic: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The flow from the reference to a frame, coarse and fine, and the frame warped by it.
+    """Estimate the flow from the reference to a frame, coarse then fine, and warp the frame by it.
 
     coarse = estimate(reference, frame); fine = estimate(reference, frame, coarse, frame warped by
     coarse); flow = coarse + fine.
@@ -38,11 +38,11 @@ def motion(
     Parameters
     ----------
     reference, frame : arrays (N, 1, H, W)
-    p, ops : as `vespcn.forward` has them
+    p, ops : as passed to `vespcn.forward`
     kept : list, optional
-        Gets what `motion_backward` needs.
+        Filled with what `motion_backward` needs.
     cubic : bool
-        How the frame is warped at last: by a cubic, or bilinearly, as in the paper.
+        Whether the frame is finally warped by a cubic, or bilinearly, as in the paper.
 
     Returns
     -------
@@ -67,16 +67,16 @@ def motion_backward(
     *,
     cubic: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dreference, dframe; the gradients of the parameters are added to g.
+    """Return dreference and dframe; add the gradients of the parameters to g.
 
     Parameters
     ----------
     dflow : array (N, 2, H, W), or 0
     dwarped : array (N, 1, H, W)
     kept : list that `motion` filled
-    p, ops, cubic : as `motion` was given them
+    p, ops, cubic : as passed to `motion`
     g : dict of arrays
-        The same weights are used for each neighbour: their gradients are sums.
+        All neighbours share the weights, so gradients add up.
     """
     maps = reversed(kept)
     frame, coarse, flow = next(maps)
@@ -96,18 +96,18 @@ def motion_backward(
 def estimate(
     x: np.ndarray, part: str, p: Parameters, ops: Any, keep: Callable[[Any], None]
 ) -> np.ndarray:
-    """A flow: five convolutions, of which 5 x 5 have a stride of 2, a shuffle back, and tanh.
+    """Estimate a flow: five convolutions, with stride 2 where 5 x 5, a sub-pixel shuffle, and tanh.
 
-    Table 1 of the paper; here the flow is in pixels, at most `FARTHEST` of its part.
+    Table 1 of the paper; here the flow is in pixels, at most `FARTHEST[part]`.
 
     Parameters
     ----------
     x : array (N, 2, H, W) or (N, 5, H, W)
         Two frames; for "fine" also the coarse flow, and the second frame warped by it.
     part : "coarse" or "fine"
-    p, ops : as `vespcn.forward` has them
+    p, ops : as passed to `vespcn.forward`
     keep : function
-        Gets what `estimate_backward` needs.
+        Called with all that `estimate_backward` needs.
 
     Returns
     -------
@@ -131,13 +131,13 @@ def estimate(
 def estimate_backward(
     dflow: np.ndarray, part: str, maps: Iterator[Any], p: Parameters, ops: Any, g: Parameters
 ) -> np.ndarray:
-    """dx; the gradients of the parameters are added to g.
+    """Return dx; add the gradients of the parameters to g.
 
     Parameters
     ----------
     dflow : array (N, 2, H, W)
     maps : iterator over what `estimate` kept, last to first
-    part, p, ops : as `estimate` was given them
+    part, p, ops : as passed to `estimate`
     g : dict of arrays
     """
     s = 2 ** sum(p[f"W_{part}{k}"].shape[2] == 5 for k in range(1, LAYERS))
@@ -159,7 +159,7 @@ def estimate_backward(
 
 
 def shapes(width: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights of both estimates, by what follows W in their names."""
+    """Shapes of the weights of both estimates, keyed by their names without W."""
     weights: dict[str, tuple[int, ...]] = {}
     for part, sides in _FILTERS.items():
         last = 2 * 4 ** sides.count(5)

@@ -1,11 +1,11 @@
 """What all networks have in common: parameters by name, an ops module, a card, files.
 
 A network is one more operation, like those it is made of: its file has `forward` and `backward`,
-written out side by side against an *ops module*, and a class that says what it takes and is called.
-Three things pass between them and nothing else: `p`, the parameters by name; `ops`, a module of
-operations; and `kept`, a list that `forward` fills for `backward` (None where only a picture is
-wanted). So the same lines are read with `reference`, fast with `kernels`, and tell how far they see
-with `reach.Reach`.
+written out side by side in terms of an *ops module*, and a class that gives its name and describes
+its input. Besides maps and options, both functions take three things only: `p`, the parameters by
+name; `ops`, a module of operations; and `kept`, a list that `forward` fills for `backward` (None if
+no gradients are needed). So the same lines are easy to follow with `reference`, fast with
+`kernels`, and give the receptive field with `reach.Reach`.
 
 Axes: N samples, c channels of the picture, H x W pixels, s the scale.
 """
@@ -31,47 +31,49 @@ from .scales import own_scale
 
 __all__ = ["LOSSES", "Network"]
 
-START = "start."  # before the names of these parameters in files
-LOSSES = ("mse", "l1", "charbonnier")  # operations, each with its backward
+START = "start."  # prefix of the names of `Network.start` in files
+LOSSES = ("mse", "l1", "charbonnier")  # names of operations, each with a backward
 
 
 class Network(Parametric):
-    """A network around its parameters; what the kinds of networks share.
+    """Base class of all networks: parameters, options, and what is done with them.
 
     Attributes
     ----------
     name : str
-        What it is called: "espcn"; an SRCNN by its filter sizes, "9-1-5".
+        Such as "espcn"; of an SRCNN, its filter sizes, "9-1-5".
     small : bool
-        Whether it takes the small picture and enlarges that itself, or its bicubic enlargement.
+        Whether it takes the small picture and enlarges it itself, rather than a bicubic
+        enlargement.
     frames : int
-        How many frames of a video it looks at, to enlarge the one in the middle: `forward` takes
-        their channels one after the other, in the order of time. Above 1, it takes small pictures.
+        Number of frames of a video that it takes to enlarge the middle one: `forward` takes their
+        channels one after the other, in the order of time. If above 1, they are small pictures.
     parameters : dict of arrays
-        By the names of the paper, from the first layer to the last. May be filled in place.
+        Named as in the paper, from the first layer to the last. May be filled in place.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     scale : int or None
         The factor of enlargement that the parameters are for.
     scales : tuple of int
-        All of them, where there are several: (2, 3, 4) of one VDSR.
+        All of them, if there are several: (2, 3, 4) for one VDSR.
     card : dict
-        What the weights are, see `pysrcnn.formats`.
+        Description of the weights, see `pysrcnn.formats`.
     options : dict
-        Of its `forward`, such as the padding, if it has one.
+        Options of `forward`, such as the padding.
     training_options : dict
-        Those that are others in training: of a chain of layers, no padding.
+        Options that differ in training: a chain of layers then has no padding.
     default_recipe : str
-        What it is trained by if nothing else is said, see `training.RECIPES`.
+        The recipe that trains it by default, see `training.RECIPES`.
     ensemble : bool
-        Whether `forward` gives the mean of eight results: of `x` turned and mirrored in all ways,
-        each turned back. It takes eight times as long, and some errors cancel out ("geometric
-        self-ensemble", Lim et al., "Enhanced Deep Residual Networks ...", 2017, Section 3.4).
+        Whether `forward` returns the mean of eight results: `x` is turned and mirrored in all ways,
+        and each result is turned back. It takes eight times as long, and some errors cancel out
+        ("geometric self-ensemble", Lim et al., "Enhanced Deep Residual Networks ...", 2017, Section
+        3.4).
     start : dict of arrays or None
-        Of a network trained against a discriminator, the parameters of the one that this began
-        with, see `at_sharpness`.
+        If it was trained against a discriminator, the parameters it started from, see
+        `at_sharpness`.
     ops : module
-        What computes: `pysrcnn.kernels` or `pysrcnn.reference`.
+        `pysrcnn.kernels` or `pysrcnn.reference`.
     """
 
     ensemble: bool = False
@@ -81,9 +83,9 @@ class Network(Parametric):
     training_options: ClassVar[dict[str, Any]] = {}
     default_recipe: ClassVar[str] = "modern"
     scales: tuple[int, ...] = ()
-    # What the options of `forward` may be in a network, by their names; the usual one first.
+    # The values that options of `forward` may have, by name; the default first.
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
-    # Those that a card has, beside what the shapes of the parameters say.
+    # Options that a card holds, since the shapes of the parameters do not tell them.
     saved_options: ClassVar[tuple[str, ...]] = ()
     # Set by each kind of network to the two functions in its file.
     _forward: ClassVar[Callable]
@@ -106,45 +108,45 @@ class Network(Parametric):
 
     @property
     def weights(self) -> list[str]:
-        """Names of the parameters that are filters, from the first layer's to the last's.
+        """Names of the parameters that are filters, from the first layer to the last.
 
-        Recipes treat the first and the last of them unlike the others, see `training.Recipe`.
+        Recipes treat the first and the last differently from the others, see `training.Recipe`.
         """
         return [name for name, p in self.parameters.items() if p.ndim > 1]
 
     @property
     def tail(self) -> list[str]:
-        """Names of the parameters that another scale may have in another shape, or not at all."""
+        """Names of the parameters that have another shape, or are missing, at another scale."""
         return []
 
     @property
     def statistics(self) -> list[str]:
-        """Names of the parameters that are not learned: running statistics of what layers give.
+        """Names of the parameters that are not learned: running statistics of the layers' outputs.
 
-        Of these, `loss_and_gradients` gives what a step takes off them.
+        For these, `loss_and_gradients` returns what a step subtracts from them.
         """
         return []
 
     @property
     def _for_scales(self) -> str:
-        """What its repr says of them: ", scale=3", ", scales=(2, 3, 4)", or nothing."""
+        """The scales in the repr: ", scale=3", ", scales=(2, 3, 4)", or nothing."""
         if self.scales:
             return f", scales={self.scales}"
         return f", scale={self.scale}" if self.scale else ""
 
     @property
     def seen(self) -> Seen:
-        """How far the network sees, and what a pixel of its result takes: see `reach`."""
+        """The receptive field, and the cost of a pixel of the result: see `reach`."""
         return seen(self._forward, self.parameters, self.c * self.frames, **self.options)
 
     @property
     def margin(self) -> int:
-        """Pixels of its input on each side that a pixel of the result depends on: 6 for 9-1-5."""
+        """Pixels of the input on each side that a pixel of the result depends on: 6 for 9-1-5."""
         return self.seen.margin
 
     @property
     def training_margin(self) -> int:
-        """Pixels of its input that are lost on each side in training: none if its layers pad."""
+        """Pixels of the input that are lost on each side in training: 0 if the layers pad."""
         return self.margin if self._is_cut else 0
 
     @property
@@ -159,7 +161,7 @@ class Network(Parametric):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Memory that `forward` takes for a pixel of its result, in float32."""
+        """Memory that `forward` needs for a pixel of its result, in float32."""
         return 4 * self.seen.values
 
     def __getstate__(self) -> dict:
@@ -169,7 +171,7 @@ class Network(Parametric):
         self.__dict__.update(state, ops=importlib.import_module(state["ops"]))
 
     def astype(self, dtype: Any) -> Self:
-        """A copy whose parameters and results are of `dtype`, float32 or float64."""
+        """Return a copy whose parameters and results are of `dtype`, float32 or float64."""
         copy = super().astype(dtype)
         copy.card, copy.options = dict(self.card), dict(self.options)
         if self.start is not None:
@@ -179,7 +181,7 @@ class Network(Parametric):
     # --------------------------------------------------------------------------------------- in use
 
     def check_finite(self) -> None:
-        """Raise a ValueError if a parameter is not finite, whose pictures would just be black."""
+        """Raise a ValueError if a parameter is not finite, since pictures would only be black."""
         if name := not_finite(self.parameters):
             raise ValueError(
                 f"{name} of {self!r} holds values that are not finite (NaN or infinite), so it "
@@ -187,18 +189,18 @@ class Network(Parametric):
             )
 
     def forward(self, x: np.ndarray, padding: str | None = None) -> np.ndarray:
-        """The network's pictures of a batch.
+        """Apply the network to a batch of pictures.
 
         Parameters
         ----------
-        x : float array (N, c, H, W), of a network for videos (N, frames c, H, W)
-            Small pictures if the network is for these (`small`), else bicubic enlargements; values
-            in 0..1. Converted to the network's dtype.
+        x : float array (N, c, H, W), or (N, frames c, H, W) for video networks
+            Small pictures if the network takes them (`small`), otherwise bicubic enlargements;
+            values in 0..1. Converted to the network's dtype.
         padding : "replicate", "zeros" or "valid", optional
             "replicate": every layer repeats the edge of its input. "zeros": it sees zeros beyond
             the edge. The result is as large as `x`, or `scale` times as large. "valid": nothing is
-            padded, `margin` pixels of `x` are lost on each side, as in training. By default what
-            the network is for; some networks have only that one.
+            padded, and `margin` pixels of `x` are lost on each side, as in training. The default is
+            the network's own padding; some networks have no other.
 
         Returns
         -------
@@ -224,20 +226,20 @@ class Network(Parametric):
         return sum(results) / self.dtype.type(TURNS)
 
     def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
-        """A batch for `_forward`, in the network's dtype; raise unless it is one."""
+        """Return a batch for `_forward`, in the network's dtype; raise unless it is one."""
         return check_batch(x, name, self.frames * self.c, self.dtype)
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        """`_forward`, by a faster way where there is one."""
+        """Run `_forward`, or something faster that gives the same."""
         ops = self.ops
         return ops.leave(self._forward(ops.enter(x), self.parameters, ops, None, **options))
 
     def folded(self) -> Self:
-        """The same network in use, with all that is fixed there in the weights of convolutions."""
+        """Return the network in use, with all that is fixed there folded into its convolutions."""
         return self
 
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
-        """What each convolution takes when the network makes a picture: `x`, then feature maps.
+        """Return the input of each convolution when the network makes a picture: `x`, then maps.
 
         Parameters
         ----------
@@ -253,13 +255,13 @@ class Network(Parametric):
         return ops.maps
 
     def enlarge(self, small: np.ndarray, scale: int | None = None) -> np.ndarray:
-        """The enlarged picture; with bicubic interpolation before, if the network is for that.
+        """Enlarge a picture, by bicubic interpolation first if the network needs that.
 
         Parameters
         ----------
         small : float array (c, H, W), values in 0..1
         scale : int, optional
-            Needed if the network does not say what scale it was trained for.
+            Needed if the network does not state the scale it was trained for.
 
         Returns
         -------
@@ -280,16 +282,17 @@ class Network(Parametric):
         return self.forward(x[None])[0]
 
     def at_sharpness(self, sharpness: float) -> Self:
-        """The network between the one that training against a discriminator began with and this.
+        """Interpolate between this network and the one that its adversarial training started from.
 
-        All parameters, running statistics too, are (1 - a) times those of the one and a times those
-        of the other ("network interpolation", Wang et al., "ESRGAN", ECCVW 2018, Section 3.4).
+        All parameters, running statistics included, are (1 - a) times those of that network plus a
+        times those of this one ("network interpolation", Wang et al., "ESRGAN", ECCVW 2018, Section
+        3.4).
 
         Parameters
         ----------
         sharpness : float
-            a: 0 for just the network it began with, whose error is least; 1 for just this one,
-            whose pictures look sharper and are in part invented.
+            a: 0 for the network it started from, whose error is smallest; 1 for this one, whose
+            pictures look sharper and are in part invented.
 
         Returns
         -------
@@ -299,7 +302,7 @@ class Network(Parametric):
         Raises
         ------
         ValueError
-            If it was not trained so, or the sharpness is not 0..1.
+            If it was not trained against a discriminator, or the sharpness is not in 0..1.
         """
         if self.start is None:
             raise ValueError(
@@ -312,7 +315,7 @@ class Network(Parametric):
         network.start = None
         network.card["sharpness"] = a
         for name, p in network.parameters.items():
-            if a == 0:  # to the bit, which a sum need not be
+            if a == 0:  # exact to the bit, as a sum need not be
                 p[...] = self.start[name]
             elif a < 1:
                 p[...] = (1 - a) * self.start[name] + a * p
@@ -322,37 +325,36 @@ class Network(Parametric):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "Network":
-        """The untrained network of a `training.Recipe`; a TypeError if none trains this kind."""
+        """Build the untrained network of a `training.Recipe`; raise a TypeError if it has none."""
         raise TypeError(f"{cls.__name__} is not trained by a recipe")
 
     def loss_and_gradients(
         self, low: np.ndarray, high: np.ndarray, loss: str = "mse", done: float = 0.0
     ) -> tuple[float, Parameters]:
-        """The mean of a loss over all elements, as in training, and its gradients.
+        """Return the mean of a loss over all elements, as in training, and its gradients.
 
         Parameters
         ----------
         low : float array (N, c, H, W)
             The network's input, see `forward`.
         high : float array
-            What its output should be: as large as ``forward(low)``. A network that does not pad in
-            training takes the central part of it, as large as ``forward(low, "valid")``, or is
-            given that.
+            The target: as large as ``forward(low)``. A network that does not pad in training takes
+            its central part, as large as ``forward(low, "valid")``, or may be given only that.
         loss : "mse", "l1" or "charbonnier"
-            The operation of that name: the mean squared error, unless something else is said.
+            The name of an operation, by default the mean squared error.
         done : float
-            What part of the training is done, from 0 to 1; DRCN's loss changes with it.
+            The part of the training that is done, 0..1; the losses of DRCN and VESPCN depend on it.
 
         Returns
         -------
         loss : float
         gradients : dict of arrays
-            By the names of `parameters`, of the same shapes; see `statistics`.
+            With the names and shapes of `parameters`; see `statistics`.
 
         Raises
         ------
         TypeError, ValueError
-            If the arrays are not such.
+            If the arrays have other dtypes or shapes, or the loss is unknown.
         """
         low = self._batch(low, "low")
         high = check_batch(high, "high", self.c, self.dtype)
@@ -377,19 +379,20 @@ class Network(Parametric):
     def _step(
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float
     ) -> tuple[float, Parameters]:
-        """Loss and gradients by `_forward` and `_backward`, or by a faster way."""
+        """Return loss and gradients, by `_forward` and `_backward` or something faster."""
         of, gradient_of = getattr(self.ops, loss), getattr(self.ops, f"{loss}_backward")
         return self.gradients_by(lambda out: (of(out, high), gradient_of(out, high)), low)
 
     def gradients_by(
         self, judge: Callable[[np.ndarray], tuple[float, np.ndarray]], low: np.ndarray
     ) -> tuple[float, Parameters]:
-        """A loss of the result in training, whatever it is, and the gradients of the parameters.
+        """Return any loss of the output in training, and the gradients of the parameters.
 
         Parameters
         ----------
         judge : function
-            Of the result (N, c, H', W'); returns the loss and its gradient by the result.
+            Takes the output (N, c, H', W') and returns the loss and its gradient with respect to
+            that.
         low : float array (N, c, H, W)
             The network's input, see `forward`.
 
@@ -397,7 +400,7 @@ class Network(Parametric):
         -------
         loss : float
         gradients : dict of arrays
-            As `loss_and_gradients` gives them.
+            As from `loss_and_gradients`.
 
         Raises
         ------
@@ -415,7 +418,7 @@ class Network(Parametric):
     # ------------------------------------------------------------------------------------- in files
 
     def _tensors(self, path: Path) -> Parameters:
-        """The parameters as a file with this suffix has them; raise a ValueError where none has."""
+        """The parameters in the form for this suffix; raise a ValueError if there is none."""
         if path.suffix.lower() == ".mat":
             raise ValueError(
                 f"{path} would hold an SRCNN, as its authors write it, and this is {self.name}: "
@@ -425,25 +428,24 @@ class Network(Parametric):
         return self.parameters | {f"{START}{name}": p for name, p in start.items()}
 
     def _described(self) -> dict[str, Any]:
-        """What a card says of this kind of network."""
+        """The entries of a card that describe this kind of network."""
         return {"network": self.name} | {name: self.options[name] for name in self.saved_options}
 
     def save(self, path: str | os.PathLike, half: bool = False) -> None:
-        """Write the parameters and the card to a file, whole or not at all.
+        """Write the parameters and the card to a file, completely or not at all.
 
         Parameters
         ----------
         path : path
-            Ends in .npz, or in .safetensors, .onnx or, of an SRCNN, .mat; see `saving.save`.
+            Ends in .npz, .safetensors, .onnx or, for an SRCNN, .mat; see `saving.save`.
         half : bool
-            Whether .npz and .safetensors hold float16, in half the space. `load` makes float32 of
-            it. PSNR changes by some thousandths of a dB.
+            Whether to write float16, in half the space, as .npz and .safetensors only. `load`
+            converts it to float32. PSNR changes by some thousandths of a dB.
 
         Raises
         ------
         ValueError
-            If a parameter is not finite, as after a training that has diverged; and as
-            `saving.save` does.
+            If a parameter is not finite, as after a training that diverged, or as in `saving.save`.
         """
         if name := not_finite(self.parameters):
             raise ValueError(f"{name} holds values that are not finite: {path} is not written")
@@ -458,7 +460,7 @@ class Network(Parametric):
 
 
 class _Recording(Composed):
-    """An ops module around another, which notes what each convolution takes."""
+    """A wrapper around an ops module that records the input of each convolution."""
 
     def __init__(self, ops: ModuleType) -> None:
         self._ops, self.maps = ops, list[np.ndarray]()

@@ -1,8 +1,8 @@
 """Networks as ONNX graphs, written by running their own `forward` on names.
 
-`Nodes` is an ops module like `reference` and `kernels`: a network's written-out `forward` runs on
-it once, and each operation adds what it is in ONNX. What it is handed on are names of values
-instead of arrays. So the graph is what `forward` says, for every network that there is.
+`Nodes` is an ops module like `reference` and `kernels`: a network's `forward` runs on it once, and
+each operation adds its counterpart in ONNX. Names of values are passed instead of arrays. So the
+graph is what `forward` says, for every network.
 """
 
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class Value:
 
 
 class Nodes(Composed):
-    """The ops module; one for each graph.
+    """The ops module that builds a graph; use one per graph.
 
     Parameters
     ----------
     parameters : dict of arrays
-        Which constants of the graph are called as the parameters of the network are.
+        Those of the network; constants of the graph keep their names.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Nodes(Composed):
         return name
 
     def add(self, kind: str, inputs: list, **options: Any) -> Value:
-        """A node; its label counts those of its kind."""
+        """Add a node; its label counts those of its kind."""
         count = 1 + sum(node.kind == kind for node in self.graph)
         label, names = f"{kind.lower()}{count}", tuple(self._name(x) for x in inputs)
         self.graph.append(Operation(kind, label, names, f"{label}_out", options=options))
@@ -139,7 +139,7 @@ class Nodes(Composed):
         return Value(self, self._constant(f"number{n}", np.array([n])))
 
     def warp(self, x: Value, flow: Value) -> Value:
-        """No graph has it: `reference.warp`, in pixels, is not what GridSample does."""
+        """Raise, since GridSample in ONNX is not `reference.warp`, whose flow is in pixels."""
         raise ValueError("a network that warps frames is not written as .onnx: write it as .npz")
 
     def repeat(self, x: Value, n: int) -> Value:

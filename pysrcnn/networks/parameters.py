@@ -1,4 +1,4 @@
-"""The parameters of networks: arrays by their names, as they are drawn, given and checked."""
+"""Parameters of networks, arrays by name: how they are drawn, converted and checked."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -21,17 +21,17 @@ Parameters = dict[str, np.ndarray]
 
 
 class Parametric:
-    """What has parameters, and computes in their dtype."""
+    """Base class of everything that has parameters and computes in their dtype."""
 
     parameters: Parameters
 
     @property
     def dtype(self) -> np.dtype:
-        """float32 or float64: of the parameters and the results."""
+        """The dtype of parameters and results, float32 or float64."""
         return next(iter(self.parameters.values())).dtype
 
     def astype(self, dtype: Any) -> Self:
-        """A copy whose parameters and results are of `dtype`, float32 or float64."""
+        """Return a copy whose parameters and results are of `dtype`, float32 or float64."""
         dtype = np.dtype(dtype)
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"networks compute in float32 or float64, not in {dtype}")
@@ -42,9 +42,9 @@ class Parametric:
 
 
 def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> None:
-    """Raise a ValueError unless the parameters are these layers of filters 3 x 3, W and B of each.
+    """Raise a ValueError unless the parameters are W and B of these layers of 3 x 3 filters.
 
-    wanted: maps in and out of each, by what follows W and B in their names.
+    `wanted`: numbers of maps in and out of each, keyed by what follows W and B in the names.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (i, o) in wanted.items():
@@ -53,7 +53,7 @@ def check_layers(parameters: Parameters, wanted: dict[str, tuple[int, int]]) -> 
 
 
 def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise a ValueError unless the parameters are of just these names and shapes, and finite."""
+    """Raise a ValueError unless the parameters have just these names and shapes, and are finite."""
     for name, shape in shapes.items():
         given = parameters[name].shape if name in parameters else "missing"
         if given != shape:
@@ -68,12 +68,12 @@ def check_shapes(parameters: Parameters, shapes: Mapping[str, tuple[int, ...]]) 
 
 
 def not_finite(parameters: Parameters) -> str:
-    """The name of the first of them that holds NaN or infinity; "" if none does."""
+    """Return the name of the first parameter that holds NaN or infinity, or "" if none does."""
     return next((n for n, p in parameters.items() if not np.isfinite(p).all()), "")
 
 
 def drawn(layers: dict[str, tuple[int, int]], seed: int) -> Parameters:
-    """W and B of such layers, float64: N(0, 2 / (9 C)), as He et al. (2015) have it, and zeros."""
+    """Draw W of these layers from N(0, 2 / (9 C)), as in He et al. (2015); B is 0; float64."""
     rng, parameters = np.random.default_rng(seed), {}
     for name, (i, o) in layers.items():
         parameters[f"W{name}"] = rng.normal(0, np.sqrt(2 / (9 * i)), (o, i, 3, 3))
@@ -82,17 +82,17 @@ def drawn(layers: dict[str, tuple[int, int]], seed: int) -> Parameters:
 
 
 def in_float32(parameters: Parameters) -> Parameters:
-    """The same numbers, as networks are trained with."""
+    """Return the parameters in float32, as networks are trained."""
     return {name: array.astype(np.float32) for name, array in parameters.items()}
 
 
 def as_arrays(parameters: Parameters) -> Parameters:
-    """The parameters of a deep network as arrays, of which all weights, W..., are (O, C, f, f).
+    """Return the parameters of a deep network as arrays; all weights, W..., must be (O, C, f, f).
 
     Raises
     ------
     TypeError, ValueError
-        If they are no such arrays.
+        If they are not such arrays.
     """
     if not isinstance(parameters, Mapping):
         kind = type(parameters).__name__
@@ -107,6 +107,6 @@ def as_arrays(parameters: Parameters) -> Parameters:
 
 
 def check_channels(c: object) -> None:
-    """Raise a ValueError unless there are pictures of so many channels."""
+    """Raise a ValueError unless c is 1 or 3."""
     if isinstance(c, bool) or c not in (1, 3):
         raise ValueError(f"c is 1 (luminance) or 3 (RGB), got {c!r}")

@@ -1,9 +1,9 @@
-"""How far a network sees and how much it multiplies, told by its own `forward`.
+"""The receptive field and the multiplications of a network, found by running its `forward`.
 
-`Reach` is an ops module like `reference` and `kernels`: a network's written-out `forward` runs on
-it as on those. But its maps hold no numbers, only how far from a pixel of the input their values
-come from. So the margin by which a picture has to be cut larger follows from the very lines that
-compute the network, and cannot be another one.
+`Reach` is an ops module like `reference` and `kernels`, on which a network's `forward` runs as it
+is. Its maps hold no numbers, only how far away the pixels of the input are that their values depend
+on. So the margin by which a part of a picture must be cut larger follows from the very lines that
+compute the network, and cannot disagree with them.
 """
 
 import math
@@ -23,12 +23,12 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Map:
-    """What is known of feature maps: no values.
+    """What is known about feature maps, without their values.
 
     margin: pixels of the input on each side that a value depends on; resolution: pixels of these
-    maps for one of the input, along a side, less than 1 behind a stride; channels: how many maps;
-    depth: convolutions on the way here; width: what they add up to if a pixel of each is as wide as
-    it is in the input, at least 1; most: how large their values may be, if anything says it.
+    maps per pixel of the input, along a side, less than 1 after a stride; channels: the number of
+    maps; depth: convolutions so far; width: the sum, over these, of the width of a pixel in pixels
+    of the input, at least 1 each; most: a bound on the magnitude of the values, if one is known.
     """
 
     margin: Fraction
@@ -39,13 +39,13 @@ class Map:
     most: float = math.inf
 
     def __add__(self, other: Any) -> "Map":
-        """A sum sees what either of its terms sees."""
+        """A sum has the receptive field of both its terms."""
         if isinstance(other, Map):
             return replace(_all_of(self, other), most=self.most + other.most)
         return replace(self, most=math.inf)
 
     def __mul__(self, other: Any) -> "Map":
-        """A multiple sees what the maps see."""
+        """A multiple has the receptive field of the maps."""
         number = isinstance(other, float)
         return replace(self, most=abs(other) * self.most if number else math.inf)
 
@@ -54,22 +54,21 @@ class Map:
 
 
 def _all_of(first: Map, *others: Map) -> Map:
-    """The first, which sees what any of them sees."""
+    """Return the first of the maps, with the receptive field of all of them."""
     maps = first, *others
     margin, depth = max(x.margin for x in maps), max(x.depth for x in maps)
     return replace(first, margin=margin, depth=depth, width=max(x.width for x in maps))
 
 
 class Seen(NamedTuple):
-    """What `seen` found.
+    """The result of `seen`.
 
     margin: pixels of the input on each side that a pixel of the result depends on; resolution:
-    pixels of the result for one of the input, along a side; multiplications: for a pixel of the
-    result; values: numbers in the maps that a layer takes and gives, for a pixel of the result, in
-    the layer that has the most; depth: convolutions one after the other; layers: weights and biases
-    of all convolutions, in the order of `forward`; width: pixels of the input that are beside each
-    other in a pixel of each of these one after the other, at least 1 in each; grid: the input's
-    rows and columns that begin a pixel of all maps are its multiples, more than 1 behind strides.
+    pixels of the result per pixel of the input, along a side; multiplications: per pixel of the
+    result; values: numbers in the input and output of the layer where they are most, per pixel of
+    the result; depth: successive convolutions; layers: weights and biases of all convolutions, in
+    the order of `forward`; width: as in `Map`; grid: pixels of all maps begin at the rows and
+    columns of the input that are multiples of it, more than 1 after strides.
     """
 
     margin: int
@@ -83,12 +82,12 @@ class Seen(NamedTuple):
 
 
 class Reach(Composed):
-    """The ops module; one for each run of `forward`, as it counts.
+    """The ops module; use one per run of `forward`, since it counts.
 
     Attributes
     ----------
     multiplications, values : Fraction
-        For a pixel of the input.
+        Per pixel of the input.
     layers : list of (weights, biases)
     grid : int
         See `Seen`.
@@ -104,7 +103,7 @@ class Reach(Composed):
         return self.conv2d_strided(x, w, b, 1)
 
     def conv2d_strided(self, x: Map, w: np.ndarray, b: np.ndarray, s: int) -> Map:
-        """See `reference.conv2d_strided`: each of its pixels stands for s x s of those of x."""
+        """See `reference.conv2d_strided`: each pixel of the result covers s x s pixels of x."""
         self.layers.append((w, b))
         resolution = x.resolution / s
         self.grid = math.lcm(self.grid, resolution.denominator)
@@ -128,7 +127,7 @@ class Reach(Composed):
         return x
 
     def moments(self, x: Map) -> tuple[Map, Map]:
-        """See `reference.moments`; of all pixels, which is not counted as seeing them."""
+        """See `reference.moments`; that these depend on all pixels is not counted."""
         return x, x
 
     def batch_norm(self, x: Map, *numbers: Any) -> Map:
@@ -140,7 +139,7 @@ class Reach(Composed):
         return replace(x, resolution=x.resolution * s, channels=x.channels // (s * s))
 
     def concatenate(self, *maps: Map) -> Map:
-        """See `reference.concatenate`: together they see what each of them sees."""
+        """See `reference.concatenate`: the result has the receptive field of all maps."""
         channels, most = sum(x.channels for x in maps), max(x.most for x in maps)
         return replace(_all_of(*maps), channels=channels, most=most)
 
@@ -149,11 +148,11 @@ class Reach(Composed):
         return tuple(replace(x, channels=c) for c in channels)
 
     def warp(self, x: Map, flow: Map) -> Map:
-        """See `reference.warp`: it sees as far as the flow may point, and the pixel behind."""
+        """See `reference.warp`: it reaches as far as the flow may point, and one pixel more."""
         return self._warped(x, flow, 1)
 
     def warp_cubic(self, x: Map, flow: Map) -> Map:
-        """See `reference.warp_cubic`: it sees one pixel more."""
+        """See `reference.warp_cubic`: it reaches one pixel further than `warp`."""
         return self._warped(x, flow, 2)
 
     def _warped(self, x: Map, flow: Map, more: int) -> Map:
@@ -174,7 +173,7 @@ class Reach(Composed):
 
 
 def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options: Any) -> Seen:
-    """What a pixel of a network's result takes.
+    """Return the receptive field of a network and the cost of a pixel of its result.
 
     Parameters
     ----------
@@ -184,7 +183,7 @@ def seen(forward: Callable, parameters: dict[str, np.ndarray], c: int, **options
     c : int
         Channels of the input.
     options
-        Of `forward`.
+        Options of `forward`.
 
     Returns
     -------

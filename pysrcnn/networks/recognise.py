@@ -1,9 +1,9 @@
-"""Which network the tensors of a file are; those of others, too, whatever they are called there.
+"""Recognise the network in a file, whether ours or of other programs, under whatever names.
 
-Files of others say nothing of what lies between the layers, except where they hold a graph (Keras,
-ONNX). An SRCNN is then taken to have ReLU, and an ESPCN tanh and zeros beyond the edge, as in its
-paper and in what was written after it. What belongs to which is told by the last layer: one filter
-for each channel of the picture, or one for each sub-pixel.
+Files of other programs say nothing about what is between the layers, unless they hold a graph
+(Keras, ONNX). An SRCNN is then taken to have ReLU, and an ESPCN tanh and zeros beyond the edge, as
+in its paper and in programs after it. The last layer tells them apart: one filter for each channel
+of the picture, or one for each sub-pixel.
 """
 
 import re
@@ -36,7 +36,7 @@ from .vgg_files import NETWORK as VGG_CARD
 
 __all__ = ["is_ours", "network_of"]
 
-# Of layers that none of our networks has, as parts of their names.
+# Parts of the names of layers that none of our networks has.
 _NAMES_OF_OTHERS = re.compile(
     r"(?<![a-z])p_?re_?lu|leaky|(?<![a-z])l_?relu|threshold|(?<![a-z])[sgc]?elu|swish|sigmoid|up_?sampl|resiz|"
     r"transpose|residual|skip|shortcut|attention|separable|dilat|atrous|"
@@ -47,15 +47,15 @@ _NAMES_OF_OTHERS = re.compile(
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 # The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
 _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
-_OURS = tuple("WBwAGMV")  # what names of parameters of deep networks begin with
-_SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks that a skip leads past
+_OURS = tuple("WBwAGMV")  # first letters of parameters of deep networks
+_SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks with a skip around them
 _ENLARGES = "an enlargement before the first layer"
 _Kind = type[EDSR | VDSR | DRCN | SRResNet | VESPCN]
 _DEEP: dict[str, _Kind] = {kind.name: kind for kind in (EDSR, VDSR, DRCN, SRResNet, VESPCN)}
 
 
 def is_ours(weights: Weights) -> bool:
-    """Whether the card is one of ours: in our own format, and elsewhere if `save` wrote it."""
+    """Whether the file is ours: in our own format with a card, or in another, written by `save`."""
     card = weights.card
     return "version" in card or (weights.format == "npz" and bool(card.keys() - {"notes"}))
 
@@ -63,27 +63,27 @@ def is_ours(weights: Weights) -> bool:
 def network_of(
     weights: Weights, path: Path, *, activation: str | None = None, ops: ModuleType = kernels
 ) -> Network:
-    """The network that a file holds, of the dtype of its tensors.
+    """Return the network that a file holds, in the dtype of its tensors.
 
     Parameters
     ----------
     weights : Weights
-        As `formats.read_weights` gives them.
+        From `formats.read_weights`.
     path : Path
-        For the sentences.
+        For error messages.
     activation : "tanh" or "relu", optional
-        Of an ESPCN of others: what is right where the file says nothing or something else.
+        For an ESPCN of another program: replaces what the file states, if anything.
     ops : module
 
     Returns
     -------
     network : Network
-        With the card; the scale is set if the network itself or the card says it.
+        With its card; its scale is set if its layers determine it.
 
     Raises
     ------
     ValueError
-        If the tensors are none of our networks.
+        If the file holds none of our networks.
     """
     if "D_l" in weights.tensors or "D_h" in weights.tensors:
         if activation is not None:
@@ -120,7 +120,7 @@ def network_of(
 
 @dataclass
 class _Deep:
-    """A network of residuals, by the names that its parameters have here."""
+    """A deep network, with its parameters by our names."""
 
     kind: _Kind
     parameters: Arrays
@@ -129,15 +129,15 @@ class _Deep:
 
 
 def _deep_in(weights: Weights, path: Path) -> _Deep | None:
-    """What the card, or the names and shapes of the tensors, say that it is; None if none."""
+    """Return the deep network that the card, or names and shapes of tensors, indicate, if any."""
     tensors, card = weights.tensors, weights.card
     said = card.get("network") if is_ours(weights) else None
     if isinstance(said, str) and said in _DEEP:
         kind = _DEEP[said]
-        # A graph has constants of its own beside them.
+        # A graph has constants besides the parameters.
         ours = {name: array for name, array in tensors.items() if name[:1] in _OURS}
         for name in ours:
-            if name[0] == "A" and ours[name].ndim == 3:  # slopes as a graph has them, (C, 1, 1)
+            if name[0] == "A" and ours[name].ndim == 3:  # slopes as in a graph, (C, 1, 1)
                 ours[name] = ours[name].ravel()
         options = {name: card[name] for name in kind.saved_options if name in card}
         start = {n.removeprefix(START): a for n, a in tensors.items() if n.startswith(START)}
@@ -189,7 +189,7 @@ def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network
 
 @dataclass
 class _Found:
-    """A chain of layers with what the file says of what is between them; None if nothing."""
+    """A chain of layers, with its activation and padding if the file states them."""
 
     parameters: Arrays
     card: dict[str, Any]
@@ -242,7 +242,7 @@ def _srcnn(found: _Found, path: Path, activation: str | None, ops: ModuleType) -
 
 
 def _chain_in(weights: Weights, path: Path) -> _Found:
-    """The layers, W1, B1, W2, B2, ..., and what the file says of them."""
+    """Return the layers, W1, B1, W2, B2, ..., and what the file states about them."""
     chain = None if weights.graph is None else chain_of(weights, path)
     card = dict(weights.card)
     if weights.format == "npz":
@@ -266,7 +266,7 @@ def _chain_in(weights: Weights, path: Path) -> _Found:
 
 
 def _of_graph(parameters: Arrays, card: dict, chain: GraphChain, path: Path) -> _Found:
-    """The layers with what a graph does to values around them, and what is between them."""
+    """Fold what a graph does to values into the layers; add what is between them."""
     s = shuffle_of(parameters)
     if (s > 1) != bool(chain.shuffle) or chain.block not in (None, s):
         c, filters = parameters["W1"].shape[1], len(parameters[f"B{len(parameters) // 2}"])
@@ -295,7 +295,7 @@ def _of_graph(parameters: Arrays, card: dict, chain: GraphChain, path: Path) -> 
 
 
 def _padding(parameters: Arrays, paddings: list[str]) -> str | None:
-    """What all layers see beyond the edge; those of 1 x 1 see nothing. None if nobody knows."""
+    """Return the padding of all layers except 1 x 1, which need none; None if it is unknown."""
     sizes = [w.shape[2] for name, w in parameters.items() if name[0] == "W"]
     if len(sizes) != len(paddings):
         return None
@@ -304,9 +304,9 @@ def _padding(parameters: Arrays, paddings: list[str]) -> str | None:
 
 
 def _by_channels(parameters: Arrays, s: int) -> Arrays:
-    """The filters of the last layer in PyTorch's order, from that of TensorFlow.
+    """Return the last layer's filters in PyTorch's order, given those in TensorFlow's.
 
-    Sub-pixel k of channel c is of filter c s^2 + k there, of k C + c here.
+    Sub-pixel k of channel c is of filter k C + c in TensorFlow, of c s^2 + k in PyTorch.
     """
     last, c = len(parameters) // 2, parameters["W1"].shape[1]
     turned = np.arange(c * s * s).reshape(s * s, c).T.ravel()
@@ -316,9 +316,9 @@ def _by_channels(parameters: Arrays, s: int) -> Arrays:
 
 
 def _check_names(layers: tuple[tuple[str, bool], ...], path: Path, enlarges: bool) -> dict:
-    """Raise if names of layers, all that there is, are of others than we have: the card.
+    """Raise if names of layers, all that is known, are not those of our networks; return a card.
 
-    An enlargement in front of all layers is left out.
+    An enlargement before all layers is left out, and the card says so.
     """
     card: dict[str, Any] = {}
     front = True

@@ -1,4 +1,4 @@
-"""What EDSR and SRResNet have in common: the names of their layers, and the sizes they may have."""
+"""What EDSR and SRResNet share: the names of their layers, and the sizes they may have."""
 
 import math
 from typing import Any
@@ -9,23 +9,23 @@ from .scales import check_scale
 
 
 def forget(maps: Any) -> None:
-    """What is done with maps that no backward will ask for."""
+    """Do nothing with maps that no backward pass will need."""
 
 
 def blocks_of(p: Parameters) -> range:
-    """The numbers of the residual blocks, from 1."""
+    """Return the numbers of the residual blocks, from 1."""
     return range(1, 1 + sum(name.startswith("W") and name.endswith("_1") for name in p))
 
 
 def ups(p: Parameters) -> list[tuple[str, str, int]]:
-    """Weights, biases and factor of each convolution that enlarges maps, of the papers' tail."""
+    """Weights, biases (names) and factor of each enlarging convolution of the papers' tail."""
     numbers = range(1, 1 + sum(name.startswith("W_up") for name in p))
     names = [(f"W_up{k}", f"B_up{k}") for k in numbers if f"W_up{k}" in p]
     return [(w, b, math.isqrt(p[w].shape[0] // p[w].shape[1])) for w, b in names]
 
 
 def factors(scale: int) -> list[int]:
-    """By what the papers' tail enlarges: at once by 3, else by 2 as often as needed."""
+    """Factors by which the papers' tail enlarges: 3 at once, otherwise 2 as often as needed."""
     times = scale.bit_length() - 1
     if scale == 3:
         return [3]
@@ -35,7 +35,7 @@ def factors(scale: int) -> list[int]:
 
 
 def check_sizes(scale: object, blocks: object, width: object, c: object, seed: object) -> None:
-    """Raise a ValueError unless a network can be of these."""
+    """Raise a ValueError unless a network can have these sizes."""
     for name, value, least in (("blocks", blocks, 1), ("width", width, 1), ("seed", seed, 0)):
         check_whole(name, value, least)
     check_scale(scale)
@@ -43,6 +43,6 @@ def check_sizes(scale: object, blocks: object, width: object, c: object, seed: o
 
 
 def check_picture(picture: object) -> None:
-    """Raise a ValueError unless `picture` says whether a network adds its input."""
+    """Raise a ValueError unless `picture` is True or False."""
     if not isinstance(picture, bool):
         raise ValueError(f"picture is {picture!r:.60}, wanted True or False")

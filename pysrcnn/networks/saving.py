@@ -1,4 +1,4 @@
-"""Networks into files, by the suffix: parameters by the names that others know, or a graph."""
+"""Save networks to files, by the suffix: parameters under names that others know, or a graph."""
 
 import dataclasses
 import os
@@ -17,26 +17,27 @@ __all__ = ["HALVED", "in_half", "save"]
 
 
 HALVED = ".npz", ".safetensors"
-_PRECISION = 2.0**-11  # of float16: how far off, at most, a number is that it rounds
+_PRECISION = 2.0**-11  # of float16: its largest relative rounding error
 
 
 def save(
     network: "Network", path: str | os.PathLike, card: dict[str, Any], half: bool = False
 ) -> None:
-    """Write a network and its card to a file, whole or not at all.
+    """Write a network and its card to a file, completely or not at all.
 
     Parameters
     ----------
     network : Network
     path : path
-        ".npz", all parameters by their names; ".safetensors", likewise, but those of a chain of
-        layers are called conv1.weight, conv1.bias, ...; ".onnx" (needs onnx), a graph of float32
-        that computes what `Network.forward` does; or ".mat" as the authors of SRCNN write it, three
-        layers and no card.
+        The suffix decides: ".npz", all parameters by their names; ".safetensors", the same, but
+        those of a chain of layers are called conv1.weight, conv1.bias, ...; ".onnx" (needs onnx), a
+        float32 graph that computes `Network.forward`; or ".mat", as the authors of SRCNN write it,
+        three layers and no card.
     card : dict
     half : bool
-        Whether to write float16, as .npz and .safetensors alone. Arrays that float16 does not hold
-        to its precision, as they have values above 65,504 or next to none above 6e-5, stay float32.
+        Whether to write float16, for .npz and .safetensors only. Arrays that float16 does not hold
+        to its precision, because they have values above 65,504 or almost none above 6e-5, stay
+        float32.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def save(
     ModuleNotFoundError
         If writing it needs a package that is not installed.
     ValueError
-        If networks are not written as such files, or not this one, or not in float16.
+        If such files do not hold networks, or not this one, or not in float16.
     """
     p = network._tensors(Path(path))
     if half:
@@ -62,7 +63,7 @@ def save(
 
 
 def in_half(array: np.ndarray) -> np.ndarray:
-    """The array in float16; or in float32, where that takes more from it than rounding does."""
+    """Convert an array to float16, or to float32 if float16 would lose more than rounding does."""
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
     lost, whole = (np.linalg.norm(x.astype(np.float64)) for x in (half - array, array))
@@ -70,7 +71,7 @@ def in_half(array: np.ndarray) -> np.ndarray:
 
 
 def _graph(network: "Network") -> tuple[Arrays, dict[str, Any]]:
-    """The constants, the operations and the ends of a network in use as an ONNX graph."""
+    """Return the constants, the operations, and the ends of a network as an ONNX graph."""
     network = network.folded()
     nodes = Nodes(network.parameters)
     low = Value(nodes, "low")

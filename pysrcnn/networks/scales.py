@@ -1,4 +1,4 @@
-"""By what networks enlarge: which factors there are, and the one that a network was trained for."""
+"""Scales: the factors by which networks can enlarge, and the one a network was trained for."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def check_scale(scale: object) -> None:
 
 
 def other_scale(called: object, known: int, wanted: object) -> ValueError:
-    """That weights, called so, were trained for another scale than is wanted."""
+    """Return the error for weights that were trained for another scale than is wanted."""
     return ValueError(
         f"{called} was trained for scale {known}, not {wanted!s:.60}, and weights work only at "
         f"their own: enlarge by that, or take other weights"
@@ -27,7 +27,7 @@ def other_scale(called: object, known: int, wanted: object) -> ValueError:
 
 
 def own_scale(network: "Network", scale: int | None) -> int:
-    """The scale a network was trained for; `scale`, if it does not say.
+    """Return the scale a network was trained for, or `scale` if it does not state one.
 
     Raises
     ------

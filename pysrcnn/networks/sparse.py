@@ -2,18 +2,18 @@
 
 The method is that of Yang, Wright, Huang, Ma, "Image Super-Resolution via Sparse Representation",
 IEEE TIP 19(11), 2010, with three changes by Zeyde, Elad, Protter, "On Single Image Scale-Up Using
-Sparse-Representations", 2010: features go through a PCA, what is learned is the difference from the
-bicubic enlargement, and the last dictionary is fitted to the codes that the first one gives.
+Sparse-Representations", 2010: features go through a PCA, the difference from the bicubic
+enlargement is learned, and the last dictionary is fitted to the codes of the first one.
 
 For every patch of the bicubic enlargement x:
 
-1. y = P (derivatives of the patch): a few numbers that say what its edges are like.
+1. y = P (derivatives of the patch): a few numbers that describe its edges.
 2. The code a, which minimises ``1/2 |y - D_l a|^2 + penalty |a|_1``: the patch as a sum of a few
    *atoms*, the columns of the dictionary D_l. It is found in a few steps of FISTA.
 3. D_h a: the same atoms in high resolution, to be added to the middle of the patch.
-4. Patches overlap; every pixel gets the average of all that are proposed for it.
+4. Patches overlap; every pixel gets the average of all values proposed for it.
 
-Each of these is a convolution, or something that happens at each pixel alone:
+Each of these is a convolution, or an operation on each pixel alone:
 
 =======================  ========================================================  ================
 step                     here                                                      SRCNN
@@ -24,12 +24,12 @@ the rest of 2            1 x 1, from n1 codes to n2 = n1: ISTA, with ReLUs      
 =======================  ========================================================  ================
 
 `by_patches` computes it as Yang et al. do, `by_convolutions` as a network of `reference.conv2d` and
-`reference.relu`; they are the same function. The difference is in how the numbers come about. Here
-they are found piece by piece, each for a purpose of its own: P to keep the variance of features,
-D_l to make codes sparse, D_h to fit the patches one at a time, and that they are averaged is not
-looked at (`pysrcnn.training.dictionary`). SRCNN learns all of W1, W2, W3 jointly, for what the
-average shows in the end. (Steps of ISTA that are learned jointly are LISTA: Gregor, LeCun,
-"Learning Fast Approximations of Sparse Coding", 2010.)
+`reference.relu`; they are the same function. The difference is in how the numbers are found. Here
+each part has an objective of its own: P keeps the variance of the features, D_l makes codes sparse,
+and D_h fits the patches one at a time, regardless of the averaging
+(`pysrcnn.training.dictionary`). SRCNN learns W1, W2 and W3 jointly, for the final picture. (ISTA
+with jointly learned steps is LISTA: Gregor, LeCun, "Learning Fast Approximations of Sparse Coding",
+2010.)
 
 Axes: N samples, H x W pixels; f x f the patch of derivatives, D entries of y, A atoms, g x g the
 patch in high resolution, n patches. float32 or float64.
@@ -70,7 +70,7 @@ DERIVATIVES = np.zeros((4, 1, 5, 5))
 DERIVATIVES[0, 0, 2] = DERIVATIVES[1, 0, :, 2] = 0, -1, 0, 1, 0
 DERIVATIVES[2, 0, 2] = DERIVATIVES[3, 0, :, 2] = 0.5, 0, -1, 0, 0.5
 
-BAND = 2**18  # pixels of the result that are worked on at a time
+BAND = 2**18  # pixels of the result that are computed at a time
 
 Dictionaries = dict[str, np.ndarray]  # P (D, 4, f, f), D_l (D, A), D_h (g*g, A)
 
@@ -79,21 +79,21 @@ Dictionaries = dict[str, np.ndarray]  # P (D, 4, f, f), D_l (D, A), D_h (g*g, A)
 
 
 def soft_threshold(x: np.ndarray, t: float | np.floating) -> np.ndarray:
-    """What minimises ``1/2 (a - x)^2 + t |a|`` over a: x, nearer to zero by t. Two ReLUs."""
+    """Minimise ``1/2 (a - x)^2 + t |a|`` over a: move x towards zero by t. Two ReLUs."""
     t = x.dtype.type(t)
     return reference.relu(x - t) - reference.relu(-x - t)
 
 
 def ista(steps: int) -> np.ndarray:
-    """The momentum of so many steps of ISTA: none."""
+    """Return the momentum of each step of ISTA: 0."""
     return np.zeros(steps)
 
 
 def fista(steps: int) -> np.ndarray:
-    """The momentum of so many steps of FISTA: (t_k - 1) / t_(k+1), t_1 = 1.
+    """Return the momentum of each step of FISTA: (t_k - 1) / t_(k+1), t_1 = 1.
 
-    t_(k+1) = (1 + sqrt(1 + 4 t_k^2)) / 2:
-    Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm", 2009, Eqs. 4.2 and 4.3.
+    t_(k+1) = (1 + sqrt(1 + 4 t_k^2)) / 2: Beck, Teboulle, "A Fast Iterative Shrinkage-Thresholding
+    Algorithm", 2009, Eqs. 4.2 and 4.3.
     """
     momentum, t = np.empty(steps), 1.0
     for k in range(steps):
@@ -105,10 +105,10 @@ def fista(steps: int) -> np.ndarray:
 def sparse_codes(
     y: np.ndarray, dictionary: np.ndarray, penalty: float, momentum: Sequence[float]
 ) -> np.ndarray:
-    """For each column of y the code a that minimises ``1/2 |y - D a|^2 + penalty |a|_1``, nearly.
+    """Find codes a that nearly minimise ``1/2 |y - D a|^2 + penalty |a|_1`` for each column y.
 
-    From z = a = 0, a step is one down the gradient of the first term, then a soft threshold for the
-    second, then, in FISTA, some of the same way again::
+    From z = a = 0, each step descends the gradient of the first term, applies a soft threshold for
+    the second and, in FISTA, adds momentum::
 
         a_(k+1) = S(z_k + D^T (y - D z_k) / L, penalty / L)
         z_(k+1) = a_(k+1) + m_k (a_(k+1) - a_k)
@@ -144,7 +144,7 @@ def sparse_patches(
     penalty: float,
     momentum: Sequence[float],
 ) -> np.ndarray:
-    """The patches (g*g, n) that the codes of y stand for: high (g*g, A) times `sparse_codes`."""
+    """Return the patches (g*g, n) that the codes of y stand for: high (g*g, A) @ `sparse_codes`."""
     return high @ sparse_codes(y, dictionary, penalty, momentum)
 
 
@@ -152,13 +152,13 @@ def sparse_patches(
 
 
 def patch_features(x: np.ndarray, projection: np.ndarray) -> np.ndarray:
-    """y of every patch of pictures, one column a patch.
+    """Return the features y of every patch of pictures, one column per patch.
 
     Parameters
     ----------
     x : array (N, 1, H, W)
     projection : array (D, 4, f, f)
-        P: rows of the PCA, for a patch of f x f of the four derivatives.
+        P: the rows of the PCA, for patches of f x f of the four derivatives.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def patch_features(x: np.ndarray, projection: np.ndarray) -> np.ndarray:
 def by_patches(
     x: np.ndarray, dictionaries: Dictionaries, penalty: float, momentum: Sequence[float]
 ) -> np.ndarray:
-    """The enlarged pictures as Yang et al. compute them: sparse codes of every patch, averaged.
+    """Enlarge pictures as Yang et al. do: sparse codes of every patch, averaged.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def by_patches(
     Returns
     -------
     out : array (N, 1, H - 2 m, W - 2 m), m = (f - 1) / 2 + 2 + (g - 1) / 2
-        Those pixels for which all g*g patches are inside the picture.
+        The pixels for which all g*g patches are inside the picture.
     """
     projection, low, high = (dictionaries[name] for name in ("P", "D_l", "D_h"))
     n, _, height, width = x.shape
@@ -205,7 +205,7 @@ def _within(x: np.ndarray, margin: int) -> np.ndarray:
 
 
 def combined_filters(projection: np.ndarray) -> np.ndarray:
-    """P and the derivatives in one convolution: filters (D, 1, f + 4, f + 4)."""
+    """Combine P and the derivatives in one convolution: filters (D, 1, f + 4, f + 4)."""
     entries, _, f, _ = projection.shape
     filters = np.zeros((entries, 1, f + 4, f + 4), projection.dtype)
     for u in range(f):
@@ -216,11 +216,11 @@ def combined_filters(projection: np.ndarray) -> np.ndarray:
 
 
 def convolutions(dictionaries: Dictionaries, penalty: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The three (weights, biases) of the network that the dictionaries are.
+    """Return the three (weights, biases) of the network equivalent to the dictionaries.
 
     W1 = D_l^T P derivatives / L (A, 1, f1, f1), W2 = 1 - D_l^T D_l / L (A, A, 1, 1), both with the
     bias -penalty / L of the soft threshold; W3 = D_h / g^2 (1, A, g, g), each atom turned by 180
-    degrees: the pixel that lies first in the last of the patches around it lies last in the first.
+    degrees: a pixel is the last of the first patch around it, and the first of the last.
     """
     projection, low, high = (dictionaries[name] for name in ("P", "D_l", "D_h"))
     atoms, g = low.shape[1], math.isqrt(len(high))
@@ -238,11 +238,11 @@ def convolutions(dictionaries: Dictionaries, penalty: float) -> list[tuple[np.nd
 def by_convolutions(
     x: np.ndarray, dictionaries: Dictionaries, penalty: float, momentum: Sequence[float]
 ) -> np.ndarray:
-    """The same function as `by_patches`, as a convolutional network: f1-1-...-1-f3.
+    """Compute `by_patches` as a convolutional network: f1-1-...-1-f3.
 
     A step of ISTA, S(z + D^T (y - D z) / L, t), is S(W1 * x + W2 * z, t), and the soft threshold S
-    is two ReLUs, of which the first is that of Eqs. 1 and 2: max(0, v - t) - max(0, -v - t). W1 * x
-    is the same in every step, and goes around the steps to each, as what was later called a skip.
+    is two ReLUs, the first of which is that of Eqs. 1 and 2: max(0, v - t) - max(0, -v - t). W1 * x
+    is the same in every step, and is passed to each by what was later called a skip connection.
     """
     (w1, bias), (w2, _), (w3, zero) = convolutions(dictionaries, penalty)
     nothing = np.zeros_like(bias)
@@ -260,21 +260,21 @@ def by_convolutions(
 
 
 class SparseCoding(Network):
-    """Sparse-coding super-resolution with learned dictionaries; used as an `SRCNN` is.
+    """Sparse-coding super-resolution with learned dictionaries, used like an `SRCNN`.
 
     Parameters
     ----------
     parameters : dict of arrays
         P (D, 4, f, f), D_l (D, A), D_h (g*g, A), f and g odd: see `pysrcnn.training.dictionary`.
     card : dict
-        What they are, see `pysrcnn.formats`. Its "penalty" and "steps" are those of the sparse
+        Their description, see `pysrcnn.formats`. "penalty" and "steps" are those of the sparse
         codes, by FISTA.
 
     Attributes
     ----------
     name : "sc"
     c : 1, luminance
-    ops : `pysrcnn.kernels`, which it computes with
+    ops : always `pysrcnn.kernels`
     scale : int or None
         The factor of enlargement that the dictionaries are for.
     """
@@ -288,7 +288,7 @@ class SparseCoding(Network):
 
     @property
     def layers(self) -> Layers:
-        """The first and the last of `convolutions`: what they show of SRCNN's layers.
+        """The first and the last of `convolutions`, which correspond to SRCNN's layers.
 
         The maps of the first are the positive codes after a single step of ISTA.
         """
@@ -296,9 +296,9 @@ class SparseCoding(Network):
 
     @property
     def seen(self) -> Seen:
-        """As `Network.seen`; the margin is that of a patch of derivatives and one of the result.
+        """See `Network.seen`; the margin covers a patch of derivatives and one of the result.
 
-        Codes of a patch are multiplied in each step; patches overlap, one for each pixel.
+        Every step of FISTA is counted, for one patch per pixel.
         """
         projection, low, high = (self.parameters[name] for name in ("P", "D_l", "D_h"))
         f, g = projection.shape[2], math.isqrt(len(high))
@@ -307,7 +307,7 @@ class SparseCoding(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """The picture before and after: codes are those of a band at a time."""
+        """The input and the output; codes are kept for one band at a time."""
         return 8
 
     def __repr__(self) -> str:
@@ -317,7 +317,7 @@ class SparseCoding(Network):
         return f"<SparseCoding, atoms={atoms}, features={entries}, steps={steps}{scale}>"
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        """`by_patches`, compiled; "replicate" repeats the edge of the picture `margin` times."""
+        """Run `by_patches`, compiled; "replicate" repeats the picture's edge `margin` times."""
         m = self.margin
         if options["padding"] == "replicate":
             x = kernels.pad_replicate(x, m)
@@ -334,14 +334,14 @@ class SparseCoding(Network):
         return out
 
     def maps(self, x: np.ndarray) -> list[np.ndarray]:
-        """`x` and the positive codes after a single step of ISTA."""
+        """Return `x` and the positive codes after a single step of ISTA."""
         w, b = self.layers[0]
         x = check_batch(x, "x", self.c, self.dtype)
         padded = kernels.pad_replicate(x, w.shape[2] // 2)
         return [x, kernels.relu(kernels.conv2d(padded, w, b))]
 
     def _difference(self, x: np.ndarray, filters: np.ndarray) -> np.ndarray:
-        """What comes to the pixels of x (1, 1, H, W) that lie within the margin, (1, H', W')."""
+        """Return what is added to the pixels of x (1, 1, H, W) within the margin, (1, H', W')."""
         y = kernels.conv2d(x, filters, np.zeros(len(filters), filters.dtype))
         _, entries, rows, columns = y.shape
         low, high = self.parameters["D_l"], self.parameters["D_h"]
@@ -354,7 +354,7 @@ class SparseCoding(Network):
     def loss_and_gradients(
         self, low: np.ndarray, high: np.ndarray, loss: str = "mse", done: float = 0.0
     ) -> tuple[float, Parameters]:
-        """Not for dictionaries, which are not learned by gradients."""
+        """Raise a TypeError, since dictionaries are not learned by gradients."""
         raise TypeError(
             "dictionaries are not learned by gradients: see `python -m pysrcnn.training.dictionary`"
         )

@@ -1,8 +1,8 @@
 """SRCNN: Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional Networks", 2016.
 
-The bicubic enlargement Y goes through three convolutions. Written out below, `forward` and
-`backward` take any number of layers; `reference.forward` and `reference.loss_and_gradients` are
-the same, as one operation, which `kernels` computes in one go.
+The bicubic enlargement Y passes through three convolutions. `forward` and `backward` below are
+written out for any number of layers; `reference.forward` and `reference.loss_and_gradients` are
+the same as a single operation, which `kernels` fuses.
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ def forward(
     p : dict of arrays W1, B1, W2, B2, ...
     ops : module of operations
     kept : list, optional
-        Gets the input of each layer, for `backward`.
+        Filled with the input of each layer, for `backward`.
     padding : "replicate", "zeros" or "valid"
 
     Returns
@@ -56,18 +56,18 @@ def forward(
 def backward(
     dout: np.ndarray, kept: list, p: Parameters, ops: Any, *, padding: str = "replicate"
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
-    dout : array of the shape of the result of `forward`
+    dout : array of the shape of `forward`'s output
     kept : list that `forward` filled
-    p, ops, padding : as `forward` was given them
+    p, ops, padding : as passed to `forward`
 
     Returns
     -------
     dx : array of the shape of x
-    gradients : dict of arrays, by the names of p
+    gradients : dict of arrays, named as in `p`
     """
     g: Parameters = {}
     for k in reversed(range(1, len(kept) + 1)):
@@ -79,7 +79,7 @@ def backward(
 
 
 class SRCNN(Chain):
-    """The network of the paper, f1-f2-f3 with n1 and n2 filters, c channels in and out.
+    """The network of the paper: f1-f2-f3 with n1 and n2 filters and c channels in and out.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class SRCNN(Chain):
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     init : "paper", "he" or "identity"
-        How the weights start, see `initial.initialise`.
+        How the weights are initialised, see `initial.initialise`.
     seed : int
-        Of the random numbers that the weights start with.
+        Seed of the random initial weights.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
@@ -104,7 +104,7 @@ class SRCNN(Chain):
     scale : int or None
         The factor of enlargement that the weights are for.
     card : dict
-        What the weights are, see `pysrcnn.formats`.
+        Description of the weights, see `pysrcnn.formats`.
 
     Raises
     ------
@@ -141,14 +141,14 @@ class SRCNN(Chain):
         seed: int = 0,
         ops: ModuleType = kernels,
     ) -> "SRCNN":
-        """A stack of any depth: sizes (9, 1, 1, 5) with filters (64, 32, 16) is "9-1-1-5"."""
+        """Build a stack of any depth: sizes (9, 1, 1, 5), filters (64, 32, 16) for "9-1-1-5"."""
         network = cls.__new__(cls)
         network._begin(sizes, filters, c, ops, init=init, seed=seed)
         return network
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "SRCNN":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         network = cls.from_stack(
             recipe.sizes, recipe.filters, recipe.c, init=recipe.init, seed=recipe.seed
         )

@@ -2,12 +2,12 @@
 Wang, Shi, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
 CVPR 2017.
 
-The generator is an `SRResNet`. Beside what it should have made, a second network, the
-discriminator, looks at what it has made, and says of each picture how likely it is a real one. The
-two are trained in turns: the discriminator to tell them apart, the generator so that it cannot.
+The generator is an `SRResNet`. A second network, the discriminator, looks at real pictures and at
+generated ones, and says how likely each is to be real. The two are trained in turns: the
+discriminator to tell them apart, the generator to make that impossible.
 
-It is used in training alone, so its batch normalisation is always that of the batch, and it keeps
-no running statistics.
+The discriminator is used in training alone, so its batch normalisation always uses the statistics
+of the batch, and it keeps no running statistics.
 
 Axes: N samples, c channels of the picture, F maps, S x S pixels of a picture.
 """
@@ -38,10 +38,10 @@ GREY = 0.5
 
 
 def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
-    """h_0 = 2 x - 1, h_1 = phi(W_1 * h_0 + B_1), h_k = phi(N(W_k * h_{k-1})) with k = 2, ..., 8.
+    """h_0 = 2 x - 1, h_1 = phi(W_1 * h_0 + B_1), h_k = phi(N(W_k * h_{k-1})) for k = 2, ..., 8.
 
     Then w_out phi(w_dense h_8 + b_dense) + b_out. Section 2.1.1 and Fig. 4 of the paper; phi is
-    LeakyReLU, N batch normalisation by mean and variance of this batch. Every second convolution
+    LeakyReLU, N batch normalisation with the statistics of this batch. Every second convolution
     has a stride of 2, so that h_8 has a sixteenth of the rows and columns.
 
     Parameters
@@ -49,16 +49,16 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
     x : array (N, c, S, S)
         Pictures, values in 0..1.
     p : dict of arrays
-        W1, B1; W2, G2, B2 (gamma and beta of the batch normalisation), ..., W8, G8, B8, of filters
-        3 x 3; W_dense, B_dense, W_out, B_out, see `reference.dense`.
+        W1, B1; W2, G2, B2 (gamma and beta of the batch normalisation), ..., W8, G8, B8, with
+        filters 3 x 3; W_dense, B_dense, W_out, B_out, see `reference.dense`.
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs.
+        Filled with what `backward` needs.
 
     Returns
     -------
     logits : array (N, 1, 1, 1)
-        Above 0 for what is more likely real than made: sigmoid(logit) is the probability.
+        Above 0 for pictures more likely real than generated: sigmoid(logit) is the probability.
     """
     keep = forget if kept is None else kept.append
     h = 2 * (x - _grey(p))
@@ -83,18 +83,18 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
 def backward(
     dlogits: np.ndarray, kept: list, p: Parameters, ops: Any
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dlogits : array (N, 1, 1, 1)
     kept : list that `forward` filled
-    p, ops : as `forward` was given them
+    p, ops : as passed to `forward`
 
     Returns
     -------
     dx : array (N, c, S, S)
-    gradients : dict of arrays, by the names of `p`
+    gradients : dict of arrays, named as in `p`
     """
     maps = reversed(kept)
     g: Parameters = {}
@@ -124,13 +124,13 @@ def _stride(k: int) -> int:
 
 
 def _grey(p: Parameters) -> np.ndarray:
-    """What black and white have in their middle, of each channel, (c, 1, 1)."""
+    """Mid-grey in each channel, (c, 1, 1)."""
     w = p["W1"]
     return np.full((w.shape[1], 1, 1), GREY, w.dtype)
 
 
 def _convolved(x: np.ndarray, k: int, p: Parameters, ops: Any) -> np.ndarray:
-    """W * x, and its bias where no batch normalisation follows, which would take it off again."""
+    """W * x, plus the bias unless batch normalisation follows, which would remove it again."""
     w, b = p[f"W{k}"], p[f"B{k}"]
     if f"G{k}" in p:
         b = 0 * b
@@ -162,10 +162,11 @@ def _shapes(size: int, width: int, c: int) -> dict[str, tuple[int, ...]]:
 
 
 class Judged(NamedTuple):
-    """What a batch of real and a batch of made pictures show.
+    """The discriminator's loss and gradients, and how real it judges real and generated pictures.
 
-    loss: of the discriminator; gradients: of its parameters; real, made: how likely it holds these
-    to be real, 0..1, on average. At 0.5 each it does not know; at 1 and 0 it tells them all.
+    loss: of the discriminator; gradients: of its parameters; real, made: the mean probability,
+    0..1, that it gives real and generated pictures of being real. At 0.5 each it cannot tell them
+    apart; at 1 and 0 it always can.
     """
 
     loss: float
@@ -177,33 +178,34 @@ class Judged(NamedTuple):
 class Discriminator(Parametric):
     """The discriminator of the paper, of any width and for pictures of any size.
 
-    Convolutions of F, F, 2 F, 2 F, 4 F, 4 F, 8 F, 8 F filters 3 x 3, and two dense layers, of
-    16 F results and of one.
+    Convolutions of F, F, 2 F, 2 F, 4 F, 4 F, 8 F, 8 F filters 3 x 3, and two dense layers, with
+    16 F outputs and with one.
 
     Parameters
     ----------
     size : int
-        S, rows and columns of the pictures. The paper: 96. The maps before the dense layers have
-        S / 16, rounded up, so pictures of another size need another dense layer: of 128 F^2 times
-        that number squared, most weights of all unless S is small.
+        S, rows and columns of the pictures. The paper: 96. The maps before the dense layers have S
+        / 16, rounded up, so pictures of another size need another dense layer. It has 128 F^2 times
+        that number squared weights, most of the network's unless S is small.
     width : int
-        F. The paper: 64.
+        F, the number of maps. The paper: 64.
     c : int
         Channels of the pictures: 1 (luminance) or 3 (RGB).
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (C f f)), biases at 0, gamma at 1.
+        Weights are drawn from N(0, 2 / (C f f)), as in He et al. (2015); biases start at 0, gamma
+        at 1.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Attributes
     ----------
     parameters : dict of arrays
-        By the names in `forward`. May be filled in place, as from a checkpoint.
+        Named as in `forward`. May be filled in place, as from a checkpoint.
 
     Raises
     ------
     ValueError
-        If size, width, c or seed is none of these.
+        If size, width or seed is not a whole number or is too small, or c is neither 1 nor 3.
     """
 
     parameters: Parameters
@@ -233,12 +235,12 @@ class Discriminator(Parametric):
     def from_parameters(
         cls, parameters: Parameters, size: int, *, ops: ModuleType = kernels
     ) -> "Discriminator":
-        """One around copies of arrays that are called as in `forward`, for pictures of this size.
+        """Build one from copies of arrays, named as in `forward`, for pictures of this size.
 
         Raises
         ------
         TypeError, ValueError
-            If these are not its arrays, or not finite.
+            If the arrays do not make such a network, or are not finite.
         """
         check_whole("size", size, 1)
         parameters = as_arrays(parameters)
@@ -258,11 +260,11 @@ class Discriminator(Parametric):
 
     @property
     def weights(self) -> list[str]:
-        """Names of the parameters that are filters, from the first layer's to the last's."""
+        """Names of the parameters that are weights, from the first layer to the last."""
         return [name for name in self.parameters if name[0] == "W"]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """How likely it holds each picture of a batch to be real, beside the others.
+        """Return the probability that each picture is real; it depends on the whole batch.
 
         Parameters
         ----------
@@ -280,9 +282,9 @@ class Discriminator(Parametric):
         return self.ops.sigmoid(self._logits(x, None))[:, 0, 0, 0]
 
     def loss_and_gradients(self, real: np.ndarray, made: np.ndarray) -> Judged:
-        """The loss -log D(real) - log(1 - D(made)), means over each batch, and its gradients.
+        """Return the loss -log D(real) - log(1 - D(made)), batch means, and its gradients.
 
-        What the discriminator minimises in Eq. 2. The batches are normalised apart.
+        What the discriminator minimises in Eq. 2. The two batches are normalised separately.
 
         Parameters
         ----------
@@ -302,19 +304,19 @@ class Discriminator(Parametric):
         return Judged(of_real[0] + of_made[0], gradients, of_real[3], of_made[3])
 
     def adversarial(self, made: np.ndarray) -> tuple[float, np.ndarray, float]:
-        """The loss -log D(made) of Eq. 6, a mean over the batch, and its gradient by the pictures.
+        """Return the loss -log D(made) of Eq. 6, a mean over the batch, and its gradient dmade.
 
         Parameters
         ----------
         made : float array (N, c, S, S)
-            What the generator makes; values need not be in 0..1.
+            Generated pictures; values need not be in 0..1.
 
         Returns
         -------
         loss : float
         dmade : array (N, c, S, S)
         believed : float
-            How likely they are real, on average.
+            The mean probability that they are real.
 
         Raises
         ------
@@ -325,7 +327,7 @@ class Discriminator(Parametric):
         return loss, dmade, believed
 
     def _step(self, x: np.ndarray, label: float) -> tuple[float, np.ndarray, Parameters, float]:
-        """Loss, dx, gradients of the parameters, mean probability; label: 1 if x is to be real."""
+        """Return loss, dx, parameter gradients, mean probability; label is 1 to call x real."""
         ops, kept = self.ops, list[Any]()
         logits = self._logits(x, kept)
         labels = np.full_like(logits, label)

@@ -1,12 +1,12 @@
 """SRResNet: Ledig, Theis, Huszár, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi,
 "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network", CVPR 2017.
 
-Residual blocks, each of which adds what its two convolutions find to what it was given, on the
-small picture; then sub-pixel shuffles. It is the generator of SRGAN, too. Every convolution between
-the first and the first shuffle is followed by batch normalisation, with the statistics of the batch
-in training and with running ones in use. In use it only scales and shifts each map, so it can be
-folded into the convolution before it: `folded`. EDSR (`edsr`) left it out, and so may this one: the
-names of the parameters tell.
+Residual blocks on the small picture, each of which adds the result of two convolutions to its
+input, are followed by sub-pixel shuffles. This is the generator of SRGAN, too. Every convolution
+after the first and before the shuffles is followed by batch normalisation, with the statistics of
+the batch in training and running statistics in use. In use it only scales and shifts each map, so
+it can be folded into the convolution before it: `folded`. EDSR (`edsr`) leaves it out, and here it
+is optional: the names of the parameters tell whether it is there.
 
 Axes: N samples, c channels of the picture, F maps, H x W pixels, s scale.
 """
@@ -27,8 +27,8 @@ from .scales import LARGEST
 
 __all__ = ["SRResNet", "backward", "folded", "forward"]
 
-MOMENTUM = 0.1  # what part of the running statistics a batch replaces, as PyTorch has it
-SLOPE = 0.25  # where slopes start, as He et al. have it
+MOMENTUM = 0.1  # the share of the running statistics that a batch replaces, as in PyTorch
+SLOPE = 0.25  # of PReLU, initially, as in He et al.
 
 
 def forward(
@@ -40,10 +40,10 @@ def forward(
     training: bool = False,
     picture: bool = True,
 ) -> np.ndarray:
-    """h_0 = phi(W_head * x), h_k = h_{k-1} + N(W_k2 * phi(N(W_k1 * h_{k-1}))) of all K blocks.
+    """h_0 = phi(W_head * x), h_k = h_{k-1} + N(W_k2 * phi(N(W_k1 * h_{k-1}))) for K blocks.
 
-    Then h = N(W_body * h_K) + h_0, which is enlarged by h = phi(shuffle(W_up * h)), once or several
-    times; the picture is W_tail * h. Section 2.1 and Fig. 4 of the paper; phi is PReLU, N batch
+    Then h = N(W_body * h_K) + h_0 is enlarged by h = phi(shuffle(W_up * h)), once or several times;
+    the picture is W_tail * h. Section 2.1 and Fig. 4 of the paper; phi is PReLU, N batch
     normalisation. Convolutions without it add their biases.
 
     Parameters
@@ -52,17 +52,17 @@ def forward(
         Small pictures, values in 0..1.
     p : dict of arrays
         W_head, B_head, and A_head of PReLU; W1_1, B1_1, A1, W1_2, B1_2, W2_1, ... of the blocks;
-        W_body, B_body; W_up1, B_up1, A_up1, ... of what enlarges; W_tail, B_tail. Of filters 9 x 9
-        at both ends and 3 x 3 between them. With batch normalisation, B1_1, ..., B_body are its
-        beta, and there are G1_1 (gamma), M1_1 and V1_1 (running mean and variance), ..., beside.
+        W_body, B_body; W_up1, B_up1, A_up1, ... of the enlargement; W_tail, B_tail. Filters are
+        9 x 9 at both ends and 3 x 3 between. With batch normalisation, B1_1, ..., B_body are its
+        beta, and there are also G1_1 (gamma), M1_1 and V1_1 (running mean and variance), ....
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs.
+        Filled with what `backward` needs.
     training : bool
         Whether mean and variance are those of the batch.
     picture : bool
-        Whether each sub-pixel gets the pixel added that it is a part of, so that the network learns
-        a difference. The paper's has no such skip.
+        Whether the input, with each pixel repeated s x s times, is added to the output, so that the
+        network learns a residual. The paper has no such skip.
 
     Returns
     -------
@@ -98,22 +98,22 @@ def backward(
     training: bool = False,
     picture: bool = True,
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
-    In training, what it has under the names of running statistics are no gradients: see Returns.
+    In training, the entries of running statistics are not gradients: see Returns.
 
     Parameters
     ----------
     dout : array (N, c, s H, s W)
     kept : list that `forward` filled
-    p, ops, training, picture : as `forward` was given them
+    p, ops, training, picture : as passed to `forward`
 
     Returns
     -------
     dx : array (N, c, H, W)
-    gradients : dict of arrays, by the names of `p`
-        In training, running statistics have no part in the result. Under their names, M and V,
-        there is what a step takes off them instead, so that they follow those of the batch.
+    gradients : dict of arrays, named as in `p`
+        In training, running statistics have no part in the result. Their entries, M and V, are
+        instead what a step subtracts from them, so that they follow those of the batch.
     """
     maps = reversed(kept)
     g: Parameters = {}
@@ -128,7 +128,7 @@ def backward(
     for k in reversed(blocks_of(p)):
         da = _layer_backward(dh, f"{k}_2", p, ops, maps, training, g)
         dz, g[f"A{k}"] = ops.prelu_backward(da, next(maps), p[f"A{k}"])
-        dh = dh + _layer_backward(dz, f"{k}_1", p, ops, maps, training, g)  # past it, and through
+        dh = dh + _layer_backward(dz, f"{k}_1", p, ops, maps, training, g)  # around and through
     dz, g["A_head"] = ops.prelu_backward(dh + dh0, next(maps), p["A_head"])
     dx, g["W_head"], g["B_head"] = ops.conv2d_same_backward(dz, next(maps), p["W_head"])
     if picture:
@@ -146,7 +146,7 @@ def _layer(
     training: bool,
     summand: np.ndarray | None = None,
 ) -> np.ndarray:
-    """W * x + B; or N(W * x), whose beta is B; plus `summand`, as a skip is."""
+    """W * x + B, or N(W * x) with beta = B; plus `summand`, such as a skip."""
     w, b = p[f"W{layer}"], p[f"B{layer}"]
     keep(x)
     if f"G{layer}" not in p:
@@ -167,9 +167,9 @@ def _layer_backward(
     training: bool,
     g: Parameters,
 ) -> np.ndarray:
-    """dx; the gradients of the layer's parameters into g. That of the summand is `dout` itself.
+    """Return dx and put the layer's gradients into g; the gradient of the summand is `dout` itself.
 
-    In training, g has of running statistics what a step takes off them: see `backward`.
+    In training, the entries of running statistics in g are what a step subtracts: see `backward`.
     """
     weights, bias, gamma, running, spread = (f"{kind}{layer}" for kind in "WBGMV")
     if gamma not in p:
@@ -181,8 +181,8 @@ def _layer_backward(
     if training:
         dz = dz + ops.moments_backward(g[running], g[spread], z, mean)
         m = z.shape[0] * z.shape[2] * z.shape[3]
-        of_all = variance * (m / max(m - 1, 1))  # estimated from a sample
-        # These two are not gradients: they are what a step takes off the running statistics.
+        of_all = variance * (m / max(m - 1, 1))  # the unbiased estimate
+        # These two are not gradients but what a step subtracts from the running statistics.
         g[running] = MOMENTUM * (p[running] - mean)
         g[spread] = (MOMENTUM * (p[spread] - of_all)).astype(p[spread].dtype)
     dx, g[weights], _ = ops.conv2d_same_backward(dz, next(maps), p[weights])
@@ -190,10 +190,10 @@ def _layer_backward(
 
 
 def folded(p: Parameters) -> Parameters:
-    """The parameters of the same network in use, without batch normalisation.
+    """Fold batch normalisation into the convolutions, for the network in use.
 
-    W = gamma W / sqrt(variance + epsilon), B = beta - gamma mean / sqrt(variance + epsilon): what
-    `forward` computes with these differs by rounding alone.
+    W = gamma W / sqrt(variance + epsilon), B = beta - gamma mean / sqrt(variance + epsilon): with
+    these, `forward` gives the same result up to rounding.
 
     Parameters
     ----------
@@ -217,14 +217,14 @@ def folded(p: Parameters) -> Parameters:
 
 
 def _scale(p: Parameters) -> int:
-    """By how much the picture is enlarged."""
+    """The factor of enlargement."""
     return math.prod(s for _, _, s in ups(p))
 
 
 def _shapes(
     scale: int, blocks: int, width: int, c: int, batch_norm: bool
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of the parameters, slopes a channel, in the order of `forward`."""
+    """The shapes of the parameters, with a slope per channel, in the order of `forward`."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def add(layer: str, i: int, o: int, f: int = 3, normalised: bool = False) -> None:
@@ -255,23 +255,23 @@ class SRResNet(Network):
     blocks : int
         Residual blocks. The paper: 16.
     width : int
-        F. The paper: 64.
+        F, the number of maps. The paper: 64.
     c : int
         Channels of the picture: 1 (luminance) or 3 (RGB).
     batch_norm : bool
-        Whether there is batch normalisation.
+        Whether to use batch normalisation.
     picture
         See `forward`.
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (C f f)); what blocks add at a tenth of
-        that, and the last layer's at a fiftieth; slopes at 0.25.
+        Weights are drawn from N(0, 2 / (C f f)), as in He et al. (2015); what blocks add starts at
+        a tenth of that, and the last layer at a fiftieth. Slopes start at 0.25.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Raises
     ------
     ValueError
-        If scale, blocks, width, c or seed is none of these.
+        If an argument is none of the above.
     """
 
     name, small, default_recipe = "srresnet", True, "srresnet"
@@ -310,14 +310,14 @@ class SRResNet(Network):
     def from_parameters(
         cls, parameters: Parameters, *, ops: ModuleType = kernels, picture: bool = True
     ) -> "SRResNet":
-        """A network around copies of arrays that are called as in `forward`.
+        """Build a network from copies of arrays, named as in `forward`.
 
-        Slopes may be one for all channels, (1,).
+        A slope may be shared by all channels, (1,).
 
         Raises
         ------
         ValueError
-            If these are not its arrays, not finite, or variances negative.
+            If the arrays do not make such a network, or hold negative variances.
         """
         parameters = as_arrays(parameters)
         head = parameters.get("W_head", np.empty((0, 0)))
@@ -345,7 +345,7 @@ class SRResNet(Network):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "SRResNet":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         if scale is None:
             raise ValueError("an SRResNet is for one scale: say which, 2, 3, 4, 8 or 16")
         more = {"batch_norm": recipe.batch_norm, "seed": recipe.seed}
@@ -363,17 +363,17 @@ class SRResNet(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Around the last shuffle, maps are kept five times: as arrays and as the kernels do."""
+        """Five copies of the maps around the last shuffle, as arrays and in the kernels' form."""
         return 5 * super().bytes_per_pixel
 
     def folded(self) -> "SRResNet":
-        """The same network in use, without batch normalisation: see `srresnet.folded`."""
+        """Return the network in use, without batch normalisation: see `srresnet.folded`."""
         network = self.astype(self.dtype)
         network.parameters = folded(network.parameters)
         return network
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        """Of plain convolutions: batch normalisation is a part of their weights."""
+        """Run plain convolutions, with batch normalisation folded into their weights."""
         ops = self.ops
         return ops.leave(forward(ops.enter(x), folded(self.parameters), ops, None, **options))
 

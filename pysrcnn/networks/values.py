@@ -1,11 +1,11 @@
-"""Which values a network takes and gives: here 0..1, black to white, in and out.
+"""Convert networks to our range of values: 0..1, black to white, in and out.
 
-Others are trained on 0..255, or give what is to be added to their input, and their files do not
-say so. A flat grey shows it: a network that makes pictures gives nearly the same grey. What is done
-to values before the first layer and after the last can be taken into these, exactly.
+Others are trained on 0..255, or return what must be added to their input, and their files do not
+say so. A flat grey shows it: a network that makes pictures returns nearly the same grey. Scaling
+before the first layer and after the last can be folded into these layers exactly.
 
-x a picture of 0..1, v what the network takes; W (O, C, f, f), B (O,), c channels, s the scale of a
-network that enlarges.
+x is a picture in 0..1, v the input of a network; W (O, C, f, f), B (O,), c channels, s the scale of
+a network that enlarges.
 """
 
 import math
@@ -31,11 +31,11 @@ __all__ = [
     "shuffle_of",
 ]
 
-_OF_BYTES = 1 / 50  # a factor below this makes small numbers of 0..255
+_OF_BYTES = 1 / 50  # a smaller factor converts from 0..255
 GREYS = np.array([0.25, 0.5, 0.75])
-_FAR = 0.15  # from a grey: at this error alone, the PSNR is 16 dB; bicubic interpolation has 30
+_FAR = 0.15  # error of a grey: by itself it limits PSNR to 16 dB; bicubic interpolation has 30
 
-_LARGEST = 1_000_000  # number in a file: a thousand times what anybody trains for pixels of 0..255
+_LARGEST = 1_000_000  # number in a file: a thousand times that of any network for pixels of 0..255
 
 Levels = tuple[float, float]  # black, white
 
@@ -44,12 +44,12 @@ Levels = tuple[float, float]  # black, white
 class Affine:
     """What a file does to all values before the first layer, or after the last: a v + b."""
 
-    a: np.ndarray | float = 1.0  # numbers, or one for each channel
+    a: np.ndarray | float = 1.0  # a number, or one for each channel
     b: np.ndarray | float = 0.0
 
     @classmethod
     def of(cls, kind: str, x: np.ndarray, turned: bool) -> "Affine":
-        """Of ONNX' operators Add, Sub, Mul or Div with x; turned: x - v, not v - x."""
+        """Convert ONNX's operators Add, Sub, Mul or Div with x; turned: x - v, not v - x."""
         match kind:
             case "Add":
                 return cls(b=x)
@@ -60,7 +60,7 @@ class Affine:
         return cls(1 / x)
 
     def then(self, after: "Affine") -> "Affine":
-        """This one, and `after` it another."""
+        """Return this map followed by the map `after`."""
         return Affine(after.a * self.a, after.a * self.b + after.b)
 
     @property
@@ -70,9 +70,9 @@ class Affine:
 
 
 def shuffle_of(parameters: Arrays) -> int:
-    """s, if the last of these layers has s^2 filters for each channel of the first: 1 of an SRCNN.
+    """Return s if the last layer has s^2 filters for each channel of the first: 1 for an SRCNN.
 
-    0 if it has another number.
+    0 for any other number of filters.
     """
     c, filters = parameters["W1"].shape[1], len(parameters[f"B{len(parameters) // 2}"])
     s = math.isqrt(filters // c) if c else 0
@@ -80,10 +80,10 @@ def shuffle_of(parameters: Arrays) -> int:
 
 
 def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arrays:
-    """The same network without what is done before and after its layers, which take it in.
+    """Fold what is done to values before and after the layers into the layers.
 
-    A factor of 1/255 in front, or of 255 behind, says that pictures there are 0..255. Here they are
-    0..1 without it.
+    A factor of 1/255 before them, or of 255 after them, means that pictures are 0..255 there. It is
+    dropped, since here they are 0..1.
     """
     if not (before.any or after.any):
         return parameters
@@ -98,7 +98,7 @@ def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arr
     if np.abs(e).max() * _OF_BYTES > 1:
         e, d = e / 255, d / 255
     a, b = (np.broadcast_to(x, c) for x in (a, b))
-    e, d = (np.repeat(np.broadcast_to(x, c), area) for x in (e, d))  # of all sub-pixels
+    e, d = (np.repeat(np.broadcast_to(x, c), area) for x in (e, d))  # one for each sub-pixel
     parameters["B1"] = parameters["B1"] + first.sum(axis=(2, 3)) @ b
     parameters["W1"] = first * a[:, None, None]
     parameters[f"W{last}"] = parameters[f"W{last}"] * e[:, None, None, None]
@@ -107,7 +107,7 @@ def folded(parameters: Arrays, before: Affine, after: Affine, path: Path) -> Arr
 
 
 def left_out(what: str, times: list | None) -> dict:
-    """The card of a network of which this was left out; `times` is by how much it enlarges."""
+    """Return the card of a network without `what`, which enlarges by `times`."""
     card: dict[str, Any] = {
         "notes": [
             f"{what}, is left out: here pictures are enlarged by bicubic interpolation, so the "
@@ -122,15 +122,15 @@ def left_out(what: str, times: list | None) -> dict:
 def as_plain(
     parameters: Arrays, residual: bool = False, levels: Levels = (0, 1), activation: str = "relu"
 ) -> Arrays:
-    """The network of x whose result is a picture, of one that takes and gives other values.
+    """Convert a network for other values into one from a picture x in 0..1 to a picture.
 
     Parameters
     ----------
     parameters : dict of arrays W1, B1, W2, B2, ...
         Of a network g of v = black + (white - black) x.
     residual : bool
-        Whether what it gives is to be added to its input: v + g(v) is the picture, instead of g(v).
-        Not of a network that enlarges.
+        Whether its output must be added to its input: the picture is v + g(v), instead of g(v). Not
+        for a network that enlarges.
     levels : pair of numbers
         Black and white: (0, 255), (-1, 1).
     activation : "relu" or "tanh"
@@ -138,9 +138,9 @@ def as_plain(
     Notes
     -----
     With s = white - black, g(s x) / s is g with its first weights times s, and its last weights and
-    biases divided by s; with ReLU, which hands on any factor, also g with its biases divided by s.
-    Black moves the first biases and the last. To add x, each layer gets a filter for each channel
-    that hands it on; it goes through as x + 1, as ReLU would cut what is below 0.
+    biases divided by s; with ReLU, which passes positive factors through, also g with its biases
+    divided by s. Black shifts the first and the last biases. To add x, each layer gets a filter for
+    each channel that passes it on; as x + 1, since ReLU would cut values below 0.
     """
     black, white = levels
     if not -math.inf < black < white < math.inf:
@@ -168,7 +168,7 @@ def as_plain(
 
 
 def _handing_on(w: np.ndarray, b: np.ndarray, c: int, first: bool, last: bool) -> tuple:
-    """A layer that also hands on the picture, in c more channels, or adds it, if it is the last."""
+    """Extend a layer to pass the picture on, in c more channels, or to add it, if it is last."""
     more = 0 if first else c, 0 if last else c  # channels in, filters
     wide = np.pad(w, ((0, more[1]), (0, more[0]), (0, 0), (0, 0)))
     centre = w.shape[2] // 2
@@ -178,7 +178,7 @@ def _handing_on(w: np.ndarray, b: np.ndarray, c: int, first: bool, last: bool) -
 
 
 def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> None:
-    """Raise if greys do not come out as about the same greys, with the cause and the way out."""
+    """Raise unless greys come out nearly unchanged; the error names a likely cause and a remedy."""
     given = _on_greys(parameters, activation)
     if is_picture(given):
         return
@@ -210,12 +210,12 @@ def check_picture(parameters: Arrays, path: Path, activation: str = "relu") -> N
 
 
 def is_picture(given: np.ndarray) -> bool:
-    """Whether what a network gives for the greys, (c, 3), is about these."""
+    """Whether the output of a network for the greys, (c, 3), is close to them."""
     return bool(np.abs(given - GREYS).max() <= _FAR)
 
 
 def _on_greys(parameters: Arrays, activation: str) -> np.ndarray:
-    """What the network gives for flat pictures (c, 3), where each layer sees but one value."""
+    """Return the network's outputs for flat greys, (c, 3), of which all maps are constant."""
     layers = len(parameters) // 2
     values = np.tile(GREYS, (parameters["W1"].shape[1], 1))
     for k in range(1, layers + 1):
@@ -227,7 +227,7 @@ def _on_greys(parameters: Arrays, activation: str) -> np.ndarray:
 
 
 def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
-    """Raise unless an array of a file, of this name, holds floating point numbers, all finite."""
+    """Raise unless an array of a file holds floating-point numbers, all finite in float32."""
     if array.dtype not in (np.float32, np.float64):
         raise Refused(f"{path}: {name} is {shown(str(array.dtype))}, wanted float32 or float64")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -237,9 +237,9 @@ def check_numbers(name: str, array: np.ndarray, path: Path) -> None:
 
 
 def check_sense(name: str, array: np.ndarray, path: Path, skipped: bool = False) -> None:
-    """Raise if these numbers cannot be of use: huge ones, or weights that are all zeros.
+    """Raise if these numbers are useless: huge ones, or weights that are all zeros.
 
-    skipped: whether a skip leads past the layer, so that zeros there take nothing of a picture.
+    `skipped`: whether a skip goes around the layer, so that zeros there lose nothing of a picture.
     """
     largest = np.abs(array).max()
     if largest > _LARGEST:

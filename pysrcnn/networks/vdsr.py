@@ -1,10 +1,10 @@
 """VDSR: Kim, Lee, Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional Networks",
 CVPR 2016.
 
-SRCNN's authors found that more layers did not help. Here twenty do, as the network learns only what
-the bicubic enlargement lacks, r = y - x: most of it is near zero, and nothing has to be carried
-through all layers. Every layer is 3 x 3 and pads with zeros, so one network takes any size and, as
-the enlargement is made before it, any scale.
+SRCNN's authors found that more layers did not help. Here twenty do, since the network learns only
+the residual r = y - x that the bicubic enlargement lacks: most of it is near zero, and the picture
+need not be carried through all layers. Every layer is 3 x 3 and pads with zeros, so one network
+takes any size and, since its input is already enlarged, any scale.
 
 Axes: N samples, c channels of the picture, H x W pixels, D layers.
 """
@@ -34,9 +34,9 @@ def forward(
     p : dict of arrays W1, B1, W2, B2, ..., of filters 3 x 3
     ops : module of operations
     kept : list, optional
-        Gets the input of each layer, for `backward`.
+        Filled with the input of each layer, for `backward`.
     residual : bool
-        Without it, y = r: the layers have to carry the picture too. The paper compares both.
+        If False, y = r: the layers have to carry the picture, too. The paper compares both.
 
     Returns
     -------
@@ -55,30 +55,30 @@ def forward(
 def backward(
     dout: np.ndarray, kept: list, p: Parameters, ops: Any, *, residual: bool = True
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dout : array (N, c, H, W)
     kept : list that `forward` filled
-    p, ops, residual : as `forward` was given them
+    p, ops, residual : as passed to `forward`
 
     Returns
     -------
     dx : array (N, c, H, W)
-    gradients : dict of arrays, by the names of `p`
+    gradients : dict of arrays, named as in `p`
     """
     depth, g = len(kept), {}
     dh, g[f"W{depth}"], g[f"B{depth}"] = ops.conv2d_same_backward(dout, kept[-1], p[f"W{depth}"])
     for k in reversed(range(1, depth)):
         h, below = kept[k], kept[k - 1]
         dh, g[f"W{k}"], g[f"B{k}"] = ops.conv_relu_backward(dh, h, below, p[f"W{k}"])
-    # x is the first layer's input and, past all of them, in the sum.
+    # x is the input of the first layer and, by the skip, a term of the output.
     return dh + dout if residual else dh, g
 
 
 def _layers(depth: int, width: int, c: int) -> dict[str, tuple[int, int]]:
-    """Maps in and out of each layer, by its number."""
+    """Numbers of maps in and out of each layer, by its number."""
     between = {str(k): (width, width) for k in range(2, depth)}
     return {"1": (c, width), **between, str(depth): (width, c)}
 
@@ -89,7 +89,7 @@ class VDSR(Network):
     Parameters
     ----------
     depth : int
-        D, layers: 2 or more.
+        D, the number of layers: 2 or more.
     width : int
         Filters of all layers but the last.
     c : int
@@ -97,9 +97,9 @@ class VDSR(Network):
     residual : bool
         See `forward`.
     init : "identity" or "he"
-        Weights start as He et al. (2015) have it, N(0, 2 / (9 C)), as in the paper; of "identity",
-        those of the last layer at a fiftieth of that, so that the untrained network nearly returns
-        its input, and the first filters with a mean of zero, as in `initial.initialise`.
+        "he": weights from N(0, 2 / (9 C)), as in He et al. (2015) and the paper. "identity": those
+        of the last layer are divided by 50, so that the untrained network nearly returns its input,
+        and the first filters have a mean of zero, as in `initial.initialise`.
     seed : int
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
@@ -107,8 +107,8 @@ class VDSR(Network):
     Raises
     ------
     ValueError
-        If depth, width or seed is not a whole number that large, c neither 1 nor 3, or residual
-        neither True nor False.
+        If depth, width or seed is not a whole number or is too small, c is neither 1 nor 3, init is
+        unknown, or residual is not a bool.
     """
 
     name, default_recipe = "vdsr", "vdsr"
@@ -141,12 +141,12 @@ class VDSR(Network):
     def from_parameters(
         cls, parameters: Parameters, *, ops: ModuleType = kernels, residual: bool = True
     ) -> "VDSR":
-        """A network around copies of the arrays W1, B1, ..., W_D, B_D.
+        """Build a network from copies of the arrays W1, B1, ..., W_D, B_D.
 
         Raises
         ------
         ValueError
-            If these are not its arrays, or residual is neither True nor False.
+            If the arrays do not make such a network, or residual is not a bool.
         """
         parameters = as_arrays(parameters)
         depth, first = len(parameters) // 2, parameters.get("W1", np.empty((0, 0)))
@@ -158,7 +158,7 @@ class VDSR(Network):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "VDSR":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         network = cls(recipe.depth, recipe.width, recipe.c, init=recipe.init, seed=recipe.seed)
         network.scale = scale
         return network

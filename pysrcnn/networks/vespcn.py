@@ -1,15 +1,15 @@
 """VESPCN: Caballero, Ledig, Aitken, Acosta, Totz, Wang, Shi, "Real-Time Video Super-Resolution with
 Spatio-Temporal Networks and Motion Compensation", CVPR 2017.
 
-A frame of a video is enlarged from its neighbours, too. A small network estimates how each of them
-has moved, first coarsely, from maps of a quarter of the size, then finely; each is warped onto the
-frame; and an ESPCN sees all of them, at once (early fusion) or two more layer by layer (slow
-fusion). All of it learns together, of one loss.
+A frame of a video is enlarged with the help of its neighbours. A small network estimates the motion
+of each, first coarsely, on maps of a quarter of the height and width, then finely; each is warped
+onto the frame; and an ESPCN takes all of them, at once (early fusion) or pairwise, layer by layer
+(slow fusion). All parts are trained together, with one loss.
 
-What neighbours can add is what is finer than a pixel. Bilinear interpolation takes about half of
-that away; and the ESPCN can hardly use the rest, as it isn't told where between pixels a frame was
-sampled. In subpixel fusion, which is ours, frames are warped by a cubic, and it is told: see
-`reference.phases`.
+Neighbours can add detail finer than a pixel. Bilinear interpolation removes about half of it, and
+the ESPCN can hardly use the rest, since it does not know where between pixels a frame was sampled.
+In subpixel fusion, our own addition, frames are warped by a cubic, and that position is an input:
+see `reference.phases`.
 
 Axes: N samples, T frames, F maps, H x W pixels, s scale. A flow is (N, 2, H, W), in pixels.
 """
@@ -36,14 +36,14 @@ __all__ = ["FUSIONS", "VESPCN", "backward", "forward"]
 
 FUSIONS = "early", "slow", "subpixel"
 _FRAMES = 3, 5, 7
-_PHASES = 4  # maps more of each neighbour, in subpixel fusion
-_LOUDER = 4.0  # times the differences in these, which are small beside the frames
+_PHASES = 4  # additional maps of each neighbour in subpixel fusion
+_LOUDER = 4.0  # factor for the differences in them, which are small beside the frames
 
 
 def forward(
     x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None, *, picture: bool = True
 ) -> np.ndarray:
-    """Each frame but the middle one warped onto that, then an ESPCN of all: Section 2.
+    """Warp the other frames onto the middle one and apply an ESPCN to all of them: Section 2.
 
     Parameters
     ----------
@@ -51,17 +51,18 @@ def forward(
         Luminance of small pictures, T frames one after the other, 3, 5 or 7; values in 0..1. H and
         W are multiples of 4.
     p : dict of arrays
-        W_coarse1, B_coarse1, ..., W_fine1, ... of the estimates, see `estimate`; W1_1, B1_1, ... of
-        the layers that fuse and those behind, W_tail, B_tail. Layer k has its group g of filters in
-        Wk_g: one group in early fusion; in slow fusion, as long as there is more than one map of
-        frames, one for each two of them that follow each other. In subpixel fusion, early too, W1_1
-        also takes `phases` of how each neighbour differs from the middle frame.
+        W_coarse1, B_coarse1, ..., W_fine1, ... of the motion, see `motion.estimate`; W1_1, B1_1,
+        ... of the layers that fuse and those after them; W_tail, B_tail. Wk_g is group g of the
+        filters of layer k: early fusion has one group; slow fusion has one for each pair of
+        successive frames' maps, until one map is left. In subpixel fusion, which is early, too,
+        W1_1 also takes `phases` of the difference between each neighbour and the middle frame.
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs; first of all, of each neighbour, its flow and what it is warped.
+        Filled with what `backward` needs; the first item lists the flow, the warped frame, ... of
+        each neighbour.
     picture : bool
-        Whether each sub-pixel gets the pixel of the middle frame added that it is a part of, so
-        that the network learns a difference. The paper's has no such skip.
+        Whether the middle frame, with each pixel repeated s x s times, is added to the output, so
+        that the network learns a residual. The paper has no such skip.
 
     Returns
     -------
@@ -100,20 +101,20 @@ def backward(
     *,
     picture: bool = True,
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of all parameters: the lines of `forward`, last to first.
+    """Return dx and all parameter gradients: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dout : array (N, 1, s H, s W)
     kept : list that `forward` filled
-    p, ops, picture : as `forward` was given them
+    p, ops, picture : as passed to `forward`
     dmotions : sequence of (dflow, dwarped), optional
-        Of each neighbour, what comes from the loss directly.
+        For each neighbour, the gradients that come from the loss directly.
 
     Returns
     -------
     dx : array (N, T, H, W)
-    gradients : dict of arrays, by the names of `p`
+    gradients : dict of arrays, named as in `p`
     """
     motions, *layers = kept
     g: Parameters = {}
@@ -143,8 +144,8 @@ def backward(
 def _fused_backward(
     douts: list, names: list[str], given: list, outs: list, p: Parameters, ops: Any, g: Parameters
 ) -> list:
-    """What the maps get that a layer fuses; the gradients of its weights are put into g."""
-    channels = 1 if names[0] == "1_1" else p[f"W{names[0]}"].shape[0]  # of each of them
+    """Return the gradients of the maps that a layer fuses; put those of its weights into g."""
+    channels = 1 if names[0] == "1_1" else p[f"W{names[0]}"].shape[0]  # of each map
     back: list[Any] = []
     for first, (name, x) in enumerate(zip(names, given, strict=True)):
         dx, g[f"W{name}"], g[f"B{name}"] = ops.conv_relu_backward(
@@ -163,22 +164,22 @@ def _joined(maps: Sequence, ops: Any) -> Any:
 
 
 def _groups(maps: list, count: int) -> list[list]:
-    """So many groups of maps that follow each other, each begun one later than that before."""
+    """Return `count` groups of successive maps, each starting one map after the one before."""
     size = len(maps) - count + 1
     return [maps[first : first + size] for first in range(count)]
 
 
 def fusing(p: Parameters) -> list[list[str]]:
-    """Of each layer of the ESPCN but the last, what follows W and B in the names of its groups.
+    """For each layer of the ESPCN but the last, what follows W and B in the names of its groups.
 
-    By their numbers, whatever order a file has them in.
+    They are sorted by number, whatever their order in a file.
     """
     places = sorted((int(m[1]), int(m[2])) for n in p if (m := re.fullmatch(r"W(\d+)_(\d+)", n)))
     return [[f"{k}_{g}" for _, g in some] for k, some in groupby(places, lambda place: place[0])]
 
 
 def frames_of(p: Parameters) -> int:
-    """T: how many frames it looks at."""
+    """T, the number of frames."""
     maps = p["W1_1"].shape[1]
     if is_subpixel(p):
         return (maps + _PHASES) // (1 + _PHASES)
@@ -186,12 +187,12 @@ def frames_of(p: Parameters) -> int:
 
 
 def is_subpixel(p: Parameters) -> bool:
-    """Whether its fusion is: the first layer then takes more maps than there may be frames."""
+    """Whether fusion is subpixel: then the first layer takes more maps than there can be frames."""
     return p["W1_1"].shape[1] > _FRAMES[-1]
 
 
 def neighbours(p: Parameters) -> list[int]:
-    """The places of the frames that are warped."""
+    """The indices of the frames that are warped."""
     count = frames_of(p)
     return [k for k in range(count) if k != count // 2]
 
@@ -229,40 +230,40 @@ def _shapes(
 class VESPCN(Network):
     """The network of the paper, of 3, 5 or 7 frames.
 
-    A batch for it is (N, T, H, W), T frames of luminance; a picture, (N, 1, H, W), is taken for a
-    video in which nothing moves.
+    A batch is (N, T, H, W), T frames of luminance; a picture, (N, 1, H, W), is treated as a video
+    in which nothing moves.
 
     Parameters
     ----------
     scale : int
         s, the factor of enlargement: 2 to 16.
     frames : 3, 5 or 7
-        T.
+        T, the number of frames.
     depth : int
         Layers of the ESPCN. The paper: 9. In slow fusion at least T.
     width : int
-        F, maps. The paper: 24.
+        F, the number of maps. The paper: 24.
     fusion : "early", "slow" or "subpixel"
         The paper has the first two.
     picture : bool
         See `forward`.
     seed : int
-        Weights start as He et al. (2015) have it, N(0, 2 / (f f C)), but the last layers' at a
-        fiftieth of that: the untrained network sees nearly no motion, and nearly returns each pixel
-        s x s times.
+        Weights are drawn from N(0, 2 / (f f C)), as in He et al. (2015); those of the last layers
+        are divided by 50, so that the untrained network sees nearly no motion, and nearly returns
+        each pixel s x s times.
     ops : module
         `pysrcnn.kernels` or `pysrcnn.reference`.
 
     Attributes
     ----------
     beta, smooth, motion_first : float
-        Of the loss, see `loss_and_gradients`: the share of what the flows miss, that of their
-        roughness, and the part of training in which the share of the result rises.
+        Of the loss, see `_step`: the weights of the warping error and of the flows' roughness, and
+        the part of training, 0..1, in which the weight of the result rises to 1.
 
     Raises
     ------
     ValueError
-        If scale, frames, depth, width, fusion or seed is none of these.
+        If an argument is none of the above.
     """
 
     name, small, default_recipe = "vespcn", True, "vespcn"
@@ -300,12 +301,12 @@ class VESPCN(Network):
     def from_parameters(
         cls, parameters: Parameters, *, ops: ModuleType = kernels, picture: bool = True
     ) -> "VESPCN":
-        """A network around copies of arrays that are called as in `forward`.
+        """Build a network from copies of arrays, named as in `forward`.
 
         Raises
         ------
         ValueError
-            If these are not its arrays.
+            If the arrays do not make such a network.
         """
         parameters = as_arrays(parameters)
         first, tail = (parameters.get(n, np.empty((0, 0))) for n in ("W1_1", "W_tail"))
@@ -328,7 +329,7 @@ class VESPCN(Network):
 
     @classmethod
     def from_recipe(cls, recipe: Any, scale: int | None) -> "VESPCN":
-        """The untrained network of a `training.Recipe`."""
+        """Build the untrained network that a `training.Recipe` describes."""
         if scale is None:
             raise ValueError("a VESPCN is for one scale: say which, 2 or more")
         network = cls(
@@ -351,7 +352,7 @@ class VESPCN(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Of each neighbour, maps of its motion; and each map is copied where it is fused."""
+        """The maps of each neighbour's motion, and a copy of each map where it is fused."""
         return self.frames * super().bytes_per_pixel
 
     def __repr__(self) -> str:
@@ -362,7 +363,7 @@ class VESPCN(Network):
         )
 
     def _batch(self, x: np.ndarray, name: str) -> np.ndarray:
-        """Frames (N, T, H, W); of a picture (N, 1, H, W), the same T times."""
+        """Check frames (N, T, H, W); repeat a picture (N, 1, H, W) T times."""
         x = np.asarray(x)
         if x.ndim == 4 and x.shape[1] not in (1, self.frames):
             raise ValueError(
@@ -373,7 +374,7 @@ class VESPCN(Network):
         return check_batch(x, name, self.frames, self.dtype)
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
-        """Of whole squares of the coarse estimate: the edge is repeated, and cut off again."""
+        """Repeat the edge, for whole squares of the coarse estimate, and crop the result."""
         height, width = x.shape[2:]
         more = ((0, 0), (0, 0), (0, -height % GRID), (0, -width % GRID))
         out = super()._run(np.pad(x, more, "edge") if any(map(any, more)) else x, **options)
@@ -383,10 +384,10 @@ class VESPCN(Network):
     def _step(
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float
     ) -> tuple[float, Parameters]:
-        """share * loss(out, high), beta * mse(warped, middle), smooth * smoothness(flow): a sum.
+        """share * loss(out, high) + beta * mse(warped, middle) + smooth * smoothness(flow).
 
-        The last two are means over the neighbours; Section 2.4 of the paper. The share is 1, but
-        while motion is learned first, where it rises from 0.
+        The last two are means over the neighbours; Section 2.4 of the paper. The share is 1, except
+        while motion is learned first, when it rises from 0.
         """
         if low.shape[2] % GRID or low.shape[3] % GRID:
             raise ValueError(
@@ -414,7 +415,7 @@ class VESPCN(Network):
 
 
 def check_fusion(frames: object, depth: int, fusion: object) -> None:
-    """Raise a ValueError unless so many frames can be fused so, in a network of so many layers."""
+    """Raise a ValueError unless a network of that depth can fuse that many frames in that way."""
     if isinstance(frames, bool) or frames not in _FRAMES:
         raise ValueError(f"frames is {frames!r:.60}, wanted 3, 5 or 7")
     if fusion not in FUSIONS:

@@ -1,9 +1,9 @@
 """VGG: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
 ICLR 2015.
 
-Perceptual losses (`features`) compare what its convolutions make of two pictures. Its parameters
-are fixed, so a gradient is computed for the picture alone. The way back through a convolution is
-itself a convolution: with the filters turned by 180 degrees, filters and channels exchanged.
+Perceptual losses (`features`) compare the maps of its convolutions for two pictures. Its parameters
+are fixed, so the gradient is computed for the picture alone. The backward pass of a convolution is
+itself a convolution, with the filters turned by 180 degrees, and filters and channels exchanged.
 
 Axes: N samples, C channels, F maps, H x W pixels.
 """
@@ -22,25 +22,25 @@ __all__ = ["backward", "forward", "through_conv", "through_relu"]
 def forward(
     x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None, relu: bool = True
 ) -> np.ndarray:
-    """h = max(0, W_ij * h + B_ij) of groups i = 1, 2, ...; maximum pooling between groups.
+    """h = max(0, W_ij * h + B_ij) in groups i = 1, 2, ...; max pooling between groups.
 
     Parameters
     ----------
     x : array (N, 3, H, W)
         RGB, values in 0..1.
     p : dict of arrays
-        mean, of RGB, which is subtracted first; W1_1, B1_1, W1_2, ... of filters 3 x 3.
+        mean, of RGB, which is subtracted first; W1_1, B1_1, W1_2, ... with filters 3 x 3.
     ops : module of operations
     kept : list, optional
-        Gets what `backward` needs.
+        Filled with what `backward` needs.
     relu : bool
-        Whether the last convolution has its ReLU, too.
+        Whether to apply the ReLU of the last convolution.
 
     Returns
     -------
     maps : array (N, F, H', W')
-        phi_ij of SRGAN's paper: behind the ReLU of the last convolution of `p`, before any pooling.
-        H' is H // 2^(i - 1), W' likewise.
+        phi_ij of the SRGAN paper: after the ReLU of the last convolution of `p`, before any
+        pooling. H' is H // 2^(i - 1), and W' is W // 2^(i - 1).
     """
     keep = forget if kept is None else kept.append
     h, convolutions = x - p["mean"][:, None, None], convolutions_of(p)
@@ -57,13 +57,13 @@ def forward(
 def backward(
     dout: np.ndarray, kept: list, p: Parameters, ops: Any, relu: bool = True
 ) -> np.ndarray:
-    """dx: the lines of `forward`, last to first.
+    """Return dx: the lines of `forward` in reverse order.
 
     Parameters
     ----------
     dout : array (N, F, H', W')
     kept : list that `forward` filled
-    p, ops, relu : as `forward` was given them
+    p, ops, relu : as passed to `forward`
 
     Returns
     -------
@@ -81,13 +81,13 @@ def backward(
 
 
 def through_conv(dout: Any, w: np.ndarray, ops: Any, summand: Any = None) -> Any:
-    """dx of a convolution that is as large as its input."""
+    """Return dx of a convolution whose output is as large as its input, plus `summand`."""
     turned = np.ascontiguousarray(w[:, :, ::-1, ::-1].swapaxes(0, 1))
     return ops.conv2d_same(dout, turned, np.zeros(len(turned), w.dtype), summand)
 
 
 def through_relu(dout: Any, out: Any, ops: Any) -> Any:
-    """ReLU is LeakyReLU of slope 0, which `kernels` has for maps as they lie."""
+    """Return dx of a ReLU: a LeakyReLU of slope 0, which `kernels` computes in any layout."""
     return ops.leaky_relu_backward(dout, out, 0.0)
 
 

@@ -1,11 +1,11 @@
-"""VGG's convolutions out of files of others, and in a file of ours.
+"""Read VGG's convolutions from files of other programs, and from our own.
 
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR
-2015. Groups of convolutions 3 x 3 with ReLU, a maximum pooling between them: 2, 2, 3, 3, 3 in
+2015. Groups of 3 x 3 convolutions with ReLU and max pooling between groups: 2, 2, 3, 3, 3 in
 VGG-16, 2, 2, 4, 4, 4 in VGG-19. Nothing here depends on how many there are, nor on their filters.
 
-Files differ in what pictures the network was trained on. Here it is RGB in 0..1 less a mean;
-whatever else there was is in the first filters.
+Files differ in the pictures that the network was trained on. Here they are RGB in 0..1, minus a
+mean; any other difference is folded into the first filters.
 """
 
 import os
@@ -22,26 +22,26 @@ from .saving import HALVED, in_half
 
 __all__ = ["LAYER", "NETWORK", "VGG", "convolutions_of", "is_vgg", "read_vgg", "to_layer", "vgg_of"]
 
-LAYER = "relu2_2"  # whose maps are compared, unless told otherwise
+LAYER = "relu2_2"  # whose maps are compared by default
 NETWORK = "vgg"  # in the card of a file of ours
-FACTOR = 1 / 12.75  # of VGG's maps, Section 3.2 of SRGAN's paper; here of PyTorch's
-# Of the pictures that VGG was trained on, RGB in 0..1: mean and deviation as PyTorch has them, and
-# the mean of the authors', who do not divide and count to 255, as Keras does not either.
+FACTOR = 1 / 12.75  # for VGG's maps, Section 3.2 of the SRGAN paper; here for PyTorch's
+# Of VGG's training pictures, RGB in 0..1: PyTorch's mean and standard deviation; and the mean of
+# the authors, who, like Keras, do not divide, and use values up to 255.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MEAN_OF_AUTHORS = 123.68 / 255, 116.779 / 255, 103.939 / 255
 
 
 class VGG(NamedTuple):
-    """Convolutions of VGG.
+    """The convolutions of a VGG.
 
     Attributes
     ----------
     parameters : dict of arrays
-        As `vgg.forward` takes them: all that the file has.
+        As for `vgg.forward`: all that the file has.
     factor : float
-        What its maps are multiplied by before they are compared.
+        The maps are multiplied by it before they are compared.
     left : tuple of str
-        Layers behind the convolutions that the file has, too: the classifier.
+        Layers of the file after the convolutions: the classifier.
     """
 
     parameters: Parameters
@@ -49,18 +49,18 @@ class VGG(NamedTuple):
     left: tuple[str, ...] = ()
 
     def save(self, path: str | os.PathLike, half: bool = False) -> None:
-        """Write them to a file of ours, .npz or .safetensors, which `read_vgg` reads.
+        """Write them to a file of our own, .npz or .safetensors, which `read_vgg` reads.
 
         Parameters
         ----------
         path : path
         half : bool
-            Whether the filters are float16 there.
+            Whether to write the filters in float16.
 
         Raises
         ------
         ValueError
-            If the suffix is another, or it cannot be written.
+            If the suffix is another one, or the file cannot be written.
         """
         if Path(path).suffix.lower() not in HALVED:
             raise ValueError(
@@ -78,20 +78,21 @@ class VGG(NamedTuple):
 
 
 def read_vgg(path: str | os.PathLike) -> VGG:
-    """The convolutions of a file, the first ones or all; classifiers behind them are left out.
+    """Read the convolutions of a file, the first ones or all; a classifier after them is left out.
 
     Parameters
     ----------
     path : path
-        Of VGG-16, VGG-19 or a smaller one, without batch normalisation. By PyTorch's names,
-        features.0.weight, ..., whose pictures are RGB in 0..1, less the mean and divided by the
-        deviation of ImageNet. By those of Keras, block1_conv1, or conv1_1_w (f, f, C, O) and
-        conv1_1_b, ..., whose pictures are BGR in 0..255, less the mean. Or as `VGG.save` writes it.
+        VGG-16, VGG-19 or a smaller one, without batch normalisation. With PyTorch's names,
+        features.0.weight, ..., pictures are RGB in 0..1, minus the mean and divided by the standard
+        deviation of ImageNet. With those of Keras, block1_conv1, ..., or with conv1_1_w
+        (f, f, C, O), conv1_1_b, ..., they are BGR in 0..255, minus the mean. Or as `VGG.save` has
+        written it.
 
     Raises
     ------
     FileNotFoundError, ModuleNotFoundError, ValueError
-        If it cannot be read, or holds no such network.
+        If the file cannot be read, or holds no such network.
     """
     weights = read_weights(path)
     found = vgg_of(weights, path)
@@ -104,7 +105,7 @@ def read_vgg(path: str | os.PathLike) -> VGG:
 
 
 def is_vgg(weights: Weights) -> bool:
-    """Whether it is a file of ours, or one of others with a pooling between convolutions of RGB.
+    """Whether it is our own file of a VGG, or another with RGB input and a pooling in between.
 
     Nothing else tells it from an SRCNN in a `Sequential` of PyTorch, "0.weight", "2.weight", ...
     """
@@ -115,7 +116,7 @@ def is_vgg(weights: Weights) -> bool:
 
 
 def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
-    """The same of what has been read; None if it is something else.
+    """Return the VGG in what has been read, or None if that is something else.
 
     Raises
     ------
@@ -145,13 +146,13 @@ def vgg_of(weights: Weights, path: str | os.PathLike) -> VGG | None:
         for name, a in tensors.items()
         if a.ndim == 2
     )
-    # Maps of what is given levels up to 255 are as much larger, and their losses no others.
+    # Networks for values up to 255 have maps larger by this ratio; their losses should be the same.
     factor = FACTOR * float(deviation.mean() / np.mean(DEVIATION))
     return VGG(p, factor, (*weights.left, *left))
 
 
 def to_layer(p: Parameters, layer: str, path: str | os.PathLike) -> tuple[str, Parameters]:
-    """The name of a layer, "relu2_2" of "VGG22" too, and the parameters up to there.
+    """Return the name of a layer, "relu2_2" for "VGG22", and the parameters up to there.
 
     Raises
     ------
@@ -172,23 +173,23 @@ def to_layer(p: Parameters, layer: str, path: str | os.PathLike) -> tuple[str, P
 
 
 def convolutions_of(p: Parameters) -> list[tuple[int, int]]:
-    """(i, j) of each: the j-th of group i."""
+    """Return (i, j) of each convolution, the j-th of group i, in their order."""
     names = (name[1:].split("_") for name in p if name[0] == "W")
     return sorted((int(i), int(j)) for i, j in names)
 
 
 def _of_others(tensors: Arrays) -> Parameters:
-    """The convolutions by our names, mean and deviation; or nothing, if it is no such file."""
+    """Return the convolutions by our names, mean and deviation; nothing if it is no such file."""
     return _of_pytorch(tensors) or _of_keras(tensors) or _of_authors(tensors)
 
 
 def _of_pytorch(tensors: Arrays) -> Parameters:
-    """The same of a file of PyTorch; RGB."""
+    """As `_of_others`, from PyTorch's names; RGB."""
     names = (re.fullmatch(r"(?:(?:.*\.)?features\.)?(\d{1,2})\.weight", n) for n in tensors)
     weights = {int(n[1]): n[0] for n in names if n and tensors[n[0]].ndim == 4}
     p: Parameters = {"mean": np.array(MEAN), "deviation": np.array(DEVIATION)}
     i, j, last = 1, 0, -2
-    # A ReLU is between two of a group, and a pooling before the next group.
+    # Within a group only a ReLU is between two of them; before the next group, also a pooling.
     for number in sorted(weights):
         i, j, last = (i, j + 1, number) if number - last == 2 else (i + 1, 1, number)
         p[f"W{i}_{j}"] = tensors[weights[number]]
@@ -197,7 +198,7 @@ def _of_pytorch(tensors: Arrays) -> Parameters:
 
 
 def _of_keras(tensors: Arrays) -> Parameters:
-    """The same of a file of Keras, whose filters lie as PyTorch's once read; BGR."""
+    """As `_of_others`, from Keras's names, with filters already in PyTorch's order; BGR."""
     filters = {}
     for name in tensors:
         found = re.fullmatch(r"(.*/)?block(\d)_conv(\d)\.weight", name)
@@ -209,7 +210,7 @@ def _of_keras(tensors: Arrays) -> Parameters:
 
 
 def _of_authors(tensors: Arrays) -> Parameters:
-    """The same of a file whose filters lie as (f, f, C, O); BGR."""
+    """As `_of_others`, from filters with the axes (f, f, C, O); BGR."""
     names = (re.fullmatch(r"conv(\d_\d)_w", name) for name in sorted(tensors))
     places = [found[1] for found in names if found and tensors[found[0]].ndim == 4]
     weights = {at: tensors[f"conv{at}_w"].transpose(3, 2, 0, 1) for at in places}
@@ -217,7 +218,7 @@ def _of_authors(tensors: Arrays) -> Parameters:
 
 
 def _for_bgr(weights: Arrays, biases: dict[str, np.ndarray | None]) -> Parameters:
-    """What was trained on BGR in 0..255, less the mean of the authors."""
+    """Return the parameters of what was trained on BGR in 0..255, minus the authors' mean."""
     if "1_1" not in weights:
         return {}
     p: Parameters = {"mean": np.array(MEAN_OF_AUTHORS), "deviation": np.full(3, 1 / 255)}
@@ -228,7 +229,7 @@ def _for_bgr(weights: Arrays, biases: dict[str, np.ndarray | None]) -> Parameter
 
 
 def _checked(p: Parameters, path: str | os.PathLike) -> Parameters:
-    """All of one dtype, of shapes that belong together; raise a ValueError otherwise."""
+    """Return arrays of one dtype; raise a ValueError unless their shapes fit."""
     if "W1_1" not in p:
         raise ValueError(f"{path} holds no VGG: W1_1, the filters of its first layer, is missing")
     shapes: dict[str, tuple[int, ...]] = {"mean": (3,)}

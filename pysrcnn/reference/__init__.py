@@ -1,8 +1,9 @@
-"""The math, in plain NumPy, made to be read; `kernels` has the same functions, compiled.
+"""The mathematics in plain NumPy, written to be read; `kernels` has the same functions, compiled.
 
-`convolution` is all that SRCNN needs, up to the network itself: read it first. `activation` and
-`shuffle` are what ESPCN needs beside that, `same`, `loss` and `normalisation` what the deep
-networks do, `classifiers` what those do that judge pictures, `motion` what those of video do.
+Read `convolution` first: it holds everything SRCNN needs, including the network itself.
+`activation` and `shuffle` add what ESPCN needs; `same`, `loss` and `normalisation`, what the deep
+networks need; `classifiers`, what networks that judge pictures need; `motion`, what video networks
+need.
 """
 
 from .activation import (
@@ -132,8 +133,8 @@ __all__ = [
     "warp_cubic_backward",
 ]
 
-# The side of the squares of pixels that are computed together, so that their rounding may depend on
-# each other: a part of a picture has the bits of the whole if it begins at a multiple of that many
-# rows and columns, with a margin of that of the network and (ALIGNMENT - 1) times the number of its
-# convolutions, see `Step._seen`. Behind strides, these are rows, columns and pixels of small maps.
+# Side, in pixels, of the squares that are computed together, so that the rounding of one pixel may
+# depend on the others. A part of a picture equals the whole bit for bit if it begins at a row and a
+# column that are multiples of ALIGNMENT and is cut with the network's margin plus (ALIGNMENT - 1)
+# pixels per convolution; see `Step._exact_margin`. After strides, these are pixels of small maps.
 ALIGNMENT = 1

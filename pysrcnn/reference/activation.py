@@ -1,4 +1,4 @@
-"""Activations beside ReLU, which is in `convolution`: all that is done to each number by itself.
+"""Element-wise activations other than ReLU, which is in `convolution`.
 
 Names: x, out; gradients dx, dout: dL/dx and dL/dout for the loss L.
 Axes: N samples, C channels, H x W pixels.
@@ -29,7 +29,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    out : array of that shape
+    out : array of the same shape
     """
     return np.tanh(x)
 
@@ -40,18 +40,18 @@ def tanh_backward(dout: np.ndarray, out: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     dout : array of any shape
-    out : array of that shape
+    out : array of the same shape
         The output of `tanh`, not its input.
 
     Returns
     -------
-    dx : array of that shape
+    dx : array of the same shape
     """
     return dout * (1 - np.square(out))
 
 
 def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """x where positive, a x elsewhere: it learns how much of the negative part to let through.
+    """x where positive, a x elsewhere, with a learned slope a.
 
     Eq. 1 of He, Zhang, Ren, Sun, "Delving Deep into Rectifiers: Surpassing Human-Level Performance
     on ImageNet Classification", ICCV 2015.
@@ -60,7 +60,7 @@ def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
     ----------
     x : array (N, C, H, W)
     a : array (C,) or (1,)
-        The slope of each channel, or of all.
+        One slope per channel, or one for all channels.
 
     Returns
     -------
@@ -70,14 +70,15 @@ def prelu(x: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 
 def prelu_backward(dout: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dx, da. What is not positive goes back times its slope.
+    """Return dx and da; where x is not positive, dx is dout times the slope.
 
-    da sums over all samples and pixels of its channel; one slope for all channels, over these too.
+    da is summed over all samples and pixels of its channel; a slope shared by all channels is
+    summed over the channels, too.
 
     Parameters
     ----------
     dout : array (N, C, H, W)
-    x, a : as `prelu` was given them
+    x, a : as passed to `prelu`
 
     Returns
     -------
@@ -90,7 +91,7 @@ def prelu_backward(dout: np.ndarray, x: np.ndarray, a: np.ndarray) -> tuple[np.n
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
-    """x where positive, slope x elsewhere: `prelu` with a slope that is not learned.
+    """x where positive, slope x elsewhere: `prelu` with a fixed slope.
 
     Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", ICML
     Workshop on Deep Learning for Audio, Speech and Language Processing, 2013.
@@ -108,12 +109,12 @@ def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
 
 
 def leaky_relu_backward(dout: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
-    """dx: what is not positive goes back times the slope.
+    """Return dx: dout where x is positive, slope dout elsewhere.
 
     Parameters
     ----------
     dout : array (N, C, H, W)
-    x, slope : as `leaky_relu` was given them
+    x, slope : as passed to `leaky_relu`
 
     Returns
     -------
@@ -123,10 +124,10 @@ def leaky_relu_backward(dout: np.ndarray, x: np.ndarray, slope: float) -> np.nda
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), in 0..1: the probability that a logit x says.
+    """1 / (1 + exp(-x)), in 0..1: the probability that the logit x stands for.
 
-    For negative x as exp(x) / (1 + exp(x)), so that no power is too large. It has no backward pass:
-    gradients come from the logits, see `loss.sigmoid_cross_entropy_backward`.
+    For negative x it is computed as exp(x) / (1 + exp(x)), so that exp cannot overflow. There is no
+    backward pass: gradients are taken at the logits, see `loss.sigmoid_cross_entropy_backward`.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    out : array of that shape
+    out : array of the same shape
     """
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)

@@ -1,6 +1,6 @@
-"""What classifiers have beside convolutions: maps become smaller, and in the end a number.
+"""Fully connected layers and max pooling: what classifiers use besides convolutions.
 
-Axes: N samples, C channels, O results, H x W pixels.
+Axes: N samples, C channels, O outputs, H x W pixels.
 """
 
 import numpy as np
@@ -9,12 +9,12 @@ __all__ = ["dense", "dense_backward", "max_pool", "max_pool_backward"]
 
 
 def dense(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """w x + b: every result sees every pixel of every map; a fully connected layer.
+    """w x + b: a fully connected layer, whose outputs depend on every pixel of every map.
 
     out[n, o] = b[o] + sum over c, i, j of w[o, c, i, j] x[n, c, i, j]
 
-    so it is a convolution whose filters are as large as the maps. PyTorch's ``Linear`` behind
-    ``Flatten`` has the same weights as (O, C H W).
+    It is a convolution whose filters are as large as the maps. PyTorch's ``Linear`` after
+    ``Flatten`` has the same weights, with the shape (O, C H W).
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def dense(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     Returns
     -------
     out : array (N, O, 1, 1)
-        Maps of one pixel, as what may follow takes maps.
+        Maps of one pixel, so that operations on maps can follow.
     """
     out = x.reshape(len(x), -1) @ w.reshape(len(w), -1).T + b
     return out[:, :, None, None]
@@ -34,12 +34,12 @@ def dense(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 def dense_backward(
     dout: np.ndarray, x: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dw, db.
+    """Return the gradients dx, dw and db.
 
     Parameters
     ----------
     dout : array (N, O, 1, 1)
-    x, w : as `dense` was given them
+    x, w : as passed to `dense`
 
     Returns
     -------
@@ -52,7 +52,7 @@ def dense_backward(
 
 
 def max_pool(x: np.ndarray) -> np.ndarray:
-    """The largest of each 2 x 2 pixels. An odd last row or column is left out.
+    """Return the maximum of each 2 x 2 block; an odd last row or column is dropped.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def max_pool(x: np.ndarray) -> np.ndarray:
 
 
 def max_pool_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx: all goes back to the largest; where several are, to the first, row by row.
+    """Return dx: dout goes to the maximum of each block; of equal ones, to the first, row by row.
 
     Parameters
     ----------
     dout : array (N, C, H // 2, W // 2)
-    x : as `max_pool` was given it
+    x : as passed to `max_pool`
 
     Returns
     -------
@@ -87,7 +87,7 @@ def max_pool_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def _fours(x: np.ndarray) -> np.ndarray:
-    """(N, C, H // 2, W // 2, 4): the pixels of each square of two by two, row by row."""
+    """The pixels of each 2 x 2 block, row by row: (N, C, H // 2, W // 2, 4)."""
     n, c, h, w = x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3] // 2
     parts = x[:, :, : 2 * h, : 2 * w].reshape(n, c, h, 2, w, 2)  # i, a, j, b
     return parts.transpose(0, 1, 2, 4, 3, 5).reshape(n, c, h, w, 4)

@@ -1,9 +1,9 @@
-"""SRCNN in plain NumPy: the math of the paper, made to be read.
+"""SRCNN in plain NumPy: the mathematics of the paper, written to be read.
 
-This file is the definition of what the package computes. It needs NumPy and nothing else, and
-refuses to be clever: every convolution is an im2col and a matrix product, every ``f`` is followed
-directly by its ``f_backward``, and the network itself stands at the end in a dozen lines.
-``kernels/`` has the same functions, compiled; the tests hold the two together.
+This file defines what the package computes. It needs only NumPy and avoids clever tricks: every
+convolution is an im2col and a matrix product, every ``f`` is directly followed by its
+``f_backward``, and the network itself takes a dozen lines at the end. ``kernels/`` has the same
+functions, compiled; tests check that the two agree.
 
 Equations are those of Dong, Loy, He, Tang, "Image Super-Resolution Using Deep Convolutional
 Networks", TPAMI 38(2), 2016. "Convolution" means cross-correlation throughout, as in the paper's
@@ -64,9 +64,9 @@ def im2col(x: np.ndarray, f: int) -> np.ndarray:
 def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], f: int) -> np.ndarray:
     """Add every column back to where `im2col` took it from: the adjoint of `im2col`.
 
-    Adjoint means <im2col(x), cols> = <x, col2im(cols)> for all x and cols, which is just what
-    sends a gradient with respect to the patches back to the pixels. Pixels that lie in several
-    patches receive several contributions.
+    Adjoint means <im2col(x), cols> = <x, col2im(cols)> for all x and cols: it carries a gradient
+    with respect to the patches back to the pixels. A pixel that lies in several patches receives
+    several contributions.
 
     Parameters
     ----------
@@ -88,12 +88,12 @@ def col2im(cols: np.ndarray, shape: tuple[int, int, int, int], f: int) -> np.nda
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid") -> np.ndarray:
-    """W * x + B, the linear part of Eqs. 1, 2 and 3: stride 1.
+    """W * x + B with stride 1: the linear part of Eqs. 1, 2 and 3.
 
     out[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, i + u, j + v]
 
-    With one column a patch this is a matrix product: the rows of ``w.reshape(O, -1)`` are the
-    filters, and each of them is multiplied with each patch.
+    With one patch per column this is a matrix product: each row of ``w.reshape(O, -1)``, a filter,
+    is multiplied by each patch.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid") 
     w : array (O, C, f, f)
     b : array (O,)
     padding : "valid", "replicate" or "zeros"
-        Whether x is first padded by (f - 1) / 2, see `pad_replicate` and `pad_zeros`.
+        How x is first padded by (f - 1) / 2, if at all: see `pad_replicate` and `pad_zeros`.
 
     Returns
     -------
-    out : array (N, O, H - f + 1, W - f + 1), or as large as x where that is padded
+    out : array (N, O, H - f + 1, W - f + 1), or (N, O, H, W) if x is padded
     """
     pad, _ = _one_of(PADDINGS, "padding", padding)
     x = pad(x, w.shape[2] // 2)
@@ -128,7 +128,7 @@ def conv2d_backward(
     dout : array (N, O, H', W')
     x : array (N, C, H, W)
     w : array (O, C, f, f)
-    padding : as `conv2d` was given it
+    padding : as passed to `conv2d`
 
     Returns
     -------
@@ -158,38 +158,38 @@ def relu(x: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    out : array of that shape
+    out : array of the same shape
     """
     return np.maximum(x, 0)
 
 
 def relu_backward(dout: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dx: the gradient passes where x > 0 and is stopped where x <= 0 (at 0 by convention).
+    """Return dx: the gradient passes where x > 0 and stops where x <= 0 (at 0 by convention).
 
     Where x is NaN it passes: a diverged training should not look healthy.
 
     Parameters
     ----------
     dout : array of any shape
-    x : array of that shape
+    x : array of the same shape
         The input of `relu` or its output: the two are positive at the same places.
 
     Returns
     -------
-    dx : array of that shape
+    dx : array of the same shape
     """
     return np.where(x <= 0, 0, dout).astype(dout.dtype, copy=False)
 
 
 def mse(prediction: np.ndarray, target: np.ndarray) -> float:
-    """Mean over all elements of (prediction - target)^2: Eq. 4, but for a constant factor.
+    """Mean over all elements of (prediction - target)^2: Eq. 4 up to a constant factor.
 
     The paper's loss is the mean over samples of the *sum* over a sample's pixels; its released
-    network halves that. The factor belongs to the learning rate: see `pysrcnn.training`.
+    network halves that. The factor is part of the learning rate: see `pysrcnn.training`.
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
@@ -203,11 +203,11 @@ def mse_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
-    dprediction : array of that shape
+    dprediction : array of the same shape
     """
     return (prediction - target) * prediction.dtype.type(2 / prediction.size)
 
@@ -234,7 +234,7 @@ def pad_replicate(x: np.ndarray, p: int) -> np.ndarray:
 
 
 def pad_replicate_backward(dout: np.ndarray, p: int) -> np.ndarray:
-    """dx: every copy of an edge pixel sends its gradient back to that pixel.
+    """Return dx: every copy of an edge pixel sends its gradient back to that pixel.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def pad_replicate_backward(dout: np.ndarray, p: int) -> np.ndarray:
 
 
 def pad_zeros(x: np.ndarray, p: int) -> np.ndarray:
-    """Put `p` rows or columns of zeros on all four sides, as ``conv2d(padding=p)`` of frameworks.
+    """Add `p` rows or columns of zeros on all four sides, like ``conv2d(padding=p)`` in PyTorch.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def pad_zeros(x: np.ndarray, p: int) -> np.ndarray:
 
 
 def pad_zeros_backward(dout: np.ndarray, p: int) -> np.ndarray:
-    """dx: what is inside the zeros, which are constants, of which no gradient goes anywhere.
+    """Return dx: dout without its border, since the zeros are constants.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ PADDINGS = {
 
 
 def _one_of(known: dict[str, tuple], name: str, value: str) -> tuple:
-    """A function and its backward, by what the argument `name` says; a ValueError for no such."""
+    """Return the function and backward function named `value`, or raise a ValueError."""
     if value not in known:
         raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(known)}")
     return known[value]
@@ -306,7 +306,7 @@ def _one_of(known: dict[str, tuple], name: str, value: str) -> tuple:
 
 # ------------------------------------------------------------------------------------ the network
 
-# By the names that `forward` takes.
+# Keyed by the argument `activation` of `forward`.
 ACTIVATIONS = {"relu": (relu, relu_backward), "tanh": (tanh, tanh_backward)}
 
 
@@ -329,12 +329,12 @@ def forward(
     layers : list of (w, b)
         Weights (O, C, f, f) with odd f, and biases (O,), from the first layer to the last.
     padding : "replicate", "zeros" or "valid"
-        The first two pad the input of every layer by (f - 1) / 2, the output has the size of the
-        input; "valid" does not pad, each layer shrinks the picture by f - 1 (training).
+        "replicate" and "zeros" pad the input of every layer by (f - 1) / 2, so that the output has
+        the size of the input; with "valid" (training) each layer shrinks the picture by f - 1.
     activation : "relu" or "tanh"
-        What follows every layer but the last: max(0, ...) as above, or tanh in its place.
+        Applied after every layer but the last: max(0, ...) as above, or tanh instead.
     shuffle : int
-        s of a `pixel_shuffle` at the end, as in ESPCN; SRCNN has none.
+        s of a final `pixel_shuffle`, as in ESPCN; SRCNN has none.
 
     Returns
     -------
@@ -344,7 +344,7 @@ def forward(
     Raises
     ------
     ValueError
-        If padding or activation is none of these, or shuffle is less than 1.
+        If padding or activation is unknown, or shuffle is less than 1.
     """
     activate, _ = _one_of(ACTIVATIONS, "activation", activation)
     if shuffle < 1:
@@ -362,10 +362,10 @@ def loss_and_gradients(
     layers: list[tuple[np.ndarray, np.ndarray]],
     activation: str = "relu",
 ) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
-    """Eq. 4 and its gradient: what one step of training needs.
+    """Eq. 4 and its gradient: all that a training step needs.
 
-    Forward with valid convolutions, the activations kept; the mean squared error; then the chain
-    rule from the last layer to the first.
+    Run forward with valid convolutions and keep the activations, compute the mean squared error,
+    then apply the chain rule from the last layer to the first.
 
     Parameters
     ----------
@@ -380,7 +380,7 @@ def loss_and_gradients(
     Returns
     -------
     loss : float
-    gradients : list of (dw, db), one for every layer
+    gradients : list of (dw, db), one per layer
     """
     activate, activate_backward = _one_of(ACTIVATIONS, "activation", activation)
     inputs = []  # of each layer

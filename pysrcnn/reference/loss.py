@@ -1,8 +1,8 @@
-"""Losses beside the squared error: what EDSR and those after it minimise.
+"""Losses other than the squared error, which EDSR and later networks minimise.
 
-The squared error (`convolution.mse`) is what PSNR measures, and hardly knows of small errors. The
-absolute error weighs every level the same; trained with it, networks come to a higher PSNR all the
-same (Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
+PSNR measures the squared error (`convolution.mse`), to which small errors hardly matter. The
+absolute error gives them more weight, and networks trained with it reach a higher PSNR nevertheless
+(Lim et al., "Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017,
 Section 4.2).
 """
 
@@ -19,7 +19,7 @@ __all__ = [
     "sigmoid_cross_entropy_backward",
 ]
 
-EPSILON = 1e-3  # below it, the loss of Charbonnier is a squared error, beyond, an absolute one
+EPSILON = 1e-3  # the Charbonnier loss is quadratic in smaller errors, linear in larger ones
 
 
 def l1(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -27,7 +27,7 @@ def l1(prediction: np.ndarray, target: np.ndarray) -> float:
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
@@ -37,15 +37,15 @@ def l1(prediction: np.ndarray, target: np.ndarray) -> float:
 
 
 def l1_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Gradient of `l1` by prediction: signs / n, of n elements; 0 where they are equal.
+    """Gradient of `l1` with respect to prediction: sign(e) / n, for errors e of n elements.
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
-    dprediction : array of that shape
+    dprediction : array of the same shape
     """
     return np.sign(prediction - target) / prediction.size
 
@@ -53,14 +53,13 @@ def l1_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 def charbonnier(prediction: np.ndarray, target: np.ndarray) -> float:
     """Mean over all elements of sqrt((prediction - target)^2 + epsilon^2), epsilon = 0.001.
 
-    An absolute error without the kink (Charbonnier et al., "Two Deterministic Half-Quadratic
-    Regularization Algorithms for Computed Imaging", ICIP 1994; Lai et al., "Deep Laplacian Pyramid
-    Networks for Fast and Accurate Super-Resolution", CVPR 2017, Section 3.2). It is epsilon where
-    all elements are equal.
+    A smooth absolute error (Charbonnier et al., "Two Deterministic Half-Quadratic Regularization
+    Algorithms for Computed Imaging", ICIP 1994; Lai et al., "Deep Laplacian Pyramid Networks for
+    Fast and Accurate Super-Resolution", CVPR 2017, Section 3.2). Its minimum is epsilon, not 0.
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
@@ -71,29 +70,29 @@ def charbonnier(prediction: np.ndarray, target: np.ndarray) -> float:
 
 
 def charbonnier_backward(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Gradient of `charbonnier` by prediction: e / sqrt(e^2 + epsilon^2) / n, of n elements.
+    """Gradient of `charbonnier`: e / sqrt(e^2 + epsilon^2) / n, for errors e of n elements.
 
     Parameters
     ----------
-    prediction, target : arrays of one shape
+    prediction, target : arrays of the same shape
 
     Returns
     -------
-    dprediction : array of that shape
+    dprediction : array of the same shape
     """
     error = prediction - target
     return error / np.sqrt(error * error + EPSILON**2) / prediction.size
 
 
 def sigmoid_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over all elements of -t log(p) - (1 - t) log(1 - p), p = sigmoid(z), labels t.
+    """Mean over all elements of -t log(p) - (1 - t) log(1 - p), for labels t and p = sigmoid(z).
 
-    As max(z, 0) - t z + log(1 + exp(-\\|z\\|)), which is the same of the logits z, and never takes
-    the logarithm of a probability that was rounded to 0.
+    Computed from the logits z as max(z, 0) - t z + log(1 + exp(-\\|z\\|)), which is equal but never
+    takes the logarithm of a probability rounded to 0.
 
     Parameters
     ----------
-    logits, labels : arrays of one shape
+    logits, labels : arrays of the same shape
         Labels are in 0..1.
 
     Returns
@@ -105,14 +104,14 @@ def sigmoid_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def sigmoid_cross_entropy_backward(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Gradient of `sigmoid_cross_entropy` by the logits: (sigmoid(z) - t) / n, of n elements.
+    """Gradient with respect to the n logits z: (sigmoid(z) - t) / n.
 
     Parameters
     ----------
-    logits, labels : arrays of one shape
+    logits, labels : arrays of the same shape
 
     Returns
     -------
-    dlogits : array of that shape
+    dlogits : array of the same shape
     """
     return (sigmoid(logits) - labels) / logits.size

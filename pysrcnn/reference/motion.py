@@ -1,4 +1,4 @@
-"""Motion between frames: a picture sampled where a flow points, and how rough a flow is.
+"""Motion between frames: warping a picture by a flow, and the smoothness of a flow.
 
 Caballero, Ledig, Aitken, Acosta, Totz, Wang, Shi, "Real-Time Video Super-Resolution with
 Spatio-Temporal Networks and Motion Compensation" (VESPCN), CVPR 2017, Section 2.3. The sampling is
@@ -22,15 +22,15 @@ __all__ = [
 ]
 
 _TURN = np.array(2 * np.pi)
-EPSILON = 0.01  # below it, smoothness is that of squares, beyond, of absolute differences
+EPSILON = 0.01  # smoothness is quadratic in differences whose squares are smaller, otherwise linear
 
 
 def warp(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Each pixel of the result is the picture where its flow points, between pixels bilinearly.
+    """Warp a picture by a flow, with bilinear interpolation between pixels.
 
     out[n, c, i, j] = x[n, c, i + flow[n, 1, i, j], j + flow[n, 0, i, j]]
 
-    Where that lies outside the picture, it is the nearest point of its edge. The same as PyTorch's
+    A position outside the picture is moved to the nearest point of its edge, as by PyTorch's
     ``grid_sample`` with ``padding_mode="border", align_corners=True``.
 
     Parameters
@@ -45,7 +45,7 @@ def warp(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """
     (i, below, b, _), (j, right, a, _) = _places(flow)
     n = np.arange(len(x))[:, None, None]
-    x = x.transpose(0, 2, 3, 1)  # what is taken of it is (N, H, W, C)
+    x = x.transpose(0, 2, 3, 1)  # so that x[n, i, j] is (N, H, W, C)
     a, b = a[..., None], b[..., None]
     upper = (1 - a) * x[n, i, j] + a * x[n, i, right]
     lower = (1 - a) * x[n, below, j] + a * x[n, below, right]
@@ -55,16 +55,16 @@ def warp(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def warp_backward(
     dout: np.ndarray, x: np.ndarray, flow: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dx, dflow. Each pixel of `dout` goes back to the four that it was made of.
+    """Return dx and dflow; each pixel of `dout` goes back to the four it was interpolated from.
 
-    The flow moves along the differences of these. On the edge and outside, where moving changes
-    nothing, it gets nothing; where it points at a pixel, the differences are those to the right
-    and downwards. As PyTorch has both.
+    dflow follows from the differences between these four. On the edge and outside it is 0, since
+    moving changes nothing there; where the flow points exactly at a pixel, the differences are
+    those to the right and downwards. PyTorch does both, too.
 
     Parameters
     ----------
     dout : array (N, C, H, W)
-    x, flow : as `warp` was given them
+    x, flow : as passed to `warp`
 
     Returns
     -------
@@ -91,9 +91,9 @@ def warp_backward(
 
 
 def warp_cubic(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """`warp`, but between pixels by Keys' cubic (a = -0.5), of 4 x 4 of them.
+    """`warp` with Keys' cubic (a = -0.5) of 4 x 4 pixels instead of bilinear interpolation.
 
-    Bilinearly, a picture becomes the softer the farther from pixels its flow points.
+    Bilinear interpolation blurs a picture more, the farther from a pixel the flow points.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def warp_cubic(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def warp_cubic_backward(
     dout: np.ndarray, x: np.ndarray, flow: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dx, dflow: as of `warp`, but that the slopes are those of the cubic, without kinks inside.
+    """Return dx and dflow as for `warp`, with the slopes of the cubic, smooth inside the picture.
 
     Parameters
     ----------
     dout : array (N, C, H, W)
-    x, flow : as `warp_cubic` was given them
+    x, flow : as passed to `warp_cubic`
 
     Returns
     -------
@@ -140,7 +140,7 @@ def warp_cubic_backward(
 
 
 def _taps(x: np.ndarray, flow: np.ndarray) -> tuple[list, list, np.ndarray]:
-    """Of rows, then columns: index, weight and slope of each of four; whether the flow can move."""
+    """Index, weight and slope of the four taps of rows, of columns; where moving has an effect."""
     found = []
     (i, _, b, within_y), (j, _, a, within_x) = _places(flow)
     for before, t, last in (i, b, x.shape[2] - 1), (j, a, x.shape[3] - 1):
@@ -158,12 +158,12 @@ def _taps(x: np.ndarray, flow: np.ndarray) -> tuple[list, list, np.ndarray]:
 
 
 def phases(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """x times cosine and sine of where between pixels the flow points, along x and along y.
+    """x times the cosine and sine of the flow's sub-pixel phase, along x and along y.
 
     out = x cos(2 pi u), x sin(2 pi u), x cos(2 pi v), x sin(2 pi v), with flow = (u, v).
 
-    What a picture has that is finer than its pixels looks coarse in it, and otherwise wherever
-    these lie. So two pictures of one thing differ by what is finer, times such factors.
+    Detail finer than the pixels appears aliased, as coarser structure that depends on where the
+    pixels lie. So two pictures of the same scene differ by such detail times factors like these.
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ def phases(x: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def phases_backward(
     dout: np.ndarray, x: np.ndarray, flow: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """dx, dflow: of cosine comes minus the sine, of sine the cosine, 2 pi times.
+    """Return dx and dflow, with cos' = -sin and sin' = cos, times 2 pi.
 
     Parameters
     ----------
     dout : array (N, 4 C, H, W)
-    x, flow : as `phases` was given them
+    x, flow : as passed to `phases`
 
     Returns
     -------
@@ -208,9 +208,9 @@ def _factors(flow: np.ndarray) -> list[np.ndarray]:
 
 
 def _places(flow: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-    """Of rows, then columns: index before and behind, the part of the way, whether it can move.
+    """For rows, then columns: index before, index after, fraction between, whether moving matters.
 
-    Places are in float64: far from the edge, float32 would round the part of the way to less.
+    Positions are float64: at large indices, float32 would leave few digits for the fraction.
     """
     height, width = flow.shape[2:]
     found: list[tuple[np.ndarray, ...]] = []
@@ -219,7 +219,7 @@ def _places(flow: np.ndarray) -> list[tuple[np.ndarray, ...]]:
     for at, last in (rows, height - 1), (columns, width - 1):
         within = (at > 0) & (at < last)
         at = np.clip(at, 0, last)
-        before = np.nan_to_num(at).astype(np.intp)  # a NaN stays one in the part of the way
+        before = np.nan_to_num(at).astype(np.intp)  # a NaN stays in the fraction
         part = (at - before).astype(flow.dtype)
         found.append((before, np.minimum(before + 1, last), part, within))
     return found
@@ -228,9 +228,9 @@ def _places(flow: np.ndarray) -> list[tuple[np.ndarray, ...]]:
 def smoothness(flow: np.ndarray) -> float:
     """Mean over all pixels of sqrt(epsilon + sum of squared differences), epsilon = 0.01.
 
-    The differences are those to the pixel on the right and to the one below, of both channels; at
-    the edge there are none. The approximated Huber loss of Section 2.3 of the paper; it is 0.1
-    where all pixels move alike.
+    The differences are those of both channels to the pixel on the right and to the one below; at
+    the edge they are 0. The approximate Huber loss of Section 2.3 of the paper; it is 0.1 for a
+    flow that is the same everywhere.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def smoothness(flow: np.ndarray) -> float:
 
 
 def smoothness_backward(flow: np.ndarray) -> np.ndarray:
-    """dflow: a difference d goes to the one pixel with d / root, to the other with -d / root.
+    """Return dflow: a difference d adds d / (root N H W) to one pixel and takes it off another.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def smoothness_backward(flow: np.ndarray) -> np.ndarray:
 
 
 def _roots(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The root of each pixel (N, H, W); differences to the right, and down, like `flow`."""
+    """The root at each pixel, (N, H, W), and the differences to the right and down, like `flow`."""
     right, below = np.zeros_like(flow), np.zeros_like(flow)
     right[..., :-1], below[:, :, :-1] = np.diff(flow, axis=3), np.diff(flow, axis=2)
     return np.sqrt(EPSILON + (right**2 + below**2).sum(axis=1)), right, below

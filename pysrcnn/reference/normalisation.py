@@ -1,10 +1,10 @@
-"""Batch normalisation: every map is brought to a mean and a spread of its own.
+"""Batch normalisation: every map is shifted and scaled to a learned mean and spread.
 
 Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
-Covariate Shift", ICML 2015. In training mean and variance are those of the batch (`moments`), and
-what goes back to the maps goes back through these, too. In use they are numbers that training left,
-and a map is multiplied by one number and another one is added: it costs nothing once folded into
-the convolution before it.
+Covariate Shift", ICML 2015. In training, mean and variance are those of the batch (`moments`), and
+gradients flow through them, too. In use they are running averages from training: each map is
+multiplied by one number and another is added, at no cost once this is folded into the convolution
+before it.
 
 Axes: N samples, C channels, H x W pixels.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["batch_norm", "batch_norm_backward", "moments", "moments_backward"]
 
-EPSILON = 1e-5  # added to each variance: a map that is constant has none
+EPSILON = 1e-5  # added to each variance, which is 0 for a constant map
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -39,17 +39,17 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def moments_backward(
     dmean: np.ndarray, dvariance: np.ndarray, x: np.ndarray, mean: np.ndarray
 ) -> np.ndarray:
-    """dx = (dmean + 2 dvariance (x - mean)) / m: each value has its part in both.
+    """dx = (dmean + 2 dvariance (x - mean)) / m, since each value contributes to both.
 
-    That the mean is in the variance, too, adds nothing: the sum of x - mean is 0.
+    The mean inside the variance adds nothing, since the sum of x - mean is 0.
 
     Parameters
     ----------
     dmean, dvariance : arrays (C,)
     x : array (N, C, H, W)
-        What `moments` was given.
+        The input of `moments`.
     mean : array (C,)
-        What it gave.
+        The mean that `moments` returned.
 
     Returns
     -------
@@ -83,14 +83,14 @@ def batch_norm(
 def batch_norm_backward(
     dout: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dgamma, dbeta, dmean, dvariance: by each of them, as if the others did not change.
+    """Return dx, dgamma, dbeta, dmean and dvariance, each with the other arguments held fixed.
 
-    Where mean and variance are those of x, `moments_backward` of their gradients is added to dx.
+    If mean and variance were computed from x, add `moments_backward` of their gradients to dx.
 
     Parameters
     ----------
     dout : array (N, C, H, W)
-    x, gamma, mean, variance : as `batch_norm` was given them
+    x, gamma, mean, variance : as passed to `batch_norm`
 
     Returns
     -------

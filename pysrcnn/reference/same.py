@@ -1,11 +1,11 @@
-"""What deep networks are made of: convolutions as large as their input, with what follows them.
+"""Convolutions as large as their input, with the additions and ReLUs of deep networks.
 
 VDSR, DRCN, EDSR and the others pad every layer with zeros, so that all maps have one size and can
-be added. In these functions the addition and the ReLU belong to the convolution: compiled, they are
-done while its result is still in registers. Here they are what they say.
+be added. Addition and ReLU are part of these functions because compiled code applies them while the
+result of the convolution is still in registers. Here they are separate steps.
 
-A rung may keep maps in a form of its own between operations: `enter` makes it, `leave` undoes it.
-Here both do nothing.
+An ops module may keep maps in a form of its own between operations: `enter` converts to it, `leave`
+back. Here both do nothing.
 
 Axes: N samples, C channels, O filters, H x W pixels, f filter size.
 """
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def enter(x: np.ndarray) -> np.ndarray:
-    """The form in which this rung keeps maps.
+    """Convert an array to the form in which this module keeps maps.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def enter(x: np.ndarray) -> np.ndarray:
 
 
 def leave(x: np.ndarray) -> np.ndarray:
-    """The array that such maps are.
+    """Convert maps back to an array.
 
     Parameters
     ----------
-    x : what `enter` or an operation gave
+    x : maps from `enter` or an operation
 
     Returns
     -------
@@ -58,7 +58,7 @@ def leave(x: np.ndarray) -> np.ndarray:
 def conv2d_same(
     x: np.ndarray, w: np.ndarray, b: np.ndarray, summand: np.ndarray | None = None
 ) -> np.ndarray:
-    """w * x + b, where x has a border of (f - 1) / 2 zeros; plus `summand`, as a skip is.
+    """w * x + b, with x padded by (f - 1) / 2 zeros; plus `summand`, such as a skip.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def conv2d_same(
 def conv2d_same_backward(
     dout: np.ndarray, x: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dw, db. The gradient of the summand is `dout` itself.
+    """Return dx, dw and db; the gradient of the summand is `dout` itself.
 
     Parameters
     ----------
     dout : array (N, O, H, W)
-    x, w : as `conv2d_same` was given them
+    x, w : as passed to `conv2d_same`
 
     Returns
     -------
@@ -93,7 +93,7 @@ def conv2d_same_backward(
 
 
 def conv2d_strided(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
-    """Every s-th row and column of w * x + b, from the first on: maps become smaller.
+    """w * x + b with stride s: every s-th row and column of the result, from the first on.
 
     out[n, o, i, j] = b[o] + sum over c, u, v of w[o, c, u, v] x[n, c, s i + u - p, s j + v - p]
 
@@ -110,7 +110,7 @@ def conv2d_strided(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.nd
     Returns
     -------
     out : array (N, O, H', W')
-        H' is H / s, rounded up, W' likewise.
+        H' is H / s and W' is W / s, both rounded up.
     """
     return conv2d_same(x, w, b)[:, :, ::s, ::s]
 
@@ -118,12 +118,12 @@ def conv2d_strided(x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.nd
 def conv2d_strided_backward(
     dout: np.ndarray, x: np.ndarray, w: np.ndarray, s: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dw, db. To the rows and columns that were left out nothing goes back.
+    """Return dx, dw and db; rows and columns that were left out have no gradient.
 
     Parameters
     ----------
     dout : array (N, O, H', W')
-    x, w, s : as `conv2d_strided` was given them
+    x, w, s : as passed to `conv2d_strided`
 
     Returns
     -------
@@ -152,14 +152,14 @@ def conv_relu(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 def conv_relu_backward(
     dout: np.ndarray, out: np.ndarray, x: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dw, db. Where its result was 0, nothing goes back.
+    """Return dx, dw and db; no gradient passes where the output was 0.
 
     Parameters
     ----------
     dout : array (N, O, H, W)
     out : array (N, O, H, W)
-        The result of `conv_relu`.
-    x, w : as `conv_relu` was given them
+        The output of `conv_relu`.
+    x, w : as passed to `conv_relu`
 
     Returns
     -------
@@ -169,11 +169,11 @@ def conv_relu_backward(
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """The sum of all products of two maps: the gradient of a factor, from dout and what it is of.
+    """Sum of the elementwise products; the gradient of a factor, from dout and what it multiplies.
 
     Parameters
     ----------
-    a, b : arrays of one shape
+    a, b : arrays of the same shape
 
     Returns
     -------

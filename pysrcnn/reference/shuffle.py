@@ -1,6 +1,6 @@
-"""The sub-pixel shuffle of ESPCN: many small maps become one large one. Nothing is computed.
+"""The sub-pixel shuffle of ESPCN, which rearranges many small maps into one large map.
 
-Here too: maps put together and taken apart again, and maps repeated.
+Maps are also concatenated, split and repeated here.
 
 Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
 Convolutional Neural Network", CVPR 2016: the operation PS of Eqs. 3 and 4.
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def concatenate(*maps: np.ndarray) -> np.ndarray:
-    """All maps of several batches, one behind the other; backward, it is `split`.
+    """Concatenate batches along the channels; the backward pass is `split`.
 
     Parameters
     ----------
     maps : arrays (N, C1, H, W), (N, C2, H, W), ...
-        As many as there are.
+        Any number of them.
 
     Returns
     -------
@@ -36,13 +36,13 @@ def concatenate(*maps: np.ndarray) -> np.ndarray:
 
 
 def split(x: np.ndarray, *channels: int) -> tuple[np.ndarray, ...]:
-    """The maps of x as several batches, of so many channels; backward, it is `concatenate`.
+    """Split x along the channels; the backward pass is `concatenate`.
 
     Parameters
     ----------
     x : array (N, C, H, W)
     channels : int
-        C1, C2, ..., as many as there are, together C.
+        C1, C2, ...: any number of them, with the sum C.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def split(x: np.ndarray, *channels: int) -> tuple[np.ndarray, ...]:
 
 
 def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:
-    """Each s x s pixels of the result are one pixel of s^2 maps.
+    """Rearrange each pixel of s^2 maps into s x s pixels of one map.
 
     out[n, c, s i + a, s j + b] = x[n, c s^2 + s a + b, i, j]       0 <= a, b < s
 
@@ -61,8 +61,9 @@ def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:
 
         PS(T)[x, y, c] = T[floor(x / r), floor(y / r), C r mod(y, r) + C mod(x, r) + c]
 
-    with r for s: for C = 1 the same, where x is our column and y our row. For more channels it is
-    another order of the maps, and so of the filters that make them: channels together.
+    with r for s. For C = 1 it is the same, where x is our column and y our row. For more channels
+    the maps, and so the filters that make them, are in another order: the channels of a sub-pixel
+    together.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def pixel_shuffle(x: np.ndarray, s: int) -> np.ndarray:
 
 
 def pixel_shuffle_backward(dout: np.ndarray, s: int) -> np.ndarray:
-    """dx: every sub-pixel goes back to its map. A permutation's adjoint is its inverse.
+    """Return dx: every sub-pixel goes back to its map; the adjoint of a permutation is its inverse.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def pixel_shuffle_backward(dout: np.ndarray, s: int) -> np.ndarray:
 
 
 def repeat(x: np.ndarray, n: int) -> np.ndarray:
-    """Each map n times, one after the other. Shuffled by s, where n = s^2: each pixel s x s times.
+    """Repeat each map n times; with n = s^2, a shuffle by s then repeats each pixel s x s times.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def repeat(x: np.ndarray, n: int) -> np.ndarray:
 
 
 def repeat_backward(dout: np.ndarray, n: int) -> np.ndarray:
-    """dx: the sum over what was made of each map.
+    """Return dx: the sum over the copies of each map.
 
     Parameters
     ----------
