@@ -1,9 +1,9 @@
-"""Loss and gradients of a batch, in kept memory.
+"""Loss and gradients of a batch, in memory that is kept between batches.
 
-The batch is laid out, and every layer computed, as `channels` says. On the way back each feature
-map is overwritten, in place, by the gradient of the loss with respect to it: it is needed once more
-only where it lies, to tell what the activation let through. So a map has the border of zeros from
-the start that its gradient will need, and a step touches no more memory than the maps take.
+`channels` describes how the batch is laid out and every layer computed. In the backward pass, the
+gradient of the loss with respect to a feature map overwrites the map in place: a value is needed
+only once more, in its own place, to tell what the activation let through. So each map has from the
+start the border of zeros that its gradient needs, and a step touches no memory beyond the maps.
 
 Axes: N samples, C channels, H x W pixels.
 """
@@ -19,9 +19,9 @@ from .rows import ACTIVATIONS, LINEAR
 
 @compiled()
 def _squared_error(out, border, high, size):
-    """The squared error of a batch, `out` inside its border against `high` (N, C, H, W), float64.
+    """Return the summed squared error, float64, of `out` inside its border against `high`.
 
-    out (N, H', W', C') becomes the gradient of the mean over `size` elements.
+    out (N, H', W', C') becomes the gradient of the mean over `size` elements. high (N, C, H, W).
     """
     n, channels, height, width = high.shape
     total, scale = 0.0, out.dtype.type(2 / size)
@@ -36,20 +36,20 @@ def _squared_error(out, border, high, size):
     return total
 
 
-TOGETHER = 32  # samples that are worked on at a time, so that their maps stay in the cache
+TOGETHER = 32  # samples processed together, so that their maps stay in the cache
 _memory = Memory()
 
 
 def loss_and_gradients(low, high, layers, activation="relu"):
-    """See `reference.loss_and_gradients`. Layers by `tiles` where that pays.
+    """See `reference.loss_and_gradients`. Uses `tiles` for layers where that is faster.
 
-    The memory for the feature maps of a batch is kept, for the next one (per thread that calls).
+    The memory for the feature maps of a batch is kept for the next one, in each calling thread.
     """
     return _loss_and_gradients(low, high, layers, activation, tiles.pays)
 
 
 def loss_and_gradients_direct(low, high, layers, activation="relu"):
-    """See `reference.loss_and_gradients`: the same sums, each product computed."""
+    """See `reference.loss_and_gradients`. Uses direct sums for every layer."""
     return _loss_and_gradients(low, high, layers, activation, lambda w, sides: False)
 
 
@@ -72,7 +72,7 @@ def _loss_and_gradients(low, high, layers, activation, pays):
 
 
 def _steps(layers, low, pays):
-    """How each layer is computed: see `channels.Layer`."""
+    """Return the objects that compute the layers: see `channels.Layer`."""
     steps, (_, c, *sides) = [], low.shape
     for k, (w, b) in enumerate(layers, 1):
         sides = [side - w.shape[2] + 1 for side in sides]
@@ -87,7 +87,7 @@ def _steps(layers, low, pays):
 
 
 def _part_of_a_batch(low, high, steps, activation, size):
-    """What some samples add to the loss, a mean over `size` elements, and to the gradients."""
+    """Add some samples' gradients to `steps`; return their part of the loss, a mean over `size`."""
     forward, backward = activation
     n, c, *sides = low.shape
     maps = [channels.blank(_memory, 0, n, sides, c, 0, low.dtype)]
@@ -95,7 +95,7 @@ def _part_of_a_batch(low, high, steps, activation, size):
     for k, step in enumerate(steps, 1):
         f = step.w.shape[2]
         sides = [side - f + 1 for side in sides]
-        # The gradient of the picture itself is not asked for, so map 1's needs no border.
+        # The gradient of the picture is not computed, so that of map 1 needs no border.
         border = f - 1 if k > 1 else 0
         maps.append(channels.blank(_memory, k, n, sides, step.filters, border, low.dtype))
         step.forward(maps[k - 1], forward if k < len(steps) else LINEAR, maps[k])

@@ -1,7 +1,7 @@
-"""One thread for NumPy's products of matrices, while they are small or other threads are at work.
+"""One thread for NumPy's matrix products, where they are small or other threads are at work.
 
-OpenBLAS, which NumPy brings, shares a product out among threads that wait for each other in a loop.
-Beside another busy program such a wait lasts as long as the system lets that program run.
+OpenBLAS, which comes with NumPy, splits a product among threads that wait for each other in a busy
+loop. Beside another busy program, such a wait lasts as long as the system lets that program run.
 """
 
 import contextlib
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 __all__ = ["one_blas_thread"]
 
-# OpenBLAS in NumPy's own packages, with 64-bit and 32-bit integers, and as systems have it.
+# OpenBLAS's names in NumPy's own packages (64-bit and 32-bit integers), then in a system's.
 _NAMES = ["scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}"]
 
 
 @functools.cache
 def _functions():
-    """OpenBLAS's functions that tell and set its number of threads, or None without OpenBLAS."""
-    try:  # symbols are also looked for in the libraries that this one was linked to
+    """OpenBLAS's functions to get and set its number of threads, or None without OpenBLAS."""
+    try:  # the search for symbols includes the libraries that this one links to
         core = importlib.import_module("numpy._core._multiarray_umath")
         library = ctypes.CDLL(core.__file__)
     except (
@@ -28,7 +28,7 @@ def _functions():
         ImportError,
         OSError,
         TypeError,
-    ):  # another NumPy, or one that is built in
+    ):  # another NumPy, or one built into Python
         return None
     for name in _NAMES:
         with contextlib.suppress(AttributeError):
@@ -40,7 +40,7 @@ def _functions():
 
 
 class _Inside:
-    """How many are within `one_blas_thread`, and the number of threads before the first of them."""
+    """How many callers are in `one_blas_thread`, and the number of threads before the first."""
 
     count = before = 0
     changing = threading.Lock()
@@ -48,9 +48,10 @@ class _Inside:
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """With this, OpenBLAS uses one thread; after the last who is within, as many as before.
+    """Context manager in which OpenBLAS uses one thread.
 
-    Does nothing where NumPy has another BLAS, or OpenBLAS is out of reach (Windows).
+    The last caller to leave it restores the number of threads. It does nothing where NumPy has
+    another BLAS, or OpenBLAS is out of reach (Windows).
     """
     functions = _functions()
     if functions is None:

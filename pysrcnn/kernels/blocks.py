@@ -1,9 +1,9 @@
-"""A layer by Winograd's transforms, a block of tiles at a time.
+"""A layer by Winograd's transforms, one block of tiles at a time.
 
-A block is some vectors of tiles beside each other in a row of a picture, whose maps keep pixel
-4 t + p of a row at [p][t]: the lanes of a vector are neighbouring tiles, and the pixels of a tile
-lie at fixed distances, `rows` and `columns`. First to the points, n^2 a tile; then at each point
-the sum over channels, by the register tile of `tile`; and back to pixels.
+A block is some vectors of adjacent tiles in a row of a picture. Pixel 4 t + p of a row lies at
+[p][t], so the lanes of a vector are neighbouring tiles, and the pixels of a tile lie at fixed
+offsets, `rows` and `columns`. A block is transformed to its points, n^2 per tile; the register tile
+of `tile` sums over channels at each point; and the sums are transformed back to pixels.
 
 Axes: C channels, O filters, n points along a side, L lanes.
 """
@@ -25,29 +25,29 @@ from .transforms import (
 from .vectors import COLUMNS, ROWS, VECTOR_BYTES
 from .winograd import OUTPUTS
 
-BLOCK = COLUMNS  # vectors of tiles
-TOGETHER = 4 * ROWS  # filters whose points are made before they are transformed back
+BLOCK = COLUMNS  # vectors of tiles in a block
+TOGETHER = 4 * ROWS  # filters whose points are computed before they are transformed back
 
 
 @compiled(inner=True)
 def block_of(rest):
-    """How many vectors the next block takes of what is left of a row; one alone wastes half."""
+    """How many of the `rest` vectors of a row the next block takes; a block of one wastes half."""
     return 2 if rest in (2, 4) else min(BLOCK, rest)
 
 
 def scratch_of(channels, filters, n):
-    """Vectors that a block works in: the points of its input, and of some filters' sums."""
+    """Number of scratch vectors of a block: points of its input, and of some filters' sums."""
     return n * n * BLOCK * (channels + min(TOGETHER, -(-filters // ROWS) * ROWS))
 
 
 @compiled(inner=True, allocates=False)
 def to_points(taps, n, source, count, points, at, apart):
-    """B d B' of `count` vectors of tiles d of each channel; source: see `convolve_block`.
+    """Compute B d B' of `count` vectors of tiles d of each channel.
 
-    A filter of t parts x t parts taps (`parts`) takes a tile for each part: columns.size is
-    n + t (parts - 1), with parts = 1 where filters are whole. Part (u, v) of channel c is channel
-    k = (c parts + u) parts + v here, and begins t u rows and t v columns further on. Point p of
-    vector i of channel k goes to points[at + (k n^2 + p) apart + i L].
+    source: see `convolve_block`. A filter of t parts x t parts taps (see `parts`) needs one tile
+    per part: columns.size is n + t (parts - 1), with parts = 1 for whole filters. Part (u, v) of
+    channel c is channel k = (c parts + u) parts + v here, and begins t u rows and t v columns
+    further on. Point p of vector i of channel k goes to points[at + (k n^2 + p) apart + i L].
     """
     noinline()
     taps, n = literally(taps), literally(n)
@@ -58,7 +58,7 @@ def to_points(taps, n, source, count, points, at, apart):
         across = columns[k % parts * taps :]
         for i in range(count):
             to, pixel = at + i * lanes, first + i * lanes - across[0]
-            # A column, then a row at a time, in place: registers cannot hold a whole tile.
+            # Columns first, then rows, in place: registers cannot hold a whole tile.
             for v in range(n):
                 acc = tile_gather(x, pixel + across[v], down, across, n, 1)
                 tile_store_apart(
@@ -73,9 +73,10 @@ def to_points(taps, n, source, count, points, at, apart):
 
 @compiled(inner=True, allocates=False)
 def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
-    """epilogue(A m A' + b) of `count` vectors of tiles of points m, laid out as by `to_points`.
+    """Compute epilogue(A m A' + b) of the points m of `count` vectors of tiles.
 
-    b: a bias for each filter. out: see `convolve_block`.
+    points: m, laid out as by `to_points`; overwritten. b: one bias per filter. out: see
+    `convolve_block`.
     """
     noinline()
     taps, n = literally(taps), literally(n)
@@ -103,7 +104,7 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
 
 @compiled(inner=True, allocates=False, inlined=True)
 def _sums(rows, columns, points, at, channels, sums, size, w, weight):
-    """The sums over channels at one point, of a group of `rows` filters for `columns` vectors."""
+    """Sum over channels at one point, for a group of `rows` filters and `columns` vectors."""
     acc = tile_zero(points, rows, columns)
     for c in range(channels):
         acc = tile_correlate(acc, points, at + c * size, 1, w, weight + c * ROWS, 1)
@@ -112,10 +113,10 @@ def _sums(rows, columns, points, at, channels, sums, size, w, weight):
 
 @compiled(inner=True, allocates=False)
 def _products(columns, points, at, channels, sums, apart, size, w, filters):
-    """The sums over channels at every point, for so many vectors.
+    """Sum over channels at every point, for `columns` vectors.
 
-    filters: (first, end, all there are), multiples of ROWS all but `end`. `rows.tiles` does this
-    too, but a call of it for each point would take as long as its sums.
+    filters: (first, end, total), all but `end` multiples of ROWS. `rows.tiles` does the same, but
+    calling it for each point would take as long as its sums.
     """
     noinline()
     columns = literally(columns)
@@ -133,20 +134,21 @@ def _products(columns, points, at, channels, sums, apart, size, w, filters):
 
 @compiled(inner=True, allocates=False)
 def convolve_block(taps, n, source, w, b, epilogue, out, count, scratch):
-    """4 x 4 outputs of every filter, for `count` vectors of tiles, at most BLOCK.
+    """Compute 4 x 4 outputs of every filter for `count` vectors of tiles, at most BLOCK.
 
-    source: (array, position, rows, columns, channels, from one to the next); vector i of pixel
-    (u, v) of the tiles of channel c lies at array[position + c apart + rows[u] + columns[v] + i L].
-    w: (array, position) of `winograd.filters_at_points`. b: biases (O,).
-    epilogue: LINEAR, RELU or TANH. out: (array, position, rows, columns, from filter to filter).
+    source: (array, position, rows, columns, channels, distance between channels); vector i of pixel
+    (u, v) of the tiles of channel c lies at
+    array[position + c distance + rows[u] + columns[v] + i L].
+    w: (array, position) of the weights by `winograd.filters_at_points`. b: biases (O,).
+    epilogue: LINEAR, RELU or TANH. out: (array, position, rows, columns, distance between filters).
     scratch: (array, position, L); see `scratch_of`.
     """
     taps, n = literally(taps), literally(n)
     channels = source[4]
     outs, to, rows, columns, out_apart = out
     points, at, lanes = scratch
-    apart = BLOCK * lanes  # from point to point
-    size = n * n * apart  # from channel to channel, or filter to filter
+    apart = BLOCK * lanes  # between points
+    size = n * n * apart  # between channels, or between filters
     to_points(taps, n, source, count, points, at, apart)
     sums = at + channels * size
     for first in range(0, b.size, TOGETHER):

@@ -1,12 +1,12 @@
-"""Convolutions of a batch and their gradients: the lanes of a vector are channels of one pixel.
+"""Convolutions of a batch and their gradients; the lanes of a vector are channels of a pixel.
 
-A map is (N, H, W, C'), the channels of a pixel beside each other, C' of them with zeros up to whole
-vectors. A row of a patch, f pixels, is then one run of f C' numbers in memory. The register tile
-has pixels as rows and filters as columns: a step takes one number from the patch of each pixel and
-a vector of that number's weights. The gradients are convolutions again: that of a layer's input is
-dout convolved with the weights turned by 180 degrees, for which dout has a border of f - 1 zeros;
-that of the weights is a sum over pixels, in which numbers of a patch and filters are the rows and
-columns of the tile.
+A map is (N, H, W, C'): the channels of a pixel lie beside each other, padded with zeros to C',
+whole vectors. A row of a patch, f pixels, is then one run of f C' numbers in memory. The register
+tile has pixels as rows and filters as columns: each step takes one number from the patch of each
+pixel and the vector of weights for that number. The gradients are convolutions too. That of a
+layer's input is dout convolved with the weights turned by 180 degrees, for which dout has a border
+of f - 1 zeros. That of the weights is a sum over pixels, in which the rows of the tile are numbers
+of a patch and its columns are filters.
 
 Axes: N samples, H x W pixels, C channels, O filters, L lanes.
 """
@@ -34,14 +34,14 @@ from .vectors import REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
 ROOM = OUTPUTS - 1  # rows and columns of zeros below and beside a map, for tiles that reach beyond
-SLICES = 8  # of the pixels that are summed over, each apart: threads have no part in the order
-NEAR = 32 * 1024  # bytes of maps that are summed over for one tile after the other: they stay near
+SLICES = 8  # slices of the pixels, summed separately: threads do not affect the order
+NEAR = 32 * 1024  # bytes of maps that every tile sums over in turn, while in the nearest cache
 
 
 class Map(NamedTuple):
-    """data (N, H + 2 border + ROOM, W + 2 border + ROOM, C'), zero but for the pixels.
+    """A batch of feature maps in a border of zeros.
 
-    sides: H, W.
+    data: (N, H + 2 border + ROOM, W + 2 border + ROOM, C'), zero except the pixels. sides: H, W.
     """
 
     data: np.ndarray
@@ -50,24 +50,24 @@ class Map(NamedTuple):
 
     @property
     def pixels(self):
-        """(N, H, W, C'), a view."""
+        """View of the pixels (N, H, W, C'), without the border."""
         (height, width), border = self.sides, self.border
         return self.data[:, border : border + height, border : border + width]
 
 
 def whole(channels, dtype):
-    """C', so many that neither vectors nor tiles need to be cut."""
+    """Return C': `channels` rounded up, so that neither vectors nor tiles need to be cut."""
     group = max(VECTOR_BYTES // np.dtype(dtype).itemsize, ROWS)
     return -(-channels // group) * group
 
 
 def few(filters, dtype):
-    """Whether filters are so few that vectors of them would be mostly zeros."""
+    """Whether filters are so few that at least half of a vector of them would be zeros."""
     return 2 * filters <= VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
 def blank(memory, name, n, sides, channels, border, dtype):
-    """A `Map` in kept memory, of which only the pixels are left from before."""
+    """Return a `Map` in kept memory, zero except its pixels, which hold old values."""
     more = 2 * border + ROOM
     shape = n, sides[0] + more, sides[1] + more, channels
     return Map(memory.bordered(name, shape, border, sides, dtype), border, tuple(sides))
@@ -80,23 +80,23 @@ def fill(out, x):
 
 @compiled(inner=True)
 def position(x, sample, i, j):
-    """Flat position of a pixel in (N, H, W, C')."""
+    """Return the flat position of a pixel in x (N, H, W, C')."""
     _, height, width, channels = x.shape
     return ((sample * height + i) * width + j) * channels
 
 
 @compiled(inner=True)
 def clear(fresh, sums):
-    """Zeros in place of sums, where these begin."""
+    """Set sums to zero if they begin here (`fresh`)."""
     if fresh:
         sums[:] = 0
 
 
 @compiled(inner=True, allocates=False, inlined=True)
 def _tiles(height, width, x, w, b, epilogue, out, vectors, pixels):
-    """All tiles of one shape in a row; vectors and pixels are (first, end).
+    """Compute all tiles of one shape in a row; `vectors` and `pixels` are (first, end).
 
-    x: (array, position, from pixel to pixel, from row to row). w (f, f C', O'), b (O',).
+    x: (array, position, distance between pixels, distance between rows). w (f, f C', O'), b (O',).
     out: (array, position, O').
     """
     source, start, step, line = x
@@ -127,7 +127,7 @@ def _tiles(height, width, x, w, b, epilogue, out, vectors, pixels):
 def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
     """`_convolve` for one row of pixels, counted over the batch.
 
-    Up to REST - 1 more are computed, and cleared.
+    Up to REST - 1 pixels beyond the row are computed too, and cleared.
     """
     noinline()
     sample, i = row // sides[0], row % sides[0]
@@ -149,16 +149,16 @@ def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
 
 @compiled(parallel=True)
 def _convolve(x, x_border, w, b, epilogue, out, border, sides):
-    """w * x + b into the pixels of `out`, sides: their H, W, after what `epilogue` says.
+    """Compute epilogue(w * x + b) into the pixels of `out`; sides: their H, W.
 
-    x_border: where in x, from its edge, the first patch begins. w (f, f C', O'), see `pack`.
+    x_border: distance of the first patch from the edge of x. w (f, f C', O'), see `pack`.
     """
     for row in prange(len(x) * sides[0]):
         _convolve_row(x, x_border, w, b, epilogue, out, border, sides, np.int64(row))
 
 
 def pack(w, channels, filters):
-    """Weights (O, C, f, f) as (f, f C', O'), zeros where there are no such channels or filters."""
+    """Return weights (O, C, f, f) as (f, f C', O'), padded with zero channels and filters."""
     o, c, f, _ = w.shape
     out = np.zeros((f, f, channels, filters), w.dtype)
     out[:, :, :c, :o] = w.transpose(2, 3, 1, 0)
@@ -166,20 +166,20 @@ def pack(w, channels, filters):
 
 
 def padded(b, size):
-    """b, and zeros up to `size`."""
+    """Return b, padded with zeros to `size`."""
     out = np.zeros(size, b.dtype)
     out[: len(b)] = b
     return out
 
 
 def turned(w):
-    """w (O, C, f, f) turned by 180 degrees, filters and channels exchanged: (C, O, f, f)."""
+    """Return w (O, C, f, f) turned by 180 degrees, filters and channels exchanged: (C, O, f, f)."""
     return w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
 
 
 @compiled(inner=True, allocates=False)
 def _few_of_a_row(x, w, b, out, pixels):
-    """See `_convolve_few`; for the pixels of a row, and for up to ROOM beyond it."""
+    """`_convolve_few` for the pixels of a row, and for up to ROOM pixels beyond it."""
     noinline()
     source, start, step, line = x
     outs, to, filters = out
@@ -196,8 +196,10 @@ def _few_of_a_row(x, w, b, out, pixels):
 
 @compiled(parallel=True)
 def _convolve_few(x, x_border, w, b, out, border, sides):
-    """w * x + b for few filters, w (O, f, f C' and zeros to an even number of vectors), O' = O:
-    numbers of a patch are the lanes, which are added up in the end."""
+    """Compute w * x + b for few filters; the lanes are numbers of a patch, summed at the end.
+
+    w (O, f, f C' padded with zeros to an even number of vectors); O' = O.
+    """
     rows, columns = sides
     step, filters = x.shape[3], out.shape[3]
     for task in prange(len(x) * rows):
@@ -210,8 +212,11 @@ def _convolve_few(x, x_border, w, b, out, border, sides):
 
 @compiled(inner=True, allocates=False, inlined=True)
 def _outer(height, width, x, d, size, sums, entries, vectors):
-    """Add what some pixels give to the gradient of weights: (first, end) of the numbers of a row of
-    patches, and of vectors of filters; all else as for `_products`."""
+    """Add the contribution of some pixels to the gradient of weights, by tiles of one shape.
+
+    entries, vectors: (first, end), of a patch row and of vectors of filters. Others: see
+    `_products`.
+    """
     source, start, step, line = x
     ds, d_start, filters, d_line = d
     out, to = sums
@@ -230,11 +235,11 @@ def _outer(height, width, x, d, size, sums, entries, vectors):
 
 @compiled(inner=True, allocates=False)
 def _products(x, d, size, sums, entries):
-    """Add to the gradient of one row of weights what some rows of pixels give.
+    """Add the contribution of some rows of pixels to the gradient of one row of weights.
 
-    x: (array, position, from pixel to pixel, from row to row); d: the same, of dout.
-    size: rows and columns of pixels. sums: (array, position). entries: numbers of a row of a patch;
-    up to REST - 1 more are computed.
+    x: (array, position, distance between pixels, distance between rows); d: the same of dout.
+    size: rows and columns of pixels. sums: (array, position). entries: how many numbers a patch row
+    has; up to REST - 1 more are computed.
     """
     noinline()
     vectors = d[2] * d[0].itemsize // VECTOR_BYTES
@@ -251,7 +256,7 @@ def _products(x, d, size, sums, entries):
 
 @compiled(inner=True)
 def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts):
-    """`_gradients` of one part of the pixels, of so many."""
+    """`_gradients` for the pixels of number `part` of `parts` parts."""
     noinline()
     rows, columns = sides
     step, filters = x.shape[3], dout.shape[3]
@@ -287,67 +292,67 @@ def _gradients(dout, border, x, x_border, sides, fresh, sums, biases):
 
 
 class Sums:
-    """The gradients of one layer's weights and biases while they are summed, a batch in parts."""
+    """Running sums of the gradients of a layer's weights and biases, over the parts of a batch."""
 
     def __init__(self, f, numbers, filters, dtype):
         self.weights = np.empty((SLICES, f, numbers + REST - 1, filters), dtype)
         self.biases, self.fresh, self.numbers = np.empty((SLICES, filters), dtype), True, numbers
 
     def add(self, dout, x, border, sides):
-        """What a part of the batch gives: `Map`s, and where the patches of x begin."""
+        """Add a part of the batch, in `Map`s; patches begin `border` pixels outside x's pixels."""
         start = x.border - border
         given = dout.data, dout.border, x.data, start, sides
         _gradients(*given, self.fresh, self.weights, self.biases)
         self.fresh = False
 
     def total(self):
-        """(f, f, C', O') and (O',), float64."""
+        """Return the gradients of weights (f, f, C', O') and biases (O',), float64."""
         w = self.weights.sum(axis=0, dtype=np.float64)[:, : self.numbers]
         f, _, filters = w.shape
         return w.reshape(f, f, -1, filters), self.biases.sum(axis=0, dtype=np.float64)
 
 
 class Layer:
-    """A layer of a network summed directly, product by product: forward and back, on `Map`s.
+    """A layer computed by direct sums on `Map`s, forward and backward.
 
-    The methods add up gradients over the parts of a batch; `gradients` gives them.
+    Gradients add up over the parts of a batch; `gradients` returns them.
     """
 
     def __init__(self, w, b, channels, filters):
-        """w (O, C, f, f), b (O,); C' and O' of the maps."""
+        """w (O, C, f, f), b (O,); channels, filters: C' and O' of the maps."""
         self.w, self.channels, self.filters = w, channels, filters
         self.packed, self.bias = pack(w, channels, filters), padded(b, filters)
         self.sums = Sums(w.shape[2], w.shape[2] * channels, filters, w.dtype)
 
     def forward(self, x, epilogue, out):
-        """w * x + b into the pixels of `out`, after what `rows` calls an epilogue."""
+        """Compute epilogue(w * x + b) into the pixels of `out`; for epilogues see `rows`."""
         _convolve(
             x.data, x.border, self.packed, self.bias, epilogue, out.data, out.border, out.sides
         )
 
     def backward(self, dout, x):
-        """Add what these maps give to the gradients of w and b."""
+        """Add the contribution of these maps to the gradients of w and b."""
         self.sums.add(dout, x, 0, dout.sides)
 
     def backward_of_input(self, dout, epilogue, dx):
-        """The gradient of the input into dx; dout has a border of f - 1 zeros at least."""
+        """Compute the gradient of the input into dx; dout has a border of at least f - 1 zeros."""
         packed, zero = pack(turned(self.w), self.filters, self.channels), np.zeros
         start = dout.border - self.w.shape[2] + 1
         bias = zero(self.channels, self.w.dtype)
         _convolve(dout.data, start, packed, bias, epilogue, dx.data, dx.border, dx.sides)
 
     def gradients(self):
-        """dw (O, C, f, f) and db (O,) of all that was added, float64."""
+        """Return dw (O, C, f, f) and db (O,) of all maps added so far, float64."""
         o, c = self.w.shape[:2]
         dw, db = self.sums.total()
         return dw[:, :, :c, :o].transpose(3, 2, 0, 1), db[:o]
 
 
 class FewFilters(Layer):
-    """The same for few filters, O' = O, whose vectors would be mostly zeros, and no epilogue.
+    """`Layer` for few filters, O' = O, whose vectors would be mostly zeros; without epilogue.
 
-    For their gradient, the channels of x take the place of filters, and dout that of the input:
-    that gives the same sums, turned.
+    For the gradient of the weights, the channels of x act as filters and dout as the input, which
+    gives the same sums, turned.
     """
 
     def __init__(self, w, b, channels, filters):

@@ -1,7 +1,7 @@
-"""Operations with parameters for each channel: batch normalisation, PReLU, and LeakyReLU by that.
+"""Operations with parameters for each channel: batch normalisation, PReLU and LeakyReLU.
 
-Plain loops over pixels, vectorised over channels. For that, arrays (N, C, H, W) are laid out as
-`maps` are, without a border, and back.
+They are plain loops over pixels, vectorised over channels. For this, arrays (N, C, H, W) are laid
+out like `maps` but without a border, and the results are laid out as arrays again.
 
 Axes: N samples, C channels, H x W pixels.
 """
@@ -26,13 +26,13 @@ __all__ = [
 EPSILON = 1e-5  # see `reference.normalisation`
 
 
-# Sums are of a row each: a sum of all, here, would be shared among threads, which would decide on
-# its bits. And they are of pixels and channels alone, as in `maps`.
+# Each sum is over one row: threads would share a sum over all, and its bits would depend on their
+# number. As in `maps`, sums take in pixels and channels only.
 
 
 @compiled(parallel=True)
 def _sums(a, border, shape, sums):
-    """sums (N H, C) of a."""
+    """Sum a over each row: sums (N H, C)."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height + border
@@ -44,7 +44,7 @@ def _sums(a, border, shape, sums):
 
 @compiled(parallel=True)
 def _products(a, mean_a, b, mean_b, border, shape, sums):
-    """sums (N H, C) of (a - mean_a) (b - mean_b)."""
+    """Sum (a - mean_a) (b - mean_b) over each row: sums (N H, C)."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height + border
@@ -56,7 +56,7 @@ def _products(a, mean_a, b, mean_b, border, shape, sums):
 
 @compiled(parallel=True)
 def _moved(x, border, shape, mean, factor, summand, out):
-    """out = factor (x - mean) + summand."""
+    """Compute out = factor (x - mean) + summand."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height + border
@@ -78,7 +78,7 @@ def _prelu(x, border, shape, slopes, out):
 
 @compiled(parallel=True)
 def _prelu_backward(dout, x, border, shape, slopes, dx, sums):
-    """dx, and sums (N H, C) of what the slopes get."""
+    """Compute dx, and the gradient of the slopes summed over each row: sums (N H, C)."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height + border
@@ -92,7 +92,7 @@ def _prelu_backward(dout, x, border, shape, slopes, dx, sums):
 
 @compiled(parallel=True)
 def _leaky_backward(dout, x, border, shape, slopes, dx):
-    """The same dx alone: nobody learns a fixed slope."""
+    """Compute dx alone, since a fixed slope is not learned."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height + border
@@ -103,9 +103,9 @@ def _leaky_backward(dout, x, border, shape, slopes, dx):
 
 
 class Laid:
-    """Maps of one shape, all as `Maps` are laid out; and arrays, if they came as such.
+    """Inputs of one shape, channels last: the data of `Maps`, or arrays laid out without a border.
 
-    given: `Maps` or arrays (N, C, H, W) of float32 or float64, by their names.
+    given: `Maps` or arrays (N, C, H, W) of float32 or float64, by name.
     """
 
     def __init__(self, **given):
@@ -130,7 +130,7 @@ class Laid:
             self.data = [np.ascontiguousarray(x, dtype) for x in laid]
 
     def numbers(self, name, given, one=False):
-        """(C,), of numbers for each channel, or of one for all if that may be."""
+        """Return (C,): a number for each channel; with `one`, a single number may serve for all."""
         c, given = self.shape[1], np.asarray(given)
         if given.shape != (c,) and not (one and given.shape == (1,)):
             wanted = f"({c},) or (1,)" if one else f"({c},)"
@@ -138,9 +138,9 @@ class Laid:
         return np.full(c, given, self.dtype)
 
     def out(self, kernel, *arguments, shape=None):
-        """What kernel(*arguments, data) fills, in the form in which the others came.
+        """Return what kernel(*arguments, data) writes to `data`, in the form of the inputs.
 
-        shape: of the result, (N, C, H, W), if it is another.
+        shape: that of the result, (N, C, H, W), if it differs from that of the inputs.
         """
         n, c, height, width = shape = shape or self.shape
         if self.of_maps:
@@ -152,12 +152,12 @@ class Laid:
         return np.ascontiguousarray(data.transpose(0, 3, 1, 2))
 
     def rows(self):
-        """Room for a sum of each row, (N H, C)."""
+        """Return an empty array for a sum of each row, (N H, C)."""
         n, c, height, _ = self.shape
         return np.empty((n * height, c))
 
     def sums(self, kernel, *arguments):
-        """The sums (C,), float64, of those rows that kernel(*arguments, border, shape) fills."""
+        """The sums (C,), float64, of rows that kernel(*arguments, border, shape, rows) fills."""
         rows = self.rows()
         kernel(*arguments, self.border, self.shape, rows)
         return rows.sum(axis=0)
@@ -240,5 +240,5 @@ def _numbers_of_a_channel(shape):
 
 
 def _of_deviation(laid, variance):
-    """1 / sqrt(variance + epsilon), (C,)."""
+    """Return 1 / sqrt(variance + epsilon), (C,)."""
     return 1 / np.sqrt(laid.numbers("variance", variance) + laid.dtype.type(EPSILON))

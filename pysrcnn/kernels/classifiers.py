@@ -1,6 +1,6 @@
-"""Dense layers and pooling of `reference.classifiers`: products of matrices, and plain loops.
+"""Dense layers and max pooling of `reference.classifiers`: matrix products and plain loops.
 
-Axes: N samples, C channels, O results, H x W pixels.
+Axes: N samples, C channels, O outputs, H x W pixels.
 """
 
 from numba import prange
@@ -16,7 +16,7 @@ __all__ = ["dense", "dense_backward", "max_pool", "max_pool_backward"]
 
 @through_arrays
 def dense(x, w, b):
-    """See `reference.dense`. One thread, or their number would decide on its bits."""
+    """See `reference.dense`. BLAS uses one thread, or the bits would depend on their number."""
     x, w, b = contiguous(x, w, b)
     _checked(x, w)
     if b.shape != w.shape[:1]:
@@ -50,7 +50,7 @@ def _checked(x, w):
 
 @compiled(parallel=True)
 def _pool(x, border, shape, out):
-    """shape: of the result, (N, C, H, W)."""
+    """Compute the maxima of 2 x 2 pixels; shape: of the result, (N, C, H, W)."""
     n, c, height, width = shape
     for task in prange(n * height):
         sample, i = task // height, task % height
@@ -61,7 +61,7 @@ def _pool(x, border, shape, out):
 
 @compiled(parallel=True)
 def _pool_backward(dout, x, border, shape, dx):
-    """shape: of x and dx, (N, C, H, W)."""
+    """Pass dout to the maxima of 2 x 2 pixels; shape: of x and dx, (N, C, H, W)."""
     n, c, height, width = shape
     pairs = (height + 1) // 2
     for task in prange(n * pairs):
@@ -81,7 +81,7 @@ def _pool_backward(dout, x, border, shape, dx):
 
 @compiled(inner=True)
 def _largest(x, sample, i, j, border, k):
-    """The largest of two by two pixels, and which it is: the first, row by row; NaN before all."""
+    """The largest of 2 x 2 pixels and its index, row by row: NaN if any, else the first maximum."""
     y, z, which = 2 * i + border, 2 * j + border, 0
     largest = x[sample, y, z, k]
     for at in range(1, 4):

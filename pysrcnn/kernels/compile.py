@@ -1,4 +1,4 @@
-"""How code is compiled: settings, the cache on disk, and what is said while one waits."""
+"""How code is compiled: settings, the cache on disk, and the message while compiling."""
 
 import contextlib
 import functools
@@ -17,25 +17,25 @@ from numba.extending import intrinsic
 from .threads import load_openmp
 from .vectors import VECTORS
 
-# Numba's disk cache notices when the file of a function changes, but not the files of the
-# functions it calls, nor constants. So the cache of every kernel is stamped with all of this
-# folder, the width of the vectors and Numba's version.
+# Numba's disk cache notices a change in the file of a function, but not in the files of the
+# functions it calls, nor in constants. So the cache of every kernel is stamped with the text of
+# this whole folder, the width of the vectors and Numba's version.
 _SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
 _ABOUT = f"{VECTORS} {numba.__version__}".encode()
 _STAMP = hashlib.sha256(b"".join([*_SOURCES, _ABOUT])).hexdigest()
-_KEPT = 4  # stamps of others whose files stay: other versions, other processors of a cluster
+_KEPT = 4  # other stamps whose files are kept: other versions, other processors of a cluster
 
 
 def compiled(inner=False, parallel=False, allocates=True, inlined=False):
     """``numba.njit`` with the settings of this package, cached on disk where that is possible.
 
-    `inner` functions can be called by compiled functions only: they are optimised, made machine
-    code and cached as a part of those, see `_Part`, and `inlined` ones become part of the functions
-    that call them, too. No function can be called from C.
-    Functions that make no arrays say ``allocates=False``, and then count no references to those
-    they are given: where arrays come in tuples, Numba's counting may cost more than all else.
-    `parallel` ones run one at a time, whichever threads call them: not every threading layer of
-    Numba survives more. Their threads do not wait busily for long, see `threads.load_openmp`.
+    `inner` functions can be called by compiled functions only: they are optimised, turned into
+    machine code and cached as parts of their callers, see `_Part`. `inlined` ones are inlined
+    there, too. No function can be called from C.
+    Functions that make no arrays say ``allocates=False``, and then do not count references to their
+    arguments: for arrays in tuples, Numba's counting may cost more than everything else.
+    `parallel` functions run one at a time, whichever threads call them, because not every threading
+    layer of Numba survives more. Their threads do not spin for long, see `threads.load_openmp`.
     """
 
     def decorate(function):
@@ -52,7 +52,7 @@ def compiled(inner=False, parallel=False, allocates=True, inlined=False):
             kernel = numba.njit(cache=True, **settings)(function)
             kernel._cache._cache_file = _Files(kernel._cache)
         except (RuntimeError, AttributeError, TypeError):
-            # No folder for the cache is writable, or this Numba has its files elsewhere, and a
+            # No folder for the cache is writable, or this Numba keeps its files elsewhere and a
             # cache would go stale: compile anew in each process.
             kernel = numba.njit(**settings)(function)
         return _one_at_a_time(kernel) if parallel else kernel
@@ -61,46 +61,46 @@ def compiled(inner=False, parallel=False, allocates=True, inlined=False):
 
 
 class _Part(JITCodeLibrary):
-    """Code of a function that is called by other compiled code only.
+    """Code of a function that only other compiled code calls.
 
-    Numba links the code of a function into each of its callers, and there LLVM optimises it once
-    more. To optimise it before, and to make machine code of it that nothing will run, takes longer
-    than all the rest: a loop of `prange` in a function that is called by another is gone through
-    four times. This does neither.
+    Numba links the code of a function into each of its callers, where LLVM optimises it once more.
+    Optimising it beforehand, and making machine code of it that nothing will run, takes longer than
+    all the rest: a `prange` loop in a function that another one calls is processed four times. This
+    class does neither.
     """
 
     def _optimize_final_module(self):
-        """Only what the callers' optimisation starts from."""
+        """Run only the cheap passes that the callers' optimisation starts from."""
         cheap, builder = self._codegen._module_pass_manager(
             loop_vectorize=False, slp_vectorize=False, opt=0, cost="cheap"
         )
         cheap.run(self._final_module, builder)
 
     def _finalize_final_module(self):
-        """Be ready for the callers, and not for the processor."""
+        """Make the code ready for its callers, without generating machine code."""
         self._finalize_dynamic_globals()
         self._verify_declare_only_symbols()
         self._finalized = True
 
     @property
     def codegen(self):
-        """Where Numba would enter an address into the machine code that is not made."""
+        """The object through which Numba would write an address into the machine code."""
         return self
 
     def set_env(self, name, env):
-        """Numba's call for that: there is nothing to do."""
+        """Called by Numba to write the address; does nothing, as there is no machine code."""
 
 
 class _CompilerOfParts(Compiler):
     def compile_extra(self, func):
-        """Numba's call: compile a function as a part of others."""
+        """Called by Numba: compile a function as a part of others."""
         self.state.library = _Part(self.state.targetctx.codegen(), func.__qualname__)
         return super().compile_extra(func)
 
 
 class _CompilerOfWholes(Compiler):
     def compile_extra(self, func):
-        """Numba's call: compile a function, and what it consists of as its parts.
+        """Called by Numba: compile a function together with its parts.
 
         These are the bodies of its parallel loops, and functions of Numba itself.
         """
@@ -116,37 +116,37 @@ class _CompilerOfWholes(Compiler):
 
 
 class _Files:
-    """The files of a function's cache: one pair, index and data, for each stamp and each signature.
+    """The cache files of a function: one pair, index and data, per stamp and signature.
 
-    Numba has one index a function and numbers the data, and writes one after the other. Of two
-    processes that do so at once, the index of one may then name the data of the other: code of
-    another version, or for other types. Here the names themselves say what is in the files, and
-    whoever writes last writes the same.
+    Numba keeps one index per function, numbers the data files, and writes one after the other. If
+    two processes do so at once, the index of one may name the data of the other: code of another
+    version, or for other types. Here the file names identify the contents, so whichever process
+    writes last writes the same.
     """
 
     def __init__(self, cache):
         self._kind, self._folder = type(cache._cache_file), cache.cache_path
         self._name = f"{cache._impl.filename_base}.pysrcnn-{_STAMP[:16]}"
         self._stamp = _STAMP
-        self._pair(())  # a Numba that wants other arguments says so here
+        self._pair(())  # fails here if this Numba takes other arguments
 
     def _pair(self, key):
         name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
         return self._kind(self._folder, f"{self._name}-{name}", self._stamp)
 
     def load(self, key):
-        """Numba's call before it compiles: None, or what was saved."""
+        """Called by Numba before it compiles: return what was saved, or None."""
         return self._pair(key).load(key)
 
     def save(self, key, data):
-        """Numba's call when it has compiled."""
+        """Called by Numba after it has compiled: save the result."""
         self._pair(key).save(key, data)
         _remove_old(self._folder)
 
 
 @functools.cache
 def _remove_old(folder):
-    """Remove the files of all stamps but this one and the few that were written last."""
+    """Remove the files of all stamps except this one and the `_KEPT` others written last."""
     files: dict[str, list[Path]] = {}
     written: dict[str, float] = {}
     for path in Path(folder).iterdir():
@@ -176,16 +176,16 @@ def _one_at_a_time(kernel):
 
 
 def _if_compiled(definition):
-    """An intrinsic of that definition; where nothing is compiled, a function that does nothing."""
+    """Return the definition as an intrinsic or, with JIT disabled, a function that does nothing."""
     return (lambda: None) if numba.config.DISABLE_JIT else intrinsic(definition)
 
 
 @_if_compiled
 def noinline(typing_context):
-    """First line of a function that is not to be copied into its callers.
+    """First line of a function that must not be inlined into its callers.
 
-    LLVM would put every convolution into each place that calls it, and compile all of it anew on
-    every level of calls: four times the waiting, for nothing.
+    LLVM would otherwise inline every convolution wherever it is called and compile it again on
+    every level of calls: four times the compile time, for nothing.
     """
 
     def codegen(context, builder, signature, arguments):
@@ -202,7 +202,7 @@ class announce_compilation(event.Listener):
         self.say, self.said = say, False
 
     def on_start(self, _):
-        """Numba's call before it compiles a function that is not in the cache."""
+        """Called by Numba before it compiles a function that is not in the cache."""
         if not self.said:
             self.said = True
             self.say(
@@ -211,7 +211,7 @@ class announce_compilation(event.Listener):
             )
 
     def on_end(self, _):
-        """Numba's call when it is done: nothing to say."""
+        """Called by Numba when it is done; does nothing."""
 
     def __enter__(self):
         event.register("numba:compile", self)

@@ -1,8 +1,8 @@
-"""`kernels` with every convolution summed directly, product by product: an ops module as well.
+"""`kernels` with every convolution summed directly, product by product; also an ops module.
 
 ``SRCNN(ops=kernels.direct)`` and ``load(..., ops=kernels.direct)`` select it. It differs from
-`kernels` in `forward`, `loss_and_gradients` and, as it keeps maps as arrays, in the convolutions of
-`same`; and there by rounding.
+`kernels`, by rounding alone, in `forward`, `loss_and_gradients` and, because it keeps maps as
+arrays, in the convolutions of `same`.
 """
 
 from . import channelwise, classifiers, loss, motion, operations, same, strided
@@ -22,9 +22,9 @@ __all__ = ["ALIGNMENT", "dot", "enter", "forward", "leave", "loss_and_gradients"
 for _part in channelwise, classifiers, loss, motion, operations, same, strided:
     __all__ = sorted({*__all__, *_part.__all__})
 
-ALIGNMENT = 1  # every pixel is a sum of its own
+ALIGNMENT = 1  # every pixel is summed on its own
 
 
 def enter(x):
-    """See `reference.enter`: as it is."""
+    """See `reference.enter`; returns x as it is."""
     return x

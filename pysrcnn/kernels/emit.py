@@ -77,15 +77,15 @@ class _Emitter:
         return self.builder.shuffle_vector(first, undefined, everywhere)
 
     def same(self, value):
-        """A vector of one number."""
+        """Return a vector whose lanes all hold `value`."""
         kind = self.integers if isinstance(value, int) else self.vector
         return ir.Constant(kind, [value] * self.lanes)
 
     def multiply_add(self, a, b, c):
-        """a b + c, rounded once where the processor can.
+        """Emit a b + c, rounded once if the processor can.
 
-        As an instruction of its own: what LLVM may or may not contract, it does in one copy of a
-        function and not in another, and a process that compiles would have other bits than one that
+        The fused instruction is explicit: if LLVM may contract a b + c, it does so in one copy of a
+        function and not in another, and a process that compiles gets other bits than one that
         loads.
         """
         if not FUSED:
@@ -100,7 +100,7 @@ class _Emitter:
         return self.builder.extract_value(tile, r * self.columns + p)
 
     def tile(self, vectors):
-        """A tile of vectors given in the order of `positions`."""
+        """Return a tile of vectors given in the order of `positions`."""
         value = ir.Constant(ir.ArrayType(self.vector, len(vectors)), ir.Undefined)
         for i, vector in enumerate(vectors):
             value = self.builder.insert_value(value, vector, i)
@@ -110,9 +110,9 @@ class _Emitter:
 def in_registers(emit, gives_tile=True, shape=None):
     """Replace a NumPy definition by the instructions that `emit` writes, unless JIT is off.
 
-    Where no argument is a tile, the last two are the rows and columns of the one that it makes.
-    shape: rows and columns of the result, from the arguments that are known beforehand, where it
-    has others than the tile that is given.
+    An operation whose first argument is no tile makes one, of the rows and columns in its last two
+    arguments. shape: function from the literal arguments to rows and columns of the result (columns
+    None: as many as before), where these differ from those of the given tile.
     """
 
     def decorate(definition):
@@ -137,7 +137,7 @@ def in_registers(emit, gives_tile=True, shape=None):
 
             return result(*kinds), codegen
 
-        typed: Any = typing  # whose signature Numba asks for
+        typed: Any = typing  # Numba inspects its signature
         typed.__name__ = definition.__name__
         context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parameters = inspect.signature(definition).parameters.values()

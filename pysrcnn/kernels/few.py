@@ -1,9 +1,9 @@
-"""Layers of `same` from few channels or to few filters, as deep networks begin and end: directly.
+"""Direct sums for the layers of `same` from few channels or to few filters.
 
-The lanes of a vector are channels, which makes 16 of one (with AVX-512), so Winograd's points and
-their products are mostly of zeros there. Here, from few channels, lanes are filters and a pixel is
-a single number; to few filters, lanes are channels, whose sum is taken at the end. Both work on
-4 x 4 pixels, the tiles of `same`.
+Deep networks begin and end with such layers. In `same` the lanes of a vector are channels, so one
+channel is padded to 16 (with AVX-512), and Winograd's points and their products would be mostly
+zeros. From few channels, lanes are therefore filters here, and a pixel is a single number; to few
+filters, lanes are channels, summed at the end. Both work on the tiles of `same`, 4 x 4 pixels.
 
 Axes: N samples, C channels, O filters, H x W pixels, L lanes, T tiles.
 """
@@ -37,11 +37,11 @@ from .winograd import OUTPUTS, same_operations
 TAPS = 3
 PIXELS = OUTPUTS**2
 WINOGRAD, FROM_FEW, TO_FEW = range(3)
-_WORTH_IT = 2 / 3  # of the operations of Winograd: direct sums load a number for each product
+_WORTH_IT = 2 / 3  # share of Winograd's operations: direct sums load a number for each product
 
 
 def form(channels, filters, gated):
-    """Which of the three a convolution takes, by the operations on vectors for a tile.
+    """Choose WINOGRAD, FROM_FEW or TO_FEW for a convolution, by the vector operations per tile.
 
     gated: whether pixels count only where a gate is positive.
     """
@@ -49,14 +49,17 @@ def form(channels, filters, gated):
     limit = _WORTH_IT * same_operations(channels, terms, sums)
     if PIXELS * TAPS**2 * channels * sums < limit and not gated:
         return FROM_FEW
-    # In maps that diverged, what is no channel may be NaN: it must have no part in a sum.
+    # In maps that diverged, padding channels may be NaN, and must not enter a sum.
     if PIXELS * TAPS**2 * filters * terms < limit and channels % CHANNELS == 0:
         return TO_FEW
     return WINOGRAD
 
 
 def taps(w, kind, turned):
-    """Weights (O, C, 3, 3), or turned, filters and channels exchanged: (9, C, O') or (9, O, C')."""
+    """Return weights (O, C, 3, 3) as (9, C, O') for FROM_FEW, or as (9, O, C') for TO_FEW.
+
+    turned: turn them by 180 degrees and exchange filters and channels first.
+    """
     if turned:
         w = w.swapaxes(0, 1)[:, :, ::-1, ::-1]
     w = w.transpose((2, 3, 1, 0) if kind == FROM_FEW else (2, 3, 0, 1))
@@ -68,7 +71,7 @@ def taps(w, kind, turned):
 
 @compiled(inner=True)
 def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
-    """Some tiles of `same`'s convolution: w (9, C, O')."""
+    """Compute some tiles of the convolution of `same` from few channels; w (9, C, O')."""
     noinline()
     _, channels, filters = w.shape
     x_down, x_across = apart(x, SIDE)
@@ -95,7 +98,7 @@ def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
 
 @compiled(inner=True)
 def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
-    """Of one filter, for a tile of pixels: sums[16 f :]."""
+    """Sum over channels for filter f and a tile of pixels: sums[16 f : 16 f + 16]."""
     _, filters, channels = w.shape
     acc = tile_zero(w, OUTPUTS, OUTPUTS)
     for tap in range(TAPS**2):
@@ -113,7 +116,7 @@ def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
 
 @compiled(inner=True)
 def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, sides, sums):
-    """Some tiles of `same`'s convolution: w (9, O, C'); sums: memory for 16 O numbers."""
+    """Compute some tiles of the convolution to few filters; w (9, O, C'); sums: room for 16 O."""
     noinline()
     filters = w.shape[1]
     down, across = apart(x, SIDE)
@@ -137,7 +140,7 @@ def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, si
 
 @compiled(inner=True)
 def add_products(many, gate, gated, few, first, count, sides, pixels, sums, biases):
-    """sums (C, O' / L, 9 L) += few[pixel + tap, C] many[pixel, O'] over the pixels of some tiles.
+    """Add few[pixel + tap, C] many[pixel, O'], over some tiles, to sums (C, O' / L, 9 L).
 
     gate, gated: of many. biases (O' or 0) += many[pixel]. pixels: memory, (T, 1, >= 16, O').
     """
@@ -163,7 +166,7 @@ def add_products(many, gate, gated, few, first, count, sides, pixels, sums, bias
                     pixel = t * size + k * filters + o
                     acc = tile_plus_numbers(acc, few, start, few_down, few_across, pixels, pixel)
             tile_add(acc, sums, (c * filters + o) * TAPS**2, rows_of_sums)
-    for o in range(0, biases.size, LANES):  # as vectors: Numba's own loop compiles for seconds
+    for o in range(0, biases.size, LANES):  # as vectors: a plain loop takes seconds to compile
         total = tile_zero(pixels, OUTPUTS, 1)
         for t in range(count):
             for k in range(0, PIXELS, OUTPUTS):
@@ -173,9 +176,9 @@ def add_products(many, gate, gated, few, first, count, sides, pixels, sums, bias
 
 
 def from_sums(sums, filters, turned):
-    """The gradient of weights (O, C, 3, 3) by those of all slices (slices, C, O' / L, 9 L).
+    """Return the gradient of weights (O, C, 3, 3) from sums (slices, C, O' / L, 9 L).
 
-    turned: of those of a layer to few filters, C being its filters, of which there are `filters`.
+    turned: filters and channels are exchanged in the sums (to few filters), and `filters` is C.
     """
     few, vectors = sums.shape[1:3]
     total = sums.sum(axis=0, dtype=np.float64).reshape(few, vectors, TAPS, TAPS, LANES)

@@ -1,9 +1,10 @@
-"""Weights at the points of Winograd's transforms, and gradients back, where lanes are channels.
+"""Weights to the points of Winograd's transforms, and gradients back, where lanes are channels.
 
-For `same` and `tiles`; in float64, which is rounded once, at the end. What `blocks` needs comes in
-another order and once a network, not once a step: NumPy makes it, see `winograd.filters_at_points`.
+For `same` and `tiles`; in float64, rounded once, at the end. The weights for `blocks` have another
+order and are made once per network, not once per step, so NumPy makes them: see
+`winograd.filters_at_points`.
 
-Axes: C channels, O filters, f x f taps, n points along a side; C', O' made whole vectors.
+Axes: C channels, O filters, f x f taps, n points along a side; C', O' padded to whole vectors.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ from .vectors import VECTOR_BYTES
 
 @compiled(inner=True, allocates=False)
 def _transformed(which, taps, size, x, out):
-    """out (n^2, O') = M x M' of squares x (size^2, O'), float64: G w G', or G' s G."""
+    """Compute out (n^2, O') = M x M' of squares x (size^2, O'), float64: G w G' or G' s G."""
     noinline()
     which, taps, size = literally(which), literally(taps), literally(size)
     filters = x.shape[1]
@@ -56,15 +57,15 @@ def _channel_to_points(threes, fives, w, turned, c, out):
             out[p, c, o] = at_points[p, o]
 
 
-# Numba compiles loops in a parallel loop three times, so there is a call in it, no more.
+# Numba compiles the body of a parallel loop three times, so it holds no more than a call.
 
 
 @compiled(parallel=True)
 def filters_to_points(threes, fives, w, turned, out):
-    """G w G' of w (O, C, f, f), or of w turned, filters and channels exchanged; (n^2, C', O').
+    """Compute out (n^2, C', O') = G w G' of weights w (O, C, f, f).
 
-    threes, fives: True for the size of filters that w has, None for the other, of which nothing is
-    compiled then.
+    turned: turn w by 180 degrees and exchange filters and channels first. threes, fives: True for
+    the filter size of w, None for the other, whose code is then not compiled.
     """
     for c in prange(out.shape[1]):
         _channel_to_points(threes, fives, w, turned, np.int64(c), out)
@@ -93,6 +94,6 @@ def _channel_from_points(threes, fives, sums, c, dw):
 
 @compiled(parallel=True)
 def filters_from_points(threes, fives, sums, dw):
-    """dw (O, C, f, f) = G' s G of the sum s of all slices (slices, n^2, C', O')."""
+    """Compute dw (O, C, f, f) = G' s G, s summed over slices from sums (slices, n^2, C', O')."""
     for c in prange(dw.shape[1]):
         _channel_from_points(threes, fives, sums, np.int64(c), dw)

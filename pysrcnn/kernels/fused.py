@@ -1,21 +1,20 @@
 """The whole network on pictures, fused: no feature map of the whole picture ever exists.
 
-Map 0 is the picture, map k the output of layer k. The picture is done in strips (columns) and
-bands (rows) that share nothing, so that the result is the same for any number of threads; within a
-strip, all layers advance together: by a row, or by the group of rows of a tile where `winograd` is
-used.
+Map 0 is the picture, map k the output of layer k. The picture is divided into strips (columns) and
+bands (rows) that share nothing, so the result is the same for any number of threads. Within a strip
+all layers advance together: by a row, or by the rows of a tile where `winograd` is used.
 
-Of each map only as many rows exist as the next layer reads, in a ring: row r lies in slot
-r mod slots. The lanes of a vector are pixels of a row; pixel P t + p of a row lies at [p][t], in
-plane p of P "phases" (P is 1, or 4 where a layer is computed four pixels at a time by `winograd`),
-so that whole vectors are read and written everywhere and nothing is ever shuffled. Beyond the edges
-of the picture a map repeats its own outermost pixels, as the authors do, or is zero: to the left
-and right that is written out, above and below the patch just points to the outermost row again, or
-to a row of zeros.
+Of each map only the rows that the next layer reads are kept, in a ring: row r lies in slot
+r mod slots. The lanes of a vector are pixels of a row. Pixel P t + p of a row lies at [p][t], in
+plane p of P "phases" (P is 4 if `winograd` computes a layer four pixels at a time, else 1), so that
+whole vectors are loaded and stored everywhere and nothing is ever shuffled. Beyond the edges of the
+picture a map repeats its outermost pixels, as the authors do, or is zero. To the left and right
+these pixels are written out; above and below, the patch points to the outermost row again, or to a
+row of zeros.
 
-A last layer of few filters is done in two halves, because a tile wants several: first its f rows of
-weights as f filters of a single row each (map K: c f "partial sums"), then their sum, each taken
-from the row it belongs to.
+A last layer of few filters is computed in two halves, because a tile needs several filters: first
+its f rows of weights, as f filters of a single row each (map K: c f "partial sums"), then the sum
+of these, each taken from its own row.
 
 Axes: N samples, C channels, H x W pixels, L lanes; layers 1..K, maps 0..K.
 """
@@ -34,28 +33,28 @@ from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
 from .vectors import VECTOR_BYTES
 
-# Rows of output a task, which makes a few rows of the first maps anew: at most so many, so that no
-# thread waits long for another, and no fewer if there are threads for more.
+# Fewest and most rows of output in a task. Each task recomputes a few rows of the first maps, so
+# tasks should not be small, but large ones make threads wait for each other.
 BANDS = 32, 256
 
 
 @compiled(inner=True)
 def _slot(r, height, slots, zeros):
-    """In which of so many slots row r of a map lies; beyond the picture, what stands for it."""
+    """Return the slot of row r of a map or, beyond the picture, of the row that stands for it."""
     if zeros and not 0 <= r < height:
         return slots
     return min(max(r, 0), height - 1) % slots
 
 
-# Fields of a `Stack` are taken before the loops: each look at one counts a reference, which costs
-# more than what these loops do.
+# Fields of a `Stack` are read before the loops: each access counts a reference, which costs more
+# than the work of these loops.
 
 
 @compiled(inner=True)
 def _places(stack, m, r, height):
-    """How far in the ring of map m rows and columns lie apart that map m + 1 is made from.
+    """Return offsets in the ring of map m: of the rows and columns that map m + 1 is made from.
 
-    Those of the first pixel of row r of map m + 1 come first; a group has so many more.
+    They begin with those for the first pixel of row r of map m + 1; a group needs group - 1 more.
     """
     channels, f, g, group = stack.channels[m], stack.height[m], stack.width[m], stack.group
     plane, shift, slots, zeros = stack.plane[m], stack.shift[m], stack.slots[m], stack.zeros
@@ -69,7 +68,7 @@ def _places(stack, m, r, height):
 
 @compiled(inner=True, inlined=True)
 def _fill_row(ring, x, r, stack, k, first, columns):
-    """Make row r of map k, from column `first`, whole: the picture x itself, and what is beyond."""
+    """Complete row r of map k from column `first`: copy x if k is 0, and fill the edges."""
     at = stack.start[k] + r % stack.slots[k] * stack.channels[k] * stack.group * stack.plane[k]
     if k == 0:
         _copy_row(ring, at, x, r, stack, first, columns)
@@ -78,7 +77,7 @@ def _fill_row(ring, x, r, stack, k, first, columns):
 
 @compiled(inner=True, inlined=True)
 def _copy_row(ring, at, x, r, stack, first, columns):
-    """Copy row r of the picture x (C, H, W), from column `first`, as far as there is a picture."""
+    """Copy row r of the picture x (C, H, W), from column `first`, as far as x extends."""
     phases, plane = stack.group, stack.plane[0]
     begin, end = max(-first, 0), min(x.shape[2] - first, columns)
     for c in range(x.shape[0]):
@@ -90,10 +89,10 @@ def _copy_row(ring, at, x, r, stack, first, columns):
 
 @compiled(inner=True, inlined=True)
 def _fill_edges(ring, at, stack, k, first, columns, width):
-    """Fill what the next layer sees outside a picture `width` wide, in a row from `first` on.
+    """Fill what the next layer reads outside a picture `width` wide, in a row from `first` on.
 
-    The last tile of a row is computed whole, wanted or not, and so the last pixel wanted depends on
-    those beyond the row; by rounding alone, but the same task must give the same bits.
+    The last tile of a row is computed whole, so pixels beyond the row affect the last pixel wanted:
+    only by rounding, but the same task must give the same bits.
     """
     channels, group, plane, zeros = stack.channels[k], stack.group, stack.plane[k], stack.zeros
     seen = stack.width[k] // 2 if k < stack.width.size else 0
@@ -119,10 +118,10 @@ def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
 
 @compiled(inner=True, inlined=True)
 def _layer_directly(ring, stack, k, place, epilogue):
-    """The rows of a group of map k from map k - 1.
+    """Compute the rows of a group of map k from map k - 1 by direct sums.
 
-    place: its first row r, rows of the picture, how many groups of columns are left out on the left
-    (skip), and vectors of a row to be made.
+    place: (r, height, skip, vectors): the first row of the group, rows of the picture, groups of
+    columns left out on the left, and vectors of a row to compute.
     """
     m, group = k - 1, stack.group
     r, height, skip, vectors = place
@@ -146,9 +145,9 @@ def _layer_directly(ring, stack, k, place, epilogue):
 
 @compiled(inner=True, inlined=True)
 def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
-    """The same by `blocks`, or by `parts`, alone or with a layer of 1 x 1 at once.
+    """Compute the same with `blocks`, or with `parts`, which may include a 1 x 1 layer after it.
 
-    Rows beyond the picture are made as well: nobody reads their slots.
+    Rows beyond the picture are computed too; nothing reads their slots.
     """
     m, group, lanes = k - 1, stack.group, VECTOR_BYTES // ring.itemsize
     r, height, skip, vectors = place
@@ -181,10 +180,9 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
 
 @compiled(inner=True)
 def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
-    """A row of the last layer, r of the picture, as the sum of partial sums, each from its own row.
+    """Compute row r of the output, the sum of partial sums that are each taken from their own row.
 
-    Into row `row` of `out` (C, H', W'), from and to these columns, where the sub-pixel shuffle puts
-    it.
+    r counts in the picture; row, columns (first, end): in `out` (C, H', W') before the shuffle.
     """
     k, phases, s = stack.width.size, stack.group, shuffle
     f, plane, channels = stack.fold, stack.plane[k], stack.channels[k]
@@ -206,11 +204,11 @@ def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
 
 @compiled()
 def _strip(x, out, bias, stack, shuffle, threes, fives, parts, hidden, rows, columns, offset, ring):
-    """These rows and columns (first, end) of the network's output for one picture (C, H, W).
+    """Compute some rows and columns (first, end) of the output for one picture (C, H, W).
 
-    out: (C, H', W'), whose pixel (0, 0) is the picture's (offset, offset). shuffle: s, or 1.
-    bias: of the last layer. ring: scratch of `stack.size` elements.
-    threes ... hidden: `layout.kinds_of`.
+    out: (C, H', W'); its pixel (0, 0) is the picture's (offset, offset). shuffle: s, or 1. bias: of
+    the last layer. ring: scratch memory of `stack.size` elements. threes ... hidden: see
+    `layout.kinds_of`.
     """
     _, height, width = x.shape
     (top, bottom), (left, right) = rows, columns
@@ -223,7 +221,7 @@ def _strip(x, out, bias, stack, shuffle, threes, fives, parts, hidden, rows, col
                 continue
             first = left - stack.margin[k]
             wide = right + stack.margin[k] - first
-            # Nothing is computed outside the picture, as far as groups allow that.
+            # As far as groups allow, nothing is computed outside the picture.
             skip = max(-first, 0) // group
             inside = min(wide, width - first) - skip * group
             vectors = (inside + group * lanes - 1) // (group * lanes)
@@ -252,7 +250,7 @@ PADDINGS = "valid", "replicate", "zeros"
 
 
 def forward(x, layers, padding, activation="relu", shuffle=1):
-    """See `reference.forward`. Where it pays, 3 x 3, 5 x 5 and, in parts, 9 x 9 by `winograd`.
+    """See `reference.forward`. Uses `winograd` for 3 x 3, 5 x 5 and (in parts) 9 x 9 if it pays.
 
     In float32 every pixel is within about 1e-5 of the direct sum, `direct.forward`.
     """
@@ -260,7 +258,7 @@ def forward(x, layers, padding, activation="relu", shuffle=1):
 
 
 def forward_direct(x, layers, padding, activation="relu", shuffle=1):
-    """See `reference.forward`: the same sums, each product computed."""
+    """See `reference.forward`. Uses direct sums for every layer."""
     return _forward(x, layers, padding, activation, shuffle, 1)
 
 

@@ -1,50 +1,51 @@
-"""What comes in, checked: compiled code reads memory where it is told to and asks no questions."""
+"""Checks of arguments: compiled code reads memory wherever it is told to."""
 
 import numpy as np
 
 
 def contiguous(*arrays):
-    """The arrays in C order and of their common dtype.
+    """Return the arrays in C order and their common dtype.
 
     Raises
     ------
     TypeError
-        If that is neither float32 nor float64.
+        If the common dtype is neither float32 nor float64.
     """
     dtype = np.result_type(*arrays)
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"the kernels compute in float32 or float64, not in {dtype}")
-    # Numba would compile everything again for arrays that may not be written to.
+    # For read-only arrays Numba would compile everything again.
     found = [np.ascontiguousarray(array, dtype) for array in arrays]
     return [array if array.flags.writeable else array.copy() for array in found]
 
 
 def same_shape(name, a, other, b):
-    """Raise a ValueError unless a and b, of these names, have one shape."""
+    """Raise a ValueError unless a and b have the same shape; `name` and `other` are their names."""
     if a.shape != b.shape:
         raise ValueError(f"{name} has the shape {a.shape} and {other} {b.shape}, wanted the same")
 
 
 def one_of(name, value, choices):
-    """Raise a ValueError unless the value of this name is one of the choices."""
+    """Raise a ValueError unless the value of the argument `name` is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} is {value!r}, wanted one of {', '.join(choices)}")
 
 
 def window_fits(shape, f):
-    """Raise a ValueError unless windows of f x f fit into pictures of a shape (N, C, H, W)."""
+    """Raise a ValueError unless f x f windows fit into pictures of a shape (N, C, H, W)."""
     if len(shape) != 4 or not 1 <= f <= min(shape[2:]):
         raise ValueError(f"windows of {f} x {f} do not fit into pictures (N, C, H, W) of {shape}")
 
 
 def network_input(x, layers, room):
-    """x and layers, contiguous and of one dtype, if the layers fit each other and the picture.
+    """Return x and layers, contiguous and of one dtype, if the layers fit each other and x.
 
-    room: whether the picture must be as large as all filters together need it without padding.
+    room: whether x must be large enough for all filters together without padding.
 
     Raises
     ------
     TypeError, ValueError
+        If the dtype is neither float32 nor float64, or if a shape does not fit.
     """
     arrays = contiguous(x, *(array for layer in layers for array in layer))
     x, layers = arrays[0], list(zip(arrays[1::2], arrays[2::2], strict=True))

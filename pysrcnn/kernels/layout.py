@@ -1,4 +1,4 @@
-"""How a chain of layers and the maps of a strip of a picture lie in memory, for `fused`.
+"""Memory layout, for `fused`, of a chain of layers and of the maps of a strip of a picture.
 
 Axes: C channels, O filters; layers 1..K, maps 0..K.
 """
@@ -38,29 +38,29 @@ belongs to its second comes last in weights and biases.
 
 
 def group_of(layers):
-    """Rows and columns that are computed together: see `Stack`.
+    """Return how many rows and columns are computed together: see `Stack`.
 
-    A convolution alone keeps the order of its sums: the bits of sparse coding hang on it.
+    A convolution alone keeps the order of its sums, because the bits of sparse coding depend on it.
     """
     fast = len(layers) > 1 and any(winograd.taps(w) for w, _ in layers)
     return winograd.OUTPUTS if fast else 1
 
 
 def is_in_parts(w):
-    """Whether a layer of these weights, of a chain, is computed by `parts`."""
+    """Whether `parts` computes a layer with weights w of a chain."""
     return 0 < winograd.taps(w) < w.shape[2]
 
 
-# Columns of the first feature map a strip, at most, by direct sums alone or with a transform. Wider
-# ones repeat less, but what a strip keeps of all maps should fit into the second cache.
+# Most columns of the first feature map in a strip, by direct sums alone or with a transform. Wider
+# strips repeat less, but what they keep of all maps should fit into the second-level cache.
 WIDE = 1152, 704
 
 
 def columns_of_strips(layers, group, width):
-    """Columns of output a strip, such that tiles are used well and its maps stay in the cache.
+    """Return the columns of output per strip that use tiles well and keep maps in the cache.
 
-    Strips repeat the columns between them, which is taken to cost as much as a vector a row. The
-    width is chosen by what the first feature map costs, where the most work is.
+    Strips repeat the columns between them, and each is taken to cost one vector more per row. The
+    width is chosen by the cost of the first feature map, where most of the work is.
     """
     margin = 2 * _margins(layers, group)[1]
     vector = group * VECTOR_BYTES // layers[0][0].itemsize
@@ -77,8 +77,7 @@ def columns_of_strips(layers, group, width):
 
 
 def _margins(layers, group):
-    """Columns of each map on either side of the output's: what the next layers read, and as many
-    more as make whole groups."""
+    """Columns that each map needs on either side of the output's, rounded up to whole groups."""
     margins = [0]
     for w, _ in reversed(layers):
         margins.append(-(-(margins[-1] + w.shape[2] // 2) // group) * group)
@@ -86,15 +85,15 @@ def _margins(layers, group):
 
 
 def _hides(layers):
-    """Whether the second layer is computed along with the first, and its input kept nowhere."""
+    """Whether the second layer is computed along with the first, whose output is not stored."""
     (w, _), (pointwise, _) = layers[0], layers[min(1, len(layers) - 1)]
     return is_in_parts(w) and pointwise.shape[2] == 1 and len(layers) > 2
 
 
 def _times(height, group):
-    """`Stack.lead` and `Stack.begin`, for filters of that many rows and the fold: (K + 1,) each.
+    """`Stack.lead` and `Stack.begin`, (K + 1,) each, for filters of `height` rows and the fold.
 
-    Each group of rows needs what the map before it has made of the rows above, in whole groups.
+    A group of rows needs rows of the previous map above its own, which are made in whole groups.
     """
     lead, begin = [0], [0]
     for f in reversed(height):
@@ -104,7 +103,7 @@ def _times(height, group):
 
 
 def _packed(w, taps):
-    """Weights as the kernels read them that `Stack.taps` chooses: flat."""
+    """Return weights, flat, in the order that the kernel chosen by `Stack.taps` reads."""
     if taps == 0:
         return pack_weights(w)
     if taps == w.shape[2]:
@@ -113,9 +112,9 @@ def _packed(w, taps):
 
 
 def kinds_of(stack):
-    """Which ways to compute a layer by tiles a stack needs: True, or None, which compiles nothing.
+    """Which ways to compute a layer by tiles a stack needs: True, or None to compile nothing.
 
-    `blocks` with 3 x 3 taps, and with 5 x 5; `parts` alone, and with the hidden layer.
+    In order: `blocks` for 3 x 3 and for 5 x 5 taps, `parts` alone and with a hidden layer.
     """
     ways = list(zip(stack.taps, stack.width, strict=True))
     hidden = stack.hidden > 0
@@ -124,9 +123,9 @@ def kinds_of(stack):
 
 
 def stack_of(layers, group, columns, activation, zeros):
-    """The network laid out for strips of so many columns of output.
+    """Return the network as a `Stack`, for strips of `columns` columns of output.
 
-    activation: an epilogue. zeros: whether padding is by zeros.
+    activation: an epilogue. zeros: whether to pad with zeros.
     """
     dtype = layers[0][0].dtype
     last = layers[-1][0]
@@ -173,12 +172,12 @@ def stack_of(layers, group, columns, activation, zeros):
 
 
 def _memory(columns, lanes, *, group, channels, hidden, width, taps, margin, slots, zeros, **_):
-    """Where everything lies in the memory of a strip, and how much of it there is."""
+    """Return the fields of a `Stack` that say where maps lie in memory, and its total size."""
 
     def whole(elements):
         return -(-elements // lanes) * lanes
 
-    # A plane has a vector to spare: a filter's last tap reads up to f - 1 pixels further.
+    # A plane has a spare vector: a filter's last tap reads up to f - 1 pixels further.
     plane = whole(-(-(columns + 2 * margin) // group)) + lanes
     maps = (slots + zeros) * channels * group * plane
     starts = np.cumsum([0, *maps])
@@ -193,6 +192,6 @@ def _memory(columns, lanes, *, group, channels, hidden, width, taps, margin, slo
         "start": starts[:-1],
         "plane": plane,
         "scratch": starts[-1],
-        # A tile of a single filter may read so far.
+        # A tile of a single filter may read this far beyond.
         "size": int(starts[-1] + max(scratch, default=0) * lanes + 8 * lanes),
     }

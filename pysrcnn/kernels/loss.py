@@ -24,7 +24,7 @@ EPSILON = 1e-3  # see `reference.loss`
 
 @compiled(parallel=True)
 def _errors(kind, prediction, target):
-    # Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
+    # Row by row: threads would share a sum over all, and its bits would depend on their number.
     rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
     targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
     errors = np.zeros(rows.shape[0])
@@ -102,7 +102,7 @@ def charbonnier_backward(prediction, target):
     return _gradient(SMOOTH, prediction, target)
 
 
-# Of a number for each sample: there is nothing to compile.
+# These have one number for each sample: there is nothing to compile.
 
 
 def sigmoid(x):

@@ -1,9 +1,9 @@
-"""Maps as deep networks keep them between their layers: channels together, in a border of zeros.
+"""Feature maps between the layers of deep networks: channels last, in a border of zeros.
 
 A batch (N, C, H, W) is laid out as (N, H', W', C'): the lanes of a vector are channels of a pixel.
-H' and W' are H and W, made multiples of 4, in a border of one pixel; C' is C, made a multiple of L.
-What is not a pixel or a channel is zero, and stays so. Every load is then of a whole vector,
-whatever the width of a picture and however many samples there are.
+H' and W' are H and W rounded up to multiples of 4, plus a border of one pixel on each side; C' is C
+rounded up to a multiple of CHANNELS. Everything but pixels and channels is zero and stays so. Every
+load is then of a whole vector, for any width of a picture and number of samples.
 
 Axes: N samples, C channels, H x W pixels, L lanes.
 """
@@ -24,18 +24,18 @@ from .winograd import OUTPUTS
 __all__ = ["dot", "enter", "leave"]
 
 BORDER = 1
-CHANNELS = max(LANES, ROWS)  # C' is a multiple
+CHANNELS = max(LANES, ROWS)  # C' is a multiple of this
 
 
 def multiple(n, group):
-    """The least multiple of `group` that is not below n."""
+    """Return n rounded up to a multiple of `group`."""
     return -(-n // group) * group
 
 
 class _Pool:
-    """Memory of maps that are gone, for others of the same shape, of which all but pixels is zero.
+    """Memory of deleted maps, for new ones of the same shape: zero except their pixels.
 
-    What the system hands out comes page by page, at the first touch, and has to be cleared, which
+    The system provides memory page by page, at the first touch, and it has to be cleared, which
     takes as long as a convolution.
     """
 
@@ -45,7 +45,7 @@ class _Pool:
         self.free, self.size = {}, 0
 
     def take(self, shape):
-        """Data of maps (N, C, H, W)."""
+        """Return memory for the data of maps (N, C, H, W)."""
         try:
             data = self.free[shape].pop()
         except (KeyError, IndexError):
@@ -58,7 +58,7 @@ class _Pool:
         return data
 
     def give(self, shape, data):
-        """It is used no more."""
+        """Take back memory that is no longer used."""
         if self.size + data.nbytes > self.KEPT:  # other shapes are wanted now, or larger ones
             self.free, self.size = {}, 0
         if data.nbytes <= self.KEPT:
@@ -70,12 +70,12 @@ _pool = _Pool()
 
 
 class Maps:
-    """A batch of maps in that layout, float32, for the operations of an ops module.
+    """A batch of maps in this layout, float32, for the operations of an ops module.
 
-    What networks write out, the sum of two maps or a multiple, works as with arrays.
+    The arithmetic that networks write out (sums of maps, multiples) works as with arrays.
     """
 
-    __array_ufunc__ = None  # or a NumPy number would take its multiple apart
+    __array_ufunc__ = None  # or the product with a NumPy scalar would not reach `__rmul__`
 
     def __init__(self, shape):
         self.shape, self.dtype = tuple(shape), np.dtype(np.float32)
@@ -88,12 +88,12 @@ class Maps:
 
     @property
     def sides(self):
-        """H, W."""
+        """Height and width: H, W."""
         return self.shape[2:]
 
     def __add__(self, other):
         if not isinstance(other, Maps):
-            return self if np.isscalar(other) and other == 0 else NotImplemented  # sum()'s first
+            return self if np.isscalar(other) and other == 0 else NotImplemented  # sum()'s start
         if other.shape != self.shape:
             raise ValueError(f"maps of {self.shape} and {other.shape} cannot be added")
         out = Maps(self.shape)
@@ -101,7 +101,7 @@ class Maps:
         return out
 
     def __sub__(self, colour):
-        """Less a number for each channel, (C, 1, 1)."""
+        """Subtract a number for each channel, (C, 1, 1)."""
         if np.shape(colour) != (self.shape[1], 1, 1):
             return NotImplemented
         out = Maps(self.shape)
@@ -116,8 +116,8 @@ class Maps:
     __radd__, __rmul__ = __add__, __mul__
 
 
-# Pixels and channels alone: a factor that is not finite makes a NaN of the zeros around them, for
-# good.
+# Pixels and channels alone: a factor that is not finite would turn the zeros around them into NaN,
+# for good.
 
 
 @compiled(parallel=True)
@@ -151,7 +151,7 @@ def _multiple(a, factor, out, shape):
 
 
 def enter(x):
-    """See `reference.enter`: (N, C, H, W) of float32 as `Maps`, all else as it is."""
+    """See `reference.enter`. Returns float32 arrays (N, C, H, W) as `Maps`, all else as it is."""
     if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 4:
         return x
     maps = Maps(x.shape)
@@ -160,15 +160,15 @@ def enter(x):
 
 
 def as_maps(x):
-    """`Maps` of what goes with maps, which may be an array.
+    """Return x, which may be `Maps` or an array, as `Maps`.
 
-    Hold them as long as their data is used: others get the memory of those that are gone.
+    Keep a reference while their data is used: the memory of deleted maps is given to others.
     """
     return x if isinstance(x, Maps) else enter(np.asarray(x, np.float32))
 
 
 def leave(x):
-    """See `reference.leave`: the array (N, C, H, W) of `Maps`, all else as it is."""
+    """See `reference.leave`. Returns `Maps` as arrays (N, C, H, W), all else as it is."""
     if not isinstance(x, Maps):
         return x
     out = np.empty(x.shape, x.dtype)
@@ -186,7 +186,7 @@ def dot(a, b):
 
 @compiled(parallel=True)
 def _products(a, b, shape):
-    # Row by row: a sum of all, here, would be shared among threads, which would decide on its bits.
+    # Row by row: threads would share a sum over all, and its bits would depend on their number.
     n, c, height, width = shape
     sums = np.zeros(n * height)
     for task in prange(n * height):
@@ -199,7 +199,7 @@ def _products(a, b, shape):
 
 @compiled(parallel=True)
 def _interleave(x, maps, into):
-    """Copy x (N, C, H, W) into maps (N, H', W', C'), or the other way."""
+    """Copy x (N, C, H, W) into maps (N, H', W', C') or, unless `into`, back."""
     n, c, height, width = x.shape
     for task in prange(n * height):
         sample, i = task // height, task % height
@@ -214,7 +214,7 @@ def _interleave(x, maps, into):
 
 
 def through_arrays(function):
-    """An operation on arrays that takes and gives `Maps` too: out of them, and back."""
+    """Make an operation on arrays accept and return `Maps` too, by way of arrays."""
 
     @functools.wraps(function)
     def operation(*arguments, **options):
@@ -222,7 +222,7 @@ def through_arrays(function):
         out = function(*given, **{name: leave(x) for name, x in options.items()})
         if all(x is y for x, y in zip(arguments, given, strict=True)):
             return out
-        if isinstance(out, tuple):  # gradients, of which the first is that of maps
+        if isinstance(out, tuple):  # gradients, the first of which is that of maps
             return enter(out[0]), *out[1:]
         return enter(out)
 

@@ -1,4 +1,4 @@
-"""Memory for the kernels: aligned to vectors, and kept where it is needed again and again."""
+"""Memory for the kernels: aligned to vectors, and kept where it is needed repeatedly."""
 
 import math
 import threading
@@ -9,8 +9,7 @@ from .vectors import VECTOR_BYTES
 
 
 def aligned(shape, dtype):
-    """``np.empty`` that begins on a boundary of vectors, so that none lies across two lines of the
-    cache."""
+    """``np.empty`` aligned to vectors, so that none of them crosses a boundary of cache lines."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     piece = np.empty(size + VECTOR_BYTES, np.uint8)
     begin = -piece.ctypes.data % VECTOR_BYTES
@@ -18,17 +17,17 @@ def aligned(shape, dtype):
 
 
 class Memory(threading.local):
-    """Arrays that one step of training after the other works in; each thread has its own.
+    """Arrays that successive steps of training work in; each thread has its own.
 
-    The system hands new memory out page by page, at the first touch, and takes it back with much
-    ado: in new arrays a step took twice as long.
+    The system provides memory page by page, at the first touch, and is slow to take it back: in new
+    arrays a step took twice as long.
     """
 
     def __init__(self):
         self.arrays, self.kinds = {}, {}
 
     def array(self, name, shape, dtype):
-        """An aligned array under a name; what it holds is left from before."""
+        """Return an aligned array under a name; it still holds what was written to it before."""
         size = math.prod(shape)
         whole = self.arrays.get((name, dtype))
         if whole is None or whole.size < size:
@@ -36,10 +35,9 @@ class Memory(threading.local):
         return whole[:size].reshape(shape)
 
     def bordered(self, name, shape, border, sides, dtype):
-        """The same, (N, H', W', C'), zero but for the H x W pixels inside its border.
+        """Return such an array, (N, H', W', C'), zero except the H x W pixels inside its border.
 
-        Whoever writes there leaves the rest zero: where sides are those of the last time, nothing
-        need be cleared.
+        Callers leave all else zero, so it is cleared only for another shape or for more samples.
         """
         x = self.array(name, shape, dtype)
         kind = shape[1:], border, sides

@@ -1,4 +1,4 @@
-"""The operations of `reference.motion`, compiled; and maps put together and taken apart.
+"""The operations of `reference.motion`, compiled; also joining and splitting of maps.
 
 Axes: N samples, C channels, H x W pixels. A flow is (N, 2, H, W): along x, then along y.
 """
@@ -28,8 +28,8 @@ EPSILON = 0.01  # see `reference.motion`
 
 @compiled(inner=True)
 def _place(at, last):
-    """Index before a place along an axis, that behind it, the part of the way between them."""
-    if at != at:  # NaN, which no index is made of: it stays one in the part of the way
+    """Return the indices before and after a position on an axis, and its fraction between them."""
+    if at != at:  # NaN is no index: it stays in the last result
         return 0, min(1, last), at
     at = min(max(at, 0.0), float(last))
     before = int(at)
@@ -53,7 +53,7 @@ def _warp(x, flow, out):
 
 @compiled(parallel=True)
 def _to_picture(dout, flow, dx):
-    """dx, which is zero before. A plane is one thread's: several pixels may go back to one."""
+    """Add the gradient of x to dx (zeros). A plane is one thread's: pixels may share a target."""
     n, c, height, width = dout.shape
     for task in prange(n * c):
         sample, k = task // c, task % c
@@ -86,14 +86,14 @@ def _to_flow(dout, x, flow, dflow):
                 behind = plane[below, right] - plane[i, right]
                 along_x += d * ((1 - b) * top + b * bottom)
                 along_y += d * ((1 - a) * before + a * behind)
-            # On the edge, and outside, it cannot move; what is no number stays that.
+            # Zero on the edge and outside, where positions are clipped; NaN stays NaN.
             dflow[sample, 0, row, column] = along_x * (1.0 if 0 < z < width - 1 else 0.0)
             dflow[sample, 1, row, column] = along_y * (1.0 if 0 < y < height - 1 else 0.0)
 
 
 @compiled(inner=True)
 def _cubic(t):
-    """Weights of four pixels, before and behind; see `reference.warp_cubic`."""
+    """Weights of four pixels, two before and two behind; see `reference.warp_cubic`."""
     return (
         ((2 - t) * t - 1) * t / 2, (3 * t - 5) * t * t / 2 + 1, ((4 - 3 * t) * t + 1) * t / 2,
         (t - 1) * t * t / 2,
@@ -102,7 +102,7 @@ def _cubic(t):
 
 @compiled(inner=True)
 def _slopes(t):
-    """Of these weights."""
+    """Derivatives of the weights of `_cubic` with respect to t."""
     return (
         (4 - 3 * t) * t / 2 - 0.5, (4.5 * t - 5) * t, (4 - 4.5 * t) * t + 0.5, (1.5 * t - 1) * t
     )  # fmt: skip
@@ -129,7 +129,7 @@ def _warp_cubic(x, flow, out):
 
 @compiled(parallel=True)
 def _to_picture_cubic(dout, flow, dx):
-    """dx, which is zero before; see `_to_picture`."""
+    """Add the gradient of x to dx (zeros); see `_to_picture`."""
     n, c, height, width = dout.shape
     for task in prange(n * c):
         sample, k = task // c, task % c
@@ -171,7 +171,7 @@ def _to_flow_cubic(dout, x, flow, dflow):
 
 @compiled(parallel=True)
 def _roots(flow, roots):
-    """sqrt(epsilon + squared differences) of each pixel (N, H, W)."""
+    """Compute sqrt(epsilon + squared differences) of each pixel, (N, H, W)."""
     n, height, width = roots.shape
     for task in prange(n * height):
         sample, i = task // height, task % height
@@ -188,7 +188,7 @@ def _roots(flow, roots):
 
 @compiled(parallel=True)
 def _smoothness_backward(flow, roots, dflow):
-    """What each pixel gets from its own root, from that on its left and from that above it."""
+    """Compute dflow from the root of each pixel and those of its left and upper neighbours."""
     n, height, width = roots.shape
     for task in prange(n * height):
         sample, i = task // height, task % height
@@ -213,7 +213,7 @@ def _batch(name, x):
 
 
 def _checked(x, flow, dout=None):
-    """All as arrays of one dtype in C order, if compiled code may read them."""
+    """Check the shapes; return all as arrays of one dtype in C order."""
     _batch("x", x)
     n, _, height, width = x.shape
     for name, a, wanted in ("flow", flow, (n, 2, height, width)), ("dout", dout, x.shape):
@@ -279,18 +279,18 @@ def phases_backward(dout, x, flow):
 
 
 def _factors(flow):
-    """Cosine and sine along x, then along y, each (N, 1, H, W)."""
+    """Cosine and sine of 2 pi times the flow, along x, then along y, each (N, 1, H, W)."""
     angles = flow.dtype.type(2 * np.pi) * flow
     return [f(angles[:, k : k + 1]) for k in (0, 1) for f in (np.cos, np.sin)]
 
 
 def _as(x, out):
-    """`out` in the form in which x came."""
+    """Return `out` in the form of x: `Maps` or an array."""
     return enter(out) if isinstance(x, Maps) else out
 
 
 def _of_flow(flow):
-    """A flow for compiled code, and its roots."""
+    """Check a flow; return it for compiled code, and its roots."""
     _batch("flow", flow)
     if flow.shape[1] != 2:
         raise ValueError(f"flow has the shape {flow.shape}, wanted (N, 2, H, W)")

@@ -1,7 +1,7 @@
-"""The single operations of `reference`, compiled: convolutions on the register tile, plain loops.
+"""Single operations of `reference`, compiled: convolutions on register tiles, and plain loops.
 
-Arguments and results are those of the functions of the same names in `reference`; what compiled
-code could not address is refused with a ValueError. Functions of which compiling takes seconds get
+Arguments and results are those of the functions of the same names in `reference`. Shapes that
+compiled code could not address raise a ValueError. Functions that take seconds to compile get
 arrays in C order, as Numba would compile them again for any other.
 """
 
@@ -54,7 +54,7 @@ def conv2d_backward(dout, x, w, padding="valid"):
 
 
 def _gradients(dout, x, w):
-    """dx (N, H, W, C), dw and db of a valid convolution."""
+    """Return dx (N, H, W, C), dw and db of a valid convolution."""
     o, c, f, _ = w.shape
     narrow = channels.few(o, w.dtype)
     filters = o if narrow else channels.whole(o, w.dtype)
@@ -149,7 +149,7 @@ def _relu_backward(dout, x):
 
 
 def tanh(x):
-    """See `reference.tanh`; as in the networks, by `tile_tanh`."""
+    """See `reference.tanh`. Computed by `tile_tanh`, as in the networks."""
     (x,) = contiguous(x)
     lanes = VECTOR_BYTES // x.itemsize
     vectors = np.zeros(-(-x.size // lanes) * lanes, x.dtype)

@@ -1,12 +1,12 @@
-"""A layer of large filters and few channels, such as 9 x 9 of one, by Winograd's transforms.
+"""Winograd's transforms for large filters on few channels, such as 9 x 9 on one.
 
-A filter of 9 x 9 taps is nine of 3 x 3, each of which looks elsewhere in the picture, and the sum
-of what they give. At the points they are like nine channels: their products add up there, and only
-the sum goes back to pixels. 324 products make 16 outputs in place of 1296.
+A filter of 9 x 9 taps is the sum of nine of 3 x 3, each at another place in the picture. At the
+points they act like nine channels: their products add up there, and only the sum is transformed
+back to pixels. 324 products make 16 outputs instead of 1296.
 
-A sum of so few terms takes no longer than writing it down and reading it again. Here a register
-tile therefore holds all six points of a row, for FILTERS filters and PAIR vectors of tiles, so that
-half of the way back, m A', happens in registers, and four vectors are written in place of six.
+A sum of so few terms takes no longer than storing and loading it. A register tile here therefore
+holds all six points of a row, for FILTERS filters and PAIR vectors of tiles, so that half of the
+transform back, m A', happens in registers, and four vectors are stored instead of six.
 
 Axes: C channels, O filters, n = 6 points along a side, L lanes.
 """
@@ -28,23 +28,23 @@ from .vectors import REGISTERS, VECTOR_BYTES
 from .winograd import OUTPUTS
 
 TAPS, N = 3, 6
-PAIR = 2  # vectors of tiles of a block
-FILTERS = 2 if REGISTERS == 32 else 1  # of a register tile, which has six points and a pair too
+PAIR = 2  # vectors of tiles in a block
+FILTERS = 2 if REGISTERS == 32 else 1  # filters in a register tile of six points and PAIR vectors
 WIDE = FILTERS * PAIR
-TOGETHER = 8  # filters whose rows are made before their columns are transformed back
+TOGETHER = 8  # filters whose rows are transformed back before their columns
 
 
 def scratch_of(channels, hidden):
-    """Vectors that a block works in: points of its input, rows of sums, maps between two layers.
+    """Number of scratch vectors of a block: points of its input, rows of sums, hidden maps.
 
-    channels: times the parts of a filter. hidden: maps between.
+    channels: times the parts of a filter. hidden: maps between two layers, or 0.
     """
     return PAIR * (N * N * channels + N * OUTPUTS * TOGETHER + OUTPUTS**2 * hidden)
 
 
 @compiled(inner=True, allocates=False)
 def _products(points, at, channels, sums, w, k):
-    """The sums over channels at every point, and their rows back: m A', (n, 4, TOGETHER, PAIR, L).
+    """Sum over channels at every point, transform rows back: m A', (n, 4, TOGETHER, PAIR, L).
 
     k: where weights for TOGETHER filters begin.
     """
@@ -64,7 +64,7 @@ def _products(points, at, channels, sums, w, k):
 
 @compiled(inner=True, allocates=False)
 def _columns_back(points, sums, b, epilogue, out, count):
-    """epilogue(A (m A') + b) of `count` vectors of tiles; out: see `blocks.convolve_block`."""
+    """Compute epilogue(A (m A') + b) of `count` vectors; out: see `blocks.convolve_block`."""
     noinline()
     outs, start, rows, columns, out_apart = out
     lanes = VECTOR_BYTES // points.itemsize
@@ -86,11 +86,11 @@ def _columns_back(points, sums, b, epilogue, out, count):
 
 @compiled(inner=True, inlined=True)
 def convolve_parts(source, first, second, epilogue, out, count, scratch):
-    """4 x 4 outputs of every filter, for `count` vectors of tiles, at most PAIR.
+    """Compute 4 x 4 outputs of every filter for `count` vectors of tiles, at most PAIR.
 
-    source, out, scratch: as for `blocks.convolve_block`. first: (weights of
-    `winograd.parts_at_points`, position, biases). second: None; or those of a layer of 1 x 1, as
-    `rows.pack_weights` has them, which is computed at once, before the maps between leave the
+    source, out, scratch: as for `blocks.convolve_block`. first: (weights by
+    `winograd.parts_at_points`, position, biases). second: None, or the same for a 1 x 1 layer that
+    follows, with weights by `rows.pack_weights`; it is computed before the maps between leave the
     nearer caches.
     """
     channels = source[4] * ((source[3].size - N) // TAPS + 1) ** 2
@@ -117,7 +117,7 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
 
 @compiled(inner=True, inlined=True)
 def _pointwise(points, maps, channels, layer, epilogue, out, count):
-    """A layer of 1 x 1 of maps (C, 4, 4, PAIR, L) at points[maps]."""
+    """Compute a 1 x 1 layer from maps (C, 4, 4, PAIR, L) at points[maps]."""
     w, k, b = layer
     w = w[k:]
     outs, to, rows, columns, out_apart = out

@@ -1,4 +1,4 @@
-"""What surrounds the network: pixels to planes, their bicubic enlargement, and planes to pixels.
+"""Steps around the network: pixels to planes, bicubic resizing, and planes to pixels.
 
 Axes: C channels, H x W pixels of the small picture, H' x W' of the large one, T taps.
 """
@@ -8,11 +8,11 @@ import numpy as np
 from .compile import compiled
 from .threads import share
 
-TASK = 64  # rows of the result that a thread does at a time
+TASK = 64  # rows of the result that a thread computes at a time
 
 
 def pixels_to_planes(pixels, matrix, offset, peak):
-    """planes (C, H, W) = matrix (C, D) pixels (H, W, D) / peak + offset (C,), in float32."""
+    """Return planes (C, H, W) = matrix (C, D) pixels (H, W, D) / peak + offset (C,), float32."""
     planes = np.empty((len(offset), *pixels.shape[:2]), np.float32)
 
     def work(tasks):
@@ -29,8 +29,8 @@ def pixels_to_planes(pixels, matrix, offset, peak):
 def resize_planes(x, rows, row_weights, columns, column_weights):
     """Resize x (C, H, W) to (C, H', W'): first along H, then along W, as `pysrcnn.imresize`.
 
-    rows, row_weights (H', T): which rows of x make each row of the result, and with what weights;
-    columns, column_weights (T, W') likewise.
+    rows, row_weights (H', T): the rows of x that make each row of the result, and their weights;
+    columns, column_weights (T, W'): the same for columns.
     """
     out = np.empty((x.shape[0], rows.shape[0], columns.shape[1]), x.dtype)
 
@@ -71,7 +71,7 @@ def planes_to_pixels(planes, matrix, offset, peak, out):
         for i in tasks:
             _rows_to_pixels(planes, matrix, offset, peak, to, i, min(i + TASK, len(out)))
 
-    # Of a piece of a picture, which Numba would compile all of this again for.
+    # Numba would compile all of this again for a piece of a picture, which is not contiguous.
     to = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
     share(range(0, out.shape[0], TASK), work)
     if to is not out:

@@ -1,9 +1,10 @@
 """Winograd's steps where lanes are channels, some tiles at a time: for `same` and `tiles`.
 
 A map is (N, H', W', C'), see `channels` and `maps`. Its tiles of 4 x 4 pixels are counted over the
-whole batch. They are taken to their points; at each point a product of matrices, whose register
-tile has tiles as rows and filters as columns; and back to pixels. The gradient of the weights is,
-at each point, the product of the points of the maps and those of dout, summed over all tiles:
+whole batch. They are transformed to their points; at each point a matrix product follows, whose
+register tile has tiles as rows and filters as columns; and the result is transformed back to
+pixels. The gradient of the weights is, at each point, the product of the points of the maps and
+those of dout, summed over all tiles:
 
     dg = G' [ (A' dy A) . (B d B') ] G
 
@@ -32,41 +33,41 @@ from .transforms import FROM_POINTS, tile_apply, tile_gather, tile_load_apart, t
 from .vectors import COLUMNS, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
-TILES = 24  # at a time, a multiple of SHORT and TALL: what they work in stays in the second cache
-MOST = 64  # filters at a time, likewise
+TILES = 24  # tiles at a time, a multiple of SHORT and TALL: their memory fits the second cache
+MOST = 64  # filters at a time, for the same reason
 LANES = VECTOR_BYTES // 4  # of float32: float64 takes direct sums
-# Where a vector is a line of the cache, 64 bytes, the points of a vector of channels lie in a row:
-# strewn about, they take half as long again to write. Narrower vectors gain nothing by it.
+# Where a vector is a cache line, 64 bytes, the points of a vector of channels are contiguous:
+# scattered, they take 1.5 times as long to write. Narrower vectors gain nothing by it.
 GROUPED = VECTOR_BYTES == 64
-# Typed: what is called with a plain constant, Numba would compile once more.
+# Typed, because Numba compiles a function again for a plain constant.
 NO, SIDE = np.bool_(False), np.int64(OUTPUTS)
 
 
 @compiled(inner=True)
 def room(points, channels):
-    """Memory for the points of T tiles that sums over channels are taken of."""
+    """Return memory for the points of T tiles whose channels are to be summed over."""
     size = LANES if GROUPED else channels
     return np.zeros((TILES, channels // size, points, size), np.float32)
 
 
 @compiled(inner=True)
 def tiles_of(sides):
-    """Rows and columns of tiles of a picture of H x W pixels."""
+    """Return the rows and columns of tiles of a picture of H x W pixels."""
     return (sides[0] + OUTPUTS - 1) // OUTPUTS, (sides[1] + OUTPUTS - 1) // OUTPUTS
 
 
 @compiled(inner=True)
 def count_of(x, sides):
-    """How many tiles there are in a batch."""
+    """Return the number of tiles in a batch."""
     rows, columns = tiles_of(sides)
     return x.shape[0] * rows * columns
 
 
 @compiled(inner=True)
 def place(x, border, tile, sides):
-    """Flat position of a tile, counted over the batch, and its row and column in the picture.
+    """Return the flat position of a tile, and row and column of its first pixel in the picture.
 
-    border: where in x, from its edge, the first tile begins.
+    border: distance of the first tile from the edge of x. tile: counted over the batch.
     """
     _, height, width, channels = x.shape
     rows, columns = tiles_of(sides)
@@ -77,7 +78,7 @@ def place(x, border, tile, sides):
 
 @compiled(inner=True)
 def apart(x, size):
-    """How far rows and columns of a tile lie from its first."""
+    """Return the offsets of `size` rows and columns of a tile from its first pixel."""
     noinline()
     down, across = np.empty(size, np.int64), np.empty(size, np.int64)
     for k in range(size):
@@ -88,7 +89,7 @@ def apart(x, size):
 
 @compiled(inner=True)
 def clear_beyond(out, at, some, i, j, sides):
-    """Zero `some` channels of those pixels of the tile at i, j that are beyond the picture."""
+    """Zero `some` channels of the pixels of the tile at i, j that lie beyond the picture."""
     noinline()
     _, _, columns, channels = out.shape
     flat = out.reshape(-1)
@@ -101,22 +102,22 @@ def clear_beyond(out, at, some, i, j, sides):
 
 @compiled(inner=True)
 def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
-    """The points of some tiles, size x size pixels each: out (T, groups, n^2, channels of one).
+    """Compute the points of size x size tiles: out (T, groups, n^2, channels of a group).
 
-    border: see `place`. gate, gated: a map like x, and whether pixels count only where that is
-    positive. sides: H, W of what tiles cover. tiles: the first, and how many.
+    border: see `place`. gate, gated: a map like x, and whether pixels count only where it is
+    positive. sides: H, W of what the tiles cover. tiles: the first, and how many.
     """
     noinline()
     which, taps = literally(which), literally(taps)
     size, n = literally(size), literally(n)
     _, groups, points, group = out.shape
-    step = points if group == LANES else 1  # from channel to channel
+    step = points if group == LANES else 1  # between channels
     down, across = apart(x, np.int64(size))
     for t in range(tiles[1]):
         at, _, _ = place(x, border, tiles[0] + t, sides)
         for c in range(0, x.shape[3], LANES):
             to = t * groups * points * group + c * step
-            # A column, then a row at a time, in place: registers cannot hold a whole tile.
+            # Columns first, then rows, in place: registers cannot hold a whole tile.
             for v in range(size):
                 acc = tile_gather(x, at + c + across[v], down, across, size, 1)
                 if gated:
@@ -131,9 +132,9 @@ def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
 
 @compiled(inner=True, allocates=False, inlined=True)
 def _sums(height, width, v, w, channels, filters, out, vectors, tiles):
-    """At one point: out[t][o] = sum over c of v[t][c] w[c][o], for some vectors of filters.
+    """Compute out[t][o] = sum over c of v[t][c] w[c][o] at one point, for some vectors of filters.
 
-    v: (array, position, from tile to tile, channels of a group, from group to group).
+    v: (array, position, distance between tiles, channels of a group, distance between groups).
     """
     points, at, stride, group, groups_apart = v
     weights, w_at = w
@@ -152,7 +153,7 @@ def _sums(height, width, v, w, channels, filters, out, vectors, tiles):
 
 @compiled(inner=True, allocates=False)
 def products(v, w, first, some, out, tiles):
-    """out (T, n^2, some) = v w at each point of w (n^2, C, O'), of some filters from `first` on."""
+    """Compute out (T, n^2, some) = v w (n^2, C, O') at each point, for filters from `first` on."""
     noinline()
     points, channels, filters = w.shape
     _, groups, each, group = v.shape
@@ -170,10 +171,10 @@ def products(v, w, first, some, out, tiles):
 
 @compiled(inner=True)
 def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tiles):
-    """Pixels of out from the points m (T, n^2, some) of some filters from o on, plus b (O',).
+    """Compute pixels of out from the points m (T, n^2, some) of filters from o on, plus b (O',).
 
-    more: a map like out, and whether it is added before what `epilogue` says, see `rows`.
-    All else is as for `to_points`. Beyond the picture there are zeros again.
+    more: a map like out, and whether to add it before the epilogue, see `rows`. The other arguments
+    are as for `to_points`. Pixels beyond the picture are set to zero again.
     """
     noinline()
     taps, n = literally(taps), literally(n)
@@ -207,9 +208,9 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
 
 @compiled(inner=True, allocates=False, inlined=True)
 def _outer(width, x, d, tiles, sums, channels, vectors):
-    """sums[c][o] += sum over tiles of x[t][c] d[t][o] at one point, for some vectors of filters.
+    """Add the sum over tiles of x[t][c] d[t][o] to sums[c][o], at one point, for some filters.
 
-    x: as v of `_sums`. d: (array, position, from tile to tile).
+    x: like v of `_sums`. d: (array, position, distance between tiles).
     """
     xs, x_at, x_stride, group, groups_apart = x
     ds, d_at, d_stride = d
@@ -230,12 +231,12 @@ def _outer(width, x, d, tiles, sums, channels, vectors):
 
 @compiled(inner=True, allocates=False)
 def products_of_gradients(x, d, tiles, sums):
-    """sums (n^2, C', O') += x' d at each point, of the points of some tiles."""
+    """Add x' d at each point of some tiles to sums (n^2, C', O')."""
     noinline()
     points, channels, filters = sums.shape
     _, groups, each, group = x.shape
     vectors = filters // LANES
-    # Four as two pairs: a tile one vector wide fetches too much for what it does.
+    # Four as two pairs: a tile one vector wide loads too much for what it computes.
     threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
     twos = threes + (vectors - threes) // 2 * 2
     for p in range(points):

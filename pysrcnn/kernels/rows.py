@@ -1,4 +1,4 @@
-"""One row of any convolution, made of register tiles.
+"""One row of any convolution, computed with register tiles.
 
 Axes: L lanes, the numbers of a vector; O filters.
 """
@@ -16,20 +16,20 @@ from .tile import (
 )
 from .vectors import COLUMNS, FEW, FEW_COLUMNS, NARROW, ONE, ROWS, VECTOR_BYTES
 
-# What happens to a sum before it is stored: ReLU, tanh, or what goes back through these, from their
-# output, which lies where the sum is to be stored: GATE (zero where it is not positive) or
-# TANH_GATE (times 1 - out^2). As np.int64 because Numba would compile everything that is called
-# with a plain constant once for each value.
+# Epilogues, applied to a sum before it is stored: ReLU, tanh, or the backward pass of either, which
+# reads the activation's output from where the sum is to be stored: GATE (zero where it is not
+# positive) or TANH_GATE (times 1 - out^2). They are np.int64 because Numba would compile a function
+# again for each plain constant it is called with.
 LINEAR, RELU, GATE, TANH, TANH_GATE = map(np.int64, range(5))
 ACTIVATIONS = {"relu": (RELU, GATE), "tanh": (TANH, TANH_GATE)}  # forward, backward
 
 
 @compiled(inner=True, allocates=False)
 def tanh_in_place(x, at, stride, step, rows, columns):
-    """tanh of a tile that was just stored, see `tile_store`; `step` in elements.
+    """Apply tanh to a tile that was just stored, see `tile_store`; `step` in elements.
 
-    Not in registers as ReLU is: there would be two dozen copies of it in every place where a tile
-    ends, all of which take their time to compile.
+    Unlike ReLU, it is not done in registers: there would be two dozen copies of it in every place
+    where a tile ends, all of which take time to compile.
     """
     noinline()
     for r in range(rows):
@@ -40,7 +40,7 @@ def tanh_in_place(x, at, stride, step, rows, columns):
 
 @compiled(inner=True, allocates=False, inlined=True)
 def tiles(rows, columns, x, at, patch, w, b, epilogue, out, filters, vectors):
-    """All tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
+    """Compute all tiles of one shape in a row; `filters` and `vectors` are (first, end)."""
     lanes = VECTOR_BYTES // x.itemsize
     outs, out_at, out_stride = out
     for v in range(vectors[0], vectors[1], columns):
@@ -59,7 +59,7 @@ def tiles(rows, columns, x, at, patch, w, b, epilogue, out, filters, vectors):
 
 @compiled(inner=True, allocates=False)
 def convolve_row(x, at, patch, w, b, epilogue, out, vectors):
-    """`vectors` vectors of output for every filter: one row of a convolution.
+    """Compute `vectors` vectors of output for every filter: one row of a convolution.
 
     x, at, patch: entry k of the patch of output vector v lies at x[at + v L + patch[k]].
     w, b: weights as `pack_weights` lays them out, biases (O,). epilogue: LINEAR, RELU or TANH.
@@ -68,8 +68,8 @@ def convolve_row(x, at, patch, w, b, epilogue, out, vectors):
     noinline()
     full = b.size // ROWS * ROWS
     few = full + (b.size - full) // FEW * FEW
-    # A tile one vector wide fetches too much for what it does, so what fills no tile of COLUMNS
-    # vectors is done in pairs, for which one tile may have to be given up (COLUMNS is 3).
+    # A tile one vector wide loads too much for what it computes, so vectors that fill no tile of
+    # COLUMNS are done in pairs, for which one tile may have to be given up (COLUMNS is 3).
     wide = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
     pairs = wide + (vectors - wide) // 2 * 2
     if full > 0:
@@ -88,10 +88,10 @@ def convolve_row(x, at, patch, w, b, epilogue, out, vectors):
 
 
 def pack_weights(w):
-    """Weights (O, ...) in the order in which tiles read them: flat.
+    """Return weights (O, ...), flat, in the order in which tiles read them.
 
-    Filters in groups of ROWS, then of FEW, then single; within a group one patch entry after the
-    other, for each the weights of the group's filters.
+    Filters come in groups of ROWS, then of FEW, then singly; within a group, one patch entry after
+    the other, each with the weights of the group's filters.
     """
     w = w.reshape(w.shape[0], -1)
     full = w.shape[0] // ROWS * ROWS

@@ -1,7 +1,7 @@
-"""The convolution that deep networks are made of: 3 x 3, as large as its input, by Winograd.
+"""The convolution of deep networks: 3 x 3, as large as its input, by Winograd's transforms.
 
-F(4 x 4, 3 x 3) of `winograd`, by the steps of `points`, on maps as `maps` lays them out. The
-gradient of the input is the same with the weights turned.
+It computes F(4 x 4, 3 x 3) of `winograd` with the steps of `points`, on maps in the layout of
+`maps`. The gradient of the input is the same with the weights turned.
 
 Axes: N samples, C channels, O filters, H x W pixels, L lanes, n = 6 points along a side, T tiles.
 """
@@ -50,20 +50,19 @@ __all__ = [
 
 TAPS, N = 3, 6
 POINTS = N * N
-SIZE = True, None  # of filters, for `filters`
+SIZE = True, None  # `threes, fives` of `filters`: the filters are 3 x 3
 SUM = AT_ONE * N + AT_ONE  # the point that is the sum of the pixels of a tile
-PARTS = 4  # of a batch, for each of the threads that share them
-SLICES = 8  # of a batch, whose gradients are summed apart, in an order that threads have no part in
+PARTS = 4  # parts of a batch for each thread
+SLICES = 8  # slices of a batch, summed separately: threads do not affect the order
 
 
 @compiled(parallel=True)
 def _convolve(form, x, gate, gated, w, b, summand, added, epilogue, out, sides, vs, ms):
-    """w * x + b into out; sides: H, W. vs, ms: see `_room`.
+    """Compute out = epilogue(w * x + b + summand); sides: H, W.
 
-    form: of those of `few`, to which w belongs: (n^2, C, O') at the points, or see `few.taps`.
-
-    gate, gated: see `points.to_points`; summand, added: see `points.from_points`. epilogue: LINEAR
-    or RELU.
+    form: WINOGRAD, with w (n^2, C, O') at the points, or another of `few`, with w by `few.taps`.
+    gate, gated: see `points.to_points`. summand, added: `more` of `points.from_points`. epilogue:
+    LINEAR or RELU. vs, ms: see `_room`.
     """
     count = count_of(x, sides)
     blocks = (count + TILES - 1) // TILES
@@ -91,10 +90,10 @@ def _convolve(form, x, gate, gated, w, b, summand, added, epilogue, out, sides, 
 
 @compiled(parallel=True)
 def _gradients(form, dout, gate, gated, x, sides, sums, biases, vs, ms):
-    """The gradients of weights at the points, (slices, n^2, C', O'), and of biases (slices, O').
+    """Compute gradients of weights at the points, (slices, n^2, C', O'), and biases (slices, O').
 
-    form: Winograd's, or from few channels, where sums are those of `few.add_products`.
-    gate, gated: of dout, see `points.to_points`. vs, ms: see `_room`.
+    form: WINOGRAD, or FROM_FEW, where sums are those of `few.add_products`. gate, gated: of dout,
+    see `points.to_points`. vs, ms: see `_room`.
     """
     count = count_of(x, sides)
     blocks = (count + TILES - 1) // TILES
@@ -122,7 +121,7 @@ _memory = Memory()
 
 
 def _fits(x, w):
-    """Whether this file has the convolution: of `Maps`, by 3 x 3."""
+    """Whether this file computes the convolution: of `Maps`, by 3 x 3 weights in float32."""
     return isinstance(x, Maps) and w.shape[2:] == (TAPS, TAPS) and w.dtype == np.float32
 
 
@@ -133,8 +132,10 @@ def _padded(b, size):
 
 
 def _room(channels, filters):
-    """Memory for the points of T tiles for each thread, (threads, T, groups, n^2, channels of one):
-    of the input, and of the sums or of dout, which are all in one group."""
+    """Return memory for the points of T tiles for each thread: of the input, and of sums or dout.
+
+    Both are (threads, T, groups, n^2, channels of a group); sums and dout are in one group.
+    """
     channels, filters = multiple(channels, CHANNELS), multiple(filters, CHANNELS)
     size = LANES if GROUPED else channels
     shapes = {"v": (channels // size, POINTS, size), "m": (1, POINTS, filters)}
@@ -142,7 +143,7 @@ def _room(channels, filters):
 
 
 def _weights(form, w, turned):
-    """Weights (O, C, 3, 3), or turned, filters and channels exchanged, for `_convolve`."""
+    """Return weights (O, C, 3, 3) for `_convolve`; turned: with filters and channels exchanged."""
     if form != few.WINOGRAD:
         return few.taps(w, form, turned)
     o, c = w.shape[1::-1] if turned else w.shape[:2]
@@ -152,7 +153,7 @@ def _weights(form, w, turned):
 
 
 def _checked(x, w, b=None):
-    """Raise a ValueError where compiled code would read what is not there."""
+    """Raise a ValueError if the channels do not fit: compiled code would read beyond arrays."""
     if w.shape[1] != x.shape[1] or (b is not None and b.shape != w.shape[:1]):
         shapes = f"x {x.shape}, w {w.shape}" + ("" if b is None else f", b {b.shape}")
         raise ValueError(f"the channels do not fit: {shapes}")
@@ -174,7 +175,7 @@ def _convolved(x, w, b, summand, epilogue):
 
 
 def _gone_back(dout, out, x, w):
-    """dx, dw, db of `conv2d_same`, or of `conv_relu` whose result is `out`."""
+    """Return dx, dw, db of `conv2d_same`, or of `conv_relu` whose result is `out`."""
     _checked(x, w)
     dout = as_maps(dout)
     out = None if out is None else as_maps(out)
@@ -192,7 +193,7 @@ def _gone_back(dout, out, x, w):
 
 
 def _gradients_of_weights(given, x, w):
-    """dw, db; given: dout and its gate, see `_gradients`."""
+    """Return dw, db; given: dout, its gate and whether it is gated, see `_gradients`."""
     dout, _, gated = given
     filters, channels = w.shape[:2]
     biases = np.empty((SLICES, dout.shape[3]), np.float32)
@@ -243,7 +244,7 @@ def conv_relu_backward(dout, out, x, w):
     return conv2d_backward(relu_backward(dout, out), x, w, "zeros")
 
 
-# Of these there is none that works on `Maps` themselves.
+# None of these works on `Maps` themselves.
 conv2d, conv2d_backward = map(through_arrays, (operations.conv2d, operations.conv2d_backward))
 relu, relu_backward = map(through_arrays, (operations.relu, operations.relu_backward))
 tanh, tanh_backward = map(through_arrays, (operations.tanh, operations.tanh_backward))

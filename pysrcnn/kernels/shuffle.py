@@ -1,4 +1,4 @@
-"""The sub-pixel shuffle of `reference`, and back: nothing is computed, so memory is the limit.
+"""The sub-pixel shuffle of `reference`, and back: it only moves data, so memory is the limit.
 
 Axes: N samples, C channels of the large map, H x W pixels of the small ones, s scale.
 """
@@ -17,7 +17,7 @@ __all__ = [
     "repeat_backward",
 ]
 
-TASK = 32  # rows of a small map that a thread does at a time
+TASK = 32  # rows of a small map that a thread moves at a time
 
 
 def pixel_shuffle(x, s):
@@ -56,7 +56,7 @@ def repeat_backward(dout, n):
 
 
 def _in_threads(work, small, large, s):
-    """Call work(maps, picture, s, channel, rows) for all channels and some rows at a time."""
+    """Call work(maps, picture, s, channel, rows) for all channels, some rows at a time."""
     n, c, height, _ = large.shape
 
     def some(tasks):

@@ -1,11 +1,11 @@
-"""Sparse codes compiled: a block of patches at a time, whose codes never leave the cache.
+"""Sparse codes, compiled: a block of patches at a time, whose codes never leave the cache.
 
-Both products of a step of FISTA, D z and D^T r, are convolutions of 1 x 1 if patches are taken for
-pixels of a row and atoms for channels; so `rows.convolve_row` does them, and all that is left is to
-go through the codes once a step. Of a whole picture there would be gigabytes of codes: where only
-the patches that they stand for are wanted, these are made of a block at once.
+Both products of a step of FISTA, D z and D^T r, are 1 x 1 convolutions if patches are taken as the
+pixels of a row and atoms as channels. `rows.convolve_row` computes them; one pass over the codes
+per step is all that is left. The codes of a whole picture would take gigabytes: if only the patches
+that they stand for are wanted, these are made block by block.
 
-A patch goes through the same instructions wherever it stands: its result is the same to the bit.
+A patch goes through the same instructions wherever it is: its result is the same to the bit.
 
 Axes: D entries of a feature, A atoms, G entries of a patch, n patches, L lanes.
 """
@@ -19,7 +19,7 @@ from .rows import LINEAR, convolve_row, pack_weights
 from .threads import share
 from .vectors import COLUMNS, VECTOR_BYTES
 
-BLOCKS = 16  # that a thread does at a time
+BLOCKS = 16  # blocks that a thread computes at a time
 
 
 def sparse_codes(y, dictionary, penalty, momentum):
@@ -33,7 +33,7 @@ def sparse_patches(y, dictionary, high, penalty, momentum):
 
 
 def _solved(y, dictionary, high, penalty, momentum):
-    """Codes (A, n) where `high` is None, else patches (G, n) = high (G, A) codes."""
+    """Return codes (A, n) if `high` is None, else patches (G, n) = high (G, A) codes."""
     y, dictionary, *rest = contiguous(y, dictionary, *([] if high is None else [high]))
     (entries, atoms), n = dictionary.shape, y.shape[-1]
     if y.shape != (entries, n):
@@ -48,7 +48,7 @@ def _solved(y, dictionary, high, penalty, momentum):
     packed = None if high is None else pack_weights(rest[0])
     out = np.empty((atoms if high is None else len(high), n), y.dtype)
     plane = COLUMNS * VECTOR_BYTES // y.itemsize
-    spare = 8 * VECTOR_BYTES // y.itemsize  # a tile of a single filter may read so far
+    spare = 8 * VECTOR_BYTES // y.itemsize  # a tile of a single filter may read this far beyond
     size = (3 * atoms + 2 * entries + len(out)) * plane + spare
 
     def work(tasks):
@@ -64,7 +64,7 @@ def _solved(y, dictionary, high, penalty, momentum):
 
 @compiled()
 def _blocks(y, forth, back, high, threshold, momentum, out, first, end, plane, memory):
-    """Patches first to end, `plane` of them at a time; forth: -D, back: D^T / L, packed."""
+    """Solve patches first to end, `plane` at a time; forth: -D, back: D^T / ||D||^2, packed."""
     entries = y.shape[0]
     atoms = back.size // entries
     zeros = np.zeros(max(atoms, entries, out.shape[0]), y.dtype)

@@ -1,10 +1,10 @@
-"""Convolutions with a stride, as convolutions without one: on more maps, which are smaller.
+"""Convolutions with a stride, as convolutions without one on more and smaller maps.
 
-What a stride of s skips lies on maps of its own here. Map (a, b) of a channel has the pixels of
-row s i + a and column s j + b: the inverse of a sub-pixel shuffle. A weight d rows below the centre
-of a filter then meets the maps a = d mod s, floor(d / s) rows below the centre of a smaller filter.
-So 3 x 3 and 5 x 5 with a stride of 2 are 3 x 3 on four times the maps, of a quarter of the size,
-by Winograd; in which some weights are zero.
+A stride of s is replaced by s x s smaller maps per channel. Map (a, b) has the pixels of row
+s i + a and column s j + b: the inverse of a sub-pixel shuffle. A weight d rows below the centre of
+a filter then applies to the maps a = d mod s, floor(d / s) rows below the centre of a smaller
+filter. So 3 x 3 and 5 x 5 filters with a stride of 2 become filters of 3 x 3, some weights of which
+are zero, on four times as many maps of a quarter of the size, computed by Winograd's transforms.
 
 Axes: N samples, C channels, O filters, H x W pixels, f filter size, s stride.
 """
@@ -33,7 +33,7 @@ def conv2d_strided_backward(dout, x, w, s):
 
 
 def _checked(x, w, s):
-    """Raise a ValueError where it would be another convolution, or none."""
+    """Raise a ValueError where the kernels would compute another convolution, or none."""
     if len(x.shape) != 4 or 0 in x.shape or s < 1:
         raise ValueError(
             f"x has the shape {x.shape} and s is {s}, wanted (N, C, H, W) with pixels in it, and 1 "
@@ -45,13 +45,13 @@ def _checked(x, w, s):
 
 
 def _small(shape, s):
-    """That of the maps of `_apart`."""
+    """Return the shape of the maps that `_apart` makes."""
     n, c, height, width = shape
     return n, s * s * c, -(-height // s), -(-width // s)
 
 
 def _apart(x, s):
-    """x (N, C, H, W) as (N, s s C, H / s, W / s), map (a s + b) C + c for row a and column b."""
+    """Split x into (N, s s C, H / s, W / s): row a and column b go to map (a s + b) C + c."""
     n, many, height, width = shape = _small(x.shape, s)
     if isinstance(x, Maps):
         out = Maps(shape)
@@ -64,7 +64,7 @@ def _apart(x, s):
 
 
 def _together(small, x, s):
-    """What lies apart in `small`, as large as x: the inverse of `_apart`."""
+    """Merge the maps of `small` into the size and form of x: the inverse of `_apart`."""
     if isinstance(x, Maps):
         out = Maps(x.shape)
         _copy(out.data, small.data, x.shape, s, False)
@@ -77,7 +77,7 @@ def _together(small, x, s):
 
 @compiled(parallel=True)
 def _copy(large, small, shape, s, apart):
-    """From the data of large maps (N, C, H, W) into that of small ones, or back."""
+    """Copy the data of large maps (N, C, H, W) to that of small ones or, unless `apart`, back."""
     n, c, height, width = shape
     rows, columns = s * (-(-height // s)), s * (-(-width // s))
     for task in prange(n * rows):
@@ -85,7 +85,7 @@ def _copy(large, small, shape, s, apart):
         for j in range(columns):
             first = (i % s * s + j % s) * c
             pixel = small[sample, i // s + BORDER, j // s + BORDER, first : first + c]
-            if i >= height or j >= width:  # other maps may have left something there
+            if i >= height or j >= width:  # earlier maps may have left something there
                 pixel[...] = 0
                 continue
             whole = large[sample, i + BORDER, j + BORDER]
@@ -97,7 +97,7 @@ def _copy(large, small, shape, s, apart):
 
 
 def _places(f, s):
-    """Where the f rows (or columns) of a filter go: which map, which row; and of how many rows."""
+    """The map and new row of each of f rows (or columns) of a filter, and the new filter size."""
     p = f // 2
     maps, offsets = (np.arange(-p, p + 1) % s), (np.arange(-p, p + 1) // s)
     r = -(-p // s)
@@ -105,7 +105,7 @@ def _places(f, s):
 
 
 def _spread(w, s):
-    """Weights (O, C, f, f) as (O, s s C, f', f')."""
+    """Return weights (O, C, f, f) as (O, s s C, f', f')."""
     o, c, f, _ = w.shape
     maps, places, size = _places(f, s)
     out = np.zeros((o, s, s, c, size, size), w.dtype)
@@ -114,7 +114,7 @@ def _spread(w, s):
 
 
 def _gathered(spread, w, s):
-    """Those of them that are not zero: the adjoint of `_spread`."""
+    """Return the entries of `spread` that `_spread` fills, (O, C, f, f): its adjoint."""
     o, c, f, _ = w.shape
     maps, places, size = _places(f, s)
     parts = spread.reshape(o, s, s, c, size, size)

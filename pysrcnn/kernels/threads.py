@@ -1,7 +1,7 @@
-"""Tasks shared out among threads, where each is long enough (milliseconds) to be handed out here.
+"""Tasks shared among Python's threads, if long enough (milliseconds) to be handed out here.
 
-Compiled code runs without Python's lock, so Python's own threads do; Numba's parallel loops, which
-`batches` and `operations` use for many short steps, would take four times as long to compile.
+Compiled code runs without Python's lock, so Python's own threads suffice. Numba's parallel loops,
+which `batches` and `operations` use for many short steps, would take four times as long to compile.
 """
 
 import contextlib
@@ -12,17 +12,17 @@ from collections import deque
 
 import numba
 
-LOOKS = "3000"  # some 10 microseconds
+LOOKS = "3000"  # spins, about 10 microseconds
 
 
 @functools.cache
 def load_openmp():
-    """Load GNU's OpenMP, if Numba's loops can use it, so that threads that wait soon sleep.
+    """Load GNU's OpenMP, if Numba's loops can use it, such that waiting threads soon sleep.
 
-    At the end of a loop each thread waits for the others, and looks for them 300,000 times before
-    it sleeps. Beside another busy program, that is time which those it waits for do not get, and
-    one wait may last as long as the system lets that program run. How often to look is read from
-    the environment, once, when OpenMP is loaded; what a user has set there stays.
+    At the end of a loop each thread waits for the others, and spins 300,000 times before it sleeps.
+    Beside another busy program, this takes time from the threads it waits for, and one wait may
+    last as long as the system lets that program run. OpenMP reads the number of spins from the
+    environment once, when it is loaded; a user's own setting there is kept.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = LOOKS
@@ -34,16 +34,16 @@ def load_openmp():
 
 
 def count():
-    """How many threads Numba is set to use."""
-    load_openmp()  # or Numba does
+    """Return the number of threads that Numba is set to use."""
+    load_openmp()  # before Numba does
     return numba.get_num_threads()
 
 
 def share(tasks, work):
     """Run work(iterator over tasks) in as many threads as Numba is set to use.
 
-    Together the iterators give every task once: each thread takes the next one when it is done
-    with its last.
+    Together the iterators yield every task once: each thread takes the next one when it has
+    finished its last.
     """
     pending = deque(tasks)
 
@@ -65,12 +65,12 @@ def share(tasks, work):
     try:
         for _ in range(min(count(), len(pending)) - 1):
             other = threading.Thread(target=run)
-            with contextlib.suppress(RuntimeError):  # Python is ending, and may start none
+            with contextlib.suppress(RuntimeError):  # Python is ending and may start no thread
                 other.start()
                 others.append(other)
         work(taken())
     finally:
-        pending.clear()  # where this thread fails or is interrupted, the others stop soon
+        pending.clear()  # if this thread fails or is interrupted, the others stop soon
         for other in others:
             other.join()
     if failed:

@@ -1,19 +1,19 @@
 """The register tile: vectors of numbers held in registers.
 
-A processor core multiplies and adds whole vectors of numbers (16 float32 with AVX-512), two
-vectors a cycle, but it can fetch only about two vectors a cycle from memory, and waits some four
-cycles for a sum it has just begun. So a small block of the result, ROWS filters x COLUMNS vectors,
-stays in registers while the sum over a patch runs: one step of that sum fetches COLUMNS vectors of
-the input and ROWS single weights, and does ROWS x COLUMNS multiply-adds with them. Arithmetic, not
-memory, is then the limit, and there are enough sums that none is waited for.
+A processor core multiplies and adds whole vectors of numbers (16 float32 with AVX-512), two vectors
+a cycle, but it can load only about two vectors a cycle from memory, and waits some four cycles for
+a sum it has just begun. So a small block of the result, ROWS filters x COLUMNS vectors, stays in
+registers while the sum over a patch runs: one step of that sum loads COLUMNS vectors of the input
+and ROWS single weights, and does ROWS x COLUMNS multiply-adds with them. Arithmetic, not memory, is
+then the limit, and there are enough sums that none is waited for.
 
-The sum runs over the rows of the im2col matrix without ever building it: `patch[k]` says how far
-from the first pixel of a patch its k-th entry lies in memory, and that is all im2col does. So the
+The sum runs over the rows of the im2col matrix without ever building it: `patch[k]` is the distance
+in memory of the k-th entry of a patch from its first pixel, and that is all im2col does. So the
 same loop, `rows.tiles`, serves every convolution, whatever its input looks like in memory.
 
-Every operation on a tile is defined twice, side by side: in NumPy, which says what it does and
-runs when NUMBA_DISABLE_JIT is set, and as the LLVM instructions that do it in registers. A tile is
-an array (rows, columns, L) there, and rows x columns vector registers here. Positions in arrays
+Every operation on a tile is defined twice, side by side: in NumPy, which says what it does and runs
+when NUMBA_DISABLE_JIT is set, and as the LLVM instructions that do it in registers. A tile is an
+array (rows, columns, L) in NumPy, and rows x columns vector registers in LLVM. Positions in arrays
 are flat: element `at`, counted from the first.
 
 Axes: L lanes, the numbers of a vector; O filters.
@@ -74,7 +74,7 @@ def _emit_load(e, x, at, *_):
 
 @in_registers(_emit_load)
 def tile_load(x, at, rows, columns):
-    """A new tile of what lies at x[at], one vector after the other."""
+    """A new tile of consecutive vectors from x[at] on."""
     lanes = VECTOR_BYTES // x.itemsize
     return _vectors(x, at, rows * columns, lanes).reshape(rows, columns, lanes)
 
@@ -107,7 +107,7 @@ def _emit_plus_vector(e, acc, x, at):
 
 @in_registers(_emit_plus_vector)
 def tile_plus_vector(acc, x, at):
-    """acc + x[at : at + L], the same for all of its vectors."""
+    """acc + x[at : at + L], the same for all vectors of acc."""
     return acc + x.reshape(-1)[at:][: acc.shape[2]]
 
 
@@ -120,7 +120,7 @@ def _emit_plus_product(e, acc, other, x, at):
 
 @in_registers(_emit_plus_product)
 def tile_plus_product(acc, other, x, at):
-    """acc + other x[at : at + L], the same for all of its vectors."""
+    """acc + other x[at : at + L], the same for all vectors of `other`."""
     return acc + other * x.reshape(-1)[at:][: acc.shape[2]]
 
 
@@ -132,7 +132,7 @@ def _emit_where(e, acc, gate):
 
 @in_registers(_emit_where)
 def tile_where(acc, gate):
-    """acc where the other tile is > 0, else 0."""
+    """acc where `gate` > 0 or is NaN, else 0."""
     return np.where(gate <= 0, 0, acc).astype(acc.dtype)
 
 
@@ -146,9 +146,9 @@ def _emit_correlate(e, acc, x, at, step, w, k, apart):
 
 @in_registers(_emit_correlate)
 def tile_correlate(acc, x, at, step, w, k, apart):
-    """A term of many sums: acc[r, p] += w[k + r apart] x[at + p step L : ... + L].
+    """Add a term to many sums: acc[r, p] += w[k + r apart] x[at + p step L : ... + L].
 
-    For convolutions, w are the weights of several filters and x is pixels, or the other way round.
+    For convolutions, w holds the weights of several filters and x pixels, or the other way round.
     """
     rows, columns, lanes = acc.shape
     numbers = w.reshape(-1)[k : k + (rows - 1) * apart + 1 : apart]
@@ -166,8 +166,7 @@ def _emit_dots(e, acc, x, at, stride, w, k):
 
 @in_registers(_emit_dots)
 def tile_dots(acc, x, at, stride, w, k):
-    """Some terms of a sum for each row: acc[r, p] += w[k + p L : ... + L] times
-    x[at + r stride + p L : ... + L]."""
+    """acc[r, p] += w[k + p L : ... + L] x[at + r stride + p L : ... + L], lane by lane."""
     rows, columns, lanes = acc.shape
     pixels = [_vectors(x, at + r * stride, columns, lanes) for r in range(rows)]
     return acc + _vectors(w, k, columns, lanes) * np.stack(pixels)
@@ -195,7 +194,7 @@ def _emit_totals(e, acc, b, o, out, at, stride):
 
 @in_registers(_emit_totals, gives_tile=False)
 def tile_totals(acc, b, o, out, at, stride):
-    """out[at + r stride] = b[o] and the sum of all numbers of row r."""
+    """out[at + r stride] = b[o] + the sum of all numbers of row r."""
     totals = acc.sum(axis=(1, 2)) + b[o]
     out.reshape(-1)[at : at + (len(acc) - 1) * stride + 1 : stride] = totals
 
@@ -207,7 +206,7 @@ def _emit_relu(e, acc):
 
 
 def _emit_gate_vector(e, gate, vector):
-    """`vector` where gate > 0, else 0; where `gate` is NaN too, so that a NaN is never hidden."""
+    """`vector` where gate > 0 or is NaN, so that a NaN is never hidden; else 0."""
     zero = ir.Constant(e.vector, None)
     return e.builder.select(e.builder.fcmp_ordered("<=", gate, zero), zero, vector)
 
@@ -268,8 +267,8 @@ def tile_tanh_where(acc, out):
     return acc * (1 - np.square(out))
 
 
-# By the bits of a number: log2 e; ln 2 in two parts, the first of few digits; the size beyond which
-# tanh rounds to 1; bits of the mantissa and of 1; terms of the exponential series.
+# By the size of a number in bits: log2 e; ln 2 in two parts, the first of few digits; the magnitude
+# beyond which tanh rounds to 1; bits of the mantissa; bits of 1.0; terms of the exponential series.
 _TANH = {
     32: (1.4426950408889634, 0.693359375, -2.12194440054690583e-4, 10.0, 23, 127 << 23, 7),
     64: (
@@ -289,11 +288,11 @@ def _emit_tanh(e, acc):
 
 
 def _emit_tanh_vector(e, x):
-    """tanh |x| = m / (m + 2) with m = exp(2 |x|) - 1, which keeps all digits where x is small:
+    """Emit tanh |x| = m / (m + 2), m = exp(2 |x|) - 1, exact to all digits for small x.
 
     2 |x| = k ln 2 + r, k whole and |r| <= ln 2 / 2; m = 2^k (exp(r) - 1) + (2^k - 1). Adding 1.5
-    times the weight of the last bit but one rounds to a whole number, which the last bits then are.
-    A NaN stays one: comparisons with it are false, and nothing of it is converted to an integer.
+    times 2^mantissa rounds to a whole number, which the last bits then are. A NaN stays one:
+    comparisons with it are false, and it is never converted to an integer.
     """
     to_log2, ln2, ln2_rest, limit, mantissa, one, terms = _TANH[e.align * 8]
     b = e.builder
@@ -320,7 +319,7 @@ def _emit_tanh_vector(e, x):
 
 @in_registers(_emit_tanh)
 def tile_tanh(acc):
-    """tanh(acc), within some units of the last digit; NaN stays NaN."""
+    """tanh(acc), within a few units in the last place; NaN stays NaN."""
     return np.tanh(acc)
 
 
@@ -358,7 +357,7 @@ def _emit_sums(e, acc, out, at):
         ir.Constant(ir.VectorType(ir.IntType(32), e.lanes), list(range(odd, 2 * e.lanes, 2)))
         for odd in (0, 1)
     ]
-    # Neighbours are added up, and two vectors become one, till each sum is one number.
+    # Add neighbouring lanes, making one vector of two, until each sum is one number.
     for _ in range(e.lanes.bit_length() - 1):
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         vectors = [
@@ -371,6 +370,6 @@ def _emit_sums(e, acc, out, at):
 
 @in_registers(_emit_sums, gives_tile=False)
 def tile_sums(acc, out, at):
-    """out[at + i] = the sum of the numbers of vector i, of which there are a multiple of L."""
+    """out[at + i] = the sum of the lanes of vector i; there must be a multiple of L vectors."""
     sums = acc.sum(axis=2).reshape(-1)
     out.reshape(-1)[at : at + sums.size] = sums

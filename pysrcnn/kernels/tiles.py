@@ -1,8 +1,8 @@
-"""A layer of a batch with fewer multiplications, forward and back: Winograd's F(4 x 4, f x f).
+"""A layer of a batch, forward and backward, by Winograd's F(4 x 4, f x f).
 
-On maps as `channels` lays them out, by the steps of `points`. The gradient of the input is the
-convolution of dout with the weights turned. Tiles at the right and lower edge of a map may reach
-beyond it, into its room of zeros.
+It works on maps in the layout of `channels`, with the steps of `points`. The gradient of the input
+is the convolution of dout with the weights turned. Tiles at the right and lower edge of a map may
+reach beyond it, into its zeros (`channels.ROOM`).
 
 Axes: N samples, H x W pixels, C channels, O filters, n = f + 3 points along a side, T tiles.
 """
@@ -32,8 +32,8 @@ from .threads import count
 from .transforms import SPREAD, TO_POINTS
 from .winograd import AT_ONE, OUTPUTS
 
-SLICES = 4  # of a batch, whose gradients are summed apart: threads have no part in the order
-PARTS = 4  # of a batch, for each of the threads that share them
+SLICES = 4  # slices of a batch, summed separately: threads do not affect the order
+PARTS = 4  # parts of a batch for each thread
 
 
 @compiled(inner=True)
@@ -42,7 +42,7 @@ def _convolve_part(threes, fives, x, x_border, w, b, epilogue, out, border, side
     noinline()
     points, channels, filters = w.shape
     most = min(MOST, filters)
-    # One point more, as tiles a power of two apart would share too few lines of the cache.
+    # One spare point: tiles a power of two apart would share too few lines of the cache.
     v = room(points + 1, channels)
     m = np.empty(TILES * points * most, x.dtype)
     more = out, NO
@@ -63,12 +63,13 @@ def _convolve_part(threes, fives, x, x_border, w, b, epilogue, out, border, side
 
 @compiled(parallel=True)
 def _convolve(threes, fives, x, x_border, w, b, epilogue, out, border, sides, parts):
-    """w * x + b into the pixels of `out`, sides: their H, W, after what `epilogue` says.
+    """Compute epilogue(w * x + b) into the pixels of `out`; sides: their H, W.
 
-    threes, fives: True for the size of filters that w has, None for the other, of which nothing is
-    compiled then.
-    x_border: where in x, from its edge, the first patch begins. w (n^2, C', O') at the points,
-    b (O',). In so many parts, which no sum depends on.
+    threes, fives: True for the filter size of w, None for the other, whose code is then not
+    compiled.
+    x_border: distance of the first patch from the edge of x. w (n^2, C', O') at the points,
+    b (O',).
+    parts: number of tasks, on which no sum depends.
     """
     count = count_of(x, sides)
     blocks = (count + TILES - 1) // TILES
@@ -79,10 +80,10 @@ def _convolve(threes, fives, x, x_border, w, b, epilogue, out, border, sides, pa
 
 @compiled(inner=True)
 def _gradients_part(threes, fives, dout, border, x, x_border, sides, sums, biases, part, parts):
-    """`_gradients` of one part of the tiles, of so many."""
+    """`_gradients` for the tiles of number `part` of `parts` parts."""
     noinline()
     points, channels, filters = sums.shape
-    at_one = AT_ONE * (6 if points == 36 else 8) + AT_ONE  # where a point is the sum of a tile
+    at_one = AT_ONE * (6 if points == 36 else 8) + AT_ONE  # the point that is the sum of a tile
     count = count_of(x, sides)
     xs = room(points + 1, channels)
     ds = np.empty((TILES, 1, points + 1, filters), x.dtype)
@@ -117,16 +118,16 @@ def _gradients(threes, fives, dout, border, x, x_border, sides, fresh, sums, bia
 
 
 def pays(w, sides):
-    """Whether it does for a layer of weights w (O, C, f, f) whose result has these sides, H, W.
+    """Whether `Layer` pays for weights w (O, C, f, f) and a result of `sides` H, W.
 
-    By `winograd.taps`, where tiles do not reach far beyond the result.
+    It does if `winograd.taps` says so and tiles do not reach far beyond the result.
     """
     tiles = math.prod(-(-side // OUTPUTS) for side in sides)
     return winograd.taps(w) == w.shape[2] and tiles * OUTPUTS**2 <= 2 * math.prod(sides)
 
 
 class Layer(channels.Layer):
-    """See `channels.Layer`; filters of 3 x 3 or 5 x 5, float32."""
+    """`channels.Layer` by Winograd's transforms, for filters of 3 x 3 or 5 x 5, float32."""
 
     def __init__(self, w, b, channels, filters):
         self.w, self.channels, self.filters = w, channels, filters

@@ -1,12 +1,12 @@
 """Winograd's transforms of tiles, as straight-line code written from the matrices.
 
-A matrix applied to vectors by multiply-adds of every entry would take three times as long: most
-entries are 0 or 1, and rows (or columns) come in pairs that differ in signs alone, as points p and
--p do, and share their halves: with e the sum of the terms of one sign and o that of the others,
-they are e + o and e - o.
+Multiply-adds of every entry of a matrix would take three times as long: most entries are 0 or 1,
+and rows (or columns) come in pairs that differ only in signs, as for the points p and -p, and share
+their halves. With e the sum of the terms whose signs agree and o that of the others, the two are
+e + o and e - o.
 
-Here a tile, see `tile`, is n x n vectors: its elements are pixels, or points, and its lanes are
-other tiles that are worked on at the same time.
+Here a tile, see `tile`, is n x n vectors: its elements are pixels or points, and its lanes are
+tiles or channels that are transformed at the same time.
 
 Axes: L lanes, the numbers of a vector; n points along a side.
 """
@@ -26,7 +26,7 @@ def _matrix(which, taps):
 
 
 def _emit_total(e, terms):
-    """The sum of (factor, vector), of which at least one factor is not 0."""
+    """Emit the sum of (factor, vector) products, of which at least one factor is not 0."""
     terms = sorted([term for term in terms if term[0]], key=lambda term: term[0] != 1)
     factor, total = terms[0]
     if factor != 1:
@@ -42,7 +42,7 @@ def _emit_total(e, terms):
 
 
 def _partners(rows):
-    """{i: j} of rows that are equal but for the signs of some entries, not of all."""
+    """Return pairs {i: j} of rows that differ in the signs of some entries, but not of all."""
     found: dict[int, int] = {}
     for i, row in enumerate(rows):
         for j in range(i + 1, len(rows)):
@@ -55,9 +55,9 @@ def _partners(rows):
 
 
 def _emit_product(e, matrix, vectors):
-    """The vectors that a matrix makes of vectors."""
+    """Emit the product of a matrix and a column of vectors."""
     b = e.builder
-    # Columns in pairs: of v and v', those rows that have the same sign take v + v', others v - v'.
+    # Columns in pairs: of v and v', rows with equal signs take v + v', the others v - v'.
     columns, taken = [], []
     pairs = _partners(matrix.T)
     for i, vector in enumerate(vectors):
@@ -117,7 +117,7 @@ def _applied(which, taps):
 
 @in_registers(_emit_apply, shape=_applied)
 def tile_apply(acc, which, taps):
-    """M acc of columns of vectors, where M is one of the matrices of F(4, taps)."""
+    """M acc, for columns of vectors, where M is one of the matrices of F(4, taps)."""
     matrix = _matrix(which, taps).astype(np.float64)
     return np.einsum("iu,upl->ipl", matrix, acc).astype(acc.dtype)
 
@@ -136,7 +136,7 @@ def _emit_correlate_points(e, acc, x, at, apart, w, k, filters):
 
 @in_registers(_emit_correlate_points)
 def tile_correlate_points(acc, x, at, apart, w, k, filters):
-    """A term of many sums at each of some points, a row of the tile, for filters and vectors.
+    """Add a term to sums of several filters and vectors; a row of the tile is a point.
 
     acc[r, f V + v] += w[k + r filters + f] x[at + r apart + v L : ... + L], V vectors.
     """
@@ -148,7 +148,7 @@ def tile_correlate_points(acc, x, at, apart, w, k, filters):
 
 
 def _offsets(e, rows, columns):
-    """Where the vectors of a tile lie: for each, what is added to a position."""
+    """Return the offsets (down, across) of each vector of a tile from its position."""
     down = [e.builder.load(e.pointer(rows, r)) for r in range(e.rows)]
     across = [e.builder.load(e.pointer(columns, p)) for p in range(e.columns)]
     return [(down[r], across[p]) for r, p in e.positions()]
@@ -205,7 +205,7 @@ def _emit_load_apart(e, x, at, apart, *_):
 
 @in_registers(_emit_load_apart)
 def tile_load_apart(x, at, apart, rows, columns):
-    """A new tile of vectors `apart` from each other, from x[at] on."""
+    """A new tile of vectors that lie `apart` from each other, from x[at] on."""
     lanes = VECTOR_BYTES // x.itemsize
     places = at + np.arange(rows * columns)[:, None] * apart + np.arange(lanes)
     return x.reshape(-1)[places].reshape(rows, columns, lanes)
@@ -218,7 +218,7 @@ def _emit_store_apart(e, acc, out, at, apart):
 
 @in_registers(_emit_store_apart, gives_tile=False)
 def tile_store_apart(acc, out, at, apart):
-    """Its vectors one after the other, `apart` from each other, from out[at] on."""
+    """Store the vectors of a tile in order, `apart` from each other, from out[at] on."""
     rows, columns, lanes = acc.shape
     for i, vector in enumerate(acc.reshape(-1, lanes)):
         out.reshape(-1)[at + i * apart :][:lanes] = vector

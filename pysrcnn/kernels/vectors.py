@@ -1,6 +1,6 @@
 """The processor's vectors, and the shapes of the register tiles that go with them.
 
-All kernels are the same source for every width of vectors.
+All widths of vectors share one source of the kernels.
 """
 
 import os
@@ -8,10 +8,10 @@ import platform
 
 import llvmlite.binding
 
-# Bytes a vector and the shapes of tiles, (filters, vectors), by what the processor has. The sums of
-# a tile, its vectors of input and a weight must fit into the registers. The large shape serves all
-# filters it divides, the next ones what is left: five filters, as the last layer of most networks
-# has (see `fused`), then single ones.
+# Bytes per vector and shapes of tiles, (filters, vectors), by what the processor has. The sums of a
+# tile, its vectors of input and a weight must fit into the registers. The large shape serves as
+# many filters as it divides, the next ones the rest: five filters, as in the last layer of most
+# networks (see `fused`), then single ones.
 WIDTHS = {
     "avx512": (64, (8, 3), (5, 4), (1, 8)),  # 32 registers; weights come straight from memory
     "avx2": (32, (4, 3), (5, 2), (1, 8)),  # 16 registers
@@ -43,7 +43,7 @@ VECTORS = _width()
 FUSED = _ARM or bool(llvmlite.binding.get_host_cpu_features().get("fma"))
 VECTOR_BYTES, (ROWS, COLUMNS), (FEW, FEW_COLUMNS), (ONE, NARROW) = WIDTHS[VECTORS]
 REGISTERS = 32 if VECTORS in ("avx512", "neon") else 16
-# Where filters are the vectors and pixels the rows (see `channels`): tiles SHORT x WIDE, TALL x 2
+# Where vectors are of filters and rows are pixels (see `channels`): tiles SHORT x WIDE, TALL x 2
 # and TALL x 1, and REST pixels for what is left of a row.
 SHORT, WIDE, TALL = (6, 4, 12) if REGISTERS == 32 else (4, 3, 6)
 REST = 3

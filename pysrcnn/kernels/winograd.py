@@ -9,15 +9,15 @@ The same holds along columns, so for 4 x 4 outputs, from n x n pixels and t x t 
 
     y = A [(G g G') . (B d B')] A'   ' transposed
 
-with 36 products in place of 144 where t is 3, and 64 in place of 400 where it is 5. B d B', the
-"points", is computed once for a tile of a feature map and serves all filters; the sum over channels
-is taken between the products and A, which is linear. With many channels the products are nearly all
-there is.
+with 36 products instead of 144 if t is 3, and 64 instead of 400 if it is 5. B d B', the "points",
+is computed once for a tile of a feature map and serves all filters. The sum over channels is taken
+between the products and A, which is linear. With many channels, nearly all the work is in the
+products.
 
 Sources: A. L. Toom 1963, S. A. Cook 1966 (the interpolation); S. Winograd, "Arithmetic complexity
 of computations", 1980; A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks",
-2016 (its use here). This file computes the matrices, exactly, in fractions, and says for which
-layers of a picture they pay; `transforms` applies them, `blocks` puts a layer together.
+2016 (its use here). This file computes the matrices exactly, in fractions, and decides for which
+layers of a picture they pay; `transforms` applies them, and `blocks` computes a layer with them.
 """
 
 import functools
@@ -29,27 +29,27 @@ import numpy as np
 from .vectors import ROWS
 
 OUTPUTS = 4
-# Where polynomials are evaluated, infinity being always one more. Small numbers and their inverses
-# keep the rounding errors small: some 4e-6 for results of size 1 in float32.
+# Points at which polynomials are evaluated, besides infinity. Small numbers and their inverses keep
+# the rounding errors small: some 4e-6 for results of size 1 in float32.
 _POINTS: dict[int, list[int | Fraction]] = {
     3: [0, 1, -1, 2, -2],
     5: [0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2)],
 }
-AT_ONE = 1  # which of them is 1
+AT_ONE = 1  # the index of the point 1
 TAPS = tuple(_POINTS)  # filter sizes for which there is a transform
-# Vector operations, in which a multiply-add is one, of a tile's way to its points and back.
+# Vector operations to transform a tile to its points and back; a multiply-add is one.
 _TO_POINTS = {3: 200, 5: 600}
 _FROM_POINTS = {3: 170, 5: 320}
-MOST_PARTS = 64  # of a filter, times channels: the points of a block stay near the processor
-_WORTH_IT = 0.75  # of the direct sum's operations: a sum of few channels waits for memory
+MOST_PARTS = 64  # parts of a filter, times channels: the points of a block stay near the processor
+_WORTH_IT = 0.75  # share of the direct sum's operations: a sum of few channels waits for memory
 
 
 def taps(w):
-    """t of the F(4 x 4, t x t) that a layer of weights w (O, C, f, f) is worth, or 0 for none.
+    """Return t of the F(4 x 4, t x t) that pays for a layer of weights w (O, C, f, f), else 0.
 
-    By the operations for 16 outputs of all filters. Large filters of few channels are done in parts
-    of 3 x 3 taps, see `parts`. In float64 there is no transform: that is for checking gradients, by
-    the plain sum.
+    This compares operations for 16 outputs of all filters. Large filters of few channels are
+    computed in parts of 3 x 3 taps, see `parts`. float64 has no transform: it serves to check
+    gradients, by the plain sum.
     """
     o, c, f, _ = w.shape
     t = f if f in TAPS else 3
@@ -64,17 +64,17 @@ def taps(w):
 
 
 def same_operations(channels, terms, sums):
-    """Those for 16 outputs where lanes are channels or filters, `terms` vectors in, `sums` out."""
+    """Operations for 16 outputs if lanes are channels (filters): `terms` vectors in, `sums` out."""
     products = (OUTPUTS + 2) ** 2 * channels * sums
     return products + terms * _TO_POINTS[3] + sums * _FROM_POINTS[3]
 
 
 @functools.cache
 def fractions(t):
-    """A (4, n), G (n, t), B (n, n) of F(4, t), as arrays of Fraction.
+    """Return A (4, n), G (n, t), B (n, n) of F(4, t), as arrays of Fraction.
 
-    A filter of t coefficients g is a polynomial; so is the result. Products of values at n - 1
-    points and of the leading coefficients ("infinity") determine the product polynomial.
+    The t coefficients of a filter g make a polynomial; so does the result. Products of values at
+    n - 1 points and of the leading coefficients ("infinity") determine the product polynomial.
     Transposed, that is the correlation of n pixels with the filter.
     """
     points = [Fraction(p) for p in _POINTS[t]]
@@ -92,12 +92,12 @@ def fractions(t):
 
 @functools.cache
 def matrices(t):
-    """The same in float64."""
+    """Return the same in float64."""
     return tuple(matrix.astype(np.float64) for matrix in fractions(t))
 
 
 def _with_roots(roots):
-    """Coefficients of the product of (x - root), the constant one first."""
+    """Return the coefficients of the product of all (x - root), the constant one first."""
     coefficients = [Fraction(1)]
     for root in roots:
         times_x = [Fraction(0), *coefficients]
@@ -106,10 +106,10 @@ def _with_roots(roots):
 
 
 def filters_at_points(w):
-    """G g G' of weights (O, C, t, t) as `blocks` reads them: (n^2, O' / ROWS, C, ROWS).
+    """Return G g G' of weights (O, C, t, t) as `blocks` reads them: (n^2, O' / ROWS, C, ROWS).
 
-    O': O, with filters of zeros, to a multiple of ROWS. Computed in float64; by sums, as products
-    of matrices would start threads of BLAS, which keep a core busy while the kernels want it.
+    O': O, padded with filters of zeros to a multiple of ROWS. Computed in float64; by sums, because
+    products of matrices would start BLAS threads, which keep a core busy that the kernels want.
     """
     at_points = _at_points(w, ROWS)
     n, _, filters, c = at_points.shape
@@ -117,9 +117,9 @@ def filters_at_points(w):
 
 
 def parts_at_points(w, together, filters):
-    """G g G' of each 3 x 3 taps of weights (O, C, 3 f, 3 f), as `parts` reads them.
+    """Return G g G' of each 3 x 3 part of weights (O, C, 3 f, 3 f), as `parts` reads them.
 
-    (O' / together, n, together / filters, C f^2, n, filters), O' a multiple of together.
+    Shape (O' / together, n, together / filters, C f^2, n, filters), O' a multiple of `together`.
     """
     o, c, size, _ = w.shape
     f = size // 3
@@ -131,7 +131,7 @@ def parts_at_points(w, together, filters):
 
 
 def _at_points(w, multiple):
-    """G g G' of weights (O, C, t, t): (n, n, O', C), O' a multiple of something."""
+    """Return G g G' of weights (O, C, t, t): (n, n, O', C), O' a multiple of `multiple`."""
     o, c, t, _ = w.shape
     g = matrices(t)[1]
     filters = np.zeros((t, t, -(-o // multiple) * multiple, c))
