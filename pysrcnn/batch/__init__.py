@@ -1,9 +1,9 @@
-"""Picture files enlarged: one, folders, larger than memory, on a cluster.
+"""Enlarging picture files: one, folders of them, larger than memory, on a cluster.
 
-`inputs` says which files there are, `jobs` where results go; `enlarge` does one, and `large` a
-TIFF file band by band; `many` does one after the other, with reading and writing beside computing,
-or shares them among the workers of Dask, by `cluster`; `compare` writes a page with a slider;
-`progress` is what a terminal shows meanwhile.
+`inputs` finds the files, and `jobs` decides where results go; `enlarge` does one, `large` a TIFF
+file band by band, and `clips` a video; `many` does one after the other, reading and writing while
+it computes, or shares them among the workers of Dask, by `cluster`; `compare` writes a page with a
+slider; `progress` shows on the terminal how far it is.
 """
 
 from .enlarge import enlarge_file

@@ -1,4 +1,4 @@
-"""A video enlarged into another, frame after frame, with no more than some of them in memory."""
+"""Enlarging a video into another, frame by frame, with only a few frames in memory."""
 
 import math
 import time
@@ -25,12 +25,12 @@ def enlarge_clip(
     quality: int | None,
     progress: Callable[[float, str], None],
 ) -> int:
-    """Enlarge a video, whole or not at all: how many frames there were.
+    """Enlarge a video, write it whole or not at all, and return the number of frames.
 
     Parameters
     ----------
     target : path
-        `check_target` has nothing against it.
+        One that `check_target` accepts.
     clip : Clip
     networks, size : as for `enlarge`
     shape : pair of ints
@@ -38,9 +38,9 @@ def enlarge_clip(
     quality : int or None
         See `write_clip`.
     progress : function of a float and a str
-        What part is done, up to 1, and how many frames a second.
+        Called with the fraction that is done, up to 1, and how many frames a second.
     """
-    times: deque[int] = deque()  # of frames that are read and not enlarged yet
+    times: deque[int] = deque()  # of frames that are read but not enlarged yet
     began, count = time.perf_counter(), 0
 
     def given() -> Iterator[np.ndarray]:

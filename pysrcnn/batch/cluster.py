@@ -1,6 +1,6 @@
 """Calls of a function on the workers of a Dask cluster, a bounded number of them at a time.
 
-``pip install ".[dask]"`` has what this needs, on the workers' machines too.
+This needs ``pip install ".[dask]"``, on the workers' machines too.
 """
 
 import asyncio
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 __all__ = ["call_on", "connected"]
 
 PATIENCE = 5  # seconds in which a scheduler has to answer
-AHEAD = 2  # calls that the scheduler has at a time, for each thread of a worker
+AHEAD = 2  # calls submitted at a time for each thread of a worker
 _GONE = "the scheduler is gone: start it and its workers again, and enlarge the rest"
 
 
 @contextlib.contextmanager
 def connected(cluster: Any) -> "Iterator[distributed.Client]":
-    """A client of a cluster that has workers; what it still waits for at the end is cancelled.
+    """Yield a client of a cluster that has workers; calls not done at the end are cancelled.
 
     Parameters
     ----------
-    cluster : str, or whatever else `distributed.Client` takes
+    cluster : str, or anything else that `distributed.Client` takes
         The address of its scheduler, "tcp://127.0.0.1:8786".
 
     Raises
     ------
     ModuleNotFoundError
-        If Dask is not installed here, or pysrcnn not there.
+        If Dask is not installed here, or pysrcnn is not installed on a worker.
     ConnectionError
         If no scheduler answers.
     ValueError
-        If that is no address, or another version of pysrcnn is there.
+        If that is not an address, or a worker has another version of pysrcnn.
     """
     try:
         import distributed
@@ -59,15 +59,15 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
         ) from None
     from distributed.utils import silence_logging_cmgr
 
-    with silence_logging_cmgr(logging.CRITICAL + 1):  # errors are raised
+    with silence_logging_cmgr(logging.CRITICAL + 1):  # errors are raised instead
         try:
             if isinstance(cluster, str):
                 answer = asyncio.wait_for(_answer(cluster), PATIENCE)
                 with futures.ThreadPoolExecutor(
                     1
-                ) as thread:  # as a loop may run in this one: notebooks
+                ) as thread:  # in a notebook, a loop runs in this one
                     thread.submit(asyncio.run, answer).result()
-            with warnings.catch_warnings(action="ignore"):  # of versions that differ
+            with warnings.catch_warnings(action="ignore"):  # about versions that differ
                 client = distributed.Client(cluster, timeout=PATIENCE, set_as_default=False)
         except ValueError as error:
             raise ValueError(
@@ -88,7 +88,7 @@ def connected(cluster: Any) -> "Iterator[distributed.Client]":
 
 
 async def _answer(address: str) -> None:
-    """Return when a scheduler there has answered. `Client` may wait forever, where another does."""
+    """Return when a scheduler answers. `Client` may wait forever if another program does."""
     import distributed.comm
 
     options = distributed.Security().get_connection_args("client")
@@ -96,7 +96,7 @@ async def _answer(address: str) -> None:
 
 
 def _wait_for_worker(client: "distributed.Client") -> None:
-    """If there is none, say so first."""
+    """Wait for a worker; if there is none yet, say so first."""
     if not client.nthreads():
         scheduler: Any = client.scheduler
         say(
@@ -123,33 +123,33 @@ def call_on(
 ) -> Iterator[tuple[Any, Callable[[], Any]]]:
     """Call function(item, *shared) on the workers, each call in one of their threads.
 
-    A call whose worker dies is made again by another one; if that was the last, a line on standard
-    error asks for one. The calls that run on a machine at a time share its cores.
+    If a worker dies, another one repeats its calls; if it was the last one, a line on standard
+    error asks for a new one. Calls that run on one machine at the same time share its cores.
 
     Parameters
     ----------
     client : distributed.Client
     function : function of a module that the workers have
     items : iterable
-    shared : whatever all calls take
-        Goes to each worker once.
+    shared : arguments of all calls
+        Sent to each worker once.
 
     Yields
     ------
-    item, result : as the calls end
-        `result()` returns what the call did, or raises what it raised; ChildProcessError if worker
-        after worker died of it.
+    item, result : in the order in which the calls end
+        `result()` returns what the call returned, or raises what it raised; ChildProcessError if
+        several workers died of it.
 
     Raises
     ------
     ConnectionError
-        If the scheduler is gone; `result()`, too.
+        If the scheduler is gone; `result()` raises it too.
     """
     left: Iterator = iter(items)
     running: dict[futures.Future, Any] = {}
     executor = client.get_executor(pure=False)
     with _scheduler_there():
-        # The scheduler keeps this call, and has it made again if the worker that has it dies.
+        # By a call, which the scheduler repeats if the worker that holds its result dies.
         given = client.submit(tuple, shared, pure=False)
     while True:
         with _scheduler_there():
@@ -181,7 +181,7 @@ def _host(address: str) -> str:
 
 
 def _call(function: Callable, item: Any, shared: tuple, at_once: dict[str, int]) -> Any:
-    """On a worker. `at_once` is how many calls run at a time, by host."""
+    """Make a call on a worker; `at_once` tells how many calls run at a time on each host."""
     import distributed
 
     here = at_once.get(_host(distributed.get_worker().address), 1)
@@ -194,9 +194,9 @@ def _call(function: Callable, item: Any, shared: tuple, at_once: dict[str, int])
 
 
 def _is_lost(future: futures.Future) -> bool:
-    """Whether what a call did has gone with its worker, before it was fetched.
+    """Return whether the result of a call was lost with its worker before it was fetched.
 
-    Dask's executor has no word for that, and stumbles over its own.
+    Dask's executor has no error for that: it fails when it unpacks the missing result.
     """
     error = None if future.cancelled() else future.exception()
     if not isinstance(error, ValueError) or error.__traceback__ is None:
@@ -222,5 +222,5 @@ def _result(future: futures.Future) -> Any:
 def _scheduler_there() -> Iterator[None]:
     try:
         yield
-    except (futures.CancelledError, OSError, RuntimeError):  # what Dask raises of it
+    except (futures.CancelledError, OSError, RuntimeError):  # what Dask raises if not
         raise ConnectionError(_GONE) from None

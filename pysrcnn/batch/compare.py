@@ -1,7 +1,7 @@
-"""Two pictures in a web page, one over the other, with a slider between them.
+"""A web page that shows two pictures, one over the other, with a slider between them.
 
 The page is one file that needs no network: the pictures are in it, small ones as PNG, and large
-ones with so little loss that nobody sees it.
+ones with a loss too small to see.
 """
 
 import base64
@@ -23,10 +23,10 @@ from ..pictures.encoding import encoded
 
 __all__ = ["check_page", "write_comparison"]
 
-EXACT = 4_000_000  # bytes of each picture as PNG, above which it is not
-MOST, LONGEST = 24_000_000, 16383  # pixels that browsers show well; a side, of WebP
+EXACT = 4_000_000  # most bytes of each picture as PNG; larger ones are compressed with loss
+MOST, LONGEST = 24_000_000, 16383  # pixels that browsers show well; longest side in WebP
 _PAGE = Path(__file__).parent / "compare.html"
-_OURS = b'<meta name="generator" content="pysrcnn">'  # by which a page is known again
+_OURS = b'<meta name="generator" content="pysrcnn">'  # by which a page is recognised
 
 
 def write_comparison(
@@ -41,28 +41,28 @@ def write_comparison(
 ) -> None:
     """Write a page that shows `before` left of a slider and `after` right of it.
 
-    The slider moves by mouse, touch and keyboard; the pictures can be enlarged and moved about. Of
-    pictures larger than browsers show well, the middle is taken.
+    The slider is moved by mouse, touch or keyboard; the pictures can be zoomed and panned. Pictures
+    larger than browsers show well are cropped to their middle.
 
     Parameters
     ----------
     path : path
-        Of the page, ".html".
+        File of the page, ending in .html.
     before, after : uint8 arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
-        Of the same height and width.
+        Pictures of the same height and width.
     title : str
     facts : mapping of str to str
-        What is said below the pictures: {"size": "768 x 768 pixels", ...}.
+        Facts shown below the pictures: {"size": "768 x 768 pixels", ...}.
     names : (str, str)
-        Of the two pictures.
+        Names of the two pictures.
     icc_profile, colours
-        What the colours of both are, as of a `PictureFile`.
+        Colour space of both pictures, as in a `PictureFile`.
 
     Raises
     ------
     ValueError
-        If the name does not end in .html, somebody else's page has it, or the pictures differ in
-        size.
+        If the name does not end in .html, a page that is not ours is there, or the pictures differ
+        in size.
     OSError
         If the file cannot be written.
     """
@@ -103,12 +103,12 @@ def write_comparison(
 
 
 def _text(text: str) -> str:
-    """Text of others, which is no part of the page's own."""
+    """Escape text from elsewhere for the page."""
     return html.escape(printable(text))
 
 
 def check_page(path: Path) -> None:
-    """Raise what `write_comparison` would: of the place, and if a page there is not one of ours.
+    """Raise, like `write_comparison`, if no page can be written there or one there is not ours.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def check_page(path: Path) -> None:
 
 
 def _middle(shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Which rows and columns of pictures of this height and width are shown."""
+    """Return the rows and columns to show of pictures of this height and width."""
     part = min(1.0, math.sqrt(MOST / math.prod(shape)))
     sizes = (min(LONGEST, max(1, round(n * part))) for n in shape)
     rows, columns = (
@@ -139,9 +139,9 @@ def _urls(
     icc_profile: bytes | None,
     colours: Sequence[tuple[bytes, bytes]],
 ) -> tuple[list[str], list[str]]:
-    """Both as URLs that hold them, and what is to be said of that."""
+    """Return both pictures as data URLs, and notes about how they are stored."""
     beside = {"icc_profile": icc_profile} if icc_profile else {}
-    if pictures[0].size <= 2 * EXACT:  # or PNG is not tried
+    if pictures[0].size <= 2 * EXACT:  # PNG is not tried for larger ones
         chunks = _chunks.as_chunks({**beside, "colours": list(colours)})
         held = []
         for picture in pictures:
@@ -150,7 +150,7 @@ def _urls(
             held.append(file.getvalue())
         if max(map(len, held)) <= EXACT:
             return [_url("png", content) for content in held], []
-    # WebP has no grey, and what is grey may have a profile of it.
+    # WebP has no grey, and a grey picture may have a grey profile.
     kind, name = ("jpeg", "JPEG") if pictures[0].ndim == 2 else ("webp", "WebP")
     if pictures[0].shape[2:] == (2,):
         beside = {}

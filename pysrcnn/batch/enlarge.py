@@ -1,4 +1,4 @@
-"""One picture file enlarged, in three steps: it is read, enlarged and written."""
+"""Enlarging one picture file, in three steps: it is read, enlarged and written."""
 
 import contextlib
 import functools
@@ -34,20 +34,20 @@ from .jobs import SAME, Job, Size, check_free
 
 __all__ = ["Enlarged", "enlarge", "enlarge_file", "expected", "read"]
 
-BANDED = 2**29  # bytes of a result, from which on TIFF files are done band by band
+BANDED = 2**29  # bytes of a result above which TIFF files are done band by band
 
 
 class Enlarged(NamedTuple):
-    """What is to be said of a picture that is enlarged and written.
+    """Messages about a picture that was enlarged and written.
 
     Attributes
     ----------
     notes : list of str
-        For standard error.
+        Lines for standard error.
     line : str
         What was done.
     to_stdout : bool
-        Whether that may go to standard output, where no picture goes.
+        Whether `line` may go to standard output, as the picture does not go there.
     """
 
     notes: list[str]
@@ -61,13 +61,13 @@ def enlarge_file(job: Job, networks: Networks, size: Size, compare: bool = False
     Raises
     ------
     ValueError, TypeError, OSError, MemoryError
-        What is wrong with the picture.
+        If the picture cannot be read, enlarged or written.
     """
     return enlarge(job, read(job, networks, size), networks, size, compare)()
 
 
 def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan | Clip:
-    """The picture; of one for `large`, only what is to be done, and of a video, what it is."""
+    """Read the picture; of one for `large`, return only the plan, and of a video, its `Clip`."""
     with _named(job):
         if job.source and is_video(job.source):
             return read_clip(job.source)
@@ -80,7 +80,7 @@ def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan | Clip:
                     return plan
             return read_picture_file(job.source)
         content = sys.stdin.buffer.read(4096) if sys.stdin else b""  # None: closed
-        if kind_of(content):  # or what follows may have no end
+        if kind_of(content):  # otherwise, what follows may have no end
             content += sys.stdin.buffer.read()
         if not content:
             raise ValueError("standard input is empty: send a picture file")
@@ -88,7 +88,7 @@ def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan | Clip:
 
 
 def expected(job: Job, file: PictureFile | Plan | Clip, networks: Networks, size: Size) -> str:
-    """What to say before a picture is enlarged: how long it takes; "" if not for long."""
+    """Return a line that says how long a picture will take; "" if that is not long."""
     with _named(job):
         frames = len(file.frames) if isinstance(file, PictureFile) else 1
         if isinstance(file, PictureFile):
@@ -110,14 +110,16 @@ def enlarge(
     compare: bool,
     progress: Callable[..., None] = lambda part, note="": None,
 ) -> Callable[[], Enlarged]:
-    """Enlarge what `read` gave: the function that writes it.
+    """Enlarge what `read` returned, and return a function that writes the result.
+
+    A video, or a picture done band by band, is already written then.
 
     Parameters
     ----------
     compare : bool
-        Whether a page is written, too.
+        Whether a page that compares it with bicubic interpolation is written too.
     progress : function of a float, and maybe of a note
-        What part is done, up to 1; of a video, how many frames a second.
+        Called with the fraction that is done, up to 1; for a video, also how many frames a second.
     """
     with _named(job):
         if isinstance(file, Clip):
@@ -131,7 +133,7 @@ def enlarge(
 
 @contextlib.contextmanager
 def _named(job: Job) -> Iterator[None]:
-    """Errors name the picture if they do not name a file."""
+    """Add the name of the picture to errors that name neither it nor its result."""
     try:
         yield
     except MemoryError:
@@ -150,7 +152,7 @@ def _by_bands(
     job: Job, plan: Plan, networks: Networks, size: Size, compare: bool, progress: Callable
 ) -> Enlarged:
     """Enlarge a large TIFF file into another."""
-    assert job.source and job.target  # as `read` gives a plan only then
+    assert job.source and job.target  # `read` returns a plan only then
     _make_place(job, plan)
     began = time.perf_counter()
     lost, notes = large.enlarge_tiff(
@@ -169,7 +171,7 @@ def _by_frames(
     """Enlarge a video into another."""
     plan = networks.plan(clip.shape, size.scale, size.shape)
     check_target(job.target, plan.shape)
-    assert job.target  # or it would have raised
+    assert job.target  # `check_target` raises otherwise
     _make_place(job, plan)
     began = time.perf_counter()
     count = enlarge_clip(job.target, clip, networks, plan.shape, size, job.quality, progress)
@@ -196,11 +198,11 @@ def _enlarge(
     compare: bool,
     progress: Callable[[float], None],
 ) -> Callable[[], Enlarged]:
-    """Enlarge its frames in their place."""
+    """Enlarge the frames of a picture file in place, and return a function that writes it."""
     plan = networks.plan(file.frames[0].shape[:2], size.scale, size.shape)
     fit_to(job.target or Path(f"standard output{_kind(job, file)}"), file, plan.shape)
     _make_place(job, plan)
-    networks.at(plan.passes[0])  # which may take a moment, and is no part of the work
+    networks.at(plan.passes[0])  # loading may take a moment, and is not timed
     before = bicubic(file.frames[0], plan.shape) if compare else None
     count = len(file.frames)
     began = time.perf_counter()
@@ -208,7 +210,7 @@ def _enlarge(
         iter(file.frames), size.scale, networks, shape=size.shape,
         progress=lambda done: progress(done / count),
     )  # fmt: skip
-    for k, frame in enumerate(results):  # which are made of those that come after
+    for k, frame in enumerate(results):  # by then, the old frame k has been read
         file.frames[k] = frame
     seconds = time.perf_counter() - began
     file.enlarged = True
@@ -221,7 +223,7 @@ def _enlarge(
 
 
 def _kind(job: Job, file: PictureFile) -> str:
-    """The suffix of what is written: for standard output, an animation's own."""
+    """Return the suffix of the result; on standard output, an animation keeps its own."""
     if job.kind == SAME:
         return SUFFIX_OF.get(file.kind, ".png")
     moves = len(file.frames) > 1 and file.kind in ("gif", "webp")
@@ -237,7 +239,7 @@ def _make_place(job: Job, plan: Plan) -> None:
 
 
 def _notes(job: Job, notes: list[str], plan: Plan) -> list[str]:
-    """What is to be said of the reading, and of a size that was asked for."""
+    """Return notes about the reading, and about sides that become smaller."""
     notes = [f"{job.source_name}: {note}" for note in notes]
     return notes + [
         f"{job.source_name}: its {side} becomes smaller, {m} pixels of {n}; with only one of "
@@ -250,7 +252,7 @@ def _notes(job: Job, notes: list[str], plan: Plan) -> list[str]:
 def _line(
     plan: Plan, networks: Networks, how: str, seconds: float, shape: tuple[int, int] | None = None
 ) -> str:
-    """What was done; `shape` is that of the file, where it is not the plan's."""
+    """Describe what was done; `shape` is that of the file, where it differs from the plan's."""
     (height, width), (new_height, new_width) = plan.start, shape or plan.shape
     return (
         f"{new_width} x {new_height} pixels, from {width} x {height} by {networks.label()} "
@@ -259,7 +261,7 @@ def _line(
 
 
 def _facts(file: PictureFile, plan: Plan, networks: Networks, seconds: float) -> dict[str, str]:
-    """For the page."""
+    """Return the facts for the page that compares."""
     (height, width), (new_height, new_width) = plan.start, plan.shape
     card = networks.at(plan.passes[0]).card
     facts = {
@@ -303,7 +305,7 @@ def _write_both(
     names: tuple[str, str],
     facts: dict[str, str],
 ) -> Enlarged:
-    """The page, and the picture; `before` is the first frame by bicubic interpolation."""
+    """Write the page and the picture; `before` is the first frame by bicubic interpolation."""
     assert job.target
     page = job.target.with_suffix(".html")
     before, after = (

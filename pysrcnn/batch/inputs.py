@@ -1,4 +1,4 @@
-"""Which picture files names, folders and patterns mean, and which of these are earlier results."""
+"""Finding the files that names, folders and patterns mean, and earlier results among them."""
 
 import contextlib
 import glob
@@ -14,30 +14,30 @@ from ..video import INSTALL, SUFFIXES, available
 __all__ = ["Place", "earlier_results", "find_pictures", "spelled"]
 
 
-_VIDEOS = SUFFIXES - {".ts"}  # which programs in TypeScript have, too
-Place = tuple[Path | None, Path]  # a picture, and its place in the folder that was given
+_VIDEOS = SUFFIXES - {".ts"}  # TypeScript programs have that suffix, too
+Place = tuple[Path | None, Path]  # a picture, and its path within the folder that was given
 
 
 def find_pictures(
     inputs: list[str], recursive: bool
 ) -> tuple[list[Place], set[Path], list[Exception], list[Path]]:
-    """The pictures that names of files, folders and patterns mean.
+    """Find the pictures that names of files, folders and patterns mean.
 
     Returns
     -------
     found : list of (path, path)
-        Picture, None for standard input, and its place in the folder that was given.
+        A picture, None for standard input, and its path within the folder that was given.
     listed : set of path
-        Those that folders and patterns gave.
+        Pictures that folders and patterns gave.
     errors : list of exceptions
-        What is wrong with folders in which there may be more.
+        Why folders that may hold more pictures cannot be read.
     unread : list of path
         Pictures of kinds that are not read.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError, PermissionError, ValueError
-        If a folder or a pattern has nothing in it, or cannot be read.
+        If a folder or a pattern has nothing in it or cannot be read, or a name is empty.
     """
     found: dict[Path | None, Place] = {}
     listed: set[Path] = set()
@@ -54,7 +54,7 @@ def find_pictures(
         unread.extend(list_unread(folder, recursive))
 
     for text in inputs:
-        if not text:  # which would be the current folder; of a shell, a variable without a value
+        if not text:  # Path("") is the current folder; a shell's empty variable is likelier meant
             raise ValueError("the name of a picture is empty: give a file or a folder")
         path = Path(text)
         if text == "-":
@@ -66,7 +66,7 @@ def find_pictures(
             errors += closed
             for name in names:
                 if os.path.isdir(name):
-                    with contextlib.suppress(ValueError):  # without pictures
+                    with contextlib.suppress(ValueError):  # if it has no pictures
                         enter(name)
                 else:
                     add(name, Path(name.name))
@@ -79,7 +79,7 @@ def find_pictures(
 
 
 def _listed(folder: Path, recursive: bool, errors: list[Exception]) -> list[Path]:
-    """The pictures in a folder, and the videos where these can be read."""
+    """List the pictures in a folder, and its videos if these can be read."""
     if available():
         return list_pictures(folder, recursive, errors.append, _VIDEOS)
     try:
@@ -95,9 +95,9 @@ def _listed(folder: Path, recursive: bool, errors: list[Exception]) -> list[Path
 
 
 def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
-    """What a pattern matches, and what is wrong with the folders that it leads to.
+    """Return what a pattern matches, and why folders that it leads to cannot be read.
 
-    What is there under such a name is meant by it: the folder in 'Trip [2020]/*.png'.
+    Names that exist are taken literally, as the folder in 'Trip [2020]/*.png'.
     """
     anchor = Path(pattern).anchor
     known, parts = Path(anchor), list(Path(pattern).parts[bool(anchor) :])
@@ -119,14 +119,14 @@ def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
 
 
 def spelled(path: Path) -> Path:
-    """One spelling for all of a file: "a.png", "./a.png", "/here/a.png". Links to it stay apart."""
+    """Return the same path for "a.png", "./a.png" and "/here/a.png"; links to it stay apart."""
     return path.parent.resolve() / path.name
 
 
 def earlier_results(found: list[Place], suffix: str) -> set[Path]:
-    """The results of earlier runs whose pictures are there too: beside them, or in a folder above.
+    """Find results of earlier runs whose pictures are there too: beside them, or in a folder above.
 
-    They are marked, and their names begin with those of the pictures.
+    Such results are marked, and their names begin with those of their pictures.
     """
     paths = {path: spelled(path).parent.parts for path, _ in found if path}
     marked = {path for path in paths if is_marked(path)}

@@ -1,4 +1,4 @@
-"""Which picture files are to be enlarged, how large, and where the results go.
+"""Deciding which picture files to enlarge, how large, and where the results go.
 
 What cannot work is refused here, before the first picture is enlarged.
 """
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 STANDARD = "-"  # standard input and output
-SAME = "same"  # in place of a format, that of each picture
+SAME = "same"  # instead of a format: keep that of each picture
 _WITH_QUALITY = (".jpeg", ".jpg", ".webp", *WRITTEN)
 
 
@@ -45,18 +45,18 @@ class Job(NamedTuple):
     Attributes
     ----------
     source, target : path or None
-        None is standard input, and standard output.
+        None stands for standard input or standard output.
     kind : str
-        The suffix of what is written, ".png"; for standard output also "", that of what is read, if
-        it is an animation, or else ".png"; and `SAME`, that of whatever is read.
+        Suffix of the result: ".png". For standard output also "", which is the picture's own for
+        animations and ".png" otherwise, and `SAME`, which is that of any picture.
     makes_folder : bool
         Whether the folder of `target` is made if it is not there.
     overwrite : bool
-        Whether a file at `target` is replaced though it is no earlier result.
+        Whether a file at `target` is replaced even if it is not an earlier result.
     named : bool
-        Whether somebody gave `target`: then it is replaced if it is a result of any size.
+        Whether the user gave `target`: then it is replaced if it is a result of any size.
     quality : int or None
-        Of what is written as JPEG, WebP or a video.
+        Quality of a result in JPEG or WebP, or of a video.
     """
 
     source: Path | None
@@ -69,23 +69,23 @@ class Job(NamedTuple):
 
     @property
     def source_name(self) -> str:
-        """For sentences."""
+        """The name of the source, for messages."""
         return str(self.source or "standard input")
 
     @property
     def target_name(self) -> str:
-        """For sentences."""
+        """The name of the target, for messages."""
         return str(self.target or "standard output")
 
 
 class Found(NamedTuple):
-    """What `find_jobs` found.
+    """The result of `find_jobs`.
 
     Attributes
     ----------
     jobs : list of Job
     errors : list of exceptions
-        What is wrong with pictures and folders that no job is for.
+        What is wrong with pictures and folders that have no job.
     results : list of path
         Results of earlier runs, which are not enlarged again.
     unread : list of path
@@ -99,9 +99,9 @@ class Found(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How large results are: `scale` times, or `height` and `width` in pixels, one of them or both.
+    """The size of results: `scale` times the picture's, or `height`, `width` or both, in pixels.
 
-    Its string goes into names of files: "_x3", "_1920w", "_1920x1080".
+    Its string is a suffix for names of files: "_x3", "_1920w", "_1920x1080".
     """
 
     scale: float | None = None
@@ -110,7 +110,7 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int | None, int | None] | None:
-        """What `Networks.plan` takes besides a scale."""
+        """The shape that `Networks.plan` takes; None if there is a scale instead."""
         return None if self.scale is not None else (self.height, self.width)
 
     def __str__(self) -> str:
@@ -131,30 +131,30 @@ def find_jobs(
     overwrite: bool = False,
     fits: Callable[[Job], bool] = lambda job: False,
 ) -> Found:
-    """What to enlarge, and what to call it.
+    """Find the pictures to enlarge, and decide what to call the results.
 
-    Results of earlier runs are left out where the picture that they were made of is there too.
+    Results of earlier runs are left out if the pictures they were made from are there too.
 
     Parameters
     ----------
     inputs : list of str
         Files, folders, patterns such as ``*.jpg`` (which shells on Windows leave to programs), or
-        "-", standard input.
+        "-" for standard input.
     output : str, optional
-        A file, if there is one picture; a folder, which is made if need be; or "-", standard
-        output. By default beside each picture.
+        A file, if there is one picture; a folder, which is made if need be; or "-" for standard
+        output. By default, results go beside their pictures.
     suffix : str
-        Comes after the name and before the dot.
+        Text between the name and the dot.
     format : str, optional
-        "png", "jpg", ...: the format, or "same": that of each picture. By default that of
+        "png", "jpg", ... for that format, or "same" for that of each picture. By default that of
         `output`, or png, and for animations their own.
     recursive : bool
-        Whether pictures in folders below folders are meant too.
+        Whether to include pictures in folders below the folders.
     overwrite : bool
-        Of the jobs.
+        Set in all jobs.
     fits : function of a Job
-        Whether what folders and patterns have at the place of its result is left out as a result,
-        though it is not marked as one.
+        Whether a picture from a folder or pattern that lies where the job's result goes is taken
+        for that result, and left out, though it is not marked.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def _to_stdout(source: Path | None, several: bool, format: str | None) -> Job:
 
 
 def _folder(output: str, several: bool, twice: bool) -> Path | None:
-    """The folder that results go to; None if it is a file. `twice`: maybe one picture twice."""
+    """Return the folder for results; None for a file. `twice`: one picture may be given twice."""
     place = Path(output)
     a_file = place.suffix.lower() in {*SUFFIXES, *WRITTEN} or place.exists()
     if place.is_dir() or ((several or twice) and not a_file) or output.endswith(("/", os.sep)):
@@ -223,8 +223,8 @@ def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
 def check_free(job: Job, shape: tuple[int, int]) -> None:
     """Raise a ValueError if there is a file at the target that a result may not replace.
 
-    It may replace an earlier result: one that is marked and as it was written, and of this height
-    and width if its name is not one that somebody gave.
+    It may replace an earlier result that is marked and unchanged, and that has this height and
+    width unless the user gave its name.
     """
     if not (job.target and os.path.isfile(job.target)):
         return
@@ -241,26 +241,26 @@ def check_free(job: Job, shape: tuple[int, int]) -> None:
 
 
 def is_done(job: Job, networks: Networks, size: Size) -> bool:
-    """Whether what is at the target can be the result, by its size, or else by its mark."""
+    """Return whether a file at the target can be the result: by its size, or otherwise its mark."""
     if not (job.source and job.target and os.path.isfile(job.target)):
         return False
     given, made = size_of(job.source), size_of(job.target)
     if given is None or made is None:
         return is_marked(job.target)
-    for start in (given, given[::-1]):  # stored upright, or lying
-        with contextlib.suppress(ValueError):  # of a size that the picture has already
+    for start in (given, given[::-1]):  # stored upright, or on its side
+        with contextlib.suppress(ValueError):  # if the picture has that size already
             if networks.plan(start, size.scale, size.shape).shape == made:
                 return True
     return False
 
 
 def job_beside(picture: Path, suffix: str) -> Job:
-    """The job for a picture by itself, whose result goes beside it."""
+    """Return the job of a single picture, whose result goes beside it."""
     return _named([(picture, Path(picture.name))], None, suffix, None)[0]
 
 
 def _named(found: list[Place], folder: Path | None, suffix: str, format: str | None) -> list[Job]:
-    """Jobs whose results go to a folder, or beside the pictures, under names of their own."""
+    """Make jobs whose results go to a folder, or beside the pictures, under distinct names."""
 
     def target(source: Path | None, place: Path, end: str) -> Path:
         if folder is not None:
@@ -284,7 +284,7 @@ def _named(found: list[Place], folder: Path | None, suffix: str, format: str | N
 
 
 def _kind_of_result(source: Path | None, place: Path, format: str | None) -> str:
-    if is_video(source):  # of which --format says nothing
+    if is_video(source):  # only "same" of the formats applies
         own = place.suffix.lower()
         return own if format == SAME and own in WRITTEN else ".mp4"
     if format:
@@ -294,7 +294,7 @@ def _kind_of_result(source: Path | None, place: Path, format: str | None) -> str
 
 
 def _kind_of(picture: Path | None, format: str) -> str:
-    """The suffix for a format; for "same", that of the picture, if such files are written."""
+    """Return the suffix for a format; for "same", the picture's own, if such files are written."""
     if format != SAME:
         return f".{format}"
     if picture is None:
@@ -303,12 +303,12 @@ def _kind_of(picture: Path | None, format: str) -> str:
 
 
 def with_quality(jobs: list[Job], quality: int) -> list[Job]:
-    """The same, with this quality for what becomes JPEG, WebP or a video.
+    """Return the jobs, with this quality for those that write JPEG, WebP or a video.
 
     Raises
     ------
     ValueError
-        If nothing does.
+        If none of them does.
     """
     done = [job._replace(quality=quality) if job.kind in _WITH_QUALITY else job for job in jobs]
     if jobs and all(job.quality is None for job in done):
@@ -334,7 +334,7 @@ def _check_met(jobs: list[Job]) -> None:
 
 
 def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
-    """The jobs whose results are not in the place of a picture; of others, what is wrong."""
+    """Return the jobs whose results would not replace a picture, and errors for the others."""
     pictures = {_of_source(job) for job in jobs} - {None}
     met = [job for job in jobs if job.target and identity(job.target) in pictures]
     if len(met) == len(jobs):
@@ -355,7 +355,7 @@ def _of_source(job: Job) -> tuple[int, int] | None:
 
 
 def met_twice(paths: Iterable[Path]) -> Path | None:
-    """The first path that leads, maybe through links, to where an earlier one does."""
+    """Return the first path that leads, maybe through links, to the place of an earlier one."""
     places = set()
     for path in paths:
         place = os.path.realpath(path)

@@ -1,6 +1,6 @@
-"""TIFF files whose enlargement is larger than memory: read, enlarged and written band by band.
+"""Enlarging TIFF files to results larger than memory: read, enlarged and written band by band.
 
-Needs tifffile, the extra `deep`. The result is the same, to the bit, as that of `upscale`.
+This needs tifffile, the extra `deep`. The result is the same, to the bit, as that of `upscale`.
 """
 
 import os
@@ -23,24 +23,24 @@ from ..upscaling.steps import Span, Step, steps_for
 
 __all__ = ["enlarge_tiff", "shape_of"]
 
-TILE = 256  # pixels a side of the tiles that are written; and rows that are made at a time
+TILE = 256  # side of the written tiles in pixels, and the number of rows made at a time
 _CLASSIC = 2**32 - 2**25  # bytes that fit into a TIFF file without the larger offsets of BigTIFF
 _GREY, _RGB, _TOGETHER = 1, 2, 1  # of the tags PhotometricInterpretation, PlanarConfiguration
 _STRAIGHT = 2  # of ExtraSamples: alpha that colour is not multiplied by
-_PLAIN = (1, 8, 32773, 32946)  # of Compression: none, zlib and PackBits, which tifffile has itself
+_PLAIN = (1, 8, 32773, 32946)  # of Compression: none, zlib, PackBits, which tifffile has built in
 
 
 class _Rows(Protocol):
-    """Pixels that are asked for by rows and columns."""
+    """A picture whose pixels are requested by rows and columns."""
 
     shape: tuple[int, int]
 
     def part(self, rows: Span, columns: Span) -> np.ndarray:
-        """Array (h, w, channels)."""
+        """Return these rows and columns, array (h, w, channels)."""
 
 
 class _Stored:
-    """The first page of a TIFF file, of which only the strips or tiles in question are read.
+    """The first page of a TIFF file, of which only the strips or tiles that are needed are read.
 
     Those of the last band are kept, as the next one begins with some of them.
     """
@@ -90,7 +90,7 @@ class _Stored:
 
 
 class _Made:
-    """The result of a step, made as it is asked for."""
+    """The result of a step, made on request."""
 
     def __init__(self, step: Step, source: _Rows):
         self.step, self.source, self.shape = step, source, step.shape
@@ -110,20 +110,20 @@ class _Made:
 
 
 def _page(file):
-    """Its first page, if that is of a kind that can be read by bands."""
+    """Return the first page of a file if it can be read by bands, or None."""
     page = file.pages[0]
     if not all(isinstance(n, int) for n in (page.imagelength, page.imagewidth)):
-        return None  # damage
+        return None  # damaged
     if page.photometric not in (_GREY, _RGB) or page.planarconfig != _TOGETHER:
         return None
     if page.dtype not in (np.uint8, np.uint16, np.float32):
         return None
-    if page.bitspersample != 8 * page.dtype.itemsize:  # 12, of which white is 4095
+    if page.bitspersample != 8 * page.dtype.itemsize:  # such as 12, where white is 4095
         return None
     if page.samplesperpixel not in (1, 2, 3, 4) or page.imagedepth != 1 or page.subfiletype:
         return None
     if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):
-        return None  # multiplied by alpha, or another channel
+        return None  # alpha that colour is multiplied by, or another channel
     if page.compression not in _PLAIN and deep.helps():
         return None
     if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
@@ -132,10 +132,10 @@ def _page(file):
 
 
 def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
-    """Height, width, channels and dtype of a TIFF file that can be enlarged here, or else None.
+    """Return height, width, channels and dtype of a TIFF file that can be enlarged here, or None.
 
-    So the first of one page, of grey or RGB, with or without alpha, of uint8, uint16 or float32,
-    not turned by its orientation; and tifffile is there.
+    That is a file of one page, grey or RGB, with or without alpha, of uint8, uint16 or float32, not
+    turned by its orientation; and tifffile must be installed.
     """
     path = Path(path)
     if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
@@ -145,7 +145,7 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     import tifffile
 
     try:
-        with open(path, "rb") as stored:  # before tifffile goes through pages without end
+        with open(path, "rb") as stored:  # before tifffile follows pages without end
             if tiff_of(Stored(stored), str(path)).frames > 1:
                 return None
         with tifffile.TiffFile(path) as file:
@@ -153,7 +153,7 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
             if page is None:
                 return None
             return page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype
-    except Exception:  # of a file that another reader may know, or says what is wrong with
+    except Exception:  # another reader may read the file, or say what is wrong with it
         return None
 
 
@@ -177,14 +177,14 @@ def enlarge_tiff(
     Returns
     -------
     losses : list of str
-        What is not in the result: "values outside 0..1".
+        What the result lacks: "values outside 0..1".
     notes : list of str
         What was lost in reading, a sentence each.
 
     Raises
     ------
     ValueError
-        If the source is damaged or floating point that is not in 0..1.
+        If the source is damaged, or floating point far outside 0..1.
     OSError
         If the target cannot be written.
     """
@@ -218,7 +218,7 @@ def enlarge_tiff(
                 mark(temporary, "tiff")
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # of tifffile and what decodes for it
+        except Exception as error:  # of tifffile and its decoders
             raise ValueError(f"cannot enlarge {source}: {error}") from None
         losses = [label for name, label in LABELS.items() if name in lost] + more
         if _exif.is_on_map(tag.code for tag in page.tags):
@@ -229,7 +229,7 @@ def enlarge_tiff(
 
 
 def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
-    """What the file says beside its pixels, without any frame."""
+    """Read the metadata of the file into a `PictureFile` without frames."""
     file = PictureFile([], "tiff", icc_profile=page.tags.valueof(34675))
     with open(source, "rb") as stored:
         read_tiff_metadata(Stored(stored), file)
@@ -237,7 +237,7 @@ def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
 
 
 def _tiles(rows: _Rows, progress: Callable[[float], None]) -> Iterator[np.ndarray]:
-    """The tiles of the result in the order of the file; those at the edges are smaller."""
+    """Yield the tiles of the result in the order of the file; those at the edges are smaller."""
     height, width = rows.shape
     for top in range(0, height, TILE):
         bottom = min(top + TILE, height)

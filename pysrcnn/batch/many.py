@@ -1,8 +1,8 @@
-"""Many picture files enlarged, with reading and writing beside computing, or by a cluster.
+"""Enlarging many picture files, reading and writing while computing, or on a cluster.
 
-While a picture is enlarged, the next one is read and the one before is written, by a thread each;
-no more than these three are in memory. A picture that cannot be read, enlarged or written is
-reported, and the others go on.
+While a picture is enlarged, one thread reads the next and another writes the previous one; no more
+than these three are in memory. A picture that cannot be read, enlarged or written is reported, and
+the others continue.
 """
 
 import functools
@@ -22,8 +22,8 @@ from .progress import Progress, progress
 
 __all__ = ["enlarge_files"]
 
-LARGE = 2**28  # bytes of a result that is written before the next one is begun
-_BAD = (ValueError, TypeError, OSError, MemoryError)  # what may be wrong with one picture
+LARGE = 2**28  # bytes of a result above which it is written before the next one is begun
+_BAD = (ValueError, TypeError, OSError, MemoryError)  # errors of one picture
 
 
 def enlarge_files(
@@ -36,7 +36,7 @@ def enlarge_files(
     compare: bool = False,
     cluster: Any = None,
 ) -> tuple[int, int, int]:
-    """Enlarge picture files; a line each on standard output, whatever else on standard error.
+    """Enlarge picture files, with a line for each on standard output, notes on standard error.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def enlarge_files(
     networks : Networks
     size : Size
     errors : exceptions
-        What `find_jobs` found to be wrong. It is said, and counts as failed.
+        Errors that `find_jobs` found. They are printed, and count as failed.
     skip : bool
         Whether results that are there already stay, instead of being replaced.
     compare : bool
         Whether a page that compares with bicubic interpolation is written beside each result.
     cluster : optional
-        The address of a scheduler of Dask, or what else `cluster.connected` takes. Its workers
-        read, enlarge and write the files, which have the same names there as here.
+        The address of a Dask scheduler, or anything else that `cluster.connected` takes. Its
+        workers read, enlarge and write the files, which must have the same names there as here.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def enlarge_files(
     Raises
     ------
     ValueError, TypeError, OSError, MemoryError
-        What is wrong with a picture, if there is only one; and with the cluster.
+        If there is only one picture and it fails, or if the cluster does.
     """
     left = [job for job in jobs if not (skip and is_done(job, networks, size))]
     with progress(len(left)) as bar:
@@ -78,9 +78,9 @@ def enlarge_files(
 
 
 class _Report:
-    """What became of the pictures, said as soon as it is known.
+    """What became of the pictures, printed as soon as it is known.
 
-    What is wrong with the only one is raised.
+    The error of an only picture is raised instead.
     """
 
     def __init__(self, only: bool, bar: Progress):
@@ -88,7 +88,7 @@ class _Report:
         self.enlarged, self.failed, self.full = 0, 0, False
 
     def add(self, job: Job, result: Callable[[], Enlarged]) -> None:
-        """One more that `result()` gives, or raises what is wrong with."""
+        """Report one more picture by what `result()` returns or raises."""
         try:
             done = result()
             for note in done.notes:
@@ -101,7 +101,7 @@ class _Report:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """One that cannot be enlarged. Without a reader or a scheduler, none can."""
+        """Report an error; raise it if there is one picture, or no reader or scheduler any more."""
         if self.only or isinstance(error, ConnectionError):
             raise error
         self.failed += 1
@@ -111,12 +111,12 @@ class _Report:
 
 
 def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report: _Report) -> None:
-    """In this process, one after the other."""
+    """Enlarge pictures in this process, one after the other."""
     bar = report.bar
     written: tuple[Job, Future] | None = None
 
     def settle() -> None:
-        """Wait for the file that is being written, and say so."""
+        """Wait for the file that is being written, and report it."""
         nonlocal written
         if written:
             (job, future), written = written, None
@@ -133,7 +133,7 @@ def _here(jobs: list[Job], networks: Networks, size: Size, compare: bool, report
                 ahead = reader.submit(read, jobs[k + 1], networks, size)
             try:
                 file = now.result()
-                if not isinstance(file, PictureFile):  # nothing else is in memory beside it
+                if not isinstance(file, PictureFile):  # nothing else may be in memory
                     settle()
                     if report.full:
                         break
@@ -164,7 +164,7 @@ def _tell(bar: Progress, done: int, part: float, note: str = "") -> None:
 def _by_workers(
     cluster: Any, jobs: list[Job], networks: Networks, size: Size, compare: bool, report: _Report
 ) -> None:
-    """By the workers of a cluster, in whatever order."""
+    """Enlarge pictures on the workers of a cluster, in any order."""
     there = []
     for job in jobs:
         if not (job.source and job.target):

@@ -1,4 +1,4 @@
-"""What a terminal shows of work that takes a while: a bar of tqdm, or a line where that is not."""
+"""Progress of long work on a terminal: a tqdm bar, or a status line without tqdm."""
 
 import contextlib
 import shutil
@@ -13,17 +13,17 @@ __all__ = ["Progress", "progress"]
 
 
 class Progress:
-    """Nothing but lines that are printed, as where standard error is no terminal."""
+    """Printed lines and nothing else, for when standard error is not a terminal."""
 
     def say(self, line: str, stream: TextIO) -> None:
         """Print a line."""
         say(line, stream)
 
     def update(self, done: float, note: str = "") -> None:
-        """Show that this many files are done, the part of one included, and a note."""
+        """Show how many files are done, including part of one, and a note."""
 
     def show(self, phase: str) -> None:
-        """Show what is being done instead, "writing a.png", until the next update."""
+        """Show the present phase instead, "writing a.png", until the next update."""
 
 
 class _Line(Progress):
@@ -53,7 +53,7 @@ class _Line(Progress):
 
 
 class _Bar(Progress):
-    """A bar of tqdm."""
+    """A tqdm bar."""
 
     def __init__(self, bar: Any):
         self.bar = bar
@@ -72,7 +72,7 @@ class _Bar(Progress):
 
 @contextlib.contextmanager
 def progress(count: int) -> Iterator[Progress]:
-    """Of so many files, on a terminal; elsewhere lines alone."""
+    """Show the progress over `count` files on a terminal, and lines alone elsewhere."""
     if sys.stderr is None or not sys.stderr.isatty() or not count:
         yield Progress()
         return
@@ -93,4 +93,4 @@ def progress(count: int) -> Iterator[Progress]:
         leave=False,
     ) as bar:
         yield _Bar(bar)
-        bar.clear()  # which closing it leaves to us if all was done within the delay
+        bar.clear()  # closing it does not, if all was done within the delay

@@ -1,4 +1,4 @@
-"""Training: recipes, the loop of steps, what it is fed with, its log; `train` does all of it."""
+"""Training of networks: recipes, samples, the training loop and its log; `train` runs it all."""
 
 from ..networks import load_features
 from .adversarial import Adversarial

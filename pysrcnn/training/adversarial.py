@@ -1,14 +1,13 @@
-"""What judges a generator in training: features of a fixed network, and a discriminator.
+"""Training a generator by the features of a fixed network and against a discriminator.
 
 SRGAN: Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
 Network", CVPR 2017. The loss is (Eq. 3)
 
     content + weight * adversarial + pixels * loss of the pixels,
 
-of which content is what `Features` see (Eq. 5), and adversarial is -log D(made), a mean over the
-batch (Eq. 6). In each step the discriminator learns first, on the pictures that the generator has
-just made and on what it should have made; then the generator does, of the same pictures. So the two
-take turns, one step each.
+where the content loss compares `Features` (Eq. 5), and the adversarial loss is -log D(made), a mean
+over the batch (Eq. 6). In each step the discriminator learns first, from the pictures that the
+generator has just made and from the originals; then the generator learns from the same pictures.
 """
 
 import zlib
@@ -24,33 +23,34 @@ from .optim import Adam
 
 __all__ = ["Adversarial", "Judge"]
 
-LOST = 0.01  # of D(real) - D(made): as good as guessed
-WON = 0.998
+LOST = 0.01  # D(real) - D(made) below this: the discriminator is only guessing
+WON = 0.998  # above this: it tells all pictures apart
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """How a generator is trained against a discriminator.
+    """Settings for training a generator against a discriminator.
 
     Attributes
     ----------
     width : int
         F of the discriminator, see `networks.Discriminator`. The paper: 64.
     learning_rate : float
-        Of the discriminator, by Adam; the schedule of the recipe is for it too.
+        Learning rate of the discriminator's Adam; the recipe's schedule applies to it too.
     weight : float
-        Of the adversarial loss. The paper has 1e-3 beside a content that is as large as the squared
-        error of pixels in -1..1. Of results of a network trained by error, VGG's relu2_2 gives one
-        whose gradient, by the generator's parameters, is 10.5 times that error's: hence 1e-2.
+        Weight of the adversarial loss. The paper has 1e-3 beside a content loss as large as the
+        squared error of pixels in -1..1. For a network trained by that error, the content loss of
+        VGG's relu2_2 has a gradient, with respect to the generator's parameters, 10.5 times as
+        large: hence 1e-2.
     pixels : float
-        Of the loss that the recipe names, of the pixels; the paper has none.
+        Weight of the recipe's own loss, between pixels; the paper has none.
     patience : int
-        Steps over which the mean is taken that tells whether one of the two has won.
+        Steps that the running mean `Judge.gap` covers, which tells whether one of the two has won.
 
     Raises
     ------
     ValueError
-        If one of them is none of these.
+        If a value is of the wrong type or out of range.
     """
 
     width: int = 32
@@ -70,33 +70,33 @@ class Adversarial:
 
 
 class Judge:
-    """Features, and a discriminator that learns as the generator does.
+    """The loss of a generator: fixed features, and a discriminator that learns alongside it.
 
     Parameters
     ----------
     settings : Adversarial
     features : Features
     size : int
-        Rows and columns of what the generator makes in training.
+        Height and width of the generator's output in training, in pixels.
     c : int
-        Channels of it.
+        Channels of that output.
     loss : str
-        Of the pixels, see `networks.LOSSES`.
+        Loss between pixels, see `networks.LOSSES`.
     seed : int
-        Of the discriminator's first weights.
+        Seed of the discriminator's initial weights.
 
     Attributes
     ----------
     discriminator : Discriminator
     optimizer : Adam
-        Of the discriminator.
+        Optimiser of the discriminator.
     gap : array ()
-        Running mean of D(real) - D(made), from 0.5. At 1 the discriminator tells all pictures
-        apart, at 0 none.
+        Running mean of D(real) - D(made), starting at 0.5. At 1 the discriminator tells all
+        pictures apart, at 0 none.
     parts : dict of float
-        Of the latest step, for the log: "content" and "adversarial" of the loss, without its
-        weight; "pixels", if they count; "discriminator", its loss before it moved; "real" and
-        "made", how likely it held these to be real.
+        Values of the latest step, for the log: the losses "content" and "adversarial", and "pixels"
+        if it has a weight, all unweighted; "discriminator", its loss before its update; "real" and
+        "made", the mean probability of being real that it gave to these pictures.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Judge:
 
     @property
     def identity(self) -> str:
-        """A short text that tells these features from others."""
+        """The label and a checksum of the features, by which checkpoints recognise them."""
         checksum = 0
         for array in self.features.parameters.values():
             checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
@@ -118,10 +118,10 @@ class Judge:
 
     @property
     def stopped(self) -> str:
-        """Who has won for good, in a sentence; "" while it is open.
+        """A sentence that says which of the two has won for good; "" while neither has.
 
-        When the discriminator is quite sure of every picture, or knows of none, and has been for
-        long, the generator learns nothing more of it.
+        Once the discriminator has long been sure of every picture, or of none, the generator
+        learns nothing more from it.
         """
         gap, steps = float(self.gap), self.settings.patience
         mean = f"D(real) - D(made) is {gap:.4f} on average, over some {steps} steps"
@@ -138,19 +138,19 @@ class Judge:
         return ""
 
     def loss(self, made: np.ndarray, high: np.ndarray, factor: float) -> tuple[float, np.ndarray]:
-        """Let the discriminator learn; the loss of the generator, and its gradient by `made`.
+        """Update the discriminator, then return the generator's loss and the gradient `dmade`.
 
         Parameters
         ----------
         made, high : float32 arrays (N, c, S, S)
-            What the generator makes of a batch, and what it should make.
+            The generator's output for a batch, and the originals.
         factor : float
-            What the discriminator's learning rate is multiplied by.
+            Factor of the discriminator's learning rate (a schedule).
 
         Returns
         -------
         loss : float
-            Not finite if the discriminator's, or one of its parameters, is not.
+            Not finite if the discriminator's loss or one of its parameters is not.
         dmade : array (N, c, S, S)
         """
         judged = self.discriminator.loss_and_gradients(high, made)
@@ -174,6 +174,6 @@ class Judge:
         return total, dtotal
 
     def prepare(self, high: np.ndarray) -> None:
-        """Compile what `loss` calls, and learn nothing."""
+        """Compile what `loss` calls, without training."""
         self.discriminator.adversarial(high)
         self.features.loss_and_gradient(high, high)

@@ -1,9 +1,9 @@
-"""Photographs -> runs of frames to train on: a camera moves over each of them.
+"""Clips to train on, made from photographs: a simulated camera moves over each.
 
-Clips are few, compressed, and show few things. A photograph has the detail; motion is what can be
-made: from frame to frame the picture moves, turns and grows a little, smoothly but for a shake of
-the hand. The middle frame is the photograph itself. Those around it are drawn from the large
-picture and then made smaller, so that they differ by parts of a pixel, as frames of a camera do.
+Real clips are few, compressed, and of little variety. Photographs have the detail, and motion can
+be simulated: from frame to frame the picture shifts, turns and zooms a little, smoothly apart from
+the shake of a hand. The middle frame is the photograph itself. Those around it are resampled from
+the large picture and then shrunk, so that they differ by fractions of a pixel, as a camera's do.
 
 Axes: T frames, H x W pixels, s scale.
 """
@@ -18,10 +18,10 @@ from ..resize import imresize
 
 __all__ = ["moved", "read_moved"]
 
-FASTEST = 3.0  # pixels of the small picture a frame
-SHAKE = 0.1  # likewise, the standard deviation of what is not smooth
-TURN = 0.004  # radians a frame, a standard deviation
-ZOOM = 0.004  # of the size, likewise
+FASTEST = 3.0  # pixels of the small picture per frame
+SHAKE = 0.1  # pixels of the small picture, standard deviation of each frame
+TURN = 0.004  # radians per frame, standard deviation
+ZOOM = 0.004  # of the size per frame, standard deviation
 
 
 def read_moved(
@@ -32,7 +32,7 @@ def read_moved(
     *,
     seed: int | tuple[int, ...] = 0,
 ) -> Pair:
-    """`moved` of a picture file.
+    """Make a clip from a picture file, see `moved`.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def read_moved(
     scale : int
     frames : int
     smallest : int
-        Fewest rows and columns of the picture.
+        Least height and width of the picture, in pixels.
     seed : int or tuple of int
-        What the motion is drawn from.
+        Seed of the motion.
 
     Returns
     -------
@@ -58,9 +58,9 @@ def read_moved(
 
 
 def moved(pair: Pair, frames: int, rng: np.random.Generator) -> Pair:
-    """So many frames, of which the middle one is the picture, as a camera would see it that moves.
+    """Make a clip around a picture, its middle frame, as a moving camera would see it.
 
-    Beyond its edges the picture is mirrored.
+    The picture is mirrored beyond its edges.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def moved(pair: Pair, frames: int, rng: np.random.Generator) -> Pair:
         As `data.pair` returns them, low the small picture.
     frames : int
     rng : Generator
-        What the motion is drawn from.
+        Source of the random motion.
 
     Returns
     -------
     low : float32 array (T, h, w)
     high : float32 array (T, s h, s w)
-        The picture, in place of each frame; it is in memory once.
+        The unmoved picture for every frame, a view that takes its memory once.
     """
     from scipy.ndimage import affine_transform, spline_filter  # takes a third of a second
 
@@ -95,9 +95,9 @@ def moved(pair: Pair, frames: int, rng: np.random.Generator) -> Pair:
 
 
 def _ways(frames: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of each frame, from where in the middle one its pixels come: a matrix, and a way (2,).
+    """Draw the motion of each frame: a matrix (2, 2) and a shift (2,) into the middle frame.
 
-    The matrix turns and enlarges around the middle of the picture; the way is in pixels of the
+    The matrix rotates and scales about the centre of the picture; the shift is in pixels of the
     small one.
     """
     direction, speed = rng.uniform(0, 2 * math.pi), FASTEST * rng.random() ** 2

@@ -1,4 +1,4 @@
-"""Checkpoints: what changes in a training, as arrays, and what tells it from others."""
+"""Checkpoints: the state of a training as arrays, and the identity of that training."""
 
 import json
 import math
@@ -14,13 +14,13 @@ from .recipe import as_now
 
 __all__ = ["read", "write"]
 
-_STATE = 1 << 20  # bytes of a checkpoint beside its arrays, at most
+_STATE = 1 << 20  # most bytes of a checkpoint besides its arrays
 
 
 def write(
     path: str | os.PathLike, identity: dict[str, Any], step: int, seconds: float, arrays: Arrays
 ) -> None:
-    """Write a checkpoint, whole or not at all; identity: what it is of, for JSON."""
+    """Write a checkpoint, whole or not at all; `identity`, for JSON, says of which training."""
     state = {"recipe": identity, "step": step, "seconds": seconds}
     every: dict[str, Any] = {"state": np.array(json.dumps(state)), **arrays}
     with written_whole(path) as temporary, open(temporary, "wb") as file:
@@ -30,17 +30,17 @@ def write(
 def read(
     path: Path, identity: dict[str, Any], steps: int, mine: Arrays
 ) -> tuple[Arrays, int, float]:
-    """Arrays, step and seconds of a checkpoint.
+    """Return the arrays, step and seconds of a checkpoint.
 
     Parameters
     ----------
     path : Path
     identity : dict
-        What it must be of.
+        Identity of the training that it must belong to.
     steps : int
-        How many there are.
+        Number of steps of the whole training.
     mine : dict of arrays
-        As they should be, but for their values.
+        Arrays with the names, shapes and dtypes that it must hold.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def read(
         step, seconds = state["step"], state["seconds"]
     except ValueError as error:
         raise ValueError(f"{path} is damaged or not a checkpoint ({error})") from None
-    except Exception:  # that there is no such array, or no such entry in a dict
+    except Exception:  # an array, or an entry of the state, is missing
         raise ValueError(
             f"{path} is damaged or not a checkpoint (it does not say what was trained)"
         ) from None
@@ -74,7 +74,7 @@ def read(
 
 
 def _fault(arrays: Arrays, mine: Arrays, step: Any, seconds: Any, steps: int) -> str:
-    """What is wrong with the state in a checkpoint, or ""; mine: arrays as they should be."""
+    """Return what is wrong with a checkpoint, or ""; its arrays must be like `mine`."""
     kinds, wanted = (
         {name: (array.shape, array.dtype) for name, array in some.items()}
         for some in (arrays, mine)

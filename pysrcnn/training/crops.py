@@ -1,7 +1,7 @@
 """Training samples cut from pairs of pictures: on a grid, or at random.
 
-A sampler gives the batch of any step as a function of seed and step alone, so that training that
-was interrupted goes on with just the batches it would have had.
+A sampler makes the batch of any step from the seed and the step's number alone, so an interrupted
+training resumes with exactly the batches it would have had.
 """
 
 from typing import Protocol
@@ -16,10 +16,10 @@ __all__ = ["RandomCrops", "Sampler", "SubImages"]
 
 
 class Sampler(Protocol):
-    """What gives batches."""
+    """An object that makes batches of samples."""
 
     def batch(self, step: int, size: int) -> Pair:
-        """(low, high) of a step, counted from 0, `size` samples in each."""
+        """Return the batch (low, high) of a step, counted from 0, with `size` samples."""
         ...
 
 
@@ -32,10 +32,10 @@ class SubImages:
     size : int
         Side of the sub-images of low, in pixels. The paper: 33.
     stride : int
-        From one to the next. The paper: 14.
+        Pixels from one sub-image to the next. The paper: 14.
     margin : int
-        What the network's valid convolutions take off each side; high sub-images are smaller by
-        it. 9-1-5: 6, so 21 x 21.
+        Pixels that the network's valid convolutions take off each side; high sub-images lack them.
+        9-1-5: 6, so 21 x 21.
     seed : int
 
     Attributes
@@ -45,7 +45,7 @@ class SubImages:
     Raises
     ------
     ValueError
-        If a picture is smaller than a sub-image.
+        If there are no pictures, one is smaller than a sub-image, or the margin leaves nothing.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class SubImages:
         self._epoch, self._order = -1, np.empty(0, np.intp)
 
     def batch(self, step: int, size: int) -> Pair:
-        """The samples of a step; they continue where the step before ended.
+        """Return the batch of a step, which continues where the previous step ended.
 
         Parameters
         ----------
@@ -76,7 +76,7 @@ class SubImages:
         Returns
         -------
         low, high : float32 arrays (N, c, size, size), (N, c, s (size - 2 margin), ...)
-            With the `size` of the sub-images.
+            In these shapes, `size` is the side of the sub-images.
         """
         n = len(self.low)
         chosen = []
@@ -90,7 +90,7 @@ class SubImages:
 
 
 class RandomCrops:
-    """Crops at random places, flipped and turned at random: eight pictures for one.
+    """Crops at random places, flipped and rotated at random into one of eight orientations.
 
     Parameters
     ----------
@@ -101,16 +101,16 @@ class RandomCrops:
         As for `SubImages`.
     seed : int
     degradation : Degradation, optional
-        What is done to each crop of low, which must then be the small picture itself. The places
-        are the same with it and without.
+        Degradation of each crop of low, which must then be the small picture itself. The places
+        of the crops are the same with and without it.
     frames : int
-        For a network that looks at several: the pairs are then of clips, see `pysrcnn.clips`, and a
-        crop is of so many frames that follow each other, high of the middle one.
+        Number of consecutive frames in a crop of low; high is of the middle one. Above 1, the pairs
+        are clips, see `pysrcnn.clips`.
 
     Raises
     ------
     ValueError
-        If a picture is smaller than a crop.
+        If there are no pictures, one is smaller than a crop, or the margin leaves nothing.
     """
 
     def __init__(
@@ -127,11 +127,11 @@ class RandomCrops:
         self.degradation, self.frames = degradation, frames
         places = np.array([(a.shape[1] - size + 1) * (a.shape[2] - size + 1) for a, _ in pairs])
         if frames > 1:
-            places *= [len(a) - frames + 1 for a, _ in pairs]  # so many runs of frames has a clip
+            places *= [len(a) - frames + 1 for a, _ in pairs]  # runs of frames in each clip
         self._ends = np.cumsum(places)  # so that every place in every picture is equally likely
 
     def batch(self, step: int, size: int) -> Pair:
-        """The samples of a step.
+        """Return the batch of a step.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class RandomCrops:
         Returns
         -------
         low, high : float32 arrays (N, c, size, size), (N, c, s (size - 2 margin), ...)
-            With the `size` of the crops.
+            In these shapes, `size` is the side of the crops.
         """
         rng = np.random.default_rng((self.seed, step))
         low, high = [], []
@@ -168,13 +168,13 @@ class RandomCrops:
 
 
 def _inner(i: int, j: int, size: int, margin: int, s: int) -> tuple[slice, slice]:
-    """Where high is what comes of a sub-image of low at i, j; high is s times as large."""
+    """Rows and columns of high that match a sub-image of low at i, j; high is s times as large."""
     rows, columns = (slice(s * (k + margin), s * (k + size - margin)) for k in (i, j))
     return rows, columns
 
 
 def _with_surroundings(low: np.ndarray, i: int, j: int, size: int) -> np.ndarray:
-    """A crop of low at i, j with what is around it; outside the picture, its edge is repeated."""
+    """Cut a crop of low at i, j with `AROUND` pixels on each side; picture edges are repeated."""
     rows, columns = (
         np.arange(k - AROUND, k + size + AROUND).clip(0, side - 1)
         for k, side in zip((i, j), low.shape[1:], strict=True)

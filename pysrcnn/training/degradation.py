@@ -1,11 +1,11 @@
-"""What photographs go through before people have them: a little blur, noise of the sensor, JPEG.
+"""Degradation of training pictures as in real photographs: slight blur, sensor noise and JPEG.
 
-Pairs are made from clean pictures, so a network that learns from them enlarges what is in the small
-picture, the blocks of JPEG and grains of noise too. One that learns from small pictures that were
-degraded like this, each by another chance, and has to give the clean large one, leaves them behind.
+Pairs are made from clean pictures, so a network that learns from them enlarges whatever is in the
+small picture, JPEG blocks and noise included. A network that learns from small pictures degraded at
+random, with the clean large picture as its target, removes them.
 
-All of it is done to the small picture, since that is what a network will be given: sigma is then in
-its pixels, whatever the scale, and neither noise nor blocks are shrunk away. The order is that of a
+The small picture is degraded, since that is what a network will be given: sigma is then in its
+pixels, whatever the scale, and neither noise nor blocks are shrunk away. The order is that of a
 camera: the lens blurs, then the sensor adds noise, then the file is compressed.
 
 Axes: c channels, H x W pixels of the small picture.
@@ -22,39 +22,39 @@ from ..color import LUMA
 
 __all__ = ["AROUND", "DEGRADATIONS", "Degradation", "blur", "jpeg", "noise"]
 
-BLOCK = 16  # pixels: where JPEG halves the chroma, a block of it covers so many
-_REACH = 4  # pixels that blur reaches
+BLOCK = 16  # pixels along the side of a chroma block where JPEG halves the chroma
+_REACH = 4  # radius of the blur, in pixels
 AROUND = BLOCK + _REACH  # pixels around a crop that it depends on
-_DARK = 0.002  # of white, the light whose noise is that of the sensor in the dark
+_DARK = 0.002  # of white: the light whose photon noise equals the sensor's noise in the dark
 _BLACK, _WHITE = 16 / 255, 235 / 255  # luma of the paper
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """How small pictures are degraded while training, each by chance; some stay as they are.
+    """Random degradation of small pictures in training; some pictures stay as they are.
 
     Attributes
     ----------
     blurred : float
         Probability that a picture is blurred.
     sigma : pair of floats
-        The least and most of blur, see `blur`: 0.1 to 1 pixel.
+        Least and greatest sigma of the blur, see `blur`; within 0.1 to 1 pixel.
     noisy : float
-        Probability that it gets noise.
+        Probability that noise is added.
     noise : pair of floats
-        The least and most of noise, see `noise`: 0.1 to 100; its logarithm is uniform.
+        Least and greatest level of noise, see `noise`; within 0.1 to 100. Its logarithm is uniform.
     compressed : float
-        Probability that it goes through JPEG.
+        Probability that the picture is compressed as JPEG.
     quality : pair of ints
-        The least and most of JPEG's quality: 1 to 100.
+        Least and greatest quality of the JPEG; within 1 to 100.
     subsampled : float
-        Probability that JPEG then keeps half the chroma along each side (4:2:0), and not all of it
-        (4:4:4).
+        Probability that the JPEG halves the chroma along each side (4:2:0) instead of keeping all
+        of it (4:4:4).
 
     Raises
     ------
     ValueError
-        If one of them is out of its range.
+        If a value is out of its range.
     """
 
     blurred: float = 0.3
@@ -81,7 +81,7 @@ class Degradation:
                 )
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Degrade a small picture; the blocks of JPEG begin at its corner, as in a file.
+        """Degrade a small picture; JPEG blocks begin at its corner, as in a file.
 
         Parameters
         ----------
@@ -92,14 +92,14 @@ class Degradation:
         Returns
         -------
         degraded : float32 array (c, H, W)
-            `x` itself, where chance leaves it as it is.
+            `x` itself if chance leaves it unchanged.
         """
         return self._degraded(x, rng)
 
     def _degraded(
         self, x: np.ndarray, rng: np.random.Generator, corner: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """What is right of and below a corner, where the blocks of JPEG begin."""
+        """Degrade x, and cut it to what is below and right of `corner`, where JPEG blocks begin."""
         chances = self.blurred, self.noisy, self.compressed, self.subsampled
         blurred, noisy, compressed, subsampled = rng.random(4) < chances
         if blurred:
@@ -114,12 +114,12 @@ class Degradation:
         return x
 
     def crop(self, piece: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Degrade a crop, the blocks of JPEG beginning anywhere in it.
+        """Degrade a crop, with JPEG blocks that begin at a random place.
 
         Parameters
         ----------
         piece : float32 array (c, side + 2 AROUND, side + 2 AROUND)
-            The crop with what is around it, which blur and blocks mix in.
+            The crop with its surroundings, which blur and JPEG blocks mix into it.
         rng : numpy.random.Generator
 
         Returns
@@ -135,13 +135,13 @@ DEGRADATIONS = {"photo": Degradation()}
 
 
 def blur(x: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur by a Gaussian, as a lens that is a little out of focus does; edges are repeated.
+    """Blur by a Gaussian, like a lens slightly out of focus; edges are repeated.
 
     Parameters
     ----------
     x : float32 array (c, H, W)
     sigma : float
-        Its standard deviation in pixels, up to 1.
+        Standard deviation in pixels, up to 1.
 
     Returns
     -------
@@ -160,18 +160,18 @@ def blur(x: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def noise(x: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Add the noise of a sensor, which counts photons, and is read with an error.
+    """Add the noise of a sensor: photon noise and read noise.
 
-    Both are of light, of which a picture's values are a power (sRGB). The number of photons varies
-    as that of Poisson's distribution, so the variance is k (light + 0.002): a part that grows with
-    the light, and a constant one.
+    Both are added to the linear light, which sRGB's curve relates to a picture's values. The number
+    of photons has a Poisson distribution, so the variance is k (light + 0.002): one part grows with
+    the light, and one is constant.
 
     Parameters
     ----------
     x : float32 array (c, H, W)
         Luma for c = 1, RGB for c = 3; clipped to 0..1.
     level : float
-        The standard deviation that R, G and B have at medium grey, in levels of 0..255. k follows.
+        Standard deviation of R, G and B at medium grey, in levels of 0..255. It determines k.
     rng : numpy.random.Generator
 
     Returns
@@ -184,9 +184,9 @@ def noise(x: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     modeling and fitting for single-image raw-data", IEEE Trans. Image Processing 17(10), 2008.
     """
     grey = float(_light(np.array(0.5)))
-    slope = 1.055 / 2.4 * grey ** (1 / 2.4 - 1)  # of values by light
+    slope = 1.055 / 2.4 * grey ** (1 / 2.4 - 1)  # derivative of values by light
     k = (level / 255 / slope) ** 2 / (grey + _DARK)
-    if len(x) == 1:  # a mean of R, G and B, whose noise is partly cancelled in it
+    if len(x) == 1:  # averaging R, G and B cancels part of their noise
         k *= float(np.sum(LUMA**2))
     light = _light(_full_range(x))
     random = rng.standard_normal(x.shape, np.float32)
@@ -196,15 +196,15 @@ def noise(x: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def jpeg(x: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
-    """Write as JPEG, and read again.
+    """Compress as JPEG and decompress again.
 
     Parameters
     ----------
     x : float32 array (c, H, W)
-        Luma for c = 1, which is compressed as that of a picture in colour would be; RGB for c = 3.
+        Luma for c = 1, which is compressed like the luma of a colour picture; RGB for c = 3.
         Clipped to 0..1 and rounded to 8 bits.
     quality : int
-        1 to 100, as the Independent JPEG Group's encoder counts it.
+        1 to 100, on the scale of the Independent JPEG Group's encoder.
     subsampled : bool
         Whether the chroma has half as many pixels along each side (4:2:0), or all (4:4:4).
 
@@ -212,7 +212,7 @@ def jpeg(x: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
     -------
     compressed : float32 array (c, H, W), in 0..1
     """
-    from PIL import Image  # not at the top: `import pysrcnn` stays quick
+    from PIL import Image  # not at the top, so that `import pysrcnn` stays quick
 
     levels = (255 * _full_range(x) + 0.5).astype(np.uint8)
     pixels = levels[0] if len(x) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0))
@@ -224,15 +224,15 @@ def jpeg(x: np.ndarray, quality: int, subsampled: bool = True) -> np.ndarray:
 
 
 def _full_range(x: np.ndarray) -> np.ndarray:
-    """Values of 0..1: luma of the paper, 16..235 of 255, becomes that of JPEG."""
+    """Clip to 0..1, after stretching the paper's luma, 16..235 of 255, to the range of JPEG's."""
     return np.clip((x - _BLACK) / (_WHITE - _BLACK) if len(x) == 1 else x, 0, 1)
 
 
 def _as_given(x: np.ndarray) -> np.ndarray:
-    """The reverse of `_full_range`."""
+    """Undo `_full_range`, and convert to float32."""
     return (x * (_WHITE - _BLACK) + _BLACK if len(x) == 1 else x).astype(np.float32)
 
 
 def _light(x: np.ndarray) -> np.ndarray:
-    """Light of values, both in 0..1, by sRGB's curve (IEC 61966-2-1)."""
+    """Convert values to linear light, both in 0..1, by sRGB's curve (IEC 61966-2-1)."""
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)

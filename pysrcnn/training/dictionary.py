@@ -1,27 +1,28 @@
 """Dictionaries for sparse coding, learned from pictures.
 
-``python -m pysrcnn.training.dictionary FOLDER`` does it.
+``python -m pysrcnn.training.dictionary FOLDER -o SC.npz`` learns them.
 
-Piece by piece, each for a purpose of its own, which is what sets sparse coding apart from SRCNN:
+Each part is learned separately, for an objective of its own; this sets sparse coding apart from
+SRCNN:
 
-1. P: the principal components of patches of derivatives, so that codes are of 32 numbers, not 324
-   (Zeyde, Elad, Protter, 2010), each divided by the square root of its deviation: large components
-   still weigh more than small ones, but less so.
-2. D_l and a first D_h together, so that one sparse code serves a patch in low resolution and in
-   high (Yang, Wright, Huang, Ma, 2010, Section III-B). Over all patches, with N entries in high
-   resolution and M features each::
+1. P: the principal components of patches of derivatives, which reduce 324 numbers to 32 (Zeyde,
+   Elad, Protter, 2010), each divided by the square root of its standard deviation: strong
+   components still weigh more than weak ones, but less so.
+2. D_l and a first D_h jointly, so that one sparse code represents a patch in low and in high
+   resolution (Yang, Wright, Huang, Ma, 2010, Section III-B). Over all patches, with N entries in
+   high resolution and M features each::
 
        min over D_h, D_l, Z of 1/N |X - D_h Z|^2 + 1/M |Y - D_l Z|^2 + penalty |Z|_1
 
    In turns: Z by FISTA, then the dictionary by least squares, its columns normalised.
 3. D_h again, by least squares, for the codes that D_l alone gives in the few steps it will be used
-   with: these are not the codes of step 2, which knew the patch in high resolution (Zeyde et al.).
+   with: unlike those of step 2, they do not know the patch in high resolution (Zeyde et al.).
 
-X is the difference between the picture and its bicubic enlargement (Zeyde et al.; in Yang et al.
-the picture without the mean of the patch). In place of 1/N and 1/M, each of X and Y is scaled to a
-mean square of 1 a patch.
+X is the difference between the picture and its bicubic enlargement (Zeyde et al.; Yang et al. use
+the picture minus the mean of the patch). In place of 1/N and 1/M, X and Y are each scaled so that
+the squared norm of a patch is 1 on average.
 
-Axes: D entries of a feature, A atoms, g x g the patch in high resolution, n patches.
+Axes: D features, A atoms, g x g the patch in high resolution, n patches.
 """
 
 import argparse
@@ -49,26 +50,31 @@ __all__ = ["DictionaryRecipe", "learn", "main", "principal", "sampled"]
 
 @dataclass(frozen=True)
 class DictionaryRecipe:
-    """How dictionaries are learned.
+    """Settings for learning dictionaries.
 
-    The numbers that stand here were chosen by PSNR on every tenth picture of T91, held back while
-    dictionaries were learned from the others. Those that are shipped were then learned from all.
+    The defaults were chosen by PSNR on every tenth picture of T91, held back while dictionaries
+    were learned from the others. The shipped dictionaries were then learned from all pictures.
 
     Attributes
     ----------
-    atoms, features : numbers of atoms, and of principal components
+    atoms, features : int
+        Numbers of atoms and of principal components.
     f, g : int
         Sides of the patches of derivatives and of those in high resolution, odd.
-    penalty : of the codes, where features have a mean square of 1 a patch
-    steps : of FISTA when the dictionaries are used
+    penalty : float
+        Penalty of the codes, for features whose squared norm is 1 on average.
+    steps : int
+        Steps of FISTA when the dictionaries are used.
     whiten : float
         Principal components are divided by this power of their variance.
     patches, fitted : int
-        How many are taken for steps 1 and 2, and for step 3.
+        Numbers of patches sampled for steps 1 and 2, and for step 3.
     kept : float
-        The part of `patches` that is learned from: those with the strongest features.
-    rounds, iterations : of step 2, and of FISTA in each
-    seed : of the random numbers
+        Share of `patches` that is learned from: those with the strongest derivatives.
+    rounds, iterations : int
+        Rounds of step 2, and iterations of FISTA in each.
+    seed : int
+        Seed of the random numbers.
     """
 
     atoms: int = 512
@@ -98,13 +104,13 @@ class DictionaryRecipe:
 def sampled(
     pairs: list[Pair], count: int, recipe: DictionaryRecipe, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Patches at random places, as many of each picture.
+    """Sample patches at random places, equally many from each picture.
 
     Returns
     -------
     derivatives : float32 array (4*f*f, n)
     differences : float32 array (g*g, n)
-        High less low, around the same pixels.
+        High minus low, around the same pixels.
     """
     f, g = recipe.f, recipe.g
     margin = max(f // 2 + 2, g // 2)
@@ -124,7 +130,7 @@ def sampled(
 
 
 def principal(derivatives: np.ndarray, recipe: DictionaryRecipe) -> np.ndarray:
-    """Step 1: P (D, 4*f*f), such that P derivatives has a mean square of 1 a patch."""
+    """Step 1: P (D, 4*f*f), scaled so that the squared norm of P derivatives is 1 on average."""
     covariance = _product(derivatives, derivatives) / derivatives.shape[1]
     variances, components = np.linalg.eigh(covariance)
     strongest = np.argsort(variances)[::-1][: recipe.features]
@@ -137,7 +143,7 @@ def principal(derivatives: np.ndarray, recipe: DictionaryRecipe) -> np.ndarray:
 def learn(
     pairs: list[Pair], recipe: DictionaryRecipe, say: Callable[[str], object] | None = None
 ) -> SparseCoding:
-    """Dictionaries from pairs of (low, high), as `data.read_pairs` gives them.
+    """Learn dictionaries from pairs of (low, high), as `data.read_pairs` returns them.
 
     `say` is called with a line after each round of step 2.
     """
@@ -175,8 +181,8 @@ def learn(
 def _alternated(
     x: np.ndarray, recipe: DictionaryRecipe, rng: np.random.Generator, say: Callable | None
 ) -> np.ndarray:
-    """Step 2: the dictionary whose columns, of length 1, make sparse codes of the columns of x."""
-    penalty = recipe.penalty * np.sqrt(2)  # the two together are longer by this
+    """Step 2: learn a dictionary, with columns of norm 1, for sparse codes of the columns of x."""
+    penalty = recipe.penalty * np.sqrt(2)  # low and high together have a norm larger by this
     dictionary = x[:, rng.choice(x.shape[1], recipe.atoms, replace=False)]
     dictionary /= np.linalg.norm(dictionary, axis=0)
     momentum = fista(recipe.iterations)
@@ -190,7 +196,7 @@ def _alternated(
             say(f"round {k + 1}/{recipe.rounds}: {loss:.5f}, {count:.1f} atoms a patch")
         codes_squared = _product(codes, codes)
         dictionary = _least_squares(codes_squared, _product(x, codes))
-        # Atoms that no patch uses make room for patches that the others do not serve.
+        # Atoms that no patch uses are replaced by patches that the others represent badly.
         used = np.diag(codes_squared) > 1e-6 * np.trace(codes_squared) / recipe.atoms
         worst = np.argsort(-errors, kind="stable")[: 10 * recipe.atoms]
         dictionary[:, ~used] = x[:, rng.choice(worst, np.sum(~used), replace=False)]
@@ -199,7 +205,7 @@ def _alternated(
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a b^T, in float64 but for sums over some thousand patches."""
+    """Return a b^T, summed in float64 over blocks of 4096 patches."""
     step = 4096
     parts = range(0, a.shape[1], step)
     return sum((a[:, k : k + step] @ b[:, k : k + step].T).astype(np.float64) for k in parts)
@@ -208,12 +214,12 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _least_squares(codes_squared: np.ndarray, products: np.ndarray) -> np.ndarray:
     """The dictionary D that minimises |x - D codes|^2, from codes codes^T and x codes^T."""
     atoms = len(codes_squared)
-    slight = 1e-6 * np.trace(codes_squared) / atoms  # for atoms that are hardly used
+    slight = 1e-6 * np.trace(codes_squared) / atoms  # bounds atoms that are hardly used
     return np.linalg.solve(codes_squared + slight * np.eye(atoms), products.T).T
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command: learn from a folder of pictures, score on another, write."""
+    """Run the command: learn from a folder of pictures, score on another, write the file."""
     parser = argparse.ArgumentParser(
         prog="python -m pysrcnn.training.dictionary",
         description="Learn dictionaries for sparse coding.",

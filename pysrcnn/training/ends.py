@@ -1,4 +1,4 @@
-"""Black stays black and white stays white: what training does to its result for that."""
+"""Adjustment of trained weights so that black stays black and white stays white."""
 
 import numpy as np
 
@@ -8,35 +8,35 @@ from ..networks.parameters import not_finite
 
 __all__ = ["keep_ends"]
 
-SLACK = 2**-18  # a quarter of a level of 16 bits: many times what float32 rounds, and not seen
+SLACK = 2**-18  # a quarter of a 16-bit level: many times float32's rounding, and invisible
 NEAR = 0.02  # of the way from black to white
 
 
 def keep_ends(network: Chain) -> None:
-    """Change biases and the last layer, in place, by as little as black and white need.
+    """Change biases and the last layer, in place, by the least that black and white need.
 
-    The squared error hardly knows of either: few pixels are quite black, and a level of 255 on them
-    costs nothing. But a black border that has become grey is seen, and with 16 bits it is 300
-    levels. Results are clipped to 0..1, so flat black has to come out as black or less, and flat
-    white as white or more. In a flat picture all maps are flat, and a layer is one matrix, the sums
-    of its filters. Two things go wrong there:
+    The squared error hardly notices either: few pixels are pure black, and one level of 255 on them
+    costs almost nothing. But a black border that turns grey is visible, and in 16 bits it is off by
+    300 levels. Results are clipped to 0..1, so flat black must come out at or below black, and flat
+    white at or above white. In a flat picture all feature maps are flat, and a layer is one matrix,
+    the sums of its filters. Two things go wrong there:
 
-    1. With ReLU, a filter that hands brightness on falls silent a little above black, so that all
-       that is darker looks the same. Where one is silent at black and answers before 2 % of the
-       way to white, its bias b grows until it is not, by s; and the biases of the next layer sink
-       by s times the sums of their filters of its map. So nothing changes where it answered before.
-    2. What still is missing, r, the last layer makes up for. A row of A is (h, ..., h, 1), where
-       the h maps before it are repeated as often as a filter has weights: for black with its sign
-       changed, so that more is better in both. Of the changes d of a channel's weights and bias
-       with A d >= r, the smallest is A^T (A A^T)^-1 r, the pseudo-inverse of A times r, for those
-       rows in which it is just enough: for none, for black, for white, or for both.
+    1. With ReLU, a filter that hands brightness on may fall silent slightly above black, so that
+       everything darker looks the same. If a filter is silent at black and responds before 2 % of
+       the way to white, its bias b grows by s, until it is not silent; the biases of the next layer
+       fall by s times the sums of their filters for its map. So nothing changes where it responded.
+    2. The last layer makes up for what is still missing, r. A row of A is (h, ..., h, 1): the value
+       h of each map before that layer, repeated for each weight of a filter. The row of black has
+       its sign changed, so that more is better in both. Among the changes d of a channel's weights
+       and bias with A d >= r, the smallest is A^T (A A^T)^-1 r, the pseudo-inverse of A times r,
+       over the rows where it is just enough: none, black, white, or both.
 
     Parameters
     ----------
     network : Chain
-        Its black and white are those of studio range, 16/255 and 235/255, if it takes luma (c = 1),
-        and 0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last
-        layer stays as it is if what it sees is the same for black and white.
+        Black and white are those of studio range, 16/255 and 235/255, if it takes luma (c = 1), and
+        0 and 1 if it takes RGB. Nothing happens if its parameters are not finite; the last layer
+        stays as it is if its input is the same for black and white.
     """
     if not_finite(network.parameters):
         return
@@ -47,7 +47,7 @@ def keep_ends(network: Chain) -> None:
     *first, (w, b) = network.layers
     for k, (weights, biases) in enumerate(first):
         h = weights.sum(axis=(2, 3), dtype=np.float64) @ h + biases[:, None]
-        if network.activation == "tanh":  # which never falls silent
+        if network.activation == "tanh":  # never falls silent
             h = np.tanh(h)
             continue
         silent = (h[:, 0] < -SLACK) & (-h[:, 0] < NEAR * (h[:, 1] - h[:, 0]))

@@ -1,6 +1,6 @@
 """Training from files: folders of pictures in, weights with a card out, a log and checkpoints.
 
-The log and the checkpoint lie beside the weights, and are called as they are but for the suffix.
+The log and the checkpoint lie beside the weights and differ from them in the suffix of the name.
 """
 
 import os
@@ -54,49 +54,49 @@ def train(
     Parameters
     ----------
     folders : sequence of paths
-        Their pictures are trained on, those in folders below too.
+        Folders of the pictures to train on, folders below them included.
     output : path
-        Of the weights, ending in .npz. Beside it are written a log (.log), and a checkpoint
+        File of the weights, ending in .npz. Beside it are written a log (.log), and a checkpoint
         (.checkpoint) until all steps are done.
     scale : int or sequence of int
-        Of a network that takes enlarged pictures, one may be trained for several.
+        Factor of enlargement. A network that takes enlarged pictures may be trained for several.
     recipe : Recipe, optional
         ``RECIPES["modern"]`` by default.
     exclude : strings
         Names or patterns of pictures to leave out: "302003.jpg", "*.gif", "BSDS200/30*".
     moving : sequence of paths, optional
-        Of a network that looks at several frames: folders of photographs, each of which becomes a
-        clip by a camera that moves over it, see `training.camera`.
+        For a network that looks at several frames: folders of photographs, which a simulated camera
+        turns into clips, see `training.camera`.
     validation : path, optional
-        A folder of pictures that PSNR is measured on while training, and that are not trained on.
-        By default every 20th training picture, at most 20.
+        A folder of pictures that PSNR is measured on during training, and that are not trained on.
+        By default every 20th training picture, or every 7th clip, at most 20.
     start : path or name, optional
         Weights to start from. Those of an EDSR may be for another scale; its tail, which fits one
         scale, is then reinitialised.
     stream : bool
-        Whether pictures are read while training. They are in any case if there are many.
+        Whether pictures are read during training. They are in any case if there are many.
     every : int
         Steps from one measurement and checkpoint to the next.
     resume : bool
-        Whether to go on from the checkpoint.
+        Whether to resume from the checkpoint.
     score : path, optional
         A folder of pictures to evaluate on at the end; the card gets the averages.
     features, layer : optional
-        Of a recipe with a discriminator, what `load_features` takes.
+        Arguments of `load_features`, for a recipe with a discriminator.
     on_skipped : function of a list of str, optional
-        Called with what is wrong with training or validation pictures, which are left out: before
-        the first step, and for a stream after the last.
+        Called with why training and validation pictures were left out, a sentence each: before the
+        first step, and for a stream also after the last.
 
     Returns
     -------
     network : Network
-        As it is in the file.
+        The trained network, as saved.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there are no such files, what is to be written is there already, or no picture can be
-        used; if one to score cannot, when the weights are written.
+        If a file is missing, an output exists already, or no picture can be used; if one to score
+        cannot be used, after the weights are written.
     KeyboardInterrupt, SystemExit, FloatingPointError, OSError
         As `fit` does.
     """
@@ -113,18 +113,18 @@ def train(
 
 
 class FileTraining:
-    """What `train` does, in its parts: all is checked and read, then `fit`, then `score`.
+    """`train` in its parts: construction checks and reads everything, then come `fit` and `score`.
 
-    Takes what `train` takes.
+    The parameters are those of `train`.
 
     Attributes
     ----------
     recipe : Recipe
     training : Training
     used : int
-        How many pictures are trained on.
+        Number of pictures that are trained on.
     skipped : list of str
-        What is wrong with those that were left out.
+        Why pictures were left out, a sentence each.
     """
 
     def __init__(
@@ -189,11 +189,11 @@ class FileTraining:
 
     @property
     def label(self) -> str:
-        """The scales, for people: "x3", or "x2, x3, x4"."""
+        """The scales as text: "x3", or "x2, x3, x4"."""
         return ", ".join(f"x{scale}" for scale in self.scales)
 
     def fit(self) -> Network:
-        """Do the steps that remain and write the weights: the network."""
+        """Do the remaining steps, write the weights, and return the network."""
         recipe, training = self.recipe, self.training
         noun = "clip" if recipe.frames > 1 else "picture"
         say(
@@ -239,20 +239,20 @@ class FileTraining:
         scale: int,
         on_error: Callable[[Exception], object] | None = None,
     ) -> list[Score]:
-        """Evaluate what `fit` gave on the pictures that are for that, and note it in the card.
+        """Evaluate the trained network on the pictures to score, and save averages in its card.
 
         Parameters
         ----------
         network : Network
         scale : int
-            One of those it was trained for.
+            A scale that it was trained for.
         on_error : function of an exception, optional
             As for `evaluate`.
 
         Returns
         -------
         scores : list of Score
-            Empty if no such pictures were given, or none can be used.
+            Empty if no pictures to score were given, or none can be used.
         """
         if self.scored is None:
             return []
@@ -264,7 +264,7 @@ class FileTraining:
         return scores
 
     def _check_recipe(self) -> None:
-        """Raise where its network is not for so many scales, or for photographs that move."""
+        """Raise if several scales, or clips made from photographs, do not suit the network."""
         if len(self.scales) > 1 and TRAINED[self.recipe.network].small:
             raise ValueError(
                 f"one {self.recipe.network} is for one scale, as it enlarges the picture itself, "
@@ -277,12 +277,12 @@ class FileTraining:
             )
 
     def _check_places(self, pictures: Split) -> None:
-        """Raise, before hours of training and not after, where nothing could be written or read."""
+        """Raise, before hours of training, if an output cannot be written or is an input."""
         clips = self.recipe.frames > 1
         scored = list_pictures(self.scored, recursive=clips) if self.scored else []
         others = [
             path
-            # With what is excluded, or of kinds that are not read.
+            # Excluded pictures, and those of kinds that are not read, too.
             for folder in [*self.folders, *self.moving]
             for found in (list_pictures, list_unread)
             for path in found(folder, recursive=True)
@@ -294,12 +294,12 @@ class FileTraining:
         check_apart(outputs, inputs, "one of the pictures")
 
     def _load_start(self, start: Place | None) -> Network | None:
-        """The network to start from."""
+        """Load the network to start from, if one is given."""
         if start is None:
             self._start = self.recipe.init
             return None
         self._start = Path(start).name
-        # Of a file, any scale will do.
+        # Shipped weights are loaded by a scale, a file without one.
         known = [s for s in self.scales if (os.fspath(start), s) in shipped()]
         network = load(start, known[0] if known else None)
         outputs = [self.output, self.log, self.checkpoint]
@@ -307,7 +307,7 @@ class FileTraining:
         return network
 
     def _load_features(self, features: Place | None, layer: str | None) -> Features | None:
-        """What content is compared by, of a recipe with a discriminator."""
+        """Load the features that content is compared by, for a recipe with a discriminator."""
         self._note = "" if features else ", as no file of VGG is given (features)"
         if self.recipe.adversarial is None:
             if features is not None or layer is not None:
@@ -321,7 +321,7 @@ class FileTraining:
         return load_features(features, layer)
 
     def _check_what_is_there(self, resume: bool) -> None:
-        """Raise where something would be written over that is not this training's own."""
+        """Raise if files exist that this training must not overwrite."""
         checkpoint, output, log = self.checkpoint, self.output, self.log
         if checkpoint.exists() and not resume:
             raise ValueError(f"{checkpoint} exists: resume it, or remove it")
@@ -330,7 +330,7 @@ class FileTraining:
         if log.exists() and log.stat().st_size:
             try:
                 read_log(log)
-            except ValueError:  # nobody gave it that name for a training
+            except ValueError:  # no training wrote it
                 raise ValueError(
                     f"{log} is there and is not a log of training: give the weights another name, "
                     f"or move it"
@@ -338,7 +338,7 @@ class FileTraining:
 
 
 def _whole(scale: int | Sequence[int]) -> tuple[int, ...]:
-    """The scales in their order; raise unless they are some that there are networks for."""
+    """Return the scales in ascending order; raise unless there can be networks for all of them."""
     given = (scale,) if np.ndim(scale) == 0 else tuple(np.asarray(scale).tolist())
     numbers = [int(s) if isinstance(s, np.integer) else s for s in given]
     if not numbers or not all(type(s) is int and 2 <= s <= LARGEST for s in numbers):

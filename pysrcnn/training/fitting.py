@@ -1,4 +1,4 @@
-"""A training with a log, checkpoints, and Ctrl-C at any time."""
+"""Running a training with a log and checkpoints; Ctrl-C may stop it at any time."""
 
 import contextlib
 import sys
@@ -21,7 +21,7 @@ from .recipe import as_now
 
 __all__ = ["Measure", "fit"]
 
-# Of a network, or None for bicubic interpolation, on pictures, at a scale: a number in dB.
+# (network, or None for bicubic interpolation; pictures; scale) -> a quality in dB.
 Measure = Callable[[Network | None, list[Pair], int], float]
 
 
@@ -33,33 +33,33 @@ def fit(
     every: int,
     measure: Measure | None = None,
 ) -> None:
-    """Do all steps that remain; every so many, write a checkpoint and a line of the log.
+    """Do the remaining steps, and write checkpoints and a log.
 
     Parameters
     ----------
     training : Training
-        As loaded from its checkpoint, if it goes on from one; then the log goes on too.
+        Loaded from its checkpoint if it resumes; then the log is continued too.
     validation : list of (low, high)
         Pictures that PSNR is measured on, as `data.read_pairs` returns them.
     checkpoint, log : path
     every : int
-        Steps.
+        Steps from one checkpoint and line of the log to the next.
     measure : function of (network or None for bicubic, validation, scale), optional
-        What is logged as PSNR; by default `mean_psnr`.
+        Measures what is logged as PSNR; by default `mean_psnr`.
 
     Raises
     ------
     KeyboardInterrupt, SystemExit
-        After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, with a checkpoint
-        of it.
+        After the step during which Ctrl-C was pressed, or SIGTERM or SIGHUP came, and its
+        checkpoint is written.
     ValueError
-        If the log to go on with is damaged or of another training, or it is not said what scale
-        the training is for.
+        If the log to continue is damaged or belongs to another training, or the scale of the
+        training is unknown.
     FloatingPointError, OSError, ValueError
-        As `Training.run` does; if pictures cannot be read, with a checkpoint of the steps done.
+        As `Training.run` does; if pictures cannot be read, after a checkpoint of the steps done.
     """
     if isinstance(training.scale, tuple):
-        scale = max(training.scale)  # as much is shaved as it takes
+        scale = max(training.scale)  # how many pixels are shaved
     else:
         scale = own_scale(training.network, training.scale)
     measure = measure or mean_psnr
@@ -92,11 +92,11 @@ def fit(
 
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
-    """The first line of the log."""
+    """Make the first line of the log."""
     scale = list(training.scale) if isinstance(training.scale, tuple) else training.scale
     head = {
         "network": training.network.name,
-        "scale": scale,  # as JSON has it, which a log that goes on is compared with
+        "scale": scale,  # as JSON stores it, to compare with a log that is continued
         "pictures": training.data,
         "recipe": training.recipe.as_dict(),
         "validation": validation,
@@ -108,12 +108,12 @@ def _head(training: Training, validation: int, bicubic: float) -> dict:
 
 
 def _earlier(step: int, head: dict, log: Path) -> list[dict]:
-    """The lines of a log up to a step, to go on after; raise if it is of another training."""
+    """Return the lines of a log up to a step; raise if it belongs to another training."""
     known, lines = read_log(log)
     if isinstance(known.get("recipe"), dict):
         known["recipe"] = as_now(known["recipe"])
     differing = [n for n in head if n != "bicubic_psnr" and head[n] != known.get(n)]
-    # Not to the last digit, which another processor may round otherwise.
+    # Not to the last digit, which another processor may round differently.
     if abs(known.get("bicubic_psnr", 0) - head["bicubic_psnr"]) > 1e-3:
         differing.append("validation pictures")
     if differing:
@@ -125,7 +125,7 @@ def _earlier(step: int, head: dict, log: Path) -> list[dict]:
 
 
 class _Pace:
-    """Losses and seconds since the line before, of which a line of the log is made."""
+    """Losses and times since the previous line of the log, for the next one."""
 
     def __init__(self, training: Training):
         self.training = training
@@ -137,12 +137,12 @@ class _Pace:
         self.began, self.first, self.waited = now, self.training.step, self.training.waited
 
     def add(self, progress: Progress) -> None:
-        """Note what a step had."""
+        """Record the losses of a step."""
         self.losses.append(progress.loss)
         self.parts.append(progress.parts)
 
     def line(self, progress: Progress, decibels: float) -> dict:
-        """The line of the log for a step; the next one counts from here."""
+        """Make the line of the log for a step, and begin to count for the next one."""
         batch, now = self.training.recipe.batch, time.perf_counter()
         elapsed = now - self.began
         line = {
@@ -163,8 +163,8 @@ class _Pace:
 def _prepare(training: Training) -> None:
     """Compile what a step and a validation call, and read the first pictures of a stream.
 
-    It may take minutes, once on each machine, which are no part of the training: neither of its
-    seconds nor of the rate that the time left is told by.
+    This may take minutes, once on each machine. They count neither in the seconds of the training
+    nor in the rate that the remaining time is estimated from.
     """
     if training.step < training.recipe.steps:
         low, high = training.batch(training.step, training.recipe.batch)
@@ -176,7 +176,7 @@ def _prepare(training: Training) -> None:
 
 @contextlib.contextmanager
 def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
-    """What was done is saved if pictures cannot be read; another try may go on with it."""
+    """Save a checkpoint if pictures cannot be read, so that another try can resume."""
     try:
         yield
     except (OSError, ValueError):
@@ -187,9 +187,9 @@ def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _end_awaited() -> Iterator[list[int]]:
-    """A list that gets the first signal to end, so that no step is cut in two.
+    """Yield a list that receives the first signal to end, so that no step is cut in two.
 
-    A later one ends the training at once.
+    A signal more than `AT_ONCE` seconds later ends the training at once.
     """
     stop: list[int] = []
     since = time.monotonic()

@@ -1,20 +1,20 @@
 """The log of a training: a file of JSON lines, for plots.
 
-The first says what was trained on what, each later one where training stood::
+The first line says what was trained on what, each later line describes one step::
 
     step, samples        done so far
-    loss                 average over the steps since the line before, or since it went on
-    psnr                 on the validation pictures, in dB, of what the training would give if this
-                         were its last step: the averaged weights, black and white kept
-    seconds              all steps so far have taken, without validation
-    samples_per_second   since the line before, with validation, without compiling
-    waiting              part of that time in which the network waited for pictures
+    loss                 mean over the steps since the previous line, or since resuming
+    psnr                 on the validation pictures, in dB, of the network that training would give
+                         if this were its last step: with averaged weights, black and white kept
+    seconds              that all steps so far have taken, without validation
+    samples_per_second   since the previous line, with validation, without compiling
+    waiting              fraction of that time in which the network waited for pictures
 
-and of a training against a discriminator, on average as the loss is::
+In training against a discriminator, each line also has these, averaged like the loss::
 
-    content, adversarial the parts of the loss, without their weights; and pixels, if they count
-    discriminator        its own loss
-    real, made           how likely it holds pictures to be real that are, and that are made, 0..1
+    content, adversarial the parts of the loss, unweighted; also pixels, if it has a weight
+    discriminator        the discriminator's loss
+    real, made           the probability of being real that it gives real and made pictures, 0..1
 """
 
 import json
@@ -26,32 +26,32 @@ from ..formats import contents
 
 __all__ = ["append", "read_log", "write_log"]
 
-_LARGEST = 1 << 24  # bytes of a log, which is a hundred thousand lines
+_LARGEST = 1 << 24  # most bytes of a log: a hundred thousand lines
 
 
 def write_log(log: Path, head: dict, lines: list[dict]) -> None:
-    """Begin a log, or what is left of one: whole or not at all."""
+    """Begin a log, with the lines kept of an earlier one; write it whole or not at all."""
     with written_whole(log) as temporary:
         text = "".join(json.dumps(line) + "\n" for line in [head, *lines])
         temporary.write_text(text, encoding="utf-8")
 
 
 def append(log: Path, line: dict) -> None:
-    """Add a line."""
+    """Add a line to a log."""
     with room_for(log), open(log, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
-    """The first line of a log, and the others: step, samples, loss, psnr (dB), seconds, ...
+    """Return the first line of a log, and the others: step, samples, loss, psnr (dB), seconds, ...
 
-    A last line that was cut short, as when the machine stopped, is left out.
+    Reading ends before a damaged line, as one that was cut short when the machine stopped.
 
     Raises
     ------
     FileNotFoundError
     ValueError
-        If it is no log of training.
+        If it is not a log of training.
     """
     path = Path(path)
     if not path.is_file():

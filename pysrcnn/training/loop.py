@@ -1,4 +1,4 @@
-"""Training: a loop of steps, checkpoints, and going on from one."""
+"""The training loop: steps, checkpoints, and resuming from one."""
 
 import functools
 import math
@@ -30,10 +30,10 @@ __all__ = ["Progress", "Training"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is after a step.
+    """The state of a training after a step.
 
-    step: its number, counted from 1; loss: of its batch; seconds: of all steps so far; parts: what
-    `Judge.parts` says, of a training against a discriminator.
+    step: its number, counted from 1; loss: of its batch; seconds: of all steps so far; parts:
+    `Judge.parts`, in training against a discriminator.
     """
 
     step: int
@@ -48,7 +48,7 @@ def _means(w: np.ndarray) -> np.ndarray:
 
 
 def _checksum(pairs: list[Pair]) -> str:
-    """A short text that tells one set of training pictures from another."""
+    """Count and checksum of the training pictures, by which checkpoints recognise them."""
     checksum = 0
     for _, high in pairs:
         checksum = zlib.crc32(np.ascontiguousarray(high).data, checksum)
@@ -62,24 +62,24 @@ class Training:
     ----------
     recipe : Recipe
     pictures : list of (low, high), or Stream
-        The training pictures, as `data.read_pairs` returns them, or read while training.
+        The training pictures, as `data.read_pairs` returns them, or read during training.
     start : Network, optional
-        A network to go on from, instead of the recipe's random weights. It may be for another
-        scale; what that has in another shape, the tail of an EDSR, then starts as the recipe has
-        it.
+        A network to start from, instead of the recipe's random weights. It may be for another
+        scale; parameters whose shape depends on the scale, the tail of an EDSR, then start as in
+        the recipe.
     scale : int or tuple of int, optional
-        The factor of enlargement that the pictures are made for, which the result is to know; of a
-        network that takes enlarged pictures, they may be for several.
+        The factor of enlargement that the pictures are made for, which the result records; several
+        for a network that takes enlarged pictures.
     features : Features, optional
-        Of a recipe with a discriminator, what the content is compared by; by default those of
-        `load_features`.
+        Features that content is compared by, for a recipe with a discriminator; by default those
+        of `load_features`.
 
     Attributes
     ----------
     anew : list of str
-        The parameters that `start` has not, or in another shape.
+        The parameters that `start` lacks or has in another shape.
     judge : Judge or None
-        What there is beside the network, if it is trained against a discriminator.
+        The features and the discriminator, if the recipe has one.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Training:
         self.seconds = 0.0
 
     def _sampler(self, pairs: list[Pair]) -> Sampler:
-        """What gives the batches of some pictures."""
+        """Return a sampler of batches of these pictures."""
         recipe, margin = self.recipe, self.network.training_margin
         if recipe.stride is None:
             return RandomCrops(
@@ -140,7 +140,7 @@ class Training:
         return SubImages(pairs, recipe.size, recipe.stride, margin, recipe.seed)
 
     def _judge(self, features: Features | None) -> Judge | None:
-        """The judge of a recipe that has one; and the network then knows what it began with."""
+        """Return the judge, if the recipe has one; the network then keeps its starting weights."""
         recipe, network = self.recipe, self.network
         if recipe.adversarial is None:
             if features is not None:
@@ -157,7 +157,7 @@ class Training:
         return Judge(recipe.adversarial, features, size, network.c, recipe.loss, recipe.seed)
 
     def _take(self, start: Network) -> str:
-        """Take the weights over; a short text that tells them from others."""
+        """Copy the weights of `start`; return a checksum, by which checkpoints recognise them."""
         checksum = 0
         ours, theirs = (
             {name: p.shape for name, p in network.parameters.items() if name not in network.tail}
@@ -175,13 +175,13 @@ class Training:
         return f"checksum {checksum:08x}"
 
     def run(self) -> Iterator[Progress]:
-        """Do the remaining steps, one at each turn of the loop.
+        """Do the remaining steps, one per iteration.
 
         Raises
         ------
         FloatingPointError
             If the loss or a parameter becomes NaN or infinite. The parameters are then as before
-            that step, the optimizer's state is not: begin again instead of going on.
+            that step, but the optimiser's state is not: start again instead of resuming.
         """
         recipe = self.recipe
         while not self.done:
@@ -203,7 +203,7 @@ class Training:
 
     @property
     def stopped(self) -> str:
-        """Why there are no further steps before the last one, in a sentence; "" if there are."""
+        """A sentence that says why training ends before its last step; "" if it does not."""
         return self.judge.stopped if self.judge else ""
 
     @property
@@ -214,7 +214,7 @@ class Training:
     def _loss_and_gradients(
         self, low: np.ndarray, high: np.ndarray, factor: float
     ) -> tuple[float, Parameters]:
-        """By the loss of the recipe; or by the judge, whose discriminator moves before."""
+        """By the recipe's loss, or by the judge, which updates its discriminator first."""
         recipe, judge = self.recipe, self.judge
         if judge is None:
             done = self.step / recipe.steps
@@ -223,7 +223,7 @@ class Training:
 
     def _move(self, gradients: Parameters, factor: float) -> None:
         parameters = self.network.parameters
-        quiet = np.errstate(over="ignore", invalid="ignore")  # reported by `run`, in a sentence
+        quiet = np.errstate(over="ignore", invalid="ignore")  # `run` reports them, in a sentence
         with quiet, one_blas_thread():
             self.optimizer.step(gradients, factor)
             for name in self.network.statistics:
@@ -239,7 +239,7 @@ class Training:
         )
 
     def _update_average(self) -> None:
-        # The first steps weigh less, or the random start would be part of the average for long.
+        # The decay rises slowly, or the random start would stay in the average for long.
         decay = min(self.recipe.average, self.step / (self.step + 9))
         for name, parameter in self.network.parameters.items():
             if decay == 0:
@@ -249,14 +249,14 @@ class Training:
 
     @property
     def waited(self) -> float:
-        """Seconds that steps have waited for pictures, where these are streamed."""
+        """Seconds that steps have waited for streamed pictures."""
         return self._stream.waited if self._stream else 0.0
 
     def result(self) -> Network:
-        """What the training gives if it ends here; PSNR is measured on it all along.
+        """Return the network that training gives if it ends here; the log's PSNR is measured on it.
 
-        The averaged weights (the latest ones, if nothing is averaged), by `keep_ends` if the recipe
-        says so.
+        It has the averaged weights (the latest ones, if nothing is averaged), adjusted by
+        `keep_ends` if the recipe says so.
         """
         network = self.network.astype(self.network.dtype)
         for name, average in self.average.items():
@@ -278,7 +278,7 @@ class Training:
         checkpoints.write(path, self._identity(), self.step, self.seconds, self._arrays())
 
     def load(self, path: str | os.PathLike) -> None:
-        """Go on from a checkpoint of the same recipe, to the same weights as without a stop.
+        """Resume from a checkpoint of the same recipe, to the same weights as without a stop.
 
         Raises
         ------
@@ -302,14 +302,14 @@ class Training:
         self.step, self.seconds = step, seconds
 
     def _identity(self) -> dict:
-        """What a checkpoint must agree in, to be gone on from."""
+        """The settings and data that a checkpoint must agree with to be resumed."""
         scale = list(self.scale) if isinstance(self.scale, tuple) else self.scale
         given = {"scale": scale, "pictures": self.data, "start": self.start}
         given["features"] = self.judge.identity if self.judge else None
         return {**self.recipe.as_dict(), **given}
 
     def _arrays(self) -> Arrays:
-        """All arrays that change in training, as a checkpoint names them."""
+        """All arrays that change in training, by their names in a checkpoint."""
         arrays = {f"parameter.{n}": p for n, p in self._moved().items()}
         arrays |= {f"average.{n}": a for n, a in self.average.items()}
         for prefix, optimizer in self._optimizers().items():
@@ -317,11 +317,11 @@ class Training:
         return arrays | ({"gap": self.judge.gap} if self.judge else {})
 
     def _moved(self) -> Arrays:
-        """The parameters that steps move: of the network, and of its discriminator."""
+        """The parameters that steps change: those of the network and of its discriminator."""
         judges = self.judge.discriminator.parameters if self.judge else {}
         return self.network.parameters | {f"discriminator.{n}": p for n, p in judges.items()}
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        """All of them, by what their arrays in a checkpoint begin with."""
+        """All optimisers, by the prefix of their arrays in a checkpoint."""
         more = {"of_discriminator.": self.judge.optimizer} if self.judge else {}
         return {"optimizer.": self.optimizer, **more}

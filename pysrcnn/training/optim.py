@@ -1,8 +1,8 @@
 """Gradient descent: SGD with momentum (Eq. 5 of the paper), Adam, and Muon.
 
-An optimiser holds the parameters it moves and whatever it remembers of past gradients. `step`
-takes the gradients and changes the parameters in place; `state` is a flat dict of arrays (views,
-not copies) that a checkpoint can store and `load_state` takes back.
+An optimiser holds the parameters it updates and its memory of past gradients. `step` takes the
+gradients and changes the parameters in place; `state` returns a flat dict of arrays (views, not
+copies) that a checkpoint can store and `load_state` takes back.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Optimizer:
-    """Parameters, a learning rate for each of them, and named memories of their shapes."""
+    """The base of all optimisers: parameters, learning rates, and memories in the same shapes."""
 
     memories: tuple[str, ...] = ()
 
@@ -36,7 +36,7 @@ class Optimizer:
         }
 
     def state(self) -> Arrays:
-        """Everything but the parameters, as a flat dict of arrays."""
+        """Return the number of steps and the memories as a flat dict of arrays."""
         state = {
             f"{memory}.{name}": array
             for memory, arrays in self._memory.items()
@@ -45,7 +45,7 @@ class Optimizer:
         return {"steps": np.array(self.steps), **state}
 
     def load_state(self, state: Arrays) -> None:
-        """Go on from what `state` returned.
+        """Restore what `state` returned.
 
         Raises
         ------
@@ -65,26 +65,26 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, a learning rate for every parameter.
+    """Stochastic gradient descent with momentum and a learning rate for every parameter.
 
     Eq. 5: Delta <- momentum * Delta - learning_rate * dL/dW;  W <- W + Delta.
 
-    With high learning rates, deep networks take steps too large now and then. VDSR (Kim, Lee, Lee,
-    CVPR 2016, Section 3.2) clips each gradient to -theta/rate..theta/rate: what a gradient moves a
-    value by is limited, and as much when the rate has fallen.
+    With high learning rates, deep networks occasionally take steps that are too large. VDSR (Kim,
+    Lee, Lee, CVPR 2016, Section 3.2) clips each gradient to -theta/rate..theta/rate, which limits
+    how far it moves a value, to the same distance when the rate has fallen.
 
     Parameters
     ----------
-    parameters : dict of arrays, moved in place
+    parameters : dict of arrays, updated in place
     learning_rate : float or dict of float
-        One for all parameters, or one for each by name. It belongs to a normalisation of the
-        loss; that of this package is the mean over all elements (`reference.mse`).
+        One for all parameters, or one for each by name. It depends on the normalisation of the
+        loss; in this package, that is the mean over all elements (`reference.mse`).
     momentum : float
     clip : float
         theta; 0 for no limit.
     weight_decay : float
-        Half of it, times the sum of the squares of all weights, is added to the loss. Biases, which
-        have one dimension, are left alone.
+        Half of this, times the sum of the squares of all weights, is added to the loss. Biases,
+        which have one dimension, do not decay.
     """
 
     memories = ("velocity",)
@@ -101,7 +101,7 @@ class SGD(Optimizer):
         self.momentum, self.clip, self.weight_decay = momentum, clip, weight_decay
 
     def step(self, gradients: Arrays, factor: float = 1.0) -> None:
-        """Move the parameters once; `factor` scales all learning rates (a schedule)."""
+        """Update the parameters once; `factor` scales all learning rates (a schedule)."""
         self.steps += 1
         for name, parameter in self.parameters.items():
             velocity, gradient = self._memory["velocity"][name], gradients[name]
@@ -120,7 +120,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    parameters : dict of arrays, moved in place
+    parameters : dict of arrays, updated in place
     learning_rate : float or dict of float
     beta1, beta2 : float
         Decay of the running means of the gradient and of its square.
@@ -141,7 +141,7 @@ class Adam(Optimizer):
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def step(self, gradients: Arrays, factor: float = 1.0) -> None:
-        """Move the parameters once; `factor` scales all learning rates (a schedule)."""
+        """Update the parameters once; `factor` scales all learning rates (a schedule)."""
         self.steps += 1
         for name in self.parameters:
             self._move(name, gradients[name], factor * self.learning_rate[name])
@@ -155,23 +155,23 @@ class Adam(Optimizer):
 
 
 class Muon(Adam):
-    """Muon (Jordan et al., 2024) for weights, Adam for what has one dimension.
+    """Muon (Jordan et al., 2024) for weights, Adam for parameters of one dimension.
 
-    Adam gives every weight a step of the same size. Muon gives every *direction* one: the running
-    mean of the gradient, as a matrix with a filter in each row, is replaced by one with the same
-    singular vectors, whose singular values are nearly equal. Directions in which the gradient is
+    Adam gives every weight a step of about the same size. Muon gives one to every *direction*: the
+    running mean of the gradient, as a matrix with a filter in each row, is replaced by one with the
+    same singular vectors and nearly equal singular values. Directions in which the gradient is
     small, and which only matter once the others are right, are then learned at the same pace.
 
     Parameters
     ----------
-    parameters : dict of arrays, moved in place
+    parameters : dict of arrays, updated in place
         Those of more than one dimension are weights.
     learning_rate : float or dict of float
-        Of the orthogonalised steps about ten times what suits Adam.
+        For orthogonalised steps, about ten times a rate that suits Adam.
     momentum : float
-        Decay of the running mean, which is applied once more to the step (Nesterov's way).
-    by_adam : names
-        Of weights that are moved by Adam too: the last layer's are, usually.
+        Decay of the running mean, which is applied once more to the step (Nesterov momentum).
+    by_adam : collection of str
+        Names of weights that Adam updates too, usually those of the last layer.
     """
 
     def __init__(
@@ -195,30 +195,30 @@ class Muon(Adam):
         mean += (1 - self.momentum) * (gradient - mean)
         ahead = mean + (1 - self.momentum) * (gradient - mean)
         step = orthogonalised(ahead.reshape(len(ahead), -1)).reshape(ahead.shape)
-        # Filters that outnumber their weights share the directions there are.
+        # If there are more filters than weights in each, they share the directions.
         scale = max(1.0, len(step) / step[0].size) ** 0.5
         self.parameters[name] -= rate * scale * step
 
 
 def orthogonalised(matrix: np.ndarray, iterations: int = 5) -> np.ndarray:
-    """Nearly U V^T of the singular value decomposition U S V^T: directions kept, sizes made equal.
+    """Return nearly U V^T, for a matrix whose singular value decomposition is U S V^T.
 
-    A Newton-Schulz iteration, X <- (a + b S + c S^2) X with S = X X^T, and Jordan's coefficients,
-    which bring all singular values between about 1/500 of the norm and the norm to 0.7 .. 1.2
-    within five turns; they do not converge to 1, which training does not need. What X is multiplied
-    with in all turns together is found first: S is small, and follows without X.
+    A Newton-Schulz iteration, X <- (a + b S + c S^2) X with S = X X^T. Jordan's coefficients bring
+    all singular values between about 1/500 of the norm and the norm to 0.7 .. 1.2 within five
+    iterations; they do not converge to 1, which training does not need. The product of the factors
+    of all iterations is computed first, from S alone, which is small, and X is multiplied once.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    # By the largest value first, or the squares of tiny ones would be nothing.
+    # Divided by the largest value first, or the squares of tiny ones would underflow.
     largest = np.abs(matrix).max()
-    if largest == 0:  # as of a layer whose filters are all silent
+    if largest == 0:  # as for a layer whose filters are all silent
         return np.zeros_like(matrix)
     x = matrix / largest
     x /= np.linalg.norm(x)
     if x.shape[0] > x.shape[1]:
         return orthogonalised(matrix.T, iterations).T
-    # In parts that are too small for OpenBLAS to wake its threads, which would then get in the way
-    # of those of the kernels: a step of training took four times as long.
+    # In parts too small for OpenBLAS to wake its threads, which would then compete with those of
+    # the kernels: a step of training took four times as long.
     parts = np.array_split(x, 1 + len(x) * x.size // 2**18, axis=1)
     square = sum(part @ part.T.copy() for part in parts)
     one = product = np.eye(len(x), dtype=x.dtype)

@@ -1,4 +1,4 @@
-"""What a terminal shows while a network is trained: a bar (tqdm), or plain lines."""
+"""Progress of a training on the terminal: a bar (tqdm), or plain lines."""
 
 import contextlib
 import sys
@@ -17,9 +17,9 @@ Update: TypeAlias = Callable[[Progress, dict | None], None]
 
 @contextlib.contextmanager
 def shown(training: Training) -> Iterator[Update]:
-    """A bar, where standard error is a terminal and tqdm is installed; plain lines elsewhere.
+    """Show a bar if standard error is a terminal and tqdm is installed, or else plain lines.
 
-    On a terminal without tqdm, a line that changes is between these.
+    On a terminal without tqdm, a status line is shown between these.
     """
     if not sys.stderr.isatty():
         yield _lines(training)
@@ -69,7 +69,7 @@ def _lines(training: Training) -> Update:
 
 
 def _changing_line(training: Training) -> Update:
-    """Plain lines, and until the next of them a line at the foot of the terminal, once a second."""
+    """Print plain lines, and between them a status line that changes once a second."""
     lines, status, steps = _lines(training), StatusLine(), training.recipe.steps
     began = shown = time.perf_counter()
     first = training.step

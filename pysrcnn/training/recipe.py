@@ -1,7 +1,7 @@
-"""A recipe: everything that training depends on, but the pictures. Those there are: `recipes`.
+"""`Recipe`: all settings of a training, apart from the pictures; `recipes` has those that ship.
 
 The loss of this package is the mean over all elements of the squared error (`reference.mse`). A
-learning rate belongs to a normalisation: the paper's network is trained on
+learning rate depends on this normalisation: the paper's network is trained on
 
     1 / (2 N) * sum over N samples and all their pixels of the squared error,
 
@@ -27,76 +27,103 @@ from .optim import OPTIMIZERS
 
 __all__ = ["RATES", "Recipe", "as_now"]
 
-# (learning_rate, last_learning_rate) that suit each of them, for the loss of this package
+# (learning_rate, last_learning_rate) that suit each optimiser, for the loss of this package
 RATES = {"sgd": (2.2e-2, 2.2e-3), "adam": (1e-3, 1e-3), "muon": (1e-2, 1e-3)}
 
 
 def _either(names: Iterable[str]) -> str:
-    """ "a, b or c"."""
+    """Join names as in "a, b or c"."""
     *most, last = names
     return f"{', '.join(most)} or {last}"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that training depends on, but the pictures.
+    """All settings of a training, apart from the pictures.
 
     Attributes
     ----------
     network : "srcnn", "espcn", "vdsr", "drcn", "edsr", "srresnet" or "vespcn"
-    sizes, filters : the layers of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`
-    depth : layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet, layers
-        of a VESPCN that come after the motion
-    width : filters of their layers
-    frames, fusion : of a VESPCN, how many frames it looks at, and how it fuses them; else 1
-    shrink : how many times smaller frames of clips are made before they are used, which removes the
-        artefacts of their compression; of a VESPCN
-    reduced : factors below 1, largest first; by each of them every training picture is made smaller
-        and used too, where a sample still fits in it, which gives more pictures, and sharper ones
-        (Dong, Loy and Tang, ECCV 2016, section 4.1: 0.9, 0.8, 0.7, 0.6)
-    beta, smooth, motion_first : of a VESPCN, the shares of its loss, see `VESPCN`
-    batch_norm : whether there is batch normalisation, which only an SRResNet may have
-    c : channels of the picture
-    activation : "relu", or "tanh" for ESPCN
-    init : how the weights of SRCNN, ESPCN and VDSR start, see `networks.initial.initialise`; those
-        of all others start as He et al. have it, "he"
-    loss : "mse", "l1" or "charbonnier", the operation of that name
+    sizes, filters : tuple of int
+        Filter sizes and numbers of filters of SRCNN and ESPCN, see `SRCNN.from_stack` and `ESPCN`.
+    depth : int
+        Number of layers of a VDSR, recursions of a DRCN, residual blocks of an EDSR or SRResNet, or
+        layers of a VESPCN after motion compensation.
+    width : int
+        Number of filters in the layers of these networks.
+    frames, fusion : int, str
+        Number of frames that a VESPCN looks at, and how it fuses them; 1 for other networks.
+    shrink : int
+        Factor by which a VESPCN's clips are shrunk before use, to remove compression artefacts.
+    reduced : tuple of float
+        Factors below 1, largest first. Every training picture is also used at these reduced sizes
+        (a stream draws one size for each) if a sample still fits. This gives more pictures, and
+        sharper ones (Dong, Loy and Tang, ECCV 2016, section 4.1: 0.9, 0.8, 0.7, 0.6).
+    beta, smooth, motion_first : float
+        Weights and schedule of a VESPCN's loss, see `VESPCN`.
+    batch_norm : bool
+        Whether the network has batch normalisation; only an SRResNet may.
+    c : int
+        Number of channels of the picture: 1 for luma, 3 for RGB.
+    activation : "relu" or "tanh"
+        Activation function; "tanh" is for ESPCN alone.
+    init : "paper", "he" or "identity"
+        Initialisation of SRCNN, ESPCN and VDSR, see `networks.initial.initialise`. All other
+        networks start as with "he" (He et al., 2015).
+    loss : "mse", "l1" or "charbonnier"
+        Loss function, the operation of that name.
     keep_means : bool
-        Whether the mean of each filter of layer 1 stays what it was at the start; with "identity"
-        it is zero, but for the filters that hand the picture on. The input is nearly constant over
-        a filter, and its mean is most of it: a filter whose mean drifts answers to brightness, and
-        soon always or never (see docs/paper.md).
+        Whether the mean of each filter of layer 1 keeps its initial value, which for "identity" is
+        zero, except in the filters that hand the picture on. The input is nearly constant over a
+        filter, and mostly its mean: a filter whose mean drifts responds to brightness, and soon
+        always or never (see docs/paper.md).
     keep_ends : bool
-        Whether the result is changed a little so that black stays black and white white, see
+        Whether the result is adjusted slightly so that black stays black and white stays white, see
         `pysrcnn.training.ends`.
     optimizer : "sgd" (momentum 0.9), "adam" or "muon"
-    clip : of SGD, the most that a gradient, times its learning rate, moves a value: theta of the
-        paper of VDSR, which clips gradients to theta / rate; 0 for no limit
-    weight_decay : of SGD, times what is decayed, is added to the gradients of the weights
-    learning_rate : of the weights of all layers but the last
-    last_learning_rate : of the last layer's weights, and of others that are left to Adam
-    bias_learning_rate : of all biases and whatever else has one dimension; None for the same as
-        `last_learning_rate`
-    by_adam : how many layers, the last ones, Muon leaves to Adam. Muon moves all filters of a layer
-        equally far. Of the last layer, and of the one before if the last has a single filter, some
-        are told next to nothing by the gradient: they drift, and fall silent.
+    clip : float
+        Limit of how far a gradient, times its learning rate, moves a value under SGD: theta of the
+        VDSR paper, which clips gradients to theta / rate. 0 for no limit.
+    weight_decay : float
+        Multiple of the weights that SGD adds to their gradients (of the loss as in `paper_loss`).
+    learning_rate : float
+        Learning rate of all weights, except those that `last_learning_rate` is for.
+    last_learning_rate : float
+        Learning rate of the weights of the last `by_adam` layers, at least of the last one.
+    bias_learning_rate : float or None
+        Learning rate of biases and the like, of one dimension; None for `last_learning_rate`.
+    by_adam : int
+        Number of layers, counted from the last, that Muon leaves to Adam. Muon moves all filters of
+        a layer equally far. In the last layer, and in the one before if the last has a single
+        filter, the gradient tells some filters next to nothing: they drift, and fall silent.
     paper_loss : bool
-        Whether the learning rates are for the paper's normalisation of the loss, or for ours.
-    warmup : steps over which the learning rates rise, quadratically; at most a tenth of all
+        Whether the learning rates are for the paper's normalisation of the loss instead of ours.
+    warmup : int
+        Number of steps over which the learning rates rise quadratically; at most a tenth of all.
     cosine : bool
-        Whether they then fall to zero along a cosine, or stay.
-    drop : share of the steps, below 1, after each of which they are a tenth of what they were; 0
-        for never
-    steps, batch : how many steps, and samples a step
-    size : side of the sub-images in pixels of what the network takes: of small ones, for ESPCN
-    stride : from one sub-image to the next, or None for random crops, flipped and turned
-    average : decay of the running average of the weights that is the result; 0 for none
-    seed : of the initial weights, of the order of the samples and of how they are degraded
-    degradation : Degradation, or None
-        What is done to the small picture of each crop, for a network that takes it.
-    adversarial : Adversarial, or None
-        How an SRResNet is trained against a discriminator, starting from one that was trained
-        without; `loss` is then that of the pixels alone, which is a part of it if wanted.
+        Whether the learning rates fall to zero along a cosine over all steps.
+    drop : float
+        Fraction of the steps, below 1, after each of which the rates fall to a tenth; 0 for never.
+    steps, batch : int
+        Number of steps, and of samples in each.
+    size : int
+        Side of the sub-images that the network takes (small ones, for ESPCN), in pixels.
+    stride : int or None
+        Pixels from one sub-image to the next; None for random crops, flipped and rotated.
+    average : float
+        Decay of the running average of the weights, which is the result; 0 for no averaging.
+    seed : int
+        Seed of the initial weights, of the order of the samples and of their degradation.
+    degradation : Degradation or None
+        Degradation of the small picture of each crop, for a network that takes it.
+    adversarial : Adversarial or None
+        Settings for training an SRResNet against a discriminator, starting from one that was
+        trained without. `loss` is then only the part between pixels, which may have no weight.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or does not suit the network.
     """
 
     network: str = "srcnn"
@@ -171,7 +198,7 @@ class Recipe:
         self._check_video(kind is VESPCN)
 
     def _check_parts(self, kind: type[Network]) -> None:
-        """Raise unless there may be such a degradation and discriminator."""
+        """Raise unless the network can be trained with this degradation and discriminator."""
         if not isinstance(self.degradation, Degradation | None):
             raise ValueError(
                 f"degradation is {self.degradation!r:.60}, wanted None or one such as "
@@ -198,7 +225,7 @@ class Recipe:
             )
 
     def _check_video(self, of_video: bool) -> None:
-        """Raise unless a VESPCN can be trained so, or if another network is to look at frames."""
+        """Raise if settings for video do not suit VESPCN, or are given to another network."""
         if not of_video:
             if self.frames != 1:
                 raise ValueError(f"only vespcn looks at frames; the network is {self.network}")
@@ -218,11 +245,11 @@ class Recipe:
             raise ValueError("only pictures are reduced: give shrink for the clips of vespcn")
 
     def _check_numbers(self, smallest: int) -> None:
-        """Raise unless they are of their kind, and depth and width at least that."""
+        """Raise if a number is out of range; `smallest` is the least depth and width."""
         least = dict.fromkeys(("steps", "batch", "size", "shrink"), 1)
         least |= dict.fromkeys(("depth", "width"), smallest)
         least |= dict.fromkeys(("seed", "warmup", "by_adam"), 0)
-        if self.stride is not None:  # for random crops
+        if self.stride is not None:  # None for random crops
             least["stride"] = 1
         for name, number in least.items():
             check_whole(name, getattr(self, name), number)
@@ -246,7 +273,7 @@ class Recipe:
             raise ValueError(f"average is {self.average!r:.60}, wanted a decay from 0 to below 1")
 
     def rates(self, network: Network) -> dict[str, float]:
-        """The learning rate of each parameter that is learned, for the loss of this package."""
+        """Return the learning rate of each learned parameter, for the loss of this package."""
         factor = self.of_loss(network)
         last, biases = self.last_learning_rate, self.bias_learning_rate
         learned = [name for name in network.parameters if name not in network.statistics]
@@ -256,12 +283,12 @@ class Recipe:
         return {name: rate * factor for name, rate in rates.items()}
 
     def of_loss(self, network: Network) -> float:
-        """How many times ours the loss is that the learning rates are for."""
+        """Return the loss that the learning rates are for, divided by the loss of this package."""
         side = network.seen.resolution * (self.size - 2 * network.training_margin)
         return self.c * side * side / 2 if self.paper_loss else 1.0
 
     def factor(self, step: int) -> float:
-        """What all learning rates are multiplied by at a step, counted from 0: the schedule."""
+        """Return the factor of all learning rates at a step, counted from 0: the schedule."""
         factor = 1.0
         warmup = min(self.warmup, self.steps // 10)
         if step < warmup:
@@ -273,16 +300,16 @@ class Recipe:
         return factor
 
     def as_dict(self) -> dict:
-        """For JSON: as lists what were tuples, as Python's what were numbers of NumPy."""
+        """Return a dict for JSON, in which tuples are lists and NumPy's numbers are Python's."""
         return json.loads(json.dumps(dataclasses.asdict(self), default=np.generic.item))
 
 
 def as_now(recipe: dict) -> dict:
-    """A recipe of a checkpoint or a log, as `Recipe.as_dict` would have it now.
+    """Convert a recipe of an earlier checkpoint or log to the present form of `Recipe.as_dict`.
 
-    What recipes did not have yet when it was written was what it is by default. Once all of them
-    had batch_norm, whatever the network, drop was a number of steps, and muon_last said whether
-    by_adam was 0 or 1.
+    Settings that did not exist when it was written have their defaults. Earlier recipes could have
+    batch_norm for any network, drop was a number of steps, and muon_last said whether by_adam was
+    0 or 1.
     """
     whole = {**Recipe().as_dict(), **recipe}
     if whole.pop("muon_last", False):

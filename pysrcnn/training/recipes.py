@@ -1,4 +1,4 @@
-"""The recipes that there are, by the names that `pysrcnn train --recipe` takes."""
+"""The recipes that ship, by the names that `pysrcnn train --recipe` takes."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from .recipe import Recipe
 __all__ = ["RECIPES"]
 
 # At a rate of 1e-2, held for thousands of steps, blocks fell silent one after the other: Muon moves
-# weights as far however small their gradient is, and a block that adds but noise is best not heard.
+# weights equally far however small their gradient is, and a block that adds only noise is silenced.
 _RESIDUAL = Recipe(
     network="edsr", sizes=(), filters=(), depth=8, width=48, init="he", loss="l1", keep_means=False,
     keep_ends=False, learning_rate=4e-3, last_learning_rate=5e-4, bias_learning_rate=2e-4,

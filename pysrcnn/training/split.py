@@ -1,4 +1,4 @@
-"""Which pictures a training learns from, and which its PSNR is measured on; read."""
+"""Dividing pictures into those to train on and those to measure PSNR on, and reading them."""
 
 import itertools
 import sys
@@ -19,15 +19,16 @@ from .stream import REGION, REGION_OF_RUN, Stream
 
 __all__ = ["IN_MEMORY", "Split", "made_smaller", "read", "split"]
 
-IN_MEMORY = 1000  # more training pictures, or frames, than these are streamed
+IN_MEMORY = 1000  # training pictures, or frames of clips; more are streamed
 WATCHED = 3  # frames of a clip that PSNR is measured on
 
 
 class Split(NamedTuple):
-    """The pictures to train on, each once; those to watch PSNR on; whether these are the same.
+    """The pictures to train on, each once, and the pictures to measure PSNR on.
 
-    They are so only where there are no others. `chosen` says that those to watch PSNR on are of a
-    folder that was given for that. Over those in `moved` a camera is moved, see `camera`.
+    `same` says that they are the same, which they are only if there are no others; `chosen`, that
+    those for PSNR come from a folder given for that. `moved` are photographs to make clips from,
+    see `camera`.
     """
 
     trained_on: list[Path]
@@ -44,11 +45,11 @@ def split(
     clips: bool = False,
     moving: Sequence[Path] = (),
 ) -> Split:
-    """The pictures of the folders, but for those excluded, and those in `validation` held back.
+    """Split the pictures of the folders, without excluded ones, for training and validation.
 
-    Without such a folder, it is every 20th that is held back, of more than 400 as many as make 20.
-    Clips are treated likewise, but that it is every 7th. Beside them, there may be folders of
-    photographs that a camera is moved over, none of which is held back.
+    The pictures in `validation` are held back. Without such a folder, every 20th picture is, or
+    every 7th clip; of more than 400 pictures or 140 clips, fewer, so that at most 20 are. The
+    photographs in `moving`, to make clips from, are never held back.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def split(
 
 
 def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
-    """The pictures of a folder, by where they really are; what is not read is said."""
+    """Map the real places of a folder's pictures to their paths; report pictures not read."""
     paths, unread = list_pictures(folder, recursive), list_unread(folder, recursive)
     if unread:
         say(f"{folder}: {not_read(unread)}", sys.stderr)
@@ -91,7 +92,7 @@ def _found(folder: Path, recursive: bool) -> dict[Path, Path]:
 
 
 def _clips(folder: Path) -> dict[Path, Path]:
-    """The same of clips."""
+    """Map the real places of a folder's clips to their paths."""
     return {path.resolve(): path for path in find_clips(folder)}
 
 
@@ -102,18 +103,18 @@ def read(
     stream: bool = False,
     on_skipped: Callable[[list[str]], object] | None = None,
 ) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
-    """What to train on, what to measure PSNR on; what is wrong with those that were left out.
+    """Return the pairs to train on and to measure PSNR on, and why pictures were left out.
 
-    Each picture is taken at each scale.
+    Each picture is used at each scale.
 
-    Pictures to measure PSNR on that were chosen are taken as they are; one held back that cannot be
-    used is replaced by the next of those to train on. If the recipe degrades pictures, these are
-    too, each in one way that depends on nothing but how many were before it.
+    A picture held back for PSNR that cannot be used is replaced by the next one to train on; a
+    chosen one is not. If the recipe degrades pictures, the pictures for PSNR are degraded too, each
+    in a way that depends only on how many come before it.
 
     Raises
     ------
     ValueError
-        If there is nothing to train on then, or nothing to measure PSNR on.
+        If nothing remains to train on, or to measure PSNR on.
     """
     if recipe.frames > 1:
         return _read_clips(pictures, recipe, max(scales), stream, on_skipped)
@@ -155,10 +156,10 @@ def read(
 
 
 def made_smaller(pairs: Sequence[Pair], recipe: Recipe, scales: Sequence[int]) -> Iterator[Pair]:
-    """The pairs of pictures that are made smaller as the recipe has it, where a sample fits in."""
+    """Make pairs from the pictures reduced by the recipe's factors, where a sample still fits."""
     small = TRAINED[recipe.network].small
     smallest = recipe.size * (max(scales) if small else 1)
-    each = len(pairs) // len(scales)  # of a scale, as `read` returns them
+    each = len(pairs) // len(scales)  # pairs per scale, in the order of `read`
     for number, (_, high) in enumerate(pairs):
         scale = scales[number // each]
         for factor in recipe.reduced:
@@ -173,7 +174,7 @@ def _check_found(
     on_skipped: Callable[[list[str]], object] | None,
     noun: str = "pictures",
 ) -> None:
-    """Say what was left out; raise if that leaves nothing."""
+    """Report what was left out; raise if nothing remains."""
     if not data and len(skipped) == 1:
         raise ValueError(*skipped)
     if on_skipped:
@@ -190,9 +191,9 @@ def _read_clips(
     stream: bool,
     on_skipped: Callable[[list[str]], object] | None,
 ) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
-    """The same of clips. Of each that PSNR is measured on, some frames are taken.
+    """`read` for clips; of each clip that PSNR is measured on, some frames are used.
 
-    Photographs that a camera is moved over are behind the clips.
+    The clips made from photographs come after the others.
     """
     frames, smallest, skipped = recipe.frames, recipe.size * scale, list[str]()
 
@@ -232,7 +233,7 @@ def _read_clips(
 
 
 def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:
-    """A pair to measure PSNR on: the same for each seed of the recipe, so that logs compare."""
+    """Degrade a pair to measure PSNR on, in the same way for every seed, so that logs compare."""
     low, high = pair
     if recipe.degradation is not None:
         low = recipe.degradation(low, np.random.default_rng(number))
@@ -240,7 +241,7 @@ def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:
 
 
 def _streamed(asked: bool, count: int, scales: Sequence[int]) -> bool:
-    """Whether so many pictures are read while training; raise where they cannot be."""
+    """Return whether so many pictures are read while training; raise if they cannot be."""
     streamed = asked or count > IN_MEMORY
     if streamed and len(scales) > 1:
         raise ValueError(

@@ -1,12 +1,12 @@
 """Training pictures that do not fit into memory: read while the network trains, a part at a time.
 
-All pictures are gone through in a random order, a new one in each epoch. A part of them serves for
-as many batches as its pictures give sub-images, while another process reads the next part. Which
-pictures a part has, and what is taken from them, follows from the seed and the number of the step
-alone; so training that was interrupted goes on with just the batches it would have had.
+The pictures are used in a random order, a new one in each epoch. A part of them serves for as many
+batches as its pictures give sub-images, while another process reads the next part. The pictures of
+a part, and what is taken from them, follow from the seed and the number of the step alone, so an
+interrupted training resumes with exactly the batches it would have had.
 
-A script that uses this needs ``if __name__ == "__main__":`` around what it does, as the other
-process imports it.
+A script that uses this needs ``if __name__ == "__main__":`` around its code, as the other process
+imports it.
 """
 
 import contextlib
@@ -33,13 +33,13 @@ __all__ = ["REGION", "Stream"]
 
 PART = 64  # pictures
 TAKEN = 64  # sub-images taken from a picture, on average, before the next part is used
-REGION = 512  # rows and columns of a picture that are used; of a larger one, a random region
-RUN = 8  # frames of a clip that are used, likewise
-REGION_OF_RUN = 256  # rows and columns of these
+REGION = 512  # most rows and columns used of a picture; a larger one gives a random region
+RUN = 8  # most frames used of a clip; a longer one gives a random run
+REGION_OF_RUN = 256  # most rows and columns used of these frames
 
 
 class Stream:
-    """A folder's pictures as training data, read in the background.
+    """Picture files as training data, read in the background.
 
     Parameters
     ----------
@@ -48,16 +48,17 @@ class Stream:
     c : int
         1 for luma, 3 for RGB.
     smallest : int
-        Fewest rows and columns of a picture that is used.
+        Least height and width of a picture that is used, in pixels.
     seed : int
     small : bool
         As for `data.pair`.
     frames : int
-        For a network that looks at several: the paths are then of clips, see `pysrcnn.clips`.
+        Number of frames that the network looks at; above 1, the paths are of clips, see
+        `pysrcnn.clips`.
     shrink : int
-        Of clips, as for `read_run`.
+        For clips, as for `read_run`.
     factors : sequence of float
-        Of pictures: each is made smaller by one of these, or stays as large as it is, by chance.
+        For pictures: each is reduced by one of these, or stays as large as it is, at random.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class Stream:
     OSError
         From `batch`, if the reading process was stopped.
     ValueError
-        From `batch`, if no picture can be used.
+        If there are no paths, or, from `batch`, no picture can be used.
     """
 
     def __init__(
@@ -112,22 +113,22 @@ class Stream:
 
     @property
     def identity(self) -> str:
-        """A short text that tells one list of pictures from another, by names and sizes."""
+        """Count and checksum of the files' names and sizes, by which checkpoints recognise them."""
         checksum = 0
         for path in self.paths:
             checksum = zlib.crc32(os.fsencode(os.path.basename(path)), checksum)
             try:
                 size = os.path.getsize(path)
-            except OSError:  # a link to nowhere: left out when it is to be read
+            except OSError:  # a broken link: left out when it is read
                 size = -1
             checksum = zlib.crc32(f" {size}\n".encode(), checksum)
         return f"{len(self)} streamed, checksum {checksum:08x}"
 
     def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], Sampler]) -> Pair:
-        """(low, high) of a step, taken by ``sampler(pairs).batch`` from the part it belongs to."""
+        """Return (low, high) of a step, made by ``sampler(pairs).batch`` from its part."""
         part = step * size // (PART * TAKEN)
         if self._samples is None or part != self._part:
-            self._samples = None  # lets go of its memory
+            self._samples = None  # frees its memory first
             self._samples = sampler(self._pairs(part))
             self._part = part
         return self._samples.batch(step, size)
@@ -145,8 +146,8 @@ class Stream:
                 if wanted not in self._coming:
                     self._coming[wanted] = self._request(wanted)
             pairs = self._results(self._coming.pop(part))
-            # If nothing in it can be used, it makes do with those after it, for two epochs: so many
-            # positions have each picture in them, wherever they begin.
+            # If no picture of the part can be used, try the parts after it, for two epochs: so many
+            # positions hold every picture, wherever they begin.
             for other in range(part + 1, part + 2 + 2 * len(self.paths) // PART):
                 if pairs:
                     break
@@ -162,12 +163,12 @@ class Stream:
 
     def _request(self, part: int) -> list[tuple[str, Future]]:
         if self._pool is None:
-            # A process, because reading would stop the steps for Python's lock; a new one, because
-            # one that is forked off a process with OpenMP threads can hang.
+            # A process, because a thread would stop the steps by Python's lock; spawned, because a
+            # fork of a process with OpenMP threads can hang.
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin_reading)
             with _unheard():
-                self._pool.submit(os.getpid)  # which starts it
+                self._pool.submit(os.getpid)  # starts the process
         requests = []
         for position in range(part * PART, (part + 1) * PART):
             epoch, place = divmod(position, len(self.paths))
@@ -189,9 +190,9 @@ class Stream:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """What is started in here never hears of Ctrl-C and the like, though they are sent to it too.
+    """Block Ctrl-C and the like for processes started in the block, to which they are sent too.
 
-    The process that trains does, and may need what is being read for the step that it is at.
+    The training process receives them, and may need what is being read for its current step.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -204,9 +205,9 @@ def _unheard() -> Iterator[None]:
 
 
 def _begin_reading() -> None:
-    """In the process that reads: end when the one that trains does, however that ends.
+    """Make the reading process end when the training process does, however that ends.
 
-    Ctrl-C and the like are not for it, and our sentences say what is damaged.
+    It ignores Ctrl-C and the like, and keeps libraries quiet, as our errors say what is damaged.
     """
     quiet_readers()
     for number in ENDS:
@@ -226,7 +227,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def _read(path: str, factors: Sequence[float] = (), **options) -> Pair | str:
-    """`read_pair`, or why there is none: not all exceptions can be sent from process to process."""
+    """Return a pair, or its error as text, as not all exceptions can be sent between processes."""
     try:
         low, high = read_pair(path, **options)
         factor = np.random.default_rng(options["seed"]).choice((1.0, *factors))
@@ -238,7 +239,7 @@ def _read(path: str, factors: Sequence[float] = (), **options) -> Pair | str:
 
 
 def _read_run(path: str, **options) -> Pair | str:
-    """`read_run`, likewise."""
+    """Return a run, or its error as text."""
     try:
         return read_run(path, **options)
     except PICTURE_ERRORS as error:
