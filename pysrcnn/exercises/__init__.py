@@ -3,9 +3,9 @@
     pysrcnn exercise start mine
     pysrcnn exercise check mine
 
-`templates` has the files, `tasks` what is asked of each; `running` runs them, apart from this
-process; `judging` and `slips` say what is wrong, mostly in the words of `gradcheck`; `grading` does
-so for a folder.
+`templates` holds the files and `tasks` what each is asked to compute; `running` runs them in a
+separate process; `judging` and `slips` say what is wrong, mostly in the words of `gradcheck`;
+`grading` applies all this to files and folders.
 """
 
 from .grading import Grade, Verdict, asked_of, check_file, check_folder, students, write_files

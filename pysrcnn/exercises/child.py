@@ -1,14 +1,14 @@
-"""Runs files of students: `python child.py FOLDER FIRST SECONDS WAIT`, in a process of its own.
+"""Run students' files in a separate process: `python child.py FOLDER FIRST SECONDS WAIT`.
 
-FOLDER holds tasks.json, a list of {"file": path, "calls": [{"function": name, "arguments":
-value}]}, and inputs.npz. From the task of number FIRST on, each leaves an N.npz there, of arrays
-alone and "about", a text of JSON: {"error": ...} or {"results": [...], "printed": text}. A file
-that takes more than SECONDS of processor time, or WAIT by the clock, ends the process, and hang.txt
-says where it was.
+FOLDER holds inputs.npz and tasks.json, a list of {"file": path, "calls": [{"function": name,
+"arguments": value}]}. Each task k from FIRST on writes k.npz there: the returned arrays, and
+"about", a JSON text with "printed" and either "error" or "results". A file that takes more than
+SECONDS of processor time, or more than WAIT seconds of wall-clock time, ends the process, and
+hang.txt says where it was.
 
 Values are {"array": name in the .npz}, {"tuple": [values]}, {"dict": {name: value}}, {"value":
-number or text} or {"other": type}. The process runs this file and not the package, so it starts in
-a moment; nothing but numbers and text comes back, whatever the files do.
+number or text} or {"other": type}. The process runs this file without importing the package, so it
+starts quickly; it returns only numbers and text, whatever the files do.
 """
 
 import contextlib
@@ -30,24 +30,24 @@ import numpy as np
 
 __all__: list[str] = []
 
-_MEMORY = 8 << 30  # addresses, most of which nothing is ever put into
-_VALUES = 1 << 22  # of all arrays that are returned
-_LONGEST = 200  # characters of what is printed, or of an error
+_MEMORY = 8 << 30  # bytes of address space, most of it never touched
+_VALUES = 1 << 22  # values in all the arrays that one file returns
+_LONGEST = 200  # characters kept of printed text or of an error message
 
 
 class _Printed(io.TextIOBase):
-    """In place of standard output: keeps the beginning."""
+    """A replacement for standard output that keeps only the first characters."""
 
     text = ""
 
     def write(self, text: str) -> int:
-        """Take it, or as much of it as there is room for."""
+        """Keep as much of the text as there is room for."""
         self.text += text[: _LONGEST - len(self.text)]
         return len(text)
 
 
 def _task(task: dict, inputs: dict) -> tuple[dict, dict]:
-    """What came of a file, and the arrays that it returned."""
+    """Run one file; return its result or error, and the arrays its functions returned."""
     path, arrays = task["file"], dict[str, np.ndarray]()
     try:
         spec: Any = importlib.util.spec_from_file_location(f"student_{Path(path).stem}", path)
@@ -68,7 +68,7 @@ def _call(function: Any, call: dict, inputs: dict, arrays: dict, path: str) -> d
     given = _decoded(call["arguments"], inputs)
     before = copy.deepcopy(given)
     try:
-        first = copy.deepcopy(function(*given))  # its second call may write to it
+        first = copy.deepcopy(function(*given))  # the second call may write to it
         changed = [k for k, pair in enumerate(zip(given, before, strict=True)) if not _same(*pair)]
         again = _same(first, function(*copy.deepcopy(before)))
         return {"returned": _encoded(first, arrays), "changed": changed, "again": again}
@@ -79,7 +79,7 @@ def _call(function: Any, call: dict, inputs: dict, arrays: dict, path: str) -> d
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two values hold the same, to the bit."""
+    """Whether two values are equal bit for bit."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
@@ -89,7 +89,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _told(error: BaseException, path: str) -> dict:
-    """An error, and the last line of the file that it came through."""
+    """Describe an error, with the last line of the student's file in its traceback."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
     if isinstance(error, SyntaxError) and error.filename == path:
         lines.append(error.lineno)
@@ -126,7 +126,7 @@ def _decoded(value: dict, inputs: dict) -> Any:
 
 
 def _limit() -> None:
-    """Take no more memory than `_MEMORY`, where the system can be told so."""
+    """Limit the address space to `_MEMORY`, where the system supports it."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -135,14 +135,14 @@ def _limit() -> None:
 
 @contextlib.contextmanager
 def _limited(seconds: float, wait: float, hang: TextIO) -> Iterator[None]:
-    """End the process if the block takes so much processor time, or so long; `hang` gets where.
+    """End the process if the block exceeds either time limit, writing a traceback to `hang`.
 
-    The processor has other things to do, so the clock alone would be unfair; and what waits takes
-    no processor time. Windows has no such timer.
+    A limit on wall-clock time alone would be unfair on a busy machine, and a limit on processor
+    time alone would not stop a file that only waits. Windows has no timer of processor time.
     """
     faulthandler.dump_traceback_later(wait, exit=True, file=hang)
     if hasattr(signal, "setitimer"):
-        faulthandler.register(signal.SIGPROF, file=hang, chain=True)  # whose default is to end it
+        faulthandler.register(signal.SIGPROF, file=hang, chain=True)  # then end, SIGPROF's default
         signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
@@ -160,11 +160,11 @@ def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
             with archive.open(name) as file:
                 array = np.lib.format.read_array(file, allow_pickle=False)
             inputs[name.removesuffix(".npy")] = array
-    sys.modules["pysrcnn"] = None  # type: ignore[assignment]  # the answers are to be their own
+    sys.modules["pysrcnn"] = None  # type: ignore[assignment]  # students may not import the answers
     hang = open(folder / "hang.txt", "w", encoding="utf-8")
     for k, task in enumerate(tasks[first:], first):
         printed = _Printed()
-        sys.path.append(os.path.dirname(task["file"]))  # behind all else: what lies beside it
+        sys.path.append(os.path.dirname(task["file"]))  # last, so files beside it shadow nothing
         with (
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
@@ -176,7 +176,7 @@ def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
         values: dict[str, Any] = {"about": np.array(json.dumps(about)), **arrays}
         np.savez(folder / "unfinished.npz", **values)
         os.replace(folder / "unfinished.npz", folder / f"{k}.npz")
-    os._exit(0)  # whatever threads the files have started
+    os._exit(0)  # even if the files have started threads
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folders of exercises: written for students, and graded, one student's or those of a class."""
+"""Write the exercise files for a student, and grade those of one student or of a class."""
 
 import contextlib
 from collections.abc import Iterable
@@ -25,17 +25,17 @@ PASSED, UNBEGUN, WRONG, MISSING = "passed", "not begun", "wrong", "not there"
 
 
 class Verdict(NamedTuple):
-    """What is said of one file.
+    """The verdict on one file.
 
     Attributes
     ----------
     name : str
-        Of the exercise.
+        The exercise.
     state : "passed", "not begun", "wrong" or "not there"
     sentences : list of str
         What is wrong.
     note : str
-        What else is to be said; mostly nothing.
+        A remark, usually empty.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Grade(NamedTuple):
     verdicts: list[Verdict]
 
     def count(self, state: str) -> int:
-        """How many of them are "passed", "wrong", ..."""
+        """How many verdicts are in a state: "passed", "wrong", ..."""
         return sum(verdict.state == state for verdict in self.verdicts)
 
     @property
@@ -61,17 +61,17 @@ class Grade(NamedTuple):
 
 
 def write_files(folder: Path) -> tuple[list[str], list[str]]:
-    """Write the files that a student begins with; those that are there already stay.
+    """Write the files that a student begins with, without replacing existing ones.
 
     Returns
     -------
     written, kept : lists of str
-        Names of files: of those that were written, and of those there that are other than these.
+        Names of the files that were written, and of existing files that the student has changed.
 
     Raises
     ------
     NotADirectoryError, OSError
-        If there is no such folder and none can be made, or a file cannot be written.
+        If `folder` is a file or cannot be created, or a file cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: give the name of a folder")
@@ -93,19 +93,19 @@ def _template(name: str) -> bytes:
 
 
 def _unchanged(path: Path) -> bool:
-    """Whether a file is as it was written, but for ends of lines."""
-    with contextlib.suppress(OSError):  # of a file that may not be read, running it will tell
+    """Whether a file is as it was written, apart from line endings."""
+    with contextlib.suppress(OSError):  # if it cannot be read, running it will say so
         return path.read_bytes().replace(b"\r\n", b"\n") == _template(path.stem)
     return False
 
 
 def students(folder: Path) -> list[Path]:
-    """The folders of students in that of a class; none if it is itself one of exercises.
+    """List the students' folders in the folder of a class; none if it holds exercises itself.
 
     Raises
     ------
     ValueError
-        If there are no exercises in it, nor in its folders.
+        If neither the folder nor any folder in it holds exercises.
     """
     if _there(folder):
         return []
@@ -124,19 +124,20 @@ def _there(folder: Path) -> list[str]:
 
 
 def check_file(path: Path, seconds: float = 10.0) -> Verdict:
-    """Run one file, and say what is wrong with it.
+    """Run one file and say what is wrong with it.
 
     Parameters
     ----------
     path : path
     seconds : float
-        Processor time that it may take, see `run_files`.
+        Processor time the file may take, see `run_files`.
 
     Raises
     ------
     FileNotFoundError
+        If there is no such file.
     ValueError
-        If it has the name of no exercise.
+        If it is not named after an exercise.
     """
     if path.stem not in EXERCISES or path.suffix != ".py":
         raise ValueError(
@@ -149,15 +150,15 @@ def check_file(path: Path, seconds: float = 10.0) -> Verdict:
 
 
 def check_folder(folder: Path, names: Iterable[str] | None = None, seconds: float = 10.0) -> Grade:
-    """Run what a student has changed, and say what is wrong with it.
+    """Run the files that a student has changed, and say what is wrong with them.
 
     Parameters
     ----------
     folder : path
     names : names of exercises, optional
-        That are asked for; by default those that are there.
+        The exercises to grade; by default those in the folder.
     seconds : float
-        Processor time that a file may take, see `run_files`.
+        Processor time a file may take, see `run_files`.
 
     Returns
     -------
@@ -176,7 +177,7 @@ def check_folder(folder: Path, names: Iterable[str] | None = None, seconds: floa
 
 
 def asked_of(folders: Iterable[Path]) -> list[str]:
-    """The exercises that any of these folders has."""
+    """List the exercises found in any of these folders."""
     found = {name for folder in folders for name in _there(folder)}
     return [name for name in EXERCISES if name in found]
 
@@ -198,7 +199,7 @@ def _verdict(name: str, calls: list[Call], ran: Ran) -> Verdict:
         return Verdict(name, WRONG, [sentence(f"{name}.py: {ran.failed}")], note)
     if all(outcome.hole for outcome in ran.outcomes):
         return Verdict(name, UNBEGUN, [], note)
-    wrong: dict[str, list[str]] = {}  # of each function, what the first call shows
+    wrong: dict[str, list[str]] = {}  # by function: what the first wrong call shows
     for call, outcome in zip(calls, ran.outcomes, strict=True):
         if not wrong.get(call.function):
             wrong[call.function] = judge(call, outcome)

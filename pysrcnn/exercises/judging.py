@@ -1,4 +1,4 @@
-"""What a function returned beside what is wanted: sentences, or none if it is right."""
+"""Compare what a function returned with what is wanted, and say in sentences what is wrong."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,23 +12,23 @@ __all__ = ["Call", "judge", "sentence"]
 
 
 class Call(NamedTuple):
-    """A call of a student's function.
+    """A call of a student's function, with the result that is wanted.
 
     Attributes
     ----------
     function : str
     names : str
-        Of the arguments, "dout, x".
+        Names of the arguments: "dout, x".
     given : tuple
         The arguments.
     results : str
-        Names of what is to be returned, "dx" or "dx, dw, db".
+        Names of the results: "dx" or "dx, dw, db".
     wanted : array, float, dict of arrays, or tuple of these
-    explain : function of what was returned
-        Sentences on what is wrong, for values in the right shapes that are not those wanted; none
-        if nothing is known.
+    explain : function of the returned value
+        Returns sentences on what is wrong with wrong values of the right shapes; none if the cause
+        is unknown.
     tolerance : float
-        The error that rounding may leave, relative to the largest value.
+        The error allowed for rounding, relative to the largest value.
     """
 
     function: str
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 def judge(call: Call, outcome: Outcome) -> list[str]:
-    """What is wrong with what a call gave, in sentences; none if it is right."""
+    """Say in sentences what is wrong with the outcome of a call; none if it is right."""
     name = call.function
     if outcome.hole:
         return [f"{name} is not written yet."]
@@ -78,7 +78,7 @@ def _compared(call: Call, got: Any) -> list[str]:
 
 
 def sentence(text: str) -> str:
-    """The text with an end."""
+    """The text, with a period if it lacks an end mark."""
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
@@ -87,7 +87,7 @@ def _equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 
 
 def _paired(results: str, got: Any, wanted: Any, pairs: list) -> str:
-    """Put (name, got, wanted) of each array into `pairs`; or say why it cannot be done."""
+    """Append (name, got, wanted) for each array to `pairs`, or say why that is impossible."""
     if isinstance(wanted, tuple):
         names = results.split(", ")
         if not isinstance(got, tuple) or len(got) != len(wanted):
@@ -119,7 +119,7 @@ def _kind(got: Any) -> str:
 
 
 def _unlike(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
-    """What is wrong with the shape, the dtype, or values that are none."""
+    """Say what is wrong with the shape or dtype, or that values are not finite; "" if nothing."""
     if got.shape != wanted.shape:
         return f"{name} has the shape {got.shape}, wanted {wanted.shape}{_shape_hint(got, wanted)}"
     if got.dtype != wanted.dtype and (got.ndim or got.dtype.kind != "f"):

@@ -1,4 +1,4 @@
-"""The network of repair 12: one layer, applied again and again, and nothing else."""
+"""The network of repair 12: a single layer applied repeatedly."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ __all__ = ["Recursion"]
 
 
 def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
-    """H_D, of H_d = max(0, W * H_{d-1} + B), H_0 = x."""
+    """H_D, where H_d = max(0, W * H_{d-1} + B) and H_0 = x."""
     h = x
     for _ in range(Recursion.times):
         if kept is not None:
@@ -26,7 +26,7 @@ def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) ->
 def backward(
     dout: np.ndarray, kept: list, p: Parameters, ops: Any
 ) -> tuple[np.ndarray, Parameters]:
-    """dx and the gradients of W and B."""
+    """Return dx and the gradients of W and B."""
     g: dict[str, Any] = {"W": 0, "B": 0}
     dh = dout
     for d in reversed(range(Recursion.times)):
@@ -36,7 +36,7 @@ def backward(
 
 
 class Recursion(Network):
-    """Of three channels, in float64, for a case of `gradcheck`."""
+    """The network, with three channels, in float64, for a case of `gradcheck`."""
 
     name, c, ops = "recursion", 3, reference
     times: ClassVar[int] = 3

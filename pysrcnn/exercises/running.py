@@ -1,8 +1,8 @@
-"""Files of students are run, apart from this process: what their functions returned.
+"""Run students' files in a separate process and collect what their functions return.
 
-This executes code that others wrote, with the rights of whoever asks for it: it is kept from
-hanging, crashing or printing into the check, and not from doing what it wants. What comes back are
-arrays and text, which nothing is executed to read.
+This executes code that others wrote, with the rights of the user who runs the check. A file cannot
+hang or crash the check, nor print into it, but nothing else is forbidden. Only arrays and text come
+back, and reading them executes nothing.
 """
 
 import contextlib
@@ -23,21 +23,21 @@ from ..formats import read_arrays
 __all__ = ["Other", "Outcome", "Ran", "run_files"]
 
 _CHILD = Path(__file__).with_name("child.py")
-_START = 600.0  # seconds that Python and NumPy may take to start, on a very busy machine
-_WAITS = 10  # times the processor time that a file may take, by the clock: others want some, too
+_START = 600.0  # seconds for Python and NumPy to start, even on a very busy machine
+_WAITS = 10  # wall-clock limit as a multiple of processor time: the machine may be shared
 
 
 class Other(NamedTuple):
-    """In place of a value that is no number and no array: what it is."""
+    """The type of a returned value that is neither a number nor an array."""
 
     type: str
 
 
 class Outcome(NamedTuple):
-    """What came of a call: a sentence on why nothing did, or what was returned.
+    """The outcome of a call: what was returned, or a sentence on why it failed.
 
-    hole: whether it is not written yet. changed: numbers of the arguments that it changed in
-    place. again: whether it returned the same when it was called again.
+    hole: whether the function is not written yet. changed: indices of the arguments it changed in
+    place. again: whether a second call returned the same.
     """
 
     failed: str = ""
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What came of a file: a sentence on why nothing did, or an outcome of each call."""
+    """The outcome of a file: one for each call, or a sentence on why it failed."""
 
     failed: str
     outcomes: list[Outcome]
@@ -56,14 +56,15 @@ class Ran(NamedTuple):
 
 
 def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> list[Ran]:
-    """Run each file and call its functions, in one process, or as many as it takes.
+    """Run each file and call its functions, starting a new process after one that ended early.
 
     Parameters
     ----------
     tasks : sequence of (file, calls)
-        Calls are (function, arguments): its name, and numbers, arrays, or tuples or dicts of such.
+        Each call is (function name, arguments); arguments are numbers, arrays, or tuples or dicts
+        of these.
     seconds : float
-        Processor time that one file may take with all its calls; by the clock, ten times as much.
+        Processor time one file may take with all its calls; wall-clock time may be ten times that.
 
     Returns
     -------
@@ -89,9 +90,9 @@ def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> 
 
 
 def _start(folder: Path, first: int, seconds: float, number: int) -> int | None:
-    """Run so many tasks from `first` on: the exit code, None if it took far too long."""
+    """Run `number` tasks from `first` on; return the exit code, or None after a timeout."""
     limits = seconds, _WAITS * seconds
-    # Where it finds the same NumPy as here, and none beside its own file: -P.
+    # The child finds the same NumPy as here; -P keeps it from importing from its own folder.
     found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         return subprocess.run(
@@ -108,7 +109,7 @@ def _start(folder: Path, first: int, seconds: float, number: int) -> int | None:
 
 
 def _ended(folder: Path, file: str, code: int | None, seconds: float) -> str:
-    """Why a file left no result."""
+    """Say why a file left no result."""
     text = ""
     with contextlib.suppress(OSError, UnicodeError):
         text = (folder / "hang.txt").read_text(encoding="utf-8")
@@ -128,7 +129,7 @@ def _ended(folder: Path, file: str, code: int | None, seconds: float) -> str:
 
 
 def _read(path: Path, number: int) -> Ran:
-    """What came of a file that so many calls were asked of."""
+    """Read the outcome of a file on which `number` calls were made."""
     try:
         arrays = read_arrays(path)
         about = json.loads(str(arrays["about"]))
@@ -136,7 +137,7 @@ def _read(path: Path, number: int) -> Ran:
             return Ran(_told(about["error"]), [], str(about["printed"]))
         outcomes = [_outcome(about["results"][k], arrays) for k in range(number)]
         return Ran("", outcomes, str(about["printed"]))
-    except (ValueError, LookupError, TypeError, AttributeError):  # the file has meddled with it
+    except (ValueError, LookupError, TypeError, AttributeError):  # tampered with by the file
         return Ran("what it returned cannot be read: give arrays of numbers", [])
 
 
@@ -152,7 +153,7 @@ def _outcome(result: dict, arrays: dict[str, np.ndarray]) -> Outcome:
 
 
 def _told(error: dict) -> str:
-    """What was raised, as a sentence."""
+    """Describe an exception as a sentence."""
     where = f"line {error['line']} " if error["line"] else "it "
     if error["type"] == "SystemExit":
         return f"{where}ends the program (sys.exit or quit): return the result instead"

@@ -1,6 +1,6 @@
-"""Mistakes that no gradient shows: of PSNR, of a step of Eq. 5, of im2col.
+"""Mistakes that no gradient shows: in PSNR, in a step of Eq. 5, in im2col.
 
-Nothing is guessed: a mistake is named if it gives just the numbers that were returned.
+Nothing is guessed: a mistake is named only if it gives exactly the numbers that were returned.
 """
 
 import itertools
@@ -15,13 +15,13 @@ __all__ = ["of_im2col", "of_psnr", "of_sgd"]
 
 
 def _named(found: Iterable[str]) -> list[str]:
-    """A sentence for the mistakes that give the numbers; none if there is none."""
+    """One sentence that names the mistakes found; none if there are none."""
     words = list(dict.fromkeys(found))
     return [f"Just your numbers come out where {'; or where '.join(words)}."] if words else []
 
 
 def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> list[str]:
-    """What gives this PSNR."""
+    """Name the mistakes that give this PSNR."""
 
     def error(shave: int = shave, convert: bool = True, measure: Callable = np.square) -> float:
         inside = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
@@ -51,7 +51,7 @@ def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> 
 
 
 def of_sgd(w, delta, gradient, rate: float, momentum: float, tolerance: float, got) -> list[str]:
-    """What gives these W and Delta."""
+    """Name the mistake that gives these W and Delta."""
     step = momentum * delta - rate * gradient
     deltas = [
         (step, ""),
@@ -88,7 +88,7 @@ _AXES = {"c": "channels", "u": "rows of the patch", "v": "columns of the patch",
 
 
 def of_im2col(x: np.ndarray, f: int, got: np.ndarray) -> list[str]:
-    """In which other order, or from which other place, all of these numbers are."""
+    """Name the wrong order in which these columns of `im2col` come."""
     n, c, h, w = x.shape
     windows = np.lib.stride_tricks.sliding_window_view(x, (f, f), axis=(2, 3))
 

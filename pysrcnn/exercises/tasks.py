@@ -1,7 +1,7 @@
-"""The exercises: what each file's functions are called with, and what they are to return.
+"""The exercises: the arguments each file's functions are called with, and the results wanted.
 
-Wanted is what `reference` computes. Where a gradient is the matter, what a student's function gave
-takes its place in a step of training, and `gradcheck` looks for the mistake that gives that step.
+The wanted results are computed by `reference`. For gradients, a student's result takes its place in
+a step of training, and `gradcheck` looks for the mistake that reproduces that step.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _SIZES: dict[str, Any] = {"filters": (4,), "c": 3, "samples": 5}
 
 @cache
 def _chain() -> Case:
-    """Two layers that do not pad."""
+    """Two layers without padding."""
     return case("3-3", size=(4, 6), **_SIZES)
 
 
@@ -39,9 +39,9 @@ def _block() -> Case:
 
 
 def _in_words(made: Case, where: str, theirs: dict[str, np.ndarray], after: str = "") -> list[str]:
-    """The mistakes that give these values in a step in which all that comes before is right.
+    """Name the mistakes that give these values in a step in which everything before is right.
 
-    after: from this value on, what is not given is left out.
+    after: the first of the values left out of the step unless `theirs` has them.
     """
     names = list(made.exact)
     until = names.index(after) if after else len(names)
@@ -50,7 +50,7 @@ def _in_words(made: Case, where: str, theirs: dict[str, np.ndarray], after: str 
         told = [s for s in report.diagnosis if not s.startswith(("Missing", "Here the loss is"))]
         return [f"{where}: {sentence}" for sentence in told]
     kinds = [{m.kind: m.words for m in reversed(e.likely)} for e in report.explanations]
-    words = ["; or ".join(reversed(of.values())) for of in kinds]  # one of each kind
+    words = ["; or ".join(reversed(of.values())) for of in kinds]  # one sentence for each kind
     return [f"{where}: {'; and '.join(words)}."]
 
 
@@ -77,7 +77,7 @@ _AT_ZERO = (
 
 
 def _of_chain(dx: np.ndarray) -> dict[str, np.ndarray]:
-    """What follows from dF1 in `_chain`."""
+    """dF1 and the gradients computed from it in `_chain`."""
     e = _chain().exact
     dz = reference.relu_backward(dx, e["F1"])
     dlow, dw, db = reference.conv2d_backward(dz, e["low"], e["W1"])
@@ -252,7 +252,7 @@ def _recursion() -> list[Call]:
                  partial(_of_recursion, made), rounding(made, made.dtype))]  # fmt: skip
 
 
-# By the names of the files, in the order in which they are to be done: what is asked of each.
+# The calls made for each exercise, by file name, in the order in which students do them.
 EXERCISES: dict[str, Callable[[], list[Call]]] = {
     "psnr": _psnr,
     "im2col": _im2col,

@@ -1,12 +1,12 @@
-"""Gradients to compare your own implementation of a network with: which is wrong, where, and why.
+"""Check the gradients of your own implementation of a network: which are wrong, where, and why.
 
     from pysrcnn.gradcheck import case, gradcheck
 
     print(gradcheck(my_loss_and_gradients, "9-5-5"))
 
-`case` makes a small batch, weights, and everything that a step of training computes from them, in
-float64 by `pysrcnn.reference`; `gradcheck` compares somebody's numbers with it, and looks for the
-mistake that makes theirs (`mistakes`, `diagnosis`). ``docs/gradients.md`` shows both at work.
+`case` makes a small batch, weights, and everything that a training step computes from them, in
+float64 by `pysrcnn.reference`; `gradcheck` compares your numbers with it and looks for the mistake
+that produces them (`mistakes`, `diagnosis`). ``docs/gradients.md`` shows both at work.
 
 Conventions are those of `reference_case`; above all, the loss is the mean over all elements.
 """

@@ -1,6 +1,6 @@
-"""Mistakes of ReLU and tanh and of their derivatives, which the gradient is multiplied by.
+"""Mistakes of ReLU and tanh, and of the derivatives that multiply the gradient.
 
-ReLU's derivative is a mask: the gradient passes where z > 0, which no other array tells.
+ReLU's derivative is a mask: the gradient passes where z > 0.
 """
 
 import math
@@ -23,7 +23,7 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 
 
 def _normal(z):
-    """The distribution function of the normal distribution."""
+    """The distribution function of the standard normal distribution."""
     return (1 + np.vectorize(math.erf, otypes=[float])(z / np.sqrt(2))) / 2
 
 
@@ -53,9 +53,9 @@ _OTHERS: list[tuple[str, Callable, Callable]] = [  # a function, and its slope
 
 
 def of_activations(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Mistakes of the activation of some layers, forward and backward; the less likely come last.
+    """Mistakes of the activation of some layers, forward and backward, the least likely last.
 
-    These layers have the same activation: "relu" or "tanh".
+    All these layers must have the same activation, "relu" or "tanh".
     """
     kind = calls[on[0] - 1].activation or ""
     of = f"of {' and '.join(f'F{calls[k - 1].label}' for k in on)}"
@@ -81,11 +81,11 @@ def _words(kind: str) -> str:
 
 
 def _of_masks(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Other masks, or derivatives, on the way back."""
+    """Wrong masks or derivatives in the backward pass."""
     slope = SLOPES[kind]
 
     def other(change: Callable) -> list[Change]:
-        """Its slope at other values."""
+        """The derivative taken at other values."""
         return _mask(on, lambda df, z: df * slope(change(z)))
 
     def without_bias(right, df, z, after, b):
@@ -117,7 +117,7 @@ def _of_masks(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> lis
 
 
 def _shuffled(on: tuple[int, ...], calls: list[Call]) -> bool:
-    """Whether there is a shuffle before the activation of one of them, so biases are not its."""
+    """Whether a layer is shuffled before its activation, so that biases do not match channels."""
     return any(calls[k - 1].before.shape[1] != len(calls[k - 1].b) for k in on)
 
 
@@ -175,7 +175,7 @@ def _of_tanh_slopes(on) -> list[tuple[str, str, list[Change]]]:
 
 
 def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """No activation, one in another place, or values and derivatives that change places."""
+    """Missing or misplaced activations, and values exchanged with derivatives."""
     function, slope, name = _FUNCTIONS[kind], SLOPES[kind], _NAMES[kind]
     as_f: Callable = {"relu": lambda f: f > 0, "tanh": lambda f: 1 - f**2}[kind]  # slope from F
     mask = {"relu": "mask", "tanh": "derivative"}[kind]
@@ -197,7 +197,7 @@ def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> li
             ("activation", k, lambda right, z, b=b: right(z) + b),
             ("into db", k, lambda right, dz, df: df),
         ]
-        if kind != "relu":  # whose mask is told from z, where the bias has not been
+        if kind != "relu":  # ReLU's mask is computed from z, which lacks the bias already
             bias_last.append(("mask", k, lambda right, df, z, after: df * slope(z)))
     found = [
         Mistake(f"activation as {mask}", f"the gradient is multiplied by the values {of}, wanted "
@@ -222,7 +222,7 @@ def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> li
 
 
 def _of_thresholds(of: str, on: tuple[int, ...]) -> list[Mistake]:
-    """Other limits than 0."""
+    """Thresholds other than 0."""
     found = []
     for t in _THRESHOLDS:
         forward: list[Change] = [
@@ -249,7 +249,7 @@ def _of_thresholds(of: str, on: tuple[int, ...]) -> list[Mistake]:
 
 
 def _of_one_use(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """A derivative that is missing in some of what is computed from the gradient behind it."""
+    """The derivative missing in only some of dW, dB and dx, all of which need it."""
     found = []
     names = {f"d{calls[k - 1].weights}": f"d{calls[k - 1].biases}" for k in on}
     for what, operations in (
@@ -268,7 +268,7 @@ def _of_one_use(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> l
 
 
 def _channels(after, z):
-    """The mask of the next layer for as many filters: those that it has not are repeated."""
+    """The mask of the next layer, its channels repeated to as many as z has."""
     return np.take(after > 0, np.arange(z.shape[1]) % after.shape[1], 1)
 
 

@@ -1,4 +1,4 @@
-"""What a function shows when it is called more than once: gradients kept, chance, limits."""
+"""Mistakes that show when a function is called again: kept gradients, randomness, clamps."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,20 +14,20 @@ Arrays = dict[str, np.ndarray]
 
 
 def called(function: Callable, made: Case):
-    """What a function makes of a case, and the names of what it changed in place."""
+    """Call a function with a case; return its result and the names of arrays it modified."""
     low, high = made.low.copy(), made.high.copy()
     parameters = {name: a.copy() for name, a in made.parameters.items()}
     learned = {n: a for n, a in parameters.items() if n in made.gradients}
-    after = {"low": low, "high": high, **learned}  # running statistics are there to be changed
+    after = {"low": low, "high": high, **learned}  # running statistics may change
     mine = function(low, high, parameters)
     return mine, [n for n, a in after.items() if not np.array_equal(a, made.arrays[n])]
 
 
 def called_again(first: Arrays, again: Arrays, made: Case, allowed: float) -> tuple[str, Arrays]:
-    """A sentence if the same input gives something else the second time, or "", and what to check.
+    """Return a sentence if a second call with the same input differs, or "", and what to check.
 
-    What is to be checked is what the first call returned; or what the second call added to that,
-    if it is right, and the first call had added it to something already.
+    What to check is the result of the first call; or what the second call added to it, if that is
+    right: then the first call had added its own to something older.
     """
     changed = [
         name for name in made.arrays if (a := first.get(name)) is not None
@@ -80,7 +80,7 @@ def called_again(first: Arrays, again: Arrays, made: Case, allowed: float) -> tu
 
 
 def _common_factor(first: Arrays, again: Arrays, names: list[str], allowed: float) -> float | None:
-    """The number that all these arrays were multiplied by from one call to the next, if any."""
+    """The common factor of all these arrays from one call to the next, or None."""
     old, new = (
         np.concatenate([np.ravel(arrays[name]).astype(np.float64) for name in names])
         for arrays in (first, again)
@@ -92,26 +92,27 @@ def _common_factor(first: Arrays, again: Arrays, names: list[str], allowed: floa
 
 
 def _weights(made: Case) -> list[str]:
-    """The names of the weights of all layers, from the first to the last; twice if there is one."""
+    """Names of the weights of all layers in order; a single name is repeated."""
     names = [name for name in made.parameters if name[0] == "W"]
     return names if len(names) > 1 else names * 2
 
 
 def enlarged(made: Case) -> Case | None:
-    """The case with the values of all layers but the last 64 times as large, the output as it was.
+    """The case with the same output, but values 64 times as large in all layers except the last.
 
-    ReLU commutes with a factor. So with the first layer's values 64 times as large, all biases but
-    the last likewise, and the last weights divided by it, the output is what it was, and all else
-    known without another pass: 64 is a power of two, which rounds nothing.
+    ReLU commutes with a positive factor. If the first weights and all biases but the last are
+    multiplied by 64, and the last weights divided by 64, the output stays the same, and everything
+    else follows without another pass; 64 is a power of two, so nothing is rounded. None for a
+    network of one layer, or with tanh, batch normalisation or several frames.
     """
     first, *_, last = _weights(made)
     network = made.step.network
     if first == last or network.options.get("activation", "relu") != "relu":
         return None
     if network.statistics or network.frames > 1:
-        return None  # batch normalisation takes a factor off, and tanh bounds flows
+        return None  # batch normalisation removes a factor, and tanh bounds flows
     powers = {first: 1, last: -1}
-    ends = f"B{last[1:]}", f"F{last[1:]}"  # what has the size it had
+    ends = f"B{last[1:]}", f"F{last[1:]}"  # the last layer keeps its scale
     powers |= {n: 1 for n in made.exact if n[0] in "BF" and n.split("[")[0] not in ends}
 
     def scaled(arrays):
@@ -127,7 +128,7 @@ def enlarged(made: Case) -> Case | None:
 def called_larger(
     first: Arrays, call: Callable[[], Arrays], made: Case, larger: Case, allowed: float
 ) -> str:
-    """A sentence if a function that is right is so no more where activations are larger, or ""."""
+    """Say what fails where activations are larger, for a function right so far; "" if nothing."""
 
     def same(arrays):
         return all(np.array_equal(arrays.get(name), a) for name, a in first.items())
@@ -135,7 +136,7 @@ def called_larger(
     again = call()
     if same(again):
         if same(call()):
-            return ""  # it has the parameters from elsewhere, and computed the same once more
+            return ""  # it ignores the parameters it is given, and computed the same again
         return (
             "With other weights (the first times 64, the last divided by 64) your function first "
             "returns the gradients of the call before, and those of the new weights only the next "

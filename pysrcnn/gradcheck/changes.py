@@ -1,4 +1,4 @@
-"""What a mistake is: changes of operations, of the convolutions that a network calls."""
+"""What a mistake is: a list of changes to the operations that a network calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy as np
 
 __all__ = ["Call", "Change", "Mistake", "Norm", "groups", "scaled", "ways", "where"]
 
-# What is changed: the operation, the layer, and change(right, *arguments), which is given the
-# operation as it is without the change, and its arguments.
+# The operation, the layer, and change(right, *arguments), which replaces the operation: `right` is
+# the operation without this change.
 Change = tuple[str, int, Callable]
 
 
@@ -24,12 +24,12 @@ class Mistake(NamedTuple):
 
 
 def scaled(factor: float, right, *arguments):
-    """A change: what the operation gives, times a factor."""
+    """A change that multiplies the operation's result by a factor."""
     return right(*arguments) * factor
 
 
 class Norm(NamedTuple):
-    """Batch normalisation: its parameters, and what they are called."""
+    """The parameters of a batch normalisation, and their names."""
 
     gamma: np.ndarray
     beta: np.ndarray
@@ -37,7 +37,7 @@ class Norm(NamedTuple):
 
 
 def ways(kind: str, what: str, forward: list[Change], back: list[Change]) -> list[Mistake]:
-    """A mistake in both directions, in the forward pass alone, and on the way back alone."""
+    """A mistake in both passes, in the forward pass alone, and in the backward pass alone."""
     return [
         Mistake(kind, f"{what.rstrip(',')}, forward and backward alike", forward + back),
         Mistake(kind, f"{what} in the forward pass", forward),
@@ -47,12 +47,13 @@ def ways(kind: str, what: str, forward: list[Change], back: list[Change]) -> lis
 
 @dataclass
 class Call:
-    """A convolution that the network called, and what is behind it.
+    """A convolution that the network called, and what follows it.
 
-    x, w, b : its arguments; wide : x with its padding; z : its result; activation : "relu",
-    "prelu", "tanh" or None; before, f : what that took (z as a rule) and gave (z if there is none);
-    weights, biases : names of w and b, "" before batch normalisation, which has beta; use : 1, or
-    2, ... where the same weights are used again; norm; slopes : PReLU's, and their name.
+    x, w, b : its arguments; wide : x with padding; z : its result; activation : "relu", "prelu",
+    "tanh" or None; before, f : input (usually z) and output of the activation (without one, f is
+    `before`); weights, biases : names of w and b, "" for biases before batch normalisation, which
+    has beta; use : 1, or 2, ... where the same weights are used again; norm : batch normalisation,
+    if any; slopes : those of PReLU, and their name.
     """
 
     x: np.ndarray
@@ -71,7 +72,7 @@ class Call:
 
     @cached_property
     def label(self) -> str:
-        """What follows F in the name of what it gives: "1", "_head", "_out1[2]"."""
+        """The part after F in the name of its output: "1", "_head", "_out1[2]"."""
         name = self.weights[1:] if self.weights[0] == "W" else f"_{self.weights}"
         return name if self.use == 1 else f"{name}[{self.use}]"
 
@@ -82,7 +83,7 @@ class Call:
 
     @property
     def gradients(self) -> list[tuple[str, str, np.ndarray]]:
-        """Of each of its parameters: the operation that gives its gradient, its name, itself."""
+        """For each parameter: the operation that computes its gradient, its name, its array."""
         found = [("dw", self.weights, self.w)]
         if self.biases:
             found.append(("db", self.biases, self.b))
@@ -95,13 +96,13 @@ class Call:
 
 
 def groups(calls: list[Call]) -> list[tuple[int, ...]]:
-    """The numbers of the calls that use the same weights, of weights that are used repeatedly."""
+    """Numbers of the calls that share weights, for all weights used more than once."""
     of = {c.weights: tuple(k for k, other in enumerate(calls, 1) if other.w is c.w) for c in calls}
     return [on for on in of.values() if len(on) > 1]
 
 
 def where(on: tuple[int, ...], calls: list[Call]) -> str:
-    """These layers in words: all of them, one, or one in some of its uses."""
+    """Describe layers in words: all layers, one layer, or some uses of one."""
     if len(on) == len(calls) > 1:
         return "in all layers"
     call = calls[on[0] - 1]

@@ -1,4 +1,4 @@
-"""Somebody's numbers beside those of a case: `gradcheck`."""
+"""`gradcheck`: compare an implementation's numbers with those of a case."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,20 +29,20 @@ def gradcheck(
     Parameters
     ----------
     mine : function or dict of arrays
-        A function is called as ``mine(low, high, parameters)`` with arrays of NumPy, and returns
-        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. It is called twice, so that
-        gradients that are kept between calls show; and if all is right once more, with F1 and F2
-        64 times as large, so that a clamp shows (ReLU6). A dict holds what was computed from the
-        case: "loss", "dW1", "dB1", ... ("W1" or "conv1.weight" are good names for gradients too),
-        and, for a closer look, any of "F1", "F2", "F3" (or "output"), "dF3", "dF2", "dF1", "dlow".
-        Of deep networks, the names are those of their parameters, such as "dW_head".
-        Whatever else a `Case` has is passed over.
+        A function is called as ``mine(low, high, parameters)`` with NumPy arrays, and returns
+        ``(loss, gradients)``, ``(output, loss, gradients)`` or a dict. It is called twice, to find
+        gradients kept between calls; and, if all is right, again with all activations but the
+        last 64 times as large, to find a clamp (ReLU6), unless the network has tanh or batch
+        normalisation. A dict holds what was computed from the case: "loss", "dW1", "dB1", ...
+        ("W1" or "conv1.weight" also name gradients), and, for a closer look, any of "F1", "F2",
+        "F3" (or "output"), "dF3", "dF2", "dF1", "dlow". For deep networks, the names are those of
+        their parameters, such as "dW_head". The case's inputs may be there too, unchanged.
     against : Case or str
-        What it was or will be computed from; the name of a network stands for
+        The case it was or will be computed from; the name of a network stands for
         ``case(network, **options)``.
     tolerance : float, optional
-        The relative error that is allowed, see `Row`; by default that of `rounding`. 0.01 suits
-        TF32, bfloat16 and float16.
+        The relative error allowed, see `Row`; by default that of `rounding`. 0.01 suits TF32,
+        bfloat16 and float16.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def gradcheck(
     Raises
     ------
     TypeError, ValueError
-        If `mine` gives something else, or has names that a step of training does not know.
+        If `mine` gives something else, or a name that a training step does not have.
     """
     if isinstance(against, Case) and options:
         raise TypeError(f"{', '.join(options)}: give these to `case`, which made the case")
@@ -107,7 +107,7 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
 
 
 def _array(a) -> np.ndarray:
-    """As an array, also if it is a tensor of PyTorch that has a graph, or is on a GPU."""
+    """Convert to an array, also from a PyTorch tensor with a graph or on a GPU."""
     return np.asarray(a.detach().cpu() if hasattr(a, "detach") else a)
 
 
@@ -117,9 +117,9 @@ _NEVER = "Is that layer's output used, and was the backward pass run?"
 def _named(
     mine: tuple | Mapping, made: Case, same_inputs: bool = True
 ) -> tuple[dict[str, np.ndarray], set[str]]:
-    """What somebody gave, by our names, and the names, as given, of what is None.
+    """Return the given arrays by our names, and the names, as given, of values that are None.
 
-    If the inputs are among it, they are to be the `same_inputs` as those of the case.
+    With `same_inputs`, inputs among them must equal those of the case.
     """
     if isinstance(mine, tuple) and len(mine) in (2, 3) and isinstance(mine[-1], Mapping):
         names = ("output", "loss") if len(mine) == 3 else ("loss",)
@@ -132,7 +132,7 @@ def _named(
     arrays = {name: _array(a) for name, a in mine.items() if a is not None}
     none = {name for name, a in mine.items() if a is None}
     of_layer = next((n for n in mine if n in none and n.endswith((".weight", ".bias"))), None)
-    if of_layer:  # without it, it is not known which layer is which
+    if of_layer:  # without it, the order does not tell which layer is which
         raise ValueError(
             f"{of_layer} is None, wanted its gradient, which was never computed. {_NEVER}"
         )
@@ -140,11 +140,11 @@ def _named(
     if theirs:  # conv1.weight, conv1.bias, ...
         ours = _by_order(theirs, made) or stack(theirs, Path("what you gave"), ordered=True)
         arrays = {n: a for n, a in arrays.items() if n not in theirs} | ours
-    if not any(name.startswith("dW") for name in arrays):  # gradients named as the parameters
+    if not any(name.startswith("dW") for name in arrays):  # gradients named like the parameters
         arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
     arrays = {made.output if n == "output" else n: a for n, a in arrays.items()}
     for name in made.step.network.statistics:
-        arrays.pop(f"d{name}", None)  # what a step makes of running statistics is no gradient
+        arrays.pop(f"d{name}", None)  # updated running statistics are no gradients
     unknown = [name for name in arrays if name not in made.arrays]
     if unknown:
         raise ValueError(
@@ -162,7 +162,7 @@ def _named(
 
 
 def _check(given: dict[str, np.ndarray], inputs: dict[str, np.ndarray], made: Case) -> None:
-    """That inputs are those of the case, and that types are known."""
+    """Raise an error unless inputs are those of the case and dtypes are float32 or float64."""
     for name, array in inputs.items():
         if relative_error(array, made.arrays[name]) > 1e-6:
             raise ValueError(
@@ -175,7 +175,7 @@ def _check(given: dict[str, np.ndarray], inputs: dict[str, np.ndarray], made: Ca
 
 
 def _by_order(theirs: dict[str, np.ndarray], made: Case) -> dict[str, np.ndarray]:
-    """Those of a deep network's layers, by our names, in the order in which they come."""
+    """Name a deep network's arrays after its parameters, matched in order; {} for a chain."""
     if isinstance(made.step.network, Chain):
         return {}
     found: dict[str, np.ndarray] = {}

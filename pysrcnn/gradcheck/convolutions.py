@@ -16,7 +16,7 @@ def _exchange(w):
     return w.reshape(c, o, f, g).swapaxes(0, 1)
 
 
-def _exchange_last(w):  # the same where weights are HWIO
+def _exchange_last(w):  # the same for HWIO weights
     o, c, f, g = w.shape
     return w.transpose(2, 3, 1, 0).reshape(f, g, o, c).transpose(2, 3, 0, 1)
 
@@ -31,14 +31,14 @@ def _flip(w):
 
 
 def _undone(move, w):
-    """The array that `move` makes `w` of."""
+    """The array that `move` turns into `w`."""
     found = np.empty(w.shape)
     found.ravel()[move(np.arange(w.size).reshape(w.shape)).ravel()] = w.ravel()
     return found
 
 
-# Ways to misread an array of weights (O, C, f, f), and whether each undoes itself. Changing the
-# shape alone (reshape) leaves the numbers where they are in memory, which is how axes get mixed up.
+# Ways to misread an array of weights (O, C, f, f), and whether each is its own inverse. A change of
+# shape alone (reshape) leaves the numbers in place in memory, which is how axes get mixed up.
 _MISREAD = [
     ("flipped", "flipped (rotated by 180 degrees)", _flip, True),
     ("transposed", "transposed (rows and columns exchanged)", lambda w: w.swapaxes(2, 3), True),
@@ -57,7 +57,7 @@ _MISREAD = [
 
 
 def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
-    """Kernels and patches that are used wrongly, forward or on the way back."""
+    """Kernels and patches used wrongly in the forward or the backward pass."""
     found = []
     for kind, words, misread, itself in _MISREAD:
         back = misread if itself else partial(_undone, misread)
@@ -95,7 +95,7 @@ def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
 
 
 def _of_col2im(where, on):
-    """What goes back is the sum of patches that overlap, which reach beyond dz on all sides."""
+    """Mistakes in dx, the sum of overlapping patches that reach beyond dz on all sides."""
     found = [
         Mistake("cut off", f"the gradient that goes back through the kernels {where} is zero: "
                 "never computed, or cut off (detached) from the loss",
@@ -151,7 +151,7 @@ def _averaged(right, dz, x, w):
 def _padded(mode, right, dz, x, w):
     margin = w.shape[2] - 1
     if mode == "reflect" and margin >= min(dz.shape[2:]):
-        mode = "constant"  # larger than there is to mirror
+        mode = "constant"  # wider than what there is to mirror
     wide = np.pad(dz, ((0, 0), (0, 0), *[(margin, margin)] * 2), mode=mode)
     larger = np.zeros((*x.shape[:2], *(n + margin for n in wide.shape[2:])))
     middle = slice(margin, -margin or None)
@@ -166,7 +166,7 @@ _WAYS = [
 
 
 def _of_shifts(where, on):
-    """dW is a correlation of the layer's input with dz, one shift for each weight of a kernel."""
+    """Shifts by a pixel in dx, and in dW, the correlation of the layer's input with dz."""
     turned = [("dw", k, lambda right, dz, x, w: right(_flip(dz), x, w)) for k in on]
     found = [Mistake("dz flipped", f"dW {where} is computed from dz flipped", turned)]
     for way, i, j in _WAYS:
@@ -187,12 +187,12 @@ def _of_shifts(where, on):
 
 
 def rolled(i: int, j: int, x: np.ndarray) -> np.ndarray:
-    """Moved down by i and right by j; what goes out comes in on the other side."""
+    """Move x down by i and right by j, wrapping around."""
     return np.roll(x, (i, j), axis=(2, 3))
 
 
 def shifted(i: int, j: int, x: np.ndarray) -> np.ndarray:
-    """Moved down by i and right by j, zeros coming in."""
+    """Move x down by i and right by j, each -1, 0 or 1, filling with zeros."""
     wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
     height, width = x.shape[2:]
     return wide[:, :, 1 - i : 1 - i + height, 1 - j : 1 - j + width]
@@ -202,7 +202,7 @@ _BEYOND = {"zeros": "zeros", "replicate": "the edge repeated"}
 
 
 def of_padding(where: str, on: tuple[int, ...], calls: list[Call], padding: str) -> list[Mistake]:
-    """Other padding than this one, where layers pad."""
+    """Another padding than `padding`, the right one; none if layers do not pad."""
     found: list[Mistake] = []
     for other in [name for name in _BEYOND if padding != "valid" and name != padding]:
         forward: list[Change] = []
@@ -224,7 +224,7 @@ def of_padding(where: str, on: tuple[int, ...], calls: list[Call], padding: str)
 
 
 def of_biases(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Biases that are missing, or others."""
+    """Missing or wrong biases."""
 
     def conv(change):
         return [("conv", k, lambda right, x, w, b, k=k: right(x, w, change(b, k))) for k in on]

@@ -1,7 +1,7 @@
-"""Mistakes of deep networks: of skips, of weights that are used again, of sums with weights.
+"""Mistakes of deep networks: in skips, in weights used repeatedly, in weighted sums.
 
-What has several ways to the loss has a gradient that is a sum, and each of its parts can be lost: a
-part that comes past a skip, or from one of the places where the same weights are used.
+A value that reaches the loss by several paths has a gradient that is a sum, of which each term can
+be lost: the one along a skip, or one from each place where the same weights are used.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = ["of_deep"]
 
 
 def of_deep(step: Step, calls: list[Call]) -> list[Mistake]:
-    """The mistakes that only deep networks have; none for a chain of layers."""
+    """Mistakes that only deep networks have; none for a chain of layers."""
     found = _of_skips(skips(step.network)) + _of_uses(calls)
     if isinstance(step.network, DRCN):
         found += _of_shares(step) + _of_averaging(step.network.recursions)
@@ -70,7 +70,7 @@ def _without(factor: float, right: Callable, z: np.ndarray, start: np.ndarray) -
 
 
 def _times(count: float, factor: float, right: Callable, dx: np.ndarray, *past: np.ndarray) -> Any:
-    """What came past the skip counts so many times; `past` is what went beside it, if scaled."""
+    """Count the gradient along the skip `count` times; `past` holds it times `factor`."""
     return right(dx) + (count - 1) / factor * sum(past)
 
 
@@ -78,7 +78,7 @@ def _times(count: float, factor: float, right: Callable, dx: np.ndarray, *past: 
 
 
 def _of_uses(calls: list[Call]) -> list[Mistake]:
-    """Gradients of weights that are used several times, which are sums over their uses."""
+    """Mistakes in gradients of weights used several times, which are sums over the uses."""
     shared = groups(calls)
     together = [(f"{len(on)} times", [calls[on[0] - 1]], [on]) for on in shared]
     if len(shared) > 1:
@@ -121,7 +121,7 @@ _COUNTS: list[tuple[str, str, Callable[[int], list[float]]]] = [
 
 
 def _of_cuts(calls: list[Call], shared: list[tuple[int, ...]]) -> list[Mistake]:
-    """A gradient that does not go on from one recursion to the one before."""
+    """The gradient cut off between one recursion and the one before."""
     found = []
     for on in shared:
         inner = [k for before, k in zip(on, on[1:], strict=False)
@@ -139,7 +139,7 @@ def _of_cuts(calls: list[Call], shared: list[tuple[int, ...]]) -> list[Mistake]:
 
 
 def _of_shares(step: Step) -> list[Mistake]:
-    """Shares of the loss: 1 - alpha of the output's, alpha / D of that of each of D pictures."""
+    """Wrong shares of the loss; right are 1 - alpha for the output, alpha / D for each picture."""
     alpha = step.alpha
     each = "the losses of the pictures after each recursion"
     others: list[tuple[str, str, Callable[[int], list[float]]]] = [
@@ -185,7 +185,7 @@ def _other_shares(shares: Callable, right: Callable, recursions: int) -> list[fl
 
 
 def _of_averaging(recursions: int) -> list[Mistake]:
-    """The weights w_d of the output, which is the sum of w_d y_d."""
+    """Mistakes in the weights w_d of the output, which is the sum of w_d y_d."""
     others: list[tuple[str, Callable]] = [
         ("1/D: y_d are averaged, and w is not used", lambda w: np.full_like(w, 1 / w.size)),
         ("1: y_d are summed, and w is not used", np.ones_like),
@@ -251,7 +251,7 @@ def _of_colour(mean: list[float]) -> list[Mistake]:
 
 def _of_picture(picture: bool) -> list[Mistake]:
     if not picture:
-        return []  # that it is added all the same is known of all networks
+        return []  # `mistakes` lists a picture added by mistake, for all networks
     change = _with(picture=False)
     return ways("no skip", "the skip from the small picture to the output is missing,",
                  [("options", 0, change)], [("options back", 0, change)])  # fmt: skip

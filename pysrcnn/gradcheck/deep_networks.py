@@ -101,32 +101,32 @@ def deep_network(
     alpha: float | None = None,
     **options: object,
 ) -> tuple[Network, str, float]:
-    """A deep network in float64, its loss, and DRCN's alpha.
+    """Make a deep network in float64, and return it with its loss and DRCN's alpha.
 
     Parameters
     ----------
     name : "vdsr", "drcn", "edsr", "srresnet" or "vespcn"
     filters : tuple of one int, optional
-        Maps of all layers; 6 by default.
+        Feature maps of all layers; 6 by default.
     c, scale : int
         Channels; and the scale of EDSR, SRResNet and VESPCN, 2 by default.
     loss : "mse", "l1" or "charbonnier", optional
-        By default "l1" of EDSR, as in the paper, else "mse".
+        By default "l1" for EDSR, as in the paper, and "mse" for the others.
     alpha : float, optional
-        Of DRCN: the share in the loss of the pictures after each recursion; 0.6 by default.
+        For DRCN, the share of the loss for the pictures after each recursion; 0.6 by default.
     **options
-        depth: layers of VDSR (5), recursions of DRCN (3), residual blocks of EDSR and SRResNet (2);
-        of these two, picture (False: as in the papers, none is added); of EDSR short_tail (False),
-        residual_scale (1) and mean (none), see `networks.edsr.forward`; of SRResNet batch_norm
-        (True), and training (True: mean and variance are those of the batch; False: running ones);
-        of VESPCN depth (3: layers behind the motion), frames (3), fusion ("early") and picture
-        (False). Its loss here is of the result alone: what flows miss, and their roughness, have no
-        share in it.
+        With defaults in parentheses. VDSR: depth, layers (5). DRCN: depth, recursions (3). EDSR and
+        SRResNet: depth, residual blocks (2); picture (False: none is added, as in the papers).
+        EDSR: short_tail (False), residual_scale (1) and mean (none), see `networks.edsr.forward`.
+        SRResNet: batch_norm (True); training (True: batch statistics; False: running ones).
+        VESPCN: depth, layers after the motion (3); frames (3); fusion ("early"); picture (False);
+        the loss here is that of the result alone, without the warping error and the roughness of
+        the flows.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such network or option.
+        If an option is unknown, or a value is out of range.
     """
     if filters is not None and len(filters) != 1:
         raise ValueError(f"filters are {filters}, wanted one number for all layers of {name}")

@@ -1,7 +1,7 @@
-"""Which of the usual mistakes gives the very numbers that somebody's implementation gave.
+"""Find which of the usual mistakes reproduce the numbers of somebody's implementation.
 
-Nothing is guessed: each mistake of `mistakes` is made, and one that does not reproduce the numbers,
-to rounding, is not named.
+Nothing is guessed: each mistake of `mistakes` is made in turn, and only those that reproduce the
+numbers, to rounding, are named.
 """
 
 from typing import NamedTuple
@@ -15,17 +15,17 @@ from .search import Search, leads_on
 
 __all__ = ["Explanation", "diagnose"]
 
-MOST = 3  # mistakes on top of each other
-BRANCHES = 4  # mistakes that explain as much as each other, of which each is followed up
-_PARAMETERS = "dW", "dB", "dG", "dA"  # how the names of their gradients begin
-PASSES = 8000  # after which no more mistakes are looked for: a few seconds of 9-5-5
+MOST = 3  # mistakes at once
+BRANCHES = 4  # equally good mistakes, each of which is followed up
+_PARAMETERS = "dW", "dB", "dG", "dA"  # prefixes of the names of their gradients
+PASSES = 8000  # after which the search stops: a few seconds for 9-5-5
 
 
 class Explanation(NamedTuple):
-    """What is known of one thing that is wrong.
+    """The explanation of one thing that is wrong.
 
-    first: the first quantity that it makes wrong. likely: the mistakes that give the numbers from
-    there on; several, if what was given does not tell them apart.
+    first: the first quantity it makes wrong. likely: the mistakes that reproduce the numbers from
+    there on; several if the given numbers do not tell them apart.
     """
 
     first: str
@@ -37,29 +37,28 @@ def diagnose(
     step: Step,
     tolerance: float,
 ) -> tuple[list[Explanation], list[str]]:
-    """Which mistakes give these numbers.
+    """Find the mistakes that reproduce these numbers.
 
-    The first wrong quantity, in the order of `Step.values`, is where a mistake was made; those
-    after it may be wrong for the same reason. Every mistake is tried, and the ones that explain
-    most are kept, unless they make something wrong that is right. What is wrong still is looked at
-    in the same way, with that mistake made.
+    A mistake was made where the first wrong quantity is, in the order of `Step.values`; those after
+    it may be wrong for the same reason. Every mistake is tried, and those that explain most are
+    kept, unless they make a right quantity wrong. With such a mistake made, the quantities that are
+    still wrong are examined in the same way.
 
     Parameters
     ----------
     given : dict of arrays
-        Some of `Step.values`, as somebody computed it.
+        Some of `Step.values`, as somebody computed them.
     step : Step
-        What they are of.
+        The step they belong to.
     tolerance : float
-        The relative error up to which numbers are equal.
+        The relative error up to which numbers count as equal.
 
     Returns
     -------
     explanations : list of Explanation
-        Each on top of those before it. Empty if nothing is wrong, or nothing fits.
+        Each in addition to those before it. Empty if nothing is wrong or nothing fits.
     unexplained : list of str
-        Quantities that are wrong whichever mistakes are made. Where these are values or gradients
-        that others are computed from, those others are not looked at.
+        Quantities that no mistake explains. Quantities computed from these are not examined.
     """
     search = Search(given, step, tolerance)
     direct = _own_factors(search) or _clipped(search)
@@ -68,7 +67,7 @@ def diagnose(
 
 
 def _clipped(search) -> list[Explanation]:
-    """That gradients of parameters are clipped by value, if that is all that is wrong."""
+    """Explain parameter gradients as clipped by value; [] if more than that is wrong."""
     wrong = [name for name in search.order if name not in search.fine]
     if not wrong or not all(n[:2] in _PARAMETERS and search.fits(n) for n in wrong):
         return []
@@ -76,18 +75,18 @@ def _clipped(search) -> list[Explanation]:
     beyond = sum(np.count_nonzero(np.abs(search.right[name]) > most) for name in wrong)
     mistake = clipped(search.trace.calls, most)
     if beyond < 2 or search.reach(mistake.changes, search.order) < len(search.order):
-        return []  # one value that is too small is no evidence of a limit
+        return []  # a single value that is too small is no evidence of a limit
     return [Explanation(wrong[0], [mistake])]
 
 
 def _own_factors(search) -> list[Explanation]:
-    """Each gradient of a parameter as a multiple of the right one, if no more is wrong than that.
+    """Explain each parameter's gradient as a multiple of the right one, if nothing else is wrong.
 
-    So they are if they come multiplied by the learning rates of their layers, or normalized one by
-    one; the search, which follows the gradient back, would make factors of factors of these. Empty
-    if there is one factor alone, or what is wrong is more than factors.
+    This happens if gradients are multiplied by the learning rates of their layers or normalized one
+    by one; the search, which follows the gradient back, would find factors of factors. Empty if
+    there are fewer than two factors, or something else is wrong.
     """
-    groups: list[tuple[float, list[str]]] = []  # a factor, and the names that have it
+    groups: list[tuple[float, list[str]]] = []  # a factor, and the names it applies to
     for name in search.order:
         if name in search.fine:
             continue
@@ -103,7 +102,7 @@ def _own_factors(search) -> list[Explanation]:
                 break
         else:
             groups.append((t, [name]))
-    # One number alone is no evidence of a factor.
+    # A single number is no evidence of a factor.
     if sum(any(search.given[name].size > 1 for name in names) for _, names in groups) < 2:
         return []
     calls = search.trace.calls
@@ -112,7 +111,7 @@ def _own_factors(search) -> list[Explanation]:
 
 
 def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list[str]]:
-    """What `diagnose` returns, if these changes are made and at most so many are to be found."""
+    """What `diagnose` returns, with these changes made and at most `most` mistakes to be found."""
     search.keep(changes)
     unexplained = list(skipped)
     while True:
@@ -127,9 +126,9 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         if likely:
             break
         unexplained.append(first)
-        if leads_on(first):  # all that follows was computed from it
+        if leads_on(first):  # everything after it was computed from it
             return [], unexplained
-        # So it was where the loss is wrong and dB of the last layer too, or a layer's dW and dB.
+        # The same holds if the loss and dB of the last layer are wrong, or dW and dB of a layer.
         ends = f"d{search.trace.calls[-1].biases}"
         follows = first == "loss" and ends in order and ends in search.wrong(changes, [ends])
         if follows or first[:2] == "dB" and f"dW{first[2:]}" in unexplained:
@@ -139,9 +138,9 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
         return [Explanation(first, likely)], []
     beyond = None
     if not (changes or skipped) and far == start + 1 and all(mistake.fitted for mistake in likely):
-        # A factor of one array may be that of all arrays and one mistake more.
+        # A factor of one array may be a factor of all arrays and one more mistake.
         beyond = _explain(search, changes, most, [*unexplained, first])
-    branches = []  # what is wrong still may tell apart what explains as much so far
+    branches = []  # later quantities may tell equally good mistakes apart
     for mistake in likely[:BRANCHES]:
         rest, left = _explain(search, changes + mistake.changes, most - 1)
         branches.append((_score([Explanation(first, [mistake]), *rest], left), mistake, rest, left))
@@ -154,5 +153,5 @@ def _explain(search, changes, most, skipped=()) -> tuple[list[Explanation], list
 
 
 def _score(found, left) -> tuple[int, int, int]:
-    """The less the better: what is unexplained, numbers that were chosen to fit, mistakes."""
+    """The score to minimise: unexplained quantities, fitted numbers, mistakes."""
     return len(left), sum(e.likely[0].fitted for e in found), len(found)

@@ -1,4 +1,4 @@
-"""What can be said of numbers that no known mistake gives: where they differ, and in what way."""
+"""Describe numbers that no known mistake gives: where they differ, and how."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ _MOST = 6  # places that are listed one by one
 
 
 def begins(made: Case, right: set[str], wrong: list[str]) -> str:
-    """A sentence on where in a chain of layers the first of these went wrong."""
+    """Say where in a chain of layers the first of the wrong quantities went wrong."""
     first, last = wrong[0], len(made.parameters) // 2
     if first == "loss" and any(name[:2] in ("dW", "dB") for name in right):
         return "Gradients are right, so the forward pass is: look at the loss itself."
@@ -63,9 +63,9 @@ def _but(right):
 
 
 def describe(made: Case, given: Arrays, names: list[str], allowed: float) -> list[str]:
-    """Sentences on arrays of the right shape: where they differ from what is wanted, and how.
+    """Say where, and how, arrays of the right shape differ from those wanted.
 
-    Of what was computed from the first of them, only what is plain.
+    For arrays after the first, which may be computed from it, only clear patterns are reported.
     """
     sentences = []
     biases = [f"d{name}" for name in made.parameters if name[0] == "B"]
@@ -104,7 +104,7 @@ def _difference(name, got, wanted, axes, allowed) -> str:
 
 
 def _indices(what, indices, size) -> str:
-    """ "row 3 (the last of 4)", "samples 1 and 2 of 3"."""
+    """Indices in words: "row 3 (the last of 4)", "samples 0 and 2 of 4"."""
     if len(indices) == 1:
         ends = {0: "the first", size - 1: "the last"}
         return f"{what} {indices[0]} ({ends.get(int(indices[0]), 'one')} of {size})"
@@ -117,7 +117,7 @@ def _indices(what, indices, size) -> str:
 
 
 def _way(got, wanted, error) -> str:
-    """What the numbers have to do with what is wanted, as the end of a sentence."""
+    """Say how the numbers relate to those wanted, as the end of a sentence."""
 
     def equal(a, b):
         return bool(np.abs(a - b).max() <= error)
@@ -151,7 +151,7 @@ def _way(got, wanted, error) -> str:
 
 
 def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: bool) -> list[str]:
-    """What a dW tells of the terms it is a sum of, and of the dz it was computed from."""
+    """Say what a wrong dW shows about the terms of its sum and the dz it was computed from."""
     k, got = name[2:].strip("_"), made.to_ours(name, got).astype(np.float64)
     run = made.step.run()
     of = [call for call in run.calls if f"d{call.weights}" == name]
@@ -173,7 +173,7 @@ def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: boo
     columns = im2col(x, got.shape[2])
     columns = columns.transpose(1, 0, 2).reshape(columns.shape[1], -1)
     if columns.shape[0] < columns.shape[1]:
-        return []  # more unknown than known
+        return []  # more unknowns than equations
     theirs, left = _solved(columns, got.reshape(len(got), -1).T)
     if left > 100 * allowed:
         return [
@@ -201,7 +201,7 @@ def _of_dw(made: Case, name: str, got: np.ndarray, allowed: float, dz_right: boo
 
 
 def _threshold(f, wanted, through) -> str:
-    """A sentence if the mask stops just those values that are smaller than the others."""
+    """Say so if the mask stops just the smallest values; otherwise ""."""
     stopped = f[wanted & ~through]
     if stopped.size and not (through & ~wanted).any() and stopped.max() < f[through].min():
         between = f"between {stopped.max():.4g} and {f[through].min():.4g}"

@@ -1,8 +1,8 @@
-"""Numbers for a case that every program starts from, and that stay away from kinks.
+"""Draw the numbers of a case: the same in every program, and away from kinks.
 
-Pixels are multiples of 1/256 and weights of 1/4096, which float32 holds exactly; and the biases of
-layers with ReLU lie in the widest gap that the filter's values leave. Where weights are used
-again, the gap is that of their first use: numbers are drawn anew until no value comes near a kink.
+Pixels are multiples of 1/256 and weights of 1/4096, which float32 holds exactly. Biases of layers
+with ReLU put 0 into the widest gap between a filter's values. Where weights are used again, the gap
+is that of their first use, so numbers are redrawn until no value is near a kink.
 """
 
 from typing import Any
@@ -16,13 +16,13 @@ from .planted import Step
 
 __all__ = ["drawn", "drawn_deep"]
 
-NEAR = 2e-4  # of a kink: more than float32 rounds
+NEAR = 2e-4  # least distance from a kink: more than float32 rounds
 
 
 class _Filling:
-    """`reference`, but convolutions first fill in their weights and biases.
+    """`reference`, with convolutions that first fill in their weights and biases.
 
-    bits: whose raw numbers are the same in every version of NumPy.
+    bits: the generator; its raw numbers are the same in every version of NumPy.
     """
 
     def __init__(self, bits: np.random.PCG64, last: np.ndarray):
@@ -39,7 +39,7 @@ class _Filling:
     def conv2d(
         self, x: np.ndarray, w: np.ndarray, b: np.ndarray, padding: str = "valid"
     ) -> np.ndarray:
-        limit = int(4096 * np.sqrt(6 / w[0].size))  # uniform, of the variance of He et al.
+        limit = int(4096 * np.sqrt(6 / w[0].size))  # uniform, with the variance of He et al.
         w[...] = self.multiples(w.shape, 4096, 2 * limit + 1) - limit / 4096
         b[...] = 0
         if w is self.last:
@@ -52,7 +52,7 @@ class _Filling:
 def drawn(
     net: Network, samples: int, size: tuple[int, int], bits: np.random.PCG64
 ) -> dict[str, np.ndarray]:
-    """low, high and the parameters, which are set, as the network comes to them."""
+    """Draw low, high and the parameters, which are set in place as the network reaches them."""
     p = net.parameters
     ops = _Filling(bits, p[f"W{len(p) // 2}"])
     margin = net.margin if net.options["padding"] == "valid" else 0
@@ -74,7 +74,7 @@ def _biases_in_gaps(z: np.ndarray) -> np.ndarray:
 
 
 class _FillingDeep(Composed):
-    """As `_Filling`, for networks that say which layers have a ReLU; weights are filled in once."""
+    """`_Filling` for networks that say which layers have a ReLU; fills weights in only once."""
 
     def __init__(self, bits: np.random.PCG64):
         self.filling, self.filled = _Filling(bits, np.empty(0)), set[int]()
@@ -108,7 +108,7 @@ class _FillingDeep(Composed):
 def drawn_deep(
     net: Network, samples: int, size: tuple[int, int], loss: str, bits: np.random.PCG64
 ) -> dict[str, np.ndarray]:
-    """low (N, c, height, width), high and the parameters, which are set, of a deep network."""
+    """Draw low (N, frames c, height, width), high and, in place, a deep network's parameters."""
     p, s = net.parameters, net.seen.resolution
     height, width = size
     for _ in range(1000):
@@ -127,7 +127,7 @@ def drawn_deep(
 
 
 def _beside_weights(p: dict[str, np.ndarray]) -> dict[str, tuple[float, int]]:
-    """Of what no convolution takes: the least value, and how many multiples of 1/4096 from there.
+    """For parameters no convolution takes: the least value, and how many steps of 1/4096 follow.
 
     w of DRCN; slopes A of PReLU; gamma, beta, running mean and variance of batch normalisation.
     """
@@ -138,7 +138,7 @@ def _beside_weights(p: dict[str, np.ndarray]) -> dict[str, tuple[float, int]]:
 
 
 def _nearest(step: Step) -> float:
-    """How near a kink a step comes, of ReLU or PReLU, or of the absolute value."""
+    """The least distance of a step's values from a kink: of an activation or the absolute value."""
     run = step.run()
     near = [np.abs(call.before).min() for call in run.calls if call.activation]
     if step.loss == "l1":

@@ -1,4 +1,4 @@
-"""Mistakes with one number in them, which is found from somebody's gradients."""
+"""Mistakes with one number in them, which is fitted to the given gradients."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ __all__ = ["clipped", "fitted", "own_factor"]
 
 
 def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
-    """Mistakes as functions of a number t, on which the gradients depend linearly at first."""
+    """Mistakes as functions of a number t, in which gradients are linear to first order."""
     every = range(1, len(calls) + 1)
     layers = [(c, tuple(k for k in every if calls[k - 1].w is c.w)) for c in calls if c.use == 1]
     all_of_them = [(operation, k) for k in every for operation, *_ in calls[k - 1].gradients]
@@ -25,7 +25,7 @@ def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
           for c, on in layers if c.biases),
         *((f"the gradient of {_taken(calls, k)} is", [("dx", k)]) for k in every),
     ]  # fmt: skip
-    first = tuple(on[0] for _, on in layers)  # what is added to a sum is added once
+    first = tuple(on[0] for _, on in layers)  # a term added to a sum is added once
     several: list[tuple[str, tuple[int, ...]]] = [(f"d{c.weights}", on[:1]) for c, on in layers]
     several += [("dW in all layers", first)]
     rectified = tuple(k for k in every if calls[k - 1].activation == "relu")
@@ -46,7 +46,7 @@ def fitted(calls: list[Call]) -> list[Callable[[float], Mistake]]:
 
 
 def _taken(calls: list[Call], k: int) -> str:
-    """What a layer takes: the input, what the layer before gives, or another sum."""
+    """Name a layer's input: low, the output of a layer before, or something else it takes."""
     if k == 1:
         return "low"
     x = calls[k - 1].x
@@ -55,7 +55,7 @@ def _taken(calls: list[Call], k: int) -> str:
 
 
 def _all(calls: list[Call]) -> str:
-    """The gradients of all parameters: "dW and dB in all layers"."""
+    """Name the gradients of all parameters: "dW and dB in all layers"."""
     *more, last = dict.fromkeys(f"d{name[0]}" for c in calls for _, name, _ in c.gradients)
     return f"{', '.join(more)} and {last} in all layers"
 
@@ -76,7 +76,7 @@ def clipped(calls: list[Call], most: float) -> Mistake:
 
 
 def own_factor(calls: list[Call], names: list[str], t: float) -> Mistake:
-    """The gradients of these parameters are t times what is wanted, and nothing before them is."""
+    """The gradients of these parameters, and nothing else, are t times those wanted."""
     be = "are" if len(names) > 1 else "is"
     what = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
     operations = [

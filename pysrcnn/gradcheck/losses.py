@@ -1,4 +1,4 @@
-"""Mistakes of the loss and its gradient: other losses, other factors, parts that are left out."""
+"""Mistakes of the loss and its gradient: other losses, wrong factors, parts left out."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ __all__ = ["of_the_loss"]
 
 
 def of_the_loss(high: np.ndarray, loss: str) -> list[Mistake]:
-    """Other losses than this one, and other factors of its gradient."""
+    """Losses other than `loss`, and wrong factors of the loss or its gradient."""
     found = []
     for factor, words in _factors(high, loss):
         scale = partial(scaled, factor)
@@ -75,7 +75,7 @@ def _huber(difference):
 
 
 def _factors(high: np.ndarray, loss: str) -> list[tuple[float, str]]:
-    """Factors that a loss or its gradient is given by mistake, with words for them."""
+    """Wrong factors of a loss or its gradient, with words for them."""
     n, pixels = len(high), high[0].size
     half = "a factor of 2 is missing" if loss == "mse" else "half of it"
     found = [

@@ -1,11 +1,10 @@
-"""The usual mistakes in the gradients of a network, each as what it makes of the right numbers.
+"""The usual mistakes in the gradients of a network, as changes to the right computation.
 
 `mistakes` lists them as changes of operations (`planted`): those of the input and the output are
 here, of the loss in `losses`, of a layer in `convolutions`, `orders`, `parts`, `norms`,
 `activations` and `slopes`, of the sub-pixel shuffle in `shuffles`, of deep networks in `deep`, of
-motion in `motions`.
-`fitted` has those with a number in them; `diagnosis` looks for those with which the network's own
-step gives the very numbers of somebody's.
+motion in `motions`. `fitted` has those with a number in them. `diagnosis` looks for the mistakes
+with which the network's own step reproduces somebody's numbers.
 """
 
 from functools import partial
@@ -29,9 +28,10 @@ __all__ = ["mistakes"]
 
 
 def mistakes(step: Step, trace: Planted) -> list[Mistake]:
-    """All mistakes that have no free number, in a step that was run.
+    """List all mistakes without a free number, for a step that was run.
 
-    Each of one layer, with all its uses, or of all layers; of activations, also of one use alone.
+    Each is made in one layer (in all its uses) or in all layers; those of activations also in one
+    use alone.
     """
     calls = trace.calls
     found = of_the_loss(step.high, step.loss) + _of_the_input()
@@ -57,7 +57,7 @@ def mistakes(step: Step, trace: Planted) -> list[Mistake]:
 
 
 def _of_the_input() -> list[Mistake]:
-    """An input, or a target, that is not the given one."""
+    """An input, or a target, other than the given one."""
     places = [
         ("the input of layer 1 is", ["input"]),
         ("the input and what the output is compared with are", ["input", "target"]),
@@ -117,12 +117,12 @@ def _mean(x):
 
 
 def _of_the_output(step: Step, name: str) -> list[Mistake]:
-    """Something behind the last layer, which has nothing there."""
+    """Operations after the last layer, where there should be none."""
     network = step.network
     s = network.seen.resolution
     name = "output" if s > 1 else name
     first = network.frames // 2 * network.c
-    middle = slice(first, first + network.c)  # of several frames, the channels of one
+    middle = slice(first, first + network.c)  # channels of the middle frame
 
     def residual(right, z):
         enlarged = step.low[:, middle].repeat(s, 2).repeat(s, 3)

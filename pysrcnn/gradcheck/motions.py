@@ -1,4 +1,4 @@
-"""Mistakes of VESPCN's motion: where frames are sampled, and what fusion is told of it.
+"""Mistakes of VESPCN's motion: where frames are sampled, and the phases that fusion is given.
 
 Axes: N samples, C channels, H x W pixels. A flow is (N, 2, H, W), in pixels, along x first.
 """
@@ -17,11 +17,11 @@ __all__ = ["of_motion"]
 
 _BEYOND = (
     int(sum(FARTHEST.values())) + 2
-)  # pixels: no flow, and no filter at its end, leads farther
+)  # pixels: no flow, with the filter at its end, reaches farther
 
 
 def of_motion(network: VESPCN) -> list[Mistake]:
-    """The mistakes in warping its frames, and in `phases` if it has them."""
+    """Mistakes in warping the frames and, for subpixel fusion, in `phases`."""
     warps = ("warp", "warp_cubic") if network.fusion == "subpixel" else ("warp",)
     found = []
     for kind, words, turn, back in _FLOWS:
@@ -42,7 +42,7 @@ def of_motion(network: VESPCN) -> list[Mistake]:
 
 
 def _of_phases() -> list[Mistake]:
-    """Of subpixel fusion alone."""
+    """Mistakes of subpixel fusion alone."""
     found = ways(
         "bilinear", "frames are warped bilinearly at last, wanted by the cubic,",
         [("warp_cubic", 0, lambda right, x, flow: reference.warp(x, flow))],
@@ -67,7 +67,7 @@ def _of_phases() -> list[Mistake]:
 
 # -------------------------------------------------------------------------------- another flow
 
-Turn = Callable[[np.ndarray], np.ndarray]  # of a flow, or of the gradient with respect to it
+Turn = Callable[[np.ndarray], np.ndarray]  # changes a flow, or the gradient with respect to it
 
 
 def _exchanged(flow: np.ndarray) -> np.ndarray:
@@ -75,12 +75,12 @@ def _exchanged(flow: np.ndarray) -> np.ndarray:
 
 
 def _sides(flow: np.ndarray) -> np.ndarray:
-    """Width and height, (2, 1, 1)."""
+    """Width and height of a flow, as an array (2, 1, 1)."""
     return np.array(flow.shape[:1:-1], float)[:, None, None]
 
 
 def _between_corners(flow: np.ndarray) -> np.ndarray:
-    """Where `grid_sample` looks if -1 and 1 are meant for the middle of pixels at the edge."""
+    """The flow that results if `align_corners=False` is given a grid made for True."""
     n, rows, columns = _sides(flow), *np.indices(flow.shape[2:])
     places = np.stack([columns, rows])
     return (flow + places) * n / (n - 1) - 0.5 - places
@@ -111,7 +111,7 @@ _ANGLES: list[tuple[str, str, Turn, Turn]] = [
 
 
 def _of_flow(name: str, turn: Turn, back: Turn) -> tuple[Change, Change]:
-    """An operation with another flow, and its backward, which then leads back to the flow."""
+    """Changes that give an operation another flow, and lead its gradient back to the flow."""
 
     def there(right: Callable, x: np.ndarray, flow: np.ndarray) -> np.ndarray:
         return right(x, turn(flow))
@@ -146,7 +146,7 @@ def _inside(x: np.ndarray) -> np.ndarray:
 
 
 def _without(number: int, right: Callable, *given: np.ndarray) -> tuple:
-    """One of the two gradients is zero."""
+    """Set one of the two gradients to zero."""
     return tuple(0 * d if k == number else d for k, d in enumerate(right(*given)))
 
 
@@ -166,5 +166,5 @@ def _ordered(
 def _ordered_backward(
     order: tuple[int, ...], right: Callable, dout: np.ndarray, x: np.ndarray, flow: np.ndarray
 ) -> tuple:
-    parts = np.split(dout, 4, axis=1)  # both orders are undone by themselves
+    parts = np.split(dout, 4, axis=1)  # both orders are their own inverses
     return right(np.concatenate([parts[k] for k in order], axis=1), x, flow)

@@ -1,8 +1,8 @@
-"""Mistakes of batch normalisation: of its statistics, and of what goes back through them.
+"""Mistakes of batch normalisation: in its statistics, and in the gradient through them.
 
 xhat = (z - mean) / sqrt(variance + epsilon), out = gamma xhat + beta. In training, mean and
-variance are those of each map over all samples and pixels of the batch, so z has three ways to the
-output.
+variance are those of each feature map over all samples and pixels of the batch, so z reaches the
+output by three paths.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _ALL = (0, 2, 3)  # axes of the statistics: samples, rows, columns
 
 
 def of_norms(calls: list[Call], training: bool) -> list[Mistake]:
-    """Mistakes of each batch normalisation, and of all; training: with the batch's statistics."""
+    """Mistakes of each batch normalisation, and of all; training: batch statistics are used."""
     every = tuple(k for k, call in enumerate(calls, 1) if call.norm)
     found = _of_running(training) if every else []
     for on in [*((k,) for k in every), *([every] if len(every) > 1 else [])]:
@@ -42,7 +42,7 @@ def _at(operation: str, on: tuple[int, ...], change: Callable) -> list[Change]:
 
 
 def _of_running(training: bool) -> list[Mistake]:
-    """The other statistics: running ones in training, those of the batch in use."""
+    """The wrong statistics: running ones in training, those of the batch in inference."""
 
     def other(right: Any, options: dict) -> dict:
         return {**options, "training": not training}
@@ -78,7 +78,7 @@ _AXES: list[tuple[tuple[int, ...], str]] = [
 
 
 def _normalised(x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """xhat, and 1 / sqrt(variance + epsilon), with the statistics over these axes."""
+    """Return xhat and 1 / sqrt(variance + epsilon), with statistics over these axes."""
     mean = x.mean(axes, keepdims=True)
     one = 1 / np.sqrt(np.square(x - mean).mean(axes, keepdims=True) + EPSILON)
     return (x - mean) * one, one
@@ -110,7 +110,7 @@ def _norm_over(axes, right, x, gamma, beta, mean, variance):
 
 
 def _back_over(axes, sums, right, dout, x, gamma, mean, variance):
-    """All that goes back to x, so that nothing is left for mean and variance."""
+    """The whole gradient with respect to x; those of mean and variance are then 0."""
     xhat, one = _normalised(x, axes)
     g = dout * gamma[:, None, None]
     dx = one * (g - g.mean(sums, keepdims=True) - xhat * (g * xhat).mean(sums, keepdims=True))
@@ -122,7 +122,7 @@ def _dgamma_over(axes, right, dout, x, mean, variance):
 
 
 def _of_constants(where: str, on: tuple[int, ...]) -> list[Mistake]:
-    """Ways through mean and variance that are forgotten, or others."""
+    """Gradients through mean and variance that are forgotten or wrong."""
     start = f"the gradient through the {{}} of the batch normalisation {where} is {{}}"
     forgotten = "forgotten ({} treated as constant), wanted that of all three ways"
     each: list[tuple[str, str, str, Callable]] = [
@@ -156,7 +156,7 @@ def _of_constants(where: str, on: tuple[int, ...]) -> list[Mistake]:
 
 
 def _of_n(where: str, on: tuple[int, ...]) -> list[Mistake]:
-    """Variance with N - 1 in place of N, N being samples times rows times columns."""
+    """Variance with N - 1 in place of N, where N is samples times rows times columns."""
 
     def forward(right, x):
         mean, variance = right(x)
@@ -227,7 +227,7 @@ def _dgamma_by(spread, right, dout, x, mean, variance):
 
 
 def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
-    """Lines of the normalisation that are missing, forward or backward."""
+    """Missing or wrong steps of the normalisation, forward or backward."""
 
     def ones(v):
         return np.ones_like(v)
@@ -270,7 +270,7 @@ def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
 
 
 def _of_parameters(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """The gradients of gamma and beta, sums over samples and pixels."""
+    """Wrong gradients of gamma and beta, which are sums over samples and pixels."""
     each: list[tuple[str, str, Callable]] = [
         ("mean over samples", "averaged over the samples, wanted their sum",
          lambda right, dout, *a: right(dout, *a) / len(dout)),

@@ -1,4 +1,4 @@
-"""Mistakes of memory: arrays that change their shape where their axes were to change places."""
+"""Mistakes of memory order: arrays reshaped where they should be transposed."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from .changes import Call, Mistake
 
 __all__ = ["of_orders"]
 
-# Orders in which an array's numbers lie in memory.
+# Orders of an array's axes in memory.
 _ORDERS = ("NCHW", "NHWC", "CNHW", "CHWN", "HWNC", "NCWH", "HWCN")
 
 
 def of_orders(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Arrays that change their shape (reshape) where their axes were to change places."""
+    """Outputs and gradients that are reshaped where they should be transposed."""
     shapes = {k: calls[k - 1].z.shape for k in on}
     found, seen = [], set()
     for source in _ORDERS:
@@ -46,7 +46,7 @@ def of_orders(where: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistak
 
 
 def _order(source, target, shape):
-    """Where in an array of NCHW each of its values comes from, if its order is mistaken."""
+    """Flat index that each value of an NCHW array comes from if its order is mistaken."""
     sizes = dict(zip("NCHW", shape, strict=True))
     places = np.arange(np.prod(shape)).reshape(shape)
     flat = places.transpose(["NCHW".index(axis) for axis in source]).ravel()

@@ -1,8 +1,8 @@
-"""Mistakes of sums: a part that is left out, one part in the place of all, means, other factors.
+"""Mistakes of sums: parts left out, one part in place of all, means, wrong factors.
 
-A convolution and its gradients are sums over samples, pixels, channels and the weights of a kernel,
-one loop each. A loop that begins late, ends early, or whose results are overwritten, gives those
-terms a weight of 0; so each of these mistakes is a weight along some axes of what is summed.
+A convolution and its gradients are sums over samples, pixels, channels and kernel weights, with one
+loop for each. A loop that begins late, ends early or overwrites its results gives some terms a
+weight of 0; so each of these mistakes weights the terms along some axes.
 """
 
 import math
@@ -28,7 +28,7 @@ _NAMES = {
 
 
 def _some(begin, end):
-    """Weights of 1 from one index to another, 0 elsewhere."""
+    """A function of a size that gives weights: 1 from `begin` to `end`, 0 elsewhere."""
 
     def weights(size):
         found = np.zeros(size)
@@ -38,7 +38,7 @@ def _some(begin, end):
     return weights
 
 
-# How many terms count, by their number: words, weights, and the axes for which people do that.
+# Kind, words, weights of the terms by their number, and the axes on which this happens.
 _EVERY = ("n", "i", "j", "ij", "o", "c", "u", "v", "uv")
 _PATTERNS = [
     ("last missing", "without the last {}", _some(0, -1), _EVERY),
@@ -60,7 +60,7 @@ _PATTERNS = [
 
 
 def of_parts(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Parts that are missing in these layers."""
+    """Parts of sums that are missing in these layers."""
     layers = where(on, calls)
     maps = [
         ("dW {} is", ["dw"]), ("dB {} is", ["db"]), ("dW and dB {} are", ["dw", "db"]),
@@ -93,7 +93,7 @@ def of_parts(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
 
 
 def _of_one_sample(layers, on):
-    """The gradient of one sample, in the place of that of each: it meets the others' inputs."""
+    """One sample's gradient used for all samples, together with the others' inputs."""
     found = []
     for name, index in (("first", 0), ("last", -1)):
         given = partial(_for_all_given, index)
@@ -141,14 +141,14 @@ def _part(kind, what, words, along, changes):
 
 
 def _size(along: str, call: Call) -> int:
-    """How many terms there are along these axes, in a layer."""
+    """The number of terms along these axes in a layer."""
     sizes = dict(zip("noij", call.z.shape, strict=True))
     sizes |= dict(zip("ocuv", call.w.shape, strict=True))
     return math.prod(sizes[letter] for letter in along)
 
 
 def weighted(operation: str, along: str, pattern, right, *arguments):
-    """A change: terms have other weights than 1 along some axes; pattern(size) gives them."""
+    """A change that weights terms along some axes; pattern(size) gives the weights."""
     first, *rest = arguments
     if operation == "loss":
         return right(*(_along(a, along, _MAPS, pattern) for a in arguments))
@@ -171,7 +171,7 @@ def _along(array, along, axes, pattern):
 
 
 def of_sums(layers: str, on: tuple[int, ...]) -> list[Mistake]:
-    """dW and dB are sums over samples and pixels: means, or other factors, are wrong."""
+    """Wrong dW and dB, which are sums over samples and pixels: means, factors, signs."""
     changes: list[tuple[str, str, Callable]] = [
         ("mean over samples", "averaged over the samples, wanted their sum",
          lambda right, dz, *rest: right(dz, *rest) / len(dz)),
@@ -208,7 +208,7 @@ def of_sums(layers: str, on: tuple[int, ...]) -> list[Mistake]:
 
 
 def of_loss_parts() -> list[Mistake]:
-    """Pixels or samples that the loss, or its gradient, leaves out."""
+    """Pixels or samples that the loss or its gradient leaves out."""
     found = []
     for kind, words, pattern, letters in _PATTERNS:
         for along in letters:

@@ -1,13 +1,13 @@
-"""A network's own step of training, on operations of which some are wrong.
+"""Run a network's own training step on operations of which some are wrong.
 
-`Planted` is an ops module like `reference` and `kernels`: a network's written-out `forward` and
-`backward` run on it as on those. It does what `reference` does, but for the *changes* it was given,
-each of one operation of one layer; and it tells what comes out on the way, by name.
+`Planted` is an ops module like `reference` and `kernels`, on which a network's `forward` and
+`backward` run. It computes what `reference` does, except for the *changes* it is given, each of one
+operation in one layer; and it records intermediate values by name.
 
-Names as in `reference`: z = W * x + B and F = phi(z) are a layer's values, dz and dF the gradients
-of the loss with respect to them. Layers are counted as the network calls `conv2d`: 1, 2, ...; layer
-0 is what the network has but once, such as the loss. In names, layers are called by their weights:
-F1, F_head; and F[2] is what W gives where it is used for the second time.
+Names are as in `reference`: z = W * x + B and F = phi(z) are a layer's values, dz and dF the
+gradients of the loss with respect to them. Layers are numbered 1, 2, ... as the network calls
+`conv2d`; layer 0 stands for operations the network has only once, such as the loss. In names,
+layers are called by their weights: F1, F_head; F[2] is the output of the second use of W.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,13 +28,13 @@ __all__ = ["Enough", "Planted", "Step"]
 
 
 class Enough(Exception):
-    """What was wanted of a pass is known."""
+    """Raised to end a pass once everything wanted of it is known."""
 
 
 class Step(NamedTuple):
-    """A step of training: a network, whose options say how it pads, and a batch in float64.
+    """A training step: a network, whose options say how it pads, and a batch in float64.
 
-    alpha: of DRCN, the share of the loss that the pictures after each recursion have together.
+    alpha: for DRCN, the total share of the loss for the pictures after each recursion.
     """
 
     network: Network
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     alpha: float = 0.0
 
     def run(self, changes: Sequence[Change] = (), **options: Any) -> "Planted":
-        """One forward and one backward pass with these changes; options are those of `Planted`."""
+        """Run a forward and a backward pass with these changes; options are those of `Planted`."""
         planted = Planted(self.network.parameters, changes, **options)
         try:
             planted.step(self)
@@ -53,17 +53,17 @@ class Step(NamedTuple):
         return planted
 
     def values(self, changes: Sequence[Change] = ()) -> Arrays:
-        """What a pass computes, by name, in that order.
+        """Return what a pass computes, by name, in the order of computation.
 
-        F1, F2, ...: what each layer gives, behind its activation; "output" if that is not the last
-        of them; loss; the gradients doutput, dF3, dW3, dB3, dF2, ..., dlow. dF1 is the gradient
-        with respect to F1, so before the derivative of the activation. Running statistics have
-        no gradient.
+        F1, F2, ...: the output of each layer after its activation; "output" if that is not the last
+        F; loss; the gradients doutput, dF3, dW3, dB3, dF2, ..., dlow. dF1 is the gradient with
+        respect to F1, not yet multiplied by the derivative of the activation. Running statistics
+        have no gradient.
         """
         return self.run(changes).values
 
     def shares(self, recursions: int) -> list[float]:
-        """Of the loss: that of the output, and those of the pictures after each recursion."""
+        """Shares of the loss: of the output, then of the picture after each recursion."""
         if not recursions:
             return [1.0]
         return [1 - self.alpha, *[self.alpha / recursions] * recursions]
@@ -76,17 +76,17 @@ class Planted(Recording):
     ----------
     p : dict of arrays, the parameters
     changes : sequence of (operation, layer, change)
-        Operations are those of `reference` that the methods below do not take apart, layer 0
-        ("pixel_shuffle"); and, in the order in which they are done, "input", "options" (those of
-        `forward`), "averaging" (w of DRCN in `forward`), "target" (what the network is to give),
-        all of layer 0; "pad", "conv", "moments", "batch_norm", "activation"; "skip", what a layer
-        gives beside which there is a skip, the first or second, ... of `skips.skips`; "output",
-        "shares", "loss", "dshares", "dloss", "output mask", "options back", "averaging back" (layer
-        0); "mask", what goes back through the activation; "dslope" of PReLU; "dgamma", "dbeta",
-        "norm back", `apart.norm_back`; "moments_backward"; "kept", the input of a layer as the way
-        back will use it; "into dw", "dw", "into db", "db", "into dx", "dx", what goes back through
-        the convolution; "pad_backward"; "past", the same where what goes past along a skip will be
-        added.
+        Operations are, in layer 0, those of `reference` without a method below ("pixel_shuffle"
+        too); and, in the order in which they run, "input", "options" (those of `forward`),
+        "averaging" (w of DRCN in `forward`), all in layer 0; "pad", "conv", "moments",
+        "batch_norm"; "skip", the output of a layer beside a skip, whose number in `skips.skips`
+        stands for the layer; "activation"; "output", "target" (what the network should give),
+        "shares", "loss", "dshares", "dloss", "output mask", "averaging back", "options back", in
+        layer 0; "mask", the gradient through the activation; "dslope" of PReLU; "dgamma", "dbeta",
+        "norm back" (`apart.norm_back`), "moments_backward"; "kept", a layer's input as the backward
+        pass uses it; "into dw", "dw", "into db", "db", "into dx", "dx", the gradient through the
+        convolution; "pad_backward"; "past", that gradient before the one along a skip, whose number
+        stands for the layer, is added.
     known, keep, report
         See `Recording`, whose attributes it has too.
 
@@ -94,20 +94,20 @@ class Planted(Recording):
     ----------
     calls : list of Call
     dz : dict of arrays
-        What each convolution was given on the way back, by labels.
+        The gradient each convolution received in the backward pass, by label.
     """
 
     def __init__(self, p: Arrays, changes: Sequence[Change] = (), **options: Any):
         super().__init__(p, changes, **options)
         self.calls: list[Call] = []
         self.dz: Arrays = {}
-        self._told = 0  # layers whose values were told
+        self._told = 0  # layers whose values were recorded
         self._skips: list[Skip] = []
-        self._dout: Arrays = {}  # the same of convolutions with their batch normalisation
+        self._dout: Arrays = {}  # the same, of batch normalisation's output if there is one
         self._unmasked: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # dz and dF, by id of dz
 
     def step(self, step: Step) -> None:
-        """Forward, loss and backward."""
+        """Run forward, loss and backward."""
         network, p = step.network, step.network.parameters
         self._skips = skips(network)
         low = self._run("input", 0, _same, step.low)
@@ -139,7 +139,7 @@ class Planted(Recording):
             self.when[f"d{name}"] = max((self.last["db", k] for k in of), default=self._clock)
 
     def _averaging(self, operation: str, p: Arrays) -> Arrays:
-        """The parameters, with other weights of the average of DRCN, if these are changed."""
+        """The parameters, with DRCN's averaging weights replaced if they are changed."""
         return {**p, "w": self._run(operation, 0, _same, p["w"])} if "w" in p else p
 
     def _losses(
@@ -159,7 +159,7 @@ class Planted(Recording):
         return douts
 
     def _tell_layer(self) -> None:
-        """F of the last layer, when it is known that no activation follows."""
+        """Record F of the last layer once it is known that no activation follows."""
         if self._told < len(self.calls):
             self._told = len(self.calls)
             self._tell(f"F{self.calls[-1].label}", self.calls[-1].f)
@@ -167,7 +167,7 @@ class Planted(Recording):
     # ------------------------------------------------------------------------- the operations
 
     def __getattr__(self, name: str) -> Callable:
-        """Any operation of `reference` that is not taken apart below."""
+        """Any operation of `reference` without a method below."""
         operation = getattr(reference, name)
 
         def run(*arguments: Any) -> Any:
@@ -186,14 +186,14 @@ class Planted(Recording):
         wide = self._run("pad", k, partial(PADDINGS[padding][0], p=w.shape[2] // 2), x)
         z = self._run("conv", k, partial(apart.conv, self._columns), wide, w, b)
         names = self._name(w), self._name(b)
-        if names[1]:  # else batch normalisation follows
+        if names[1]:  # otherwise batch normalisation follows
             z = self._beside(names[0], z)
         use = 1 + sum(call.w is w for call in self.calls)
         self.calls.append(Call(x, w, b, wide, z, z, z, *names, use))
         return z
 
     def _beside(self, weights: str, z: np.ndarray) -> np.ndarray:
-        """What a layer gives beside which there are skips, if there are."""
+        """The output of a layer, with the changes of skips that end beside it."""
         for number, skip in enumerate(self._skips, 1):
             if skip.beside == weights:
                 start = next(c.x for c in reversed(self.calls) if c.weights == skip.begins)
@@ -208,7 +208,7 @@ class Planted(Recording):
         call, p = self.calls[k - 1], w.shape[2] // 2
         self.dz[call.label] = dout
         self._dout.setdefault(call.label, dout)
-        self._tell(f"dF{call.label}", dout)  # unless its activation has
+        self._tell(f"dF{call.label}", dout)  # unless its activation did
         df = self._unmasked[id(dout)][1] if id(dout) in self._unmasked else dout
         before = next((c.before for c in self.calls if c.f is x), x)
         kept, wide = self._run("kept", k, _same, x, before), call.wide
@@ -217,7 +217,7 @@ class Planted(Recording):
         once = sum(other.w is w for other in self.calls) == 1
         dz = self._run("into dw", k, _same, dout, df)
         dw = self._run("dw", k, partial(apart.dw, self._columns), dz, wide, w)
-        if once:  # else the gradient is a sum that is known in the end
+        if once:  # otherwise the gradient is a sum, known only at the end
             self._tell(f"d{call.weights}", dw)
         db = self._run("db", k, apart.db, self._run("into db", k, _same, dout, df))
         if once and call.biases:  # none before batch normalisation
@@ -231,7 +231,7 @@ class Planted(Recording):
         return dx, dw, db
 
     def conv2d_strided(self, x: np.ndarray, w: np.ndarray, b: np.ndarray, s: int) -> np.ndarray:
-        """See `reference.conv2d_strided`: some of what `conv2d` gives."""
+        """See `reference.conv2d_strided`: every s-th row and column of `conv2d`."""
         z = self.conv2d(x, w, b, "zeros")[:, :, ::s, ::s]
         self.calls[-1].before = self.calls[-1].f = z
         return z
@@ -299,7 +299,7 @@ class Planted(Recording):
         return self._run("moments_backward", self._number(x), reference.moments_backward, *given)
 
     def _number(self, z: np.ndarray) -> int:
-        """Of the layer whose convolution gave z."""
+        """The number of the layer whose convolution gave z."""
         return next(k for k, call in enumerate(self.calls, 1) if call.z is z)
 
     def pixel_shuffle(self, x: np.ndarray, s: int) -> np.ndarray:
@@ -356,9 +356,9 @@ class Planted(Recording):
         z = self.calls[k - 1].before
         after = self.calls[k].z if k < len(self.calls) else None
         label = self.calls[k - 1].label
-        if self.values[f"F{label}"] is self.calls[k - 1].f:  # else it is before a shuffle
+        if self.values[f"F{label}"] is self.calls[k - 1].f:  # otherwise it is before a shuffle
             self._tell(f"dF{label}", df)
-        # ReLU's may as well be told from what it took, and then no change of it is one of the mask.
+        # ReLU's mask is computed from its input, so changes of its output leave the mask alone.
         of = z if backward is reference.relu_backward else f
         dz = self._run("mask", k, lambda df, z, after: backward(df, of), df, z, after)
         self._unmasked[id(dz)] = dz, df
@@ -370,5 +370,5 @@ def _same(x: Any, *rest: Any) -> Any:
 
 
 def _pictures(network: Network, kept: list) -> list[np.ndarray]:
-    """What the loss is of beside the output: DRCN's pictures after each recursion."""
+    """What the loss is taken of besides the output: DRCN's picture after each recursion."""
     return kept[-1] if network.name == "drcn" else []

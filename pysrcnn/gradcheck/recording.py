@@ -1,6 +1,6 @@
-"""What each operation of a pass gave, and when; and what was computed before, which is kept.
+"""Record what each operation of a pass gives, and when, and reuse results of earlier passes.
 
-Hundreds of passes differ in one operation: those before it need no second computation.
+Hundreds of passes differ in one operation; those before it need not be computed again.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,20 +17,20 @@ __all__ = ["Arrays", "Recording"]
 
 Arrays = dict[str, np.ndarray]
 
-_SMALL = 2**16  # bytes of arrays that are told by what they hold
+_SMALL = 2**16  # bytes up to which arrays are identified by their contents
 
 
 class Recording(Composed):
-    """Operations that are done by their names, with changes, and values that are told by theirs.
+    """Runs operations by name, with changes, and records values by name.
 
     Parameters
     ----------
     p : dict of arrays, the parameters
     changes : sequence of (operation, layer, change)
     known : dict
-        Results by the very changes and arrays they were computed from, so that hundreds of passes
-        that differ in one operation share those before it. They hold on to the arrays, so that no
-        other array can have the same id; "held" has the ids of all results.
+        Results, keyed by the changes and arrays they were computed from, so that passes that differ
+        in one operation share those before it. Entries hold references to these arrays, so that no
+        id is reused; "held" is the set of ids of all results.
     keep : bool
         Whether to add this pass's results to `known`.
     report : function of (name, array)
@@ -40,9 +40,9 @@ class Recording(Composed):
     ----------
     values : dict of arrays
     first, last : dict
-        When each (operation, layer) was done, for the first and the last time: 1, 2, ...
+        When each (operation, layer) ran for the first and for the last time: 1, 2, ...
     when : dict
-        The last operation that each value comes from.
+        The number of the operation after which each value was known.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Recording(Composed):
         self._names = {id(array): name for name, array in p.items()}
         self._known = {} if known is None else known
         self._keep, self._report = keep, report
-        self._clock = 0  # operations done
+        self._clock = 0  # operations run
         self._changes: dict[tuple[str, int], tuple[Callable, ...]] = {}
         for operation, k, change in changes:
             self._changes[operation, k] = (*self._changes.get((operation, k), ()), change)
@@ -83,7 +83,7 @@ class Recording(Composed):
         return result
 
     def _key(self, argument: Any) -> Any:
-        """What tells an argument: its id; of sums, which networks make anew, what they hold."""
+        """An argument's key: its id; the contents of small arrays made anew in each pass (sums)."""
         at = id(argument)
         held = at in self._known.get("held", ()) or at in self._names
         if held or not isinstance(argument, np.ndarray) or argument.nbytes > _SMALL:
@@ -91,7 +91,7 @@ class Recording(Composed):
         return argument.shape, argument.tobytes()
 
     def _name(self, parameter: np.ndarray) -> str:
-        """ "" of what is none, such as the biases of a layer before batch normalisation."""
+        """The name of a parameter; "" for other arrays, as biases before batch normalisation."""
         return self._names.get(id(parameter), "")
 
     def _tell(self, name: str, value: np.ndarray) -> None:

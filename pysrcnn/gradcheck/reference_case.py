@@ -1,14 +1,14 @@
-"""A batch, weights, and all that a step of training computes from them: numbers to compare with.
+"""A batch, weights, and everything a training step computes from them, as numbers to compare with.
 
 The loss is the mean over *all* elements, samples and pixels alike, of (output - high)^2, so that
-its gradient is 2 (output - high) / (number of elements). The output is F3; of ESPCN, F3 shuffled.
-No layer pads, unless it is asked to; an activation follows each layer but the last; "convolution"
-is cross-correlation. A letter d before a name is the gradient with respect to it; dF1 and dF2 are
-those of the values behind the activation, before its derivative.
+its gradient is 2 (output - high) / (number of elements). The output is F3; for ESPCN, F3 shuffled.
+No layer pads by default; an activation follows each layer but the last; "convolution" is
+cross-correlation. The letter d before a name marks the gradient with respect to it; dF1 and dF2
+belong to the values after the activation, so they do not include its derivative.
 
-Deep networks are as their papers have them: layers of 3 x 3 (SRResNet's first and last of 9 x 9)
-that pad with zeros, ReLU or PReLU where the paper has it. F is what each convolution gives, behind
-its batch normalisation and its activation, and before it is shuffled or anything is added to it.
+Deep networks are as in their papers: 3 x 3 layers (9 x 9 for SRResNet's first and last) that pad
+with zeros, and ReLU or PReLU where the paper has it. F is the output of a convolution after its
+batch normalisation and activation, before it is shuffled or anything is added to it.
 """
 
 import os
@@ -29,7 +29,7 @@ from .planted import Step
 
 __all__ = ["LAYOUTS", "PADDINGS", "WEIGHTS", "Case", "case", "case_of", "rounding", "write_case"]
 
-# Axes of arrays, and those of weights that go with them unless others are asked for.
+# Axes of arrays, and the default axes of the weights that go with them.
 LAYOUTS = {"NCHW": "OIHW", "NHWC": "HWIO"}
 WEIGHTS = ("OIHW", "HWIO", "OHWI")
 PADDINGS = ("valid", "replicate", "zeros")
@@ -37,7 +37,7 @@ PADDINGS = ("valid", "replicate", "zeros")
 
 @dataclass(frozen=True)
 class Case:
-    """A batch, a network, and what a step of training computes, as `case` makes it.
+    """A batch, a network, and what a training step computes, as `case` makes them.
 
     Attributes
     ----------
@@ -47,10 +47,10 @@ class Case:
         Axes of batches ("NCHW") and of weights ("OIHW").
     dtype : dtype
     arrays : dict of arrays
-        By name: low, high; W1, B1, ...; F1, F2, F3 (the output, unless there is one of that name);
+        By name: low, high; W1, B1, ...; F1, F2, F3 (the output, unless one is named "output");
         loss; dF3, dW3, dB3, ..., dlow.
     exact : dict of arrays
-        The same in float64, NCHW and OIHW.
+        The same arrays in float64, NCHW and OIHW.
     step : Step
         The network and the batch, in float64.
     """
@@ -70,17 +70,17 @@ class Case:
 
     @property
     def high(self) -> np.ndarray:
-        """What the output should be (N, C, H', W')."""
+        """The target: what the output should be (N, C, H', W')."""
         return self.arrays["high"]
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """W1, B1, W2, B2, ..., and what else the network has, as running statistics."""
+        """W1, B1, W2, B2, ..., and what else the network has, such as running statistics."""
         return {name: self.arrays[name] for name in self.step.network.parameters}
 
     @property
     def activations(self) -> dict[str, np.ndarray]:
-        """F1, F2, F3: what each layer gives, behind its activation."""
+        """F1, F2, F3: the output of each layer after its activation."""
         return {name: a for name, a in self.arrays.items() if name[0] == "F"}
 
     @property
@@ -90,12 +90,12 @@ class Case:
 
     @property
     def loss(self) -> float:
-        """The mean squared error over all elements, or another loss that was asked for."""
+        """The mean squared error over all elements, or the other loss that was requested."""
         return float(self.arrays["loss"])
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
-        """Of the parameters, under the names of the parameters: W1, B1, W2, B2, ...
+        """Gradients of the parameters, by the parameters' names: W1, B1, W2, B2, ...
 
         Running statistics have none.
         """
@@ -108,11 +108,11 @@ class Case:
         return {"W": self.weights, **dict.fromkeys("BAGMV", "O")}.get(name[0], none)
 
     def wanted(self, name: str) -> np.ndarray:
-        """The array of that name in this case's order of axes, in float64 whatever `dtype` is."""
+        """An array of `exact`, in float64 whatever `dtype` is, with axes in this case's order."""
         return _moved(self.exact[name], _ours(name), self.axes(name))
 
     def to_ours(self, name: str, array: np.ndarray) -> np.ndarray:
-        """An array in this case's order of axes, in the one of `exact`."""
+        """Transpose an array from this case's order of axes to that of `exact`."""
         return _moved(array, self.axes(name), _ours(name))
 
 
@@ -121,7 +121,7 @@ def _ours(name: str) -> str:
 
 
 def _moved(array: np.ndarray, axes: str, wanted: str) -> np.ndarray:
-    if array.ndim != 4 or len(axes) != 4:  # a bias, the loss, or of a wrong shape
+    if array.ndim != 4 or len(axes) != 4:  # a bias, the loss, or an array of a wrong shape
         return array
     return array.transpose([axes.index(letter) for letter in wanted])
 
@@ -142,44 +142,42 @@ def case(
     padding: str | None = None,
     **of_deep: Any,
 ) -> Case:
-    """A small batch, weights, and everything that a step of training computes from them.
+    """Make a small batch, weights, and everything that a training step computes from them.
 
     The files ``docs/gradients/9-1-5.npz`` and ``9-5-5.npz`` hold what this returns by default.
-    Numbers are made so that every program starts from the same and none gets near a kink: pixels
-    are multiples of 1/256 and weights of 1/4096, which float32 holds exactly; and the biases of
-    layers with ReLU lie in the widest gap that the filter's values leave, so that rounding
-    switches no value on or off. In float64, not even the forward pass of three layers rounds, but
-    for tanh.
+    Every program starts from the same numbers, and none comes near a kink: pixels are multiples of
+    1/256 and weights of 1/4096, which float32 holds exactly; and biases of layers with ReLU put 0
+    into the widest gap between the filter's values, so that rounding switches no value on or off.
+    In float64, even the forward pass of three layers is exact, except for tanh.
 
     Parameters
     ----------
     network : str
-        Filter sizes; or "espcn", those of its paper, 5-3-3; or "vdsr", "drcn", "edsr", "srresnet",
+        Filter sizes; or "espcn" (5-3-3, as in its paper), "vdsr", "drcn", "edsr", "srresnet" or
         "vespcn".
     layout : "NCHW" or "NHWC"
         Axes of the batch, the activations and their gradients.
     weights : "OIHW", "HWIO" or "OHWI", optional
-        Axes of the weights; "OIHW" goes with "NCHW" unless others are asked for, "HWIO" (Keras,
-        JAX) with "NHWC".
+        Axes of the weights; by default "OIHW" with "NCHW", and "HWIO" (Keras, JAX) with "NHWC".
     dtype : "float64" or "float32"
-        Of the arrays; they are always computed in float64.
+        Type of the arrays; they are always computed in float64.
     filters : tuple of int, optional
-        Numbers of filters of all layers but the last: by default (64, 32). Of a deep network one
-        number, (6,).
+        Numbers of filters of all layers but the last, by default (64, 32); for a deep network one
+        number, by default (6,).
     c : 1 or 3
         Channels.
     samples, size : int, (height, width)
-        Of the last layer's maps: of the output, or of the output before it is shuffled; of deep
-        networks, of the input. No two of the numbers of samples, rows and columns should be equal.
+        Of the output, before any shuffle; for deep networks, of the input. No two of the numbers
+        of samples, rows and columns should be equal.
     seed : int
     scale, activation : int, "tanh" or "relu", optional
-        Of ESPCN: how many times as large as `low` its output is, and what follows its layers. By
-        default 3 and "tanh". EDSR and SRResNet have a scale, by default 2.
+        For ESPCN: its scale and the activation after its layers, by default 3 and "tanh". EDSR,
+        SRResNet and VESPCN have a scale too, by default 2.
     padding : "valid", "replicate" or "zeros", optional
-        Of each layer; "valid" by default. Deep networks pad with zeros.
+        Padding of each layer; "valid" by default. Deep networks pad with zeros.
     **of_deep
-        Of deep networks, see `deep_networks.deep_network`: depth, loss, alpha, residual_scale,
-        short_tail, picture, mean, batch_norm, training, frames, fusion.
+        Options of deep networks, see `deep_networks.deep_network`: depth, loss, alpha,
+        residual_scale, short_tail, picture, mean, batch_norm, training, frames, fusion.
 
     Returns
     -------
@@ -188,7 +186,7 @@ def case(
     Raises
     ------
     TypeError, ValueError
-        If there is no such layout, type, network or option, or it takes more memory than 1 GiB.
+        If a layout, type, network or option is unknown, or a layer would take more than 1 GiB.
     """
     weights = weights or LAYOUTS.get(layout)
     if layout not in LAYOUTS or weights not in WEIGHTS:
@@ -229,12 +227,12 @@ def case(
 
 
 def case_of(network: Network, samples: int, size: tuple[int, int]) -> Case:
-    """A case of a network of another kind, in float64, NCHW, with the mean squared error.
+    """Make a case of a given network, in float64 and NCHW, with the mean squared error.
 
     Parameters
     ----------
     network : Network
-        Layers of convolutions that pad with zeros; its parameters, in float64, are filled anew.
+        A network whose convolutions pad with zeros; its float64 parameters are overwritten.
     samples, size : int, (height, width)
         Of the input.
 
@@ -250,7 +248,7 @@ def case_of(network: Network, samples: int, size: tuple[int, int]) -> Case:
 def _computed(
     network: str, layout: str, weights: str, dtype: str, step: Step, drawn: dict[str, np.ndarray]
 ) -> Case:
-    """The case of what was drawn: all that a step computes, too."""
+    """The case of the arrays drawn, with everything that a step computes from them."""
     arrays = drawn | step.values()
     made = Case(network, layout, weights, np.dtype(dtype), {}, arrays, step)
     for name in arrays:
@@ -259,7 +257,7 @@ def _computed(
 
 
 def _chain(network, filters, c, samples, size, scale, activation) -> Network:
-    """An SRCNN or ESPCN in float64."""
+    """Make an SRCNN or ESPCN in float64."""
     sizes = _sizes(network, filters)
     _check_size(network, sizes, (c, *filters), samples, size)
     if network == "espcn":
@@ -275,7 +273,7 @@ def _chain(network, filters, c, samples, size, scale, activation) -> Network:
 
 
 def _sizes(network: str, filters: tuple[int, ...]) -> tuple[int, ...]:
-    """The filter sizes."""
+    """Parse the filter sizes."""
     text = "5-3-3" if network == "espcn" else network
     if not all(part.isdecimal() for part in text.split("-")):
         raise ValueError(
@@ -292,7 +290,7 @@ def _sizes(network: str, filters: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check_size(network, sizes, channels, samples, size) -> None:
-    """Every patch of every layer's input is a column of a matrix in `reference.conv2d`."""
+    """Limit the memory of `reference.conv2d`, whose matrix has a column for each patch."""
     height, width = size
     for k, (f, c) in reversed(list(enumerate(zip(sizes, channels, strict=True), 1))):
         largest = samples * c * f * f * height * width * 8 / 2**30
@@ -306,7 +304,7 @@ def _check_size(network, sizes, channels, samples, size) -> None:
 
 
 def _check_deep_size(net: Network, samples: int, size: tuple[int, int]) -> None:
-    """As `_check_size`, of layers that pad, each as large as the last."""
+    """As `_check_size`, for layers that pad, so that all are as large as the last."""
     inputs = max(w[0].size for w, _ in net.layers)
     largest = samples * inputs * net.seen.resolution**2 * size[0] * size[1] * 8 / 2**30
     if largest > 1:
@@ -317,9 +315,9 @@ def _check_deep_size(net: Network, samples: int, size: tuple[int, int]) -> None:
 
 
 def rounding(made: Case, dtype: np.dtype) -> float:
-    """The relative error that rounding may leave in this type: 16 eps sqrt(terms of a sum).
+    """The relative error that rounding may leave in this dtype: 16 eps sqrt(terms of a sum).
 
-    Of more than three layers, in proportion more.
+    For more than three layers, it grows in proportion to their number.
     """
     w = [a for name, a in made.exact.items() if name[0] == "W"]
     maps = list(made.activations)
@@ -328,9 +326,9 @@ def rounding(made: Case, dtype: np.dtype) -> float:
 
 
 def write_case(path: str | os.PathLike, case: Case) -> None:
-    """Write the arrays of a case to an .npz file: numbers alone, which any language can read."""
+    """Write the arrays of a case to an .npz file of numbers alone, readable in any language."""
     if Path(path).suffix.lower() != ".npz":
         raise ValueError(f"{path} does not end in .npz: arrays are written as .npz")
     with written_whole(path) as temporary:
-        arrays: dict[str, Any] = case.arrays  # by names of our own, not those of NumPy's options
+        arrays: dict[str, Any] = case.arrays  # no name is an option of savez_compressed
         np.savez_compressed(temporary, **arrays)

@@ -1,4 +1,4 @@
-"""What `gradcheck` says: a table, and what is wrong in sentences."""
+"""The report of `gradcheck`: a table, and sentences on what is wrong."""
 
 import itertools
 import textwrap
@@ -17,9 +17,10 @@ __all__ = ["Report", "Row", "explain"]
 
 @dataclass(frozen=True)
 class Row:
-    """How one array compares: the largest error, relative to the largest value wanted, and where.
+    """The comparison of one array: its largest error, relative to the largest value wanted.
 
-    `error` is infinite, and `index` None, if the array has another shape.
+    `index` is where that error is; `got` and `wanted` are the values there. If the array has
+    another shape, `error` is infinite and `index` None.
     """
 
     name: str
@@ -32,19 +33,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What `gradcheck` found. Print it: it is a table and some sentences, 80 columns wide.
+    """What `gradcheck` found; print it for a table and some sentences, 80 columns wide.
 
     Attributes
     ----------
     title : str
     ok : bool
-        Whether the loss and the gradients of all parameters are there, and all that is is right.
+        Whether the loss and all parameter gradients were given, and all given arrays are right.
     rows : list of Row
-        In the order in which a step of training computes them.
+        In the order in which a training step computes the arrays.
     diagnosis : list of str
         Sentences on what is wrong; empty if nothing is.
     explanations : list of `pysrcnn.gradcheck.diagnosis.Explanation`
-        The mistakes that were found, with words to tell them by.
+        The mistakes found, each with a kind to identify it.
     """
 
     title: str
@@ -74,7 +75,7 @@ class Report:
 
 # -------------------------------------------------------------------------------------- in words
 
-_ALTERNATIVES = 4  # mistakes that give the same numbers, of which as many are named
+_ALTERNATIVES = 4  # how many mistakes that give the same numbers are named
 _LOSSES = {
     "mse": "({y} - high)^2, so d{y} = 2 ({y} - high) / {size}",
     "l1": "|{y} - high|, so d{y} = sign({y} - high) / {size}",
@@ -96,7 +97,7 @@ _PADS = {
 def explain(
     made: Case, given: dict[str, np.ndarray], rows: list[Row], dtype: np.dtype, allowed: float
 ) -> tuple[list[str], list[Explanation]]:
-    """Sentences on what is wrong, and what they rest on."""
+    """Return sentences on what is wrong, and the explanations they are based on."""
     rounds = rounding(made, dtype)
     if all(row.error <= rounds for row in rows):
         return [
@@ -110,7 +111,7 @@ def explain(
         f'jax.config.update("jax_enable_x64", True), PyTorch tensors of float64.'
     ]
     rough = all(row.error <= single for row in rows)
-    # If some arrays are right, rounding is not what is wrong with all of them: look for a mistake.
+    # If some arrays are right, rounding does not explain the others: look for a mistake.
     some_right = any(row.ok and given[row.name].size > 1 for row in rows)
     if rough and not some_right:
         return through_single, []
@@ -144,7 +145,7 @@ def explain(
             text = text.replace("loss, dF,", "loss, doutput,")
         if len(others) > 1:
             text += "What was given does not tell these apart. "
-        if number == len(explanations):  # what is said of the whole
+        if number == len(explanations):  # the last sentence concludes
             text += f"With {'all this' if number > 1 else 'that'}, the reference gives "
             text += f"{_those(unexplained)}." if unexplained else "just your numbers."
         sentences.append(text.rstrip())
@@ -180,7 +181,7 @@ def _convention(made: Case) -> str:
 
 
 def _few_digits(arrays: list[np.ndarray]) -> bool:
-    """Whether many different values all have no more bits than float16 or bfloat16 holds."""
+    """Whether many different values all have at most the significant bits of float16."""
     values = np.concatenate([np.ravel(array) for array in arrays])
     with np.errstate(over="ignore", invalid="ignore"):
         single = values.astype(np.float32)
@@ -189,7 +190,7 @@ def _few_digits(arrays: list[np.ndarray]) -> bool:
 
 
 def _those(unexplained: list[str]) -> str:
-    """All numbers but these, and but those that were computed from the last of them."""
+    """Name all numbers except these and those computed from the last of them."""
     text = f"all your numbers but those of {', '.join(unexplained)}"
     last = unexplained[-1]
     return text + (" and all that follows" if leads_on(last) else "")
@@ -203,7 +204,7 @@ def _unexplained(
     rounded: bool,
     allowed: float,
 ) -> list[str]:
-    """Sentences on arrays that no known mistake gives, and that may be `rounded`."""
+    """Sentences on arrays that no known mistake gives; `rounded`: they may have fewer digits."""
     sentences, strange = [], []
     for row in rows:
         got = given[row.name]
@@ -252,7 +253,7 @@ def _unexplained(
 
 
 def _shape(made: Case, name: str, got: np.ndarray) -> str:
-    """What is wrong with an array of the wrong shape, and what to do."""
+    """Say what is wrong with an array of the wrong shape, and what to do."""
     wanted, axes = made.wanted(name), made.axes(name)
     text = f"it has the shape {got.shape}, wanted {wanted.shape}"
     text += f" ({', '.join(axes)}). " if axes else ". "

@@ -1,4 +1,4 @@
-"""Steps with mistakes in them, one after the other, compared with somebody's numbers."""
+"""Search for mistakes: run steps that contain them and compare with the given numbers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["Search", "leads_on", "relative_error"]
 
 
 def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference, in units of the largest value wanted; infinite for other shapes."""
+    """The largest difference over the largest value wanted; inf for other shapes, nan or inf."""
     if got.shape != wanted.shape or not np.isfinite(got).all():
         return np.inf
     largest = np.abs(wanted).max()
@@ -23,19 +23,19 @@ def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def leads_on(name: str) -> bool:
-    """Whether all that follows is computed from it: values and their gradients."""
+    """Whether all that follows is computed from a quantity: true of values and their gradients."""
     return name.removeprefix("d")[0] in "Fo"
 
 
-# Operations whose results nothing but one gradient, or the loss, is computed from.
+# Operations whose results are used for a single gradient, or the loss, alone.
 _ENDS = {"dw", "db", "dgamma", "dbeta", "dslope"}
-_INTO = {"kept": "dw", "into dw": "dw", "into db": "db"}  # what leads to these alone
+_INTO = {"kept": "dw", "into dw": "dw", "into db": "db"}  # operations that lead only to these
 _BESIDE = {"loss", "into dx", *_ENDS, *_INTO}
-_LATER = {"dshares", "options back", "averaging back"}  # what is used on all of the way back
+_LATER = {"dshares", "options back", "averaging back"}  # used throughout the backward pass
 
 
 class Search:
-    """Passes with mistakes in them, compared with what was given; arguments as for `diagnose`."""
+    """Compares passes that contain mistakes with given numbers; arguments as for `diagnose`."""
 
     def __init__(self, given: dict[str, np.ndarray], step: Step, tolerance: float):
         self.given, self.step, self.tolerance = given, step, tolerance
@@ -44,7 +44,7 @@ class Search:
         self.passes = 0
         self.trace = self.keep([])
         self.listed, self.families = mistakes(step, self.trace), fitted(self.trace.calls)
-        if "dlow" not in given:  # nothing else shows what goes back through the first layer
+        if "dlow" not in given:  # only dlow shows the gradient through the first layer
             self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
         self.right = self.trace.values
         self.order = [name for name in self.right if name in given]
@@ -52,38 +52,38 @@ class Search:
         self.fine = [name for name in self.order if name not in far]
 
     def run(self, changes: list[Change], **options: Any) -> Planted:
-        """One pass."""
+        """Run one pass."""
         self.passes += 1
         return self.step.run(changes, known=self.known, **options)
 
     def keep(self, changes: list[Change]) -> Planted:
-        """A pass whose results others, with more changes, will share."""
+        """Run a pass whose results later ones, with more changes, will share."""
         return self.run(changes, keep=True)
 
     def fits(self, name):
-        """Whether a quantity has the right shape."""
+        """Whether a given quantity has the right shape."""
         return self.given[name].shape == self.right[name].shape
 
     def differs(self, name, value):
-        """Whether a value of a quantity is another than was given."""
+        """Whether a value of a quantity differs from the given one."""
         if value is self.right.get(name):
             return name not in self.fine
         given, zero = self.given[name], self.tolerance * np.abs(self.right[name]).max()
         if given.shape == value.shape and np.abs(given).max() < zero > np.abs(value).max():
-            return False  # both are 0, but for rounding
+            return False  # both are 0 up to rounding
         return relative_error(given, value) > self.tolerance
 
     def wrong(self, changes: list[Change], names: Iterable[str]) -> Iterator[str]:
-        """Those of these quantities, one by one, that differ from what was given."""
+        """Yield those of these quantities that differ from the given ones."""
         compared = self.compared.setdefault(tuple(changes), {})
         for name in names:
-            while name not in compared:  # at first as far as needed, then to the end
+            while name not in compared:  # first up to the first wrong value, then to the end
                 self._compare(changes, compared, names if not compared else ())
             if compared[name]:
                 yield name
 
     def _compare(self, changes, compared: dict[str, bool], until) -> None:
-        """A pass, whose values are compared up to the first of these names that is wrong."""
+        """Run a pass and compare its values, up to the first wrong one among `until`."""
 
         def report(name: str, value: np.ndarray) -> None:
             if name in self.given and name not in compared:
@@ -94,15 +94,15 @@ class Search:
         self.run(changes, report=report)
 
     def reach(self, changes, order):
-        """How many of these quantities are right before the first that is wrong."""
+        """Count the quantities before the first wrong one."""
         first = next(self.wrong(changes, order), None)
         return len(order) if first is None else order.index(first)
 
     def likely(self, changes, order, start):
-        """The mistakes that explain most from order[start] on, and how far they do."""
+        """The mistakes that explain most from order[start] on, and the index they reach."""
 
         def reached(mistake):
-            """How far, if it makes nothing wrong that is right."""
+            """The index a mistake reaches; `start` if it makes a right quantity wrong."""
             more = changes + mistake.changes
             far = self.reach(more, order)
             return start if far > start and any(self.wrong(more, self.fine)) else far
@@ -111,17 +111,17 @@ class Search:
         one = self.given[order[start]].size == 1
 
         def alone(far):
-            """Whether one number is all that is explained, which chance may have met."""
+            """Whether only a single number is explained, which may be chance."""
             return one and wrong.isdisjoint(order[start + 1 : far])
 
         def nothing_else(mistake):
-            """Whether it explains nothing that comes later, where another mistake may be too."""
+            """Whether it explains nothing later, where there may be another mistake."""
             later = [name for name in order[start + 1 :] if name in wrong]
             return set(self.wrong(changes + mistake.changes, later)) == set(later)
 
         tried = []
         right = {*order[:start]}
-        if not leads_on(order[start]):  # else what comes later is no evidence of what came before
+        if not leads_on(order[start]):  # otherwise later values are no evidence
             right |= {*self.fine}
         for mistake in self.possible(order[start], right):
             far = reached(mistake)
@@ -133,8 +133,8 @@ class Search:
         for family in self.families:
             mistake = self.fit(family, changes, order[start])
             far = reached(mistake) if mistake else start
-            # A number that can be chosen explains one value always. It has to explain more than
-            # that, and more than the mistakes that have no such number.
+            # A free number can always explain one value. It has to explain more than that, and
+            # more than the mistakes without a free number.
             if far > furthest and not alone(far):
                 tried.append((mistake, far))
         furthest = max([far for _, far in tried], default=start)
@@ -142,10 +142,10 @@ class Search:
         return sorted(found, key=lambda mistake: len(mistake.changes)), furthest
 
     def possible(self, first, right):
-        """The mistakes that can make a quantity wrong, and leave alone what led to right ones.
+        """The mistakes that can make `first` wrong and leave alone what right quantities come from.
 
-        Where a dB is right, so is what it was summed from, and all that led there; not so where it
-        is a sum over several uses, to each of which something else led.
+        If a dB is right, so are the terms of its sum and everything that led to them; but not if it
+        is a sum over several uses of the weights.
         """
         begin, end, when = self.trace.first, self.trace.last, self.trace.when
         calls = self.trace.calls
@@ -155,7 +155,7 @@ class Search:
         forward = max(when["loss"] if "loss" in right else 0, reached)
 
         def leads_there(place):
-            """Whether a change there can make `first` wrong, and nothing right before it."""
+            """Whether changing this operation can make `first` wrong, but no right quantity."""
             o, k = place
             if (of := _INTO.get(o, o)) in _ENDS:
                 return first in {f"d{n}" for at, n, _ in calls[k - 1].gradients if at == of}
@@ -172,12 +172,12 @@ class Search:
         return found
 
     def fit(self, family: Callable[[float], Mistake], changes, name) -> Mistake | None:
-        """The mistake of a family whose number brings a quantity nearest to what was given."""
+        """The mistake of a family whose number brings a quantity closest to the given one."""
         given = self.given[name]
         if not np.isfinite(given).all():
             return None
         t, step = 0.0, 1.0
-        for _ in range(8):  # of Newton's method; linear ones take the first alone
+        for _ in range(8):  # Newton's method; linear families need one step
             value = self.value(changes + family(t).changes, name)
             direction = (self.value(changes + family(t + step).changes, name) - value) / step
             square = np.vdot(direction, direction)
@@ -189,11 +189,11 @@ class Search:
                 break
             step = 1e-6
         if relative_error(value, self.value(changes, name)) <= 3 * self.tolerance:
-            return None  # a number that changes next to nothing follows the rounding
+            return None  # a number with almost no effect only fits rounding errors
         return family(t)._replace(fitted=True)
 
     def value(self, changes: list[Change], name: str) -> np.ndarray:
-        """A quantity, with these changes."""
+        """The value of a quantity with these changes."""
 
         def report(found: str, value: np.ndarray) -> None:
             if found == name:

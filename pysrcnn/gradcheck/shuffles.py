@@ -1,8 +1,8 @@
 """Mistakes of the sub-pixel shuffle: sub-pixels in the wrong order or the wrong place.
 
-The shuffle moves numbers and computes none, so each of these is another way to move them. Read as
-an array (N, C, a, b, i, j), where a and b are the row and the column of a sub-pixel in pixel i, j,
-its input becomes (N, C, i, a, j, b): the orders below are others of reading and of giving back.
+The shuffle only moves numbers, so each mistake is another way to move them. The right shuffle reads
+its input as (N, C, a, b, i, j), where a and b are the row and the column of a sub-pixel in pixel
+(i, j), and transposes it to (N, C, i, a, j, b). The orders below replace one or both.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from .convolutions import rolled, shifted
 
 __all__ = ["of_shuffles"]
 
-# What is wrong, in which order the maps are read, and which order is given the shape of the
-# picture. Right are "cab" and "ciajb". A capital letter: from the last to the first.
+# Kind, words, the order in which the maps are read, and the order that is given the shape of the
+# picture; "cab" and "ciajb" are right. A capital letter means from the last to the first.
 _ORDERS = [
     ("sub-pixels transposed", "with rows and columns of the sub-pixels exchanged: map s b + a for "
      "row a and column b, wanted s a + b", "cba", "ciajb"),
@@ -43,12 +43,12 @@ _SHIFTS = [
 
 
 def of_shuffles(c: int) -> list[Mistake]:
-    """Mistakes of the shuffle, forward and on the way back; c: channels of the picture."""
-    # A word, what is wrong, and two changes: of the shuffle, and of what leads back through it.
+    """Mistakes of the shuffle and of its backward; c: channels of the picture."""
+    # Kind, words, and two changes: of the shuffle, and of its backward.
     ways: list[tuple[str, str, Callable, Callable]] = [
         (kind, words, partial(_moved, read, given), partial(_moved_back, read, given))
         for kind, words, read, given in _ORDERS
-        if c > 1 or kind != "sub-pixels first"  # one channel is always together
+        if c > 1 or kind != "sub-pixels first"  # one channel's maps are always together
     ]
     for words, i, j in _SHIFTS:
         for ends, move in (("", shifted), (", around the edge", rolled)):
@@ -79,7 +79,7 @@ def of_shuffles(c: int) -> list[Mistake]:
 
 
 def _order(read: str, given: str, shape: tuple[int, ...], s: int) -> np.ndarray:
-    """Where in an array (N, C s^2, H, W) each value of the picture comes from."""
+    """Flat index into an array (N, C s^2, H, W) that each value of the picture comes from."""
     n, maps, h, w = shape
     sizes = {"c": maps // s**2, "a": s, "b": s, "i": h, "j": w}
     axes = read.lower() + "ij"
@@ -96,7 +96,7 @@ def _moved(read, given, right, x, s):
 def _moved_back(read, given, right, dout, s):
     n, c, height, width = dout.shape
     dx = np.empty((n, c * s**2, height // s, width // s))
-    dx.ravel()[_order(read, given, dx.shape, s)] = dout.ravel()  # a view of it
+    dx.ravel()[_order(read, given, dx.shape, s)] = dout.ravel()  # ravel is a view
     return dx
 
 

@@ -1,4 +1,4 @@
-"""Where a network has skips: ways past its layers."""
+"""The skip connections of a network, which lead past its layers."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ __all__ = ["Skip", "skips"]
 
 
 class Skip(NamedTuple):
-    """A way from the input of the layer `begins` to the sum with what the layer `beside` gives.
+    """A skip from the input of the layer `begins` to the sum with the output of the layer `beside`.
 
-    words : what it is called; begins, beside : names of weights; factor : of what is beside it.
+    words : its description; begins, beside : names of weights; factor : multiplies that output.
     """
 
     words: str
@@ -20,7 +20,7 @@ class Skip(NamedTuple):
 
 
 def skips(network: Network) -> list[Skip]:
-    """The skips of a network whose skips are known."""
+    """The skips of VDSR, DRCN, EDSR and SRResNet; none for other networks."""
     if isinstance(network, VDSR):
         return [Skip("from the input to the output", "W1", f"W{network.depth}")]
     if isinstance(network, DRCN):

@@ -1,7 +1,7 @@
-"""Mistakes of PReLU: of its mask, of its slopes, and of their gradients.
+"""Mistakes of PReLU: in its mask, in its slopes, and in their gradients.
 
-Slopes are learned, one a channel: what is not positive goes forward and back times its slope, and a
-slope's gradient is the sum of df z over all places where z is not positive.
+Slopes are learned, one for each channel. Where z is not positive, values and gradients are
+multiplied by the slope, whose gradient is the sum of df z over these places.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ __all__ = ["of_slopes"]
 
 
 def of_slopes(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Mistakes of the PReLU behind some layers."""
+    """Mistakes of the PReLU after some layers."""
     of = f"of {' and '.join(f'F{calls[k - 1].label}' for k in on)}"
     if len(on) > 3:
         of = "of all layers that have one"
@@ -25,7 +25,7 @@ def of_slopes(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
 
 
 def _back(on: tuple[int, ...], calls: list[Call], change: Callable) -> list[Change]:
-    """What goes back through the PReLU is change(df, z, slopes)."""
+    """Changes that make the gradient through the PReLU change(df, z, slopes)."""
     return [("mask", k, partial(_mask, change, calls[k - 1])) for k in on]
 
 
@@ -34,7 +34,7 @@ def _mask(change: Callable, call: Call, right: Callable, df: np.ndarray, z: np.n
 
 
 def _forward(on: tuple[int, ...], calls: list[Call], change: Callable) -> list[Change]:
-    """What it gives is change(z, slopes)."""
+    """Changes that make the output of the PReLU change(z, slopes)."""
     return [("activation", k, partial(_given, change, calls[k - 1])) for k in on]
 
 
@@ -43,7 +43,7 @@ def _given(change: Callable, call: Call, right: Callable, z: np.ndarray) -> np.n
 
 
 def _slopes(call: Call) -> np.ndarray:
-    """Those of a layer, as wide as a map."""
+    """The slopes of a layer, shaped to multiply maps."""
     return (call.slopes[0] if call.slopes else np.zeros(1))[:, None, None]
 
 
@@ -52,7 +52,7 @@ def _before_norm(call: Call, right: Callable, df: np.ndarray, z: np.ndarray, aft
 
 
 def _of_masks(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Other derivatives on the way back."""
+    """Wrong derivatives in the backward pass."""
     ways: list[tuple[str, str, Callable]] = [
         ("no derivative", "is missing: the gradient goes back as it came", lambda df, z, a: df),
         ("mask of a ReLU", "is that of a ReLU: 0 where z is not positive, wanted the slope",
@@ -88,7 +88,7 @@ def _of_masks(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
 
 
 _FIXED = 0.25, 0.2, 0.1, 0.01
-_OTHERS: list[tuple[str, Callable]] = [  # slopes in the place of those that are learned
+_OTHERS: list[tuple[str, Callable]] = [  # slopes used instead of the learned ones
     ("0 (a ReLU)", lambda a: 0 * a),
     ("1 (there is none)", lambda a: 0 * a + 1),
     *((f"{t:g}, whatever A is", partial(lambda t, a: 0 * a + t, t)) for t in _FIXED),
@@ -101,7 +101,7 @@ _OTHERS: list[tuple[str, Callable]] = [  # slopes in the place of those that are
 
 
 def _of_other_slopes(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
-    """Other slopes than A, forward, backward, or both."""
+    """Slopes other than A, forward, backward, or both."""
     found = []
     none: list[Change] = [("dslope", k, partial(scaled, 0)) for k in on]
     for name, other in _OTHERS:
@@ -113,7 +113,7 @@ def _of_other_slopes(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mi
             Mistake(kind, f"{words}, forward and backward alike", forward + back),
             Mistake(kind, f"{words}, in the forward pass", forward),
         ]
-        if "(" not in name:  # else it is known of the derivative
+        if "(" not in name:  # otherwise `_of_masks` has it
             found.append(Mistake(kind, f"{words}, on the way back", back))
         if "whatever" in name or "(" in name:
             found.append(Mistake(kind, f"{words}, and its gradient is zero", forward + back + none))
@@ -131,7 +131,7 @@ def _of_other_slopes(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mi
 
 
 def _of_gradients(names: list[str], on: tuple[int, ...]) -> list[Mistake]:
-    """Other sums for the gradient of the slopes."""
+    """Wrong sums for the gradient of the slopes."""
 
     def low(right: Callable, df: np.ndarray, z: np.ndarray) -> np.ndarray:
         return np.where(z > 0, 0, df * z)

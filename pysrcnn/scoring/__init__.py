@@ -1,13 +1,13 @@
-"""Anybody's results scored by the papers' protocol; and where a number is off, why.
+"""Score any program's results by the papers' protocol, and explain numbers that are off.
 
     from pysrcnn.scoring import score_results
 
     print(score_results("results/", "Set5/", scale=3))
 
-Nothing is guessed. What may have gone wrong with the results is undone, and named if they come
-closer to the originals (`slips`, `geometry`); how their small pictures were made shows when they
-are shrunk again (`shrinking`); and a number that somebody's own script gave is compared with what
-each usual slip in measuring gives (`claims`). What is right is not accused of anything.
+Nothing is guessed. Each usual slip is undone, and named if that brings the results closer to the
+originals (`slips`, `geometry`). The originals are shrunk in each usual way to see how the small
+pictures were made (`shrinking`). A number from another script is compared with what each usual slip
+in measuring gives (`claims`). Correct results raise no complaint.
 """
 
 from .matching import match

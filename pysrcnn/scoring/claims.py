@@ -1,7 +1,7 @@
-"""Which way of measuring gives the number that somebody's own script gave.
+"""Find the way of measuring that gives a number reported by another script.
 
-The protocol has a few choices; each way here differs from it in one or two of them. Those that give
-the number, to the digits it has, are named, the ones that differ least first.
+The protocol makes a few choices; each way here departs from it in at most two of them. The ways
+that give the number, to the digits it has, are named: only those with the fewest departures.
 """
 
 import itertools
@@ -21,9 +21,10 @@ _ALTERNATIVES = 4
 
 
 class Scored(NamedTuple):
-    """A result and its original, of one size, float arrays (H, W) or (H, W, 3) in 0..255.
+    """A result and its original of equal size, float arrays (H, W) or (H, W, 3) in 0..255.
 
-    `truth` is `part` of `whole`, from row and column `first` on: small pictures are of the whole.
+    `truth` is the part of the original `whole` that begins at row and column `first`. Small
+    pictures are made from `whole`.
     """
 
     result: np.ndarray
@@ -33,22 +34,22 @@ class Scored(NamedTuple):
     first: tuple[int, int]
 
     def part(self, whole: np.ndarray) -> np.ndarray:
-        """Of a picture as large as the whole original, what is compared."""
+        """The compared part of a picture as large as the whole original."""
         height, width = self.truth.shape[:2]
         row, column = self.first
         return whole[row : row + height, column : column + width]
 
 
 class Claim(NamedTuple):
-    """What is known of a number.
+    """A claimed number and the ways of measuring that give it.
 
     value : float, in dB
     protocol : float
-        What the protocol gives.
+        The number the protocol gives.
     words : list of str
-        The ways that give it, in words; [""] if the protocol does, empty if none is known.
+        The ways that give `value`, in words; [""] if the protocol does, empty if none does.
     single : list of (str, float)
-        Each way that differs from the protocol in one thing, and what it gives.
+        Each way with one departure from the protocol, and the number it gives.
     """
 
     value: float
@@ -58,14 +59,14 @@ class Claim(NamedTuple):
 
 
 def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
-    """Look for a way of measuring that gives a number.
+    """Look for the ways of measuring that give a number.
 
     Parameters
     ----------
     text : str
-        The number, such as "32.39"; how many digits it has says how close it is to be met.
+        The number, such as "32.39"; its decimals say how closely a way must agree.
     pictures : list of Scored
-        Over which it is the average.
+        The pictures that the number is an average over.
     scale : int
 
     Returns
@@ -75,11 +76,11 @@ def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
     Raises
     ------
     ValueError
-        If the text is no finite number.
+        If the text is not a finite number.
     """
     value = decibels(text)
     digits = len(text.strip().partition(".")[2])
-    near = 0.55 * 10.0**-digits  # rounded, or nearly
+    near = 0.55 * 10.0**-digits  # half a unit of the last digit, and a little more
     given = list(_ways(pictures, scale))
     protocol = next(db for words, db in given if not words)
     hits = [words for words, db in given if abs(db - value) <= near]
@@ -90,7 +91,7 @@ def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
 
 
 def decibels(text: str) -> float:
-    """The number that was claimed; a ValueError if it is none, or not finite."""
+    """Parse the claimed number; raise a ValueError if it is not a finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -100,7 +101,7 @@ def decibels(text: str) -> float:
     return value
 
 
-# Each choice: from words to what is chosen, the protocol's first, without words.
+# Each choice maps words to an option; the protocol's comes first, with empty words.
 _Planes = Callable[[np.ndarray], np.ndarray]
 
 
@@ -138,7 +139,7 @@ _DIFFERENCES: dict[str, _Planes] = {
 
 
 def _ways(pictures: list[Scored], scale: int) -> Iterator[tuple[tuple[str, ...], float]]:
-    """(words, dB) of all ways that differ from the protocol in at most two things."""
+    """Yield (words, dB) for each way with at most two departures from the protocol."""
     shaves = {
         "": 0,
         "nothing is shaved off": -1,
@@ -179,7 +180,7 @@ def _bicubic(truth: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _error(p: Scored, plane: _Planes, shave: int, reference: np.ndarray, square: _Planes) -> float:
-    """The mean squared error in some plane, without so many pixels more than usual."""
+    """The mean squared error in a plane, `shave` pixels more than usual cut off; -1: none."""
     cut = 0 if shave < 0 else p.shave + shave
     a, b = (plane(x)[cut : x.shape[0] - cut, cut : x.shape[1] - cut] for x in (p.result, reference))
     return float(np.mean(square(a - b)))

@@ -1,4 +1,4 @@
-"""What is wrong with the results, all pictures together, in sentences."""
+"""Turn the slips found in single pictures into findings on all results, in sentences."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from .looks import Look
 
 __all__ = ["Finding", "of_results", "of_small_pictures"]
 
-_CLEARLY = 0.3  # dB by which another way to shrink must agree better
+_CLEARLY = 0.3  # dB by which another way to shrink must agree better than the protocol's
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: a word for it, a sentence, and what it costs on average, in dB.
+    """One thing that is wrong: its kind, a sentence, and its average cost over all pictures in dB.
 
-    `pictures` are the names of those that have it.
+    `pictures` names the pictures that have it.
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Finding:
 
 
 def of_results(looked: list[Look], scale: int) -> list[Finding]:
-    """What is wrong with the results; a slip of several pictures is one finding."""
+    """List what is wrong with the results; a slip in several pictures is one finding."""
     moved = _moved(looked, scale)
     together: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for look in looked:
@@ -40,7 +40,7 @@ def of_results(looked: list[Look], scale: int) -> list[Finding]:
 
 
 def _moved(looked: list[Look], scale: int) -> str:
-    """Why results do not lie where the originals do; "" if all do."""
+    """Say why results are displaced against the originals; "" if none is."""
     places = [
         next((slip.place for slip, _ in look.found if slip.place), Place(0, 0, 0, 0))
         for look in looked
@@ -60,13 +60,13 @@ def _moved(looked: list[Look], scale: int) -> str:
     return _in_pixels(Place(*np.median(places, axis=0).tolist()))
 
 
-# The pixels beyond a multiple of the scale, divided by this, come off the upper and left edges.
+# The excess over a multiple of the scale, divided by this, is cut off the upper and left edges.
 _CROPS = {
     "the originals were cropped at the upper and left edges, wanted the lower and right ones": 1,
     "the originals were cropped on all sides, wanted the lower and right edges": 2,
 }
 
-# Shift and stretch along both axes, in halves of (scale - 1) pixels.
+# Shift and stretch along both axes, in units of (scale - 1) / 2 pixels.
 _RESIZERS = {
     "the results are shifted by {half} right and down: their small pictures hold the upper "
     "left of {s} x {s} pixels, as x[::{s}, ::{s}] does, and were enlarged as if it were the middle":
@@ -85,7 +85,7 @@ def _pixels(number: float) -> str:
 
 
 def _in_pixels(place: Place) -> str:
-    """A place that no usual cause explains."""
+    """Describe a displacement that no usual cause explains."""
     parts = []
     for shift, back, forward in ((place.shift_y, "up", "down"), (place.shift_x, "left", "right")):
         if abs(shift) >= 0.05:
@@ -99,9 +99,9 @@ def _in_pixels(place: Place) -> str:
 
 
 def of_small_pictures(looked: list[Look], scale: int) -> list[Finding]:
-    """How the small pictures were made, if all agree that it was not by the protocol.
+    """Say how the small pictures were made, if all agree that it was not by the protocol.
 
-    All of which it can be said: a result that is far from its original says nothing of it.
+    Results far from their originals, for which there are no agreements, are left out.
     """
     looked = [look for look in looked if look.agreements]
     rows = [look.agreements for look in looked]

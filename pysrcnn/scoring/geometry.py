@@ -1,10 +1,10 @@
-"""Where the pixels of a result lie in the original: shifted, or stretched, by parts of a pixel.
+"""Where the pixels of a result lie in the original: shifts and stretches by fractions of a pixel.
 
-Axes: H x W pixels. Along each of them pixel i of the result shows what is at
+Axes: H x W pixels. Along each axis, pixel i of the result shows the point
 
     i + shift + stretch (i - c) / c        with c = (n - 1) / 2, the middle of n pixels
 
-in the original, so `stretch` is what comes to `shift` at the last pixel and goes off at the first.
+of the original, so `stretch` is added to `shift` at the last pixel and subtracted at the first.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 __all__ = ["Place", "undone", "where"]
 
-_CLOSE = 0.2  # pixels, up to which a place is another one
+_CLOSE = 0.2  # pixels within which two places count as equal
 
 
 class Place(NamedTuple):
@@ -26,21 +26,22 @@ class Place(NamedTuple):
     stretch_x: float
 
     def is_at(self, *other: float) -> bool:
-        """Whether it is this shift and stretch, to what can be measured."""
+        """Whether it equals this shift and stretch, to the accuracy of the measurement."""
         return bool(np.abs(np.subtract(self, other)).max() <= _CLOSE)
 
 
 def where(result: np.ndarray, truth: np.ndarray, scale: int) -> Place:
-    """Measure the place of a result, and round it to halves of a pixel if it is nearly there.
+    """Measure the place of a result, rounded to halves of a pixel where it is close to them.
 
-    By Gauss and Newton, on blurred pictures first: of all small movements, and of brightness and
-    contrast, the one that brings the result closest to the original in the least squares.
+    The Gauss-Newton method finds the shift and stretch, with brightness and contrast, that bring
+    the result closest to the original in least squares: on pictures blurred by a Gaussian of sigma
+    `scale`, then `scale` / 2.
 
     Parameters
     ----------
     result, truth : float arrays (H, W)
     scale : int
-        How far, in pixels, they may be apart.
+        Shifts and stretches are limited to twice as many pixels.
 
     Returns
     -------
@@ -61,12 +62,12 @@ def where(result: np.ndarray, truth: np.ndarray, scale: int) -> Place:
             step = np.linalg.lstsq(a.T @ a, a.T @ (wanted - there)[inner].ravel(), rcond=1e-12)[0]
             found = np.clip(found - step[:4], -2 * scale, 2 * scale)
     halves = np.round(2 * found) / 2
-    near = np.abs(found - halves) <= [_CLOSE, 0.25, _CLOSE, 0.25]  # a stretch is half as certain
+    near = np.abs(found - halves) <= [_CLOSE, 0.25, _CLOSE, 0.25]  # stretches are less certain
     return Place(*np.where(near, halves, found).tolist())
 
 
 def undone(result: np.ndarray, place: Place) -> np.ndarray:
-    """The result, brought to where the original is, by cubic splines.
+    """Move the result back onto the original, by cubic splines.
 
     Parameters
     ----------

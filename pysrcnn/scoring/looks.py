@@ -1,4 +1,4 @@
-"""One result and its original: their sizes, their score, and what was found in the result."""
+"""Compare one result with its original: sizes, scores, and the slips found in the result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +20,19 @@ __all__ = ["Look", "look_at"]
 
 @dataclass
 class Look:
-    """What is known of one result."""
+    """What was measured of one result."""
 
     name: str
     scored: Scored
     over: tuple[int, int]  # rows and columns that the original has beyond a multiple of the scale
     found: list[tuple[Slip, float]]
-    agreements: list[tuple[str, float, float]]  # ways to shrink: PSNR, and what they cost
+    agreements: list[tuple[str, float, float]]  # ways to shrink: words, agreement, cost in dB
     as_bicubic: float  # PSNR against bicubic interpolation
     note: str
 
 
 def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
-    """Read, score, and look for slips; a ValueError if sizes do not let them be compared."""
+    """Read, score and look for slips; raise a ValueError if the sizes cannot be compared."""
     scored, over, note = _same_size(_read(result), _read(original), scale, result.name)
     a, b = levels_of(scored.result), levels_of(scored.truth)
     bicubic = levels(scored.part(degrade(levels_of(scored.whole), scale))[None] / 255)
@@ -41,8 +41,8 @@ def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
     found, mended = find(scored.result, scored.truth, scale, scored.shave)
     mended = levels_of(mended)
     agreements = []
-    if psnr(mended, b, scored.shave) > 20:  # or it is far from anything
-        row, column = (-first % scale for first in scored.first)  # where blocks of the whole begin
+    if psnr(mended, b, scored.shave) > 20:  # otherwise it is too far from the original
+        row, column = (-first % scale for first in scored.first)  # where blocks of `whole` begin
         mended, b = (modcrop(x[row:, column:], scale) for x in (mended, b))
         for words, way in ways(scale).items():
             agreements.append((words, agreement(mended, b, way, scale), cost(b, scale, way)))
@@ -61,9 +61,9 @@ def _read(path: Path) -> np.ndarray:
 def _same_size(
     result: np.ndarray, truth: np.ndarray, scale: int, name: str
 ) -> tuple[Scored, tuple[int, int], str]:
-    """Both, cut to one size; what is beyond a multiple of the scale; and a note if that was needed.
+    """Cut both to one size; return also the excess over a multiple of `scale`, and a note or "".
 
-    The protocol crops the original at the lower and right edge. A result may be that of the whole
+    The protocol crops the original at the lower and right edges. A result may cover the whole
     original, or have lost its border to convolutions that do not pad.
     """
     if result.ndim == 3 and truth.ndim == 2 and not np.ptp(result, axis=2).any():
@@ -107,9 +107,9 @@ def _same_size(
 
 
 def _corner(result: np.ndarray, truth: np.ndarray) -> tuple[tuple[int, int], str] | None:
-    """Where a smaller result begins in the original, and what it lacks, if it is in a corner.
+    """Where a smaller result begins in the original, and which sides it lacks, if it is a corner.
 
-    None if it fits nearly as well in the middle, where convolutions that do not pad leave it.
+    None if it fits nearly as well in the middle, where unpadded convolutions leave it.
     """
     a, b = levels_of(result), levels_of(truth)
     (h, w), lost = a.shape, b.shape[0] - a.shape[0]

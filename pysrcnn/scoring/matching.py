@@ -1,4 +1,4 @@
-"""Which result belongs to which original: by their names, with what programs add to them."""
+"""Match results with their originals by name, allowing for what programs add to names."""
 
 import os
 import re
@@ -15,12 +15,12 @@ _FACTOR = re.compile(r"(?:^|[^a-z0-9]|(?<=\d))(?:x([2-9])|([2-9])x|srf_([2-9]))(
 def match(
     results: str | os.PathLike, truth: str | os.PathLike, scale: int
 ) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Pairs of a result and its original.
+    """Pair each result with its original.
 
     ``baby_x3_SRCNN.png`` belongs to ``baby.bmp``, as do ``baby.png``, ``BABY-sr.png``,
     ``babyx3.png`` and ``srcnn_baby.png``; ``img_001_SRF_3_SR.png`` to ``img_001_SRF_3_HR.png``;
-    ``img_10.png`` does not belong to ``img_1.png``. What names another factor than `scale` is left
-    out. Two files belong to each other, whatever they are called.
+    ``img_10.png`` does not belong to ``img_1.png``. Names that mention a factor other than `scale`
+    are left out. If both paths are files, they are a pair whatever their names.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ def match(
 
     Returns
     -------
-    pairs : list of (result, original), by the name of the original
+    pairs : list of (result, original), in the order of the originals
     alone : list of str
-        Sentences on originals without a result.
+        A sentence for each original without a result; none if `results` is a file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file or folder, if nothing matches, or if several results belong to
-        one original.
+        If there is no such file or folder, nothing matches, or several results belong to one
+        original.
     """
     theirs, ours = _pictures(results), _pictures(truth)
     if not Path(results).is_dir() and not Path(truth).is_dir():
@@ -85,7 +85,7 @@ def _factor(path: Path) -> int | None:
 
 
 def _original(result: Path, originals: list[Path], scale: int) -> Path | None:
-    """The one whose name is the longest in that of the result."""
+    """The original with the longest name contained in that of the result; None if there is none."""
     name, best, most = result.stem.lower(), None, 0
     for original in originals:
         stem = original.stem.lower()
@@ -98,7 +98,7 @@ def _original(result: Path, originals: list[Path], scale: int) -> Path | None:
 
 
 def _belongs(name: str, key: str, scale: int) -> bool:
-    """Whether a result's name is an original's with something before or behind it."""
+    """Whether a result's name is an original's with something added before or after it."""
     if name == key:
         return True
     if name.startswith(key):

@@ -1,4 +1,4 @@
-"""The score of each picture, and in sentences what is wrong with the results."""
+"""Score each picture, and say in sentences what is wrong with the results."""
 
 import math
 import os
@@ -17,27 +17,27 @@ from .matching import match
 
 __all__ = ["Finding", "Report", "score_results"]
 
-_FAR = 16.0  # dB below which a result may be of another picture
-_CLEAN = 50.0  # dB above which no error is to be seen
+_FAR = 16.0  # dB below which a result may show another picture
+_CLEAN = 50.0  # dB above which no error is visible
 
 
 @dataclass
 class Report:
-    """What `score_results` found. Print it: it is a table and some sentences.
+    """What `score_results` found; print it for a table and some sentences.
 
     Attributes
     ----------
     scale : int
     scores : list of Score
-        Of the pictures, as the results are.
+        One for each picture, of the result as it is.
     findings : list of Finding
-        What is wrong with the results; empty if nothing is known to be.
+        What is wrong with the results; empty if nothing was found.
     notes : list of str
-        What there is to know of them besides.
+        Other remarks on the results.
     unexplained : list of str
-        Names of the results that are below bicubic interpolation by no slip that is known.
+        Names of results that score below bicubic interpolation for no known reason.
     claim : Claim, optional
-        What is known of the number that was claimed.
+        What was found about the claimed number.
     """
 
     scale: int
@@ -49,12 +49,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with the results, nor with the number that was claimed."""
+        """Whether nothing is wrong with the results or with the claimed number."""
         fine = self.claim is None or self.claim.words == [""]
         return fine and not self.findings and not self.unexplained
 
     def sentences(self) -> list[str]:
-        """What is wrong, what it costs, and what there is to know besides."""
+        """Sentences on what is wrong and what it costs, then on the claim, then the notes."""
         said = [_of_finding(finding, len(self.scores)) for finding in self.findings]
         notes = [note if note.endswith("?") else f"{note}." for note in self.notes]
         return said + _of_claim(self.claim) + notes
@@ -79,21 +79,21 @@ def score_results(
     on_error: Callable[[Exception], object] | None = None,
     on_score: Callable[[Score], object] | None = None,
 ) -> Report:
-    """Score results of any program by the papers' protocol, and say what is wrong with them.
+    """Score any program's results by the papers' protocol, and say what is wrong with them.
 
     Parameters
     ----------
     results, truth : path of a folder or of a file
-        Enlarged pictures, and the originals; `match` says which belong to each other. Results may
-        be colour, or grey, which is taken to be Y.
+        The enlarged pictures and the originals, paired by `match`. Results may be colour or grey;
+        grey is taken to be Y.
     scale : int
-        By which they were enlarged.
+        The scale by which they were enlarged.
     claimed : str, optional
-        The average PSNR that another program gave for them, with its digits: "32.39".
+        The average PSNR that another program reported for them, with its digits: "32.39".
     on_error : function of an exception, optional
-        Called with what is wrong with a picture, which is then left out, instead of raising it.
+        Called with the error of a picture, which is then left out, instead of raising it.
     on_score : function of a Score, optional
-        Called with each as soon as it is known.
+        Called with each score as soon as it is known.
 
     Returns
     -------
@@ -102,11 +102,12 @@ def score_results(
     Raises
     ------
     FileNotFoundError, ValueError, TypeError, OSError
-        If there are no such files, names that do not match, sizes that cannot be compared; unless
-        `on_error` is given, if a picture cannot be read.
+        If there are no such files, names do not match, or `claimed` is not a number; and, unless
+        `on_error` is given, if an original has no result, a picture cannot be read, or sizes cannot
+        be compared.
     """
     if claimed is not None:
-        decibels(claimed)  # before all pictures are scored
+        decibels(claimed)  # raise before any picture is scored
     report = Report(scale)
     pairs, alone = match(results, truth, scale)
     for sentence in alone:
@@ -142,9 +143,9 @@ def _told(error: Exception, on_error: Callable[[Exception], object] | None) -> N
 
 
 def _unexplained(report: Report) -> list[str]:
-    """Which results are below bicubic interpolation though nothing is found in them.
+    """Name the results that score below bicubic interpolation though no slip was found in them.
 
-    Where hardly an error is left, less than none is nothing to be worried about.
+    Above `_CLEAN`, being below bicubic does not matter.
     """
     seen = {name for finding in report.findings for name in finding.pictures}
     return [
@@ -167,7 +168,7 @@ def _notes(report: Report, looked: list[Look]) -> list[str]:
         notes.append(f"{_names(names)}: {note}")
     as_bicubic = [look.as_bicubic for look in looked]
     closer = [a > s.psnr + 3 for a, s in zip(as_bicubic, report.scores, strict=True)]
-    if min(as_bicubic) > 48 and any(closer):  # of what is smooth, everything is nearly the same
+    if min(as_bicubic) > 48 and any(closer):  # on smooth pictures all methods agree
         notes.append(
             "The results are bicubic interpolation, nearly to the level: no network is seen"
         )
@@ -191,7 +192,7 @@ def _of_finding(finding: Finding, pictures: int) -> str:
     if finding.kind == "small pictures":
         text += ", which costs bicubic interpolation "
         text += f"{finding.cost:.2f} dB" if finding.cost >= 0.05 else "little, and networks more"
-    elif finding.cost >= 0.005:  # what can be told from the result
+    elif finding.cost >= 0.005:  # a cost that shows in the result
         text = f"{finding.cost:.2f} dB low: {text}"
     if len(finding.pictures) < pictures:
         few = f"{len(finding.pictures)} of {counted(pictures, 'picture')}"

@@ -1,8 +1,8 @@
-"""How the small pictures were made that somebody's results come from.
+"""Find out how the small pictures behind somebody's results were made.
 
-Whatever network enlarged it, most of a result is a linear function of the small picture around each
-pixel. So the original is shrunk in each usual way, and the right one is that from which the best
-linear filters, one for each sub-pixel, come closest to the result.
+Whatever the network, most of a result is a linear function of the small picture around each pixel.
+So the original is shrunk in each usual way; the right way is the one from which the best linear
+filters, one for each sub-pixel, come closest to the result.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from ..resize import imresize
 
 __all__ = ["Way", "agreement", "cost", "ways"]
 
-_TAPS = 5  # pixels of the small picture, across, that a filter sees
-_MOST = 512  # rows and columns that are looked at
+_TAPS = 5  # width of the filters, in pixels of the small picture
+_MOST = 512  # rows and columns that are examined, at most
 
 
 class Way(NamedTuple):
-    """A way to shrink (H, W), and to enlarge if pixels are not in the middle of their blocks."""
+    """A way to shrink (H, W), and one to enlarge if pixels are not centred in their blocks."""
 
     shrink: Callable[[np.ndarray], np.ndarray]
     enlarge: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def ways(scale: int) -> dict[str, Way]:
-    """From words to how a picture is shrunk: the protocol's way first, called "".
+    """List the usual ways to shrink a picture, by description: the protocol's, "", comes first.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def ways(scale: int) -> dict[str, Way]:
     def middles(x: np.ndarray) -> np.ndarray:
         if s % 2:
             return x[s // 2 :: s, s // 2 :: s]
-        for _ in range(2):  # between two pixels: the cubic kernel, along one axis, then the other
+        for _ in range(2):  # the cubic kernel between two pixels, along each axis in turn
             x = ndimage.correlate1d(x, np.array([-1, 9, 9, -1]) / 16, axis=0, mode="nearest")
             x = x[s // 2 :: s].T
         return x
@@ -69,7 +69,7 @@ def ways(scale: int) -> dict[str, Way]:
 
 
 def agreement(result: np.ndarray, truth: np.ndarray, way: Way, scale: int) -> float:
-    """How well linear filters make the result from the original, shrunk in this way.
+    """Measure how well linear filters make the result from the original shrunk in this way.
 
     Parameters
     ----------
@@ -79,12 +79,12 @@ def agreement(result: np.ndarray, truth: np.ndarray, way: Way, scale: int) -> fl
 
     Returns
     -------
-    psnr : float, in dB
+    psnr : float, in dB, at most 70
     """
     low, b, apart = way.shrink(truth), result[:, :, None], scale
     if way.enlarge:
         low = way.enlarge(low)
-    else:  # the pixels of a block are so many results of one place
+    else:  # the pixels of a block are the outputs of as many filters at one place
         b = result.reshape(low.shape[0], scale, low.shape[1], scale).swapaxes(1, 2)
         b, apart = b.reshape(*low.shape, -1), 1
     reach = _TAPS // 2 * apart
@@ -99,7 +99,7 @@ def agreement(result: np.ndarray, truth: np.ndarray, way: Way, scale: int) -> fl
 
 
 def cost(truth: np.ndarray, scale: int, way: Way) -> float:
-    """What bicubic interpolation of a small picture made in that way loses, in dB.
+    """Measure what bicubic interpolation loses, in dB, if the small picture is made in this way.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def cost(truth: np.ndarray, scale: int, way: Way) -> float:
     Returns
     -------
     cost : float
-        Positive where the protocol's small picture gives the better one.
+        Positive where the protocol's small picture gives the better result.
     """
     right, small = degrade(truth, scale), way.shrink(truth)
     wrong = way.enlarge(small) if way.enlarge else imresize(small, shape=truth.shape)

@@ -1,7 +1,7 @@
-"""What may have gone wrong with a result, undone.
+"""Find out what went wrong with a result by undoing the usual slips.
 
-Each slip is a function that undoes it; where the result is not closer to the original then, it was
-not made. Pictures are float64 arrays (H, W) or (H, W, 3) in 0..255, grey taken to be Y.
+Each slip is undone by a function; if that brings the result no closer to the original, the slip was
+not made. Pictures are float64 arrays (H, W) or (H, W, 3) in 0..255; grey is taken to be Y.
 """
 
 import itertools
@@ -18,15 +18,15 @@ from .geometry import Place, undone, where
 
 __all__ = ["Slip", "find", "levels_of"]
 
-_LEAST = 0.3  # dB that a picture gains, for a slip to be named
+_LEAST = 0.3  # dB that a picture must gain for a slip to be named
 _MOST = 3  # slips on top of each other
-_LOST = 16.0  # dB below which a result is of something else, or nothing more is to be seen in it
-_FAR = 225  # levels that only a value which wrapped around is off
-_DARK = 8  # mean level of an original below which values of 0 and 1 may be right
+_LOST = 16.0  # dB below which a result shows another picture, or is beyond recognition
+_FAR = 225  # levels by which only values that wrapped around are off
+_DARK = 8  # mean level of an original up to which a result of 0 and 1 alone may be right
 
 
 class Slip(NamedTuple):
-    """A word for it; a sentence on what is the case and what is wanted; the result without it."""
+    """A slip: its kind, a sentence on what is wrong and what is wanted, the result without it."""
 
     kind: str
     words: str
@@ -43,21 +43,21 @@ def levels_of(picture: np.ndarray) -> np.ndarray:
 def find(
     picture: np.ndarray, truth: np.ndarray, scale: int, shave: int
 ) -> tuple[list[tuple[Slip, float]], np.ndarray]:
-    """The slips in a result, each with the decibels gained when it is undone; and what is left.
+    """Find the slips in a result, and the decibels gained by undoing each.
 
     Parameters
     ----------
     picture, truth : float arrays (H, W) or (H, W, 3) in 0..255
     scale : int
     shave : int
-        Pixels that do not count on each side.
+        Pixels on each side that are not compared.
 
     Returns
     -------
     found : list of (Slip, float)
-        Each on top of those before it.
+        In the order in which they are undone.
     picture : float array
-        The result without them.
+        The result with the slips undone.
     """
     wanted = levels_of(truth)
 
@@ -66,15 +66,15 @@ def find(
 
     found: list[tuple[Slip, float]] = []
     now = quality(Slip("", "", picture))
-    if picture.max() <= 1 and truth.mean() > _DARK:  # nothing else is seen in such a picture
+    if picture.max() <= 1 and truth.mean() > _DARK:  # no other slip shows in such a picture
         words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
         slip = Slip("0 to 1", words, 255 * picture)
-        gain = quality(slip) - now  # next to none where hardly a value was 1: no cost is known
+        gain = quality(slip) - now  # tiny if almost all values are 0: then the cost is unknown
         return [(slip, gain if gain >= _LEAST else 0.0)], slip.picture
     border, sides = _border(picture, wanted)
     inside = max(shave, *sides)
     gain = min(psnr(levels_of(picture), wanted, inside), 99.0) - now
-    if border and gain >= border.least:  # from here on it does not count
+    if border and gain >= border.least:  # from here on, the border is left out
         found, shave, picture, now = [(border, gain)], inside, border.picture, now + gain
     while len(found) < _MOST:
         known = {slip.kind for slip, _ in found}
@@ -88,7 +88,7 @@ def find(
 
 
 def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]:
-    """All that are known here, each undone."""
+    """Yield each known slip, undone."""
     yield from _turned(picture)
     yield from _channels(picture)
     yield from _levels(picture, truth)
@@ -97,9 +97,9 @@ def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]
 
 
 def _border(picture: np.ndarray, wanted: np.ndarray) -> tuple[Slip | None, list[int]]:
-    """A border of one level where the original, its Y, has more; and how wide it is on each side.
+    """Find a border of one level where the original (`wanted`, its Y) has more, and its widths.
 
-    It is filled with the pixels next to it.
+    The slip's picture has the border filled with the pixels next to it.
     """
     y = levels_of(picture)
     top, bottom = _flat_rows(y, wanted)
@@ -123,10 +123,10 @@ def _border(picture: np.ndarray, wanted: np.ndarray) -> tuple[Slip | None, list[
 
 
 def _flat_rows(y: np.ndarray, wanted: np.ndarray) -> tuple[int, int]:
-    """How many rows at the top and at the bottom are of one level, where the original's are not."""
+    """Count the rows at the top and bottom that have one level where the original's do not."""
     flat = (y.std(axis=1) < 1) & (wanted.std(axis=1) > 4)
     top, bottom = (int(np.cumprod(x).sum()) for x in (flat, flat[::-1]))
-    return (top, bottom) if max(top, bottom) <= len(y) // 8 else (0, 0)  # more is no border
+    return (top, bottom) if max(top, bottom) <= len(y) // 8 else (0, 0)  # wider is not a border
 
 
 def _turned(picture: np.ndarray) -> Iterator[Slip]:
@@ -171,14 +171,14 @@ def _levels(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
         ("-1 to 1", halved, lambda x: 2 * x - 255),
     ):
         changed = change(picture)
-        # Of what is far from the original, less contrast is always closer to it: look at that too.
+        # For a picture far from the original, less contrast always reduces the error: check it too.
         if abs(_contrast(changed, truth)) < min(abs(_contrast(picture, truth)), 0.07):
             yield Slip(kind, words, changed)
     yield Slip("negative", f"{what} is negative, dark for bright", 255 - picture)
 
 
 def _contrast(picture: np.ndarray, truth: np.ndarray) -> float:
-    """Logarithm of how much more there is than in the original, fine detail aside."""
+    """Logarithm of the contrast relative to the original, fine detail aside."""
     a, b = (ndimage.gaussian_filter(levels_of(x), 3).std() for x in (picture, truth))
     return float(np.log(max(a, 1e-3) / max(b, 1e-3)))
 
@@ -194,4 +194,4 @@ def _wrapped(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
 def _moved(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]:
     place = where(levels_of(picture), levels_of(truth), scale)
     if not place.is_at(0, 0, 0, 0):
-        yield Slip("place", "", undone(picture, place), place)  # words: from those of all pictures
+        yield Slip("place", "", undone(picture, place), place)  # `findings` adds the words
