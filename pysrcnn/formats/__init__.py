@@ -1,17 +1,16 @@
-"""Files of weights to named tensors and a card, and back: .npz, .mat, PyTorch, safetensors, ...
+"""Conversion between files of weights and named tensors with a card: .npz, .mat, PyTorch, ...
 
-Each format has a file here, with a function `read(content, path)` that returns `Weights`, and, for
-the formats that are written, `write(file, tensors, card)`. `recognise.py` tells the formats apart
-by their bytes. What network the tensors are is none of this package's concern, see
-`pysrcnn.networks.recognise`.
+Each format has a module here with a function `read(content, path)` that returns `Weights` and, if
+the format is written, `write(file, tensors, card)`. `recognise.py` tells the formats apart by their
+bytes. Which network the tensors belong to is decided in `pysrcnn.networks.recognise`.
 
-Nothing in a file is ever executed: pickles are walked through by an interpreter that makes nothing
-but tensors and placeholders, and what a file says of its sizes is checked before memory is taken,
-and held to while it is read.
+Nothing in a file is ever executed: an interpreter walks through pickles and makes nothing but
+tensors and placeholders. The sizes that a file states are checked before memory is taken, and
+enforced while it is read.
 
-A card says what the weights are: network, scale, data, recipe, scores, version, and notes of what
-was left out or changed. It is a string of JSON: in the .npz the array "card", in .safetensors and
-.onnx the entry "pysrcnn" of their metadata.
+A card says what the weights are: network, scale, data, recipe, scores, version, and notes on what
+was left out or changed. It is a string of JSON: in .npz the array "card", in .safetensors and .onnx
+the entry "pysrcnn" of their metadata.
 """
 
 import json
@@ -77,21 +76,21 @@ _OTHERS = f"{', '.join(READABLE[2:-1])} or {READABLE[-1]}"
 
 
 def read_weights(path: str | os.PathLike) -> Weights:
-    """Read weights, of whatever kind the first bytes of the file say that it is.
+    """Read weights from a file, whose format is recognised by its bytes.
 
     Parameters
     ----------
     path : path
-        Of an .npz of ours; a .mat of plain arrays; a file of PyTorch (.pt, .pth, .ckpt, .pth.tar,
-        .bin), a state dict or a checkpoint around one; .safetensors; of Keras (.h5, .hdf5, .keras;
-        needs the package h5py); or .onnx (needs the package onnx), which may keep its tensors in a
-        file beside it. The name matters where the bytes do not tell, as those of ONNX.
+        Of one of our .npz files; a .mat file of plain arrays; a PyTorch file (.pt, .pth, .ckpt,
+        .pth.tar, .bin) of a state dict or a checkpoint with one; .safetensors; Keras (.h5, .hdf5,
+        .keras; needs the package h5py); or .onnx (needs the package onnx), which may keep its
+        tensors in a file beside it. The name matters if the bytes do not tell, as with ONNX.
 
     Returns
     -------
     weights : Weights
         The tensors by their names in the file. Floating point numbers are float32 or float64;
-        those that the file has in 16 bits, float16 or bfloat16, are float32.
+        those of 16 bits in the file, float16 or bfloat16, become float32.
 
     Raises
     ------
@@ -129,9 +128,9 @@ def read_weights(path: str | os.PathLike) -> Weights:
 
 
 def files_of(path: str | os.PathLike) -> Iterator[Path]:
-    """The files that weights which `read_weights` has read are in; none, if there is no such file.
+    """Yield the files of weights that `read_weights` has read; none if there is no such file.
 
-    Those are the file itself and, of ONNX, what it names as beside it.
+    They are the file itself and, for ONNX, the files beside it that it names.
     """
     path = Path(path)
     if path.is_file():
@@ -142,7 +141,7 @@ def files_of(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def read_arrays(path: str | os.PathLike, most: int = SMALL) -> Arrays:
-    """All arrays of an .npz file, whatever they are, by name.
+    """Read all arrays of an .npz file by name, whatever they are, except "card".
 
     Raises
     ------
@@ -164,12 +163,12 @@ def read_arrays(path: str | os.PathLike, most: int = SMALL) -> Arrays:
 
 
 def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
-    """The bytes of a file, if they are some and no more than `most`.
+    """Read the bytes of a file that is not empty and has no more than `most`.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file; with `advice`, as all that is raised here.
+        If there is no such file. All errors raised here end in `advice`.
     ValueError
         If it is empty or larger, a folder, a pipe or a device.
     """
@@ -192,7 +191,7 @@ def contents(path: Path, advice: str, most: int = LIMIT) -> bytes:
 
 
 def write_weights(path: str | os.PathLike, tensors: Arrays, card: dict, **more: Any) -> None:
-    """Write tensors and a card by the suffix of the file's name, whole or not at all.
+    """Write tensors and a card, whole or not at all, in the format of the suffix.
 
     Parameters
     ----------
@@ -202,7 +201,7 @@ def write_weights(path: str | os.PathLike, tensors: Arrays, card: dict, **more: 
     card : dict
         Kept by all but ".mat".
     more
-        Of ".onnx", the graph and its ends, see `onnx_files.write`.
+        For ".onnx", the graph and its ends, see `onnx_files.write`.
 
     Raises
     ------
@@ -211,7 +210,7 @@ def write_weights(path: str | os.PathLike, tensors: Arrays, card: dict, **more: 
     ModuleNotFoundError
         If writing it needs a package that is not installed.
     ValueError
-        If weights are not written as such files.
+        If the suffix is another one, or the tensors are larger than can be read.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -1,10 +1,10 @@
-"""Keras' HDF5 files by h5py, in a process of its own: `python hdf5.py MOST GROUP ... < file`.
+"""Reading Keras' HDF5 files by h5py in a child process: `python hdf5.py MOST GROUP ... < file`.
 
-A file with a few changed bytes can make the library HDF5 hang or crash, and Python with it (seen
-with 2 of 3,000 such files). So h5py runs in a child with a limit of time and memory, which hands
-over a zip archive of plain arrays, as NumPy writes it. The child runs this file alone, not the
-package, so it starts in a moment; and it is started as a program, not by `multiprocessing`, which
-would run the user's own script once more.
+A file with a few changed bytes can make the HDF5 library hang or crash, and Python with it (seen
+with 2 of 3,000 such files). So h5py runs in a child process with limits on time and memory, which
+returns a zip archive of plain arrays, as NumPy writes it. The child runs this file alone, not the
+package, so it starts in a moment. It is started as a program, not by `multiprocessing`, which would
+run the user's own script once more.
 """
 
 import contextlib
@@ -20,28 +20,28 @@ import numpy as np
 
 __all__ = ["SECONDS", "answer"]
 
-SECONDS = 30  # a good file takes none
-_MEMORY = 8 << 30  # addresses, most of which nothing is ever put into
+SECONDS = 30  # an intact file takes a moment
+_MEMORY = 8 << 30  # bytes of addresses, most of which are never used
 _MOST, _DEEPEST = 2000, 20  # groups, arrays and attributes; groups in groups
 _LONGEST = 1 << 20  # bytes of an attribute
 _FILTERS = {1, 2, 3}  # gzip, shuffle, checksum: h5py has no other that Keras could write
 
 
 def answer(content: bytes, but: tuple[str, ...], most: int) -> bytes | None:
-    """The bytes of an .npz file of all that is in an HDF5 file; None if that cannot be read.
+    """Return the content of an HDF5 file as the bytes of an .npz file; None if it cannot be read.
 
-    Its array "json" has the text of {"groups": {path: {attribute: text or texts}}, "shapes":
-    {path: shape}, "refused": {path: why}}; its arrays 0, 1, ... are those of "shapes" in their
-    order. Those of two axes, which no convolution has and classifiers have by the hundred million,
-    are empty there. All are missing if they are too large together.
+    The array "json" has the text of {"groups": {path: {attribute: text or texts}}, "shapes":
+    {path: shape}, "refused": {path: why}}; the arrays 0, 1, ... are those of "shapes" in order.
+    Refused ones are empty, and so are those of two axes, which no convolution has, and in which
+    classifiers have hundreds of millions of values. All are missing if they are too large together.
 
     Parameters
     ----------
     content : bytes
     but : tuple of str
-        Groups at the root whose arrays are passed over.
+        Groups at the root whose arrays are skipped.
     most : int
-        Values of all arrays.
+        Largest number of values in all arrays together.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def answer(content: bytes, but: tuple[str, ...], most: int) -> bytes | None:
             'Keras files need the package h5py: pip install ".[convert]" in the clone of pysrcnn',
             name="h5py",
         )
-    # Where it finds the same packages as here, and none beside this file: -P.
+    # The child finds the same packages as this process, and none beside this file (-P).
     found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
@@ -90,7 +90,7 @@ def _read(content: bytes, most: int, but: tuple[str, ...]) -> bytes:
         if len(groups) + len(shapes) > _MOST or len(group) > _MOST:
             raise ValueError("far more than layers")
         for name in group:
-            # Links to a name or to another file may lead anywhere.
+            # Links by name, or to another file, may lead anywhere.
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
             inside, item = f"{path}/{name}".strip("/"), group[name]
@@ -116,13 +116,13 @@ def _read(content: bytes, most: int, but: tuple[str, ...]) -> bytes:
 
 
 def _attributes(group: Any) -> Any:
-    """Those that are texts, or lists of texts."""
+    """Yield the names and values of attributes that are texts, or lists of texts."""
     if len(group.attrs) > _MOST:
         raise ValueError("far more attributes than Keras writes")
     for name in group.attrs:
-        with contextlib.suppress(OSError, TypeError, UnicodeError):  # of a type that h5py has not
+        with contextlib.suppress(OSError, TypeError, UnicodeError):  # of a type unknown to h5py
             attribute = group.attrs.get_id(name)
-            if 0 in (attribute.shape or ()):  # of a pooling; h5py raises if asked for its size
+            if 0 in (attribute.shape or ()):  # of pooling; h5py raises if asked for its size
                 yield name, []
                 continue
             if attribute.get_storage_size() > _LONGEST:
@@ -135,7 +135,7 @@ def _attributes(group: Any) -> Any:
 
 
 def _why_not(item: Any) -> str:
-    """Why an array is not read; "" if it is."""
+    """Return why an array is not read; "" if it is."""
     plan = item.id.get_create_plist()
     if item.dtype.kind != "f" or item.dtype.itemsize > 8 or item.shape is None:
         return "does not hold float16, float32 or float64"
@@ -143,14 +143,14 @@ def _why_not(item: Any) -> str:
         return "is stored in another file"
     if {plan.get_filter(k)[0] for k in range(plan.get_nfilters())} - _FILTERS:
         return "is packed in another way than by gzip"
-    # In whole chunks, the last of which reach beyond the array; gzip packs a thousand zeros in one.
+    # Chunks may reach beyond the array, and gzip packs a thousand zeros into one byte.
     if not item.chunks and item.id.get_storage_size() not in (0, item.nbytes):
         return "is not as large as it says"
     return ""
 
 
 def _limit() -> None:
-    """Take no more memory than `_MEMORY`, where the system can be told so."""
+    """Limit the address space to `_MEMORY`, where the system can do so."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -1,7 +1,7 @@
-"""Keras' .h5 (old and new, of `save` and of `save_weights`) and .keras, a zip archive around one.
+"""Keras' .h5 (old and new, by `save` and by `save_weights`) and .keras, a zip archive around one.
 
-All of them are trees of arrays, the kernels (f, f, C, O), or (O, C, f, f) of Keras 1 with Theano's
-order of axes. Files with weights alone say no more of the other layers than their names.
+All of them are trees of arrays. Kernels are (f, f, C, O), or (O, C, f, f) in Keras 1 with Theano's
+order of axes. Files with weights alone state only the names of the other layers.
 """
 
 import dataclasses
@@ -33,13 +33,13 @@ __all__ = ["read"]
 
 _OTHERS = ("optimizer", "_optimizer", "optimizer_weights", "top_level_model_weights")
 _MODELS = ("Functional", "Model", "Sequential")
-_IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # when it is used
+_IGNORED = ("Dropout", "GaussianNoise", "InputLayer", "SpatialDropout2D")  # in inference
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
 
 
 @dataclass(frozen=True)
 class _Tree:
-    """What an HDF5 file holds: groups with their attributes, arrays and their shapes, by path."""
+    """The content of an HDF5 file: groups with their attributes, arrays and shapes, by path."""
 
     groups: dict[str, dict[str, Any]]
     shapes: dict[str, tuple]
@@ -48,12 +48,12 @@ class _Tree:
 
     @property
     def root(self) -> str:
-        """The group that the weights are in."""
+        """The group that holds the weights."""
         return "model_weights" if "model_weights" in self.groups else ""
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The kernels and biases by the names of their layers; the card is empty."""
+    """Read the kernels and biases by the names of their layers; the card is empty."""
     config: str | bytes | None = None
     if content[:2] == b"PK":
         archive = open_zip(content, path)
@@ -93,7 +93,7 @@ def _tree(content: bytes, path: Path) -> _Tree:
 
 
 def _without_classifier(tree: _Tree) -> tuple[_Tree, tuple[str, ...]]:
-    """A VGG without the dense layers behind its convolutions, by name; anything else as it is."""
+    """Leave out the dense layers of a VGG and return their names; keep other networks whole."""
     if not any(re.match(r"(.*/)?block1_conv1/", name) for name in tree.shapes):
         return tree, ()
     dense = dict.fromkeys(_layer(name) for name, shape in tree.shapes.items() if len(shape) == 2)
@@ -103,10 +103,10 @@ def _without_classifier(tree: _Tree) -> tuple[_Tree, tuple[str, ...]]:
 
 
 def _tensors(tree: _Tree, arrays: Arrays, path: Path) -> Arrays:
-    """Weights (O, C, f, f) and biases by layer, of kernels in any order of axes."""
+    """Return weights (O, C, f, f) and biases by layer, from kernels in any order of axes."""
     theano = _is_of_theano([array.shape for array in arrays.values() if array.ndim == 4])
-    # Theano turns filters by 180 degrees, as convolutions are defined. Keras 1 does not say on what
-    # it ran. To turn all filters is to turn the picture, to which a network is blind.
+    # Theano rotates filters by 180 degrees, as convolution is defined. Keras 1 does not state its
+    # backend; but to rotate all filters is to rotate the picture, which a network does not notice.
     turned = "theano" in [tree.groups.get(g, {}).get("backend") for g in ("", "model_weights")]
     tensors: Arrays = {}
     for name, array in arrays.items():
@@ -125,29 +125,29 @@ def _tensors(tree: _Tree, arrays: Arrays, path: Path) -> Arrays:
 
 
 def _is_of_theano(shapes: list[tuple]) -> bool:
-    """Whether the axes of the kernels are (O, C, f, f), as they cannot be (f, f, C, O)."""
+    """Return whether the kernels are (O, C, f, f), because they cannot be (f, f, C, O)."""
     square = all(shape[0] == shape[1] for shape in shapes)
     return not square and all(shape[2] == shape[3] for shape in shapes)
 
 
 def _layer(name: str) -> str:
-    """The path of the layer that has this array."""
+    """Return the path of the layer that has this array."""
     return name.rpartition("/")[0].removesuffix("/vars")
 
 
 def _names(tree: _Tree, listed: list) -> tuple[list[str], bool]:
-    """The paths of the arrays, and whether they are in the order of the layers.
+    """Return the paths of the arrays, and whether they are in the order of the layers.
 
-    `listed` are the names of the layers in the order of the file's configuration.
+    `listed` has the names of the layers in the order of the file's configuration.
     """
     names, groups, root = [*tree.shapes], tree.groups, f"{tree.root}/".lstrip("/")
-    layers: dict[str, int] = {}  # of older files, which list the layers, and of each its arrays
+    layers: dict[str, int] = {}  # of older files, which list layers, and the arrays of each
     for group in groups[tree.root].get("layer_names") or []:
         for array in groups.get(f"{root}{group}", {}).get("weight_names") or []:
             layers[f"{root}{group}/{array}"] = len(layers)
-    # In newer files a layer is called by an attribute of the model, "extract", or by its place in a
-    # list, "layers/conv2d_1". Some also say its own name, by default "conv2d", "conv2d_1", ... in
-    # the order in which layers were made, which is all that PyTorch's files tell, too.
+    # Newer files name a layer after an attribute of the model, "extract", or its place in a list,
+    # "layers/conv2d_1". Some also state its own name, by default "conv2d", "conv2d_1", ... in the
+    # order in which layers were made, which is all that PyTorch's files tell, too.
     own = [groups.get(f"{_layer(name)}/vars", {}).get("name") or "" for name in names]
     configured = {name: k for k, name in enumerate(listed)}
     for numbers in (
@@ -163,7 +163,7 @@ def _names(tree: _Tree, listed: list) -> tuple[list[str], bool]:
 
 
 def _counted(texts: list[str]) -> list[int | None]:
-    """0, 1, 2 of "conv2d", "conv2d_1", "conv2d_2"; None of texts that also differ otherwise."""
+    """Return 0, 1, 2 for "conv2d", "conv2d_1", "conv2d_2"; None for texts that differ otherwise."""
     parts = [re.fullmatch(r"(.*?)_?([0-9]{1,9})?", text) for text in texts]
     if len({part[1] if part else None for part in parts}) != 1:
         return [None] * len(texts)
@@ -171,9 +171,9 @@ def _counted(texts: list[str]) -> list[int | None]:
 
 
 def _all_layers(tree: _Tree, arrays: list[str]) -> tuple[tuple[str, bool], ...]:
-    """All layers by name, and whether they have arrays; where their order is not told, these first.
+    """Return all layers by name, and whether they have arrays; in unknown order, these come first.
 
-    The names are those of their classes unless somebody has called them otherwise: "leaky_re_lu_1".
+    Layers are named after their classes, "leaky_re_lu_1", unless the user has chosen other names.
     """
     layers = [_layer(name) for name in arrays]
     with_arrays = {layer.removeprefix("model_weights/").split("/")[0] for layer in layers}
@@ -189,7 +189,7 @@ def _all_layers(tree: _Tree, arrays: list[str]) -> tuple[tuple[str, bool], ...]:
 
 
 def _layers(config: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, dict]]:
-    """(class, options) of all layers; models within models are taken apart."""
+    """Yield (class, options) of all layers, also those of models within models."""
     inside = config.get("config", {})
     for layer in inside if isinstance(inside, list) else inside.get("layers", []):
         if len(layer.get("inbound_nodes") or []) > 1:
@@ -204,7 +204,7 @@ def _layers(config: Any, path: Path, depth: int = 0) -> Iterator[tuple[str, dict
 
 
 def _operations(layers: list[tuple[str, dict]], path: Path) -> Iterator[Operation]:
-    """What the layers do, one after the other, in the words of ONNX."""
+    """Yield what the layers do, one after the other, as operations of ONNX."""
     for kind, options in layers:
         label = f"a layer of the kind {shown(kind)}"
         match kind:
@@ -228,7 +228,7 @@ def _operations(layers: list[tuple[str, dict]], path: Path) -> Iterator[Operatio
             ):
                 yield Operation("Relu", label)
             case "TFOpLambda" if options.get("function") == "nn.depth_to_space":
-                yield Operation("DepthToSpace", label)  # as ONNX' mode DCR, as many as fit
+                yield Operation("DepthToSpace", label)  # ONNX's mode DCR, the size that fits
             case "Activation":
                 pass
             case _:
@@ -241,7 +241,7 @@ def _operations(layers: list[tuple[str, dict]], path: Path) -> Iterator[Operatio
 
 
 def _of_convolution(options: dict) -> dict:
-    """strides, dilations, group and auto_pad of ONNX."""
+    """Return ONNX's strides, dilations, group and auto_pad for a convolution."""
     found: dict[str, Any] = {
         "auto_pad": b"SAME_UPPER" if options.get("padding") == "same" else b"NOTSET"
     }
@@ -256,7 +256,7 @@ def _of_convolution(options: dict) -> dict:
 
 
 def _pads(kind: str, options: dict) -> list[float]:
-    """The amounts of a padding as ONNX has them: rows and columns before, then after."""
+    """Return the amounts of a padding in ONNX's order: rows and columns before, then after."""
     amounts = options.get("padding" if kind == "ZeroPadding2D" else "cropping") or 0
     if isinstance(amounts, dict):  # of Keras 1
         amounts = [[amounts.get(f"{side}_pad", amounts.get(side, 0)) for side in pair] for pair in

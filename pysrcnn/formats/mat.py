@@ -2,7 +2,7 @@
 
 Arrays within others have names as in MATLAB: model.weight{3} is the third cell of a field.
 
-Read here, and not by SciPy: its reader was seen to crash Python on files with a few changed bytes.
+SciPy's reader is not used: it was seen to crash Python on files with a few changed bytes.
 """
 
 import itertools
@@ -41,7 +41,7 @@ _DEEPEST = 3  # arrays within arrays
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The arrays of numbers by name, as they are in MATLAB; the card is empty."""
+    """Read the arrays of numbers by name, as they are in MATLAB; the card is empty."""
     try:
         return Weights(_variables(content, path), {}, "mat")
     except Refused:
@@ -53,7 +53,7 @@ def read(content: bytes, path: Path) -> Weights:
 
 
 def _variables(content: bytes, path: Path) -> Arrays:
-    """The arrays of numbers by name; of others, nothing but a dtype."""
+    """Return the arrays of numbers by name; of other arrays, only a dtype."""
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(content[124:128])
     if order is None:
         newer = content.startswith(b"MATLAB 7.3")
@@ -77,11 +77,11 @@ def _variables(content: bytes, path: Path) -> Arrays:
 
 
 def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
-    """(type, data, place of the next) of the element at `place`."""
+    """Return (type, data, place of the next) of the element at `place`."""
     kind, size = struct.unpack_from(f"{order}II", content, place)
     begin, end = place + 8, place + 8 + size
     after = end if kind == _COMPRESSED else begin + -(-size // 8) * 8
-    if kind >> 16:  # up to four bytes, which are in the place of the size
+    if kind >> 16:  # up to four bytes of data, in place of the size
         kind, size = kind & 0xFFFF, kind >> 16
         begin, end, after = place + 4, place + 4 + size, place + 8
     if end > len(content) or end > after:
@@ -92,9 +92,9 @@ def _element(content: bytes, place: int, order: str) -> tuple[int, bytes, int]:
 def _matrix(
     content: bytes, order: str, shapes: list, path: Path, within: str = "", depth: int = 0
 ) -> Arrays:
-    """The array of a variable, or those within it, by name; their shapes are added to the others.
+    """Return the array of a variable, or those within it, by name; add their shapes to `shapes`.
 
-    within: the name of what it is within.
+    within: its name, if it is a cell or field of another variable.
     """
     _, head, place = _element(content, 0, order)
     _, sizes, place = _element(content, place, order)
@@ -120,7 +120,7 @@ def _matrix(
 def _within(
     content: bytes, order: str, shapes: list, path: Path, name: str, depth: int, struct_: bool
 ) -> Arrays:
-    """The arrays in the cells of an array, or in the fields of the one struct in it."""
+    """Return the arrays in the cells of an array, or in the fields of the one struct in it."""
     place = 0
     names: Iterator[str] = (f"{{{k}}}" for k in itertools.count(1))
     if struct_:
@@ -140,7 +140,7 @@ def _within(
 
 
 def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
-    """Write arrays by name; the card has no place there."""
+    """Write arrays by name; the format has no place for the card."""
     import scipy.io
 
     scipy.io.savemat(file, tensors)

@@ -18,16 +18,16 @@ _HEADERS = {
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The arrays and the card."""
+    """Read the arrays and the card."""
     arrays = read_all(content, path)
     card = read_card(str(arrays.pop("card", "{}")), path)
     return Weights(arrays, card, "npz")
 
 
 def read_all(content: bytes, path: Path, most: int | None = None) -> Arrays:
-    """All arrays, of `most` bytes together, see `open_zip`.
+    """Read all arrays, of at most `most` bytes together, see `open_zip`.
 
-    Not by `numpy.load`, which takes as much memory as the header of an array asks for.
+    `numpy.load` is not used: it takes as much memory as the header of an array asks for.
     """
     archive = open_zip(content, path, most)
     names = archive.namelist()
@@ -37,7 +37,7 @@ def read_all(content: bytes, path: Path, most: int | None = None) -> Arrays:
 
 
 def _array(content: bytes) -> np.ndarray:
-    """The array of a .npy file, whose header must fit the bytes behind it."""
+    """Read the array of a .npy file, whose header must agree with the bytes after it."""
     file = io.BytesIO(content)
     shape, columns_first, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
     place = file.tell()

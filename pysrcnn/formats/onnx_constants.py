@@ -1,8 +1,8 @@
-"""What an ONNX graph says without a picture: its tensors, and the little sums made of them.
+"""The constants of an ONNX graph: its tensors, and small computations on them.
 
 PyTorch writes the amounts of a padding, and bounds, as a dozen operators on a few constants. They
-are worked out here by the package onnx, on at most `_MOST` numbers; operators on more, or on text,
-which may double with each, are none of this module's.
+are computed here by the package onnx, on at most `_MOST` numbers. Operators on more, or on text,
+which may double with each, are not.
 """
 
 import math
@@ -18,8 +18,8 @@ from .tensors import Refused, check_room, shown
 
 __all__ = ["Constants", "import_onnx"]
 
-_MOST = 64  # numbers that such a sum is made of, and that it gives: paddings have eight
-_MOST_SUMS = 500  # which take a millisecond each
+_MOST = 64  # numbers that a computation takes, and that it returns: paddings have eight
+_MOST_SUMS = 500  # computations, which take a millisecond each
 _SUMS = {
     "Add", "Cast", "Concat", "ConstantOfShape", "Gather", "Mul", "Reshape", "Shape", "Slice", "Sub",
     "Transpose", "Unsqueeze",
@@ -27,7 +27,7 @@ _SUMS = {
 
 
 def import_onnx() -> ModuleType:
-    """The package onnx, or a sentence that asks for it."""
+    """Import the package onnx; raise a ModuleNotFoundError that asks for it if it is missing."""
     try:
         import onnx
         import onnx.numpy_helper
@@ -40,20 +40,20 @@ def import_onnx() -> ModuleType:
 
 
 class Constants:
-    """The tensors of a graph by name; each becomes an array when it is asked for."""
+    """The tensors of a graph by name; each becomes an array when it is requested."""
 
     def __init__(self, tensors: list, path: Path, opset: int):
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._arrays: dict[str, np.ndarray] = {}
-        self._values = self._sums = 0  # that arrays were made of so far; worked out so far
+        self._values = self._sums = 0  # in arrays made so far; computed so far
         self._path, self._opset = path, opset
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors or name in self._arrays
 
     def array(self, name: str) -> np.ndarray:
-        """The array of this name, float32 if the file holds fewer bits."""
-        if name not in self._arrays:  # which several nodes may share
+        """Return the array of this name, as float32 if the file holds fewer bits."""
+        if name not in self._arrays:  # several nodes may share it
             onnx, tensor = import_onnx(), self._tensors[name]
             check_room([(self._values,), tuple(tensor.dims)], self._path)
             self._values += math.prod(tensor.dims)
@@ -67,7 +67,7 @@ class Constants:
         return self._arrays[name]
 
     def _from_beside(self, tensor: Any) -> Any:
-        """The tensor with its bytes, which are in a file in the same folder, and nowhere else."""
+        """Return the tensor with its bytes from a file in the same folder, and nowhere else."""
         onnx, path = import_onnx(), self._path
         where = {entry.key: entry.value for entry in tensor.external_data}
         name = where.get("location", "")
@@ -91,7 +91,7 @@ class Constants:
         return onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=content)
 
     def take(self, node: Any, kind: str, options: dict) -> bool:
-        """Whether what the node gives is constant, too; then it is known from now on."""
+        """Return whether the node's output is constant, too; if so, it is known from now on."""
         onnx = import_onnx()
         if kind == "Constant":
             (name, value), *_ = options.items()
@@ -129,5 +129,5 @@ class Constants:
     def _size(self, name: str) -> int:
         if name in self._arrays:
             return self._arrays[name].size
-        # What a file says of a size is compared with what it holds when the array is made.
+        # The size that a file states is compared with what it holds when the array is made.
         return math.prod(self._tensors[name].dims) if name else 0

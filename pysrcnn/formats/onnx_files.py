@@ -1,8 +1,8 @@
-"""ONNX: what a graph does to its input, and the tensors that it does it with; and back.
+"""ONNX files: reading and writing the operations of a graph on its input, and their tensors.
 
-What a program works out beside that is left out: the amounts of a Pad (`onnx_constants.py`), and
-sizes, which are worked out from the size of a picture. The package onnx is needed, to parse and to
-build; no network is run.
+Other computations are left out: of the amounts of a Pad (`onnx_constants.py`), and of sizes, which
+follow from the size of a picture. The package onnx is needed to parse and build graphs; no network
+is run.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ __all__ = ["files_beside", "read", "write"]
 
 _CARD = "pysrcnn"  # the entry of the metadata
 _OPSET, _FORMAT = 13, 8  # old enough for the runtimes of 2021
-_LARGEST = 1 << 22  # bytes of a model: protobuf makes a hundred bytes of one
+_LARGEST = 1 << 22  # bytes of a model: protobuf may take a hundred bytes for one
 _MOST_NODES = 4000
-_OURS = ("", "ai.onnx")  # names of the domain that the usual operators are in
+_OURS = ("", "ai.onnx")  # names of the domain of the standard operators
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The operations, the tensors of convolutions and PReLU, and the card if the file is ours."""
+    """Read the operations, tensors of convolutions and PReLU, and the card if the file is ours."""
     model = _parsed(content, path)
     graph = model.graph
     opsets = [x.version for x in model.opset_import if x.domain in _OURS]
@@ -47,7 +47,7 @@ def read(content: bytes, path: Path) -> Weights:
 
 
 def _parsed(content: bytes, path: Path) -> Any:
-    """The message that is in the file, if it is one of some hundred parts."""
+    """Parse the model in the file; refuse a large one, or one of more than `_MOST_NODES` parts."""
     if len(content) > _LARGEST:
         raise Refused(
             f"{path} has {len(content):,} bytes, and {_LARGEST:,} are read at most: export it with "
@@ -63,9 +63,9 @@ def _parsed(content: bytes, path: Path) -> Any:
 
 
 def _operations(nodes: Any, constants: Constants, path: Path) -> Iterator[Operation]:
-    """Those that are done to pictures and maps, not to constants or sizes."""
+    """Yield the operations on pictures and feature maps, but not on constants or sizes."""
     onnx = import_onnx()
-    sizes: set[str] = set()  # how large something is, and what is worked out of it
+    sizes: set[str] = set()  # of tensors, and what is computed from them
     for node in nodes:
         kind = node.op_type if node.domain in _OURS else f"{node.domain}.{node.op_type}"
         options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -83,7 +83,7 @@ def _operations(nodes: Any, constants: Constants, path: Path) -> Iterator[Operat
         yield Operation(shown(kind), label, tuple(node.input), node.output[0], (*given,), options)
 
 
-# Of others no constants are looked at, however large they are.
+# The constants of other operators, which may be large, are not read.
 _WITH_CONSTANTS = {
     "Add", "Clip", "Conv", "Div", "Mul", "PRelu", "Pad", "Reshape", "Resize", "Squeeze", "Sub",
     "Unsqueeze", "Upsample",
@@ -91,7 +91,7 @@ _WITH_CONSTANTS = {
 
 
 def files_beside(content: bytes, path: Path) -> set[Path]:
-    """The files that tensors of this one, which `read` has read, are kept in."""
+    """Return the files in which this one, which `read` has read, keeps tensors."""
     graph = _parsed(content, path).graph
     values = [attribute.t for node in graph.node for attribute in node.attribute]
     return {
@@ -111,13 +111,13 @@ def write(
 ) -> None:
     """Write a graph.
 
-    It is of float32, whatever the tensors are: ONNX Runtime has no Conv of float64.
+    It is in float32, whatever the tensors are: ONNX Runtime has no Conv for float64.
 
     Parameters
     ----------
     file : binary file
     tensors : dict of arrays
-        The constants by the names that operations take them by; those of whole numbers stay so.
+        The constants by the names that operations use; integers stay integers.
     card : str
     graph : tuple of Operation, first to last
     ends : pair of (name, shape)

@@ -1,10 +1,10 @@
-"""The pickles in files of PyTorch, read without executing them.
+"""The pickles in PyTorch files, read without executing them.
 
 A pickle is a program for a small stack machine, which may call any function. `interpret` runs the
-few operations that objects are made of, on a stack of plain Python values. A function or class is a
-name there and nothing else; the few that tensors are made by are known (`_call`), and what any
-other would return is a placeholder, which runs nothing: checkpoints hold losses, schedulers, dates
-and settings beside the tensors. Tensors are only described, by storage, offset, shape and strides.
+few operations that build objects, on a stack of plain Python values, where a function or class is
+nothing but a name. The few functions that make tensors are known (`_call`). Any other is not run,
+and a placeholder stands for its result: checkpoints hold losses, schedulers, dates and settings
+beside the tensors. Tensors are only described, by storage, offset, shape and strides.
 """
 
 import pickletools
@@ -23,7 +23,7 @@ STORAGES = {
     "torch.DoubleStorage": "f8",
     "torch.FloatStorage": "f4",
     "torch.HalfStorage": "f2",
-    "torch.BFloat16Storage": "u2",  # NumPy has no such numbers
+    "torch.BFloat16Storage": "u2",  # NumPy has no bfloat16
     "torch.LongStorage": "i8",
     "torch.IntStorage": "i4",
     "torch.ShortStorage": "i2",
@@ -41,13 +41,13 @@ _PUSHED = {
 
 @dataclass(frozen=True)
 class Name:
-    """A function or class by its name, which is all that we have of it."""
+    """The name of a function or class, which is all that is known of it."""
 
     name: str
 
 
 class Placeholder(dict):
-    """An object of a kind that we do not know: what is put into it as into a dict, and no more."""
+    """An object of an unknown class: a dict of the items put into it, and nothing more."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -56,7 +56,7 @@ class Placeholder(dict):
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers of one type that the file has outside the pickle, under a key."""
+    """Numbers of one type that the file keeps outside the pickle, under a key."""
 
     key: str
     kind: str  # a name in STORAGES
@@ -76,9 +76,9 @@ class Tensor:
 def interpret(
     file: BinaryIO, storages: dict[str, Storage], path: Path, most: int = _MOST_OPERATIONS
 ) -> Any:
-    """The value of the pickle at `file`; the storages it names are put into `storages`.
+    """Return the value of the pickle at `file`; put the storages it names into `storages`.
 
-    `pickletools.genops` takes a pickle apart into its operations and does none of them.
+    `pickletools.genops` splits a pickle into its operations and runs none of them.
     """
     machine = _Machine(storages, path)
     for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
@@ -107,34 +107,34 @@ class _Machine:
         self._storages, self._path = storages, path
 
     def push(self, value: Any) -> None:
-        """Onto the stack."""
+        """Push a value onto the stack."""
         self.values.append(value)
 
     def mark(self, _: Any) -> None:
-        """Where the parts of what is made next begin."""
+        """Mark where the parts of the next object begin."""
         self._marks.append(len(self.values))
 
     def since_mark(self) -> list:
-        """All since then, taken off."""
+        """Pop all values since the last mark."""
         start = self._marks.pop()
         taken = self.values[start:]
         del self.values[start:]
         return taken
 
     def tuple_of(self, size: int) -> None:
-        """The last so many values become one."""
+        """Replace the last `size` values by a tuple of them."""
         self.values[-size:] = [tuple(self.values[-size:])]
 
     def remember(self, number: int | None) -> None:
-        """The last value, for later: by this number, or by the next."""
+        """Memoize the last value under this number, or under the next one."""
         self._memo[len(self._memo) if number is None else number] = self.values[-1]
 
     def recall(self, number: int) -> None:
-        """What was remembered."""
+        """Push a memoized value."""
         self.values.append(self._memo[number])
 
     def append(self, items: list) -> None:
-        """To the list that is the last value; to what we do not know, nothing."""
+        """Append items to the list that is the last value; ignore them for a placeholder."""
         if isinstance(self.values[-1], Placeholder):
             return
         if type(self.values[-1]) is not list:
@@ -142,26 +142,26 @@ class _Machine:
         self.values[-1].extend(items)
 
     def put(self, pairs: list) -> None:
-        """Names and values, one after the other, into the dict that is the last value."""
+        """Put keys and values, which alternate, into the dict that is the last value."""
         if not isinstance(self.values[-1], dict) or len(pairs) % 2:
             raise ValueError("no dict to put something into")
         _put(self.values[-1], pairs)
 
     def last(self, count: int) -> list:
-        """So many values, taken off."""
+        """Pop the last `count` values."""
         return [self.values.pop() for _ in range(count)][::-1]
 
     def name(self, argument: str) -> Name:
-        """A function or class: "module name"."""
+        """Return the function or class called "module name"."""
         return Name(shown(argument.replace(" ", ".", 1), 200))
 
     def stacked_name(self, _: Any) -> None:
-        """A function or class, whose module and name are values."""
+        """Replace the module and name on the stack by a function or class."""
         module, name = self.last(2)
         self.values.append(Name(f"{shown(module, 200)}.{shown(name, 200)}"))
 
     def storage(self, _: Any) -> None:
-        """What is kept outside the pickle."""
+        """Replace the description on the stack by the storage outside the pickle."""
         storage = _storage(self.values.pop(), self._path)
         if isinstance(storage, Storage):
             if self._storages.setdefault(storage.key, storage) != storage:
@@ -169,23 +169,23 @@ class _Machine:
         self.values.append(storage)
 
     def call(self, _: Any) -> None:
-        """A function with its arguments."""
+        """Replace the function and arguments on the stack by a result, see `_call`."""
         function, arguments = self.last(2)
         self.values.append(_call(function, arguments, self._path))
 
     def placeholder(self, name: str) -> None:
-        """An object of which nothing is made, from all values since the mark."""
+        """Replace all values since the mark by a placeholder."""
         self.since_mark()
         self.values.append(Placeholder(name))
 
     def make(self, made: Any) -> None:
-        """An object of a class, of which nothing is made but a placeholder."""
+        """Push a placeholder for an object of a class."""
         if not isinstance(made, (Name, Placeholder)):
             raise Refused(f"{self._path} calls something that is no function, and {ADVICE}")
         self.values.append(Placeholder(made.name))
 
 
-# All operations that are done; a pickle with another one is refused.
+# All operations that are run; a pickle with another one is refused.
 _OPERATIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "PROTO": lambda m, x: None,
     "FRAME": lambda m, x: None,
@@ -229,17 +229,17 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 
 
 def _put(into: dict, pairs: list) -> None:
-    """Put values by their names; those by anything else, which no network has, are left out."""
+    """Put values under strings and integers; other keys, which no network has, are left out."""
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-        # Numbers beyond this can be chosen so that a dict becomes slow.
+        # Larger integers can be chosen so that a dict becomes slow.
         if isinstance(key, str) or (isinstance(key, int) and abs(key) < 1 << 60):
             into[key] = value
 
 
 def _storage(described: Any, path: Path) -> Storage | Placeholder | Name:
-    """From ("storage", class, key, device, number of elements), and for old files a view.
+    """Return the storage of ("storage", class, key, device, number of elements, old files' view).
 
-    Old files have ("module", class, and its source code) too.
+    Old files also have ("module", class, source code).
     """
     match described:
         case ("module", Name() as name, *_):
@@ -251,7 +251,7 @@ def _storage(described: Any, path: Path) -> Storage | Placeholder | Name:
         raise Refused(f"{path} holds a storage inside another: save it again by a newer PyTorch")
     if not isinstance(kind, Name) or type(key) is not str:
         raise ValueError("not a storage")
-    if kind.name not in STORAGES:  # of numbers that no weights are
+    if kind.name not in STORAGES:  # of a type that weights do not have
         return Placeholder(kind.name)
     if type(count) is not int or count < 0:
         raise Refused(f"{path} is damaged: a storage has an impossible size")
@@ -259,7 +259,7 @@ def _storage(described: Any, path: Path) -> Storage | Placeholder | Name:
 
 
 def _call(function: Any, arguments: Any, path: Path) -> Any:
-    """What a function would return: an empty dict, a tensor, or a placeholder of what it makes."""
+    """Return the dict, size or tensor that a function would make, or a placeholder for others."""
     if not isinstance(function, (Name, Placeholder)) or not isinstance(arguments, tuple):
         raise Refused(f"{path} calls something that is no function, and {ADVICE}")
     match function.name if isinstance(function, Name) else "", arguments:
@@ -288,7 +288,7 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
 
 
 def _tensor(storage: Storage, offset: Any, shape: tuple, strides: tuple, path: Path) -> Tensor:
-    """A tensor that lies within its storage."""
+    """Return a tensor; refuse one that does not lie within its storage."""
     if len(shape) > 8 or len(shape) != len(strides):
         raise Refused(f"{path} is damaged: a tensor has {len(shape)} axes, {len(strides)} strides")
     if not all(type(n) is int and n >= 0 for n in (offset, *shape, *strides)):

@@ -1,11 +1,10 @@
 """PyTorch's .pt, .pth and .ckpt, read without PyTorch and without executing the pickles in them.
 
-The pickle describes the tensors (`pickles`). Their bytes are looked at here, those of the layers
-alone.
+The pickle describes the tensors (`pickles`). Their bytes are read here, and only those of layers.
 
 Since PyTorch 1.6 a file is a zip archive: NAME/data.pkl is the pickle, NAME/data/KEY the bytes of
-the storages. Older ones are five pickles one after the other (a magic number, a version, the byte
-order, the object, the keys of the storages), then the storages, each behind its length.
+the storages. Older files are five pickles in a row (a magic number, a version, the byte order, the
+object, the keys of the storages), then the storages, each after its length.
 """
 
 import io
@@ -22,17 +21,17 @@ from .tensors import Refused, Weights, check_room, open_zip, room_for, shown, un
 __all__ = ["read"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-_DEEPEST = 3  # how far inside a checkpoint a network is, at most
-# By which of these words in their names networks of one checkpoint are preferred, the first first.
+_DEEPEST = 3  # how deep inside a checkpoint a network is, at most
+# Words in the names of a checkpoint's networks that are preferred, the first one most.
 _WORDS = ("ema", "best", "params", "state", "model", "net", "network", "generator", "srcnn")
-# Modules that are not the network, as parts of their names.
+# Parts of the names of modules that are not the network.
 _BESIDE = re.compile(
     r"(^|[._])(loss|losses|criterion|metrics?|perceptual|discriminator|vgg|lpips|ssim|psnr)([_a-z]*)\."
 )
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The tensors of a state dict, or of a checkpoint that holds one; the card is empty."""
+    """Read the tensors of a state dict, or of a checkpoint that holds one; the card is empty."""
     parse = _read_zip if content[:2] == b"PK" else _read_legacy
     found, storages, order = parse(content, path)
     network = _state_dict(found, path)
@@ -40,7 +39,7 @@ def read(content: bytes, path: Path) -> Weights:
         if isinstance(x, (Placeholder, Name)):
             raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, Tensor)}
-    tensors.pop("n_averaged", None)  # a number, of running averages by torch.optim.swa_utils
+    tensors.pop("n_averaged", None)  # a count, by torch.optim.swa_utils
     # Lightning's modules keep the loss beside the network, with its window or its layers.
     beside = [name for name in tensors if isinstance(name, str) and _BESIDE.search(name.lower())]
     if len(beside) < len(tensors):
@@ -57,7 +56,7 @@ def read(content: bytes, path: Path) -> Weights:
 def _read_zip(content: bytes, path: Path) -> tuple:
     archive = open_zip(content, path)
     names = set(archive.namelist())
-    # In a folder, or in none, if somebody has packed it again.
+    # In a folder, or in none if the archive was packed again.
     pickles = [name for name in names if re.fullmatch(r"([^/]*/)?data\.pkl", name)]
     if len(pickles) != 1:
         raise Refused(f"{path} is a zip archive without a data.pkl, so not a PyTorch file")
@@ -106,9 +105,9 @@ def _array(tensor: Tensor, content: bytes, order: str, path: Path) -> np.ndarray
 
 
 def _state_dict(found: Any, path: Path) -> dict:
-    """The dict of the network's tensors: `found` itself, or one that a checkpoint keeps in it.
+    """Return the dict of the network's tensors: `found` itself, or one inside a checkpoint.
 
-    That is the one least deep inside; of several, the one that is called so (`_WORDS`).
+    The least nested one is taken; of several, the one with a preferred name (`_WORDS`).
     """
     level = [("", found)] if isinstance(found, (dict, list, tuple)) else []
     seen: set[int] = set()
@@ -117,7 +116,7 @@ def _state_dict(found: Any, path: Path) -> dict:
         if networks:
             return _chosen(networks, path)
         level = [(f"{above}.{key}".strip("."), x) for above, y in level for key, x in _inside(y)]
-        # Each but once: a small file may hold the same list in itself a thousand times.
+        # Each only once: a small file may hold the same list in itself a thousand times.
         once = {id(x): (name, x) for name, x in reversed(level) if id(x) not in seen}
         level = [*reversed(once.values())]
         seen |= once.keys()
@@ -139,7 +138,7 @@ def _holds_layers(x: dict) -> bool:
 
 
 def _inside(x: Any) -> list[tuple[str, Any]]:
-    """The dicts and lists in a dict or list, but for what an optimizer remembers of a network."""
+    """Return the dicts and lists in a dict or list, except for the state of an optimizer."""
     items = list(x.items() if isinstance(x, dict) else enumerate(x))
     return [
         (shown(str(key)), y)
@@ -149,7 +148,7 @@ def _inside(x: Any) -> list[tuple[str, Any]]:
 
 
 def _chosen(networks: list[tuple[str, dict]], path: Path) -> dict:
-    """The network to take, of all that a checkpoint holds at the same depth."""
+    """Choose among the networks that a checkpoint holds at the same depth."""
 
     def rank(network: tuple[str, dict]) -> tuple[int, int]:
         words = network[0].lower().rpartition(".")[2].split("_")

@@ -1,7 +1,7 @@
-"""Which kind of file it is: by its first bytes, whatever it is called, and by its name if need be.
+"""Recognising the format of a file of weights: by its bytes, and by its name if need be.
 
-Weights are published as pytorch_model.bin, srcnn_x3.pth.tar or without a suffix. What is no file of
-weights that we read is called what it is, with the way to one that we do.
+Weights are published as pytorch_model.bin, srcnn_x3.pth.tar or without a suffix. The error for a
+file that is not read says what it is, and how to get one that is.
 """
 
 import pickletools
@@ -13,7 +13,7 @@ from .tensors import Refused, open_zip
 
 __all__ = ["SUFFIXES", "check_folder", "is_checkpoint", "kind_of"]
 
-# By their names, where the bytes do not tell.
+# Formats by suffix, for files whose bytes do not tell.
 SUFFIXES = {
     ".npz": "npz",
     ".mat": "mat",
@@ -71,12 +71,12 @@ _NAMES = (
      "weights as .npz, .safetensors or .onnx"),
 )  # fmt: skip
 
-# A version from 3 to 32, and then another field of the message: of ONNX, though not of it alone.
+# A version from 3 to 32, then another field of the message: ONNX, but possibly something else.
 _LIKE_ONNX = re.compile(rb"\x08[\x03-\x20][\x12\x1a\x22\x28\x32\x3a\x42]")
 
 
 def kind_of(content: bytes, path: Path) -> str | None:
-    """One of the values of `SUFFIXES`; None if neither bytes nor name tell.
+    """Return the format, a value of `SUFFIXES`; None if neither bytes nor name tell.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def kind_of(content: bytes, path: Path) -> str | None:
 
 
 def _by_bytes(content: bytes, path: Path) -> str | None:
-    """The kind, if the bytes say that it is one of those that are read."""
+    """Return the format if the bytes tell that it is one of those that are read, else None."""
     if content.startswith(b"PK"):
         try:
             names = open_zip(content, path).namelist()
@@ -130,7 +130,7 @@ def _by_bytes(content: bytes, path: Path) -> str | None:
 
 
 def _is_pickle(content: bytes) -> bool:
-    """Whether it begins as pickles of protocol 2 and later do."""
+    """Return whether it begins like a pickle of protocol 2 or later."""
     if content[:1] != b"\x80" or content[1:2] not in (b"\2", b"\3", b"\4", b"\5"):
         return False
     try:
@@ -140,7 +140,7 @@ def _is_pickle(content: bytes) -> bool:
 
 
 def check_folder(path: Path) -> None:
-    """Raise if this folder, or the files whose names begin so, are a model of TensorFlow."""
+    """Raise if this folder, or the files whose names begin so, are a TensorFlow model."""
     if (path / "saved_model.pb").is_file():
         raise Refused(f"{path} {_SAVED_MODEL}")
     if (path / "checkpoint").is_file() or is_checkpoint(path):
@@ -148,5 +148,5 @@ def check_folder(path: Path) -> None:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether it is the name of no file, but that of a checkpoint, of several, in TensorFlow."""
+    """Return whether a path names no file but the several files of a TensorFlow checkpoint."""
     return not path.exists() and Path(f"{path}.index").is_file()

@@ -1,7 +1,8 @@
 """The safetensors format, read and written without its library.
 
-A file is the length of its header (8 bytes, little-endian), the header (JSON: name -> dtype, shape
-and the place of the bytes, counted from the end of the header; "__metadata__": strings), the bytes.
+A file consists of the length of its header (8 bytes, little-endian), the header (JSON: name ->
+dtype, shape and place of the bytes, counted from the header's end; "__metadata__": strings), and
+the bytes.
 """
 
 import json
@@ -20,12 +21,12 @@ _CARD = "pysrcnn"  # the entry of the metadata
 
 
 def bfloat16(bits: np.ndarray) -> np.ndarray:
-    """float32 from the bits of bfloat16, which are its upper half."""
+    """Convert the bits of bfloat16, which are the upper half of float32, to float32."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def read(content: bytes, path: Path) -> Weights:
-    """The tensors, and the card if it is one of our files."""
+    """Read the tensors, and the card if the file is ours."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > len(content) - 8:
         raise Refused(f"{path} is damaged or not a .safetensors file: it is too short")

@@ -1,6 +1,6 @@
-"""What all formats share: what a reader returns, and that no small file takes much memory or time.
+"""Common parts of all formats: what a reader returns, and limits on memory and time.
 
-Axes: weights of convolutions (O, C, f, f), O filters for C channels, as PyTorch's; biases (O,).
+Axes: weights of convolutions (O, C, f, f), O filters for C channels, as in PyTorch; biases (O,).
 """
 
 import io
@@ -33,33 +33,33 @@ __all__ = [
 Arrays = dict[str, np.ndarray]
 
 LIMIT = 5 << 27  # bytes of a file, and of all its arrays; VGG-19 as published has 575 MB
-SMALL = 1 << 26  # of the arrays of any file, and of what it unpacks to
-_GROWTH = 3  # a larger file may become as many times its size: float16 becomes float32
-_LONGEST_TEXT = 1 << 20  # of JSON, which in memory takes twenty times as much
+SMALL = 1 << 26  # bytes that the arrays, or the unpacked content, of any file may have
+_GROWTH = 3  # times its size that a larger file may grow: float16 becomes float32
+_LONGEST_TEXT = 1 << 20  # of JSON, which takes twenty times as much in memory
 
 
 class Refused(ValueError):
-    """A file that is not read, with the whole sentence that says why."""
+    """Raised for a file that is not read; the message is the whole sentence that says why."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of what a file says is computed: an operator of ONNX, a layer of Keras.
+    """One step of the computation that a file describes: an operator of ONNX, a layer of Keras.
 
     Attributes
     ----------
     kind : str
-        As ONNX calls it: "Conv", "Relu", ...; what ONNX has not is called as in the file.
+        The name in ONNX: "Conv", "Relu", ...; for what ONNX lacks, the name in the file.
     label : str
         For sentences: "the operator Conv", "a layer of the kind Conv2D".
     inputs : tuple of str
-        The values that it takes, by name; "" where one is left out.
+        The names of the values that it takes; "" where one is left out.
     output : str
-        The value that it gives.
+        The name of the value that it returns.
     given : tuple of array or None
         For each of `inputs`: the array, if it is a constant in the file.
     options : dict
-        As ONNX calls them: pads, strides, ...
+        By their names in ONNX: pads, strides, ...
     """
 
     kind: str
@@ -72,25 +72,25 @@ class Operation:
 
 @dataclass(frozen=True)
 class Weights:
-    """What is in a file of weights.
+    """The content of a file of weights.
 
     Attributes
     ----------
     tensors : dict of arrays
-        By their names in the file, in its order. Weights of convolutions end in ".weight",
-        biases in ".bias", where programs call them so.
+        By their names in the file, in its order. Names of convolutions' weights end in ".weight",
+        those of biases in ".bias", where programs name them so.
     card : dict
-        What we say of weights in files of ours; empty in those of others.
+        What our own files say about weights; empty for others.
     format : str
         "npz", "mat", "pytorch", "safetensors", "keras" or "onnx".
     ordered : bool
-        Whether the order in the file means anything.
+        Whether the order of the tensors means anything.
     graph : tuple of Operation, optional
-        What is computed, first to last, if the file tells.
+        The computation, first to last, if the file describes it.
     output : str
         The value of the graph that is the result; "" if it is that of the last operation.
     layers : tuple of (name, whether it has tensors)
-        All layers by name, if that is all that the file tells of what is computed.
+        All layers by name, if that is all that the file tells about the computation.
     left : tuple of str
         Layers that were not read, by name: the classifier behind a VGG of Keras.
     """
@@ -106,14 +106,14 @@ class Weights:
 
 
 def shown(text: object, most: int = 60) -> str:
-    """A name from a file, fit to be printed: it may hold anything, such as line ends."""
+    """Return a name from a file in printable form: it may hold anything, such as line ends."""
     text = str(text) if isinstance(text, str) else type(text).__name__
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def read_json(text: str | bytes, path: Path, hook: Callable | None = None) -> Any:
-    """What a file says in JSON, unless it is far longer than anything that weights have to say."""
+    """Parse the JSON of a file; refuse a text far longer than files of weights have."""
     if len(text) > _LONGEST_TEXT:
         raise Refused(
             f"{path} has {len(text):,} characters of JSON, and files of weights have a few thousand"
@@ -122,7 +122,7 @@ def read_json(text: str | bytes, path: Path, hook: Callable | None = None) -> An
 
 
 def read_card(text: str, path: Path) -> dict:
-    """The card from its JSON."""
+    """Parse the JSON of a card."""
     card = read_json(text, path)
     if not isinstance(card, dict):
         raise Refused(f"{path} is damaged: its card is not a JSON object")
@@ -130,14 +130,14 @@ def read_card(text: str, path: Path) -> dict:
 
 
 def room_for(content: bytes) -> int:
-    """Bytes that the arrays of a file may have, or what it unpacks to: no small file takes much."""
+    """Return how many bytes the arrays, or the unpacked content, of a file may have."""
     return min(LIMIT, max(SMALL, _GROWTH * len(content)))
 
 
 def check_room(shapes: Iterable[tuple], path: Path, most: int = SMALL) -> None:
-    """Raise if arrays of these shapes, as the file gives them, are none or too large to be made.
+    """Raise if shapes from a file are impossible, or if arrays of these shapes are too large.
 
-    That is, of more than `most` bytes in float32.
+    That is, if they have more than `most` bytes in float32 together.
     """
     total = 0
     for shape in shapes:
@@ -151,10 +151,10 @@ def check_room(shapes: Iterable[tuple], path: Path, most: int = SMALL) -> None:
 
 
 def open_zip(content: bytes, path: Path, most: int | None = None) -> zipfile.ZipFile:
-    """A zip archive of few entries, which say that they unpack to no more than `most` bytes.
+    """Open a zip archive of few entries that claim to unpack to no more than `most` bytes.
 
-    By default as many as there is `room_for`. To be read by `unpacked`: what an entry says of its
-    size may be wrong.
+    `most` is `room_for(content)` by default. Entries must be read by `unpacked`, since the size
+    that an entry states may be wrong.
     """
     if content.count(b"PK\x01\x02") > 10_000:  # how an entry begins in the table of contents
         raise Refused(f"{path} has more than 10,000 entries: no file of weights has as many")
@@ -164,7 +164,7 @@ def open_zip(content: bytes, path: Path, most: int | None = None) -> zipfile.Zip
     size = sum(entry.file_size for entry in entries)
     if size > most:
         raise Refused(f"{path} unpacks to {size:,} bytes, and at most {most:,} are read")
-    # `zipfile` unpacks the others without a limit; NumPy, PyTorch and Keras never write them.
+    # `zipfile` unpacks other methods without a limit; NumPy, PyTorch and Keras never use them.
     if any(e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for e in entries):
         raise Refused(f"{path} is packed by bzip2, LZMA or the like: pack it by deflate, or not")
     if len({entry.filename for entry in entries}) < len(entries):
@@ -173,7 +173,7 @@ def open_zip(content: bytes, path: Path, most: int | None = None) -> zipfile.Zip
 
 
 def unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
-    """The bytes of an entry, as many as it says that it has; more are not even unpacked."""
+    """Return the bytes of an entry, at most as many as it states; more are not even unpacked."""
     entry = archive.getinfo(name)
     with archive.open(entry) as file:
         return file.read(entry.file_size)

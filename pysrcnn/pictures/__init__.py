@@ -1,14 +1,14 @@
-"""Picture files: read, written, listed.
+"""Picture files: reading, writing and listing them.
 
-`reading` and `writing` take pictures with all that comes with them: colour profile, EXIF,
-resolution, the frames of an animation. `opening` has Pillow and its sentences, `pixels` makes
-arrays of its pictures, and `deep` reads colour of 16 bits a channel, which it has no arrays for.
-`folders` lists.
+`reading` and `writing` keep what comes with the pixels: colour profile, EXIF, resolution, the
+frames of animations. `opening` opens files with Pillow and words its errors, `pixels` converts its
+pictures to arrays, and `deep` handles TIFF files of a depth for which Pillow has no arrays.
+`folders` lists files.
 
-Before a reader sees a file, `_structure` walks through it (`_tiff` for TIFF), so that it costs no
-more than it holds (`_limits`). `_metadata` finds what is beside the pixels, and `_carried` takes it
-to a file of another format: `_exif`, `_xmp` and `_iptc` correct it, `_chunks` are PNG's, and
-`_directories` those of TIFF and EXIF. `_formats` knows formats, and `_mark` tells results apart.
+Before a decoder sees a file, `_structure` (`_tiff` for TIFF) walks through it, so that it costs no
+more than it holds (`_limits`). `_metadata` reads the metadata, and `_carried` prepares it for a
+file of another format: `_exif`, `_xmp` and `_iptc` correct it, `_chunks` writes PNG chunks, and
+`_directories` those of TIFF and EXIF. `_formats` recognises formats, and `_mark` marks results.
 """
 
 from ._formats import SUFFIXES

@@ -1,4 +1,4 @@
-"""What goes along beside the pixels into a file of each format, so that it is true of them."""
+"""Metadata for an output file of each format, corrected for the new pixels."""
 
 import math
 import re
@@ -23,12 +23,12 @@ _CARRIES = {
     "bmp": {"dpi"},
     "gif": {"comment"},
 }  # fmt: skip
-_PIECE = 65533  # bytes that fit into a segment of JPEG
-_ROOM = {  # in JPEG
+_PIECE = 65533  # bytes that fit into a JPEG segment
+_ROOM = {  # bytes that fit into a JPEG file
     "comment": _PIECE, "exif": _PIECE, "xmp": _PIECE - len(XMP),
     "iptc": _PIECE - 14 - len(PHOTOSHOP), "icc_profile": 255 * (_PIECE - 14),
 }  # fmt: skip
-# What a file multiplies numbers of pixels an inch by, and the largest whole number that fits.
+# The factor from pixels per inch to the stored number, and the largest number that fits.
 _DENSEST = {
     "png": (1 / 0.0254, 2**31 - 1), "bmp": (1 / 0.0254, 2**31 - 1), "jpeg": (1, 65535),
     "tiff": (1000, (2**32 - 1) * 1000),
@@ -41,9 +41,9 @@ _X, _Y, _UNIT, _NO_UNIT, _INCH, _PROFILE = 282, 283, 296, 1, 2, 34675
 def carried(
     file: PictureFile, kind: str, shape: tuple[int, ...]
 ) -> tuple[dict[str, Any], set[str], list[str]]:
-    """What goes into a file of this kind, by name; what does not; and of it, parts, in words.
+    """Return the metadata for a file of this kind, the names left out, and the parts left out.
 
-    `shape` is that of the array of new pixels.
+    The parts are described in words. `shape` is the shape of the array of new pixels.
     """
     height, width = shape[:2]
     metadata = {name: getattr(file, name) for name in _NAMES if getattr(file, name)}
@@ -73,15 +73,15 @@ def carried(
     metadata = {name: metadata[name] for name in metadata.keys() & (_CARRIES[kind] - lost)}
     if kind != "tiff" and "exif" in metadata:
         if _exif.density(Tiff(metadata["exif"][6:]))[0] == file.dpi:
-            lost.discard("dpi")  # which EXIF has
+            lost.discard("dpi")  # EXIF states it
     return metadata, lost, parts
 
 
 def _unfit(metadata: dict[str, Any], kind: str) -> set[str]:
-    """What is too large for a file of this kind."""
+    """Return the names of metadata whose values do not fit into a file of this kind."""
     lost: set[str] = set()
     times, most = _DENSEST.get(kind, (1, math.inf))
-    if not all(0.5 <= n * times < most + 0.5 for n in metadata.get("dpi", ())):  # nor NaN
+    if not all(0.5 <= n * times < most + 0.5 for n in metadata.get("dpi", ())):  # NaN fails, too
         lost.add("dpi")
     if kind == "jpeg":
         large = (name for name, room in _ROOM.items() if len(metadata.get(name) or b"") > room)
@@ -90,7 +90,7 @@ def _unfit(metadata: dict[str, Any], kind: str) -> set[str]:
 
 
 def as_segments(metadata: dict[str, Any]) -> bytes:
-    """Taken out of `metadata`: what goes into segments of JPEG that Pillow does not write."""
+    """Remove from `metadata` what Pillow does not write to JPEG, and return it as segments."""
     pieces = []
     if "xmp" in metadata:
         pieces.append((0xE1, XMP + metadata.pop("xmp")))
@@ -100,7 +100,7 @@ def as_segments(metadata: dict[str, Any]) -> bytes:
 
 
 def as_tags(metadata: dict[str, Any]) -> tuple[Tags, str]:
-    """What goes into a TIFF file as tags, and their order of bytes."""
+    """Return metadata as tags of a TIFF file, and their byte order."""
     tags: Tags = {}
     order = "<"
     if "exif" in metadata:

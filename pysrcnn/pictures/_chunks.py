@@ -1,7 +1,7 @@
-"""The chunks in which a PNG file says what is beside its pixels, as they are written.
+"""Writing PNG files: metadata as chunks, and pixels of 16 bits a channel.
 
-Texts and what colours are come from other PNG files byte by byte, and are not unpacked: a short one
-may hold a long text.
+Chunks of text and of colour information are copied from other PNG files byte by byte. They are not
+unpacked, since a short chunk may hold a long text.
 """
 
 import io
@@ -17,9 +17,9 @@ from ._picture_file import Chunk
 
 __all__ = ["are_default", "as_chunks", "encoded_deep", "keywords", "write"]
 
-_BAND = 2**20  # pixels that are packed at a time
+_BAND = 2**20  # pixels compressed at a time
 _HEADED = 8 + 25  # bytes of the signature and of the first chunk, IHDR
-# What readers assume of a picture that says nothing: BT.709's primaries, and the curve of sRGB.
+# What readers assume without these chunks: the primaries of BT.709 and the curve of sRGB.
 _DEFAULTS = {
     b"cHRM": (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
     b"gAMA": (45455,),
@@ -27,9 +27,9 @@ _DEFAULTS = {
 
 
 def as_chunks(metadata: dict[str, Any]) -> list[Chunk]:
-    """What goes into a PNG file beside its pixels, by name, as chunks."""
+    """Return metadata, given by name, as chunks of a PNG file."""
     colours = metadata.get("colours", [])
-    if "icc_profile" in metadata:  # which a file has instead of sRGB
+    if "icc_profile" in metadata:  # a file has one or the other
         colours = [chunk for chunk in colours if chunk[0] != b"sRGB"]
     chunks = [*colours, *metadata.get("texts", [])]
     for name, make in _MAKERS.items():
@@ -39,17 +39,17 @@ def as_chunks(metadata: dict[str, Any]) -> list[Chunk]:
 
 
 def _of_comment(comment: bytes) -> Chunk:
-    """The comment of a JPEG or GIF file as a text."""
+    """Return the comment of a JPEG or GIF file as a text chunk."""
     text = comment.rstrip(b"\0").replace(b"\0", b" ")
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
-        return b"tEXt", b"Comment\0" + text  # Latin-1, which any bytes are
+        return b"tEXt", b"Comment\0" + text  # Latin-1, in which any bytes are valid
     return b"iTXt", b"Comment\0\0\0\0\0" + text
 
 
 def _of_iptc(iptc: bytes) -> Chunk:
-    """IPTC in resources of Photoshop as a text, of the kind that ImageMagick writes."""
+    """Return IPTC as a text chunk of Photoshop resources, in the form that ImageMagick writes."""
     resources = _iptc.in_resources(iptc)
     digits = resources.hex()
     lines = [digits[k : k + 72] for k in range(0, len(digits), 72)]
@@ -60,7 +60,7 @@ def _of_iptc(iptc: bytes) -> Chunk:
 _MAKERS = {
     "icc_profile": lambda profile: (b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)),
     "exif": lambda exif: (b"eXIf", exif.removeprefix(b"Exif\0\0")),
-    # Pixels a metre; or how many along the width are as long as one along the height.
+    # Pixels per metre; or, with the unit 0, only the ratio of the two densities.
     "dpi": lambda dpi: (b"pHYs", struct.pack(">IIB", *(round(n / 0.0254) for n in dpi), 1)),
     "ratio": lambda ratio: (b"pHYs", struct.pack(">IIB", *ratio.as_integer_ratio(), 0)),
     "comment": _of_comment,
@@ -70,7 +70,7 @@ _MAKERS = {
 
 
 def write(file: BinaryIO, content: bytes, chunks: Iterable[Chunk]) -> None:
-    """Write a PNG file with more chunks, which come before all others but the first."""
+    """Write a PNG file with extra chunks, directly after its first one."""
     from PIL.PngImagePlugin import putchunk  # not at the top: `import pysrcnn` stays quick
 
     file.write(content[:_HEADED])
@@ -80,9 +80,9 @@ def write(file: BinaryIO, content: bytes, chunks: Iterable[Chunk]) -> None:
 
 
 def encoded_deep(picture: np.ndarray) -> bytes:
-    """Colour of 16 bits a channel (H, W, 2), (H, W, 3) or (H, W, 4), which Pillow does not write.
+    """Encode 16-bit colour (H, W, 2), (H, W, 3) or (H, W, 4) as PNG, which Pillow cannot do.
 
-    Each byte is stored as its difference from that of the pixel before, as OpenCV has it.
+    Each byte is stored as its difference from that of the pixel before, as OpenCV does.
     """
     from PIL.PngImagePlugin import putchunk
 
@@ -106,9 +106,9 @@ def encoded_deep(picture: np.ndarray) -> bytes:
 
 
 def are_default(colours: Iterable[Chunk], profile: bytes | None) -> bool:
-    """Whether the colours are those of a file without these chunks: sRGB, or of its profile."""
+    """Return whether the colours are the same without these chunks: sRGB, or the profile's."""
     said = dict(colours)
-    if b"cICP" in said:  # which comes before a profile
+    if b"cICP" in said:  # takes precedence over a profile
         return said[b"cICP"] == bytes((1, 13, 0, 1))
     return bool(profile) or b"sRGB" in said or all(map(_is_default, said, said.values()))
 
@@ -116,11 +116,11 @@ def are_default(colours: Iterable[Chunk], profile: bytes | None) -> bool:
 def _is_default(kind: bytes, data: bytes) -> bool:
     defaults = _DEFAULTS[kind]
     if len(data) != 4 * len(defaults):
-        return True  # damaged, and so no more than nothing
+        return True  # damaged, and so without meaning
     numbers = struct.unpack(f">{len(defaults)}I", data)
     return all(abs(a - b) <= 0.01 * b for a, b in zip(numbers, defaults, strict=True))
 
 
 def keywords(texts: Iterable[Chunk]) -> list[str]:
-    """What texts are called, each name once: "Title", "Author"."""
+    """Return the keywords of text chunks, each once: "Title", "Author"."""
     return list(dict.fromkeys(data[:80].split(b"\0")[0].decode("latin-1") for _, data in texts))

@@ -1,10 +1,10 @@
-"""Directories of tags, of which TIFF files and EXIF are made: read, put together, added to a file.
+"""The directories of tags in TIFF files and EXIF: reading, packing and adding them to a file.
 
-Not by Pillow, whose `Exif` and `ImageFileDirectory_v2` read what tags hold before anybody can see
-how much that is, stop at the first that is damaged, and write texts of UTF-8 as question marks and
-makers' notes as numbers. Here nothing is interpreted: a tag is a number, and what it holds is
-(kind, count, bytes), in the file's order of bytes, or, where it points to another directory,
-(kind, count, dictionary of its tags).
+Pillow's `Exif` and `ImageFileDirectory_v2` are not used: they read the values of tags before anyone
+can check their size, stop at the first damaged tag, and write UTF-8 texts as question marks and
+makers' notes as numbers. Nothing is interpreted here. A tag is a number, and its value is (kind,
+count, bytes) in the file's byte order, or, where it points to another directory, (kind, count,
+dictionary of the tags there).
 """
 
 import contextlib
@@ -23,22 +23,22 @@ __all__ = ["LONG", "LONG8", "POINTERS", "SHORT", "Entry", "Tags", "Tiff", "add",
 Tags = dict[int, tuple[int, int, "bytes | Tags"]]
 
 SHORT, LONG, LONG8 = 3, 4, 16
-POINTERS = {0x8769, 0x8825, 0xA005}  # to EXIF's own tags, to those of the place, and to Interop
+POINTERS = {0x8769, 0x8825, 0xA005}  # to the directories of EXIF, GPS and interoperability
 _SIZES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
     18: 8,
 }  # fmt: skip
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 _REALS = {5: "u4,u4", 11: "f4", 12: "f8"}
-_RATIONALS = (5, 10)  # of two numbers
-_COMMENT, _UTF_16 = 0x9286, b"UNICODE\0"  # UserComment, of undefined bytes in the order of all
-_MOST = 2**24  # bytes of all that tags hold
-_PAGES = 100_000  # that are counted
-_ENTRIES = 4096  # of a directory; some dozen are usual
+_RATIONALS = (5, 10)  # pairs of numbers
+_COMMENT, _UTF_16 = 0x9286, b"UNICODE\0"  # UserComment: "undefined", yet in the file's byte order
+_MOST = 2**24  # bytes of the values of a directory
+_PAGES = 100_000  # counted at most
+_ENTRIES = 4096  # of a directory; a few dozen are usual
 
 
 class Entry(NamedTuple):
-    """Of a directory, for one tag: the kind, how many values, and where they are."""
+    """The entry of a tag in a directory: the kind, number and position of its values."""
 
     kind: int
     length: int
@@ -46,17 +46,17 @@ class Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of its values."""
+        """The size of its values in bytes."""
         return self.length * _SIZES.get(self.kind, 1)
 
 
 class Tiff:
-    """What is read of a TIFF file or of EXIF.
+    """Reader of the directories of a TIFF file or of EXIF.
 
     Parameters
     ----------
-    source : bytes, or whatever else has slices of bytes
-        If it does not begin as a TIFF file does, `valid` is False, and there are no tags.
+    source : bytes, or an object whose slices are bytes
+        If it does not begin like a TIFF file, `valid` is False, and there are no tags.
     """
 
     def __init__(self, source: Any):
@@ -66,7 +66,7 @@ class Tiff:
         number = int.from_bytes(head[2:4], "big" if self.order == ">" else "little")
         self.big = number == 43
         self.pointer, self.counter = ("Q", "Q") if self.big else ("I", "H")
-        self.first_pointer = 8 if self.big else 4  # where that to the first directory is
+        self.first_pointer = 8 if self.big else 4  # where the pointer to the first page is
         self.valid, self.first = False, 0
         if head[:2] in (b"II", b"MM") and number in (42, 43):
             with contextlib.suppress(struct.error):
@@ -74,16 +74,16 @@ class Tiff:
                 self.valid = True
 
     def unpack(self, format: str, at: int) -> tuple[int, ...]:
-        """Numbers at a place; struct.error beyond the end."""
+        """Return the numbers at a position; raise struct.error beyond the end."""
         format = self.order + format
         return struct.unpack(format, self.source[at : at + struct.calcsize(format)])
 
     def after(self, place: int, count: int) -> int:
-        """Where the pointer to the next directory is, behind one of so many tags."""
+        """Return where the pointer to the next directory is, behind one of `count` tags."""
         return place + (8 + 20 * count if self.big else 2 + 12 * count)
 
     def pages(self) -> Iterator[int]:
-        """Where the directories of the pages are, one after the other, each once."""
+        """Yield the positions of the pages' directories, each once."""
         seen: set[int] = set()
         pointer = self.first_pointer
         with contextlib.suppress(struct.error, OverflowError):
@@ -97,7 +97,7 @@ class Tiff:
                 pointer = self.after(place, count)
 
     def entries(self, at: int) -> Iterator[tuple[int, int, Entry]]:
-        """(its place, the tag, what it says) of each entry of a directory; it stops at the end."""
+        """Yield (position, tag, entry) for each entry of a directory, up to the end of the file."""
         size, room = (20, 8) if self.big else (12, 4)
         with contextlib.suppress(struct.error, OverflowError):
             (count,) = self.unpack(self.counter, at) if at else (0,)
@@ -106,26 +106,26 @@ class Tiff:
             for place in range(0, len(block) - size + 1, size):
                 tag, *fields = struct.unpack_from(f"{self.order}HH2{self.pointer}", block, place)
                 entry = Entry(*fields)
-                if entry.size <= room:  # few values are in the entry itself
+                if entry.size <= room:  # small values are in the entry itself
                     entry = entry._replace(at=first + place + size - room)
                 yield first + place, tag, entry
 
     def directory(self, at: int) -> dict[int, Entry]:
-        """The tags of a directory, the first of two; as many as there are."""
+        """Return the entries of a directory by tag; of several with the same tag, the first."""
         tags: dict[int, Entry] = {}
         for _, tag, entry in self.entries(at):
             tags.setdefault(tag, entry)
         return tags
 
     def whole_directory(self, at: int) -> tuple[dict[int, Entry], int]:
-        """The tags of a directory, and where the pointer to the next one is.
+        """Return the entries of a directory by tag, and where the pointer to the next one is.
 
         Raises
         ------
         struct.error
             If the file ends within it.
         ValueError
-            If there are more than there may be.
+            If it has more tags than `_ENTRIES`.
         """
         (count,) = self.unpack(self.counter, at)
         if count > _ENTRIES:
@@ -136,11 +136,11 @@ class Tiff:
 
     @functools.cached_property
     def page(self) -> dict[int, Entry]:
-        """The tags of the first directory."""
+        """The entries of the first directory by tag."""
         return self.directory(self.first)
 
     def held(self, at: int, wanted: Set[int] | None = None) -> Tags:
-        """What the tags of a directory hold, or those that are `wanted`; without damaged ones."""
+        """Return the values of a directory's tags, or of the `wanted` ones, but no damaged ones."""
         tags: Tags = {}
         size = 0
         for tag, (kind, length, begin) in self.directory(at).items():
@@ -155,7 +155,7 @@ class Tiff:
     def values(
         self, entry: Entry | None, most: int = 64, dtypes: Mapping[int, Any] = _INTEGERS
     ) -> np.ndarray:
-        """The values of a tag, `most` of them; none if they are of other kinds than `dtypes`."""
+        """Return up to `most` values of a tag; none if their kind is not in `dtypes`."""
         if entry is None or entry.kind not in dtypes:
             return np.zeros(0, np.uint64)
         dtype = np.dtype(dtypes[entry.kind]).newbyteorder(self.order)
@@ -163,21 +163,21 @@ class Tiff:
         return np.frombuffer(block[: len(block) // dtype.itemsize * dtype.itemsize], dtype)
 
     def number(self, tag: int, default: int = 0, tags: dict[int, Entry] | None = None) -> int:
-        """The first value of a tag, of the first page; where there is none, the default."""
+        """Return the first value of a tag in `tags` (by default the first page's), or `default`."""
         found = self.values((self.page if tags is None else tags).get(tag), 1)
         return int(found[0]) if len(found) else default
 
     def real(self, tag: int) -> float:
-        """The first value of a tag of the first page; 0 if there is none, or no number."""
+        """Return the first value of a tag of the first page; 0 if there is none, or no number."""
         found = self.values(self.page.get(tag), 1, _REALS).tolist() or [self.number(tag)]
         top, bottom = found[0] if isinstance(found[0], tuple) else (found[0], 1)
         return top / bottom if bottom else 0
 
 
 def packed(tags: Mapping[int, Any], at: int, order: str, big: bool = False) -> bytes:
-    """A directory and what its tags hold, as they are in a file from the place `at` on.
+    """Return the bytes of a directory and of its values, for the position `at` of a file.
 
-    A tag may also be a whole entry of such a file, as bytes.
+    A value may also be a whole entry of such a file, as bytes.
     """
     room, pointer = (8, "Q") if big else (4, "I")
     out = struct.pack(order + "HQ"[big], len(tags))
@@ -201,7 +201,7 @@ def packed(tags: Mapping[int, Any], at: int, order: str, big: bool = False) -> b
 
 
 def _swapped(tags: Tags) -> Tags:
-    """The same tags in the other order of bytes."""
+    """Return the same tags in the other byte order."""
     other: Tags = {}
     for tag, (kind, count, data) in tags.items():
         if isinstance(data, dict):
@@ -216,9 +216,9 @@ def _swapped(tags: Tags) -> Tags:
 
 
 def add(path: str | os.PathLike, tags: Tags, order: str) -> None:
-    """Add tags to the first directory of a TIFF file, which has one, in place of those of before.
+    """Add tags to the first directory of a TIFF file, in place of those with the same numbers.
 
-    The new directory comes behind all else, and the old one is not used any more.
+    The file must have one. The new directory is appended, and the old one is no longer used.
     """
     with open(path, "r+b") as file:
         tiff = Tiff(Stored(file))

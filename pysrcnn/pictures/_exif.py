@@ -1,8 +1,8 @@
-"""EXIF of a picture that was turned upright and enlarged: what it says of the old pixels goes.
+"""EXIF corrected for a picture that was turned upright and enlarged.
 
-EXIF is a TIFF file without pixels. Tags are changed and left out in place, byte by byte, and
-nothing is moved, as Pillow would: makers' notes point into the block by offsets that nobody else
-can correct.
+EXIF is a TIFF file without pixels. Tags are changed and removed in place, byte by byte. Unlike in
+Pillow, nothing is moved: makers' notes point into the block by offsets that nobody else can
+correct.
 """
 
 import math
@@ -35,14 +35,14 @@ __all__ = [
 DESCRIPTION, ORIENTATION = 0x010E, 0x0112
 _MORE, _INTEROP = 0x8769, 0xA005  # pointers
 _COMPONENTS = 0x9101  # of compressed pixels that are not RGB
-_SITING, _CENTRED = 0x0213, 1  # of chroma, which is written for every pixel
+_SITING, _CENTRED = 0x0213, 1  # of chroma, which we write for every pixel
 _BITS, _FORMAT, _DTYPES = 0x0102, 0x0153, {1: "uint", 2: "int", 3: "float"}
 _PER_UNIT, _UNIT, _INCHES = (0x011A, 0x011B), 0x0128, {2: 1.0, 3: 2.54}  # 3: centimetres
 _PROFILE, XMP, IPTC, PHOTOSHOP = 0x8773, 0x02BC, 0x83BB, 0x8649
 _SAMPLES, _CODES = 0x0115, {SHORT: "H", LONG: "I"}
-# How previews begin: with the start of a picture, and one of the markers that come next in JPEG.
+# How previews begin: with JPEG's start of image, and one of the markers that may come next.
 _PREVIEW = re.compile(rb"\xff\xd8\xff[\xc0\xc4\xdb\xdd\xe0-\xef\xfe]")
-# Tags of a TIFF file that say how its pixels are stored, and what other formats hold elsewhere.
+# Tags of a TIFF file about how its pixels are stored, and for what other formats keep elsewhere.
 _OF_PIXELS = {
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284,
     286, 287, 288, 289, 290, 291, 292, 293, 297, 301, 317, 320, 321, 322, 323, 324, 325,
@@ -52,37 +52,37 @@ _OF_PIXELS = {
     33304, 33305, 33421, 33422, IPTC, PHOTOSHOP, 34232, _PROFILE, 37399, 42113, 48256, 48257,
     48320, 48321, 48322, 48323, 48324, 48325, 50674, 50706, 50707, 50719, 50720, 50829, 50830,
 }  # fmt: skip
-# Those among them that EXIF has in other files too: its resolution, its colours.
+# Those among them that EXIF has in other formats, too: resolution, colours.
 _IN_EXIF = {*_PER_UNIT, _UNIT, 301, ORIENTATION, _SITING}
-# Where its pixels are on the map: of GeoTIFF, Intergraph (33920) and RPC (50844).
+# Georeferencing: GeoTIFF, Intergraph (33920) and RPC (50844).
 _ON_MAP = {33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844}
-# Tags that are of the picture, whatever its pixels: texts, the camera, ratings; and empty room.
+# Tags about the picture rather than its pixels: texts, the camera, ratings.
 _OF_PICTURE = POINTERS | {
     269, DESCRIPTION, 271, 272, 285, 305, 306, 315, 316, 318, 319, 18246, 18249, 32781, 33423,
     33432, 33434, 33437, 34850, 34852, 34855, 34864, 34865, 36867, 36868, 37377, 37378, 37379,
     37380, 37381, 37382, 37383, 37384, 37385, 37386, 37393, 37398, 40091, 40092, 40093, 40094,
     40095, 50341,
 }  # fmt: skip
-_ROOM = {59932, 59933}
+_ROOM = {59932, 59933}  # padding
 _WITH_OTHERS = {ORIENTATION, *_PER_UNIT, _UNIT}  # no reason for EXIF by themselves
-# EXIF's own: CompressedBitsPerPixel, SubjectArea, SubjectLocation, the resolution on the sensor,
-# CFAPattern; TIFF/EP's numbers for some of these.
+# EXIF's own: CompressedBitsPerPixel, SubjectArea, SubjectLocation, the focal plane's resolution,
+# CFAPattern; and TIFF/EP's numbers for some of these.
 _OF_PIXELS_IN_EXIF = {
     0x9102, 0x9214, 0xA214, 0xA20E, 0xA20F, 0xA210, 0xA302, 0x920E, 0x920F, 0x9210, 0x828D, 0x828E,
 }  # fmt: skip
 
 
 def has_head(exif: bytes) -> bool:
-    """Whether it begins as EXIF does; pictures around anything else cannot be read by some."""
+    """Return whether it begins like EXIF; some readers reject pictures with anything else."""
     tiff = Tiff(exif.removeprefix(b"Exif\0\0"))
     return tiff.valid and not tiff.big
 
 
 def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
-    """The same EXIF for a picture that is stored upright with this many pixels.
+    """Return EXIF corrected for a picture that is stored upright with this many pixels.
 
-    Without its preview, and those in makers' notes. What cannot be followed, because it is
-    damaged, is left as it is.
+    Previews are removed, those in makers' notes included. Damaged parts that cannot be followed
+    stay as they are.
     """
     start = 6 if exif.startswith(b"Exif\0\0") else 0
     block = exif[start:]
@@ -105,11 +105,11 @@ def after_enlarging(exif: bytes, width: int, height: int) -> bytes:
 
 
 def _without_previews(block: bytes) -> bytearray:
-    """With zeros in place of JPEG pictures; shorter, if the last one was at its end."""
+    """Return the block with zeros in place of JPEG pictures; one at its end is cut off."""
     changed, end = bytearray(block), 0
     while start := _PREVIEW.search(block, end):
         end = block.find(b"\xff\xd9", start.end()) + 2
-        if end < 2:  # it has no end, nor have others
+        if end < 2:  # neither it nor a later one has an end
             changed = bytearray(_PREVIEW.sub(bytes(4), bytes(changed)))
             break
         changed[start.start() : end] = bytes(end - start.start())
@@ -121,9 +121,10 @@ def _without_previews(block: bytes) -> bytearray:
 def _change(
     block: bytearray, tiff: Tiff, at: int, dropped: Set[int], values: dict[int, tuple[int, int]]
 ) -> dict[int, int]:
-    """Leave these tags of a directory out, and set those, if they are there; nothing comes next.
+    """Remove the tags `dropped` from a directory, and set those in `values` that it has.
 
-    Returns where its pointers lead. At a place beyond the end, it stops.
+    The pointer to the next directory is cleared. Returns where the directory's own pointers lead.
+    A directory beyond the end of the block has no tags.
     """
     pointers: dict[int, int] = {}
     kept: list[bytearray] = []
@@ -131,11 +132,11 @@ def _change(
     found, order = list(tiff.entries(at)), tiff.order
     for place, tag, _ in found:
         entry = block[place : place + 12]
-        if tag == ORIENTATION:  # a number, in whichever of the four bytes
+        if tag == ORIENTATION:  # the number may be in any of the four bytes
             turned = turned or max(entry[8:]) in (5, 6, 7, 8)
         if tag in POINTERS:
             (pointers[tag],) = struct.unpack_from(order + "I", entry, 8)
-        if tag in values:  # of whatever kind and number it was
+        if tag in values:  # whatever its kind and count were
             kind, value = values[tag]
             struct.pack_into(order + "HII", entry, 2, kind, 1, 0)
             struct.pack_into(order + _CODES[kind], entry, 8, value)
@@ -149,7 +150,7 @@ def _change(
         (count,) = struct.unpack_from(order + "H", block, at)
         if len(kept) < len(found):
             struct.pack_into(order + "H", block, at, len(kept))
-        # Zeros where left-out tags were, and behind the last one: there is no other directory.
+        # Zeros replace the removed tags and the pointer to the next directory.
         room = 12 * len(found) + (4 if count == len(found) else 0)
         room = min(room, len(block) - at - 2)
         block[at + 2 : at + 2 + room] = b"".join(kept).ljust(room, b"\0")
@@ -157,32 +158,32 @@ def _change(
 
 
 def _describes_pixels(description: str) -> bool:
-    """Whether an ImageDescription is of the arrangement of pixels, which enlarging makes untrue.
+    """Return whether an ImageDescription states the layout of pixels, which enlarging changes.
 
-    So those of tifffile, ImageJ and OME are.
+    Those of tifffile, ImageJ and OME do.
     """
     return description.startswith(('{"shape"', "ImageJ=")) or "<OME" in description[:2000]
 
 
 def orientation_of(content: Any) -> int:
-    """How the stored picture is to be turned, by a TIFF file or EXIF; 1 if it does not say."""
+    """Return the orientation that a TIFF file or EXIF states; 1 if it states none."""
     return Tiff(content).number(ORIENTATION, 1)
 
 
 def dtype_of_tiff(content: Any) -> str | None:
-    """What a TIFF file holds, as NumPy calls it, "float64"; None if it does not say, or is none."""
+    """Return NumPy's name for the samples of a TIFF file, "float64"; None if it states no type."""
     tiff = Tiff(content)
     bits, format = tiff.number(_BITS), tiff.number(_FORMAT, 1)
     return f"{_DTYPES[format]}{bits}" if bits and format in _DTYPES else None
 
 
 def is_on_map(tags: Iterable[int]) -> bool:
-    """Whether some of a TIFF file's tags say where its pixels are, which enlarging makes untrue."""
+    """Return whether any tag places the pixels on a map, which enlarging makes untrue."""
     return not _ON_MAP.isdisjoint(tags)
 
 
 def beside_pixels(content: bytes) -> dict[str, Any]:
-    """What a TIFF file says of channels, orientation and profile, by Pillow's names."""
+    """Return a TIFF file's channels, orientation and colour profile under Pillow's names."""
     tiff = Tiff(content)
     about: dict[str, Any] = {"mode": "RGB", "Orientation": tiff.number(ORIENTATION)}
     about["SamplesPerPixel"] = tiff.number(_SAMPLES)
@@ -191,9 +192,9 @@ def beside_pixels(content: bytes) -> dict[str, Any]:
 
 
 def of_tiff(tiff: Tiff) -> tuple[bytes | None, set[int]]:
-    """What a TIFF file says of its picture besides the pixels, as EXIF; the tags it is without.
+    """Return a TIFF file's tags about its picture as EXIF, and the tags that this leaves out.
 
-    None for nothing.
+    The EXIF is None if there is nothing to keep.
     """
     tags, others = _of_picture(tiff, _OF_PICTURE | _WITH_OTHERS)
     if not tags.keys() - _WITH_OTHERS:
@@ -203,7 +204,7 @@ def of_tiff(tiff: Tiff) -> tuple[bytes | None, set[int]]:
 
 
 def for_tiff(exif: bytes) -> tuple[Tags, set[int], str]:
-    """The tags of EXIF that a TIFF file can have; those it cannot have; their order of bytes."""
+    """Return the tags of EXIF that a TIFF file can have, those it cannot, and their byte order."""
     tiff = Tiff(exif.removeprefix(b"Exif\0\0"))
     tags, others = _of_picture(tiff, _OF_PICTURE)
     more = tags[_MORE][2] if _MORE in tags else None
@@ -222,12 +223,12 @@ def _of_picture(tiff: Tiff, wanted: Set[int]) -> tuple[Tags, set[int]]:
 
 
 def _followed(tiff: Tiff, tags: Tags, pointers: Set[int] = frozenset(POINTERS)) -> Tags:
-    """With directories in place of these pointers, and without the others."""
+    """Return the tags with directories in place of these pointers, and without other pointers."""
     for tag in POINTERS & tags.keys():
         data, inner = tags.pop(tag)[2], {}
         if tag in pointers and isinstance(data, bytes):
             at = int.from_bytes(data, "little" if tiff.order == "<" else "big")
-            more = {_INTEROP} if tag == _MORE else set()  # so that no circle is followed
+            more = {_INTEROP} if tag == _MORE else set()  # so that no cycle is followed
             inner = _followed(tiff, tiff.held(at), more)
         if inner:
             tags[tag] = LONG, 1, inner
@@ -235,19 +236,19 @@ def _followed(tiff: Tiff, tags: Tags, pointers: Set[int] = frozenset(POINTERS)) 
 
 
 def density(tiff: Tiff) -> tuple[tuple[float, float] | None, Fraction | None]:
-    """Pixels an inch along width and height; or, where it is only that, their ratio."""
+    """Return (DPI along width and height, None), or (None, their ratio) where no unit is given."""
     x, y = map(tiff.real, _PER_UNIT)
     unit = _INCHES.get(tiff.number(_UNIT, 2))
     return (known_dpi(x * unit, y * unit), None) if unit else (None, ratio_of(x, y))
 
 
 def known_dpi(x: float, y: float) -> tuple[float, float] | None:
-    """These, if they are numbers above 0."""
+    """Return the pair if both are finite numbers above 0, else None."""
     return (x, y) if 0 < x < math.inf and 0 < y < math.inf else None
 
 
 def ratio_of(x: float, y: float) -> Fraction | None:
-    """How many pixels along the width are as long as one along the height; None for one."""
+    """Return the horizontal density divided by the vertical one; None if it is 1 or meaningless."""
     if known_dpi(x, y) is None or not 0 < x / y < math.inf:
         return None
     ratio = Fraction(x / y).limit_denominator(1000)

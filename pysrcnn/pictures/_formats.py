@@ -1,4 +1,4 @@
-"""Formats of pictures: those that are read and written, and others that people take for them."""
+"""Picture formats: those that are read and written, and others, recognised to be refused."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ RAW = {
 }  # fmt: skip
 _CAMERA = "a camera's RAW file", "develop it to TIFF, PNG or JPEG first"
 _SAVE, _CONVERT = "save it as PNG, JPEG or TIFF first", "convert it to PNG or JPEG first"
-_OTHERS = (  # how they begin, whatever their suffix
+_OTHERS = (  # by their first bytes, whatever the suffix
     (rb"(?s).{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture", _CONVERT),
     (rb"(?s).{4}ftypavi", "an AVIF picture", _CONVERT),
     (rb"(?s).{4}ftypcrx|FUJIFILMCCD-RAW|FOVb|II[RU].|IIU\0|MMOR|\0MRM", *_CAMERA),
@@ -62,16 +62,16 @@ _BY_NAME = {".tga": "a TGA picture", ".raw": "a file of numbers alone"}
 
 
 def kind_of(head: bytes) -> str:
-    """Which format the first bytes of a file are of: "png", "jpeg", ...; "" for another."""
+    """Return the format that a file's first bytes indicate: "png", "jpeg", ...; "" for others."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     return next((kind for start, kind in _STARTS.items() if head[: len(start)] == start), "")
 
 
 def sentence_for(head: bytes, name: str) -> str | None:
-    """What a file is, and what to do; None for one that may be of a format that is read.
+    """Return what a file is and what to do about it; None if its format may be one that is read.
 
-    `head` is how it begins, 4 KiB or all of it.
+    `head` holds its first 4 KiB, or all of it.
     """
     suffix = Path(name).suffix.lower()
     if suffix in RAW or (head[:4] == b"II*\0" and head[8:10] == b"CR"):
@@ -87,7 +87,7 @@ def sentence_for(head: bytes, name: str) -> str | None:
 
 
 def known_to_pillow(head: bytes) -> str | None:
-    """The name of another format that a file begins as one of, as Pillow knows them."""
+    """Return Pillow's name for the format that a file begins with; None if it knows none."""
     from PIL import Image
 
     Image.init()

@@ -1,4 +1,4 @@
-"""IPTC's caption, keywords and the like, and the resources of Photoshop that they come in."""
+"""IPTC (caption, keywords and the like), and the Photoshop resources that contain it."""
 
 import struct
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 __all__ = ["after_enlarging", "in_resources", "of_resources"]
 
 _SIGNATURE, _IPTC = b"8BIM", 0x0404
-# Resolution, previews, colour profile, EXIF, XMP and a digest: in the file as such, or untrue.
+# Resolution, previews, colour profile, EXIF, XMP and a digest: also stored elsewhere, or outdated.
 _DERIVED = {0x03ED, 0x0409, 0x040C, 0x040F, 0x0422, 0x0423, 0x0424, 0x0425}
 
 
 def of_resources(block: bytes) -> tuple[bytes | None, bool]:
-    """The IPTC in a block of Photoshop's resources; whether it holds others that are its own."""
+    """Return the IPTC in a block of Photoshop resources, and whether others would be lost."""
     iptc, others = None, False
     for number, data in _resources(block):
         if number == _IPTC:
@@ -25,7 +25,7 @@ def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while block[at : at + 4] == _SIGNATURE and at + 12 <= len(block):
         (number,) = struct.unpack_from(">H", block, at + 4)
-        at += 6 + (block[at + 6] + 2) // 2 * 2  # a name
+        at += 6 + (block[at + 6] + 2) // 2 * 2  # skip the name
         if at + 4 > len(block):
             return
         (size,) = struct.unpack_from(">I", block, at)
@@ -34,21 +34,21 @@ def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def in_resources(iptc: bytes) -> bytes:
-    """A block of Photoshop's resources with nothing but this."""
+    """Return a block of Photoshop resources that holds nothing but this IPTC."""
     head = _SIGNATURE + struct.pack(">HHI", _IPTC, 0, len(iptc))
     return head + iptc + bytes(len(iptc) % 2)
 
 
 def after_enlarging(iptc: bytes) -> bytes:
-    """Without what it says of the old pixels: records 3 and 7 to 9, and previews.
+    """Return IPTC without what describes the old pixels: records 3 and 7 to 9, and previews.
 
-    What cannot be followed, because it is damaged, is left out.
+    Everything from the first damage on is left out.
     """
     kept, at = [], 0
     while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
         record, dataset, size = struct.unpack_from(">BBH", iptc, at + 1)
         end = at + 5 + size
-        if size & 0x8000:  # the size of the size
+        if size & 0x8000:  # the rest is the size of the size
             long = size & 0x7FFF
             end = at + 5 + long + int.from_bytes(iptc[at + 5 : at + 5 + min(long, 8)], "big")
         if end > len(iptc):

@@ -1,11 +1,10 @@
-"""A mark at the end of each result, by which a later run knows it from a picture of one's own.
+"""A mark at the end of each result, by which a later run tells it from the user's own pictures.
 
-Each format has a place for such a thing, or takes no notice of what comes after it: a chunk in PNG
-and WebP, an extension in GIF, a comment in JPEG, a box in MP4, and bytes that nothing points to in
-TIFF and BMP.
-Pixels and metadata stay what they are. A program that saves the picture writes a file without the
-mark. One that changes what is beside the pixels may keep it; so it has a checksum, and what agrees
-with it is as this package wrote it, and may be replaced by what it writes now.
+Each format has a place for it, or ignores trailing bytes: the mark is a chunk in PNG and WebP, an
+extension in GIF, a comment in JPEG, a box in MP4, and bytes that nothing points to in TIFF and BMP.
+Pixels and metadata are unchanged. A program that saves the picture writes a file without the mark.
+One that edits only the metadata may keep the mark; therefore it has a checksum. A file that agrees
+with its checksum is as this package wrote it, and may be overwritten by a new result.
 """
 
 import os
@@ -23,14 +22,14 @@ _MARKED = re.compile(
     rb"enlarged by pysrcnn, [0-9a-f]{8}\n(?:|....%b|\xff\xd9|\0;)\Z" % re.escape(_IEND), re.DOTALL
 )
 _LONGEST = 64  # bytes
-_SIZE_ENDS = 12  # the size of WebP, which the mark changes, is before
-_PIECE = 2**16  # bytes of the begin, and of the end, that the checksum is of
+_SIZE_ENDS = 12  # WebP's size, which the mark changes, comes before this position
+_PIECE = 2**16  # bytes of the start, and of the end, that the checksum covers
 
 
 def _after(kind: str, checksum: int) -> bytes:
-    """How a file of this kind ends with the mark."""
+    """Return the last bytes of a file of this kind that has the mark."""
     text = _TEXT % checksum
-    if kind == "png":  # small s, r: others may skip it. Large N: who edits must not keep it
+    if kind == "png":  # lowercase s, r: ancillary, private; uppercase N: unsafe to copy
         chunk = b"srCN" + text
         return struct.pack(">I", len(text)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + _IEND
     return {
@@ -42,7 +41,7 @@ def _after(kind: str, checksum: int) -> bytes:
 
 
 def _checksum(file: BinaryIO, stop: int) -> int:
-    """Of how long a file is without the mark, and of its begin and its end, not to read it all."""
+    """Return a checksum of a file's size without the mark, its start and its end, to be quick."""
     file.seek(_SIZE_ENDS)
     sum_of_begin = zlib.crc32(file.read(min(_PIECE, max(0, stop - _SIZE_ENDS))), stop & 0xFFFFFFFF)
     file.seek(max(0, stop - _PIECE))
@@ -50,7 +49,7 @@ def _checksum(file: BinaryIO, stop: int) -> int:
 
 
 def mark(path: str | os.PathLike, kind: str) -> None:
-    """Mark a file that was written, of a kind as `kind_of` says."""
+    """Mark a written file of this kind, "mp4" or one that `kind_of` returns."""
     before = _BEFORE.get(kind, b"")
     with open(path, "r+b") as file:
         stop = file.seek(0, os.SEEK_END) - len(before)
@@ -67,18 +66,18 @@ def mark(path: str | os.PathLike, kind: str) -> None:
 
 
 def is_marked(path: str | os.PathLike) -> bool:
-    """Whether a file ends with the mark, maybe changed since; not if it cannot be read."""
+    """Return whether a file ends with the mark, changed since or not; False if unreadable."""
     return _state_of(path) != ""
 
 
 def is_unchanged(path: str | os.PathLike) -> bool:
-    """Whether a file ends with the mark and is, as far as its checksum says, as it was written."""
+    """Return whether a file ends with the mark and still agrees with its checksum."""
     return _state_of(path) == "unchanged"
 
 
 def _state_of(path: str | os.PathLike) -> str:
-    """ "unchanged" or "changed"; "" for a file without the mark."""
-    if not os.path.isfile(path):  # but a pipe, which may be waited for in vain
+    """Return "unchanged" or "changed"; "" for a file without the mark."""
+    if not os.path.isfile(path):  # reading a pipe might block for ever
         return ""
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, of which Pillow leaves out some and makes up some."""
+"""The metadata of picture files, which Pillow partly leaves out and partly makes up."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from ._picture_file import PictureFile
 
 __all__ = ["COMPRESSIONS", "PHOTOSHOP", "XMP", "named", "read_metadata", "read_tiff_metadata"]
 
-# TIFF's numbers for how pixels are packed, as Pillow and as tifffile call it.
+# TIFF's numbers for compression, and the names that Pillow and tifffile have for it.
 COMPRESSIONS = {
     5: ("tiff_lzw", "lzw"),
     8: ("tiff_adobe_deflate", "zlib"),
@@ -20,27 +20,27 @@ COMPRESSIONS = {
 }
 _NONE, _DEFLATE, _PACKBITS, _TIFFS_JPEG = 1, 8, 32773, (6, 7, 34712, 34887, 34892, 50001)
 _COMPRESSION, _PREDICTOR = 259, 317
-_MOST = 2**22  # bytes of EXIF, of IPTC and of texts that are carried
+_MOST = 2**22  # bytes of EXIF, of IPTC and of texts that are kept
 XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"
 _GIF_XMP, _GIF_XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe\xfd"
 _COLOURS, _TEXTS = (b"cHRM", b"cICP", b"gAMA", b"sRGB"), (b"iTXt", b"tEXt", b"zTXt")
-# What is needed to decode the pixels, is read elsewhere, or is no more than when it was written.
+# Chunks that are needed to decode the pixels, are read elsewhere, or are untrue of a new file.
 _KNOWN = {
     *_COLOURS, *_TEXTS, b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"sBIT", b"hIST", b"tIME", b"iDOT",
     b"dSIG", b"srCN",
 }  # fmt: skip
-# Texts that are named for a property of the old pixels, as ImageMagick and thumbnails have them.
+# Keywords of texts on a property of the old pixels, as ImageMagick and thumbnails have them.
 _OF_PIXELS = re.compile(
     rb"(?i)(exif|jpeg|png|tiff):.*(dimension|height|length|orientation|resolution|sampling|width)"
     rb"|(exif:)?thumb"
 )
 
-Raw = tuple[bytes | None, bytes]  # IPTC as it is, and resources of Photoshop, which may hold some
+Raw = tuple[bytes | None, bytes]  # bare IPTC, and Photoshop resources, which may hold some
 
 
 def read_metadata(found: Structure, about: Mapping[str, Any], file: PictureFile) -> None:
-    """Put into `file` what it says beside its pixels; `about` is what Pillow says of it."""
+    """Put the metadata of a file into `file`; `about` is what Pillow says of it."""
     file.exif, file.comment = about.get("exif") or None, about.get("comment") or None
     raw: Raw = None, b""
     if found.kind == "jpeg":
@@ -68,7 +68,7 @@ def read_metadata(found: Structure, about: Mapping[str, Any], file: PictureFile)
 
 
 def read_tiff_metadata(source: Any, file: PictureFile) -> None:
-    """Put into `file` what a TIFF file says beside its pixels; `source` has slices of bytes."""
+    """Put the metadata of a TIFF file into `file`; the slices of `source` are bytes."""
     _take_iptc(_of_tiff(Tiff(source), file), file)
     _check_exif(file)
 
@@ -94,7 +94,7 @@ def _check_exif(file: PictureFile) -> None:
 
 
 def _of_jpeg(about: Mapping[str, Any], file: PictureFile) -> Raw:
-    """From the segments before the pixels: of resources and comments, Pillow has only the last."""
+    """Read the segments before the pixels; of resources and comments, Pillow has only the last."""
     comments, resources, more, profile = [], [], False, False
     for name, data in about["applist"]:
         if name == "APP1" and data.startswith(XMP):
@@ -105,11 +105,11 @@ def _of_jpeg(about: Mapping[str, Any], file: PictureFile) -> Raw:
             comments.append(data)
         more = more or (name == "APP1" and data.startswith(_MORE_XMP))
         profile = profile or (name == "APP2" and data.startswith(b"ICC_PROFILE\0"))
-    if profile and not about.get("icc_profile"):  # of which a piece is missing
+    if profile and not about.get("icc_profile"):  # a piece of it is missing
         file.notes.append("its colour profile is damaged and left out")
     if more:
         file.notes.append("the part of its XMP that is in pieces of its own is left out")
-    if "jfif_density" in about:  # Pillow's "dpi" may also be 72 for nothing
+    if "jfif_density" in about:  # Pillow's "dpi" may be an invented 72
         x, y = about["jfif_density"]
         inches = {1: 1.0, 2: 2.54}.get(about["jfif_unit"])
         file.dpi = _exif.known_dpi(x * inches, y * inches) if inches else None
@@ -120,7 +120,7 @@ def _of_jpeg(about: Mapping[str, Any], file: PictureFile) -> Raw:
 
 
 def _of_gif(content: bytes, file: PictureFile) -> None:
-    """What Pillow does not look for: XMP, a profile, the shape of pixels."""
+    """Read what Pillow does not look for: XMP, a profile, the pixel aspect ratio."""
     start = content.find(_GIF_XMP)
     if start >= 0:
         start += len(_GIF_XMP)
@@ -166,10 +166,10 @@ def _of_png(found: Structure, about: Mapping[str, Any], file: PictureFile) -> Ra
 
 
 def _profile_of(keyword: bytes, text: bytes) -> tuple[str, bytes]:
-    """What XMP, or a profile of ImageMagick's, of hexadecimal digits, is called, and holds."""
+    """Return the name and content of XMP, or of a profile in ImageMagick's hexadecimal digits."""
     if b"adobe.xmp" in keyword:
         return "xmp", text
-    digits = b"".join(text.lstrip().splitlines()[2:])  # below a name and a number
+    digits = b"".join(text.lstrip().splitlines()[2:])  # below the lines of a name and a size
     name = keyword.rpartition(b" ")[2].decode("latin-1").lower()
     try:
         return name, bytes.fromhex(digits.decode("ascii"))
@@ -178,7 +178,7 @@ def _profile_of(keyword: bytes, text: bytes) -> tuple[str, bytes]:
 
 
 def _take_chunks(found: Structure, file: PictureFile) -> None:
-    """Those that go to other PNG files byte by byte: what its colours are, and texts."""
+    """Keep the chunks that are copied to other PNG files as they are: colour information, texts."""
     colours: dict[bytes, bytes] = {}
     for kind, data in found.chunks:
         if kind in _COLOURS:
@@ -213,7 +213,7 @@ def _of_tiff(tiff: Tiff, file: PictureFile) -> Raw:
 
 
 def named(things: Iterable, most: int = 3) -> str:
-    """ "50838, 50839, 65000 and 2 more": all of them up to `most`, or else three."""
+    """Return "50838, 50839, 65000 and 2 more": all names if they are up to `most`, else three."""
     texts = [str(thing) for thing in things]
     if len(texts) <= most:
         return ", ".join(texts)

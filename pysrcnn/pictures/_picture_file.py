@@ -1,4 +1,4 @@
-"""What a picture file holds, in the form in which it is read, enlarged and written."""
+"""The content of a picture file, in the form in which it is read, enlarged and written."""
 
 import dataclasses
 from fractions import Fraction
@@ -7,43 +7,43 @@ import numpy as np
 
 __all__ = ["Chunk", "PictureFile"]
 
-Chunk = tuple[bytes, bytes]  # of PNG: its kind, and its content
+Chunk = tuple[bytes, bytes]  # of PNG: kind and content
 
 
 @dataclasses.dataclass
 class PictureFile:
-    """What a picture file holds.
+    """The content of a picture file: its pixels and metadata.
 
     Attributes
     ----------
     frames : list of uint8, uint16 or float arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
-        Upright, as they are seen: an animation's frames are whole pictures, all of one shape.
+        Upright. The frames of an animation are complete pictures, all of one shape.
     kind : str
-        Of the file that was read: "png", "jpeg", "webp", "tiff", "bmp", "gif", or "".
+        The format that was read: "png", "jpeg", "webp", "tiff", "bmp", "gif", or "" for none.
     icc_profile, exif, xmp, iptc : bytes or None
-        As stored; what they say of the old pixels is corrected or left out when they are written.
+        As stored. What they state about the old pixels is corrected or left out on writing.
     dpi : pair of floats or None
-        Pixels an inch, along the width and the height.
+        Pixels per inch along the width and the height.
     ratio : Fraction or None
-        Where no DPI is said: how many pixels along the width are as long as one along the height.
+        Without DPI: how many pixels along the width are as long as one along the height.
     durations : list of floats or None
         How long each frame of an animation is shown, in milliseconds.
     plays : int
-        How often an animation is played; 0: without end.
+        How many times an animation is played; 0 is without end.
     notes : list of str
         What was lost in reading, a sentence each.
     colours, texts : list of pairs of bytes
         Chunks of a PNG file, kind and content: gAMA, cHRM, sRGB, cICP; tEXt, zTXt, iTXt.
     comment : bytes or None
-        Of a JPEG or GIF file.
+        The comment of a JPEG or GIF file.
     lossy : bool
-        Whether its pixels were stored with loss, so that more of that is no surprise.
+        Whether the file's compression was lossy, so that the result's may be, too.
     compression : int
-        How a TIFF file's pixels are packed, by its numbers; 1: not at all.
+        The compression of a TIFF file by TIFF's number; 1 is none.
     predictor : bool
-        Whether differences between them are.
+        Whether a TIFF file stores differences between pixels.
     enlarged : bool
-        Whether it is a result, and its file is to say so (`_mark`).
+        Whether it is a result, whose file gets a mark (`_mark`).
     """
 
     frames: list[np.ndarray]

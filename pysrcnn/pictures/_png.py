@@ -1,6 +1,6 @@
-"""How a PNG file is built: its chunks, and which of those beside the pixels are whole.
+"""The structure of a PNG file: its chunks, and which of its metadata chunks are intact.
 
-Pillow raises for one that is damaged, or holds a long text or profile, and so costs the picture.
+Pillow raises for one that is damaged, or holds a long text or profile, and loses the picture.
 """
 
 import struct
@@ -12,14 +12,14 @@ from ._limits import BESIDE, PIECES, UNPACKED, Structure
 
 __all__ = ["examine"]
 
-_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of PNG's types of colour; a palette's colours
+_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by PNG's colour type; for a palette, of its colours
 _PALETTE = 3
 _DEFLATED = 1032  # bytes that zlib packs into one, at most
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9}
-_CLEAR = {0: 2, 2: 6}  # bytes of a transparent colour: of grey, of RGB
+_CLEAR = {0: 2, 2: 6}  # bytes of a transparent colour: grey, RGB
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
-_XMP, _RAW = b"XML:com.adobe.xmp", b"Raw profile type "  # keywords of what is no text
+_XMP, _RAW = b"XML:com.adobe.xmp", b"Raw profile type "  # keywords of texts that hold metadata
 _LABELS = {
     b"iCCP": "colour profile", b"eXIf": "EXIF", b"pHYs": "resolution",
     b"tRNS": "transparent colour",
@@ -27,7 +27,7 @@ _LABELS = {
 
 
 def examine(source: Any, name: str) -> Structure:
-    """What a PNG file says it holds; ValueError or struct.error if it is damaged."""
+    """Return what a PNG file says it holds; raise ValueError or struct.error if it is damaged."""
     width, height, bits, colour = struct.unpack(">IIBB", source[16:26])
     found = Structure("png", (height, width, _CHANNELS.get(colour, 4)), bits)
     found.parts.keep(0, 33)
@@ -37,7 +37,7 @@ def examine(source: Any, name: str) -> Structure:
         if len(head) < 8:
             break
         length, kind = struct.unpack(">I4s", head)
-        if not kind.isalpha():  # no chunk
+        if not kind.isalpha():  # not a chunk
             break
         end = at + 12 + length
         if kind == b"IEND":
@@ -47,7 +47,7 @@ def examine(source: Any, name: str) -> Structure:
             found.data += min(end, len(source)) - at
         elif kind == b"acTL":
             found.frames = max(1, struct.unpack(">I", source[at + 8 : at + 12])[0])
-        if kind in _FRAMES or not kind[0] & 32:  # without which there are no pixels
+        if kind in _FRAMES or not kind[0] & 32:  # needed for the pixels
             found.parts.keep(at, min(end, len(source)))
         else:
             data = source[at : end if length <= BESIDE else at + 100]
@@ -62,14 +62,14 @@ def examine(source: Any, name: str) -> Structure:
         at = end
     else:
         raise ValueError("it is cut into too many chunks")
-    if found.frames == 1:  # or Pillow would make up the rest of the rows
+    if found.frames == 1:  # or Pillow would make up missing rows
         row = 1 + width * bits * (1 if colour == _PALETTE else found.shape[2]) // 8
         found.least = height * row // _DEFLATED
     return found
 
 
 def _problem(chunk: bytes, kind: bytes, length: int) -> tuple[str, bytes]:
-    """What keeps readers from this chunk beside the pixels, "" for nothing; what it holds."""
+    """Return what is wrong with a metadata chunk, "" for nothing, and its unpacked content."""
     if length > BESIDE:
         return "of several megabytes", b""
     data = chunk[8:-4]
@@ -90,10 +90,10 @@ def _problem(chunk: bytes, kind: bytes, length: int) -> tuple[str, bytes]:
 
 
 def _text_of(data: bytes, kind: bytes) -> tuple[str, bytes]:
-    """What keeps readers from a text, and the text, unpacked."""
+    """Return what is wrong with a text chunk, "" for nothing, and the unpacked text."""
     text = data.partition(b"\0")[2]
     packed = kind == b"zTXt"
-    if kind == b"iTXt":  # is it packed, how, language, translated keyword
+    if kind == b"iTXt":  # compressed, method, language, translated keyword
         packed, text = text[:1] == b"\1", text[1:]
         method, text = text[:1], b"".join(text[1:].split(b"\0", 2)[2:])
     else:
@@ -109,11 +109,11 @@ def _text_of(data: bytes, kind: bytes) -> tuple[str, bytes]:
 
 
 def _take(found: Structure, kind: bytes, data: bytes, held: bytes) -> bool:
-    """Put a chunk where it is looked for; whether it is left to Pillow."""
+    """Put a chunk into `found`; return whether Pillow sees it, too."""
     keyword = data[:80].split(b"\0")[0]
     if kind in _TEXTS and keyword.startswith((_XMP, _RAW)):
         found.profiles.append((keyword, held))
-        return keyword == _XMP  # in which Pillow looks for an orientation
+        return keyword == _XMP  # where Pillow looks for an orientation
     found.chunks.append((kind, data))
     if kind != b"iCCP":
         return True
@@ -123,7 +123,7 @@ def _take(found: Structure, kind: bytes, data: bytes, held: bytes) -> bool:
 
 
 def _inflated(packed: bytes, most: int) -> bytes | None:
-    """What was packed, of which no more than a byte beyond `most`; None if it is damaged."""
+    """Decompress no more than `most` + 1 bytes; return None if the data is damaged."""
     try:
         return zlib.decompressobj().decompress(packed, most + 1)
     except zlib.error:

@@ -1,10 +1,9 @@
-"""How a picture file is built, looked at before a reader is given it.
+"""The structure of a picture file, examined before a decoder sees it.
 
-Each format is walked from piece to piece, without decoding any: what it claims to hold is compared
-with the pixels that are there, pieces without end are refused, and whatever beside the pixels is
-damaged or too large for readers is left out, with a note. So no file costs more than it holds, and
-damage beside the pixels costs no pixels: Pillow raises for it, and takes the memory and the time
-that a file asks for.
+A file is walked from piece to piece, without decoding any: what it claims to hold is compared with
+the pixels that are there, endless pieces are refused, and metadata that is damaged or too large for
+decoders is left out, with a note. So no file costs more than it holds, and damaged metadata costs
+no pixels. Pillow would raise for it, and takes whatever memory and time a file asks for.
 """
 
 import math
@@ -19,12 +18,12 @@ from ._limits import BESIDE, PIECES, UNPACKED, Refused, Stored, Structure, check
 
 __all__ = ["examine"]
 
-_BLOCK = 2**16  # bytes that are searched at a time
+_BLOCK = 2**16  # bytes searched at a time
 _SIGNED = "its content credentials (C2PA), which sign the old pixels, are left out"
 
 
 def examine(source: bytes | Stored, name: str) -> Structure | None:
-    """What a file says it holds, compared with what it has; None if it is no picture of ours.
+    """Return what a file says it holds, checked against its size; None if its format is not read.
 
     Raises
     ------
@@ -51,11 +50,11 @@ def examine(source: bytes | Stored, name: str) -> Structure | None:
 # ------------------------------------------------------------------------------------------- JPEG
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a byte of pixels nor a restart
-_SIZED = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers after which a size comes
-_SCANS = 20  # of a picture of any size; a progressive one has ten
-_SCANNED = 2**31  # bytes of pixels that more scans may go over
+_SIZED = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers that precede a size
+_SCANS = 20  # allowed for any size; a progressive picture has ten
+_SCANNED = 2**31  # bytes of pixels that more scans may cover in total
 _FILL = 2**16  # bytes between two segments
-_SEGMENTS = 1000  # beside the pixels
+_SEGMENTS = 1000  # of metadata
 _END, _SCAN = 0xD9, 0xDA
 
 
@@ -112,8 +111,8 @@ def _jpeg(source: Any, name: str) -> Structure:
 
 
 def _next_marker(source: Any, at: int, most: int) -> tuple[int, int | None]:
-    """Where the next marker is, of `most` bytes from `at` on, and which; None if there is none."""
-    stop, size = min(at + most, len(source)), 256  # it is there, if this is a segment
+    """Return where the next marker is, within `most` bytes of `at`, and which; None for none."""
+    stop, size = min(at + most, len(source)), 256  # enough between segments
     while block := source[at : min(at + size, stop)]:
         match = _MARKER.search(block)
         if match:
@@ -135,8 +134,8 @@ def _check_frame(found: Structure, marker: int, head: bytes, name: str) -> None:
 
 # -------------------------------------------------------------------------------------------- GIF
 
-_OTHER = re.compile(rb"[,!;]")  # how a block of a GIF file begins
-_SMALL = 16  # bytes that a block of pixels has at least, where there are many
+_OTHER = re.compile(rb"[,!;]")  # the first byte of a block of a GIF file
+_SMALL = 16  # bytes that blocks of pixels have at least on average, where there are many
 
 
 def _gif(source: Any, name: str) -> Structure:
@@ -149,7 +148,7 @@ def _gif(source: Any, name: str) -> Structure:
         head = source[at : at + 10]
         if not head or head[:1] == b";":
             break
-        if head[:1] not in (b",", b"!"):  # readers look for the next block
+        if head[:1] not in (b",", b"!"):  # decoders skip to the next block
             match = _OTHER.search(source[at : at + 2**16])
             if not match:
                 break
@@ -161,7 +160,7 @@ def _gif(source: Any, name: str) -> Structure:
             if len(head) < 10:
                 break
             left, top, wide, high, flags = struct.unpack("<HHHHB", head[1:])
-            if not found.frames:  # by which the screen grows
+            if not found.frames:  # the first frame may enlarge the screen
                 found.shape = max(height, top + high), max(width, left + wide), 3
             at += 9 + _table(flags)
             found.frames += 1
@@ -184,12 +183,12 @@ def _gif(source: Any, name: str) -> Structure:
 
 
 def _table(flags: int) -> int:
-    """Bytes of the table of colours that there is by these flags."""
+    """Return the size in bytes of the colour table that these flags announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _after_blocks(source: Any, at: int) -> tuple[int, int]:
-    """Where the blocks end that begin at `at`, each after its length; and how many there are."""
+    """Return where the length-prefixed blocks that begin at `at` end, and how many there are."""
     start, block, count = at, source[at : at + _BLOCK // 16], 0
     while True:
         if at - start >= len(block):
@@ -220,7 +219,7 @@ def _webp(source: Any, name: str) -> Structure:
         if at + 8 > stop or len(head) < 8:
             break
         kind, (length,) = head[:4], struct.unpack("<I", head[4:8])
-        if not kind.strip().isalnum():  # no chunk
+        if not kind.strip().isalnum():  # not a chunk
             stop = at
             break
         end = at + 8 + length + length % 2
@@ -252,7 +251,7 @@ def _webp(source: Any, name: str) -> Structure:
 
 
 def _of_bitstream(kind: bytes, head: bytes) -> tuple[int, int, int]:
-    """The shape of a picture that has no head besides; (0, 0, 3) if it does not say."""
+    """Return the shape that a bitstream without a VP8X chunk states; (0, 0, 3) if it does not."""
     if kind == b"VP8 " and head[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack("<HH", head[6:10])
         return height & 0x3FFF, width & 0x3FFF, 3
@@ -264,8 +263,8 @@ def _of_bitstream(kind: bytes, head: bytes) -> tuple[int, int, int]:
 
 # -------------------------------------------------------------------------------------------- BMP
 
-_RUNS = (1, 2)  # of BMP's ways to pack: runs of 8 and of 4 bits
-_MOST_RUNS = 2**23  # bytes, which Pillow goes over in Python
+_RUNS = (1, 2)  # BMP's compressions by runs of 8 and of 4 bits
+_MOST_RUNS = 2**23  # bytes, which Pillow decodes in Python
 
 
 def _bmp(source: Any, name: str) -> Structure:

@@ -1,7 +1,7 @@
-"""What a TIFF file, or EXIF, says it holds, and how much that is.
+"""The structure of a TIFF file, or of EXIF, and how much it claims to hold.
 
-Readers of TIFF take time and memory by what a file says of itself: a hundred thousand pages, tags
-that all hold the same megabytes. So it is looked at here first, with bounds on all that is done.
+TIFF readers take the time and memory that a file asks for: a hundred thousand pages, tags that all
+hold the same megabytes. So a file is examined here first, with bounds on every step.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ _PIECES = 2**20  # strips or tiles
 SUBFILE, WIDTH, HEIGHT, BITS, COLOURS = 254, 256, 257, 258, 262
 SAMPLES, TILE_WIDTH, TILE_HEIGHT, BELOW, DNG = 277, 322, 323, 330, 50706
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # of strips, of tiles
-_MORE = (0x8769, 0x8825, 0xA005)  # of EXIF: more tags, the place on the map, how to read it
-_CAMERA = (32803, 34892)  # of PhotometricInterpretation: what a sensor's mosaic gave, and linear
+_MORE = (0x8769, 0x8825, 0xA005)  # EXIF's pointers to its own tags, to GPS and to interoperability
+_CAMERA = (32803, 34892)  # of PhotometricInterpretation: colour filter array, and linear raw
 _COLOUR_NAMES = {
     4: "a mask", 5: "inks (CMYK)", 8: "CIELAB colours", 9: "CIELAB colours (ICC)",
     10: "CIELAB colours (ITU)", 32844: "the logarithm of luminance", 32845: "LogLuv colours",
@@ -29,20 +29,20 @@ _COLOUR_NAMES = {
 
 
 def is_bounded(exif: bytes) -> bool:
-    """Whether reading a block of EXIF takes no more than it has; anything else does not."""
+    """Return whether a block of EXIF claims no more than it holds; True for anything else."""
     exif = exif.removeprefix(b"Exif\0\0")
     tiff = Tiff(exif)
     if not tiff.valid:
-        return not exif.startswith((b"II", b"MM"))  # or it is no EXIF at all, which is seen later
+        return not exif.startswith((b"II", b"MM"))  # what is no EXIF at all is noticed later
     try:
         size, _ = _extent(tiff, list(itertools.islice(tiff.pages(), 3)), _MORE)
-    except ValueError:  # directories beyond reason
+    except ValueError:  # a directory of far too many tags
         return False
     return size <= 2 * len(exif) + 2**16
 
 
 def _extent(tiff: Tiff, places: list[int], below: tuple[int, ...]) -> tuple[int, int]:
-    """Bytes of the values of all tags in these directories and those below; how far they go."""
+    """Return the bytes of all values in these directories and those below, and where they end."""
     total, reach = 0, 0
     seen: set[int] = set()
     while places:
@@ -61,7 +61,7 @@ def _extent(tiff: Tiff, places: list[int], below: tuple[int, ...]) -> tuple[int,
 
 
 def examine(source: bytes | Stored, name: str) -> Structure:
-    """What the first page of a TIFF file, that is no smaller copy of another one, says it holds.
+    """Return what the first page of a TIFF file, reduced copies of others aside, says it holds.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def examine(source: bytes | Stored, name: str) -> Structure:
                 f"save that as a file of its own"
             )
     found.parts = Parts([slice(0, size)])
-    if smaller:  # then the file is one that begins with it
+    if smaller:  # make it the first page of the file
         pointer = struct.pack(tiff.order + tiff.pointer, page)
         behind = tiff.first_pointer + len(pointer)
         found.parts = Parts([slice(0, tiff.first_pointer), pointer, slice(behind, size)])
@@ -111,13 +111,13 @@ def examine(source: bytes | Stored, name: str) -> Structure:
 
 
 def _is_smaller(tiff: Tiff, page: int) -> bool:
-    """Whether a page is a smaller copy of another one."""
+    """Return whether a page is a reduced copy of another one."""
     tags, _ = tiff.whole_directory(page)
     return bool(tiff.number(SUBFILE, 0, tags) & 1)
 
 
 def _check_size(found: Structure, tile: tuple[int, int], name: str) -> None:
-    """Raise for a picture without a size, and for a tile far beyond it."""
+    """Raise for a picture without a size, or with tiles far larger than itself."""
     if min(found.shape) < 1:
         raise ValueError("it does not say its width or height")
     if tile != (0, 0):
@@ -126,7 +126,7 @@ def _check_size(found: Structure, tile: tuple[int, int], name: str) -> None:
 
 
 def _check_camera(tiff: Tiff, tags: dict[int, Entry], name: str) -> None:
-    """Raise `Refused` for what a camera's sensor gave, of which readers take the small preview."""
+    """Raise `Refused` for a camera's raw data, of which readers take the small preview."""
     directories = [tags]
     for place in tiff.values(tags.get(BELOW), 16).tolist():
         with contextlib.suppress(struct.error, OverflowError, ValueError):
@@ -139,7 +139,7 @@ def _check_camera(tiff: Tiff, tags: dict[int, Entry], name: str) -> None:
 
 
 def _data_of(tiff: Tiff, tags: dict[int, Entry], size: int) -> tuple[int, int]:
-    """Bytes of the page's strips or tiles, and how far they go."""
+    """Return the bytes of the page's strips or tiles, and where they end."""
     for tag in _OFFSETS:
         if tag in tags and tags[tag].length > _PIECES:
             raise ValueError(f"its pixels are in {tags[tag].length:,} pieces")
@@ -152,6 +152,6 @@ def _data_of(tiff: Tiff, tags: dict[int, Entry], size: int) -> tuple[int, int]:
         if len(places):
             reach = max(reach, int((places.astype("u8") + part[: len(places)]).max()))
     total = sum(int(part.sum(dtype=np.float64)) for part in counts)
-    if total > 4 * size + 2**26:  # pieces may be the same ones, but not without end
+    if total > 4 * size + 2**26:  # pieces may be shared, but not endlessly
         raise ValueError("its pieces claim to hold more than the file does")
     return min(total, size), reach

@@ -1,6 +1,6 @@
-"""XMP of a picture that was turned upright and enlarged: what it says of the old pixels goes.
+"""XMP corrected for a picture that was turned upright and enlarged.
 
-It is RDF in XML. Properties are known by their namespaces, whatever prefix stands for these.
+XMP is RDF in XML. Properties are recognised by their namespaces, whatever the prefixes.
 """
 
 import io
@@ -9,7 +9,7 @@ from xml.dom import minidom
 
 __all__ = ["MOST", "after_enlarging"]
 
-MOST = 2**20  # bytes that are read: a tree of XML takes a hundred times as many
+MOST = 2**20  # bytes that are read: an XML tree takes a hundred times as many
 _TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 _XMP, _DC = "http://ns.adobe.com/xap/1.0/", "http://purl.org/dc/elements/1.1/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
@@ -29,7 +29,7 @@ _OF_PIXELS = {
     _DC: {"format"},
     _PHOTOSHOP: {"ColorMode", "ICCProfile"},
 }  # fmt: skip
-# Of pictures, sound and video elsewhere in the file, which do not go along.
+# About pictures, sound and video elsewhere in the file, which are not copied.
 _OF_OTHERS = (
     "http://ns.google.com/photos/1.0/container/", "http://ns.google.com/photos/1.0/depthmap/",
     "http://ns.google.com/photos/1.0/image/", "http://ns.google.com/photos/1.0/audio/",
@@ -43,9 +43,9 @@ _FACES = (_REGIONS, "http://ns.microsoft.com/photo/1.2/", "http://ns.apple.com/f
 def after_enlarging(
     xmp: bytes, width: int, height: int, turned: bool = False
 ) -> tuple[bytes | None, list[str]]:
-    """The same XMP for a picture that is stored upright with this many pixels; what it loses.
+    """Return XMP corrected for a picture stored upright with this many pixels, and what it loses.
 
-    None if it is damaged, as everything is that holds a document type or has a thousand levels.
+    XMP is None if damaged, too long, with a document type, or nested a thousand levels deep.
     """
     content = xmp.strip(b"\0 \r\n\t")
     if len(content) > MOST or b"!DOCTYPE" in content.replace(b"\0", b""):
@@ -56,14 +56,14 @@ def after_enlarging(
         _clean(document, width, height, turned, lost)
         text = "".join(node.toxml() for node in document.childNodes)
         return text.encode(), list(lost)
-    except Exception:  # of expat and minidom for what is no XML, or far too deep
+    except Exception:  # of expat and minidom for bad XML, or too deep nesting
         return None, []
 
 
 def _clean(
     node: Any, width: int, height: int, turned: bool, lost: dict[str, None], around: tuple = ()
 ) -> None:
-    """`around`: in which of those that are searched as a whole it is, so that they are once."""
+    """Remove outdated properties below a node; `around` names enclosing, already searched ones."""
     for child in list(node.childNodes):
         if child.nodeType != child.ELEMENT_NODE:
             continue
@@ -81,7 +81,7 @@ def _clean(
 
 
 def _is_left_out(node: Any, turned: bool, lost: dict, searched: bool = False) -> bool:
-    """Whether this property is of the old pixels; in `lost`, what somebody may miss."""
+    """Return whether a property describes the old pixels; add to `lost` what people may miss."""
     space, name = node.namespaceURI or "", node.localName or ""
     if space in _OF_OTHERS or (space == _CAMERA and name.startswith(("Micro", "Motion"))):
         lost["what XMP says of other pictures, sound or video in the file"] = None
@@ -98,7 +98,7 @@ def _is_left_out(node: Any, turned: bool, lost: dict, searched: bool = False) ->
 
 
 def _set(node: Any, values: dict[str, int]) -> None:
-    """The fields of a structure, which are attributes or elements."""
+    """Set the fields of a structure, which are attributes or elements."""
     for name, value in values.items():
         if node.hasAttributeNS(_DIMENSIONS, name):
             node.getAttributeNodeNS(_DIMENSIONS, name).value = str(value)

@@ -1,7 +1,7 @@
-"""TIFF files of 16 bits a channel and of floating point, which Pillow has no arrays for.
+"""TIFF files of 16 bits a channel and of floating point, for which Pillow has no arrays.
 
-They go through tifffile, the extra `deep`: ``pip install ".[deep]"``. Without it they are read by
-Pillow, as 8 bits, and said to be, or not at all.
+They need tifffile, the extra `deep`: ``pip install ".[deep]"``. Without it, Pillow reads them as 8
+bits, with a note, or not at all.
 """
 
 import importlib.util
@@ -30,25 +30,25 @@ __all__ = [
 ]
 
 INSTALL = 'pip install ".[deep]" in the clone of pysrcnn'
-_DECODERS = "imagecodecs"  # which tifffile needs for LZW and others
+_DECODERS = "imagecodecs"  # tifffile needs it for LZW and others
 _TYPES = ("uint8", "uint16", "float16", "float32", "float64")
 _UNSPECIFIED, _PREMULTIPLIED = 0, 1  # of TIFF's ExtraSamples
 _WHITE_IS_0, _BLACK_IS_0, _RGB = 0, 1, 2  # of PhotometricInterpretation
 _APART = 2  # of PlanarConfiguration
-# Of Compression: none, LZW, zlib, PackBits, LZMA and ZSTD, which unpack as much as is wanted ...
+# Of Compression: none, LZW, zlib, PackBits, LZMA and ZSTD, which unpack as much as is asked for ...
 _STOPS = (1, 5, 8, 32773, 32946, 34925, 50000)
-# ... and whole pictures, which say their size.
+# ... and embedded pictures, which state their own size.
 _PICTURES = dict.fromkeys((7, 33007, 34892), "jpeg") | {34933: "png", 50001: "webp"}
 _JPEG2000, _LERC = (33003, 33004, 33005, 34712), 34887
 
 
 def available() -> bool:
-    """Whether deep colour of TIFF files can be read and written here."""
+    """Return whether tifffile is installed, to read and write deep colour in TIFF files."""
     return _is_there("tifffile")
 
 
 def helps() -> bool:
-    """Whether `INSTALL` would bring something that reads more TIFF files."""
+    """Return whether `INSTALL` would allow more TIFF files to be read."""
     return not (available() and _is_there(_DECODERS))
 
 
@@ -60,29 +60,29 @@ def _is_there(library: str) -> bool:
 
 
 class Unread(ValueError):
-    """A file that is not read here, with why."""
+    """Raised for a file that is not read here; the message says why."""
 
 
 class Failed(Unread):
-    """One at which a library failed, with what it says."""
+    """Raised for a file at which a library failed; the message quotes it."""
 
 
 def read(content: bytes) -> np.ndarray | None:
-    """The pixels of a TIFF file in all their depth.
+    """Read the pixels of a TIFF file at full depth.
 
     Returns
     -------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or None
         Of uint8, uint16, float32 or float64, not turned by EXIF's orientation. Black is 0, alpha is
-        straight, and other channels are left out. None where the file is of a kind that is not read
-        here; Pillow may.
+        straight, and other channels are left out. None if this kind of file is not read here;
+        Pillow may read it.
 
     Raises
     ------
     Failed
-        If the library does.
+        If the library fails.
     Unread
-        If pixels are packed in a form whose size is not known before they are unpacked.
+        If the size of compressed pixels is unknown, or too large, before they are unpacked.
     MemoryError
     """
     try:
@@ -99,13 +99,13 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
 
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page: Any = file.pages[0]
-        # Numbers, as those of tags that are not there, for which TIFF 6.0 has defaults, are.
+        # As int, since tifffile gives TIFF 6.0's default for a missing tag as a plain number.
         photometric, planes = int(page.photometric), int(page.planarconfig)
         colours = {_RGB: 3, _BLACK_IS_0: 1, _WHITE_IS_0: 1}.get(photometric)
         if colours is None or page.dtype is None or page.dtype.name not in _TYPES:
             return None
         if page.dtype.kind == "u" and page.bitspersample != 8 * page.dtype.itemsize:
-            return None  # 12 bits, for example, of which white is 4095
+            return None  # 12 bits, for example, where white is 4095
         tile = math.prod(page.chunks) * page.dtype.itemsize if page.is_tiled else 0
         if claims_too_much(max(page.nbytes, tile), len(content)):
             return None
@@ -122,7 +122,7 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
     if picture.dtype == np.float16:
         picture = picture.astype(np.float32)
     white = 1 if picture.dtype.kind == "f" else np.iinfo(picture.dtype).max
-    # Without a word on one more channel, it is alpha, as for Pillow.
+    # A single extra channel of unstated meaning is alpha, as in Pillow.
     alpha = extra[0] != _UNSPECIFIED if extra else picture.shape[2] == colours + 1
     picture = picture[:, :, : colours + alpha]
     if white_is_zero:
@@ -135,8 +135,8 @@ def _read_tiff(content: bytes) -> np.ndarray | None:
 def check_piece(page: Any, content: bytes) -> None:
     """Raise `Unread` if a strip or tile of tifffile's page may unpack to more than its tags say.
 
-    Most ways to pack stop where the piece is full. Pictures within the file have a size of their
-    own, which is compared; those that have it in no simple place are not read.
+    Most decompressors stop where the piece is full. Embedded pictures state a size of their own,
+    which is compared with the tags; those whose size is hard to find are not read.
     """
     packing = int(page.compression)
     if packing in _STOPS or not content:
@@ -155,7 +155,7 @@ def check_piece(page: Any, content: bytes) -> None:
 
 
 def _inner_shape(packing: int, content: bytes, page: Any) -> tuple[int, int, int]:
-    """Height, width and channels of a picture within a TIFF file, as it says itself."""
+    """Return the height, width and channels that a picture embedded in a TIFF file states."""
     if packing in _JPEG2000:
         start = content.index(b"\xff\x4f\xff\x51")
         right, bottom, left, top = struct.unpack_from(">4I", content, start + 8)
@@ -170,7 +170,7 @@ def _inner_shape(packing: int, content: bytes, page: Any) -> tuple[int, int, int
         channels = struct.unpack_from("<i", content, at + 8)[0] if version >= 4 else 1
         if min(height, width, channels) < 1:
             raise ValueError("no size")
-        # Others may follow, of which each is one more channel.
+        # More of these may follow, with further channels.
         return height, width, channels * content.count(b"Lerc2 ")
     if packing in _PICTURES:
         found = examine(content, "a piece")
@@ -180,10 +180,10 @@ def _inner_shape(packing: int, content: bytes, page: Any) -> tuple[int, int, int
 
 
 def _divide_by_alpha(picture: np.ndarray, white: int) -> None:
-    """Colour that was multiplied by alpha as it was before, in place."""
+    """Undo the multiplication of colour by alpha, in place."""
     colour, alpha = picture[:, :, :-1], picture[:, :, -1:]
     if picture.dtype.kind == "f":
-        # What is brighter than white is clipped in the end: here, so that it is not refused.
+        # Values above white are clipped in the end. They are limited here so as not to be refused.
         colour[:] = np.minimum(colour / np.where(alpha > 0, alpha, 1), np.maximum(colour, 1.5))
     else:
         alpha = np.maximum(alpha, 1).astype(np.uint32)  # in which 65535 * 65535 + 32767 fits
@@ -193,7 +193,7 @@ def _divide_by_alpha(picture: np.ndarray, white: int) -> None:
 def write_tiff(
     path: str | os.PathLike, picture: np.ndarray, compression: int = 1, predictor: bool = False
 ) -> None:
-    """Write deep colour as a TIFF file with nothing beside it; packed, as `tiff_options` says.
+    """Write deep colour as a TIFF file without metadata, compressed as `tiff_options` says.
 
     Raises
     ------
@@ -209,9 +209,9 @@ def write_tiff(
 def tiff_options(
     channels: int, dtype: np.dtype, compression: int = 1, predictor: bool = False
 ) -> dict[str, Any]:
-    """tifffile's options: kinds of channels, nothing beside them, and how they are packed.
+    """Return tifffile's options for the kinds of channels and the compression, without metadata.
 
-    `compression` is TIFF's number; without imagecodecs, zlib is taken in place of others.
+    `compression` is TIFF's number; without imagecodecs, zlib is used in place of others.
     """
     photometric = "rgb" if channels > 2 else "minisblack"
     options: dict[str, Any] = {"photometric": photometric, "planarconfig": "contig"}

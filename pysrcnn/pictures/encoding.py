@@ -1,4 +1,4 @@
-"""Pixels encoded by Pillow, with what it writes beside them."""
+"""Encoding pixels by Pillow, with the metadata that it writes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from ._picture_file import PictureFile
 
 __all__ = ["ENCODING", "animation_options", "encoded", "tiff_options", "timing"]
 
-# How Pillow writes each format. zlib's level 3 takes a third of the time of 6, for photographs
-# some 7% larger.
+# Pillow's options for each format. zlib's level 3 takes a third of the time of level 6, and makes
+# files of photographs some 7% larger.
 ENCODING: dict[str, dict[str, Any]] = {
     "png": {"compress_level": 3},
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"quality": 95},
-    "bmp": {"dpi": (0, 0)},  # none said, of which Pillow would make 96
+    "bmp": {"dpi": (0, 0)},  # unstated, where Pillow would write 96
 }
-# The longest time of a frame, in milliseconds; how often an animation is played at most.
+# The longest duration of a frame in milliseconds, and the most times an animation is played.
 _LIMITS_OF_TIME = {
     "gif": (655_350, 65_536), "png": (65_535_000, 2**31 - 1), "webp": (2**24 - 1, 65_535),
 }  # fmt: skip
@@ -27,9 +27,10 @@ _PREDICTOR = 317  # of TIFF
 
 
 def encoded(frames: list[np.ndarray], suffix: str, options: Mapping[str, Any]) -> bytes:
-    """A file of this suffix, as `ENCODING` has it; an animation, if there are several frames.
+    """Return the bytes of a file of this suffix; several frames make an animation.
 
-    Not written to its place by Pillow, which takes no notice if the disk is full.
+    `options` take precedence over those of `ENCODING`. Pillow does not write the file itself,
+    since it does not notice when the disk is full.
     """
     import imageio.v3 as imageio  # not at the top: `import pysrcnn` stays quick
 
@@ -46,34 +47,34 @@ def encoded(frames: list[np.ndarray], suffix: str, options: Mapping[str, Any]) -
 
 
 def tiff_options(frame: np.ndarray, compression: int, predictor: bool) -> dict[str, Any]:
-    """How Pillow packs the pixels of a TIFF file, by TIFF's number for it."""
+    """Return Pillow's options for the compression of a TIFF file, given TIFF's number."""
     packing, _ = COMPRESSIONS[compression]
     differs = predictor and frame.dtype.kind == "u"
     return {"compression": packing} | ({"tiffinfo": {_PREDICTOR: 2}} if differs else {})
 
 
 def animation_options(file: PictureFile, frames: list[np.ndarray], kind: str) -> dict[str, Any]:
-    """How long frames are shown, and how often, as Pillow takes it."""
+    """Return Pillow's options for the durations of frames and the number of plays."""
     durations, plays, _ = timing(file, kind)
     if kind != "gif":
         return {"duration": durations, "loop": plays}
-    # In hundredths of a second, rounded so that the whole keeps its length.
+    # In hundredths of a second, rounded so that the total duration is kept.
     ends = np.round(np.cumsum(durations) / 10).astype(int) * 10
     options: dict[str, Any] = {"duration": [int(d) for d in np.diff(ends, prepend=0)]}
     if plays != 1:
         options["loop"] = max(0, plays - 1)
-    if frames[0].shape[2:] == (4,):  # what is transparent must not show the frame before
+    if frames[0].shape[2:] == (4,):  # transparency must not show the frame before
         options["disposal"] = 2
     return options
 
 
 def timing(file: PictureFile, kind: str) -> tuple[list[float], int, list[str]]:
-    """How long frames are shown and how often all are, as the format can hold it; what differs."""
+    """Return durations and plays as the format can hold them, and what differs, in words."""
     longest, most = _LIMITS_OF_TIME[kind]
     durations = file.durations or [0.0] * len(file.frames)
     plays, losses = file.plays, []
     fitting = [d if 0 <= d <= longest else longest if d > longest else 0.0 for d in durations]
-    if fitting != durations:  # nor are they, where one is NaN
+    if fitting != durations:  # also where one is NaN
         losses.append(f"times of frames that are not from 0 to {longest / 1000:g} s")
     if not 0 <= plays <= most:
         losses.append(f"that it is played {plays} times (it is played without end)")

@@ -10,7 +10,7 @@ from ._metadata import named
 
 __all__ = ["READABLE", "list_pictures", "list_unread", "not_read", "size_of", "unreadable"]
 
-# A folder's pictures are those that have one of these: what is written, and other names of it.
+# The suffixes of pictures in folders, each with the usual suffix of its format.
 READABLE = {suffix: suffix for suffix in SUFFIXES} | {".dib": ".bmp"}
 READABLE |= dict.fromkeys((".jfi", ".jfif", ".jif", ".jpe", ".pjp", ".pjpeg"), ".jpg")
 _UNREAD = RAW | {
@@ -25,21 +25,21 @@ def list_pictures(
     on_error: Callable[[Exception], object] | None = None,
     others: Collection[str] = (),
 ) -> list[Path]:
-    """The picture files in a folder, by name; also those in folders below it, if asked for.
+    """List the picture files in a folder by name; with `recursive`, also in folders below it.
 
-    Those whose names, or folders' names, begin with a dot are left out: they are what a process
-    that was killed was writing, previews and the like. Links to folders are followed, and each
-    folder is entered once, whatever leads to it. What has a picture's name is listed, be it a pipe
-    or a link to nothing: whoever reads it says what is wrong.
+    Files and folders whose names begin with a dot are left out: they are unfinished files of killed
+    processes, previews and the like. Links to folders are followed, and each folder is entered only
+    once. Everything with a picture's suffix is listed, even a pipe or a broken link: reading it
+    will tell what is wrong.
 
     Parameters
     ----------
     folder : path
     recursive : bool
     on_error : function of an exception, optional
-        Called with what is wrong with a folder below that cannot be read, instead of raising it.
+        Called with the error of each folder below that cannot be read, instead of raising it.
     others : collection of str
-        Suffixes of other files that are listed too, as of videos: ".mp4".
+        Suffixes of other files to list, too, for example of videos: ".mp4".
 
     Raises
     ------
@@ -75,18 +75,18 @@ def list_pictures(
 
 
 def list_unread(folder: str | os.PathLike, recursive: bool = False) -> list[Path]:
-    """Pictures that `list_pictures` leaves out, as their kinds are not read: HEIC, RAW, ..."""
+    """List the pictures of kinds that are not read, which `list_pictures` leaves out: HEIC, RAW."""
     found, _ = _files_in(Path(folder), recursive)
     return sorted(path for path in found if path.suffix.lower() in _UNREAD)
 
 
 def unreadable(folder: str | os.PathLike) -> list[OSError]:
-    """What is wrong with a folder that cannot be read."""
+    """Return the error of a folder that cannot be read, in a list; an empty one if it can."""
     return _files_in(Path(folder), False)[1] if os.path.isdir(folder) else []
 
 
 def not_read(paths: Iterable[Path]) -> str:
-    """What to say of pictures that `list_unread` found; "" if there are none."""
+    """Return the message about pictures that `list_unread` found; "" if there are none."""
     names = [path.name for path in paths]
     if not names:
         return ""
@@ -94,18 +94,18 @@ def not_read(paths: Iterable[Path]) -> str:
 
 
 def size_of(path: str | os.PathLike) -> tuple[int, int] | None:
-    """Height and width that a file says it has, as stored; None if that is not easily told."""
+    """Return the height and width that a file states, as stored; None if Pillow finds none."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
             return picture.height, picture.width
-    except Exception:  # Pillow raises nearly anything for a file that is none
+    except Exception:  # Pillow raises nearly anything for other files
         return None
 
 
 def _files_in(folder: Path, recursive: bool) -> tuple[list[Path], list[OSError]]:
-    """Whatever is in a folder and is no folder; and what is wrong with folders below."""
+    """Return all entries of a folder that are not folders, and the errors of unreadable folders."""
     found, errors, seen = [], [], set()
     ahead: list[Path] = [folder]
     links: list[Path] = []  # links come last, so that folders are called by their own names

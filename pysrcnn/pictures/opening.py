@@ -1,4 +1,4 @@
-"""Picture files opened: what they hold, Pillow's picture of them, what is wrong, in a sentence."""
+"""Opening picture files: their structure, Pillow's picture of them, and errors as sentences."""
 
 import contextlib
 import ctypes
@@ -28,14 +28,14 @@ _QUIET = logging.NullHandler()
 
 
 def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Structure:
-    """What a picture file holds, and as much of its bytes as that takes.
+    """Return the structure of a picture file, with as many of its bytes as decoding takes.
 
     Parameters
     ----------
     path : str or path
-        The file; with `content`, only what errors call it.
+        The file; with `content`, only its name in errors.
     content : bytes, optional
-        The file's bytes, where they do not come from a file.
+        The bytes, if they do not come from a file.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Struc
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(f"{path} is a folder: give a picture file")
-        if not stat.S_ISREG(status.st_mode):  # a pipe, from which reading may wait for ever
+        if not stat.S_ISREG(status.st_mode):  # a pipe, where reading may block for ever
             raise ValueError(f"{path} is not a file: give a picture file, or - for standard input")
         with open(path, "rb") as file:
             source = file.read() if status.st_size <= WHOLE else Stored(file)
@@ -109,9 +109,9 @@ def _too_short(name: str) -> str:
 
 @contextlib.contextmanager
 def opened(found: Structure, name: str | os.PathLike, more: str = "") -> Iterator[Any]:
-    """Pillow's picture of a file; whatever goes wrong in the block, in a sentence.
+    """Open a file as Pillow's picture; errors raised in the block become sentences.
 
-    `more` is what else may help for TIFF files that Pillow does not read.
+    `more` is further advice for TIFF files that Pillow does not read.
 
     Raises
     ------
@@ -125,10 +125,10 @@ def opened(found: Structure, name: str | os.PathLike, more: str = "") -> Iterato
 
     image = None
     try:
-        with warnings.catch_warnings():  # of damage that Pillow then raises for, or repairs
+        with warnings.catch_warnings():  # about damage that Pillow then raises for, or repairs
             warnings.simplefilter("ignore")
             importlib.import_module(f"PIL.{_PLUGINS[found.kind]}ImagePlugin")
-            # Not by Image.open, which has a limit of its own for pixels.
+            # Image.open is not used, since it has its own limit on pixels.
             image = Image.OPEN[found.kind.upper()][0](io.BytesIO(found.content), "")
             image.info |= found.beside
             yield image
@@ -149,7 +149,7 @@ def opened(found: Structure, name: str | os.PathLike, more: str = "") -> Iterato
 
 
 def _sentence(error: Exception, found: Structure, name: str, was_open: bool, more: str) -> str:
-    """What is wrong with a file of which Pillow says this."""
+    """Return the sentence for an error that Pillow raised for a file."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "truncated" in reason.lower() or isinstance(error, EOFError):
         return _too_short(name)
@@ -159,7 +159,7 @@ def _sentence(error: Exception, found: Structure, name: str, was_open: bool, mor
     if reason.startswith(("Unsupported", "unsupported")):
         kind = f"{found.kind.upper()} file of a kind that is not read ({reason})"
         return f"{name} is a {kind}: save it as PNG"
-    if reason.startswith("decoder error"):  # which has a number
+    if reason.startswith("decoder error"):  # followed by a number
         reason = "its pixels cannot be decoded"
     vague = ("cannot identify", "can not", "unknown", "not identified", "no more images", "not a ")
     if len(reason) > 100 or any(words in reason for words in vague):
@@ -168,7 +168,7 @@ def _sentence(error: Exception, found: Structure, name: str, was_open: bool, mor
 
 
 def _contents_of(found: Structure) -> str:
-    """What is in a TIFF file that is not read, and what to do."""
+    """Return what a TIFF file that is not read holds, and what to do about it."""
     held, save = _exif.dtype_of_tiff(found.content), "save it with 8 or 16 bits a channel"
     if found.colours:
         channels = f" in {found.shape[2]} channels" if found.shape[2] > 1 else ""
@@ -180,11 +180,11 @@ def _contents_of(found: Structure) -> str:
 
 
 def quiet_readers() -> None:
-    """Keep what libraries say of damaged files off standard error: our sentence says it once."""
+    """Keep libraries' messages on damaged files off standard error: our error says it once."""
     from PIL import Image
 
     warnings.filterwarnings("ignore", module=r"PIL\.")
     for library in ("PIL", "tifffile"):
         logging.getLogger(library).addHandler(_QUIET)
-    with contextlib.suppress(AttributeError, OSError):  # where libtiff is a part of Pillow
+    with contextlib.suppress(AttributeError, OSError):  # not every Pillow has the function
         ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)

@@ -1,4 +1,4 @@
-"""Pillow's pictures as arrays: of the usual levels, with transparent colours as alpha."""
+"""Conversion of Pillow's pictures to arrays, with black at 0 and transparent colours as alpha."""
 
 import os
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ __all__ = [
     "without_colour",
 ]
 
-# Pillow's modes as this package reads them; those without an entry as they are.
+# What pictures of Pillow's modes are converted to; other modes stay as they are.
 BECOMES = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA"}
 BECOMES |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "P": "RGBA", "RGB": "RGBA"}  # with a transparent colour
 _APART = 2  # of TIFF's PlanarConfiguration
-_BAND = 2**24  # pixels of Pillow's that become an array at a time
+_BAND = 2**24  # pixels converted at a time
 
 
 def array_of(image: Any) -> np.ndarray:
-    """The pixels of Pillow's picture, a part at a time: they take memory once more, not thrice."""
+    """Return the pixels of Pillow's picture, in parts, to take memory once more, not thrice."""
     image.load()
     band = max(1, _BAND // image.width)
     pixels = np.empty(0)
@@ -43,7 +43,7 @@ def array_of(image: Any) -> np.ndarray:
 
 
 def make_room(image: Any) -> None:
-    """Make what the pixels of a TIFF file go into, as Pillow would if it had no limit for them."""
+    """Allocate the pixels of a TIFF file beyond Pillow's limit, as Pillow would below it."""
     from PIL import Image
 
     if image.format == "TIFF" and image.width * image.height > (Image.MAX_IMAGE_PIXELS or np.inf):
@@ -51,23 +51,23 @@ def make_room(image: Any) -> None:
 
 
 def levels_of(image: Any, about: Mapping[str, Any]) -> np.ndarray:
-    """Of one of Pillow's pictures, with black at 0 and a transparent colour as alpha."""
+    """Return the pixels of Pillow's picture, with black at 0 and a transparent colour as alpha."""
     mode, clear = about["mode"], about.get("transparency")
     other = _WITH_ALPHA.get(mode) if clear is not None else None
     other = other or BECOMES.get(mode)
     image.load()
     if other is None and mode == "P":
         other = image.palette.mode
-    if mode == "I" and image.format == "PNG":  # as which older versions of Pillow hold I;16
+    if mode == "I" and image.format == "PNG":  # older versions of Pillow hold I;16 so
         other = "I;16"
     pixels = _with_default_levels(array_of(image.convert(other) if other else image), about)
     return add_alpha(pixels, clear) if clear is not None and mode.startswith("I") else pixels
 
 
 def _with_default_levels(picture: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
-    """The array that Pillow read, with black at 0, and as uint8 or uint16 if it fits.
+    """Return the array that Pillow read with black at 0, as uint8 or uint16 if it fits.
 
-    `about` is what Pillow says of it.
+    `about` is what Pillow says of the picture.
     """
     if picture.dtype == bool:  # black and white
         picture = picture.astype(np.uint8) * 255
@@ -76,17 +76,17 @@ def _with_default_levels(picture: np.ndarray, about: Mapping[str, Any]) -> np.nd
             picture = picture.astype(np.uint16)
     if about.get("BitsPerSample") == 12 and picture.dtype == np.uint16:  # of a TIFF file
         picture = ((picture.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
-    # White may be 0 in TIFF files, which Pillow minds in those of 8 bits and fewer.
+    # White may be 0 in TIFF files, which Pillow handles only up to 8 bits.
     if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
         picture = (1 if picture.dtype.kind == "f" else 65535) - picture
-    return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either order
+    return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either one
 
 
 def deep_levels_of(image: Any, again: Any) -> np.ndarray:
-    """Colour of 16 bits a channel of a PNG file that was opened twice.
+    """Return the 16-bit colour of a PNG file that was opened twice.
 
-    Pillow has arrays for 8 of them at a time: the higher ones, or, if asked for, the lower ones;
-    and for grey with alpha, all, as if they were four channels.
+    Pillow decodes 8 bits of each channel at a time: the high ones or, if asked to, the low ones.
+    Grey with alpha it decodes at once, as if the bytes were four channels.
     """
     is_grey = again.tile[0][3] == "LA;16B"
     mode = "RGBA" if is_grey else f"{again.mode};16L"
@@ -101,14 +101,14 @@ def deep_levels_of(image: Any, again: Any) -> np.ndarray:
 
 
 def add_alpha(pixels: np.ndarray, clear: int | tuple) -> np.ndarray:
-    """Transparent where the pixels have the colour `clear`."""
+    """Add an alpha channel that is 0 where the pixels have the colour `clear`."""
     pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
     seen = (pixels != np.asarray(clear, pixels.dtype)).any(axis=2, keepdims=True)
     return np.concatenate([pixels, seen * np.asarray(np.iinfo(pixels.dtype).max, pixels.dtype)], 2)
 
 
 def without_colour(frames: list[np.ndarray]) -> list[np.ndarray]:
-    """Grey, and grey with alpha, instead of RGB and RGBA, if there is nothing else in any frame."""
+    """Convert RGB and RGBA to grey and grey with alpha if all frames hold nothing but grey."""
     rgb = [frame for frame in frames if frame.ndim == 3 and frame.shape[2] >= 3]
     if len(rgb) < len(frames) or not all(
         np.array_equal(x[..., 0], x[..., 1]) and np.array_equal(x[..., 1], x[..., 2]) for x in rgb
@@ -118,7 +118,7 @@ def without_colour(frames: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def check_planes(about: Mapping[str, Any], name: str | os.PathLike, more: str = "") -> None:
-    """Raise `Refused` for a TIFF file of 16 bits whose channels are apart: Pillow mixes them up."""
+    """Raise `Refused` for a planar TIFF file of over 8 bits, whose channels Pillow mixes up."""
     bits = about.get("BitsPerSample")
     if about.get("PlanarConfiguration") == _APART and isinstance(bits, tuple) and max(bits) > 8:
         raise Refused(

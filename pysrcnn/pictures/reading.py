@@ -1,4 +1,4 @@
-"""Picture files read: pixels, and all that comes with them."""
+"""Reading picture files: pixels and metadata."""
 
 import os
 import warnings
@@ -30,7 +30,7 @@ __all__ = ["ANIMATED", "is_animated", "pixels_of", "read_picture", "read_picture
 ANIMATED = ("gif", "png", "webp")
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
 _ON_THEIR_SIDE = (5, 6, 7, 8)  # orientations in which rows are stored as columns
-# How a stored picture is turned to be upright, by EXIF's orientation.
+# How to turn a stored picture upright, by EXIF's orientation.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
@@ -43,7 +43,7 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def is_animated(path: str | os.PathLike) -> bool:
-    """Whether a file holds an animation; not if it cannot be read."""
+    """Return whether a file holds an animation; False if it cannot be read."""
     try:
         found = structure_of(path)
     except (ValueError, OSError):
@@ -52,20 +52,20 @@ def is_animated(path: str | os.PathLike) -> bool:
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """The first picture of a file, upright, in all its depth.
+    """Read the first picture of a file, upright and at full depth.
 
-    Depth that is lost, as it takes more libraries, is said in a warning.
+    A warning tells if depth is lost because a library is missing.
 
     Returns
     -------
     picture : uint8, uint16 or float array (H, W), (H, W, 3) or (H, W, 4)
-        Palettes are colours, inks become RGB, and grey with alpha is RGBA.
+        Palettes become colours, CMYK becomes RGB, and grey with alpha becomes RGBA.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
     ValueError, TypeError
-        As of `read_picture_file`.
+        As for `read_picture_file`.
     MemoryError
     """
     file = _checked(structure_of(path), path, first=True)
@@ -79,35 +79,35 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
 
 
 def read_picture_file(path: str | os.PathLike, content: bytes | None = None) -> PictureFile:
-    """Read a picture or an animation with all that comes with it.
+    """Read a picture or an animation, with its metadata.
 
     Parameters
     ----------
     path : str or path
-        The file; with `content`, only what errors call it.
+        The file; with `content`, only its name in errors.
     content : bytes, optional
-        The file's bytes, where they do not come from a file.
+        The bytes, if they do not come from a file.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
     ValueError
         If the file is empty, truncated or not a picture, claims to be far larger than it is, or
-        holds floating point beyond 0..1.
+        holds floating point far outside 0..1.
     TypeError
-        If it holds integers whose white is unknown.
+        If it holds integers whose white level is unknown.
     MemoryError
     """
     return _checked(structure_of(path, content), path)
 
 
 def pixels_of(image: Any) -> np.ndarray:
-    """The pixels of a picture of Pillow's, by what its mode says they are.
+    """Return the pixels of Pillow's picture, interpreted by its mode.
 
     Raises
     ------
     ValueError
-        If it is of inks or other colours that are not RGB.
+        If its colours are CMYK or others that are not RGB.
     """
     if BECOMES.get(image.mode) == "RGB":
         raise ValueError(
@@ -118,7 +118,7 @@ def pixels_of(image: Any) -> np.ndarray:
 
 
 def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> PictureFile:
-    """A picture, or an animation unless only the `first` frame is wanted, that can be enlarged."""
+    """Read an animation, or its `first` frame, or a picture; raise if it cannot be enlarged."""
     file = PictureFile([], found.kind, notes=list(found.notes))
     try:
         about = _read_by_pillow(found, path, file, first)
@@ -141,13 +141,13 @@ def _checked(found: Structure, path: str | os.PathLike, first: bool = False) -> 
 def _read_beyond_pillow(
     found: Structure, path: str | os.PathLike, file: PictureFile, error: ValueError
 ) -> dict[str, Any]:
-    """What tifffile reads of a file of which Pillow says `error`, or that error."""
+    """Read by tifffile a file for which Pillow raised `error`; raise that if it is not read."""
     if found.kind != "tiff" or not deep.available():
         raise error
     try:
         pixels = deep.read(found.content)
     except deep.Unread as other:
-        # Pillow saw damage when it decoded it, which is better said by it.
+        # The file is damaged, which Pillow's error says better.
         if not found.whole or (isinstance(other, deep.Failed) and "is damaged" in str(error)):
             raise error from None
         raise ValueError(f"{path} is a TIFF file that cannot be read: {other}") from None
@@ -160,7 +160,7 @@ def _read_beyond_pillow(
 def _read_by_pillow(
     found: Structure, path: str | os.PathLike, file: PictureFile, first: bool
 ) -> dict[str, Any]:
-    """The frames, as stored; returns what Pillow says of them."""
+    """Read the frames, as stored, into `file`; return what Pillow says of them."""
     more = f", or {deep.INSTALL}, which reads more" if deep.helps() else ""
     with opened(found, path, more) as image:
         about = _info_of(image, file.notes)
@@ -176,7 +176,7 @@ def _read_by_pillow(
             if found.kind == "tiff":  # Pillow has turned it, and says so by removing the tag
                 about = _info_of(image, [])
         file.frames = [pixels]
-        # A palette of greys is grey, unless there is a profile of RGB.
+        # A palette of greys is grey, unless there is an RGB profile.
         if about["mode"] == "P" and (about.get("icc_profile") or b"")[16:20] != b"RGB ":
             file.frames = file.frames if first else without_colour(file.frames)
         if found.kind == "jpeg" and getattr(image, "n_frames", 1) > 1:  # MPO: of two lenses, ...
@@ -185,41 +185,41 @@ def _read_by_pillow(
 
 
 def _info_of(image: Any, notes: list[str]) -> dict[str, Any]:
-    """What Pillow says of its picture: its mode, its info, EXIF's tags by their names, segments."""
+    """Return what Pillow says of its picture: mode, info, segments, and EXIF tags by name."""
     from PIL.ExifTags import TAGS
 
-    if image.format == "PNG":  # of which getexif would, and what is wrong with pixels is not EXIF's
+    if image.format == "PNG":  # as getexif would, which would blame damaged pixels on EXIF
         image.load()
     try:
         exif = dict(image.getexif())
-    except Exception:  # Pillow raises anything for what is damaged
+    except Exception:  # Pillow raises anything for damage
         exif = {}
         image.info.pop("exif", None)
         notes.append("its EXIF is damaged and left out")
-    # The texts of PNG files, which are called anything, even "dpi", are not among it.
+    # The texts of PNG files, whose keywords may be anything, even "dpi", are left out.
     about = {k: v for k, v in image.info.items() if image.format != "PNG" or not isinstance(v, str)}
     tags = {TAGS[tag]: value for tag, value in exif.items() if tag in TAGS}
     return about | {"mode": image.mode, "applist": getattr(image, "applist", [])} | tags
 
 
 def _read_frames(image: Any, about: dict[str, Any], indices: range, file: PictureFile) -> None:
-    """The frames of an animation, as composed by Pillow from what each changes."""
+    """Read the frames of an animation as complete pictures, which Pillow composes."""
     file.durations = []
     shapes = set()
     for k in indices:
         image.seek(k)
         shapes.add(image.size)
-        if len(shapes) > 1:  # before its pixels are made, which may be many
+        if len(shapes) > 1:  # before its pixels, maybe many, are decoded
             raise ValueError("its frames differ in size")
         file.frames.append(array_of(image.convert("RGBA")))
-        # After reading: in WebP, only a frame that was decoded has a duration.
+        # After decoding, since before it a frame of WebP has no duration.
         file.durations.append(float(image.info.get("duration", 0)))
     if all((frame[:, :, 3] == 255).all() for frame in file.frames):
         file.frames = [frame[:, :, :3] for frame in file.frames]
     if about["mode"] in ("P", "L", "LA", "1"):
         file.frames = without_colour(file.frames)
     loop = about.get("loop")
-    if file.kind == "gif":  # which counts the repetitions after the first time
+    if file.kind == "gif":  # GIF counts the repetitions after the first time
         file.plays = 1 if loop is None else loop + 1 if loop else 0
     else:
         file.plays = loop or 0
@@ -228,7 +228,7 @@ def _read_frames(image: Any, about: dict[str, Any], indices: range, file: Pictur
 def _deep_pixels(
     image: Any, found: Structure, about: dict[str, Any], notes: list[str]
 ) -> np.ndarray | None:
-    """Colour of 16 bits a channel, if it is that; a note, if it has to be read as 8."""
+    """Return 16-bit colour, or None if it is not; add a note if it has to be read as 8 bits."""
     if found.kind not in ("png", "tiff") or found.bits != 16 or found.shape[2] < 2:
         return None
     if found.kind == "png":
@@ -251,13 +251,13 @@ def _deep_pixels(
 
 
 def _read_beside(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
-    """What is beside the pixels, turned as they will be."""
+    """Read the metadata, turned as the pixels will be."""
     _read_profile(about, file)
     stored: Any = found.content
     if found.kind == "tiff":
         _note_what_is_left(found, about, file)
     read_metadata(found, about, file)
-    if found.kind != "tiff":  # which Pillow may have turned
+    if found.kind != "tiff":  # Pillow turns TIFF, and drops its tag
         stored = (file.exif or b"").removeprefix(b"Exif\0\0")
     orientation = _exif.orientation_of(stored)
     if found.kind != "tiff":
@@ -285,7 +285,7 @@ def _read_profile(about: dict[str, Any], file: PictureFile) -> None:
 
 
 def _note_what_is_left(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
-    """Say what else is in a TIFF file."""
+    """Add notes on what else a TIFF file holds."""
     if found.frames > 1:
         file.notes.append(f"only the first of its {found.frames} pages is taken")
     if _exif.is_on_map(Tiff(found.content).page):

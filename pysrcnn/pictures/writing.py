@@ -1,4 +1,4 @@
-"""Picture files written, whole or not at all, with what goes along with their pixels."""
+"""Writing picture files, whole or not at all, with their metadata."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ from .reading import ANIMATED
 
 __all__ = ["LABELS", "SUFFIX_OF", "fit_to", "write_picture", "write_picture_file"]
 
-SUFFIX_OF = {kind: suffix for suffix, kind in KINDS.items()}  # of the usual ones, the last
+SUFFIX_OF = {kind: suffix for suffix, kind in KINDS.items()}  # of several, the last
 LABELS = {
     "icc_profile": "the colour profile",
     "exif": "EXIF",
@@ -29,28 +29,28 @@ LABELS = {
     "texts": "",  # by name
     "comment": "the comment",
 }
-_DEEP: dict[Any, tuple[tuple[str, ...], str]] = {  # what else than uint8 is grey in which files
+_DEEP: dict[Any, tuple[tuple[str, ...], str]] = {  # beside uint8: the formats for it, in words
     np.dtype(np.uint16): (("png", "tiff"), ".png or .tif"),
     np.dtype(np.float32): (("tiff",), ".tif or .tiff"),
 }
-_OPAQUE = ("bmp", "jpeg")  # have no alpha
+_OPAQUE = ("bmp", "jpeg")  # without alpha
 _LONGEST = {"gif": 65535, "jpeg": 65500, "webp": 16383}  # pixels a side
-_UNIT_OF_JFIF = 13  # where a JPEG file that Pillow writes has the unit of its density
+_UNIT_OF_JFIF = 13  # the position of the density's unit in Pillow's JPEG files
 
 
 def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write a picture, whole or not at all; the suffix says the format.
+    """Write a picture, whole or not at all, in the format of the suffix.
 
-    uint8 goes into every format; 16-bit grey into PNG and TIFF, float32 grey into TIFF; such colour
-    with the extra `deep`.
+    uint8 goes into every format, uint16 into PNG and TIFF, and float32 into TIFF. Colour of uint16
+    or float32 in TIFF needs the extra `deep`.
 
     Raises
     ------
     ValueError
-        If the format is unknown or cannot hold such a picture, its shape is that of none, or some
-        of its pixels are masked, NaN or infinite.
+        If the format is unknown or cannot hold such a picture, the array does not have the shape
+        of a picture, or some of its pixels are masked, NaN or infinite.
     TypeError
-        If it is no array.
+        If it is not an array.
     OSError
         If the file cannot be written.
     """
@@ -64,26 +64,26 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
 def write_picture_file(
     path: str | os.PathLike, file: PictureFile, quality: int | None = None
 ) -> list[str]:
-    """Write a picture or an animation, whole or not at all; the suffix says the format.
+    """Write a picture or an animation, whole or not at all, in the format of the suffix.
 
-    WebP is written without loss if the picture was read without, and no `quality` is given.
+    WebP is lossless unless the picture was read from a lossy file or `quality` is given.
 
     Parameters
     ----------
     path : path
     file : PictureFile
     quality : int, optional
-        Of JPEG and WebP, 1 to 100; by default 95.
+        For JPEG and WebP, 1 to 100; by default 95.
 
     Returns
     -------
     losses : list of str
-        What the format has no place for, and so is not in the file: "EXIF", ...
+        What the format has no place for, and the file therefore lacks: "EXIF", ...
 
     Raises
     ------
     ValueError
-        If the format is unknown, has no transparency and the picture has some, or has no room for
+        If the format is unknown, lacks the transparency that the picture has, or has no room for
         so many pixels a side.
     OSError
         If the file cannot be written.
@@ -97,10 +97,10 @@ def write_picture_file(
     with written_whole(path) as temporary:
         try:
             _write(temporary, frames, metadata, options)
-        except Exception as error:  # of Pillow or whatever else writes
+        except Exception as error:  # of Pillow or another writer
             if isinstance(error, (MemoryError, FileNotFoundError)) or is_full(error):
                 raise
-            try:  # without what is beside the pixels, which may be what it stumbles over
+            try:  # again without the metadata, which may be the cause
                 _write(temporary, frames, {}, {} if kind == "tiff" else options)
             except Exception:
                 raise ValueError(f"cannot write {path}: {error}") from None
@@ -115,15 +115,15 @@ def write_picture_file(
 
 
 def fit_to(path: str | os.PathLike, file: PictureFile, shape: tuple[int, int]) -> None:
-    """Raise what `write_picture_file` would, before there is any work in the pixels.
+    """Fit `file` to a format before any work is done, and raise what `write_picture_file` would.
 
-    `shape` is the height and width to come. An animation is cut to its first frame, with a note,
-    if the format holds no more; alpha that hides nothing is left out, if it has no place for it.
+    `shape` is the height and width of the result. If the format holds only one frame, an animation
+    is cut to its first, with a note; if it has no alpha, alpha that hides nothing is removed.
 
     Raises
     ------
     ValueError
-        If the format is unknown, has no transparency and the picture has some, or has no room for
+        If the format is unknown, lacks the transparency that the picture has, or has no room for
         so many pixels a side.
     """
     path = Path(path)
@@ -156,7 +156,7 @@ def _kind_of(path: Path) -> str:
 
 
 def _holds_deep(kind: str) -> bool:
-    """Whether colour of 16 bits a channel can be written; that of TIFF needs a library."""
+    """Return whether 16-bit colour can be written; in TIFF, that needs a library."""
     return kind == "png" or (kind == "tiff" and deep.available())
 
 
@@ -174,7 +174,7 @@ def _check_depth(path: Path, picture: np.ndarray) -> None:
 
 
 def _check_fit(path: Path, file: PictureFile, shape: tuple[int, ...]) -> None:
-    """Raise a ValueError for transparency that has no place, and for too many pixels a side."""
+    """Raise a ValueError for transparency that the format lacks, or too many pixels a side."""
     kind, (height, width) = _kind_of(path), shape
     if file.frames[0].shape[2:] in ((2,), (4,)) and kind in _OPAQUE:
         raise ValueError(f"cannot write {path}: {kind.upper()} has no transparency; choose .png")
@@ -187,7 +187,7 @@ def _check_fit(path: Path, file: PictureFile, shape: tuple[int, ...]) -> None:
 
 
 def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
-    """The frames as the format can hold them, and what that loses."""
+    """Return the frames as the format can hold them, and what that loses."""
     frames, losses = file.frames, []
     if len(frames) > 1 and kind not in ANIMATED:
         losses.append(f"all of its {len(frames)} frames but the first")
@@ -209,7 +209,7 @@ def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
 
 
 def _dtype_for(frames: list[np.ndarray], kind: str) -> np.dtype:
-    """The type nearest to that of the frames which such a file can hold."""
+    """Return the dtype nearest to that of the frames that the format can hold."""
     given, grey = frames[0].dtype, frames[0].ndim == 2
     deeper = len(frames) == 1 and (grey or _holds_deep(kind))
     holds = [dtype for dtype, (kinds, _) in _DEEP.items() if deeper and kind in kinds]
@@ -219,7 +219,7 @@ def _dtype_for(frames: list[np.ndarray], kind: str) -> np.dtype:
 
 
 def _converted(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Other levels of grey for the same ones: 0..1, 0..255 or 0..65535."""
+    """Convert levels to those of a dtype: 0..1, 0..255 or 0..65535."""
     if dtype.kind == "f":
         return frame.astype(dtype)
     if frame.dtype == np.uint16:
@@ -228,7 +228,7 @@ def _converted(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _all_or_nothing(frame: np.ndarray) -> np.ndarray:
-    """RGBA whose pixels are either transparent, and black, or not transparent at all."""
+    """Return RGBA whose pixels are either transparent and black, or opaque."""
     frame = frame[:, :, [0, 0, 0, 1]] if frame.shape[2] == 2 else frame.copy()
     seen = frame[:, :, 3] > 127
     frame[:, :, 3] = 255
@@ -239,14 +239,14 @@ def _all_or_nothing(frame: np.ndarray) -> np.ndarray:
 
 
 def _is_deep(frame: np.ndarray) -> bool:
-    """Whether Pillow has no array for it."""
+    """Return whether Pillow has no array for a frame."""
     return frame.ndim == 3 and frame.dtype != np.uint8
 
 
 def _options(
     file: PictureFile, frames: list[np.ndarray], kind: str, quality: int | None
 ) -> dict[str, Any]:
-    """How these frames are encoded, where that is not as always."""
+    """Return the encoder's options for these frames, where they differ from the defaults."""
     if kind == "tiff" and file.compression != 1:
         if _is_deep(frames[0]):
             return {"compression": file.compression, "predictor": file.predictor}
@@ -254,7 +254,7 @@ def _options(
     options = encoding.animation_options(file, frames, kind) if len(frames) > 1 else {}
     if kind in ("jpeg", "webp") and quality is not None:
         return options | {"quality": quality}
-    if kind == "webp" and not file.lossy:  # 20: of the time that is taken; more gains 0.5%
+    if kind == "webp" and not file.lossy:  # 20 is the effort; more gains 0.5%
         return options | {"lossless": True, "exact": True, "quality": 20}
     return options
 
@@ -262,7 +262,7 @@ def _options(
 def _write(
     path: Path, frames: list[np.ndarray], metadata: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    """Pixels and what is beside them: of PNG and TIFF, added to a file of the pixels alone."""
+    """Write pixels and metadata, which PNG and TIFF get after a file of the pixels is encoded."""
     suffix, metadata = path.suffix.lower(), dict(metadata)
     kind = KINDS[suffix]
     if kind == "tiff":
@@ -288,6 +288,6 @@ def _write(
             options = options | {"extra": _carried.as_segments(metadata)}
             metadata |= {"dpi": ratio.as_integer_ratio()} if ratio else {}
         content = encoding.encoded(frames, suffix, options | metadata)
-        if ratio:  # which Pillow writes as numbers of pixels an inch
+        if ratio:  # Pillow writes it as pixels per inch
             content = content[:_UNIT_OF_JFIF] + b"\0" + content[_UNIT_OF_JFIF + 1 :]
         path.write_bytes(content)

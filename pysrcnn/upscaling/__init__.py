@@ -1,3 +1,3 @@
-"""From a picture to a larger one: the plan, its steps, and arrays of Dask."""
+"""Enlarging pictures: the plan and its steps, the frames of videos, and arrays of Dask."""
 
 __all__: list[str] = []

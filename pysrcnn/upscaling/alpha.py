@@ -1,6 +1,6 @@
-"""The colour of visible pixels, continued into the transparent ones beside them.
+"""Continuing the colour of visible pixels into the transparent ones beside them.
 
-Or else whatever colour these hide would show at the edges of what is enlarged.
+Otherwise the colour that transparent pixels hide would show at the edges of the result.
 """
 
 import math
@@ -11,25 +11,25 @@ __all__ = ["reach", "spread"]
 
 
 def reach(margin: int, scale: float) -> int:
-    """Pixels between a transparent one and the visible ones whose enlargement it has a part in.
+    """Return how many pixels away a transparent pixel can affect the visible part of the result.
 
-    An enlarged pixel can be seen if one of the pixels within 2 of it can (more, if it is shrunk):
-    those that its alpha is interpolated from. Its colour comes from what the network sees, `margin`
-    away, which is interpolated from pixels within 2 again. One more, as centres lie between pixels.
+    A pixel of the result is visible if one within 2 pixels of it in the picture is (more when
+    shrinking): its alpha is interpolated from these. Its colour depends on `margin` pixels of the
+    network's input, again interpolated from within 2. One is added, as centres lie between pixels.
     """
     kernel = math.ceil(2 * max(1, 1 / scale))
     return kernel + math.ceil(margin / scale) + kernel + 1
 
 
 def spread(pixels: np.ndarray, reach: int) -> np.ndarray:
-    """The colour of visible pixels continued into the transparent ones around them.
+    """Continue the colour of visible pixels into the transparent ones around them.
 
     Parameters
     ----------
     pixels : array (H, W, C), uint8, uint16 or floating point
         The last channel is alpha; a pixel is transparent where it is 0 or less.
     reach : int
-        How many pixels far. In each step, a transparent pixel beside others takes their average.
+        How many pixels far. In each step, transparent pixels take the mean of known neighbours.
 
     Returns
     -------

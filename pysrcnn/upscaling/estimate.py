@@ -1,7 +1,7 @@
-"""How long an enlargement takes, and how much memory, said before it begins.
+"""An estimate of the time and memory of an enlargement, given before it begins.
 
-Small networks are done in a moment. EDSR as published multiplies ten million times for a pixel of
-its result, and whoever asks for a poster by it should know what that means.
+Small networks take a moment. EDSR as published needs ten million multiplications for a pixel of its
+result, and whoever asks it for a poster should know what that means.
 """
 
 import math
@@ -17,26 +17,26 @@ __all__ = ["foreseen"]
 
 LONG = 2e12  # multiplications: some ten seconds on a laptop
 _TRIED = 4e9  # multiplications of the trial
-_SIDES = 32, 512  # of its picture, at least and at most
+_SIDES = 32, 512  # pixels a side of its picture, at least and at most
 
 
 def foreseen(steps: Sequence[Step], memory: float | None = None, count: int = 1) -> str:
-    """ "about 12 minutes, and 1.4 GB of memory"; "" where it takes but some seconds.
+    """Return "about 12 minutes, and 1.4 GB of memory", or "" if it takes only seconds.
 
-    The network is tried on a small picture, twice, as the first time may compile.
+    The network is run twice on a small picture, since the first run may compile.
 
     Parameters
     ----------
     steps : sequence of Step
     memory : float, optional
-        Bytes that are taken, where it is not by `Step.make`.
+        Bytes that the enlargement takes, unless `Step.make` does it.
     count : int
-        How many pictures, one after the other.
+        Number of pictures, enlarged one after the other.
     """
     work = [(step.network, *_work(step)) for step in steps if step.network]
     if count * sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
         return ""
-    networks = {id(one): one for one, *_ in work}  # of which one may take several steps
+    networks = {id(one): one for one, *_ in work}  # one may take several steps
     paces = {key: _pace(one) for key, one in networks.items()}
     seconds = count * sum(pixels * paces[id(one)] for one, pixels, _ in work)
     if memory is None:
@@ -46,12 +46,12 @@ def foreseen(steps: Sequence[Step], memory: float | None = None, count: int = 1)
 
 
 def _multiplications(network: Network) -> float:
-    """For a pixel of the result."""
+    """Return the multiplications for a pixel of the result."""
     return network.seen.multiplications * (8 if network.ensemble else 1)
 
 
 def _work(step: Step) -> tuple[int, float]:
-    """The pixels that the network makes, with margins, and the bytes of the largest piece."""
+    """Return the pixels that the network makes, with margins, and the bytes that the step takes."""
     pixels, largest = 0, 0
     for rows, columns in step.pieces((0, step.shape[0]), (0, step.shape[1])):
         area = step.area(rows, columns)
@@ -61,7 +61,7 @@ def _work(step: Step) -> tuple[int, float]:
 
 
 def _pace(network: Network) -> float:
-    """Seconds for a pixel of the result."""
+    """Measure the seconds for a pixel of the result."""
     resolution = network.seen.resolution**2
     wanted = math.isqrt(int(_TRIED / (_multiplications(network) * resolution)))
     side = min(max(wanted, _SIDES[0]), _SIDES[1])
@@ -73,7 +73,7 @@ def _pace(network: Network) -> float:
 
 
 def _duration(seconds: float) -> str:
-    """ "40 seconds", "12 minutes", "3.5 hours"."""
+    """Return "40 seconds", "12 minutes" or "3.5 hours"."""
     if seconds < 90:
         return f"{max(10, 10 * round(seconds / 10))} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,16 +1,16 @@
-"""The frames of a video in, larger ones out, one after the other in bounded memory.
+"""Enlarging the frames of a video, one after the other in bounded memory.
 
-A network for single pictures makes of each frame what `upscale` does. One that looks at several, as
-VESPCN does (`Network.frames`), is given the frames before and after, too. Where there are none, at
-the ends of the video and of a scene, the nearest one is repeated: what came before a cut says
-nothing about what is seen after it.
+A network for single pictures enlarges each frame as `upscale` does. One that looks at several, like
+VESPCN (`Network.frames`), is also given the frames before and after. Where there are none, at the
+ends of the video and of a scene, the nearest one is repeated: what came before a cut says nothing
+about what follows it.
 
-A cut is noticed by how much changes. Both frames are shrunk to about 32 pixels a side, which leaves
-little of what moves a bit; the mean difference between the two is above `CUT` of white, and more
-than `TIMES` that between the last two, as it is not where everything moves all the time.
-The two numbers are chosen so that all of 184 cuts between 18 clips of sport, traffic and towns are
-found, and none within them, of 476. What is taken for a cut and is none costs a frame its
-neighbours, and nothing else.
+A cut is detected by how much changes. Both frames are shrunk to about 32 pixels a side, which hides
+small movements. At a cut, their mean difference is above `CUT` of white, and above `TIMES` the
+difference between the previous two, since constant motion is not a cut.
+With these two numbers, all of 184 cuts between 18 clips of sport, traffic and towns are found, and
+none of 476 changes within them is taken for a cut. A false cut costs a frame its neighbours, and
+nothing else.
 """
 
 import math
@@ -50,40 +50,40 @@ def upscale_frames(
     Parameters
     ----------
     frames : iterable of arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
-        Pictures as `upscale` takes them, all of one shape and dtype. Each is asked for when it is
-        needed; a network that looks at several frames is ahead by half as many. One array of all
-        is (T, H, W) or (T, H, W, C).
+        Pictures as `upscale` takes them, all of one shape and dtype. Each is requested when it is
+        needed; a network that looks at several frames reads half as many ahead. A single array of
+        all frames has the shape (T, H, W) or (T, H, W, C).
     scale, model, shape, ensemble
         As for `upscale`.
     progress : function of a float, optional
-        Called now and then with how many frames are done, part of one included.
+        Called now and then with the number of frames done, fractions included.
 
     Yields
     ------
     enlarged : array
-        In the order of the frames. By a network for single pictures, just what `upscale` makes.
+        In the order of the frames. A network for single pictures gives just what `upscale` does.
 
     Raises
     ------
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     TypeError, ValueError
-        As of `upscale`; or if a frame is of another shape or dtype than the first. At once, before
-        the first frame is asked for: if `frames` is no iterable of pictures, but one picture or
-        the name of a file, or the scale is none.
+        As for `upscale`; or if a frame differs from the first in shape or dtype. Raised at once,
+        before the first frame is requested: if `frames` is not an iterable of pictures but one
+        picture or the name of a file, or the scale is invalid.
     """
     if scale is not None and shape is not None:
         raise ValueError("both scale and shape are given: give one of them")
     networks = model if isinstance(model, Networks) else Networks(model, ensemble)
     if scale is None and shape is None:
         scale = networks.default_scale
-    if scale is not None:  # or raise, before any frame is asked for
+    if scale is not None:  # or raise, before any frame is requested
         networks.plan((1, 1), scale)
     return _enlarged(_given(frames), scale, networks, shape, progress or (lambda done: None))
 
 
 def _given(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """An iterator of them; raise at once of what cannot be the frames of a video."""
+    """Return an iterator of the frames; raise at once if they cannot be those of a video."""
     if isinstance(frames, (str, bytes, os.PathLike)):
         raise TypeError(
             f"frames is {os.fspath(frames)!r}, wanted an iterable of pictures: read them with a "
@@ -113,7 +113,7 @@ def _enlarged(
     shape: tuple[int | None, int | None] | None,
     progress: Callable[[float], None],
 ) -> Iterator[np.ndarray]:
-    """What `upscale_frames` yields."""
+    """Yield the frames of `upscale_frames`."""
     alike = _alike(frames)
     first = next(alike, None)
     if first is None:
@@ -127,7 +127,7 @@ def _enlarged(
         progress(done / work)
 
     several = any(step.frames > 1 for step in steps)
-    begun = chain(iter([first]), alike)  # of an iterator, nothing is held that it has given
+    begun = chain(iter([first]), alike)  # an iterator holds no frame that it has yielded
     del first
     pairs = cuts(begun) if several else ((frame, False) for frame in begun)
     for step in steps:
@@ -137,7 +137,7 @@ def _enlarged(
 
 
 def _alike(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames, each checked, and compared with the first."""
+    """Yield the frames, each checked and compared with the first."""
     kind = None
     for number, given in enumerate(frames, 1):
         if hasattr(given, "to_ndarray"):  # of PyAV
@@ -164,7 +164,7 @@ def _alike(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 def _stepped(
     step: Step, frames: Iterator[tuple[np.ndarray, bool]], tell: Callable[[int], None]
 ) -> Iterator[tuple[np.ndarray, bool]]:
-    """Frames after a step; with each, whether a scene begins with it."""
+    """Yield the frames after a step, each with whether a scene begins with it."""
     for window, begins in windows(frames, step.frames // 2):
         done = 0
 
@@ -177,14 +177,14 @@ def _stepped(
 
 
 def windows(frames: Iterable[tuple[Frame, bool]], reach: int) -> Iterator[tuple[list[Frame], bool]]:
-    """Each frame in the middle of so many before and after it, of its scene alone.
+    """Yield each frame with `reach` frames before and after it, all of one scene.
 
     Parameters
     ----------
     frames : iterable of pairs
         A frame, and whether a scene begins with it.
     reach : int
-        How many are before and after it. Where there are none, the nearest is repeated.
+        Number of frames before and after. Where there are none, the nearest is repeated.
 
     Yields
     ------
@@ -207,7 +207,7 @@ def windows(frames: Iterable[tuple[Frame, bool]], reach: int) -> Iterator[tuple[
 
 
 def cuts(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
-    """Each frame, and whether another scene begins with it than was before."""
+    """Yield each frame, and whether a new scene begins with it."""
     before, last = None, 0.0
     for frame in frames:
         small = _small(frame)
@@ -217,7 +217,7 @@ def cuts(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
 
 
 def _small(frame: np.ndarray) -> np.ndarray:
-    """About 32 pixels a side, means over square blocks; values in 0..1."""
+    """Return means over square blocks, about 32 pixels a side; values in 0..1."""
     height, width = frame.shape[:2]
     side = -(-max(height, width) // _SIDE)
     down, across = min(side, height), min(side, width)

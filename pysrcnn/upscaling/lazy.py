@@ -1,8 +1,8 @@
 """Enlarging arrays of Dask: piece by piece, on threads, processes or machines.
 
 Each chunk of the picture becomes one chunk of the result, made from that chunk and the pixels
-around it that it depends on. Every pixel is the same, to the bit, as where the whole picture is
-enlarged at once. Dask is not needed for anything else: ``pip install ".[dask]"`` has it.
+around it that it depends on. Every pixel is the same, to the bit, as when the whole picture is
+enlarged at once. Only this module needs Dask: ``pip install ".[dask]"``.
 """
 
 import itertools
@@ -30,26 +30,25 @@ def upscale_lazily(
     *,
     shape: tuple[int | None, int | None] | None = None,
 ) -> "dask.array.Array":
-    """`upscale` for an array of Dask or Zarr.
+    """Enlarge an array of Dask or Zarr, as `upscale` does one of NumPy.
 
     Parameters
     ----------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4) of Dask or Zarr
-        As for `upscale`; or a store of Zarr, or its path, that holds one such array. Its chunks
-        are the pieces in which the result is made, so they should be some hundred pixels wide and
-        high, or more.
+        As for `upscale`; or a Zarr store, or its path, that holds one such array. The result is
+        made chunk by chunk, so the chunks should be at least a few hundred pixels wide and high.
     scale, model, shape
         As for `upscale`.
 
     Returns
     -------
     enlarged : dask.array.Array
-        Nothing is computed yet. Values that `upscale` would refuse raise its ValueError when it is.
+        Not computed yet. Values that `upscale` would refuse raise its ValueError on computation.
 
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        As `upscale` does, for what can be told without the values.
+        As `upscale` does, for what can be checked without the values.
     """
     try:
         import dask.array
@@ -63,7 +62,7 @@ def upscale_lazily(
         picture = picture.astype(picture.dtype.newbyteorder("="))
     if any(np.isnan(n) for n in picture.shape):
         raise ValueError("the shape of the picture is unknown: call compute_chunk_sizes() first")
-    # The checks of everything but the values, on an array that takes no memory.
+    # Check everything but the values, on an array that takes no memory.
     check_picture(np.broadcast_to(np.zeros((), picture.dtype), picture.shape))
     steps = steps_for(picture.shape, picture.dtype, model, scale, shape)
     pixels = picture.map_blocks(_checked, dtype=picture.dtype)
@@ -77,11 +76,11 @@ def _checked(part: np.ndarray) -> np.ndarray:
     if part.size:
         check_picture(part.reshape(len(part), -1))
         check_range(part)
-    return np.asarray(part)  # of a masked array, of which nothing is masked
+    return np.asarray(part)  # not a masked array, even without masked values
 
 
 def _array_of_zarr(given: Any) -> Any:
-    """An array of Zarr, from that or from a store (or its path) that holds just one."""
+    """Return the given Zarr array, or the only one in the given store (or its path)."""
     import zarr
 
     if isinstance(given, zarr.Array):
@@ -100,10 +99,10 @@ def _array_of_zarr(given: Any) -> Any:
 
 
 def _stepped(step: Step, pixels: "dask.array.Array") -> "dask.array.Array":
-    """The result of a step, in about as many chunks as the picture has.
+    """Return the result of a step, in about as many chunks as the picture has.
 
-    Its graph has one layer, in which each chunk of the result is a task, and so is each part of a
-    chunk of the picture that it uses: those are cut before they travel.
+    Its graph has one layer, with a task for each chunk of the result and a task for each part of a
+    chunk of the picture that it uses: parts are cut out before they are sent.
     """
     import dask
     import dask.array
@@ -132,7 +131,7 @@ def _stepped(step: Step, pixels: "dask.array.Array") -> "dask.array.Array":
 
 
 def _spans(chunks: tuple[int, ...], size: int) -> list[Span]:
-    """`size` pixels divided as the chunks divide theirs; evenly if they do, as Zarr wants it."""
+    """Divide `size` pixels in proportion to the chunks; evenly if they are even, as Zarr needs."""
     if len({*chunks[:-1]}) < 2 and chunks[-1] <= chunks[0]:
         even = max(1, round(chunks[0] * size / sum(chunks)))
         ends = [*range(even, size, even), size]
@@ -142,7 +141,7 @@ def _spans(chunks: tuple[int, ...], size: int) -> list[Span]:
 
 
 def _blocks(starts: np.ndarray, used: Span) -> list[tuple[int, slice]]:
-    """(chunk, what is used of it) for the chunks, which begin at `starts`, of a span of pixels."""
+    """Return (chunk, slice used of it) for each chunk in a span; chunks begin at `starts`."""
     found = []
     first = int(np.searchsorted(starts, used[0], "right")) - 1
     for k in itertools.takewhile(lambda k: starts[k] < used[1], itertools.count(first)):

@@ -1,9 +1,9 @@
-"""How a picture gets to a size that no network was trained for: passes of networks, then a resize.
+"""Enlarging to sizes that no network was trained for: passes of networks, then a resize.
 
 A network is used at the scale it was trained for. Any other factor takes passes whose product is at
-least that factor, the smallest product first and then the fewest passes, and an antialiased bicubic
-resize down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize.
-One that was trained for several scales, as VDSR is, makes what lies between them in one pass.
+least that factor (the smallest product, then the fewest passes), and an antialiased bicubic resize
+down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize.
+A network trained for several scales, such as VDSR, makes factors between them in one pass.
 """
 
 import copy
@@ -21,20 +21,20 @@ from ..networks import LARGEST, Network, load, other_scale, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan"]
 
-LEAST = 1.5  # of a network for several scales, what is still made in one pass
+LEAST = 1.5  # the smallest factor that a network for several scales makes in one pass
 _OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
 
 
 class Plan(NamedTuple):
-    """What is done to a picture of a certain size.
+    """The plan for enlarging a picture of a certain size.
 
     Attributes
     ----------
     start : pair of ints
         Its height and width.
     passes : tuple of numbers
-        The scales of the networks it goes through, in this order: whole numbers, but for a single
-        pass of a network for several scales.
+        The scales of the networks that it passes through, in order: whole numbers, except for a
+        single pass of a network for several scales.
     shape : pair of ints
         Height and width of the result.
     """
@@ -58,21 +58,21 @@ class Plan(NamedTuple):
 
 
 class Networks:
-    """A model at each scale there are weights for, loaded when they are needed.
+    """The networks of a model, one for each scale with weights, loaded when they are needed.
 
     Parameters
     ----------
     model : str, path or Network
         What `load` takes, or a network.
     ensemble : bool
-        Whether each gives the mean of eight results, see `Network`.
+        Whether each network returns the mean of eight results, see `Network`.
     sharpness : float, optional
         See `load`.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Of `load`, for a file.
+        As for `load`, if `model` is a file.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Networks:
         self._ensemble, self._sharpness = ensemble, sharpness
         self._loaded: dict[int, Network] = {}
         self._only: Network | None = None
-        self._scales: list[int] | None = None  # of a network that does not say which it is for
-        self._between = False  # whether one network is for all of them, and what lies between
-        self._file: Path | None = None  # that the only network is of
+        self._scales: list[int] | None = None  # None if a network does not state its scale
+        self._between = False  # whether one network is for all of them, and factors between them
+        self._file: Path | None = None  # from which the only network is
         if isinstance(model, Network):
             self._called = "the network"
             self._only = model if sharpness is None else model.at_sharpness(sharpness)
@@ -106,7 +106,7 @@ class Networks:
 
     @property
     def default_scale(self) -> int:
-        """The scale to enlarge by where none is asked for: 3, or the one there are weights for.
+        """The scale to enlarge by if none is given: 3, or the smallest with weights.
 
         Raises
         ------
@@ -120,14 +120,14 @@ class Networks:
         return 3 if 3 in self._scales else self._scales[0]
 
     def __getstate__(self) -> dict:
-        """With all weights, as the files may not be there where it goes."""
+        """Return the state with all weights, as the files may be missing where it is unpickled."""
         if self._only is None:
             for scale in self._scales or ():
                 self.at(scale)
         return self.__dict__
 
     def at(self, scale: float) -> Network:
-        """The network that enlarges by a scale of a plan."""
+        """Return the network that enlarges by a scale of a plan."""
         if self._only is not None:
             return self._only if not self._ensemble else _ensemble_of(self._only)
         scale = next(s for s in self._scales or () if s >= scale)
@@ -137,7 +137,7 @@ class Networks:
         return self._loaded[scale]
 
     def label(self) -> str:
-        """What pictures are enlarged by, for people: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
+        """Return the model's name for people to read: "9-1-5-rgb", or "9-1-5 of mine.npz"."""
         sharpness = "" if self._sharpness is None else f", sharpness {self._sharpness:g}"
         if self._only is None:
             return self._called + sharpness
@@ -150,7 +150,7 @@ class Networks:
         scale: float | None = None,
         shape: tuple[int | None, int | None] | None = None,
     ) -> Plan:
-        """How to enlarge a picture of this height and width.
+        """Return how to enlarge a picture of this height and width.
 
         Parameters
         ----------
@@ -158,12 +158,13 @@ class Networks:
         scale : float, optional
             Above 1, up to 16. The result has round(scale * size) pixels a side.
         shape : pair of ints, optional
-            Instead: height and width of the result; if one is None, the aspect ratio is kept.
+            Instead of `scale`: height and width of the result; if one is None, the aspect ratio
+            is kept.
 
         Raises
         ------
         ValueError
-            If the scale is none, nothing would be enlarged, or there are no weights for it.
+            If the scale is invalid, nothing would be enlarged, or there are no weights for it.
         """
         start = int(start[0]), int(start[1])
         if shape is None:
@@ -209,20 +210,20 @@ class Networks:
         best = min(found, key=lambda passes: (math.prod(passes), len(passes)), default=())
         if math.prod(best) != factor and factor in _OF_THEIR_OWN or not best:
             if self._only is None:
-                load(self._called, int(factor))  # which says what scales there are
+                load(self._called, int(factor))  # raises, and says what scales there are
             raise other_scale(self._called, self._scales[0], f"{factor:.6g}")
         return best
 
 
 def _ensemble_of(network: Network) -> Network:
-    """The network, such that it gives the mean of eight results."""
+    """Return a copy of the network that gives the mean of eight results."""
     network = copy.copy(network)
     network.ensemble = True
     return network
 
 
 def _no_enlargement(start: tuple[int, int], shape: tuple[int, int]) -> str:
-    """What is wrong with this height and width of a result, and how large it may be."""
+    """Return what is wrong with this height and width of a result, and how large it may be."""
     given, wanted = (f"{width} x {height}" for height, width in (start, shape))
     if all(m <= n for m, n in zip(shape, start, strict=True)):
         return f"{wanted} pixels are no more than the picture has, {given}: give a larger size"
@@ -238,7 +239,7 @@ def _rounded(size: float) -> int:
 
 
 def _whole_shape(start: tuple[int, int], shape: tuple) -> tuple[int, int]:
-    """`shape` with the side that is None from the other one and the aspect ratio."""
+    """Return `shape` with a side of None replaced to keep the aspect ratio."""
     try:
         height, width = (None if n is None else operator.index(n) for n in shape)
     except (TypeError, ValueError):

@@ -1,16 +1,16 @@
-"""One step on the way to a larger picture: bicubic resizing, and a network's pass after it.
+"""One step of an enlargement: bicubic resizing, followed by a pass of a network.
 
-A step makes any rectangle of its result from the part of the picture that this depends on, and
-every pixel is the same, to the bit, in whichever rectangle it is made. So a picture can be done in
-bands, or in pieces on several machines, and shows no seams. Some networks see so far, and have so
-many maps, that pieces for that would not fit into memory: then the whole picture is divided into
-cells, each of which is always made at once, and numbers may be rounded in another way in each.
+A step makes any rectangle of its result from the part of the picture on which it depends, and every
+pixel is the same, to the bit, whichever rectangle it is made in. So a picture can be enlarged in
+bands, or in pieces on several machines, without seams. Some networks have so large a receptive
+field, and so many feature maps, that such pieces would not fit into memory. Then the whole picture
+is divided into cells, each of which is always made as a whole; rounding may differ between them.
 
-A network takes what bicubic interpolation makes of the picture, or the picture itself. With a
-luminance network, colour goes the way of the paper: Y through the network, Cb and Cr through
-bicubic interpolation alone. An RGB network takes all three. Alpha is always bicubic. A grey picture
-gives what the same picture gives in colour: its levels are brought to the range of Y, 16..235 of
-255, which is what such networks have seen.
+A network takes the bicubic enlargement of the picture, or the picture itself. With a luminance
+network, colour is treated as in the paper: Y goes through the network, Cb and Cr through bicubic
+interpolation alone. An RGB network takes all three. Alpha is always bicubic. A grey picture gives
+the same result as in colour: its levels are mapped to the range of Y, 16..235 of 255, on which such
+networks were trained.
 """
 
 import math
@@ -29,11 +29,11 @@ from .scales import Networks
 __all__ = ["Size", "Span", "Step", "steps_for"]
 
 Conversion = tuple[np.ndarray, np.ndarray]  # matrix, offset
-BAND = 2**27  # bytes that are worked with at a time
-FAR = 32  # a network that sees further takes more, or most of its work would be on margins:
+BAND = 2**27  # bytes of memory to work in
+FAR = 32  # pixels of margin; a network that needs more takes more, or would mostly make margins:
 DEEP = 8  # times as much
 CELLS = 10  # and in a cell
-MARGINS = 4  # times the work, because of margins, from which on there are cells
+MARGINS = 4  # times the work, because of margins, beyond which there are cells
 SMALLEST = 64  # columns of a piece
 
 Size = tuple[int, int]  # height and width
@@ -41,7 +41,7 @@ Span = tuple[int, int]  # of rows or columns: the first, and the one after the l
 
 
 class Step:
-    """From a picture of one shape to another, larger or smaller.
+    """One step from a picture of one shape to another, larger or smaller.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Step:
     dtype : uint8, uint16, float32 or float64
         Floating point is in 0..1.
     network : Network, optional
-        For the factor between the two; without one, the picture is only resized.
+        For the factor between the two sizes; without one, the picture is only resized.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class Step:
     bytes_per_pixel : float
         Memory that `make` takes for a pixel of the result.
     frames : int
-        How many of a video the network looks at.
+        How many frames of a video the network looks at.
     """
 
     def __init__(self, start: Size, shape: Size, channels: int, dtype, network: Network | None):
@@ -83,9 +83,9 @@ class Step:
         )
         self.row_weights = self.row_weights.astype(np.float32)
         self.column_weights = self.column_weights.astype(np.float32)
-        # Pixels of the result, along a side, for one of what the network takes.
+        # Pixels of the result, along a side, for one of the network's input.
         self.enlarged = network.seen.resolution if network else 1
-        # Of them, what begins at a multiple is in whole squares of the smallest maps, too.
+        # Input that begins at a multiple of this begins with a whole square in all maps.
         self.group = network.ops.ALIGNMENT * network.seen.grid if network else 1
         seen = self.margin * self.enlarged
         self.reach = reach(seen, min(scales)) if channels in (2, 4) else 0
@@ -94,9 +94,9 @@ class Step:
         self.cell = self._cell()
 
     def _cell(self) -> Size | None:
-        """Height and width of the cells, in pixels of what the network takes; None without cells.
+        """Return the height and width of cells in pixels of the network's input; None for no cells.
 
-        They follow from the whole picture alone, whichever part of it is asked for.
+        They depend on the whole picture alone, whichever part of it is asked for.
         """
         if self.network is None or self._exact_margin() <= FAR:
             return None
@@ -107,30 +107,31 @@ class Step:
         around = -(-self.margin // group) * group
         most = max(math.isqrt(int(BAND * CELLS / self.bytes_per_pixel)) // s - 2 * around, around)
         sides = (n // s for n in self.shape)
-        height, width = (-(-n // -(-n // most)) for n in sides)  # as even as can be
+        height, width = (-(-n // -(-n // most)) for n in sides)  # as even as possible
         return -(-height // group) * group, -(-width // group) * group
 
     def _exact_margin(self) -> int:
-        """Pixels of what the network takes that the bits of one of the result depend on.
+        """Return the margin, in pixels of the network's input, on which bits of the result depend.
 
-        The kernels compute some layers a square of pixels at a time, and what the others are has a
-        part in how each is rounded. So there are whole squares in every layer, and all they see.
+        The kernels compute some layers a square of pixels at a time, and the values of a square
+        affect each other's rounding. So the margin has whole squares in every layer, and all that
+        they depend on.
         """
         if self.network is None:
             return 0
         return self.margin + (self.network.ops.ALIGNMENT - 1) * self.network.seen.width
 
     def _seen(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """The rectangle of what the network takes that it needs to make one of the result.
+        """Return the rectangle of the network's input that a rectangle of the result needs.
 
-        In whole squares, from both ends of the picture, as a network may look at it from its other
-        end.
+        It has whole squares, counted from both ends of the picture: a network may look at it from
+        the other end.
         """
         s = self.enlarged
         spans = [(rows[0] // s, -(-rows[1] // s)), (columns[0] // s, -(-columns[1] // s))]
         margin = self.margin if self.cell else self._exact_margin()
         group = self.group
-        if self.cell:  # all of them
+        if self.cell:  # whole ones
             spans = [
                 (first // n * n, min(-(-last // n) * n, side // s))
                 for (first, last), n, side in zip(spans, self.cell, self.shape, strict=True)
@@ -145,10 +146,10 @@ class Step:
         return found[0], found[1]
 
     def pieces(self, rows: Span, columns: Span) -> Iterator[tuple[Span, Span]]:
-        """Rectangles that make up one of the result, row by row, each within some memory.
+        """Yield the pieces of a rectangle of the result, row by row, each made in bounded memory.
 
-        What a network sees beyond a piece is computed for the pieces beside it too. So few large
-        ones are made, whole rows where that does not cost more.
+        The margins of a piece are computed for its neighbours, too. So pieces are few and large,
+        and whole rows where that does not cost more.
         """
         if self.cell:
             down, across = (n * self.enlarged for n in self.cell)
@@ -164,10 +165,10 @@ class Step:
                 )
 
     def _division(self, height: int, width: int) -> tuple[bool, float, int, int]:
-        """How to divide so much of the result into pieces: height and width of one, at the end.
+        """Return (too large, cost, height, width) of the pieces of a part of the result.
 
-        Before them, whether one takes more memory than it should, and the pixels of them all, with
-        their margins.
+        A piece is too large if it takes more memory than it should. The cost is the number of
+        pixels of all pieces, with their margins.
         """
         margin = self._exact_margin()
         around = 2 * margin * self.enlarged
@@ -186,24 +187,24 @@ class Step:
         return min(sizes)
 
     def _made(self, seen: tuple[Span, Span]) -> tuple[Span, Span]:
-        """The rectangle of the result that comes of it."""
+        """Return the rectangle of the result that a rectangle of the network's input makes."""
         s = self.enlarged
         (top, bottom), (left, right) = seen
         return (s * top, s * bottom), (s * left, s * right)
 
     def area(self, rows: Span, columns: Span) -> int:
-        """Pixels of the result that the network makes for a rectangle of it: with its margins."""
+        """Return the number of pixels that the network makes for a rectangle, with its margins."""
         return math.prod(b - a for a, b in self._made(self._seen(rows, columns)))
 
     def needs(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """Rows and columns of the picture that a rectangle of the result depends on."""
+        """Return the rows and columns of the picture that a rectangle of the result depends on."""
         seen = self._seen(rows, columns)
         made = self._made(seen)
         used = self.rows[slice(*made[0])], self.columns[:, slice(*made[1])]
         spans = []
         for u, own, n in zip(used, seen, self.start, strict=True):
             first, last = int(u.min()), int(u.max()) + 1
-            if self.enlarged > 1:  # what the network takes is of the picture itself
+            if self.enlarged > 1:  # the network takes the picture itself
                 first, last = min(first, own[0]), max(last, own[1])
             spans.append((max(0, first - self.reach), min(n, last + self.reach)))
         return spans[0], spans[1]
@@ -211,10 +212,10 @@ class Step:
     def make(
         self, part: np.ndarray | list[np.ndarray], rows: Span, columns: Span, out: np.ndarray
     ) -> None:
-        """A rectangle of the result into `out` (h, w, channels).
+        """Write a rectangle of the result into `out` (h, w, channels).
 
-        part: array (H, W, channels), those rows and columns of the picture that `needs` says. Of a
-        video, a list of `frames` such arrays, in the order of time, of which that in the middle is
+        part: array (H, W, channels), the rows and columns of the picture that `needs` returns. For
+        a video, a list of `frames` such arrays in the order of time, of which the middle one is
         enlarged; one array stands for all of them.
         """
         window = part if isinstance(part, list) else [part]
@@ -233,7 +234,7 @@ class Step:
             self._make([frame[used] for frame in window], *some, out[made])
 
     def _make(self, window: list[np.ndarray], rows: Span, columns: Span, out: np.ndarray) -> None:
-        """The same, of what is within one cell."""
+        """Write a rectangle that is within one cell."""
         (first, _), (first_column, _) = self.needs(rows, columns)
         seen = self._seen(rows, columns)
         down, across = (slice(*span) for span in self._made(seen))
@@ -269,7 +270,7 @@ def steps_for(
     scale: float | None,
     shape: tuple[int | None, int | None] | None,
 ) -> list[Step]:
-    """The steps to an enlarged picture, in their order.
+    """Return the steps to an enlarged picture, in order.
 
     Parameters
     ----------
@@ -280,7 +281,7 @@ def steps_for(
     Raises
     ------
     FileNotFoundError, ValueError
-        Of `Networks`; or if both `scale` and `shape` are given.
+        As for `Networks`; or if both `scale` and `shape` are given.
     """
     if scale is not None and shape is not None:
         raise ValueError("both scale and shape are given: give one of them")
@@ -301,10 +302,10 @@ def steps_for(
 
 
 def _conversions(channels: int, c: int) -> tuple[Conversion, Conversion]:
-    """(matrix, offset) from pixels to planes, those the network takes first; and back.
+    """Return (matrix, offset) from pixels to planes, the network's first, and those back.
 
-    Alpha, where there is some, is the last of both, and left as it is. Without a network (c = 0),
-    so is everything.
+    Alpha, if there is any, comes last in both and is unchanged. Without a network (c = 0),
+    everything is.
     """
     alpha = channels in (2, 4)
     forth: Conversion

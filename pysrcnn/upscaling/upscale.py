@@ -1,7 +1,7 @@
-"""A picture in, a larger picture of the same kind out.
+"""Enlarging a picture to a larger one of the same kind.
 
-`scales.py` plans the steps to the size that is wanted, `steps.py` does each of them, band by band
-from top to bottom, so that memory beside the picture and the result does not grow with them.
+`scales.py` plans the steps to the wanted size, and `steps.py` makes each of them, band by band from
+top to bottom, so that memory beyond the picture and the result does not grow with them.
 """
 
 import math
@@ -62,25 +62,25 @@ def upscale(
     ----------
     picture : array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
         Grey, grey and alpha, RGB or RGBA: uint8, uint16, or floating point in 0..1. Computed in
-        float32. Or such an array of Dask or Zarr, or the path of a Zarr store that holds one: then
-        the result is an array of Dask, of which nothing is computed yet (`lazy.py`). Or a picture
-        of Pillow's, which is taken by its mode, as it is stored: not turned by EXIF.
+        float32. It may be an array of Dask or Zarr, or the path of a Zarr store that holds one: the
+        result is then a Dask array that is not computed yet (`lazy.py`). It may be a picture of
+        Pillow's, which is read by its mode and as it is stored, not turned by EXIF.
     scale : float, optional
-        How many times as wide and high the result is: above 1, up to 16; unless given 3, or that of
-        a `model` from a file. Where there are no weights for it, the picture goes through those of
-        other scales, several times if need be, and is resized from there (`scales.py` says how).
+        How many times as wide and high the result is: above 1, up to 16; by default 3, or the scale
+        of a `model` from a file. If there are no weights for it, the picture passes through
+        networks of other scales, several times if need be, and is then resized (see `scales.py`).
     model : str, path, Network or Networks
-        What `load` takes, or a network. One that was trained for a scale of its own can only be
-        used for 2, 3 or 4 if that is this scale or a power of it.
+        What `load` takes, or a network. One that was trained for a single scale can be used for 2,
+        3 or 4 only if that is this scale or a power of it.
     shape : pair of ints, optional
         Instead of `scale`: height and width of the result; one of them may be None, and follows
         from the aspect ratio.
     ensemble : bool
-        Whether the network looks at the picture turned and mirrored in eight ways, and the result
-        is the mean: a little better, and eight times slower. Of `Networks`, they say it themselves.
+        Whether to average the results for the picture turned and mirrored in eight ways: a little
+        better, and eight times slower. Without effect on `Networks`, which have their own.
     progress : function of a float, optional
-        Called now and then with the part of the work that is done, up to 1; not where the result
-        is an array of Dask, which has a ProgressBar of its own.
+        Called now and then with the fraction of the work done, up to 1; not if the result is a
+        Dask array, since Dask has a ProgressBar of its own.
 
     Returns
     -------
@@ -90,8 +90,8 @@ def upscale(
     Raises
     ------
     TypeError, ValueError
-        If the picture is not of this kind, has no pixels or some that are NaN or infinite, there
-        are no weights for that scale, or the network's are NaN or infinite.
+        If the picture is not of these kinds, or has no pixels or some that are NaN or infinite;
+        if there are no weights for the scale, or the network's are NaN or infinite.
     FileNotFoundError
         If `model` is neither the name of shipped weights nor a file.
     """
@@ -123,14 +123,14 @@ def upscale(
 
 
 def bicubic(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A picture, as `upscale` takes it, at another height and width without any network."""
+    """Resize a picture, as `upscale` takes it, to another height and width without any network."""
     channels = picture.shape[2] if picture.ndim == 3 else 1
     step = Step(picture.shape[:2], shape, channels, picture.dtype, None)
     return stepped(step, [picture], lambda pixels: None)
 
 
 def checked(picture: Any, name: str = "the picture") -> np.ndarray:
-    """The array of a picture as `upscale` takes it; raise what it does of one that is none."""
+    """Return the array of a picture that `upscale` takes; raise as it does for anything else."""
     check_mask(picture, name)
     if any(kind.__module__.startswith("PIL.") for kind in type(picture).__mro__):
         from ..pictures.reading import pixels_of
@@ -145,9 +145,9 @@ def checked(picture: Any, name: str = "the picture") -> np.ndarray:
 
 
 def stepped(step: Step, window: list[np.ndarray], tell: Callable[[int], None]) -> np.ndarray:
-    """The result of a step, band by band; `tell` is called with the pixels that are done.
+    """Return the result of a step, made band by band; `tell` is called with the pixels done.
 
-    Of a video, `window` is the frame with those before and after it, see `Step.make`.
+    For a video, `window` is the frame with those before and after it, see `Step.make`.
     """
     picture = window[len(window) // 2]
     pixels = [frame.reshape(*frame.shape[:2], step.channels) for frame in window]

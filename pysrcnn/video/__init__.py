@@ -1,7 +1,7 @@
-"""Video files: what they hold, their frames, and larger ones with the same sound.
+"""Video files: opening them, reading their frames, and writing larger ones with the same sound.
 
-They go through PyAV, the extra `video`: ``pip install ".[video]"``. Its packages on PyPI bring
-FFmpeg with the encoder x264.
+They need PyAV, the extra `video`: ``pip install ".[video]"``. Its packages on PyPI include FFmpeg
+with the encoder x264.
 """
 
 from .opening import INSTALL, SUFFIXES, Clip, available, is_video, read_clip

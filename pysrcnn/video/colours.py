@@ -1,9 +1,9 @@
-"""The colours of videos: YCbCr by one of some matrices, in one of two ranges, to RGB and back.
+"""The colours of videos: from YCbCr, of several matrices and two ranges, to RGB and back.
 
-A video names its matrix and range; where it does not, they are what players assume: BT.601 up to
-576 lines, BT.709 above, in studio range. The numbers are those of ITU-T H.273. The result is of the
-same matrix, in studio range, and says both; primaries and transfer are as before, as RGB is left
-what it is. FFmpeg converts, in the slower of its ways, to half a level.
+A video states its matrix and range. If it does not, they are what players assume: BT.601 up to 576
+lines, BT.709 above, in studio range. The numbers are those of ITU-T H.273. The result has the same
+matrix, in studio range, and states both; primaries and transfer stay the same, since RGB is not
+changed. FFmpeg converts by its slower, more accurate method, to within half a level.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ __all__ = ["Colours", "colours_of", "to_rgb", "to_yuv"]
 RGB, BT709, UNKNOWN, BT601 = 0, 1, 2, 6
 STUDIO, FULL = 1, 2  # FFmpeg's numbers of ranges
 _HDR = {16: "PQ", 18: "HLG"}
-# Of matrices that are converted, the number that FFmpeg's scaler has for it.
+# The matrices that can be converted, with the numbers that FFmpeg's scaler has for them.
 _SCALERS = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 _LINES = 576  # of standard definition
 
 
 class Colours(NamedTuple):
-    """Numbers of H.273, and of the range."""
+    """The colours of a video, by the numbers of H.273, and FFmpeg's for the range."""
 
     matrix: int
     primaries: int
@@ -33,7 +33,7 @@ class Colours(NamedTuple):
 
 
 def colours_of(context: Any, first: Any, path: Path) -> Colours:
-    """Those of a video, by its stream and its first frame; raise for HDR and what is not known."""
+    """Return the colours of a video by its stream and first frame; raise for HDR and others."""
 
     def said(name: str, unknown: tuple[int, ...]) -> int:
         values = [int(getattr(about, name)) for about in (first, context)]
@@ -66,7 +66,7 @@ def _flags() -> Any:
 
 
 def to_rgb(colours: Colours) -> Callable[[Any], np.ndarray]:
-    """The function that makes uint8 arrays (H, W, 3) of PyAV's frames."""
+    """Return a function that converts PyAV's frames to uint8 arrays (H, W, 3)."""
     from av.video.reformatter import VideoReformatter
 
     reformatter, flags = VideoReformatter(), _flags()
@@ -80,7 +80,7 @@ def to_rgb(colours: Colours) -> Callable[[Any], np.ndarray]:
 
 
 def to_yuv(colours: Colours) -> Callable[[np.ndarray], Any]:
-    """The function that makes frames for the encoder of uint8 arrays (H, W, 3)."""
+    """Return a function that converts uint8 arrays (H, W, 3) to frames for the encoder."""
     from av import VideoFrame
     from av.video.reformatter import VideoReformatter
 

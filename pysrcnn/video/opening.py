@@ -1,6 +1,6 @@
-"""Video files opened: what they hold, and whether that can be enlarged.
+"""Opening video files: what they hold, and whether it can be enlarged.
 
-What would come out wrong is refused, before there is any work in it: HDR for example.
+What would come out wrong, such as HDR, is refused before any work is done.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
-# FFmpeg's names of formats. Not read: lists of other files, and pictures and texts as videos.
+# FFmpeg's names of the formats read. Lists of other files, and pictures and texts, are not read.
 _FORMATS = (
     "asf,avi,flv,h264,hevc,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mxf,ogg,"
     "ivf,m4v,yuv4mpegpipe"
@@ -44,7 +44,7 @@ _MOST = 139264 * 256  # pixels of a frame, as many as H.264 holds
 _USUAL_RATE = Fraction(25)
 _MICROSECONDS = 1_000_000
 _MATRIX = "DISPLAYMATRIX"
-# Formats that say at the beginning how long they are, by time, and not by bytes as MP4 and AVI do.
+# Formats that state their length at the start as a duration, and not in bytes as MP4 and AVI do.
 _TIMED = ("matroska", "flv", "asf", "mxf")
 _FEW = 3  # frames that may be missing, as times are rounded
 _AGAIN = "copy or download it again"
@@ -52,7 +52,7 @@ _AGAIN = "copy or download it again"
 
 @dataclasses.dataclass
 class Clip:
-    """What a video file holds.
+    """The content of a video file.
 
     Attributes
     ----------
@@ -60,24 +60,24 @@ class Clip:
     shape : pair of ints
         Height and width of its frames, upright.
     stored : pair of ints
-        The same as stored.
+        The same, as stored.
     count : int
-        How many frames there are, as far as its packets say.
+        Number of frames, according to the file's packets.
     rate : Fraction
-        Frames a second, on average.
+        Frames per second, on average.
     time_base : Fraction
         The unit of the times of frames, in seconds.
     start : Fraction
-        When it begins, in seconds, which is 0 in the result.
+        When it begins, in seconds; the result begins at 0.
     ratio : Fraction
-        Width of a pixel for its height, upright.
+        Width of a pixel divided by its height, upright.
     turn : tuple of bool
         Whether rows become columns, and then whether rows and columns are reversed.
     colours : Colours
     notes : list of str
-        What is to be said of it, a sentence each. Reading its frames may add some.
+        Notes for the user, a sentence each. Reading the frames may add some.
     joined : bool
-        Whether it turned out, when its frames were read, that some are two half pictures.
+        Whether some frames turned out to be interlaced when they were read.
     """
 
     path: Path
@@ -95,24 +95,24 @@ class Clip:
 
 
 def is_video(path: str | os.PathLike | None) -> bool:
-    """Whether a file has the name of a video."""
+    """Return whether a file has the suffix of a video."""
     return path is not None and Path(path).suffix.lower() in SUFFIXES
 
 
 def available() -> bool:
-    """Whether PyAV is there."""
+    """Return whether PyAV is installed."""
     return importlib.util.find_spec("av") is not None
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """PyAV's container of a file; what goes wrong in the block, in a sentence.
+    """Open a file as PyAV's container; errors raised in the block become sentences.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError, OSError
     ValueError
-        If the file is empty, damaged, or no video; or PyAV is not there.
+        If the file is empty, damaged or not a video, or PyAV is missing or too old.
     """
     if not available():
         raise ValueError(f"{path} is a video, and these need PyAV: {INSTALL}")
@@ -142,14 +142,14 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def read_clip(path: str | os.PathLike) -> Clip:
-    """What a video file holds. All of it is read once, to count frames, but not decoded.
+    """Read what a video file holds; all packets are read, but not decoded, to count its frames.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError, OSError
     ValueError
-        If it is damaged, ends too early, has no frames, or some that cannot be enlarged: of HDR,
-        of a codec that is not there.
+        If it is damaged, ends too early, has no frames, or cannot be enlarged because it is HDR
+        or needs a codec that is missing.
     """
     path = Path(path)
     _check_whole(path)
@@ -164,7 +164,7 @@ def read_clip(path: str | os.PathLike) -> Clip:
 
 
 def _check_whole(path: Path) -> None:
-    """Raise unless it is a file that ends where it says."""
+    """Raise unless the path is a file that ends where it states."""
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
@@ -185,7 +185,7 @@ def _check_whole(path: Path) -> None:
 
 
 def _end(file: Any, size: int) -> int:
-    """Where a file ends by what its boxes (of MP4) or chunks (of AVI) say; `size`, of others."""
+    """Return where a file ends by its boxes (MP4) or chunks (AVI); `size` for other formats."""
     head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"AVI ":
         return 8 + struct.unpack("<I", head[4:8])[0]
@@ -205,7 +205,7 @@ def _end(file: Any, size: int) -> int:
 
 
 def stream_of(container: Any, path: Path) -> tuple[Any, list[str]]:
-    """The video in a file, and what is left out beside it."""
+    """Return the video stream of a file, and notes on the other streams left out."""
     from av.stream import Disposition
 
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -234,7 +234,7 @@ def stream_of(container: Any, path: Path) -> tuple[Any, list[str]]:
 
 
 def _clip(path: Path, container: Any, stream: Any, first: Any, notes: list[str]) -> Clip:
-    """What it says of itself, and its first frame of itself."""
+    """Return the clip that a container, its stream and its first frame describe."""
     context = stream.codec_context
     found = colours.colours_of(context, first, path)
     depth = max(part.bits for part in first.format.components)
@@ -257,7 +257,7 @@ def _clip(path: Path, container: Any, stream: Any, first: Any, notes: list[str])
 
 
 def _turn_of(frame: Any) -> tuple[tuple[bool, bool, bool], list[str]]:
-    """How to turn frames so that they are upright, by the matrix that is beside them."""
+    """Return how to turn frames upright, by the matrix in their side data, and a note on it."""
     matrix = frame.side_data.get(_MATRIX)
     if matrix is None:
         return (False, False, False), []
@@ -269,7 +269,7 @@ def _turn_of(frame: Any) -> tuple[tuple[bool, bool, bool], list[str]]:
 
 
 def _count(clip: Clip) -> int:
-    """How many frames there are; raise if some are cut off."""
+    """Count the frames; raise if some are cut off."""
     times, end = [], Fraction(0)
     with opened(clip.path) as container:
         stream = stream_of(container, clip.path)[0]
@@ -283,7 +283,7 @@ def _count(clip: Clip) -> int:
                 times.append((time or 0) * packet.time_base)
         duration = Fraction(container.duration or 0, _MICROSECONDS)
         timed = any(name in container.format.name for name in _TIMED)
-    # How long the last frame is shown is not in all files: maybe as long as any before it.
+    # Not all files state how long the last frame is shown: maybe as long as any before it.
     times.sort()
     longest = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
     cut = timed and end + max(longest, _FEW / clip.rate) < duration
@@ -296,7 +296,7 @@ def _count(clip: Clip) -> int:
 
 
 def decoded(container: Any, stream: Any, path: Path) -> Iterator[Any]:
-    """PyAV's frames."""
+    """Yield PyAV's frames; raise a ValueError if one cannot be decoded."""
     from av.error import FFmpegError
 
     number = 0

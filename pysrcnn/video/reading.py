@@ -1,8 +1,7 @@
-"""Video files read, frame after frame.
+"""Reading video files, frame after frame.
 
-Frames come as RGB of 8 bits, upright and whole: by the matrix and the range of colours that the
-file names (`colours.py`), turned as it says, two half pictures (interlaced) joined. Times are those
-of the file.
+Frames are 8-bit RGB, upright and whole: converted by the file's colour matrix and range
+(`colours.py`), turned as the file states, and deinterlaced. Times are those of the file.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ __all__ = ["frames_of"]
 
 
 def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames of a video, one after the other.
+    """Yield the frames of a video, one after the other.
 
     Yields
     ------
@@ -31,7 +30,7 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
     Raises
     ------
     ValueError
-        If one cannot be decoded, or the size changes.
+        If a frame cannot be decoded, or the size changes.
     """
     last, repaired, number = -1, 0, 0
     step = max(1, round(1 / (clip.rate * clip.time_base)))
@@ -60,7 +59,7 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
             f"{repaired} of its {counted(number, 'frame')} {are} damaged, and enlarged as the "
             f"decoder repairs {them}"
         )
-    if number < clip.count and not clip.joined:  # whose halves may come apart
+    if number < clip.count and not clip.joined:  # half pictures may be counted apart
         clip.notes.append(
             f"{clip.count - number} of its {counted(clip.count, 'frame')} cannot be decoded"
         )
@@ -73,9 +72,9 @@ def _turned(frame: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
 
 
 def _whole(frames: Iterator[Any], clip: Clip) -> Iterator[Any]:
-    """The frames; from the first one on that is two half pictures, all go through a filter.
+    """Yield the frames; from the first interlaced one on, all pass through a filter.
 
-    "bwdif" makes whole pictures of those that are not, and leaves the others.
+    "bwdif" deinterlaces the frames that are marked so, and leaves the others.
     """
     graph = None
     for frame in frames:

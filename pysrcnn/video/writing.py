@@ -1,7 +1,7 @@
-"""Video files written: H.264 in MP4 or QuickTime, with the sound of the file they were made of.
+"""Writing video files: H.264 in MP4 or QuickTime, with the sound of the original file.
 
-As browsers play it: yuv420p, and what a player needs to begin at the beginning of the file. The
-file is whole or not there at all.
+Browsers can play them: they are yuv420p, with the index at the start of the file. A file is written
+whole or not at all.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ __all__ = ["QUALITY", "WRITTEN", "check_target", "even", "write_clip"]
 WRITTEN = {".m4v": "mp4", ".mov": "mov", ".mp4": "mp4"}
 QUALITY = 95
 _ENCODER = "libx264"
-_LONGEST, _BLOCKS = 16384, 139264  # pixels a side, and squares of 16 x 16, of the highest level
-# Codecs of sound that are copied into MP4. QuickTime holds plain samples too.
+_LONGEST, _BLOCKS = 16384, 139264  # pixels a side, and blocks of 16 x 16, of the highest level
+# Audio codecs that are copied into MP4. QuickTime holds plain samples, too.
 _COPIED = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}
-_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # of AAC, that we write
+_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # of the AAC that we write
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
 _OPTIONS = {"movflags": "+faststart"}
 _SYSTEM = set(errno.errorcode) - {errno.EINVAL}
@@ -36,7 +36,7 @@ _NOT_KEPT = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # 
 
 
 def even(shape: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a video for a result of this size, as H.264 has whole pairs of pixels."""
+    """Return height and width rounded up to even numbers, as yuv420p has pairs of pixels."""
     height, width = shape
     return height + height % 2, width + width % 2
 
@@ -67,14 +67,14 @@ def write_clip(
     shape: tuple[int, int],
     quality: int | None = None,
 ) -> None:
-    """Write a video, whole or not at all; adds to `clip.notes` what becomes of the sound.
+    """Write a video, whole or not at all; add to `clip.notes` what becomes of the sound.
 
     Parameters
     ----------
     path : path
         Ends in .mp4, .m4v or .mov.
     clip : Clip
-        What the frames were made of: its sound, colours and times.
+        The original of the frames: its sound, colours and times are used.
     frames : iterable of (int, uint8 array (H, W, 3))
         Times in units of `clip.time_base`, and RGB.
     shape : pair of ints
@@ -86,7 +86,7 @@ def write_clip(
     Raises
     ------
     ValueError
-        If the file read is damaged, or something cannot be written.
+        If the original is damaged, or something cannot be written.
     OSError
         If the file cannot be written.
     """
@@ -101,7 +101,7 @@ def write_clip(
                     stream = _video_stream(out, clip, shape, quality)
                     _write(out, stream, clip, frames, _Sound(given, out, clip, path))
             except av.error.FFmpegError as error:
-                if error.errno in _SYSTEM:  # a full disk, for one, which `written_whole` knows
+                if error.errno in _SYSTEM:  # such as a full disk, which `written_whole` reports
                     raise OSError(error.errno, error.strerror) from None
                 reason = (error.strerror or str(error)).lower()
                 raise ValueError(
@@ -111,7 +111,7 @@ def write_clip(
 
 
 def _describe(out: Any, given: Any) -> None:
-    """Title, date and the like, and chapters."""
+    """Copy title, date and the like, and chapters."""
     out.metadata.update({k: v for k, v in given.metadata.items() if k not in _NOT_KEPT})
     if chapters := given.chapters():
         out.set_chapters(chapters)
@@ -131,7 +131,7 @@ def _video_stream(out: Any, clip: Clip, shape: tuple[int, int], quality: int | N
 
 
 def _ratio(clip: Clip, shape: tuple[int, int]) -> Fraction:
-    """The shape of pixels: as before; of those that are not square, such that nothing is bent."""
+    """Return the pixel aspect ratio: unless square, corrected so that nothing is distorted."""
     if clip.ratio == 1:
         return clip.ratio
     heights, widths = (Fraction(m, n) for m, n in zip(shape, clip.shape, strict=True))
@@ -143,7 +143,7 @@ def _ratio(clip: Clip, shape: tuple[int, int]) -> Fraction:
 def _write(
     out: Any, stream: Any, clip: Clip, frames: Iterable[tuple[int, np.ndarray]], sound: "_Sound"
 ) -> None:
-    """Frame after frame, and the sound up to each."""
+    """Write frame after frame, and the sound up to each."""
     convert, count = colours.to_yuv(clip.colours), 0
     for time, picture in frames:
         height, width = picture.shape[:2]
@@ -190,15 +190,15 @@ class _Sound:
         return new
 
     def _packets(self, given: Any) -> Iterator[Any]:
-        """What is to be copied or encoded, in the order of the file."""
+        """Yield the packets to be copied or encoded, in the order of the file."""
         chosen = [s for s in given.streams.audio if s.index in self.streams]
         for packet in given.demux(chosen) if chosen else ():
             copied = self.streams[packet.stream.index][1]
-            if packet.dts is not None or not copied:  # the last, without time, ends an encoding
+            if packet.dts is not None or not copied:  # the last, untimed one ends an encoding
                 yield packet
 
     def write_until(self, time: Fraction | None) -> None:
-        """Write what begins before a time, in seconds; all that is left, of None."""
+        """Write what begins up to a time in seconds, or all that is left for None."""
         while self.ahead is not None:
             packet = self.ahead
             if time is not None and packet.dts is not None:
@@ -220,7 +220,7 @@ class _Sound:
             self.out.mux(packet)
             return
         ends = not packet.size
-        with contextlib.suppress(InvalidDataError):  # of what is damaged, silence is left
+        with contextlib.suppress(InvalidDataError):  # damage leaves silence
             for frame in packet.decode():
                 if frame.pts is not None:
                     frame.pts -= shift
