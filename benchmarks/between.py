@@ -1,10 +1,9 @@
 """Factors between 2, 3 and 4: one pass of a VDSR, or a pass at a whole factor and a resize?
 
-python -m benchmarks.between --pictures FOLDER times nothing. Each picture is cropped and shrunk by
-the factor, and enlarged in colour as `pysrcnn.upscale` does it; PSNR is that of luma, with as many
-pixels shaved as the factor is, rounded up. A network for several scales has two lines: by one pass
-at the factor itself, and by one at the next whole factor, then resized, which is all that the
-others can do.
+python -m benchmarks.between --pictures FOLDER times nothing. Each picture is cropped, shrunk by the
+factor, and enlarged in colour by `pysrcnn.upscale`. PSNR is of luma, with the factor, rounded up,
+as the number of pixels shaved. A network for several scales has two lines: one pass at the factor
+itself, and one at the next whole factor followed by a resize, which is all that others can do.
 """
 
 import argparse
@@ -30,12 +29,12 @@ Enlarge = Callable[[np.ndarray, float, tuple[int, int]], np.ndarray]
 
 
 def resized(network: Network, whole: int) -> Enlarge:
-    """By a network's own scale, then resized to (H, W)."""
+    """Return a function that enlarges by a network's own scale, then resizes to (H, W)."""
     return lambda small, _, shape: imresize(upscale(small, whole, network), shape=shape)
 
 
 def lines_of(name: str, factor: float) -> dict[str, Enlarge]:
-    """The ways that some weights have to enlarge by a factor between whole ones, by name."""
+    """Return the ways to enlarge by a fractional factor with the given weights, by name."""
     whole = math.ceil(factor)
     if (name, whole) not in shipped() and not Path(name).is_file():
         return {}
@@ -47,7 +46,7 @@ def lines_of(name: str, factor: float) -> dict[str, Enlarge]:
 
 
 def measure(paths: list[Path], factor: float, names: list[str]) -> dict[str, float]:
-    """The mean PSNR of each way, in dB."""
+    """Return the mean PSNR of each way, in dB."""
     ways: dict[str, Enlarge] = {"bicubic": lambda small, _, shape: bicubic(small, shape)}
     for name in names:
         ways |= lines_of(name, factor)
@@ -67,7 +66,7 @@ def measure(paths: list[Path], factor: float, names: list[str]) -> dict[str, flo
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options beyond those of all benchmarks."""
+    """Add the options that not all benchmarks have."""
     parser.add_argument(
         "--pictures", type=Path, required=True, metavar="FOLDER", help="of RGB pictures"
     )

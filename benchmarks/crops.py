@@ -1,10 +1,10 @@
-"""Details of photographs through every network that is shipped: python -m benchmarks.crops
+"""Details of photographs, enlarged by every shipped network: python -m benchmarks.crops
 
-docs/networks-DETAIL.png, for the page that compares the networks, have each detail as bicubic
-interpolation and the networks enlarge it, at the scale that most of them are for, then those of
-other scales; the original is last. docs/family.png, for the README, has one of them through the
+docs/networks-DETAIL.png, for the page that compares the networks, show each detail enlarged by
+bicubic interpolation and by the networks, first at the scale that most of them are for, then at
+the others; the original is last. docs/family.png, for the README, shows one detail enlarged by the
 networks of the papers. The photographs are in the public domain (examples/CREDITS.md), and no
-network was trained on them. Each file says which weights it was made of (`stamp`).
+network was trained on them. Each file records the weights that it was made with (`stamp`).
 """
 
 import argparse
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURES = harness.ROOT / "examples" / "pictures"
-# Name: photograph, left, top; each is SIDE pixels wide and high.
+# Name: photograph, left, top; each detail is SIDE pixels wide and high.
 DETAILS = {
     "eye": ("cat", 100, 76),
     "whiskers": ("cat", 262, 0),
@@ -35,13 +35,13 @@ DETAILS = {
     "shuttle": ("astronaut", 184, 94),
     "patch": ("astronaut", 50, 194),
 }
-SIDE, TIMES = 64, 6  # TIMES: how much larger it is shown
-# Oldest first; those of other names come last.
+SIDE, TIMES = 64, 6  # TIMES: magnification in the figure
+# Oldest first; networks of other names come last.
 ORDER = (
     *("sc", "9-1-5", "9-3-5", "9-5-5", "9-1-5-rgb", "espcn", "vdsr", "drcn"),
     *("srresnet", "srgan", "edsr-s", "edsr", "photo"),
 )
-# In the README: what they are called there, the first one that is shipped of each.
+# In the README: label, and names of which the first shipped one is shown.
 FAMILY = {
     "SRCNN": ("9-5-5",),
     "ESPCN": ("espcn",),
@@ -50,24 +50,24 @@ FAMILY = {
     "SRGAN": ("srgan",),
 }
 FAMILY_SCALE, FAMILY_PLACE = 4, (252, 92)
-SQUARE = 36  # the columns of that photograph that are shown are as many as its rows, from here on
+SQUARE = 36  # first column of the square part of that photograph that is shown
 ACROSS = 4  # tiles in a row
 GAP, BAR = 16, 52  # pixels between tiles, and of the label below each
-# Legible in front of a white page and of a dark one.
+# Legible on a white page and on a dark one.
 INK, GROUND = "#ffffff", "#24292f"
 Names = Iterable[tuple[str, int]]
 Tiles = list[list[tuple[str, np.ndarray]]]
 
 
 def by_order(name: str) -> tuple[int, str]:
-    """What networks are sorted by."""
+    """Return the sort key of a network."""
     return (ORDER.index(name) if name in ORDER else len(ORDER)), name
 
 
 def rows(which: Names) -> dict[int, list[str]]:
-    """The networks of a picture by scale, first the scale that most are for.
+    """Return the networks to show by scale, starting with the scale that most of them are for.
 
-    At others, those that the first one lacks, beside the usual network.
+    Other scales have the networks that the first one lacks, and the default network to compare.
     """
     scales: dict[int, list[str]] = {}
     for name, scale in sorted(which, key=lambda one: by_order(one[0])):
@@ -81,25 +81,25 @@ def rows(which: Names) -> dict[int, list[str]]:
 
 
 def of_pictures() -> dict[tuple[str, int], Path]:
-    """What is shipped, without networks that look at several frames of a video."""
+    """Return the shipped weights of networks that take a single picture."""
     return {one: path for one, path in shipped().items() if load(*one).frames == 1}
 
 
 def stamp(files: Iterable[Path]) -> str:
-    """Names of weights and what tells these from others."""
+    """Return the names of weights, each with the start of its file's SHA-256."""
     digests = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest()[:8] for path in files}
     return ", ".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
 
 
 def enlarged(photograph: str, scale: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The small picture, bicubic, the networks and the truth, whole, as `photo.results` has it."""
+    """Return a photograph shrunk and enlarged by bicubic and networks, as `photo.results` does."""
     clean = conditions(quick=True)["no JPEG, noise 0"]
     networks = {name: load(name, scale) for name in names}
     return results(PICTURES / f"{photograph}.png", clean, networks, scale, (0, 0))
 
 
 def detail(name: str, which: dict[int, list[str]], known: dict[tuple, dict]) -> Tiles:
-    """The tiles of a detail. `known`: pictures that were enlarged already, and those that are."""
+    """Return the tiles of a detail; `known` caches enlarged photographs and is added to."""
     photograph, left, top = DETAILS[name]
     place, tiles = np.s_[top : top + SIDE, left : left + SIDE], []
     for scale, names in which.items():
@@ -112,17 +112,17 @@ def detail(name: str, which: dict[int, list[str]], known: dict[tuple, dict]) -> 
 
 
 def of_family(which: Names) -> dict[str, int]:
-    """The networks of the README's picture, and their scale."""
+    """Return the networks of the README's picture and their scale."""
     names = {name for name, scale in which if scale == FAMILY_SCALE}
     first = (next((n for n in ours if n in names), None) for ours in FAMILY.values())
     return {name: FAMILY_SCALE for name in first if name}
 
 
 def family(names: Iterable[str]) -> Tiles:
-    """The tiles of the README's picture, in two rows.
+    """Return the tiles of the README's picture, in two rows.
 
-    The photograph with the place of the detail; the small picture, if there is room; bicubic; the
-    networks; the original.
+    They are the photograph with the detail marked, the small picture if there is room, bicubic, the
+    networks, and the original.
     """
     scale, (left, top), names = FAMILY_SCALE, FAMILY_PLACE, list(names)
     whole = enlarged("cat", scale, names)
@@ -138,7 +138,7 @@ def family(names: Iterable[str]) -> Tiles:
 
 
 def marked(picture: np.ndarray, left: int, top: int) -> np.ndarray:
-    """A square part of a picture, with a white frame around a place."""
+    """Return a square part of a picture with a white frame around the detail."""
     framed, thick, side = picture.copy(), 2, SIDE
     outside = np.s_[top - thick : top + side + thick, left - thick : left + side + thick]
     framed[outside] = 255
@@ -148,7 +148,7 @@ def marked(picture: np.ndarray, left: int, top: int) -> np.ndarray:
 
 
 def sheet(tiles: Tiles) -> "Figure":
-    """Tiles with labels below them, on nothing: details enlarged by repeating their pixels."""
+    """Draw tiles and labels on a transparent background, magnifying details by repeating pixels."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
@@ -176,7 +176,7 @@ def sheet(tiles: Tiles) -> "Figure":
 
 
 def save(figure: "Figure", path: Path, weights: str) -> None:
-    """As a PNG of 256 colours, one of them nothing; with a note of the weights."""
+    """Save a figure as a PNG of 256 colours, one of them transparent, and record the weights."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image, PngImagePlugin
 
@@ -196,7 +196,7 @@ def save(figure: "Figure", path: Path, weights: str) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.crops", description=__doc__.split("\n")[0]
     )

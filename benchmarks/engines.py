@@ -1,9 +1,8 @@
-"""The competitors: inference engines and PyTorch's training, with our weights and our padding.
+"""The competitors: inference engines and training in PyTorch, with our weights and our padding.
 
-PyTorch runs the networks' own `forward` with its operations, the others the graph that
-`Network.save` writes, so that all of them compute the same function, edges included. All are
-optional; `installed` says which are not there. They are imported where they are used, so that a
-benchmark can do without any of them.
+PyTorch runs the networks' own `forward` with its operations, and the others run the graph that
+`Network.save` writes, so that all compute the same function, edges included. All are optional and
+imported only where they are used; `installed` says which are missing.
 """
 
 import functools
@@ -21,9 +20,9 @@ from pysrcnn.networks.composed import Composed
 PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
 
 
-@functools.cache  # so that it says so once
+@functools.cache  # prints only once
 def installed() -> tuple[str, ...]:
-    """The packages among `PACKAGES` that are there; prints which are not."""
+    """Return the installed packages among `PACKAGES`, and print the missing ones."""
     have = tuple(name for name in PACKAGES if importlib.util.find_spec(name))
     if missing := [name for name in PACKAGES if name not in have]:
         print(f'not installed: {", ".join(missing)} (pip install ".[bench]" has all of them)')
@@ -31,9 +30,9 @@ def installed() -> tuple[str, ...]:
 
 
 def pictures(network: Network, shape: tuple, threads: int) -> dict[str, tuple[Callable, bool]]:
-    """The network on a picture of that shape (1, c, H, W): {name: (array -> array, float32?)}.
+    """Prepare the network in each engine: {name: (array -> array, whether it computes in float32)}.
 
-    All hand over arrays without copying them, and know the shape when they are prepared.
+    All are prepared for pictures of shape (1, c, H, W), and pass arrays without copying them.
     """
     have = installed()
     engines = {}
@@ -55,7 +54,7 @@ def pictures(network: Network, shape: tuple, threads: int) -> dict[str, tuple[Ca
 
 
 class _Torch(Composed):
-    """The operations of PyTorch as an ops module: a network's `forward` runs on them as on ours."""
+    """The operations of PyTorch as an ops module, on which a network's own `forward` runs."""
 
     def conv2d(self, x, w, b, padding="valid"):
         from torch.nn import functional
@@ -67,10 +66,10 @@ class _Torch(Composed):
 
     def conv2d_same(self, x, w, b, summand=None):
         out = self.conv2d(x, w, b, "zeros")
-        return out if summand is None else out.add_(summand)  # `out` is nobody else's
+        return out if summand is None else out.add_(summand)  # in place: `out` is ours alone
 
     def relu(self, x):
-        return x.relu_()  # of a convolution, always
+        return x.relu_()  # in place: x is always the output of a convolution
 
     def tanh(self, x):
         return x.tanh_()
@@ -118,9 +117,9 @@ class PyTorchTraining:
     Parameters
     ----------
     parameters : dict of arrays W1, B1, W2, ..., copied
-    low, high : arrays (N, C, H, W) and smaller, as `SRCNN.loss_and_gradients` takes them
-    rate : learning rate, of all parameters
-    residual : whether it pads with zeros and adds its input to the result, as VDSR
+    low, high : arrays (N, C, H, W), high maybe smaller, as `SRCNN.loss_and_gradients` takes them
+    rate : learning rate of all parameters
+    residual : whether it pads with zeros and adds its input to the result, like VDSR
     """
 
     def __init__(
@@ -138,13 +137,13 @@ class PyTorchTraining:
                 tensor = tensor.to(memory_format=form)
             self.parameters[name] = tensor.requires_grad_()
         self.low, self.high = (torch.from_numpy(a).to(memory_format=form) for a in (low, high))
-        # "fused" updates all parameters in one go: the quickest PyTorch has.
+        # "fused" updates all parameters at once, PyTorch's fastest way.
         self.optimizer = torch.optim.SGD(
             self.parameters.values(), lr=rate, momentum=0.9, fused=True
         )
 
     def gradients(self) -> list[np.ndarray]:
-        """Forward and backward; the gradients in the order of the parameters."""
+        """Run forward and backward; return the gradients in the order of the parameters."""
         from torch.nn import functional
 
         self.optimizer.zero_grad(set_to_none=True)
@@ -160,7 +159,7 @@ class PyTorchTraining:
         return [p.grad.numpy() for p in self.parameters.values()]
 
     def step(self) -> None:
-        """Forward, backward, and the update."""
+        """Run forward, backward and the update."""
         self.gradients()
         self.optimizer.step()
 
@@ -169,7 +168,7 @@ class PyTorchTraining:
 
 
 def _onnx_model(network: Network, shape: tuple) -> bytes:
-    """The graph that `Network.save` writes, for pictures of that shape alone."""
+    """Return the graph that `Network.save` writes, with the shape of pictures fixed."""
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:
@@ -195,7 +194,7 @@ def _onnxruntime(model: bytes, threads: int) -> Callable:
 
 
 def _openvino(model: bytes, threads: int, precision: str | None) -> tuple[Callable, str]:
-    """(run, the precision it computes in): the one forced, or OpenVINO's own choice."""
+    """Return (run, its precision); OpenVINO chooses the precision if it is None."""
     import openvino
 
     config = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}

@@ -1,4 +1,4 @@
-"""What `benchmarks.paper` trains: the entries of each experiment."""
+"""The experiments of `benchmarks.paper`: what each of their entries trains."""
 
 import dataclasses
 import functools
@@ -14,10 +14,10 @@ __all__ = ["EXPERIMENTS", "LARGE", "LEFT_OUT", "MODERN", "SCALE", "Entry"]
 SCALE = 3
 LARGE = ("T91", "BSDS200", "General100")
 LEFT_OUT = ("302003.jpg",)  # of BSDS200: the photograph that Set5's "woman" was cut from
-# Multiplications of passes forward in a step of the budget of a deep network: as many as EDSR's of
-# 8 blocks of 48 maps make in one of its steps, and VDSR's of 20 layers in half of one.
+# The budget of a deep network per step, in multiplications of the forward pass: one step of an EDSR
+# of 8 blocks of 48 maps, or half a step of a VDSR of 20 layers.
 WORK = 6e9
-# Black and white are not kept, as those of YCbCr are others.
+# Black and white are not kept, since they have other values in YCbCr.
 MODERN, PAPER = dataclasses.replace(RECIPES["modern"], keep_ends=False), RECIPES["paper"]
 
 
@@ -27,15 +27,15 @@ class Entry:
 
     Attributes
     ----------
-    name : of the line, and of the files
-    recipe : its number of steps is set by the experiment
-    folders : of the training pictures
-    colour : "Y", "RGB" or "YCbCr", what the network is given
-    before : channels that the loss is restricted to in the first half of the steps
-    budget : back-propagated samples, or the multiplications of a deep network, as a multiple of the
-        usual number
-    scales : that it is trained for; several only of a deep network
-    change : what is done to the network before it is trained
+    name : name of the line and of the files
+    recipe : the recipe; the experiment sets its number of steps
+    folders : folders of training pictures
+    colour : "Y", "RGB" or "YCbCr", the input of the network
+    before : channels that the loss is restricted to in the first half of the steps, if any
+    budget : back-propagated samples, or multiplications of a deep network, relative to the usual
+        number
+    scales : scales that it is trained for; several only for a deep network
+    change : function that changes the network before training
     """
 
     name: str
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def deep(self) -> bool:
-        """Whether it is one of those that came after SRCNN."""
+        """Whether its network is a successor of SRCNN."""
         return self.recipe.network != "srcnn"
 
     @property
@@ -59,13 +59,13 @@ class Entry:
 
     @functools.cached_property
     def multiplications(self) -> float:
-        """Those of a pass forward of a sample, of a deep network."""
+        """Multiplications of a deep network's forward pass of one sample."""
         recipe = self.recipe
         seen = TRAINED[recipe.network].from_recipe(recipe, self.scales[0]).seen
         return seen.multiplications * (seen.resolution * recipe.size) ** 2
 
     def trained_for(self, steps: int) -> Recipe:
-        """The recipe, where so many steps are usual, in the budget of this entry."""
+        """Return the recipe with this entry's number of steps; `steps` is the usual number."""
         recipe = self.recipe
         if self.deep:
             one, usual = self.multiplications * recipe.batch, WORK
@@ -96,7 +96,7 @@ def _depth() -> list[Entry]:
 
 
 def _recipes() -> list[Entry]:
-    """From a recipe that anyone would try first to the modern one, a change at a time."""
+    """Change an obvious recipe into the modern one, one change at a time."""
     adam = {"optimizer": "adam", "learning_rate": 1e-3, "keep_means": False}
     recipes = {
         "He, Adam": {**adam, "init": "he"},
@@ -105,7 +105,7 @@ def _recipes() -> list[Entry]:
         "identity, Muon": {"keep_means": False},
         "identity, Muon, kept means": {},
     }
-    # Half of the samples, as a 9-5-5 takes longest.
+    # Half of the samples, as a 9-5-5 is slow to train.
     return [Entry(name, _network("9-5-5", **r), budget=0.5) for name, r in recipes.items()]
 
 
@@ -114,13 +114,13 @@ def _without_residual(network: Network) -> None:
 
 
 def _of_the_sum_alone(network: Network) -> None:
-    """DRCN without the supervision of all recursions: as its loss is at the end of a training."""
+    """Train DRCN without supervising its recursions, with the loss of the end of training."""
     whole = network.loss_and_gradients
     network.loss_and_gradients = lambda low, high, loss, done=0.0: whole(low, high, loss, 1.0)
 
 
 def _residuals() -> list[Entry]:
-    """VDSR's layers with and without its residual, from the same start."""
+    """Compare VDSR's layers with and without its residual, from the same initial weights."""
     entries = []
     for depth in (5, 10, 20):
         recipe = dataclasses.replace(RECIPES["vdsr"], depth=depth, init="he", keep_means=False)
@@ -130,7 +130,10 @@ def _residuals() -> list[Entry]:
 
 
 def _clipping() -> list[Entry]:
-    """VDSR by its paper's recipe, whose rate is high; without clipping, at lower ones too."""
+    """Train VDSR with its paper's high learning rate and several thresholds of clipping.
+
+    Without clipping, lower learning rates are tried, too.
+    """
     entries = []
     for rate, clip in (
         ("0.1", "0.01"), ("0.1", "0.001"), ("0.1", "0.0001"),
@@ -151,7 +154,7 @@ def _recursions() -> list[Entry]:
 
 
 def _blocks() -> list[Entry]:
-    """EDSR by two losses; SRResNet, of as many blocks and maps, with and without normalisation."""
+    """Compare EDSR with two losses, and an SRResNet of its size with and without batch norm."""
     edsr, srresnet = RECIPES["edsr-s"], RECIPES["srresnet"]
     entries = [
         Entry(f"EDSR, {loss}", dataclasses.replace(edsr, loss=loss)) for loss in ("l1", "mse")
@@ -181,7 +184,7 @@ EXPERIMENTS = {
         Entry("RGB", _network("9-1-5", c=3), ("T91",), "RGB"),
     ],
     "convergence": [
-        Entry("paper", PAPER, ("T91",), budget=25),  # 4e6 samples; its authors took 8e8
+        Entry("paper", PAPER, ("T91",), budget=25),  # 4e6 samples; the authors used 8e8
         Entry("modern", MODERN, ("T91",), budget=2),
     ],
     "residual": _residuals(),

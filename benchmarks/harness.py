@@ -1,7 +1,7 @@
-"""What all benchmarks share: the machine, validation, timing in turns, tables, JSON.
+"""Shared parts of all benchmarks: the machine, validation, timing in turns, tables, JSON.
 
-Nothing is timed before it is validated. A table's first contender is ours; the others' ratios are
-how many times as long as it they take, by medians.
+Nothing is timed before it is validated. The first contender of a table is ours; ratios are median
+times relative to ours.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from .limit import multiply_add_limit
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
-# Seconds of a turn. It begins untimed: meanwhile threads of the engine before, which may go on
-# spinning for a while in case there is more work, fall asleep, and its data leaves the caches.
+# Seconds of a turn. The first ones are not timed: threads of the previous engine, which may spin
+# for a while waiting for more work, fall asleep, and its data leaves the caches.
 SETTLE, TURN = 0.03, 0.12
 
 
@@ -42,11 +42,11 @@ class Contender:
 
     Attributes
     ----------
-    name : what the table calls it
-    run : what is timed
-    check : gives the arrays that are compared with the expected ones; by default, `run` does
-    tolerance : the largest difference allowed, as a fraction of the largest expected value
-    rival : whether ours is measured against it in the summary below the table
+    name : name in the table
+    run : function to time
+    check : function that returns the arrays to compare with the expected ones; by default `run`
+    tolerance : largest allowed difference, as a fraction of the largest expected value
+    rival : whether the summary below the table may compare ours with it
     """
 
     name: str
@@ -66,9 +66,9 @@ def parse(
     add: Callable[[argparse.ArgumentParser], None] | None = None,
     **defaults,
 ) -> argparse.Namespace:
-    """The options that all benchmarks have; `defaults` are other defaults than usual.
+    """Parse the options that all benchmarks have; `defaults` replaces the usual defaults.
 
-    networks: those that the benchmark is about; some of them can be chosen. add: adds more options.
+    networks: the networks to choose from with --networks. add: function that adds more options.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     most = numba.config.NUMBA_NUM_THREADS
@@ -110,7 +110,7 @@ def parse(
 
 
 def write(options: argparse.Namespace, **content) -> None:
-    """The results as JSON, whole or not at all."""
+    """Write the results as JSON, completely or not at all."""
     if options.output is None:
         return
     settings = {k: _named(v) for k, v in vars(options).items() if k != "output"}
@@ -120,7 +120,7 @@ def write(options: argparse.Namespace, **content) -> None:
 
 
 def _named(value: object) -> object:
-    """A path by its name alone: where somebody keeps it is nobody's business."""
+    """Replace paths by their names, since folders of a machine are private."""
     if isinstance(value, (list, tuple)):
         return [_named(v) for v in value]
     return value.name if isinstance(value, Path) else value
@@ -130,7 +130,7 @@ def _named(value: object) -> object:
 
 
 def machine(threads: int, packages: tuple[str, ...] = ()) -> dict:
-    """What the figures depend on; printed too."""
+    """Return and print what the figures depend on: hardware, versions, threads, load."""
     about = {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -174,7 +174,7 @@ def _llvm_name() -> str:
 
 
 def rounding(eps: float, terms: int) -> float:
-    """Error to expect of a sum: roundings add up like a random walk; times ten to be sure."""
+    """Return ten times the expected error of a sum, whose roundings add up like a random walk."""
     return 10 * eps * math.sqrt(terms)
 
 
@@ -185,12 +185,14 @@ def compare(
     operations: float,
     options: argparse.Namespace,
 ) -> dict:
-    """Validate, time in turns, print a table; `operations`: additions and multiplications of a run.
+    """Validate, time in turns, and print a table.
+
+    `operations` is the number of additions and multiplications of a run.
 
     Raises
     ------
     AssertionError
-        If a contender computes something else than `expected`.
+        If a contender's results differ from `expected` by more than its tolerance.
     """
     print(f"\n{title}: {operations / 1e9:.2f} GFLOP by the direct sum", flush=True)
     errors = {c.name: _error(c, expected) for c in contenders}
@@ -230,9 +232,9 @@ def compare(
 
 
 def _error(contender: Contender, expected: list[np.ndarray]) -> float:
-    """The largest difference as a fraction of the largest value, the worst of all arrays.
+    """Return the largest difference relative to the largest value, the worst of all arrays.
 
-    Run twice: some engines optimise at the first call, and all are warm afterwards.
+    The contender runs twice: some engines optimise at the first call, and all are warm afterwards.
     """
     check = contender.check or contender.run
     errors = []
@@ -253,10 +255,10 @@ def _error(contender: Contender, expected: list[np.ndarray]) -> float:
 
 
 def take_turns(runs: dict[str, Callable], repeats: int, seconds: float) -> dict[str, list[float]]:
-    """Seconds of each run, taken in turns, so that all meet the same moods of the machine."""
+    """Time the runs in turns, so that all see the same state of the machine; return seconds."""
     times = {name: [] for name in runs}
     gc.collect()
-    gc.disable()  # as timeit does: a collection would be charged to whoever runs just then
+    gc.disable()  # as timeit does: a collection would be charged to one of the runs
     try:
         while any(len(t) < repeats or sum(t) < seconds for t in times.values()):
             for name, run in runs.items():
@@ -268,7 +270,7 @@ def take_turns(runs: dict[str, Callable], repeats: int, seconds: float) -> dict[
 
 
 def _keep_running(run: Callable, seconds: float) -> list[float]:
-    """Run at least once, and until so many seconds have passed; the seconds of each run."""
+    """Run at least once, and until `seconds` have passed; return the seconds of each run."""
     times = []
     while not times or sum(times) < seconds:
         began = time.perf_counter()
@@ -281,12 +283,11 @@ def _keep_running(run: Callable, seconds: float) -> list[float]:
 
 
 def in_a_process(measure: Callable[..., dict], *arguments: str | float) -> dict:
-    """What a function of a benchmark finds in a fresh process."""
-    # Linux starts a process's peak at what its parent held. This parent computes nothing, and so
-    # holds less than the child does when it takes its first figure.
-    module = Path(
-        inspect.getfile(measure)
-    ).stem  # where it is run as a program, its name is another
+    """Return the result of a benchmark's function, called in a fresh process."""
+    # On Linux, a process's peak memory starts at what its parent held. This parent computes
+    # nothing, so it holds less than the child does at its first measurement.
+    # Not `measure.__module__`, which is "__main__" in a running benchmark.
+    module = Path(inspect.getfile(measure)).stem
     code = (
         f"import json; from benchmarks.{module} import {measure.__name__} as measure; "
         f"print(json.dumps(measure(*{arguments!r})))"
@@ -297,7 +298,7 @@ def in_a_process(measure: Callable[..., dict], *arguments: str | float) -> dict:
 
 
 def statistics(times: list[float]) -> dict:
-    """Minimum, median and spread (between the quartiles) in seconds."""
+    """Return number of runs, and minimum, median and spread (interquartile range) in seconds."""
     low, median, high = np.percentile(times, (25, 50, 75))
     return {
         "runs": len(times),
@@ -308,7 +309,7 @@ def statistics(times: list[float]) -> dict:
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Columns as wide as they need to be; all but the first to the right."""
+    """Format a table with columns as wide as needed, all but the first right-aligned."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     for row in (header, *rows):

@@ -1,9 +1,9 @@
-"""Do pictures larger than memory go through in bounded memory? TIFF files of up to a gigapixel.
+"""Are pictures larger than memory enlarged in bounded memory? TIFF files of up to a gigapixel.
 
-`pysrcnn upscale large.tif -o larger.tif`, colour of 8 bits, three times as wide and high, by 9-1-5,
-in a process of its own, as a person runs it. "peak" is the most memory that process ever had. Then
+`pysrcnn upscale large.tif -o larger.tif` enlarges 8-bit colour to three times the width and height
+by the default network, in a process of its own; "peak" is the peak memory of that process. Then
 regions of the result are compared with `pysrcnn.upscale` of the region of the source, in memory;
-"differing" counts the values that are not the same. Needs tifffile, `pip install ".[deep]"`.
+"differing" counts the values that differ. Needs tifffile, `pip install ".[deep]"`.
 """
 
 import json
@@ -20,11 +20,11 @@ from . import harness
 
 MEGAPIXELS = (100, 1000)  # of the result
 SCALE = 3
-REGION = 96  # pixels a side of what is compared, in the source
-MARGIN = 24  # around it, more than the network sees
+REGION = 96  # pixels a side, in the source, of a region that is compared
+MARGIN = 24  # pixels around it, more than half the receptive field
 MIB = 2**20
 
-# Linux starts a process's peak at what its parent held, so this one never holds a large picture.
+# On Linux, a process's peak memory starts at what its parent held: hold no large picture here.
 ENLARGE = """
 import json, sys, time
 from benchmarks.scaling import peak
@@ -36,7 +36,7 @@ print(json.dumps({"code": code, "seconds": time.perf_counter() - began, "peak": 
 
 
 def generate(path: Path, megapixels: float) -> tuple[int, int]:
-    """Write a packed TIFF file of noise in tiles; returns its height and width."""
+    """Write a compressed, tiled TIFF file of noise; return its height and width."""
     import tifffile
 
     width = round((megapixels * 1e6 * 1.5) ** 0.5 / SCALE)
@@ -51,7 +51,7 @@ def generate(path: Path, megapixels: float) -> tuple[int, int]:
 
 
 def differing(source: Path, result: Path) -> int:
-    """How many values of some regions are not those of `upscale`."""
+    """Return how many values of some regions differ from those of `upscale`."""
     import tifffile
     import zarr
 
@@ -70,7 +70,7 @@ def differing(source: Path, result: Path) -> int:
 
 
 def measure(folder: Path, megapixels: float, threads: int) -> dict:
-    """One picture through the command."""
+    """Enlarge one picture by the command, and return the line of the table."""
     source, result = folder / "large.tif", folder / "larger.tif"
     height, width = generate(source, megapixels)
     arguments = ["upscale", source, "-s", SCALE, "-o", result, "--threads", threads]

@@ -1,7 +1,7 @@
 """How many multiply-adds a second can this machine do? A loop that does nothing else.
 
-As many independent sums as the kernels' register tile has are kept in registers and multiplied and
-added to, over and over, without touching memory: no convolution summed directly can be faster.
+It keeps a register tile of the kernels' size and repeats a multiply-add on all of its elements,
+without touching memory. No convolution by the direct sum can be faster.
 """
 
 import time
@@ -23,7 +23,7 @@ ROUNDS = 2_000_000  # of one multiply-add on every vector of the tile: some mill
 
 @intrinsic
 def _multiply_add(typing_context, tile, a, b):
-    """Every element of the tile times a, plus b."""
+    """Multiply every element of the tile by a and add b."""
 
     def codegen(context, builder, signature, arguments):
         kind, index = signature.args[0], ir.IntType(32)
@@ -36,7 +36,7 @@ def _multiply_add(typing_context, tile, a, b):
             )
             for scalar in scalars
         )
-        # "contract" makes one instruction of the two where the processor has it, as in the kernels.
+        # "contract" allows a fused multiply-add where the processor has it, as in the kernels.
         flags = ("contract",)
         for i in range(kind.rows * kind.columns):
             product = builder.fmul(builder.extract_value(value, i), factor, flags=flags)
@@ -49,16 +49,16 @@ def _multiply_add(typing_context, tile, a, b):
 @numba.njit(parallel=True)
 def _loop(numbers, rounds, threads, out):
     for thread in prange(threads):
-        # The tile converges to b / (1 - a) and stays there: no overflow, nothing denormal.
+        # The tile converges to b / (1 - a) and stays there, so no value overflows or is denormal.
         tile = tile_start(numbers, 0, ROWS, COLUMNS)
         for _ in range(rounds):
             tile = _multiply_add(tile, numbers[ROWS], numbers[ROWS + 1])
-        # Stored, so that the loop is not optimised away.
+        # Store the tile, so that the loop is not optimised away.
         tile_store(tile, out, thread * ROWS * COLUMNS * LANES, COLUMNS * LANES, 1)
 
 
 def multiply_add_limit(threads: int, seconds: float = 0.3) -> float:
-    """GFLOP/s in float32 of the fastest of several runs on so many threads, 2 a multiply-add."""
+    """Return GFLOP/s in float32 of the fastest of several runs; a multiply-add counts as 2."""
     numba.set_num_threads(threads)
     numbers = np.full(ROWS + 2, 0.5, np.float32)
     out = np.zeros(threads * ROWS * COLUMNS * LANES, np.float32)

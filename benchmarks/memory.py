@@ -1,9 +1,9 @@
-"""How much memory does each network take? Every one that is shipped, and bicubic, at each scale.
+"""How much memory does each network take? Every shipped network, and bicubic, at each scale.
 
-`pysrcnn.upscale` of the photograph that `benchmarks.quality` times, to 1440 x 960 pixels. Every
-figure comes from a process of its own, as the peak of a process never falls, and is the least of
-some: one that compiles needs more. "Beyond" is the peak less what the process held before: the
-program, warm, and the small picture. Times do not matter, so the machine may be busy.
+`pysrcnn.upscale` enlarges the photograph that `benchmarks.quality` times to 1440 x 960 pixels.
+Each figure is the smallest of several processes, because a process's peak never falls, and one
+that compiles needs more. "Beyond" is the peak minus what the process held before: the warmed-up
+program and the small picture. Times do not matter, so the machine may be busy.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from .scaling import MIB, peak
 
 
 def measure(name: str, scale: int, threads: int) -> dict[str, int]:
-    """What one process finds, in bytes: run in it, nothing before."""
+    """Measure peak memory in bytes; run this first in a fresh process."""
     numba.set_num_threads(threads)
     height, width = quality.SHAPE
     small = bicubic(read_picture(quality.PHOTOGRAPH), (height // scale, width // scale))
@@ -33,14 +33,14 @@ def measure(name: str, scale: int, threads: int) -> dict[str, int]:
         def enlarge(picture):
             return upscale(picture, scale, network)
 
-    enlarge(small[:32, :32])  # loads what is compiled
+    enlarge(small[:32, :32])  # loads compiled code
     before = peak()
     enlarge(small)
     return {"peak": peak(), "beyond": peak() - before}
 
 
 def lines(options: argparse.Namespace) -> list[dict]:
-    """Bicubic and all networks, by scale."""
+    """Measure bicubic and all networks at each scale; return the lines of the table."""
     found = []
     for scale in sorted({scale for _, scale in shipped()}):
         names = [name for name, s in shipped() if s == scale and name in options.networks]

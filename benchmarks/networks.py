@@ -1,12 +1,12 @@
-"""The networks that are timed: those with weights that are shipped, and others that have none."""
+"""The networks that are timed, with shipped weights or, if there are none, with random ones."""
 
 from collections.abc import Callable
 
 from pysrcnn import SRCNN, kernels, load
 from pysrcnn.networks import DRCN, EDSR, VDSR, Network, SRResNet, shipped
 
-# Deep networks of the sizes that are shipped; EDSR's baseline and SRResNet as their papers have
-# them, with a tail that enlarges maps.
+# Deep networks of the shipped sizes; edsr-baseline and srresnet as in their papers, with a tail
+# that enlarges maps.
 UNTRAINED: dict[str, Callable] = {
     "vdsr": lambda scale, ops: VDSR(ops=ops),
     "drcn": lambda scale, ops: DRCN(9, 64, ops=ops),
@@ -15,14 +15,14 @@ UNTRAINED: dict[str, Callable] = {
     "edsr-baseline": lambda scale, ops: EDSR(scale, 16, 64, short_tail=False, ops=ops),
     "srresnet": lambda scale, ops: SRResNet(scale, 16, 64, 3, picture=False, ops=ops),
 }
-_SCALES = {"srresnet": 4}  # the only one of its paper; all others are timed at x3
+_SCALES = {"srresnet": 4}  # the only scale of its paper; all others are timed at x3
 
 
 def network(name: str, scale: int | None = None, ops=kernels) -> Network:
-    """The shipped weights of that name, or else random ones: the time is the same.
+    """Return a network with shipped weights or, as the time is the same, with random ones.
 
-    scale: x3 if not given, of SRResNet x4. Batch normalisation is folded into the convolutions, as
-    it is in use.
+    scale: by default 3, and 4 for SRResNet. Batch normalisation is folded into the convolutions, as
+    in practice.
     """
     scale = scale or _SCALES.get(name, 3)
     if (name, scale) in shipped():

@@ -1,9 +1,9 @@
-"""docs/networks.md compares all networks that are shipped: python -m benchmarks.networks_page
+"""Write docs/networks.md, which compares the shipped networks: python -m benchmarks.networks_page
 
-Of the weights themselves, and of what was measured: scores (`benchmarks.paper networks`), times
-(`benchmarks.quality`), memory (`benchmarks.memory`); what has not been measured is a dash. The
-words are in networks_page.md, of which the part on a network is left out while it is not shipped;
-the papers' numbers in published.py. `benchmarks.crops` makes the pictures.
+The page is made from the weights and from measured scores (`benchmarks.paper networks`), times
+(`benchmarks.quality`) and memory (`benchmarks.memory`); a dash marks missing measurements. Its text
+is in networks_page.md, where sections on networks that are not shipped are left out. The papers'
+numbers are in published.py. `benchmarks.crops` makes the pictures.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Key = tuple[str, int]  # name and scale
 
 
 def read(results: Path) -> dict[str, dict[Key, dict[str, Any]]]:
-    """What was measured, by the file it is in, name and scale; of files that are there."""
+    """Read the measurements that exist, by file, then by name and scale."""
     found: dict[str, dict[Key, dict[str, Any]]] = {}
     for name in ("quality", "memory", "paper/networks"):
         path = results / f"{name}.json"
@@ -35,14 +35,14 @@ def read(results: Path) -> dict[str, dict[Key, dict[str, Any]]]:
 
 
 def networks() -> dict[Key, Network]:
-    """All that are shipped, as they are in use, by crops' order."""
+    """Return all shipped networks in the order of `crops`, with batch normalisation folded."""
     names = sorted(shipped(), key=lambda one: (*crops.by_order(one[0]), one[1]))
     found = {one: load(*one) for one in names}
     return {k: n.folded() if isinstance(n, SRResNet) else n for k, n in found.items()}
 
 
 def which(found: dict[Key, Network]) -> str:
-    """The table of what they are."""
+    """Return the table that says what each network is."""
     rows = []
     for name in dict.fromkeys(name for name, _ in found):
         scales = [scale for one, scale in found if one == name]
@@ -55,7 +55,7 @@ def which(found: dict[Key, Network]) -> str:
 
 
 def at_scale(scale: int, found: dict[Key, Network], measured: dict) -> str:
-    """The table of a scale."""
+    """Return the table of one scale."""
     columns = [f"×{scale}", "PSNR", "SSIM", "time", "memory", "weights", "multiplications", "sees"]
     scored = measured["networks"]
     of_luma = (
@@ -87,13 +87,13 @@ def _row(name: str, scale: int, score: dict | None, measured: dict, about: list[
 
 
 def count(network: Network) -> int:
-    """How many numbers were learned, as they are in use."""
+    """Return the number of learned parameters, without running statistics."""
     named = network.parameters.items()
     return sum(p.size for name, p in named if name not in network.statistics)
 
 
 def beside(kind: str, found: dict[Key, Network], measured: dict) -> str | None:
-    """The table of a paper's networks and ours; none if we ship none of them."""
+    """Return the table of a paper's networks and ours, or None if we ship none of them."""
     ours = [name for name in dict.fromkeys(name for name, _ in found) if name in KINDS[kind]]
     if not ours:
         return None
@@ -133,7 +133,7 @@ def _range(numbers: list, form: str) -> str:
 
 
 def _trained(cards: list[dict]) -> str:
-    """ "437 to 446 pictures; 0.26 to 0.45 million crops"."""
+    """Describe training data: "437 to 446 pictures; 0.26 to 0.45 million crops"."""
     pictures = [int(found[1]) for card in cards if (found := re.search(r"(\d+) pic", card["data"]))]
     said = f"{_range(pictures, '{}')} pictures" if pictures else ""
     seen = [crops_seen(card) / 1e6 for card in cards if "batch" in card["recipe"]]
@@ -141,7 +141,7 @@ def _trained(cards: list[dict]) -> str:
 
 
 def crops_seen(card: dict) -> int:
-    """In training, that of the weights which it started from too."""
+    """Count the training crops, including those of the weights that the training started from."""
     start = re.match(r"[\w-]+?_x\d+(?:x\d+)*", card.get("start", ""))
     return card["steps"] * card["recipe"]["batch"] + (_crops_of(start[0]) if start else 0)
 
@@ -154,7 +154,7 @@ def _crops_of(name: str) -> int:
 
 
 def pictures() -> str:
-    """The pictures of all details."""
+    """Return the Markdown of the pictures of all details."""
     shown = crops.rows(crops.of_pictures())
     names = [f"{n} ×{s}" for s, names in shown.items() for n in ("bicubic", *names)]
     return "\n\n".join(
@@ -164,7 +164,7 @@ def pictures() -> str:
 
 
 def parts(results: Path) -> dict[str, str]:
-    """What is put into the words."""
+    """Return the parts that are inserted into the text of the page."""
     found, measured = networks(), read(results)
     scales = sorted({scale for _, scale in found})
     content = json.loads((results / "quality.json").read_text(encoding="utf-8"))
@@ -180,7 +180,7 @@ def parts(results: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.networks_page", description=__doc__.split("\n")[0]
     )

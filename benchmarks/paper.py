@@ -1,15 +1,15 @@
-"""The experiments of the paper, run again: python -m benchmarks.paper EXPERIMENT --data FOLDER
+"""Repeat the experiments of the papers: python -m benchmarks.paper EXPERIMENT --data FOLDER
 
 Each entry of an experiment (`benchmarks.experiments`) is trained with the same number of samples
-(but in `convergence`, where the paper's recipe has more), by the modern recipe unless its name says
-otherwise, and scored on Set5 at x3 at the end; nothing is chosen by that score. Those of the papers
-that followed, from `residual` on, each have the same number of multiplications instead. It writes
-a table (also printed), JSON, the logs of training and a plot of them to benchmarks/results/paper.
---quick takes minutes and shows that all runs, not how good it gets.
+(except in `convergence`, where the paper's recipe has more), by the modern recipe unless its name
+says otherwise, and finally scored on Set5 at x3; nothing is chosen by that score. Entries for later
+papers, from `residual` on, have equal numbers of multiplications instead. The command prints a
+table and writes JSON, training logs and a plot of them to benchmarks/results/paper. --quick takes
+minutes and shows that everything runs, not how good it gets.
 
-Training that was interrupted goes on where it was when the command is given again, and what is
-finished is not trained again. After a change to the package, remove the folder --work.
-`python -m benchmarks.paper_page` makes docs/paper.md of the results.
+Run the command again to continue an interrupted training; finished entries are not trained again.
+After a change to the package, remove the folder --work. `python -m benchmarks.paper_page` makes
+docs/paper.md from the results.
 """
 
 import argparse
@@ -41,7 +41,7 @@ METRICS = (psnr, ssim, ms_ssim, wpsnr)
 
 
 def _training_pairs(data: Path, entry: Entry) -> list[Pair]:
-    """Of all pictures that a sample fits in, at each scale."""
+    """Return the pairs, at each scale, of all training pictures that a sample fits in."""
     paths = [path for folder in entry.folders for path in list_pictures(data / folder)]
     paths = [path for path in paths if path.name not in LEFT_OUT]
     largest = max(entry.scales)
@@ -53,7 +53,7 @@ def _training_pairs(data: Path, entry: Entry) -> list[Pair]:
 
 
 def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[Network, Path]:
-    """The trained network and its log; of a training that was done before, what it gave."""
+    """Train an entry, or load its earlier result; return the network and the path of its log."""
     place = options.work / name / entry.name.replace(" ", "_")
     place.mkdir(parents=True, exist_ok=True)
     log = options.output / name / f"{entry.name.replace(' ', '_')}.log"
@@ -78,7 +78,10 @@ def train(name: str, entry: Entry, options: argparse.Namespace) -> tuple[Network
 
 
 def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry: Entry) -> Network:
-    """What the training gives; where it diverges, what it began with, after too few steps."""
+    """Run a training to its end and return the result, or the initial network if it diverges.
+
+    Fewer steps in the card than in the recipe mark a training that diverged.
+    """
     weights, checkpoint = place.with_suffix(".npz"), place.with_suffix(".checkpoint")
     about = [training.recipe.as_dict(), training.data, training.start]
     changed = entry.change.__name__ if entry.change else ""
@@ -94,7 +97,7 @@ def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry
     try:
         fit(training, tests, checkpoint, log, max(100, training.recipe.steps // 40), measure)
     except FloatingPointError as error:
-        print(error)  # weights that have grown without limit are of no use, and are not read
+        print(error)  # diverged weights are useless, and `load` would refuse them
         network.card["steps"] = training.step
     else:
         network = training.result()
@@ -105,16 +108,16 @@ def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry
 
 
 def restrict_loss(network: SRCNN, channels: tuple[int, ...]) -> None:
-    """Let the loss of a network be that of some channels; the others' last weights stay."""
+    """Restrict a network's loss to some channels; the last layer's weights of others stay."""
     whole = network.loss_and_gradients
     others = [k for k in range(network.c) if k not in channels]
 
     def restricted(low, high, loss="mse", done=0.0):
         target = network.ops.forward(low, network.layers, "valid")
-        target[:, channels] = high[:, channels]  # elsewhere, what comes out is wanted
+        target[:, channels] = high[:, channels]  # elsewhere, the output itself is the target
         loss, gradients = whole(low, target, loss, done)
         for name in (f"W{len(network.sizes)}", f"B{len(network.sizes)}"):
-            # All but 0 already: `forward` and `loss_and_gradients` round differently.
+            # They are nearly 0: `forward` and `loss_and_gradients` round differently.
             gradients[name][others] = 0
         return loss, gradients
 
@@ -125,7 +128,7 @@ def restrict_loss(network: SRCNN, channels: tuple[int, ...]) -> None:
 
 
 def experiment(name: str, options: argparse.Namespace) -> None:
-    """Train and score all entries; write table, JSON, logs and plot."""
+    """Train and score all entries; print a table; write JSON, logs and plot."""
     about = harness.machine(options.threads)
     lines = []
     for entry in EXPERIMENTS[name]:
@@ -155,7 +158,7 @@ def experiment(name: str, options: argparse.Namespace) -> None:
 
 
 def _line(name: str, entry: Entry, network: Network, log: Path, options) -> dict:
-    """What is known of a trained entry; None for the PSNR of what has diverged."""
+    """Return the results of a trained entry; PSNR is None if it diverged."""
     recipe, steps = network.card["recipe"], network.card["steps"]
     line = {
         "name": entry.name,
@@ -171,25 +174,25 @@ def _line(name: str, entry: Entry, network: Network, log: Path, options) -> dict
     if steps < recipe["steps"]:
         line["psnr"] = dict.fromkeys(line["psnr"])
     if entry.deep:
-        return {**line, "multiplications": entry.multiplications}  # of a sample, forward
+        return {**line, "multiplications": entry.multiplications}  # of a sample's forward pass
     answers = silent(network, entry.colour, list_pictures(options.data / "Set5"))
     return {**line, "filters": list(network.filters), "silent": answers}
 
 
 def decibels(psnr: float | None) -> str:
-    """For a table."""
+    """Format PSNR for a table."""
     return "diverged" if psnr is None else f"{psnr:.2f}"
 
 
 def plot(name: str, results: Path, picture: Path) -> None:
-    """The curves of an experiment, from its JSON and logs."""
+    """Plot the curves of an experiment from its JSON and logs."""
     lines = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))["lines"]
     logs = {line["name"]: results / line["log"] for line in lines if "log" in line}
     logs = {name: log for name, log in logs.items() if read_log(log)[1]}  # not diverged at once
     levels = {"sparse coding (Yang et al.)": 31.42} if name == "convergence" else None
     figure = plots.curve(logs.values(), list(logs), levels)
     each = {line["name"]: line.get("multiplications") for line in lines}
-    if all(each.values()):  # which the budget is of, and not samples
+    if all(each.values()):  # the budget is in multiplications, not in samples
         axis = figure.axes[0]
         for drawn in axis.lines:
             if drawn.get_label() in logs:

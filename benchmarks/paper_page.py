@@ -1,8 +1,7 @@
-"""docs/paper.md from the results of `benchmarks.paper`: python -m benchmarks.paper_page
+"""Write docs/paper.md from the results of `benchmarks.paper`: python -m benchmarks.paper_page
 
-Every number and plot on the page comes from benchmarks/results/paper. The words around them are in
-paper_page.md, of which a section is left out while there are no results for it; the papers' own
-numbers are here.
+Our numbers and plots on the page come from benchmarks/results/paper; the papers' numbers are here.
+The text is in paper_page.md, where sections without results are left out.
 """
 
 import argparse
@@ -17,8 +16,8 @@ from . import harness, paper, weights
 
 RESULTS = harness.RESULTS / "paper"
 
-# PSNR of Y on Set5 in dB. Those of 9-1-5 on T91, of 9-3-5 and of 9-5-5 were computed again from the
-# weights its authors released; the others are quoted. Those of espcn are of its own paper.
+# PSNR of Y on Set5 in dB. The numbers of 9-1-5 on T91, 9-3-5 and 9-5-5 were recomputed from the
+# weights that the authors released; the others are quoted, those of espcn from its own paper.
 ITS_NETWORKS = {
     ("9-1-5", 2): "36.34 (T91)",
     ("9-1-5", 3): "32.52 (T91: 32.39)",
@@ -53,13 +52,13 @@ ITS = {
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
-    """In Markdown."""
+    """Format a table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def networks(results: Path) -> tuple[str, str]:
-    """Two tables: the shipped networks beside the paper's; the other metrics of its tables."""
+    """Return two tables: shipped networks beside the paper's, and the paper's other metrics."""
     rows, others, scales = [], [], set()
     lines = json.loads((results / "networks.json").read_text(encoding="utf-8"))["lines"]
     steps = {f"{name}.npz": made.recipe.steps for name, made in weights.STAGES.items()}
@@ -91,17 +90,17 @@ def networks(results: Path) -> tuple[str, str]:
 
 
 def start_of(card: dict) -> str:
-    """What a training started from: "identity", or a file, and what of it was reinitialised."""
+    """Return what a training started from: "identity", or a file and what was reinitialised."""
     return re.sub(r", but (.*) anew$", r", with \1 reinitialised", card.get("start", ""))
 
 
 def _file(card: dict) -> str:
-    """The file that a training started from, whether all of it or not."""
+    """Return the file that a training started from, even if only in part."""
     return start_of(card).partition(",")[0]
 
 
 def _start(card: dict) -> str:
-    """ "identity", or "9-1-5 ×3" for the weights in 9-1-5_x3.npz."""
+    """Return "identity", or "9-1-5 ×3" for the weights in 9-1-5_x3.npz."""
     return start_of(card).replace(".npz", "").replace("_x", " ×")
 
 
@@ -111,7 +110,7 @@ def _metrics(scores: dict[str, float]) -> list[str]:
 
 
 def experiment(name: str, results: Path) -> str:
-    """Table and plot of an experiment."""
+    """Return table and plot of an experiment in Markdown."""
     content = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     if content["quick"]:
         raise ValueError(f"{name}.json is of a quick run: run the experiment in full")
@@ -135,7 +134,7 @@ def experiment(name: str, results: Path) -> str:
 
 
 def page(words: str, parts: dict[str, str]) -> str:
-    """The words with the parts in their places; no section of which a part is missing."""
+    """Insert the parts into the text, leaving out sections with missing parts."""
     first, *sections = re.split(r"(?m)^(?=##+ )", words)
     kept = [s for s in sections if set(re.findall(r"\$(\w+)", s)) <= parts.keys()]
     return string.Template("".join([first, *kept])).substitute(parts).rstrip() + "\n"

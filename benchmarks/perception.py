@@ -1,12 +1,12 @@
-"""How true is each network, and how natural do pictures look? Every shipped one, and bicubic.
+"""How faithful is each network, and how natural do its pictures look? All shipped, and bicubic.
 
-Two axes that are at odds, as Blau and Michaeli show (The Perception-Distortion Tradeoff, CVPR
-2018): PSNR, of luminance, wants the original's own pixels, and NIQE any natural picture. Between
-them, the distance in features: the original's maps, wherever in a few pixels their causes are. All
-three as `pysrcnn evaluate --metrics psnr,niqe,features` has them. With --weights FILE other
-networks are measured beside the shipped ones; one that was trained against a discriminator is a
-curve, by its sharpness. Nothing is timed. Writes JSON, the table as text, and for each scale a
-chart of PSNR against NIQE and one against features; with --looks FOLDER also crops side by side.
+The two goals conflict, as Blau and Michaeli show (The Perception-Distortion Tradeoff, CVPR 2018):
+PSNR of luminance rewards the original's own pixels, NIQE any natural picture. The distance in
+features lies between them: it tolerates shifts of a few pixels. All three are computed as by
+`pysrcnn evaluate --metrics psnr,niqe,features`. With --weights FILE other networks are measured
+beside the shipped ones; one trained against a discriminator is a curve over its sharpness. Nothing
+is timed. Writes JSON, the table as text, and for each scale a chart of PSNR against NIQE and one
+against features; with --looks FOLDER also crops side by side.
 """
 
 import importlib.util
@@ -35,7 +35,7 @@ AXES = {
 
 
 def variants(networks: dict[str, Network]) -> Iterator[tuple[str, float | None, Network]]:
-    """Name, sharpness and network: several of one that has a sharpness to choose."""
+    """Yield name, sharpness and network; several times for a network with a sharpness."""
     for name, network in networks.items():
         if network.start is None:
             yield name, None, network
@@ -44,7 +44,7 @@ def variants(networks: dict[str, Network]) -> Iterator[tuple[str, float | None, 
 
 
 def metrics(options) -> tuple[dict[str, Metric], str | None]:
-    """Those beside PSNR, and what the features are, if there are some."""
+    """Return the metrics besides PSNR, and the label of the features, if any."""
     model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
     more: dict[str, Metric] = {
         "niqe": lambda picture, original, shave: niqe.niqe(picture, model, shave)
@@ -56,7 +56,7 @@ def metrics(options) -> tuple[dict[str, Metric], str | None]:
 
 
 def measure(options, scale: int) -> dict | None:
-    """The lines of a table: bicubic and all networks at a scale; and NIQE of the originals."""
+    """Measure bicubic and all networks at a scale, and NIQE of the originals."""
     more, features = metrics(options)
     look = more["niqe"]
     original: dict[str, Metric] = {"original": lambda _, truth, shave: look(truth, truth, shave)}
@@ -90,12 +90,12 @@ def _numbers(score: Score, names: list[str], before: str = "") -> dict[str, floa
 
 
 def _called(line: dict) -> str:
-    """ "srgan 0.5", "espcn"."""
+    """Return the label of a line: "srgan 0.5", "espcn"."""
     return line["name"] + (f" {line['sharpness']:g}" if "sharpness" in line else "")
 
 
 def table(found: dict) -> str:
-    """As text: the originals are last, which have no PSNR."""
+    """Format the table as text; the originals, which have no PSNR, come last."""
     axes = [name for name in AXES if name in found["lines"][0]]
     rows = [
         (_called(line), f"{line['psnr']:.2f}", *(f"{line[name]:.3f}" for name in axes))
@@ -107,7 +107,7 @@ def table(found: dict) -> str:
 
 
 def chart(found: dict, pictures: str, axis_of: str):
-    """The plane: what no other beats in both is joined; so is one network by its sharpness."""
+    """Plot PSNR against another metric, joining the Pareto front, and each network by sharpness."""
     points = {_called(line): (line[axis_of], line["psnr"]) for line in found["lines"]}
     curves: dict[str, list[str]] = {}
     for line in found["lines"]:
@@ -126,9 +126,9 @@ def chart(found: dict, pictures: str, axis_of: str):
 
 
 def looks(options, scale: int) -> None:
-    """Crops of bicubic, the networks and the original, side by side, a file for each picture.
+    """Write crops of bicubic, the networks and the original side by side, a file per picture.
 
-    In colour, as `pysrcnn.upscale` makes it, of the clean small picture.
+    They are in colour, enlarged by `pysrcnn.upscale` from the clean small picture.
     """
     clean = conditions(quick=True)["no JPEG, noise 0"]
     which = {
@@ -170,7 +170,7 @@ def _add(parser) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     options = harness.parse(__doc__.splitlines()[0], "perception", quality.NAMES, add=_add)
     found = [one for scale in options.scales if (one := measure(options, scale))]
     text = "\n\n".join([options.pictures.name, *map(table, found)]) + "\n"

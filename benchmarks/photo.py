@@ -1,12 +1,12 @@
-"""Photographs as people have them: which network helps? python -m benchmarks.photo --data FOLDER
+"""Which network is best for noisy, compressed photographs? python -m benchmarks.photo --data FOLDER
 
-Small pictures with noise of a sensor and JPEG, each at several strengths, are enlarged in colour as
-`pysrcnn.upscale` does it, and compared with the clean large ones: PSNR and SSIM of luma, PSNR of
-RGB. "by chance" is what the recipe `photo` trains with, a chance for each picture.
+Small pictures with sensor noise and JPEG artefacts at several strengths are enlarged in colour by
+`pysrcnn.upscale` and compared with the clean large ones: PSNR and SSIM of luma, PSNR of RGB. "by
+chance" is the random degradation of the recipe `photo`, drawn for each picture.
 
-The pictures are those that a training on T91, BSDS200, General100 and Photos76 holds back, the
-middle part of each, and Set5's. Of networks that were trained on fewer folders, other pictures may
-have been held back: they have then seen some of these clean.
+The pictures are the central parts of Set5's, and of those that a training on T91, BSDS200,
+General100 and Photos76 holds back. A network trained on fewer folders may have had others held
+back, and so have been trained on clean versions of some of these.
 """
 
 import argparse
@@ -33,16 +33,16 @@ from . import harness
 from .experiments import LARGE, LEFT_OUT
 
 FOLDERS = (*LARGE, "Photos76")
-QUALITIES = (None, 95, 75, 50, 30)  # of JPEG, with half the chroma; None for no JPEG
-LEVELS = (0, 3, 10)  # of noise, of 255, at medium grey
-REGION = 480  # rows and columns of a picture that are used, its middle
-LOOK = 176  # of these, rows and columns to look at
+QUALITIES = (None, 95, 75, 50, 30)  # of JPEG with subsampled chroma; None for no JPEG
+LEVELS = (0, 3, 10)  # of noise at medium grey, in levels of 255
+REGION = 480  # rows and columns used, from the middle of a picture
+LOOK = 176  # rows and columns of the crops to look at
 
 Degrade = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def conditions(quick: bool) -> dict[str, Degrade]:
-    """What is done to a small picture (3, H, W), by name."""
+    """Return the degradations of a small picture (3, H, W), by name."""
 
     def degrade(quality: int | None, level: float) -> Degrade:
         def apply(low: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -60,7 +60,7 @@ def conditions(quick: bool) -> dict[str, Degrade]:
 
 
 def middle(picture: np.ndarray, side: int) -> np.ndarray:
-    """At most so many rows and columns."""
+    """Return the middle of a picture, at most `side` rows and columns."""
     i, j = (max(0, n - side) // 2 for n in picture.shape[:2])
     return picture[i : i + side, j : j + side]
 
@@ -68,7 +68,7 @@ def middle(picture: np.ndarray, side: int) -> np.ndarray:
 def results(
     path: Path, degrade: Degrade, networks: dict[str, Network], scale: int, seed: tuple[int, int]
 ) -> dict[str, np.ndarray]:
-    """The small picture, each result and the truth: uint8 (H, W, 3), all but the first as large."""
+    """Return the small picture, each result and the truth, as uint8 (H, W, 3)."""
     low, high = pair(middle(read_picture(path), REGION), scale, 3, small=True)
     small, truth = (
         np.uint8(255 * np.clip(x, 0, 1) + 0.5).transpose(1, 2, 0)
@@ -81,7 +81,7 @@ def results(
 
 
 def score(result: np.ndarray, truth: np.ndarray, scale: int) -> dict[str, float]:
-    """PSNR and SSIM of luma, and PSNR of RGB."""
+    """Return PSNR and SSIM of luma, and PSNR of RGB."""
     a, b = (levels(x.transpose(2, 0, 1) / 255) for x in (result, truth))
     return {
         "psnr": psnr(a, b, scale),
@@ -91,7 +91,7 @@ def score(result: np.ndarray, truth: np.ndarray, scale: int) -> dict[str, float]
 
 
 def side_by_side(found: dict[str, np.ndarray], scale: int) -> np.ndarray:
-    """The middle of each, the small picture as squares, with white between."""
+    """Join the middles of all pictures, with white between, repeating pixels of the small one."""
     pictures = found | {"small": found["small"].repeat(scale, 0).repeat(scale, 1)}
     parts = []
     for picture in pictures.values():
@@ -101,7 +101,7 @@ def side_by_side(found: dict[str, np.ndarray], scale: int) -> np.ndarray:
 
 
 def measure(paths: list[Path], options: argparse.Namespace, networks: dict[str, Network]) -> list:
-    """A line for each condition: the means of all scores over the pictures."""
+    """Return a line for each condition: the means of all scores over the pictures."""
     lines = []
     for condition, degrade in conditions(options.quick).items():
         rows = []
@@ -121,7 +121,7 @@ def measure(paths: list[Path], options: argparse.Namespace, networks: dict[str, 
 
 
 def table(lines: list[dict]) -> None:
-    """PSNR of luma, SSIM, PSNR of RGB of each."""
+    """Print PSNR of luma, SSIM and PSNR of RGB for each condition and network."""
     names = list(lines[0]["scores"])
     harness.print_table(
         ("Y dB, SSIM, RGB dB", *names),
@@ -139,7 +139,7 @@ def table(lines: list[dict]) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The options, looked at."""
+    """Parse and check the options, and create the folders for results."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.photo", description=__doc__.split("\n")[0]
     )

@@ -1,7 +1,7 @@
-"""Fits the pristine model of NIQE that is shipped: python -m benchmarks.pristine --data FOLDER
+"""Fit the shipped pristine model of NIQE: python -m benchmarks.pristine --data FOLDER
 
-Of General-100, whose model was nearest to the authors' on pictures of Set5, sharp, blurred and
-noisy; one of Photos76, with its grain, does not mind noise.
+It is fitted to General-100: on sharp, blurred and noisy pictures of Set5, that model was nearest to
+the authors'. A model of the grainy Photos76 hardly reacts to noise.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What the papers of the networks say of them, to lay beside ours: `benchmarks.networks_page`.
+"""Published results of the networks' papers, compared with ours by `benchmarks.networks_page`.
 
-PSNR in dB and, where it is given, SSIM of luminance on Set5. networks_page.md says of which table.
+PSNR in dB and, where published, SSIM of luminance on Set5. networks_page.md names the tables.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ ABOUT = {
 
 
 class Published(NamedTuple):
-    """A network of a paper; scores: by scale, PSNR or (PSNR, SSIM)."""
+    """A network of a paper; `scores` maps scales to PSNR or (PSNR, SSIM)."""
 
     label: str
     weights: str
@@ -32,7 +32,7 @@ class Published(NamedTuple):
     scores: dict[int, float | tuple[float, float]]
 
 
-# Whose networks are beside each other, by the names of ours.
+# Our networks that are compared with each group of published ones.
 KINDS = {
     "srcnn": ("9-1-5", "9-3-5", "9-5-5", "9-1-5-rgb"),
     "sc": ("sc",),

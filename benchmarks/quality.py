@@ -1,10 +1,10 @@
-"""How good is each network, and how long does it take? Every one that is shipped, and bicubic.
+"""How good is each network, and how long does it take? Every shipped network, and bicubic.
 
-PSNR and SSIM of luminance on a folder of pictures, as `pysrcnn evaluate` has them, and how long
-`pysrcnn.upscale` takes for a photograph in colour, in seconds a megapixel of the result: medians of
-runs in turns. With --weights FILE other networks are measured beside the shipped ones. Writes JSON,
-the table as text, and a chart for each scale, dB against time; then README and docs have them too
-(`benchmarks.quality_page`), if these are the results that are committed.
+Measures PSNR and SSIM of luminance on a folder of pictures, as `pysrcnn evaluate` does, and the
+time of `pysrcnn.upscale` for a colour photograph, in seconds per megapixel of the result: medians
+of runs in turns. With --weights FILE other networks are measured beside the shipped ones. Writes
+JSON, the table as text, and a chart of dB against time for each scale. If the output is the
+committed file, README and docs are updated too (`benchmarks.quality_page`).
 """
 
 import importlib.util
@@ -23,12 +23,12 @@ from .quality_chart import chart
 
 DATA = Path(os.environ.get("PYSRCNN_DATA") or harness.ROOT.parent / "shared" / "data")
 PHOTOGRAPH = harness.ROOT / "examples" / "pictures" / "coffee.png"
-SHAPE, SMALL = (960, 1440), (96, 144)  # of the results that are timed
+SHAPE, SMALL = (960, 1440), (96, 144)  # of the timed results; SMALL with --quick
 NAMES = tuple(dict.fromkeys(name for name, _ in shipped()))
 
 
 def networks(options, scale: int) -> dict[str, Network]:
-    """Those that are for a scale, by the names in the table: shipped ones, then files."""
+    """Return the networks for a scale by their names in the table: shipped ones, then files."""
     names = [name for name, s in shipped() if s == scale and name in options.networks]
     found = {name: load(name, scale) for name in names}
     for path in options.weights:
@@ -43,7 +43,7 @@ def networks(options, scale: int) -> dict[str, Network]:
 
 
 def measure(options, scale: int) -> list[dict]:
-    """The lines of a table: bicubic and all networks at a scale."""
+    """Measure bicubic and all networks at a scale; return the lines of the table."""
     which = networks(options, scale)
     if not which:
         return []
@@ -83,7 +83,7 @@ def _about(network: Network, score: Score) -> dict:
 
 
 def table(scale: int, lines: list[dict]) -> str:
-    """Within 80 columns."""
+    """Format the table as text, at most 80 columns wide."""
     columns = (f"x{scale}", "dB", "SSIM", "s/Mpixel", "weights", "mult./pixel")
     rows = [
         (
@@ -99,7 +99,7 @@ def table(scale: int, lines: list[dict]) -> str:
 
 
 def add_networks(parser) -> None:
-    """What says which networks: more of them, at which scales."""
+    """Add --weights and --scales, which choose networks."""
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[], metavar="FILE",
         help="more networks, each at the scales it is for",

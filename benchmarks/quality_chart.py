@@ -1,4 +1,4 @@
-"""Charts of `benchmarks.quality` and `perception`: each network with its name beside its point."""
+"""Charts of `benchmarks.quality` and `perception`: networks as points, labelled by name."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["best", "chart", "plane"]
 
-# Where a name may stand: directions from its point, at these distances (in points), nearest first.
+# Candidate positions of a label: directions from its point and distances in pt, nearest first.
 SIDES = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 DISTANCES = (6, 13, 22, 34)
 ALIGNED = {
@@ -26,7 +26,7 @@ INK, FAINT, BEST, OTHER, CURVE = "#1a1a1a", "#b8b8b8", "#1f5fa8", "#6b6b6b", "#b
 
 
 def chart(lines: list[dict], pictures: str) -> "Figure":
-    """PSNR against seconds a megapixel, of one scale; what nothing beats in both is joined."""
+    """Plot PSNR against seconds per megapixel for one scale, joining the Pareto front."""
     points = {line["name"]: (line["seconds a megapixel"]["median"], line["psnr"]) for line in lines}
     axis = plane(
         points, best(points), ("seconds for a megapixel of the result", "PSNR, dB"), log=True
@@ -43,12 +43,12 @@ def plane(
     dotted: float | None = None,
     curves: Sequence[list[str]] = (),
 ) -> "Axes":
-    """Points with their names, some of them joined by a line.
+    """Plot points with their names, some of them joined by a line.
 
-    The first axis may be logarithmic, and have a dotted line across at a place of it. The points
-    of curves are joined too, each by another line, in a colour of their own.
+    The x axis may be logarithmic, and `dotted` draws a vertical dotted line at a value of x. The
+    points of each curve are joined by a line, in a separate colour.
 
-    The background is white whatever is behind it, so that it can be read on a dark page too.
+    The background is opaque white, so that the chart is legible on a dark page too.
     """
     from matplotlib.figure import Figure
 
@@ -63,7 +63,7 @@ def plane(
         axis.plot(x, y, "o", color=colours[name], markersize=6, zorder=3)
     if log:
         axis.set_xscale("log")
-    if dotted is not None:  # before the names, as it may move the ends of the axis
+    if dotted is not None:  # before the names are placed, as it may change the limits of the axis
         axis.axvline(dotted, color=FAINT, linestyle=":", zorder=1)
     axis.margins(0.12, 0.1)
     axis.grid(color=FAINT, alpha=0.4, which="both", linewidth=0.5)
@@ -76,7 +76,7 @@ def plane(
 
 
 def best(points: dict[str, tuple[float, float]]) -> list[str]:
-    """Those that no other has less of the first and more of the second than, by the first."""
+    """Return the Pareto front (smaller x, larger y), sorted by x."""
     found: list[str] = []
     for name in sorted(points, key=lambda name: points[name]):
         if not found or points[name][1] > points[found[-1]][1]:
@@ -85,7 +85,7 @@ def best(points: dict[str, tuple[float, float]]) -> list[str]:
 
 
 def _name(axis: "Axes", points: dict[str, tuple[float, float]], colours: dict[str, str]) -> None:
-    """The names beside their points, where they cover neither points nor each other."""
+    """Place the names beside their points, where they overlap points and other names least."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
 
@@ -112,10 +112,10 @@ def _name(axis: "Axes", points: dict[str, tuple[float, float]], colours: dict[st
             found.append((covered, distance, right, up, ends))
             if covered == 0:
                 break
-        _, distance, right, up, ends = min(found, key=lambda one: one[0])  # the first of several
+        _, distance, right, up, ends = min(found, key=lambda one: one[0])  # the first if tied
         place = right * distance, up * distance
         text.set(position=place, **ALIGNED[right, up])
-        if distance > DISTANCES[0]:  # a line leads to it
+        if distance > DISTANCES[0]:  # connect it to its point by a line
             axis.annotate(
                 "", point, place, textcoords="offset points", zorder=2,
                 arrowprops={"arrowstyle": "-", "color": FAINT, "shrinkA": 0, "shrinkB": 0},
@@ -124,6 +124,6 @@ def _name(axis: "Axes", points: dict[str, tuple[float, float]], colours: dict[st
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> float:
-    """How much two boxes have in common: left, bottom, right, top."""
+    """Return the area of overlap of two boxes (left, bottom, right, top)."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     return float(np.prod(np.maximum(sides, 0)))

@@ -1,8 +1,8 @@
-"""Puts the results of `benchmarks.quality` into README and docs: python -m benchmarks.quality_page
+"""Put the results of `benchmarks.quality` into README and docs: python -m benchmarks.quality_page
 
-Between two marks in README.md goes the chart for x3, or else that of the first scale there is;
-between those in docs/benchmarks.md go tables and charts of all scales. `benchmarks.quality` ends
-with this, unless it was told to write elsewhere.
+The chart for x3, or for the smallest scale if there is none, goes between two marks in README.md;
+tables and charts of all scales go between those in docs/benchmarks.md. `benchmarks.quality` ends
+with this unless it writes to another file.
 """
 
 import json
@@ -24,7 +24,7 @@ def fill(results: Path, root: Path) -> None:
     Raises
     ------
     ValueError
-        If the results are of a quick run, or a page does not have the marks.
+        If the results are from a quick run, or a page lacks the marks.
     """
     content = json.loads(results.read_text(encoding="utf-8"))
     if content["options"]["quick"]:
@@ -42,7 +42,7 @@ def fill(results: Path, root: Path) -> None:
 
 
 def _between(page: Path, text: str) -> None:
-    """Replace what is between the marks in a page."""
+    """Replace the text between the marks in a page."""
     begin, end = MARKS
     words = page.read_text(encoding="utf-8")
     pattern = re.compile(f"(?s)(?<={re.escape(begin)}).*?(?={re.escape(end)})")

@@ -1,8 +1,8 @@
 """Do time and memory grow with the picture as they should? `pysrcnn.upscale`, 1 to 100 megapixels.
 
-Colour of 8 bits, three times as wide and high, by 9-1-5. Every figure comes from a process of its
-own, since the peak of a process's memory never falls. "Beyond" is the peak less what the process
-held before (the program, warm, and the small picture) and less the result itself.
+9-1-5 enlarges 8-bit colour to three times the width and height. Every figure comes from a process
+of its own, since a process's peak memory never falls. "Beyond" is the peak minus what the process
+held before (the warmed-up program and the small picture) and minus the result itself.
 """
 
 import sys
@@ -21,7 +21,7 @@ MIB = 2**20
 
 
 def peak() -> int:
-    """The most memory that this process ever had, in bytes."""
+    """Return the peak memory of this process in bytes."""
     import resource  # not on Windows
 
     value = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -29,20 +29,20 @@ def peak() -> int:
 
 
 def measure(megapixels: float, threads: int, seconds: float) -> dict:
-    """What one process finds: run in it, nothing before."""
+    """Measure times and memory; run this first in a fresh process."""
     numba.set_num_threads(threads)
     network = networks.network("9-1-5", SCALE)
     width = round((megapixels * 1e6 * 1.5) ** 0.5 / SCALE)
     height = round(megapixels * 1e6 / SCALE**2 / width)
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    upscale(picture[:32, :32], SCALE, network)  # compiles, or loads what is compiled
+    upscale(picture[:32, :32], SCALE, network)  # compiles, or loads compiled code
     before, times = peak(), []
     while not times or sum(times) < seconds:
         began = time.perf_counter()
         result = upscale(picture, SCALE, network)
         times.append(time.perf_counter() - began)
         if len(times) == 1:
-            after = peak()  # of one picture: later ones find `result` still there
+            after = peak()  # later runs hold the previous `result` as well
     pixels = result.shape[0] * result.shape[1]
     return {
         "megapixels": pixels / 1e6,

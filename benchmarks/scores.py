@@ -1,4 +1,4 @@
-"""What the experiments of `benchmarks.paper` are measured on, and by."""
+"""Test pairs and scores of the experiments of `benchmarks.paper`."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ from .experiments import EXPERIMENTS, SCALE, Entry
 def pairs_of(
     paths: list[Path], colour: str = "Y", scale: int = SCALE, small: bool = False
 ) -> list[Pair]:
-    """What a network is given, and the pictures: of luminance, RGB or YCbCr."""
+    """Make pairs (see `pysrcnn.data`) of luminance, RGB or YCbCr from picture files."""
     if colour != "YCbCr":
         return read_pairs(paths, scale, 1 if colour == "Y" else 3, small=small)
     return [pair(_ycbcr(read_picture(path)), scale, 3) for path in paths]
 
 
 def _ycbcr(picture: np.ndarray) -> np.ndarray:
-    """float64 (H, W, 3) in 0..1, rounded to the levels of uint8."""
+    """Convert a picture to YCbCr: float64 (H, W, 3) in 0..1, rounded to the levels of uint8."""
     rgb = unit(picture)
     rgb = np.dstack([rgb] * 3) if rgb.ndim == 2 else rgb[:, :, :3]
     return np.floor(rgb_to_ycbcr(rgb) * 255 + 0.5) / 255
@@ -37,7 +37,7 @@ def _ycbcr(picture: np.ndarray) -> np.ndarray:
 
 
 def first_channel(network: Network | None, pairs: list[Pair], scale: int) -> float:
-    """Average PSNR of the first channel, for watching a network of YCbCr train."""
+    """Return the average PSNR of the first channel, to monitor the training on YCbCr."""
     values = []
     for low, high in pairs:
         ours = network.forward(low[None])[0] if network else low
@@ -46,15 +46,15 @@ def first_channel(network: Network | None, pairs: list[Pair], scale: int) -> flo
 
 
 def at_three(network: Network | None, pairs: list[Pair], scale: int) -> float:
-    """Average PSNR at x3, whatever the network is for."""
+    """Return the average PSNR at x3, whatever scales the network is for."""
     return mean_psnr(network, pairs, SCALE)
 
 
 def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict[str, float]:
-    """PSNR of Y, Cb, Cr and of the three together, averages over pictures; None for bicubic.
+    """Return average PSNR of Y, Cb, Cr and the three together; bicubic if `network` is None.
 
-    The three together are what the paper's column "RGB" has: only so does its bicubic line, 34.57
-    on Set5, come out (in RGB it is 28.63).
+    The paper's column "RGB" must be the three together: this gives its bicubic value, 34.57 on
+    Set5, whereas PSNR of RGB is 28.63.
     """
     rows = []
     for path in paths:
@@ -80,7 +80,7 @@ def colour_scores(network: SRCNN | None, colour: str, paths: list[Path]) -> dict
 
 
 def silent(network: SRCNN, colour: str, paths: list[Path]) -> int:
-    """How many filters of layer 1 answer to less than one pixel in 500 of these pictures."""
+    """Count the filters of layer 1 that respond to less than one pixel in 500 of the pictures."""
     pairs = pairs_of(paths, colour)
     answers, pixels = 0, 0
     for low, _ in pairs:
@@ -90,7 +90,7 @@ def silent(network: SRCNN, colour: str, paths: list[Path]) -> int:
 
 
 def score(network: Network, name: str, entry: Entry, data: Path) -> dict[str, float]:
-    """PSNR on Set5: of the colours too where networks have them, at all scales that any is for."""
+    """Return PSNR on Set5: by channel in `colour`; for deep networks at the experiment's scales."""
     paths = list_pictures(data / "Set5")
     if name == "colour":
         return colour_scores(network, entry.colour, paths)

@@ -1,7 +1,7 @@
 """How long until there is a picture? Whole processes: import, first run, later runs, PyTorch.
 
-A first run has an empty folder for compiled code, a later one finds it filled. Processes are timed
-from the outside, in turns. Python itself and its .pyc files are as warm as they get.
+A first run starts with an empty folder for compiled code, a later one with a filled folder.
+Processes are timed from outside, in turns. Python and its .pyc files are in the system's cache.
 """
 
 import os
@@ -25,12 +25,12 @@ EXAMPLE = harness.ROOT / "examples" / "upscale.py"
 SAMPLE = harness.ROOT / "examples" / "sample.png"
 PYTORCH = harness.ROOT / "benchmarks" / "torch_upscale.py"
 SCALE = 3
-FIRST_RUNS = 5  # at most: they take long, and vary little
-EDGE = 18  # pixels: the bicubic interpolations treat the edge differently, the network spreads it
+FIRST_RUNS = 5  # at most, since they take long and vary little
+EDGE = 18  # pixels: bicubic resizers differ at the edge, and the network spreads the difference
 
 
 class Job:
-    """A command in a process of its own, with a folder for compiled code; `first`: an empty one."""
+    """A command in a process of its own, with a folder for compiled code, emptied if `first`."""
 
     def __init__(self, command: list, cache: Path, threads: int, first: bool = False):
         self.command, self.cache, self.first = [sys.executable, *map(str, command)], cache, first
@@ -43,7 +43,7 @@ class Job:
         }
 
     def seconds(self) -> float:
-        """Run it to its end."""
+        """Run the command to its end and return the time."""
         if self.first:
             shutil.rmtree(self.cache, ignore_errors=True)
         self.cache.mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ class Job:
 
 
 def jobs_of_a_picture(path: Path, weights: Path, threads: int) -> dict[str, Job]:
-    """Ours, first and later, and PyTorch's, for one picture."""
+    """Return the jobs for one picture: ours, first and later run, and PyTorch's."""
     height, width = read_picture(path).shape[:2]
     size = f"{width} x {height}"
     output = path.with_name(f"{path.stem}_x{SCALE}.png")
@@ -87,13 +87,13 @@ def _have_weights() -> bool:
 
 
 def validate(path: Path) -> int | None:
-    """The largest difference between our picture and PyTorch's inside the edge, in 8-bit levels."""
+    """Return the largest difference from PyTorch's picture inside the edge, in 8-bit levels."""
     theirs = path.with_name(f"{path.stem}_pytorch.png")
     if not theirs.exists():
         return None
     ours = read_picture(path.with_name(f"{path.stem}_x{SCALE}.png"))
     difference = np.abs(np.int16(ours) - read_picture(theirs))[EDGE:-EDGE, EDGE:-EDGE]
-    if difference.max() > 2:  # a level is rounding
+    if difference.max() > 2:  # one level may be rounding
         raise AssertionError(
             f"PyTorch's picture differs by {difference.max()} levels: another task"
         )

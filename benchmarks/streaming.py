@@ -1,13 +1,13 @@
 """Does a folder of any size keep the network busy, in bounded memory? 20,000 pictures, streamed.
 
-The folder is generated: 64 JPEG files of 500 x 375 pixels, linked under as many names as it takes,
-one in a hundred of them damaged. Training runs as `pysrcnn train --stream` does, in a process of
-its own; "read" is how many pictures it got through, "waiting" the part of the time in which the
-network waited for them, "peak" the most memory of that process and of the one that reads, together.
-The recipe is the usual one: 16 crops of 48 x 48 a step.
+The folder is generated: 64 JPEG files of 500 x 375 pixels, hard-linked under many names, and one
+damaged file in a hundred. Training runs as `pysrcnn train --stream` in a process of its own. "read"
+is the number of pictures that were read, "waiting" the share of time that the network waited for
+them, and "peak" the peak memory of that process and of the reading process, added. The recipe is
+the default: 16 crops of 48 x 48 a step.
 
-The files are in the system's cache: what is measured is listing, decoding and shrinking pictures,
-not a disk.
+The files are in the system's cache, so this measures listing, decoding and shrinking pictures, not
+a disk.
 """
 
 import json
@@ -29,11 +29,11 @@ from . import harness
 
 PICTURES = 20_000
 DISTINCT = 64
-DAMAGED = 100  # one in so many
+DAMAGED = 100  # one picture in this many
 STEPS = {"9-1-5": 4000, "9-5-5": 1500}
 MIB = 2**20
 
-# Both processes' peaks, each taken by itself, added: no less than they ever had at one time.
+# The sum of both processes' peaks is an upper bound of what they held at any one time.
 TRAIN = """
 import json, resource, sys
 from pysrcnn.cli import main
@@ -44,7 +44,7 @@ print(json.dumps([code, sum(resource.getrusage(w).ru_maxrss for w in who)]))
 
 
 def generate(folder: Path, count: int) -> None:
-    """`count` picture files in folders of 200, some of them damaged."""
+    """Write `count` picture files in folders of 200, some of them damaged."""
     rng = np.random.default_rng(0)
     for k in range(DISTINCT):
         coarse = imresize(rng.random((40, 53, 3)), shape=(375, 500))  # clouds, a little grainy
@@ -60,7 +60,7 @@ def generate(folder: Path, count: int) -> None:
 
 
 def measure(folder: Path, network: str, steps: int, options) -> dict:
-    """One training run: what its log says at the end, and the peak of its memory."""
+    """Run one training; return the end of its log and its peak memory."""
     with tempfile.TemporaryDirectory() as place:
         weights = Path(place) / "weights.npz"
         arguments = ["train", folder, "-s", 3, "-o", weights, "--network", network, "--stream"]

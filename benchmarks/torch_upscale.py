@@ -1,7 +1,7 @@
-"""What `examples/upscale.py` does, written with PyTorch: what `benchmarks.startup` compares with.
+"""`examples/upscale.py` written with PyTorch, for comparison by `benchmarks.startup`.
 
-``python benchmarks/torch_upscale.py IN OUT WEIGHTS.npz SCALE``, as short as such scripts are. The
-weights are ours, read by NumPy; of pysrcnn itself it imports nothing.
+``python benchmarks/torch_upscale.py IN OUT WEIGHTS.npz SCALE`` is as short as such scripts usually
+are. The weights are ours, read by NumPy; nothing is imported from pysrcnn.
 """
 
 import sys
@@ -28,12 +28,12 @@ def main(source: str, target: str, weights: str, scale: int) -> None:
     with torch.inference_mode():
         rgb = torch.from_numpy(imageio.imread(source)).float() / 255
         ycbcr = (rgb @ matrix.T + offset).permute(2, 0, 1)[None]
-        # "antialias" does nothing to a picture that grows, but selects the kernel that we and
-        # MATLAB have (a = -0.5 instead of -0.75).
+        # "antialias" has no effect when enlarging, except to select the kernel that we and MATLAB
+        # use (a = -0.5 instead of -0.75).
         planes = functional.interpolate(
             ycbcr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True
         )
-        maps = planes[:, :1].contiguous(memory_format=torch.channels_last)  # the quicker layout
+        maps = planes[:, :1].contiguous(memory_format=torch.channels_last)  # the faster layout
         for k in range(1, layers + 1):
             w = arrays[f"W{k}"].contiguous(memory_format=torch.channels_last)
             if p := w.shape[2] // 2:

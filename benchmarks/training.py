@@ -1,7 +1,7 @@
-"""How long is a step of training, against PyTorch? Forward, backward, SGD with momentum.
+"""How long does a training step take, against PyTorch? Forward, backward, SGD with momentum.
 
-On batches of 33 x 33 sub-images, as the paper trains, with valid convolutions; VDSR on 16 crops of
-48 x 48. The gradients are compared with the reference's in float64 before anything is timed.
+Batches are of 33 x 33 sub-images with valid convolutions, as in the paper; for VDSR, 16 crops of
+48 x 48. Gradients are compared with the reference's in float64 before anything is timed.
 """
 
 import math
@@ -18,17 +18,17 @@ NETWORKS = ("9-1-5", "9-5-5", "vdsr")
 BATCHES = (16, 128)
 SIDE = 33
 DEEP = 48  # the side of VDSR's crops
-# What VDSR's gradients may be off by: where rounding decides whether one of its millions of values
-# is above 0, its share goes back or does not. PyTorch's are off by as much as ours, 2e-3 to 5e-3.
+# Tolerance of VDSR's gradients: for some of its millions of values, rounding decides whether ReLU
+# passes their gradient on. PyTorch's errors are as large as ours, 2e-3 to 5e-3.
 KINKS = 0.02
-RATE = 1e-4  # small, so that parameters stay where they are, however many steps are timed
+RATE = 1e-4  # small, so that parameters hardly change, however many steps are timed
 CHUNK = 16  # samples of the reference at a time
 
 
 def expected(network, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
-    """The reference's gradients in float64, in the order W1, B1, W2, ...
+    """Return the reference's gradients in float64, in the order W1, B1, W2, ...
 
-    The loss is a mean over samples, so its gradient is that of equal chunks, averaged.
+    The loss is a mean over samples, so its gradient is the average over equal chunks.
     """
     network = network.astype(np.float64)
     network.ops = reference
@@ -42,10 +42,10 @@ def expected(network, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
 
 
 def operations(layers, side: int, batch: int, valid: bool) -> int:
-    """Additions and multiplications of a step.
+    """Count the additions and multiplications of a step.
 
-    Forward, the gradient of the weights and that of the input take as many each; of the first
-    layer's input, which is the picture, nobody asks for the gradient.
+    The forward pass, the gradient of the weights and that of the input each take the same number;
+    the gradient of the first layer's input, the picture, is not computed.
     """
     total = 0
     for k, (w, _) in enumerate(layers):
@@ -55,7 +55,7 @@ def operations(layers, side: int, batch: int, valid: bool) -> int:
 
 
 def one_step(name: str, batch: int, options) -> dict:
-    """One table: one network, one size of batch."""
+    """Validate and time one network with one batch size: one table."""
     network = networks.network(name)
     rng = np.random.default_rng(0)
     residual = name == VDSR.name
@@ -65,7 +65,7 @@ def one_step(name: str, batch: int, options) -> dict:
     high = rng.random((batch, 1, inner, inner), np.float32)
     optimizer = SGD(network.parameters, RATE)
     gradients = expected(network, low, high)
-    # A gradient of weights is a sum over samples and pixels, of sums over patches.
+    # The gradient of a weight is a sum over samples and pixels of sums over patches.
     terms = batch * side**2 + sum(w[0].size for w, _ in network.layers)
     tolerance = harness.rounding(np.finfo(np.float32).eps, terms)
     if residual:

@@ -1,8 +1,8 @@
-"""How fast is the network on a picture, and does what surrounds it matter?
+"""How fast is each network on a picture, and how much time does everything around it take?
 
 First the network alone, ours and the engines', on luminance (SRResNet: on colour). Then
-`pysrcnn.upscale` on a colour picture of 640 x 360 pixels, to three times that: how long is
-everything but the network?
+`pysrcnn.upscale` enlarges a colour picture of 640 x 360 pixels to three times its size, to find how
+long everything but the network takes.
 """
 
 import numpy as np
@@ -14,16 +14,16 @@ from . import engines, harness, networks
 
 NETWORKS = ("9-1-5", "9-3-5", "9-5-5", "espcn", *networks.UNTRAINED)
 SIZES = ((256, 256), (512, 512), (1080, 1920))  # rows, columns
-MOST = 2e11  # multiplications: of what takes more, the engines need many seconds for each run
+MOST = 2e11  # multiplications; the engines need many seconds for each run that has more
 SMALL = ((96, 128),)
 
-# Rows of the reference at a time, or four margins: im2col of 1080p in one piece would take 26 GB.
+# Rows of the reference at a time, at least four margins; im2col of 1080p at once would take 26 GB.
 BAND = 32
 BFLOAT16_EPS = 2.0**-8
 
 
 def expected(network: Network, x: np.ndarray) -> np.ndarray:
-    """What the reference makes of x in float64, band by band."""
+    """Return the reference's output for x in float64, computed band by band."""
     network = network.astype(np.float64)
     network.ops = reference
     height, m = x.shape[2], network.margin
@@ -39,20 +39,20 @@ def expected(network: Network, x: np.ndarray) -> np.ndarray:
 
 
 def the_network(name: str, size: tuple[int, int], options) -> dict:
-    """One table: one network, one size of its result; those that enlarge take a part of it."""
+    """Validate and time one network at one size of its result: one table."""
     network = networks.network(name)
     s = network.seen.resolution
     size = size[0] // s, size[1] // s
     x = np.random.default_rng(0).random((1, network.c, *size), np.float32)
-    pixel = network.seen.multiplications * s**2  # for a pixel of what it takes
+    pixel = network.seen.multiplications * s**2  # per pixel of its input
     tolerance = harness.rounding(np.finfo(np.float32).eps, pixel)
 
-    # Sums are float32 in bfloat16 engines too, but every map is rounded: as many terms as layers.
+    # Engines in bfloat16 sum in float32 but round every map, so the terms are the layers.
     coarse = harness.rounding(BFLOAT16_EPS, len(network.layers))
 
     ours = harness.Contender("pysrcnn", lambda: network.forward(x), tolerance=tolerance)
     contenders = [ours]
-    if any(w.shape[2] in (3, 5) for w, _ in network.layers[1:-1]):  # else there is no other way
+    if any(w.shape[2] in (3, 5) for w, _ in network.layers[1:-1]):  # the others always sum directly
         direct = networks.network(name, ops=kernels.direct)
         contenders.append(
             harness.Contender(
@@ -79,14 +79,14 @@ def the_network(name: str, size: tuple[int, int], options) -> dict:
 
 
 class _HandsThrough(SRCNN):
-    """A network that does nothing, to see how long everything else takes."""
+    """A network that returns its input, to measure how long everything else takes."""
 
     def forward(self, x, padding="replicate"):
         return x
 
 
 def all_else(size: tuple[int, int], options) -> dict:
-    """`pysrcnn.upscale` in colour with 9-1-5: whole, its network, and the rest."""
+    """Time `pysrcnn.upscale` in colour with 9-1-5, its network alone, and the rest."""
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     network, nothing = networks.network("9-1-5"), _HandsThrough()
     large = np.random.default_rng(0).random((1, 1, 3 * size[0], 3 * size[1]), np.float32)
@@ -116,13 +116,13 @@ def all_else(size: tuple[int, int], options) -> dict:
 
 
 def _sizes(name: str) -> list[tuple[int, int]]:
-    """The usual ones, but those that take too long."""
+    """Return the default sizes without those that take too long."""
     each = networks.network(name).seen.multiplications
     return [size for size in SIZES if each * size[0] * size[1] < MOST]
 
 
 def _size(text: str) -> tuple[int, int]:
-    """ "1080x1920" -> (1080, 1920)."""
+    """Parse "1080x1920" into (1080, 1920)."""
     rows, columns = (int(side) for side in text.split("x"))
     return rows, columns
 

@@ -1,14 +1,12 @@
-"""Trains the weights that are shipped: python -m benchmarks.weights --data FOLDER [NAME ...]
+"""Train the shipped weights: python -m benchmarks.weights --data FOLDER [NAME ...]
 
-Each as `pysrcnn train` does it, by one of its recipes with the changes below. Training that was
-interrupted goes on where it was when the command is given again, and what is finished is not
-trained again; --install then copies all of them to pysrcnn/weights, those of deep networks as
-float16. The dictionaries of sparse coding are not among them: `python -m
-pysrcnn.training.dictionary` learns those.
+Each is trained as by `pysrcnn train`, with one of its recipes and the changes below. Run the
+command again to continue an interrupted training; finished weights are not trained again. --install
+then copies them to pysrcnn/weights, deep networks as float16. The dictionaries of sparse coding are
+learned by `python -m pysrcnn.training.dictionary` instead.
 
---keep-ends trains nothing: it takes the shipped weights, does to them what `Recipe.keep_ends` does
-to the result of a training, and measures them again. Of weights that have it already, nothing
-changes.
+--keep-ends trains nothing: it changes the shipped weights as `Recipe.keep_ends` changes the result
+of a training, and measures them again. Weights that were trained with it do not change.
 """
 
 import argparse
@@ -29,13 +27,13 @@ from .experiments import LARGE, LEFT_OUT
 
 SHIPPED = harness.ROOT / "pysrcnn" / "weights"
 ALL = (*LARGE, "Photos76")
-BITS = range(6, 11)  # of weights in float16
-MOST = 0.003  # dB that they may move an average
+BITS = range(6, 11)  # of the mantissa of weights in float16
+MOST = 0.003  # dB that rounding may move an average
 
 
 @dataclass(frozen=True)
 class Made:
-    """How some weights are made: for a scale or several, by a recipe, from others, on folders."""
+    """How weights are made: their scales, recipe, initial weights and training folders."""
 
     scale: int | Sequence[int]
     recipe: Recipe
@@ -60,15 +58,15 @@ def _deep(
     return Made(scale, replace(recipe, steps=steps or recipe.steps), start, ALL)
 
 
-# The end of a training again, at lower rates.
+# Repeats the end of a training, at lower learning rates.
 _SLOW = replace(
     RECIPES["edsr-s"], steps=8000, seed=2,
     learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
 )  # fmt: skip
 
 
-# Weights for x2 and x4 start from those for x3, as most of what there is to learn is the same (of
-# EDSR all but the tail); not those of ESPCN, whose last layer is another for each.
+# Weights for x2 and x4 start from those for x3, since most of what they learn is the same (in EDSR,
+# everything but the tail); except ESPCN's, whose last layer differs.
 WEIGHTS = {
     "9-1-5_x3": _chain(3, 1, 35000),
     "9-1-5_x2": _chain(2, 1, 20000, "9-1-5_x3"),
@@ -94,7 +92,7 @@ WEIGHTS = {
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet_x4": _deep("srresnet", 4),
 }
-# What some of them start from, and which is not shipped itself.
+# Intermediate weights that some of them start from, and that are not shipped.
 STAGES = {
     "espcn-first_x3": _espcn(3, 60000),
     "edsr-s-first_x2": _deep("edsr-s", 2, "edsr-s_x3", 16000),
@@ -102,7 +100,7 @@ STAGES = {
 
 
 def make(name: str, data: Path, work: Path) -> Path:
-    """Train one of them, and what it starts from, if that is not done: its file."""
+    """Train weights, and first those that they start from, unless done; return their file."""
     result = work / f"{name}.npz"
     if result.exists():
         return result
@@ -117,7 +115,7 @@ def make(name: str, data: Path, work: Path) -> Path:
 
 
 def with_ends(name: str, data: Path, work: Path) -> Path:
-    """The shipped weights of that name, black and white kept: their file."""
+    """Let shipped weights keep black and white; return the new file."""
     network = load(SHIPPED / f"{name}.npz")
     keep_ends(network)
     network.card["recipe"]["keep_ends"] = True
@@ -128,7 +126,7 @@ def with_ends(name: str, data: Path, work: Path) -> Path:
 
 
 def scores_of(network: Network, data: Path) -> dict[str, dict[str, float]]:
-    """The averages on Set5, as a card has them."""
+    """Return the averages on Set5 in the form that a card stores."""
     names = {f"Set5 x{s}": s for s in network.scales} or {"Set5": network.scale}
     return {
         name: average(list(evaluate(data / "Set5", network, scale))).for_card()
@@ -137,10 +135,10 @@ def scores_of(network: Network, data: Path) -> dict[str, dict[str, float]]:
 
 
 def install(result: Path, data: Path) -> Path:
-    """Put weights where they are shipped from: that file.
+    """Put weights into the package; return the new file.
 
-    Deep networks are float16 with as few bits as move no average by `MOST`, since zeros at the end
-    take no room in a wheel; their scores are those of what is shipped.
+    Deep networks become float16 with the fewest bits that move all averages by less than `MOST`,
+    since zeros at the end take no room in a wheel. Their scores are those of the rounded weights.
     """
     shipped, network = SHIPPED / result.name, load(result)
     if isinstance(network, Chain):
@@ -162,7 +160,7 @@ def install(result: Path, data: Path) -> Path:
 
 
 def rounded(network: Network, bits: int) -> Network:
-    """The network as float16 has it, its weights with so many bits of the ten behind the point."""
+    """Round a network to float16, and its weights to `bits` of the ten bits of the mantissa."""
     narrow = network.astype(network.dtype)
     for parameter in narrow.parameters.values():
         if parameter.ndim > 1:
@@ -194,7 +192,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--install", action="store_true", help="copy them to pysrcnn/weights")
     options = parser.parse_args()
-    # Of chains of layers alone, black and white are kept.
+    # Only the recipes of chains of layers keep black and white.
     kept = [name for name, made in WEIGHTS.items() if made.recipe.keep_ends]
     names = options.names or (kept if options.keep_ends else list(WEIGHTS))
     for name in names:

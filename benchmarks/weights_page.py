@@ -1,6 +1,6 @@
-"""docs/weights.md from the cards of the shipped weights: python -m benchmarks.weights_page
+"""Write docs/weights.md from the cards of the shipped weights: python -m benchmarks.weights_page
 
-The words around the cards are in weights_page.md.
+The text around the cards is in weights_page.md.
 """
 
 import argparse
@@ -31,13 +31,13 @@ _ALL = {
 
 
 def card(path: Path, label: str) -> str:
-    """A section on one file."""
+    """Return the section on one file."""
     model = load(path)
     about = model.card
     arrays = model.parameters.values()
     scores = (f"{x}: {s['PSNR']:.2f} dB, {s['SSIM']:.4f}" for x, s in about["scores"].items())
     recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
-    if not recipe.get("depth"):  # of a chain of layers
+    if not recipe.get("depth"):  # a chain of layers
         recipe = {k: v for k, v in recipe.items() if k not in ("depth", "width")}
     degradation = about["recipe"].get("degradation")
     rows = {

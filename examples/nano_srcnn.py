@@ -1,14 +1,14 @@
 """The whole paper in a hundred lines of NumPy: ``python examples/nano_srcnn.py``.
 
 C. Dong, C. C. Loy, K. He, X. Tang, "Image Super-Resolution Using Deep Convolutional Networks",
-TPAMI 38(2), 2016. Trains SRCNN on the right half of a photograph, for about a minute; enlarges the
-left half, which it has never seen; says how much better that is than bicubic interpolation; and
-writes nano_srcnn.png into the current folder: bicubic, SRCNN, original. NumPy does all of it, and
+TPAMI 38(2), 2016. This trains SRCNN on the right half of a photograph, for about a minute; enlarges
+the left half, which it has never seen; prints the gain over bicubic interpolation; and writes
+nano_srcnn.png into the current folder: bicubic, SRCNN, original. NumPy does all the computing,
 imageio reads and writes the picture.
 
-Read from top to bottom. Y is the enlarged picture that the network is given, X the original, as in
-the paper; * slides a filter over a picture, without flipping it. Arrays are (N, C, H, W): samples,
-channels, height, width.
+Read from top to bottom. As in the paper, Y is the network's input, a picture enlarged by bicubic
+interpolation, and X the original; * slides a filter over a picture, without flipping it. Arrays are
+(N, C, H, W): samples, channels, height, width.
 """
 
 from pathlib import Path
@@ -22,14 +22,14 @@ STEPS, BATCH, SIZE, MARGIN = 1000, 16, 33, 6  # 33 x 33 pixels become 21 x 21 in
 RATE, MOMENTUM = 0.02, 0.9
 
 
-# ------------------------------------------------------------------------ what the network is given
+# ------------------------------------------------------------------------ the input of the network
 
 
 def bicubic(x, height, width):
-    """Resize x (..., H, W), as MATLAB's imresize does: the Y of the paper is made by it."""
+    """Resize x (..., H, W) as MATLAB's imresize does, which makes the Y of the paper."""
     for size in (width, height):  # along the last axis, then along the other one
         old = x.shape[-1]
-        stretch = max(old / size, 1)  # shrinking, the kernel is wider: antialiasing
+        stretch = max(old / size, 1)  # a wider kernel for shrinking: antialiasing
         centres = (np.arange(size) + 0.5) * old / size - 0.5
         t = abs(centres[:, None] - np.arange(-old, 2 * old)) / stretch
         near, far = (1.5 * t - 2.5) * t * t + 1, ((2.5 - 0.5 * t) * t - 4) * t + 2
@@ -40,13 +40,13 @@ def bicubic(x, height, width):
 
 
 def degrade(x):
-    """Shrink x, and enlarge it again."""
+    """Shrink x and enlarge it again."""
     height, width = x.shape[-2:]
     return bicubic(bicubic(x, height // SCALE, width // SCALE), height, width)
 
 
 def luminance(rgb):
-    """Y of YCbCr, on which the paper works, from (3, H, W); all in 0..1."""
+    """Return Y of YCbCr, on which the paper works, from RGB (3, H, W); all in 0..1."""
     return (16 + np.tensordot([65.481, 128.553, 24.966], rgb, 1)) / 255
 
 
@@ -54,13 +54,13 @@ def luminance(rgb):
 
 
 def im2col(x, f):
-    """Every f x f patch of x as a column: (N, C f f, H' W') with H' = H - f + 1."""
+    """Return every f x f patch of x as a column: (N, C f f, H' W') with H' = H - f + 1."""
     patches = np.lib.stride_tricks.sliding_window_view(x, (f, f), axis=(2, 3))  # N C H' W' f f
     return patches.transpose(0, 1, 4, 5, 2, 3).reshape(len(x), x.shape[1] * f * f, -1)
 
 
 def col2im(columns, shape, f):
-    """The way back: every column is added to the pixels it was taken from."""
+    """Add every column to the pixels that it was taken from: the adjoint of `im2col`."""
     n, c, h, w = shape
     x, patches = np.zeros(shape, columns.dtype), columns.reshape(n, c, f, f, h - f + 1, w - f + 1)
     for u, v in np.ndindex(f, f):
@@ -69,16 +69,16 @@ def col2im(columns, shape, f):
 
 
 def conv(x, w, b, pad=False):
-    """W * x + B: every filter, a row of one matrix, times every patch, a column of another."""
+    """Return W * x + B: the filters are rows of a matrix, the patches columns of another."""
     o, _, f, _ = w.shape
-    if pad:  # so that the picture keeps its size
+    if pad:  # keep the size of the picture
         x = np.pad(x, ((0, 0), (0, 0), (f // 2, f // 2), (f // 2, f // 2)), mode="edge")
     out = w.reshape(o, -1) @ im2col(x, f) + b[:, None]
     return out.reshape(len(x), o, x.shape[2] - f + 1, x.shape[3] - f + 1)
 
 
 def conv_backward(dout, x, w):
-    """dL/dx, dL/dW and dL/dB, from dL/dout: the two factors of a product, and what was added."""
+    """Return dL/dx, dL/dW and dL/dB from dL/dout: the gradients of a matrix product and a sum."""
     o, _, f, _ = w.shape
     dout = dout.reshape(len(x), o, -1)
     dw = (dout @ im2col(x, f).transpose(0, 2, 1)).sum(0).reshape(w.shape)
@@ -87,16 +87,16 @@ def conv_backward(dout, x, w):
 
 
 def forward(y, p, pad=False):
-    """F1(Y), F2(Y) and F(Y)."""
-    f1 = np.maximum(0, conv(y, p["W1"], p["B1"], pad))  # Eq. 1: patches, each as 64 numbers
+    """Return F1(Y), F2(Y) and F(Y)."""
+    f1 = np.maximum(0, conv(y, p["W1"], p["B1"], pad))  # Eq. 1: each patch becomes 64 numbers
     f2 = np.maximum(0, conv(f1, p["W2"], p["B2"], pad))  # Eq. 2: mapped to 32 others
-    return f1, f2, conv(f2, p["W3"], p["B3"], pad)  # Eq. 3: from which the picture is built
+    return f1, f2, conv(f2, p["W3"], p["B3"], pad)  # Eq. 3: reconstruct the picture from them
 
 
 def loss_and_gradients(y, x, p):
-    """Eq. 4 and its derivatives: the chain rule, from the last layer to the first."""
+    """Return Eq. 4 and its derivatives, by the chain rule from the last layer to the first."""
     f1, f2, f = forward(y, p)
-    loss = np.mean((f - x) ** 2)  # Eq. 4, but the mean over the pixels, too
+    loss = np.mean((f - x) ** 2)  # Eq. 4, but averaged over the pixels, too
     g, df = {}, 2 * (f - x) / f.size
     df2, g["W3"], g["B3"] = conv_backward(df, f2, p["W3"])  # of Eq. 3
     df1, g["W2"], g["B2"] = conv_backward(df2 * (f2 > 0), f1, p["W2"])  # of Eq. 2
@@ -108,26 +108,26 @@ def loss_and_gradients(y, x, p):
 
 
 def start(rng):
-    """Random weights, and one path through the layers that hands Y on: at first, F(Y) is about Y.
+    """Return random weights with one path through the layers that passes Y on: F(Y) is about Y.
 
-    The paper starts from smaller ones, N(0, 0.001^2), and takes days. What is learned is the same.
+    The paper starts from smaller weights, N(0, 0.001^2), and takes days to learn the same.
     """
     p = {}
     for k, (o, c, f) in LAYERS.items():
         w = rng.normal(0, np.sqrt(2 / (c * f * f)), (o, c, f, f)) * (0.02 if k == "3" else 1)
         if k == "1":
-            w -= w.mean((2, 3), keepdims=True)  # these filters see edges, not brightness
+            w -= w.mean((2, 3), keepdims=True)  # these filters respond to edges, not to brightness
         else:
-            w[:, 0] = 0  # no other filter mixes with the path,
+            w[:, 0] = 0  # keep the path out of all other filters;
         if k != "3":
-            w[0] = 0  # which is the first filter of each layer:
-        w[0, 0, f // 2, f // 2] = 1  # 1 in the middle, 0 elsewhere
+            w[0] = 0  # it is the first filter of each layer,
+        w[0, 0, f // 2, f // 2] = 1  # 1 in the middle and 0 elsewhere
         p[f"W{k}"], p[f"B{k}"] = w.astype(np.float32), np.zeros(o, np.float32)
     return p
 
 
 def sub_images(y, x, rng):
-    """A batch of pieces of Y, turned and mirrored at random, and the middles of those of X."""
+    """Return a batch of sub-images of Y, randomly turned and mirrored, and the middles of X's."""
     batch = []
     for _ in range(BATCH):
         i, j = (rng.integers(side - SIZE + 1) for side in y.shape)
@@ -138,7 +138,7 @@ def sub_images(y, x, rng):
 
 
 def train(y, x, steps=STEPS, seed=0):
-    """Stochastic gradient descent with momentum, Eq. 5: the parameters, W1, B1, ... B3."""
+    """Train by gradient descent with momentum, Eq. 5; return the parameters W1, B1, ... B3."""
     rng = np.random.default_rng(seed)
     p = start(rng)
     delta = dict.fromkeys(p, 0)
@@ -153,13 +153,13 @@ def train(y, x, steps=STEPS, seed=0):
 
 
 def psnr(a, b):
-    """In dB, of 8-bit levels, without SCALE pixels at the edges, as in the paper's tables."""
+    """Return PSNR in dB of 8-bit levels, without SCALE pixels at the edges, as in the paper."""
     a, b = (np.round(255 * np.clip(c, 0, 1))[SCALE:-SCALE, SCALE:-SCALE] for c in (a, b))
     return 10 * np.log10(255**2 / np.mean((a - b) ** 2))
 
 
 def main(steps=STEPS):
-    """Train, enlarge, compare, write."""
+    """Train, enlarge, compare, and write the picture."""
     picture = imageio.imread(Path(__file__).with_name("sample.png")).transpose(2, 0, 1) / 255
     unseen, seen = picture[:, :, :96], picture[:, :, 96:]
     x = luminance(seen).astype(np.float32)
@@ -168,7 +168,7 @@ def main(steps=STEPS):
     before = degrade(unseen)
     y, x = luminance(before), luminance(unseen)
     f = forward(y[None, None].astype(np.float32), p, pad=True)[2][0, 0]
-    after = before + (f - y) * 255 / 219  # luminance from the network, colours as they were
+    after = before + (f - y) * 255 / 219  # luminance from the network, colours from bicubic
     print(f"bicubic {psnr(y, x):.2f} dB, SRCNN {psnr(f, x):.2f} dB: {psnr(f, x) - psnr(y, x):+.2f}")
     side_by_side = np.concatenate([before, after, unseen], axis=2).transpose(1, 2, 0)
     shown = np.round(255 * np.clip(side_by_side, 0, 1)).astype(np.uint8)

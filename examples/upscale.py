@@ -1,8 +1,8 @@
 """Enlarge a photograph: ``python examples/upscale.py img.png``.
 
-Writes the enlarged picture beside it and says where. Without a picture it takes the small sample
-in this folder (credits in CREDITS.md). ``pysrcnn upscale`` has more options and takes folders;
-reading, enlarging and writing are the same, for both call `enlarge_files`.
+This writes the enlarged picture beside the original and prints its name. Without an argument, it
+takes the small sample in this folder (credits in CREDITS.md). ``pysrcnn upscale`` has more options
+and takes folders; both call `enlarge_files`.
 """
 
 import argparse
@@ -24,22 +24,22 @@ SAMPLE = Path(__file__).with_name("sample.png")
 
 
 def say(note: object) -> None:
-    """Tell the person waiting, and not the program that reads the output."""
+    """Print to standard error, for the person waiting rather than for a program."""
     print(note, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    """Read, enlarge, write, report."""
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(description="Enlarge a photograph.")
     parser.add_argument("picture", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("-s", "--scale", type=int, choices=(2, 3, 4), default=3)
     options = parser.parse_args()
     size = Size(options.scale)
     try:
-        quiet_readers()  # what is wrong with a file is said once, below
-        # Of compiling, only in the first run on a machine. Told to end, it leaves no file behind.
+        quiet_readers()  # errors of a file are printed once, below
+        # Announces compilation, in the first run only. An interrupted run leaves no partial file.
         with ended_in_order(), announce_compilation(say):
-            # Each frame goes through pysrcnn.upscale; all that comes with the pixels is kept.
+            # Each frame goes through pysrcnn.upscale; metadata is kept.
             enlarge_files([job_beside(options.picture, str(size))], Networks(DEFAULT), size)
     except (ValueError, TypeError, OSError, MemoryError) as error:
         say(error)

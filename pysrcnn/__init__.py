@@ -1,9 +1,9 @@
 """SRCNN in NumPy and Numba: enlarge pictures, train, evaluate, and read how it works.
 
-`reference` is the math, `kernels` the same functions compiled; `SRCNN` is the network of the paper,
-`ESPCN` one that followed; `load` gets a trained one, `upscale` enlarges a picture with it, which
-`read_picture` and `write_picture` read and write, and `upscale_frames` those of a video.
-`gradcheck` compares somebody's gradients.
+`reference` holds the math and `kernels` the same functions, compiled. `SRCNN` is the network of the
+paper and `ESPCN` a successor; `load` returns trained networks. `upscale` enlarges a picture and
+`upscale_frames` a video; `read_picture` and `write_picture` handle files. `gradcheck` compares
+gradients from another program with the reference.
 """
 
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """What reads and writes files, imported when it is asked for: importing this stays quick."""
+    """Import the functions for picture files on first use, so that `import pysrcnn` stays quick."""
     if name in ("read_picture", "write_picture"):
         from . import pictures
 

@@ -1,4 +1,4 @@
-"""``python -m pysrcnn`` is the command ``pysrcnn``."""
+"""Run the command ``pysrcnn`` as ``python -m pysrcnn``."""
 
 import sys
 

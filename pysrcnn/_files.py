@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Write files completely or not at all, and explain errors of the file system."""
 
 import contextlib
 import errno
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NEARLY_NONE = 2**20  # bytes; of what is free, a file system keeps some to itself
+_NEARLY_NONE = 2**20  # bytes; a file system keeps some of its free space to itself
 _STREAMS = {1: "standard output", 2: "standard error"}
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -36,11 +36,11 @@ _KINDS = {
 
 
 class DiskFull(OSError):
-    """There is no room, with the sentence that says where; for no other file either."""
+    """The disk is full, for this file and for all others; the message says where."""
 
 
 def told(error: OSError, path: str | os.PathLike | None = None) -> OSError | ValueError:
-    """The same error with a sentence, where it has the system's few words: "[Errno 36] ..."."""
+    """Return the error with a full sentence in place of the system's "[Errno 36] ..."."""
     path = error.filename if path is None else path
     if error.errno is None or path is None:
         return error
@@ -57,13 +57,14 @@ def told(error: OSError, path: str | os.PathLike | None = None) -> OSError | Val
 
 @contextlib.contextmanager
 def room_for(name: object, folder: Path | None = None) -> Iterator[None]:
-    """Say in a sentence if the disk is full when `name`, in `folder`, is written in the block.
+    """Turn a full disk, while the block writes `name` in `folder`, into an error that says so.
 
     Raises
     ------
     DiskFull
+        If the disk is full.
     OSError
-        If it is not the disk, but this file is too large.
+        If only this file is too large.
     """
     try:
         yield
@@ -71,7 +72,7 @@ def room_for(name: object, folder: Path | None = None) -> Iterator[None]:
         if not is_full(error):
             raise
         full = error.errno not in (None, errno.EFBIG)
-        if error.errno is None and folder:  # NumPy does not say which
+        if error.errno is None and folder:  # NumPy's error does not say which it is
             full = shutil.disk_usage(folder).free < _NEARLY_NONE
         kind = DiskFull if full else OSError
         raise kind(
@@ -81,14 +82,14 @@ def room_for(name: object, folder: Path | None = None) -> Iterator[None]:
 
 
 def check_place(path: str | os.PathLike) -> None:
-    """Raise the error of `written_whole` where a file could not be, before the work is done.
+    """Check that `written_whole` can write to `path`, before any work is done.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError
     ValueError
-        If the name is longer than the file system takes; or what is there is not a regular file,
-        or is the one that standard output or standard error goes to.
+        If the name is too long for the file system, or `path` exists and is not a regular file, or
+        is the file that standard output or standard error goes to.
     """
     path = Path(path)
     try:
@@ -123,14 +124,14 @@ def check_apart(
     inputs: Iterable[str | os.PathLike | int],
     label: str,
 ) -> None:
-    """Raise if what is to be written is, under whatever name, a file that is read.
+    """Raise if an output is the same file as an input, whatever their names.
 
     Parameters
     ----------
-    outputs, inputs : paths, or numbers of open files
-        0 is standard input, 1 standard output. Of links, what they lead to counts.
+    outputs, inputs : paths, or file descriptors
+        0 is standard input, 1 standard output. Links are followed.
     label : str
-        What the inputs are: "one of the pictures".
+        What the error calls the inputs: "one of the pictures".
 
     Raises
     ------
@@ -146,7 +147,7 @@ def check_apart(
 
 
 def identity(path: str | os.PathLike | int) -> tuple[int, int] | None:
-    """Equal for two names of one file; None where there is none, or no regular one."""
+    """Return a value that is equal for all names of one file; None if it is no regular file."""
     try:
         about = os.stat(path)
     except (OSError, ValueError):
@@ -155,59 +156,59 @@ def identity(path: str | os.PathLike | int) -> tuple[int, int] | None:
 
 
 def _place(path: Path) -> Path:
-    """Where a file of this name is written: links stay, and what they lead to is replaced."""
+    """Return the path to write to: symbolic links are followed and stay as they are."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; renamed to `path` when the block ends well.
+    """Yield a temporary name beside `path`, and rename it to `path` when the block succeeds.
 
-    If the block raises, or the process dies, what was at `path` before is still there. The
-    temporary name has the suffix of `path`, which writers of pictures go by, and begins with a
-    dot, by which `list_pictures` leaves out what a process that was killed has left. Where `path`
-    is a symbolic link, it stays, and what it points to is written.
+    If the block raises or the process dies, the earlier file at `path` is still there. The
+    temporary name has the suffix of `path`, from which picture writers tell the format. It begins
+    with a dot, so `list_pictures` skips the files that killed processes leave behind. If `path` is
+    a symbolic link, the file that it points to is written.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError, OSError, ValueError
-        With a sentence, if `path` cannot be written or there is no room for it, see `check_place`.
+        If `path` cannot be written (see `check_place`) or the disk is full.
     """
     path = Path(path)
     check_place(path)
     place = _place(path)
-    # Known before it is there, so that it is removed wherever Ctrl-C comes between.
+    # Registered before it exists, so that it is removed whenever Ctrl-C comes.
     temporary = place.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{path.suffix}")
     unfinished.add(os.fspath(temporary))
     try:
         with room_for(path, place.parent):
             _create(temporary, path)
             yield temporary
-            with open(temporary, "r+b") as file:  # on the disk before its name is
+            with open(temporary, "r+b") as file:  # the content reaches the disk before the name
                 os.fsync(file.fileno())
             os.replace(temporary, place)
     except Exception as error:
         first: BaseException = error
         while first.__context__ is not None:
             first = first.__context__
-        if isinstance(first, (KeyboardInterrupt, SystemExit)):  # for which zipfile has its own word
+        if isinstance(first, (KeyboardInterrupt, SystemExit)):  # zipfile raises another error then
             raise first from None
         raise
     finally:
         try:
             _remove(temporary)
-        finally:  # as this, too, can be interrupted, once
+        finally:  # the first call can be interrupted, too, but only once
             _remove(temporary)
             unfinished.discard(os.fspath(temporary))
 
 
 def _remove(temporary: Path) -> None:
-    with contextlib.suppress(OSError):  # of a file that could not be made
+    with contextlib.suppress(OSError):  # the file may never have been created
         temporary.unlink(missing_ok=True)
 
 
 def _create(temporary: Path, path: Path) -> None:
-    """An empty file with the rights of the one at `path`, if there is one."""
+    """Create an empty file, with the permissions of the one at `path` if there is one."""
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
@@ -221,14 +222,14 @@ def _create(temporary: Path, path: Path) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether it says that the disk is full or the file too large."""
+    """Whether the error says that the disk is full or the file too large."""
     if not isinstance(error, OSError):
         return False
-    # NumPy has words and no number for it: "270000 requested and 2388 written".
+    # NumPy's error has no number, only a text: "270000 requested and 2388 written".
     return error.errno in _NO_ROOM or " requested and " in str(error)
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write JSON to a file, whole or not at all."""
+    """Write JSON to a file, completely or not at all."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Lines for people, made of text that others chose: names of files, cards, messages of libraries.
+"""Print lines safely that contain text from outside: file names, cards, messages of libraries.
 
-Such text may hold what a terminal obeys, what nobody sees, or what standard output cannot encode;
-and there may be nobody to print for. None of it may stop the work, or pass for something else.
+Such text may contain control sequences, invisible characters, or characters that standard output
+cannot encode, and the output may be closed. None of this may stop the work or mislead the reader.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from typing import Any, TextIO
 
 __all__ = ["StatusLine", "any_text", "counted", "drop", "fitted", "known", "printable", "say"]
 
-# Control characters, those that turn the direction of others or have no width, halves of pairs (of
-# which names are made that are not UTF-8), ends of lines.
+# Control characters, characters that change the direction of text or have no width, surrogates
+# (Python's stand-ins for bytes of names that are not UTF-8), line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _BLANK = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks without ink
-_VARIANTS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))  # likewise
+_VARIANTS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))  # selectors
 _MARKS = {"Mn", "Me"}
 _MOST_MARKS = 4  # on one letter: Vietnamese has two, Hebrew with accents three
 _LONGEST = 300  # characters of a text from a card
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 picture", "2 pictures"."""
+    """Return the number with its noun: "1 picture", "2 pictures"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(line: str) -> str:
-    """A line with whatever a terminal would obey, or cannot show, escaped: names may have it."""
+    """Escape the characters of a line that a terminal would obey or could not show."""
     if line.isascii() and line.isprintable():
         return line
     shown, marks = [], 0
@@ -46,7 +46,7 @@ def printable(line: str) -> str:
 
 
 def known(value: object, otherwise: str = "unknown") -> str:
-    """What a card says, for people: a number or a text that is not long, or else `otherwise`."""
+    """Return a value of a card as text, or `otherwise` if it is no number or short text."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         text = str(value)
         if 0 < len(text) <= _LONGEST:
@@ -55,9 +55,9 @@ def known(value: object, otherwise: str = "unknown") -> str:
 
 
 def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = print) -> None:
-    """Print a line, with what is hidden in it escaped, at once.
+    """Print a line and flush it, with hidden characters escaped.
 
-    If nobody can read it, since the terminal is gone or standard error is closed, the work goes on.
+    If the terminal is gone or standard error is closed, the line is dropped and the work goes on.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = pri
     stream : optional
         `sys.stdout`, by default, or `sys.stderr`.
     write : function of the line and of ``file``
-        `print`, or what else knows how to.
+        `print`, or a function that takes the same arguments.
 
     Raises
     ------
     OSError
-        If standard output is full, or its reader has seen enough.
+        If the disk behind standard output is full, or its reader has closed the pipe.
     """
     stream = stream or sys.stdout
     if stream is None:  # closed, by >&-
@@ -85,34 +85,34 @@ def say(line: str, stream: TextIO | None = None, write: Callable[..., Any] = pri
 
 
 def fitted(text: str, room: int) -> str:
-    """The text, or as much of its beginning as there is room for."""
+    """Shorten a text to `room` characters, marking the cut with " ..."."""
     return text if len(text) <= room else text[: max(0, room - 4)] + " ..."
 
 
 class StatusLine:
-    """A line at the foot of the terminal, on standard error, that changes."""
+    """A line at the foot of the terminal, on standard error, that is updated in place."""
 
     width = 0
 
     def put(self, text: str) -> None:
-        """In place of the text before, in a line that no terminal breaks; "" leaves it empty."""
+        """Replace the text of the line, cut to the width of the terminal; "" clears it."""
         text = fitted(text, shutil.get_terminal_size().columns - 1)
         if text or self.width:
-            with contextlib.suppress(OSError):  # of a terminal that is gone
+            with contextlib.suppress(OSError):  # the terminal may be gone
                 sys.stderr.write(f"\r{text:<{self.width}}" + ("" if text else "\r"))
                 sys.stderr.flush()
         self.width = len(text)
 
 
 def drop(stream: TextIO) -> None:
-    """What a stream does not take is not tried again, now or when Python ends."""
+    """Redirect a broken stream to nowhere, so that Python does not try to flush it at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextlib.contextmanager
 def any_text() -> Iterator[None]:
-    """Standard output and error escape what their encoding lacks, instead of raising."""
+    """Let standard output and error escape characters that their encoding lacks."""
     before = {}
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -126,5 +126,5 @@ def any_text() -> Iterator[None]:
 
 
 def _reconfigure(stream: Any, errors: str | None) -> None:
-    with contextlib.suppress(OSError, ValueError):  # which it may have when it is flushed
+    with contextlib.suppress(OSError, ValueError):  # reconfiguring flushes, which may fail
         stream.reconfigure(errors=errors)

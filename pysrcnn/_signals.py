@@ -1,14 +1,14 @@
-"""How the command ends when it is told to: by Ctrl-C, SIGTERM, or SIGHUP of a terminal that closes.
+"""End the command in order on Ctrl-C, SIGTERM, or SIGHUP of a terminal that closes.
 
-The first of them is an exception, so that everything is left in order; others that follow at once,
-as fingers and systems send them, change nothing, or they would cut short what puts it in order.
-When one comes later, from somebody who has waited, or the command has not ended after `PATIENCE`,
-unfinished files are removed and no more is waited for: a thread that writes may take its time, and
-Python loses some exceptions, and others become errors of what was cut short. Signals that are
-ignored at the beginning, as by nohup, stay ignored.
+The first signal raises an exception, so that everything is cleaned up. Further signals within
+`AT_ONCE` are ignored, since fingers and systems often send several, and they would interrupt the
+cleanup. If another signal comes later, or the command has not ended after `PATIENCE`, unfinished
+files are removed and the process exits: a thread may still be writing, Python loses some
+exceptions, and others turn into errors of the interrupted code. Signals that were ignored at the
+start, as by nohup, stay ignored.
 
-This module is imported before all others, and imports no more than it needs: a process of the
-command can be told to end while NumPy and Numba are still being imported.
+This module is imported before all others and imports little, because the command may be
+interrupted while NumPy and Numba are still being imported.
 """
 
 import _thread
@@ -36,25 +36,25 @@ __all__ = [
 
 # Windows has no SIGHUP.
 ENDS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
-AT_ONCE = 1.0  # seconds in which another signal means no more than the first
+AT_ONCE = 1.0  # seconds after the first signal during which further ones are ignored
 PATIENCE = 10.0  # seconds that the command has to end in order
 
 _for_good: list = []  # contexts that are never left
-unfinished: set[str] = set()  # files and folders to be removed if the process ends
+unfinished: set[str] = set()  # files and folders to remove if the process is ended
 
 
 def _is_command() -> bool:
     """Whether this process runs the command `pysrcnn`, and not another program that imports us."""
-    arguments = getattr(sys, "argv", None) or [""]  # none, where Python is part of a program
+    arguments = getattr(sys, "argv", None) or [""]  # missing where Python is embedded
     name = os.path.basename(arguments[0])
-    if name == "-m":  # python -m pysrcnn: of the module, only what was typed is known by now
+    if name == "-m":  # python -m pysrcnn: the module is not found yet, so see what was typed
         given = sys.orig_argv[len(sys.orig_argv) - len(arguments)]
         return given.removeprefix("-m").split(".")[0] == __package__
     return os.path.splitext(name)[0].removesuffix("-script") == __package__
 
 
 def _leave(number: int, wait: float = 0) -> None:
-    """End, at once or after so many seconds, without what else is waited for."""
+    """Exit after `wait` seconds, removing unfinished files and waiting for no thread."""
     time.sleep(wait)
     for path in list(unfinished):
         with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ def _leave(number: int, wait: float = 0) -> None:
 
 
 def _while_importing(number: int, frame: FrameType | None) -> None:
-    # Not by an exception, which not everything that is imported hands on.
+    # No exception, since some of the imported modules would swallow it.
     with contextlib.suppress(OSError):
         os.write(2, b"pysrcnn: interrupted\n")
     _leave(number)
@@ -75,15 +75,15 @@ if IS_COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 
 def end_by(number: int) -> BaseException:
-    """What is raised for a signal: KeyboardInterrupt for Ctrl-C, SystemExit for the others."""
+    """Return the exception for a signal: KeyboardInterrupt for Ctrl-C, SystemExit for others."""
     return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextlib.contextmanager
 def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[int, Any]]:
-    """In the block, call `handle` for those of `ENDS` that are not ignored; what they did before.
+    """In the block, handle the signals in `ENDS` that are not ignored; yield their old handlers.
 
-    In other threads than the main one, which signals are not for, do nothing.
+    Outside the main thread, which alone can handle signals, do nothing.
     """
     before: dict[int, Any] = {}
     try:
@@ -94,15 +94,15 @@ def handled_by(handle: Callable[[int, FrameType | None], Any]) -> Iterator[dict[
         yield before
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's
+            signal.signal(number, handler or signal.SIG_DFL)  # None: not installed from Python
 
 
 @contextlib.contextmanager
 def ended_in_order() -> Iterator[None]:
-    """In the block, the first signal raises: Ctrl-C KeyboardInterrupt, the others SystemExit.
+    """In the block, raise KeyboardInterrupt on Ctrl-C and SystemExit on the other signals.
 
-    So does the block then, whatever error was made of it within. In a process of the command,
-    signals are handled from then on until it has ended.
+    The block then ends with this exception, even if code inside turned it into another error. In a
+    process of the command, the handlers stay installed until the process ends.
     """
     last = None
     end: BaseException | None = None
@@ -121,7 +121,7 @@ def ended_in_order() -> Iterator[None]:
         raise end
 
     def lost(about: Any, hook: Callable[[Any], Any] = sys.unraisablehook) -> None:
-        if about.exc_value is not end or end is None:  # the end is no news
+        if about.exc_value is not end or end is None:  # do not report our own exception
             hook(about)
 
     with contextlib.ExitStack() as stack:
@@ -129,12 +129,12 @@ def ended_in_order() -> Iterator[None]:
         unraisable, sys.unraisablehook = sys.unraisablehook, lost
         try:
             yield
-        except Exception:  # such as Numba's, where the end was lost while it compiled
+        except Exception:  # Numba, for one, may lose our exception while it compiles
             if end is None:
                 raise
             raise end from None
         finally:
             sys.unraisablehook = unraisable
-            last = last or time.monotonic()  # there is nothing left to be interrupted
+            last = last or time.monotonic()  # nothing is left to interrupt
             if IS_COMMAND:
                 _for_good.append(stack.pop_all())

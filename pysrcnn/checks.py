@@ -1,4 +1,4 @@
-"""What is wrong with an array that is to be a picture or a batch of them, in a sentence."""
+"""Check arguments, such as pictures and batches, and say in a sentence what is wrong."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray:
-    """A batch of pictures as a contiguous array (N, c, H, W) of `dtype`; `name` is the argument's.
+    """Return a batch as a contiguous array (N, c, H, W) of `dtype`; `name` is for error messages.
 
     Raises
     ------
     TypeError, ValueError
-        If it is of another shape, without pixels, or of integers.
+        If `x` has another shape, has no pixels, or is not floating point.
     """
     x = np.asarray(x)
     if x.ndim != 4 or x.shape[1] != c or x.size == 0:
@@ -42,23 +42,23 @@ def check_batch(x: np.ndarray, name: str, c: int, dtype: np.dtype) -> np.ndarray
 
 
 def check_whole(name: str, value: object, smallest: int = 1) -> None:
-    """Raise a ValueError if it is no integer, or a smaller one."""
+    """Raise a ValueError unless `value` is an integer and at least `smallest`."""
     if not is_whole(value) or value < smallest:
         raise ValueError(f"{name} is {value!r:.60}, wanted a whole number, {smallest} or more")
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether it is an integer; True and False are none."""
+    """Whether the value is an integer; True and False do not count."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Whether it is a real number, NaN and infinity among them; True and False are none."""
+    """Whether the value is a real number, NaN or infinity; True and False do not count."""
     return is_whole(value) or isinstance(value, (float, np.floating))
 
 
 def check_padding(padding: str, x: np.ndarray, network: str, margin: int) -> None:
-    """Raise a ValueError if it is none, or if "valid" leaves nothing of a batch without margins."""
+    """Raise a ValueError if there is no such padding, or "valid" leaves no pixels of the batch."""
     if padding not in ("replicate", "zeros", "valid"):
         raise ValueError(f'padding is "replicate", "zeros" or "valid", got {padding!r}')
     smallest = 2 * margin + 1
@@ -78,20 +78,20 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
     name : str
         What errors call it.
     held : str, optional
-        The dtype of its file. Pillow reads all integers of TIFF as uint8 or int32.
+        The dtype in its file. Pillow reads all integers of TIFF as uint8 or int32.
 
     Raises
     ------
     TypeError
-        If it is not of uint8, uint16, float32 or float64.
+        If the dtype is not uint8, uint16, float32 or float64.
     ValueError
-        If its shape is none of (H, W), (H, W, 2), (H, W, 3), (H, W, 4), it has no pixels, or some
-        are masked, NaN or infinite.
+        If the shape is not (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), or there are no pixels, or
+        some are masked, NaN or infinite.
     """
     check_mask(picture, name)
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"{name} is a {type(picture).__name__}, wanted a NumPy array")
-    foreign = held and held.startswith(("int", "uint32", "uint64"))  # of which white is unknown
+    foreign = held and held.startswith(("int", "uint32", "uint64"))  # their white level is unknown
     if foreign or picture.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
         advice = (
             "save it with 8 or 16 bits a channel, of 0 and more"
@@ -114,7 +114,7 @@ def check_picture(picture: np.ndarray, name: str = "the picture", held: str | No
 
 
 def check_mask(picture: object, name: str = "the picture") -> None:
-    """Raise a ValueError for an array of which something is masked: as NumPy or Astropy have it."""
+    """Raise a ValueError for a masked array of NumPy or Astropy with masked pixels."""
     mask = getattr(picture, "mask", False)
     if not callable(mask) and np.any(mask):
         raise ValueError(
@@ -124,7 +124,7 @@ def check_mask(picture: object, name: str = "the picture") -> None:
 
 
 def _reshaping(shape: tuple[int, ...]) -> str:
-    """How to make a picture of an array that probably is one, but for its axes."""
+    """Return advice for an array that is probably a picture with its axes in another order."""
     if len(shape) == 3 and shape[2] == 1:
         return "; take its one channel, picture[:, :, 0]"
     if len(shape) == 3 and shape[0] in (2, 3, 4):
@@ -135,7 +135,7 @@ def _reshaping(shape: tuple[int, ...]) -> str:
 
 
 def check_range(picture: np.ndarray, name: str = "the picture") -> None:
-    """Raise a ValueError if a picture of floating point is not in 0..1, or nearly."""
+    """Raise a ValueError if a floating point picture is far outside 0..1: beyond -0.5..1.5."""
     if picture.dtype.kind == "f" and not -0.5 <= picture.min() <= picture.max() <= 1.5:
         raise ValueError(
             f"{name}'s values go from {picture.min():.4g} to {picture.max():.4g}: a floating point "
@@ -144,14 +144,14 @@ def check_range(picture: np.ndarray, name: str = "the picture") -> None:
 
 
 def is_beyond(picture: np.ndarray) -> bool:
-    """Whether floating point goes beyond 0..1 by more than rounding, which the result does not."""
+    """Whether a floating point picture exceeds 0..1 by more than rounding; results are clipped."""
     slack = 2**-17  # half a level of 16 bits
     return picture.dtype.kind == "f" and not -slack <= picture.min() <= picture.max() <= 1 + slack
 
 
 @contextlib.contextmanager
 def memory_for(name: object) -> Iterator[None]:
-    """Of a picture that takes more memory than there is, say which it is."""
+    """Name the picture if memory runs out in the block."""
     try:
         yield
     except MemoryError:

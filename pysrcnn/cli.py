@@ -1,9 +1,9 @@
 """The command ``pysrcnn``: upscale, evaluate, score, train, show, convert, gradcheck, exercise,
 warmup, info.
 
-Each is a file in `pysrcnn.command`, with its options and what it does. Exit code 0: done; 2: bad
-usage or input; 1: failed. Errors are one sentence on standard error; in Python's development mode
-(``python -X dev -m pysrcnn``) the traceback comes before it.
+Each has a file in `pysrcnn.command`, with its options and its work. Exit code 0: done; 2: bad
+usage or input; 1: failed. An error is one sentence on standard error; in Python's development mode
+(``python -X dev -m pysrcnn``) a traceback precedes it.
 """
 
 import argparse
@@ -38,7 +38,7 @@ COMMANDS = (upscale, evaluate, score, train, show, convert, gradcheck, exercise,
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of all commands: `parse_args` gives the options, and in `run` what the command does."""
+    """Return the parser of all commands; its `parse_args` sets `run` to the command's function."""
     top = Parser(
         prog="pysrcnn",
         description="Enlarge pictures and videos with SRCNN and the networks that followed it "
@@ -52,22 +52,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command with these arguments (by default those of the process): the exit code."""
-    if sys.stderr is None:  # closed, by 2>&-; print would turn to standard output
+    """Run the command with these arguments, by default the process's, and return the exit code."""
+    if sys.stderr is None:  # closed by 2>&-; print would use standard output instead
         sys.stderr = open(os.devnull, "w")
     try:
         with ended_in_order(), any_text():
             return _run(parser().parse_args(arguments))
     except KeyboardInterrupt:
         return complain("interrupted", 130)
-    except SystemExit as end:  # argparse's own, or by a signal
+    except SystemExit as end:  # raised by argparse, or for a signal
         if end.code in [128 + number for number in ENDS]:
             complain("interrupted", 1)
         raise
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Do what is asked for; what goes wrong becomes a line and an exit code."""
+    """Run the chosen command and turn errors into a line and an exit code."""
     try:
         if getattr(options, "threads", None) is not None:
             most = most_threads()
@@ -77,16 +77,16 @@ def _run(options: argparse.Namespace) -> int:
             numba.set_num_threads(options.threads)
         with kernels.announce_compilation(lambda note: say(note, sys.stderr)):
             code: int = options.run(options)
-            if sys.stdout is not None:  # closed, by >&-
+            if sys.stdout is not None:  # None if closed by >&-
                 sys.stdout.flush()
             return code
     except (ValueError, TypeError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as e:
         return complain(told(e) if isinstance(e, OSError) else e, 2)
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output closed the pipe
         drop(sys.stdout)
         return 1
     except OSError as e:
-        if is_full(e) and e.errno and e.filename is None:  # of files, it is a sentence by now
+        if is_full(e) and e.errno and e.filename is None:  # for files, `room_for` has said it
             drop(sys.stdout)
             sentence = f"cannot write standard output ({e.strerror}): make room on the disk"
             return complain(sentence, 1)

@@ -1,8 +1,7 @@
-"""Clips: folders of frames, one after the other by name; runs of them -> pairs of (low, high).
+"""Read clips, which are folders of frames in order of their names, as pairs of (low, high).
 
 low and high are as in `data`, with frames in place of channels: luminance, (T, h, w) and (T, H, W).
-What is a clip, how long it is and what its frames are is asked of `find_clips`, `length` and
-`read_frames`, and of nothing else.
+Only `find_clips`, `length` and `read_frames` know how a clip is stored.
 """
 
 import os
@@ -23,7 +22,7 @@ Place = str | os.PathLike
 
 
 def find_clips(folder: Place, on_error: Callable[[Exception], object] | None = None) -> list[Path]:
-    """The folders that have pictures in them, by name: `folder` itself or those below it.
+    """Return the folders that contain pictures, sorted: `folder` itself or folders below it.
 
     Raises
     ------
@@ -34,17 +33,17 @@ def find_clips(folder: Place, on_error: Callable[[Exception], object] | None = N
 
 
 def length(clip: Place) -> int:
-    """How many frames it has."""
+    """Return the number of frames of a clip."""
     return len(list_pictures(clip))
 
 
 def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
-    """So many frames from the first on, or all that follow, as `read_picture` returns them.
+    """Yield `count` frames from number `first` on, or all that follow, as `read_picture` does.
 
     Raises
     ------
     OSError, ValueError, TypeError, MemoryError
-        If one is not a picture, or not of the size of the one before.
+        If a frame is not a picture, or its size differs from that of the frame before.
     """
     paths = list_pictures(clip)
     before = None
@@ -74,20 +73,20 @@ def read_run(
     count: int | None = None,
     shrink: int = 1,
 ) -> Pair:
-    """`pair` of each frame of a clip, or of a run of them, or of a region of these.
+    """Read the frames of a clip, or a run of them, or a region of these, as pairs (see `pair`).
 
     Parameters
     ----------
     clip : path
     scale : int
     frames : int
-        How many it must have at least.
+        Smallest number of frames that the clip must have.
     smallest, largest, seed : as for `read_pair`
         The region is the same in all frames.
     count : int, optional
-        Of a clip with more frames, so many are taken, from a random one on.
+        Number of frames to take from a longer clip, starting at a random frame.
     shrink : int
-        The frames are made so many times smaller first, which removes the artefacts of JPEG.
+        First make the frames this many times smaller, which removes JPEG artefacts.
 
     Returns
     -------
@@ -96,8 +95,8 @@ def read_run(
     Raises
     ------
     OSError, ValueError, TypeError, MemoryError
-        If a frame cannot be used, there are fewer than `frames`, or fewer than `smallest` rows or
-        columns.
+        If a frame cannot be used, or the clip has fewer than `frames` frames, or the frames have
+        fewer than `smallest` rows or columns.
     """
     rng = np.random.default_rng(seed)
     have = length(clip)
@@ -126,7 +125,7 @@ def _region(
     largest: int | None,
     rng: np.random.Generator,
 ) -> tuple[slice, slice]:
-    """Rows and columns that are used of each frame."""
+    """Return the rows and columns to use of each frame."""
     sides = [side - side % scale for side in frame.shape[:2]]
     if min(sides) < smallest:
         raise ValueError(
@@ -141,23 +140,24 @@ def _region(
 
 
 def around(count: int, frame: int, frames: int) -> list[int]:
-    """Numbers of the frames that a network of so many looks at for one of a clip of `count`.
+    """Return the numbers of the `frames` frames around one of a clip of `count`.
 
-    Before the first frame, and behind the last, these are repeated.
+    Beyond its ends, the first and the last frame are repeated.
     """
     half = frames // 2
     return [min(max(k, 0), count - 1) for k in range(frame - half, frame + half + 1)]
 
 
 def pairs_of_clip(run: Pair, frames: int, parts: int) -> list[Pair]:
-    """To measure PSNR on: some frames of a clip, evenly spread, with those around each.
+    """Return pairs to measure PSNR on: evenly spaced frames of a clip, each with its neighbours.
 
     Parameters
     ----------
-    run : (low, high), as `read_run` gives a clip
+    run : (low, high), as `read_run` returns a clip
     frames : int
+        Number of frames that the network looks at.
     parts : int
-        How many of them.
+        Number of pairs.
 
     Returns
     -------

@@ -1,18 +1,18 @@
-"""RGB to luma and chroma and back: ITU-R BT.601, in studio range (the paper's) and full range.
+"""Convert RGB to luma and chroma and back: ITU-R BT.601, in studio and in full range.
 
 Two conventions share the name YCbCr, and mixing them up costs more than a decibel of PSNR:
 
-- **Studio range**, what MATLAB's ``rgb2ycbcr`` returns and the paper's tables are computed on:
-  black is Y = 16/255, white is Y = 235/255. `rgb_to_ycbcr`, `ycbcr_to_rgb`, `rgb_to_luma`.
-- **Full range**, as in JPEG files, and what PIL and OpenCV return: black is 0, white is 1.
+- **Studio range**, the paper's, as returned by MATLAB's ``rgb2ycbcr``: black is Y = 16/255, white
+  is Y = 235/255. `rgb_to_ycbcr`, `ycbcr_to_rgb`, `rgb_to_luma`.
+- **Full range**, as in JPEG files and returned by PIL and OpenCV: black is 0, white is 1.
   `rgb_to_ycbcr_full`, `ycbcr_to_rgb_full`.
 
-Everything is in the scale 0..1, that is 8-bit levels / 255; channels come last. Nothing is clipped
-and nothing rounded: values out of range pass through, and going back gives what one started from.
-(Many YCbCr triples lie outside the RGB cube, so clip RGB to 0..1 before converting to integers.)
+All values are 8-bit levels / 255, that is in 0..1; channels come last. Nothing is clipped or
+rounded: values out of range pass through, and inverses are exact up to rounding. (Many YCbCr
+triples lie outside the RGB cube, so clip RGB to 0..1 before converting to integers.)
 
-Each function takes an array (..., 3) of floating point and returns one of its dtype. It raises a
-TypeError for another dtype, and a ValueError if the last axis is not 3 long.
+Each function takes a floating point array (..., 3) and returns one of the same dtype. It raises a
+TypeError for another dtype, and a ValueError if the length of the last axis is not 3.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ __all__ = [
     "ycbcr_to_rgb_full",
 ]
 
-# Rows Y, Cb, Cr; columns R, G, B. Integers of 8 bits in the standard, hence the 255.
+# Rows Y, Cb, Cr; columns R, G, B. The standard gives 8-bit integers, hence the 255.
 _STUDIO = (
     np.array(
         [
@@ -42,7 +42,7 @@ _STUDIO = (
 _STUDIO_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 _STUDIO_INVERSE = np.linalg.inv(_STUDIO)
 
-# (matrix, offset) of the two conversions, for those who apply them to planes.
+# (matrix, offset) of the two conversions, for code that applies them to planes.
 RGB_TO_YCBCR = _STUDIO, _STUDIO_OFFSET
 YCBCR_TO_RGB = _STUDIO_INVERSE, -_STUDIO_INVERSE @ _STUDIO_OFFSET
 
@@ -57,7 +57,7 @@ _FULL_INVERSE = np.linalg.inv(_FULL)
 
 
 def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
-    """RGB to YCbCr of BT.601 in studio range, as MATLAB's ``rgb2ycbcr`` does for floats.
+    """Convert RGB to studio-range YCbCr of BT.601, as MATLAB's ``rgb2ycbcr`` does for floats.
 
     ::
 
@@ -83,10 +83,10 @@ def rgb_to_ycbcr(rgb: np.ndarray) -> np.ndarray:
 
 
 def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
-    """YCbCr of BT.601 in studio range to RGB: the inverse of `rgb_to_ycbcr`, to rounding.
+    """Convert studio-range YCbCr of BT.601 to RGB: the inverse of `rgb_to_ycbcr`.
 
-    The equations of `rgb_to_ycbcr` solved for R, G and B (the matrix is inverted in float64; the
-    inverses in print are rounded to fewer digits).
+    Solves the equations of `rgb_to_ycbcr` for R, G and B. The matrix is inverted in float64;
+    published inverses are rounded to fewer digits.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def ycbcr_to_rgb(ycbcr: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
-    """Luma of BT.601 in studio range: the Y of `rgb_to_ycbcr`, on which the paper works.
+    """Return studio-range luma of BT.601: the Y of `rgb_to_ycbcr`, on which the paper works.
 
     255 Y = 16 + 65.481 R + 128.553 G + 24.966 B
 
@@ -131,7 +131,7 @@ def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def rgb_to_ycbcr_full(rgb: np.ndarray) -> np.ndarray:
-    """RGB to YCbCr of BT.601 in full range, as in JPEG files. *Not* the paper's: `rgb_to_ycbcr`.
+    """Convert RGB to full-range YCbCr of BT.601, as in JPEG files; the paper's is `rgb_to_ycbcr`.
 
     ::
 
@@ -146,7 +146,8 @@ def rgb_to_ycbcr_full(rgb: np.ndarray) -> np.ndarray:
     Returns
     -------
     ycbcr : array (..., 3)
-        Not clipped: grey is 128 of 255 levels, so pure blue and red exceed 1 by half a level.
+        Not clipped: the offset of Cb and Cr is level 128, not 127.5, so those of pure blue and
+        pure red exceed 1 by half a level.
 
     Notes
     -----
@@ -157,7 +158,7 @@ def rgb_to_ycbcr_full(rgb: np.ndarray) -> np.ndarray:
 
 
 def ycbcr_to_rgb_full(ycbcr: np.ndarray) -> np.ndarray:
-    """YCbCr of BT.601 in full range to RGB: the inverse of `rgb_to_ycbcr_full`, to rounding.
+    """Convert full-range YCbCr of BT.601 to RGB: the inverse of `rgb_to_ycbcr_full`.
 
     ::
 
@@ -186,7 +187,7 @@ def ycbcr_to_rgb_full(ycbcr: np.ndarray) -> np.ndarray:
 
 
 def _affine(x: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """``matrix @ pixel + offset`` for every pixel; the result has the dtype of `x`."""
+    """Return ``matrix @ pixel + offset`` for every pixel, in the dtype of `x`."""
     dtype = np.result_type(x.dtype, np.float32)  # float16 is computed in float32
     out = x.astype(dtype, copy=False) @ matrix.T.astype(dtype) + offset.astype(dtype)
     return out.astype(x.dtype, copy=False)

@@ -1,9 +1,9 @@
-"""How pictures of a video follow each other: the motion between two, and how far a result's is off.
+"""Measure the temporal consistency of videos: optical flow between frames, and its error (tOF).
 
-The motion is estimated by the method of Lucas and Kanade ("An Iterative Image Registration
-Technique with an Application to Stereo Vision", IJCAI 1981), from coarse to fine as Bouguet has it
-("Pyramidal Implementation of the Lucas Kanade Feature Tracker", 2000), for every pixel. It knows
-nothing of any network, so that it can judge them.
+The flow is estimated for every pixel by the method of Lucas and Kanade ("An Iterative Image
+Registration Technique with an Application to Stereo Vision", IJCAI 1981), from coarse to fine as
+in Bouguet's "Pyramidal Implementation of the Lucas Kanade Feature Tracker" (2000). No network is
+involved, so it can judge all of them.
 
 Axes: H x W pixels. A flow is (2, H, W), in pixels: along x, then along y.
 """
@@ -15,14 +15,14 @@ from .resize import imresize
 
 __all__ = ["optical_flow", "tof"]
 
-_SMALLEST = 12  # pixels of the coarsest picture, along its shorter side
+_SMALLEST = 12  # pixels along the shorter side of the coarsest picture
 _ITERATIONS = 6  # on each level
-_WINDOW = 2.5  # pixels, the standard deviation of what one estimate is made of
-_FLAT = 4.0  # squared levels of 0..255 a pixel: where there is less to see, nothing moves
+_WINDOW = 2.5  # pixels, standard deviation of the Gaussian window of an estimate
+_FLAT = 4.0  # squared levels of 0..255 a pixel, added to squared gradients: no motion where flat
 
 
 def optical_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Where the pixels of a are in b: a[i, j] is nearly b[i + flow[1, i, j], j + flow[0, i, j]].
+    """Estimate the flow from a to b: a[i, j] is nearly b[i + flow[1, i, j], j + flow[0, i, j]].
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def optical_flow(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _refined(a: np.ndarray, b: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """The flow, moved until what b is warped to by it is a: least squares in each window."""
-    from scipy.ndimage import gaussian_filter  # which takes a third of a second, of every command
+    """Refine the flow so that b, warped by it, matches a: least squares in each window."""
+    from scipy.ndimage import gaussian_filter  # imported here, as it takes a third of a second
 
     def summed(x: np.ndarray) -> np.ndarray:
         return gaussian_filter(x, _WINDOW, mode="nearest", truncate=3)
@@ -65,7 +65,7 @@ def _refined(a: np.ndarray, b: np.ndarray, flow: np.ndarray) -> np.ndarray:
     for _ in range(_ITERATIONS):
         missed = kernels.warp(b[None, None], flow[None])[0, 0] - a
         x, y = columns + flow[0], rows + flow[1]
-        missed[(x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)] = 0  # nothing to see there
+        missed[(x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)] = 0  # b ends there
         x, y = summed(right * missed), summed(down * missed)
         step = np.stack([xy * y - yy * x, xy * x - xx * y]) / determinant
         flow = flow + np.clip(step, -1, 1)
@@ -74,16 +74,16 @@ def _refined(a: np.ndarray, b: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def tof(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> float:
-    """How far the motion in a result is off: the mean distance of two flows.
+    """Return the error of the motion in a result: the mean distance between two flows.
 
-    ``tOF`` of Chu et al., "Learning Temporal Coherence via Self-Supervision for GAN-based Video
-    Generation" (TecoGAN), 2020, with `optical_flow`. What trembles moves otherwise than the
-    original does; less is better.
+    This is ``tOF`` of Chu et al., "Learning Temporal Coherence via Self-Supervision for GAN-based
+    Video Generation" (TecoGAN), 2020, with `optical_flow`. Flickering results move differently
+    from the original; lower is better.
 
     Parameters
     ----------
     before, after : float arrays (H, W)
-        Two results that follow each other, in 0..255.
+        Two consecutive results, in 0..255.
     truth : float array (2, H, W)
         `optical_flow` of the original frames.
 

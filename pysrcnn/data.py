@@ -1,6 +1,6 @@
-"""Pictures -> pairs of (low, high), to train on and to compare.
+"""Make pairs of (low, high) from pictures, for training and evaluation.
 
-low is what the network is given: a picture shrunk and enlarged again by bicubic interpolation
+low is the input of the network: a picture shrunk and enlarged again by bicubic interpolation
 (SRCNN's Y), or only shrunk, for a network that enlarges it. high is the picture itself. Both are
 float32 (c, H, W) in 0..1.
 """
@@ -29,17 +29,17 @@ __all__ = [
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-# What a picture that cannot be used raises.
+# The errors that reading an unusable picture raises.
 PICTURE_ERRORS = (ValueError, TypeError, OSError, MemoryError)
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
-    """Y of a picture under the paper's protocol: rounded to the levels of uint8, in 0..1.
+    """Return Y of a picture by the paper's protocol: rounded to the levels of uint8, in 0..1.
 
     Parameters
     ----------
     picture : array (H, W), (H, W, 3) or (H, W, 4)
-        As `read_picture` returns it. Grey is taken to be Y already; alpha is left aside.
+        As `read_picture` returns it. Grey counts as Y; alpha is ignored.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def luma(picture: np.ndarray) -> np.ndarray:
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
-    """float64, and integers divided by their largest value.
+    """Convert a picture to float64, dividing integers by their largest possible value.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def unit(picture: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    x : float64 array of that shape, in 0..1 if the picture was of integers
+    x : float64 array of that shape, in 0..1 if the picture held integers
     """
     if picture.dtype.kind == "u":
         return picture / np.iinfo(picture.dtype).max
@@ -67,7 +67,7 @@ def unit(picture: np.ndarray) -> np.ndarray:
 
 
 def modcrop(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Cut the last rows and columns off, so that `scale` divides height and width.
+    """Crop the last rows and columns so that `scale` divides height and width.
 
     Parameters
     ----------
@@ -83,40 +83,40 @@ def modcrop(picture: np.ndarray, scale: int) -> np.ndarray:
 
 
 def degrade(high: np.ndarray, scale: int) -> np.ndarray:
-    """Shrink by `scale` and enlarge back, both bicubic, nothing rounded in between.
+    """Shrink by `scale` and enlarge back, both bicubic, without rounding in between.
 
-    There is no blur but that of the antialiased shrinking, as in the authors' code.
+    As in the authors' code, the only blur is that of antialiasing.
 
     Parameters
     ----------
     high : float array (H, W) or (H, W, 3)
-        With sides that `scale` divides, see `modcrop`.
+        `scale` divides H and W, see `modcrop`.
     scale : int
 
     Returns
     -------
-    low : float array as large as `high`
+    low : float array of the shape of `high`
     """
     return imresize(imresize(high, scale=1 / scale), shape=high.shape[:2])
 
 
 def pair(picture: np.ndarray, scale: int, c: int = 1, small: bool = False) -> Pair:
-    """What the network is given and what should come out, made from one picture.
+    """Make the input of a network and the desired output from one picture.
 
     Parameters
     ----------
     picture : array (H, W), (H, W, 3) or (H, W, 4)
-        As `read_picture` returns it; alpha is left aside.
+        As `read_picture` returns it; alpha is ignored.
     scale : int
     c : int
-        1 for its luma, 3 for its RGB.
+        1 for luma, 3 for RGB.
     small : bool
         Whether the network takes the small picture itself, see `Network.small`.
 
     Returns
     -------
-    low, high : float32 arrays (c, H, W) with sides that `scale` divides
-        high is in 0..1, and low may go a little beyond. If `small`, low is (c, H/s, W/s).
+    low, high : float32 arrays (c, H, W), where `scale` divides H and W
+        high is in 0..1; low may slightly exceed that range. If `small`, low is (c, H/s, W/s).
     """
     if c == 1:
         high = luma(picture)
@@ -130,7 +130,7 @@ def pair(picture: np.ndarray, scale: int, c: int = 1, small: bool = False) -> Pa
 
 
 def reduced(high: np.ndarray, factor: float, scale: int, small: bool = False) -> Pair:
-    """`pair` of a picture that is made smaller first.
+    """Make a smaller copy of a picture first, then a `pair` from it.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def reduced(high: np.ndarray, factor: float, scale: int, small: bool = False) ->
 
     Returns
     -------
-    low, high : float32 arrays, as of `pair`
+    low, high : float32 arrays, as `pair` returns them
     """
     picture = high.transpose(1, 2, 0).astype(np.float64)
     picture = imresize(picture, scale=factor).clip(0, 1)
@@ -161,20 +161,20 @@ def read_pair(
     seed: int | tuple[int, ...] = 0,
     small: bool = False,
 ) -> Pair:
-    """`pair` of a picture file, or of a region of it.
+    """Make a `pair` from a picture file, or from a region of it.
 
     Parameters
     ----------
     path : path
     scale : int
     c : int
-        1 for its luma, 3 for its RGB.
+        1 for luma, 3 for RGB.
     smallest : int
-        Side that the picture must have at least, in pixels.
+        Smallest allowed number of rows and columns.
     largest : int, optional
-        Of a picture with more rows or columns, a region of so many is taken, at a random place.
+        From a larger picture, take a region of this many rows and columns, at a random place.
     seed : int or tuple of ints
-        Of that place.
+        Seed for that place.
     small : bool
         As for `pair`.
 
@@ -185,15 +185,14 @@ def read_pair(
     Raises
     ------
     OSError, ValueError, TypeError, MemoryError
-        If it is not a picture that can be used, or has fewer than `smallest` rows or columns (after
-        `modcrop`).
+        If the picture cannot be used, or has fewer than `smallest` rows or columns after `modcrop`.
     """
     with memory_for(path):
         picture = read_picture(path)
         check_range(picture, os.fspath(path))
         height, width = (side - side % scale for side in picture.shape[:2])
         if min(height, width) < smallest:
-            smallest += -smallest % scale  # what is left over is cut off
+            smallest += -smallest % scale  # `modcrop` leaves multiples of the scale
             raise ValueError(
                 f"{path} is {picture.shape[1]} x {picture.shape[0]} pixels, wanted at least "
                 f"{smallest} x {smallest} at scale {scale}: leave it out or use smaller sub-images"
@@ -215,7 +214,7 @@ def read_pairs(
     on_error: Callable[[Exception], object] | None = None,
     small: bool = False,
 ) -> list[Pair]:
-    """`pair` of each picture of a folder, or of each of several files.
+    """Make a `pair` from each picture of a folder, or from each of several files.
 
     Parameters
     ----------
@@ -224,9 +223,9 @@ def read_pairs(
     c : int
         1 for luma, 3 for RGB.
     smallest : int
-        Side that each picture must have at least, in pixels.
+        Smallest allowed number of rows and columns of each picture.
     on_error : function of an exception, optional
-        Called with what is wrong with a picture, which is then left out, instead of raising it.
+        Called with the error of an unusable picture, which is then left out, instead of raising it.
     small : bool
         As for `pair`.
 
@@ -236,7 +235,7 @@ def read_pairs(
 
     Raises
     ------
-    FileNotFoundError, ValueError
+    FileNotFoundError, NotADirectoryError, ValueError
         If there is no such folder, or none of its files is a picture.
     OSError, ValueError, TypeError, MemoryError
         As `read_pair` does, unless `on_error` is given.

@@ -1,9 +1,9 @@
-"""A folder of pictures -> PSNR, SSIM and more of bicubic interpolation and of a network.
+"""Measure PSNR, SSIM and more of bicubic interpolation and of a network on a folder of pictures.
 
 The paper's protocol: Y, rounded to uint8; cropped to a multiple of the scale; shrunk, and for SRCNN
 enlarged back, bicubic, without rounding; the network; clipped, rounded to uint8; `scale` pixels
 shaved off each side; peak 255; the average over the pictures. See `pysrcnn.metrics` and
-`pysrcnn.data`. Of clips, see `pysrcnn.clips`, it is the average over the frames of each.
+`pysrcnn.data`. The score of a clip (see `pysrcnn.clips`) is the average over its frames.
 """
 
 import math
@@ -27,8 +27,8 @@ from .resize import imresize
 
 __all__ = ["Metric", "Score", "average", "by_features", "evaluate", "levels", "mean_psnr", "score"]
 
-# (picture, original, how many pixels to shave) -> a number. Both are luminance (H, W) in whole
-# levels 0..255, float64; a metric that needs no original, as NIQE, leaves it alone.
+# (picture, original, pixels to shave) -> a number. Both pictures are luminance (H, W) in integer
+# levels 0..255, float64; a metric without a reference, such as NIQE, ignores the original.
 Metric = Callable[[np.ndarray, np.ndarray, int], float]
 
 
@@ -39,14 +39,14 @@ class Score:
     Attributes
     ----------
     picture : str
-        Its name.
+        Name of the picture or clip.
     bicubic_psnr, bicubic_ssim : float
     psnr, ssim : float
-        Of the network.
+        Scores of the network.
     more : dict of floats
-        Of other metrics, by their names: "niqe" of the network, "bicubic_niqe" of bicubic. Of a
-        clip "tof" and "bicubic_tof", in pixels: how far the motion is off, see `consistency.tof`,
-        the mean over all two frames that follow each other; NaN of a single frame.
+        Other metrics by name: "niqe" of the network, "bicubic_niqe" of bicubic interpolation. For
+        a clip also "tof" and "bicubic_tof", the error of the motion in pixels: the mean of
+        `consistency.tof` over all pairs of consecutive frames; NaN for a single frame.
     """
 
     picture: str
@@ -58,17 +58,17 @@ class Score:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All of them, by name."""
+        """All metrics, by name."""
         names = ("bicubic_psnr", "bicubic_ssim", "psnr", "ssim")
         return {name: getattr(self, name) for name in names} | self.more
 
     def for_card(self) -> dict[str, float]:
-        """The network's numbers, as the card of its weights has them."""
+        """Return the network's scores in the form that the card of its weights stores."""
         return {"PSNR": round(self.psnr, 4), "SSIM": round(self.ssim, 5)}
 
 
 def levels(x: np.ndarray) -> np.ndarray:
-    """Y, clipped and rounded to the levels 0..255 of uint8.
+    """Convert to Y, clipped and rounded to the levels 0..255 of uint8.
 
     Parameters
     ----------
@@ -93,21 +93,20 @@ def score(
     name: str = "",
     more: Mapping[str, Metric] | None = None,
 ) -> Score:
-    """Compare the network's picture of `low` with `high`.
+    """Compare the network's result for `low` with `high`.
 
     Parameters
     ----------
     network : Network
     low, high : float32 arrays (c, H, W)
-        As `pysrcnn.data.pair` gives them; low as the network takes it.
+        As `pysrcnn.data.pair` returns them for this network.
     scale : int, optional
-        As many pixels are shaved off each side. Needed if the network does not say what scale it
-        was trained for; else that one.
+        Number of pixels shaved off each side. Required only if the network does not know the scale
+        that it was trained for.
     name : str
-        Of the picture.
+        Name of the picture.
     more : dict of functions (picture, original, shave) -> float, optional
-        Other metrics, by the names that they get in `Score.more`. They are given luminance (H, W)
-        in levels 0..255.
+        Other metrics, by their names in `Score.more`. They take luminance (H, W) in levels 0..255.
 
     Returns
     -------
@@ -116,18 +115,18 @@ def score(
     Raises
     ------
     ValueError
-        If the scale is not the network's, one of its parameters is not finite, or by one of the
-        other metrics.
+        If the scale is not the network's, one of its parameters is not finite, or one of the other
+        metrics raises it.
     """
     network.check_finite()
     return _score_of(_pictures(network, low, high), own_scale(network, scale), name, more)
 
 
-Levels = tuple[np.ndarray, np.ndarray, np.ndarray]  # the original, bicubic, the network's
+Levels = tuple[np.ndarray, np.ndarray, np.ndarray]  # original, bicubic, the network's result
 
 
 def _pictures(network: Network, low: np.ndarray, high: np.ndarray) -> Levels:
-    """In levels of 0..255, (H, W)."""
+    """Return original, bicubic and the network's result as (H, W) in levels 0..255."""
     ours = levels(network.forward(low[None])[0])
     return levels(high), levels(_bicubic(low, high)), ours
 
@@ -161,26 +160,26 @@ def evaluate(
     motion: bool = True,
     on_error: Callable[[Exception], object] | None = None,
 ) -> Iterator[Score]:
-    """The score of each picture in a folder, or of each clip, by name, as soon as it is known.
+    """Yield the score of each picture, or clip, of a folder in order of names, as it is computed.
 
     Parameters
     ----------
     folder : path
     network : Network
     scale : int, optional
-        Needed if the network does not say what scale it was trained for; else that one.
+        Required only if the network does not know the scale that it was trained for.
     more : dict of functions (picture, original, shave) -> float, optional
         Other metrics by name, see `score`.
     recursive : bool
-        Whether pictures in folders below are meant too.
+        Whether to include pictures in subfolders.
     clips : bool, optional
-        Whether they are frames of clips, see `pysrcnn.clips`: then each folder has one score, the
-        mean of its frames, with "tof". By default if the network looks at several frames.
+        Whether the pictures are frames of clips, see `pysrcnn.clips`: each folder then has one
+        score, the mean of its frames, with "tof". By default if the network takes several frames.
     motion : bool
-        Whether clips are given "tof", which takes longer than all the rest.
+        Whether to compute "tof" of clips, which takes longer than everything else.
     on_error : function of an exception, optional
-        Called with what is wrong with a picture, or a folder below, which is then left out,
-        instead of raising it.
+        Called with the error of a picture or subfolder, which is then left out, instead of raising
+        it.
 
     Yields
     ------
@@ -227,7 +226,7 @@ def _score_file(
     low, high = _pair(picture, path, network, scale)
     try:
         return score(network, low, high, scale, name, more)
-    except ValueError as error:  # of a metric, which does not know the file
+    except ValueError as error:  # metrics do not know the file's name
         raise ValueError(f"{path}: {error}") from None
 
 
@@ -256,7 +255,7 @@ def _score_clip(
 
 
 def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
-    """Of each frame of a clip, of which no more are held than the network looks at."""
+    """Yield the pictures of each frame of a clip, holding no more frames than the network takes."""
     count, coming = length(clip), enumerate(read_frames(clip))
     held: dict[int, Pair] = {}
     for k in range(count):
@@ -270,7 +269,7 @@ def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
 
 
 def _pair(picture: np.ndarray, path: Path, network: Network, scale: int) -> Pair:
-    """What the network is given, and what should come out; raise if there is too little of it."""
+    """Make a `pair` for the network; raise a ValueError if the picture is too small."""
     smallest = 11 + 2 * scale
     if min(side - side % scale for side in picture.shape[:2]) < smallest:
         raise ValueError(
@@ -281,7 +280,7 @@ def _pair(picture: np.ndarray, path: Path, network: Network, scale: int) -> Pair
 
 
 def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The bicubic enlargement: of a pair for SRCNN, low itself; of frames, the middle one's."""
+    """Return the bicubic enlargement: for SRCNN low itself, for frames that of the middle one."""
     if low.shape == high.shape:
         return low
     if len(low) != len(high):
@@ -290,9 +289,9 @@ def _bicubic(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def average(scores: list[Score]) -> Score:
-    """The row at the foot of the table: the mean of each column, without what is NaN in it.
+    """Return the last row of the table: the mean of each column, ignoring NaN.
 
-    A clip of a single frame, for one, has no tOF.
+    For example, tOF of a clip with a single frame is NaN.
 
     Parameters
     ----------
@@ -311,17 +310,17 @@ def average(scores: list[Score]) -> Score:
 
 
 def by_features(features: Features) -> Metric:
-    """The metric that says how far maps of a fixed network are from those of the original.
+    """Return a metric: the distance between feature maps of the picture and of the original.
 
     Parameters
     ----------
     features : Features
-        They see luminance as grey.
+        The fixed network; one for RGB takes luminance as grey.
 
     Returns
     -------
     metric : function
-        See `Features.distance`; pixels are shaved off before.
+        `Features.distance`, computed after shaving.
     """
 
     def metric(picture: np.ndarray, original: np.ndarray, shave: int) -> float:
@@ -340,16 +339,16 @@ def _mean(numbers: list[float]) -> float:
 
 
 def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:
-    """Average PSNR of the network alone, for watching it train.
+    """Return the average PSNR of a network, as measured during training.
 
     Parameters
     ----------
     network : Network or None
-        None compares the bicubic enlargement.
+        None measures bicubic interpolation.
     pairs : list of (low, high)
-        As `pysrcnn.data.pair` gives them.
+        As `pysrcnn.data.pair` returns them.
     scale : int
-        As many pixels are shaved off each side.
+        Number of pixels shaved off each side.
 
     Returns
     -------

@@ -1,25 +1,25 @@
-"""PSNR, SSIM, MS-SSIM and WPSNR, and the protocol under which the paper's numbers are computed.
+"""PSNR, SSIM, MS-SSIM and WPSNR, and the protocol by which the paper's numbers are computed.
 
-The same picture scores a decibel more or less depending on what surrounds the formula. For scale s
-the numbers of the paper (and of its successors) come from:
+Steps around the formula can change the score of a picture by a decibel. For scale s, the numbers of
+the paper and its successors are computed as follows:
 
 1. RGB to luma with MATLAB's ``rgb2ycbcr`` (`color.rgb_to_luma`), rounded to 8-bit levels.
 2. Crop height and width to multiples of s at the lower and right edge ("modcrop").
 3. low = imresize(luma, 1/s), with antialiasing, kept in floating point: not rounded.
 4. Enlarge `low` back to the cropped size: imresize for the bicubic baseline, the network on it.
 5. Clip to 0..255, round to 8-bit levels.
-6. Leave out s pixels on each side ("shave").
+6. Crop s pixels from each side ("shave").
 7. PSNR and SSIM on luma with peak 255; the mean over the pictures, not the PSNR of a mean error.
 
 Bicubic on Set5 then scores 33.66, 30.39 and 28.42 dB for s = 2, 3, 4; check that before anything
-else. The functions here are steps 6 and 7. They take float64 copies first, because uint8 - uint8
-wraps around (3 - 5 = 254) and gives a plausible, wrong PSNR.
+else. The functions here do steps 6 and 7, for one picture. They make float64 copies first, because
+uint8 - uint8 wraps around (3 - 5 = 254) and gives a plausible, wrong PSNR.
 
-Each takes two pictures `a` and `b` of equal shape, integers or floating point in 0..`peak`; `shave`
-pixels are left out on each side first (the paper's protocol takes the scale), and `peak` is the
-largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1. It raises a TypeError if the
-pictures are of another dtype or `shave` is not an int, and a ValueError if the shapes differ or are
-not of pictures, too little is left after shaving, or `peak` is not positive.
+Each takes two pictures `a` and `b` of equal shape, integers or floating point in 0..`peak`. It
+first crops `shave` pixels from each side (by the paper's protocol, the scale); `peak` is the
+largest possible value: 255 for 8-bit levels, 1.0 for pictures in 0..1. It raises a TypeError for
+another dtype or if `shave` is not an int, and a ValueError if the shapes differ or are not those of
+pictures, too little is left after shaving, or `peak` is not positive.
 
 Axes: H x W pixels, C channels.
 """
@@ -36,10 +36,10 @@ __all__ = ["ms_ssim", "psnr", "ssim", "wpsnr"]
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW /= _WINDOW.sum()
 
-# Wang et al. 2003: what the five scales weigh, from fine to coarse
+# Wang et al. 2003: the weights of the five scales, from fine to coarse
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# The low-pass filter of the 9/7 wavelets of Cohen, Daubechies and Feauveau, from its middle
+# Low-pass filter of the 9/7 wavelets of Cohen, Daubechies and Feauveau, from the middle outwards
 _HALF = (0.602949018236, 0.266864118443, -0.078223266529, -0.016864118443, 0.026748757411)
 _LOWPASS = np.array(_HALF[:0:-1] + _HALF)
 
@@ -71,13 +71,13 @@ def ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> f
 
         SSIM = (2 mu_a mu_b + C1) (2 s_ab + C2) / ((mu_a^2 + mu_b^2 + C1) (s_a^2 + s_b^2 + C2))
 
-    Only windows wholly inside the picture count, which is 5 pixels less on each side.
+    Only windows that lie inside the picture count, so a border of 5 pixels has no centres.
 
     Parameters
     ----------
     a, b : arrays (H, W) or (H, W, C)
-        With channels, the mean of the SSIM of the channels. At least 11 x 11 pixels are left after
-        shaving.
+        With channels, the result is the mean over the channels. At least 11 x 11 pixels must be
+        left after shaving.
     shave : int
     peak : float
 
@@ -108,14 +108,14 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -
     """Multi-scale structural similarity: SSIM's factors at five scales, multiplied.
 
     With l, c, s the means over all windows of luminance, contrast and structure, and pictures
-    shrunk by two from each scale to the next::
+    halved from each scale to the next::
 
         MS-SSIM = l_5^w_5 * product over scales k = 1..5 of (c_k s_k)^w_k
 
     Parameters
     ----------
     a, b : arrays (H, W) or (H, W, C)
-        At least 161 x 161 pixels are left after shaving.
+        At least 161 x 161 pixels must be left after shaving.
     shave : int
     peak : float
 
@@ -127,9 +127,9 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -
     -----
     Source: Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-scale structural similarity for image
     quality assessment", Asilomar Conference 2003, Eq. 7. The paper leaves open how to shrink and
-    what to average first. As here, with the low-pass of the 9/7 wavelets and each factor averaged
-    by itself, bicubic interpolation has 0.9915, 0.9754 and 0.9516 on Set5 at x2, x3 and x4, as in
-    the tables of the SRCNN paper.
+    what to average first. This function uses the low-pass filter of the 9/7 wavelets and averages
+    each factor separately. Bicubic interpolation then scores 0.9915, 0.9754 and 0.9516 on Set5 at
+    x2, x3 and x4, as in the tables of the SRCNN paper.
     """
     a, b = _prepare("ms_ssim", a, b, shave, peak)
     fewest = (len(_WINDOW) - 1) * 2 ** (len(_SCALES) - 1) + 1
@@ -155,12 +155,12 @@ def ms_ssim(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -
 
 
 def wpsnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> float:
-    """PSNR of the error as the eye sees it: filtered by its contrast sensitivity.
+    """Weighted PSNR: the error is first filtered by the contrast sensitivity of the eye.
 
     Parameters
     ----------
     a, b : arrays (H, W)
-        Without channels: take luma, or each channel by itself.
+        Without channels: take luma, or each channel separately.
     shave : int
     peak : float
 
@@ -171,23 +171,23 @@ def wpsnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> 
 
     Notes
     -----
-    The filter has 41 x 41 weights and so 41 x 41 frequencies (u, v), each from -20 to 20. Their
-    response is a contrast sensitivity, with w = 2 pi hypot(u, v) / 60 and t the direction::
+    The filter has 41 x 41 weights and so 41 x 41 frequencies (u, v), each from -20 to 20. Its
+    frequency response is S O, with w = 2 pi hypot(u, v) / 60 and t the direction::
 
         S(w) = 1.5 exp(-2 w^2) - exp(-4 w^2)
         O(w, t) = (1 + e cos(2t)^4) / (1 + e),  e = exp(8 (w - 2 pi 11.13 / 60))
 
-    A wave of f cycles per pixel is weighed as u = 41 f. S is largest at u = 4 and falls from there,
-    O lowers high frequencies off the axes. Source of S and O: M. Miyahara, K. Kotani, V. R. Algazi,
+    A wave of f cycles per pixel has u = 41 f. S peaks at u = 4 and falls from there; O attenuates
+    high frequencies off the axes. Source of S and O: M. Miyahara, K. Kotani, V. R. Algazi,
     "Objective picture quality scale (PQS) for image coding", IEEE Trans. Communications 46(9),
-    1998; the frequencies are those of R. Liu's WPSNR for MATLAB, with which the tables of the SRCNN
-    paper agree: on Set5 bicubic interpolation has 50.06, 41.65 and 37.21 dB at x2, x3 and x4.
+    1998. The frequencies are those of R. Liu's WPSNR for MATLAB, which agrees with the tables of
+    the SRCNN paper: bicubic interpolation scores 50.06, 41.65 and 37.21 dB on Set5 at x2, x3, x4.
     """
     a, b = _prepare("wpsnr", a, b, shave, peak)
     if a.ndim != 2:
         raise ValueError(f"wpsnr got shape {a.shape}, wanted (H, W): take luma, or each channel.")
     weights = _contrast_sensitivity()
-    shape = [side + len(weights) - 1 for side in a.shape]  # room, or the ends would meet
+    shape = [side + len(weights) - 1 for side in a.shape]  # padded against wrap-around
     spectrum = np.fft.rfft2((a - b) / peak, shape) * np.fft.rfft2(weights, shape)
     inner = tuple(slice(len(weights) // 2, len(weights) // 2 + side) for side in a.shape)
     mse = np.mean(np.fft.irfft2(spectrum, shape)[inner] ** 2)
@@ -195,7 +195,7 @@ def wpsnr(a: np.ndarray, b: np.ndarray, shave: int = 0, peak: float = 255.0) -> 
 
 
 def _contrast_sensitivity() -> np.ndarray:
-    """The filter (41, 41) of `wpsnr`; point-symmetric, so convolution is correlation."""
+    """Return the filter (41, 41) of `wpsnr`; by point symmetry, convolution is correlation."""
     cycles = np.arange(-20, 21)
     u, v = np.meshgrid(cycles, cycles, indexing="ij")
     w = 2 * np.pi * np.hypot(u, v) / 60
@@ -206,7 +206,7 @@ def _contrast_sensitivity() -> np.ndarray:
 
 
 def _moments(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Means of a and b, their variances, and their covariance, under the window."""
+    """Return means, variances and covariance of a and b under the window."""
     mean_a, mean_b = _blur(a), _blur(b)
     var_a = _blur(a * a) - mean_a * mean_a
     var_b = _blur(b * b) - mean_b * mean_b
@@ -214,19 +214,19 @@ def _moments(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
-    """Every other pixel of each axis, after the low-pass; mirrored at the edges."""
+    """Keep every other pixel of each axis after the low-pass filter; edges are mirrored."""
     margin = len(_LOWPASS) // 2
     edges = [(margin, margin)] * 2 + [(0, 0)] * (x.ndim - 2)
     return _filtered(np.pad(x, edges, mode="reflect"), _LOWPASS)[::2, ::2]
 
 
 def _blur(x: np.ndarray) -> np.ndarray:
-    """Weighted means of `x` (H, W, ...) under the window, valid part: (H - 10, W - 10, ...)."""
+    """Return the weighted means of `x` (H, W, ...) under the window: (H - 10, W - 10, ...)."""
     return _filtered(x, _WINDOW)
 
 
 def _filtered(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """`x` (H, W, ...) correlated with the weights along rows and columns, valid part."""
+    """Correlate `x` (H, W, ...) with the weights along rows and columns; return the valid part."""
     for axis in (0, 1):
         rows = np.moveaxis(x, axis, 0)
         valid = len(rows) - len(weights) + 1
@@ -238,7 +238,7 @@ def _filtered(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _prepare(
     function: str, a: np.ndarray, b: np.ndarray, shave: int, peak: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Check the arguments of a metric; return float64 copies of what shaving leaves."""
+    """Check the arguments of a metric; return float64 copies of the shaved pictures."""
     a, b = np.asarray(a), np.asarray(b)
     for x in (a, b):
         if x.dtype.kind not in "uif":

@@ -1,21 +1,20 @@
-"""NIQE: how natural a picture looks, told without the original.
+"""NIQE: how natural a picture looks, measured without the original.
 
 Squared error rewards the mean of all possible pictures, which is soft. NIQE asks another question:
-is the local contrast distributed as it is in photographs? Take the luminance of a picture, subtract
-the local mean and divide by the local deviation. In photographs what is left (the MSCN
-coefficients) is nearly Gaussian; blur, noise, ringing and blocks change that. So fit distributions
-to the coefficients of each block, and compare mean and covariance of their parameters over the
-blocks with those of good photographs, the pristine model. 0 would be as natural as they are;
-sharp photographs mostly have 2 to 5, and 5 to 9 when shrunk to a third and enlarged by bicubic
-interpolation.
+is the local contrast distributed as in photographs? Take the luminance of a picture, subtract the
+local mean and divide by the local deviation. In photographs the result (the MSCN coefficients) is
+nearly Gaussian; blur, noise, ringing and blocks change that. So fit distributions to the
+coefficients of each block, and compare mean and covariance of their parameters over the blocks
+with those of good photographs, the pristine model. 0 would be as natural as they are; sharp
+photographs mostly have 2 to 5, and 5 to 9 after shrinking to a third and bicubic enlargement.
 
-Values depend on the pristine model. The one in this package was fitted to pictures that are not
-those of the authors, so its values are not comparable with published ones: for these, name a file
-with the authors' parameters (`load`).
+Values depend on the pristine model. The one in this package was fitted to other pictures than the
+authors', so its values are not comparable with published ones; for those, `load` a file with the
+authors' parameters.
 
 Source: A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'completely blind' image quality
-analyzer", IEEE Signal Processing Letters 20(3), 2013; where the paper leaves something open, as
-the authors' MATLAB files have it (`computequality.m`, `estimatemodelparam.m`).
+analyzer", IEEE Signal Processing Letters 20(3), 2013. Details that the paper leaves open follow the
+authors' MATLAB files (`computequality.m`, `estimatemodelparam.m`).
 
 Axes: H x W pixels, N blocks of B x B, 36 features.
 """
@@ -35,20 +34,20 @@ from .resize import imresize
 
 __all__ = ["BLOCK", "Pristine", "fit", "load", "niqe", "shipped"]
 
-BLOCK = 96  # pixels a side, at the first scale; half as many at the second
+BLOCK = 96  # pixels a side at the first scale; half as many at the second
 _FEATURES = 36
-_SHARP = 0.75  # of the sharpest block of a picture: blocks less sharp do not go into the model
+_SHARP = 0.75  # of a picture's sharpest block: the model is fitted to blocks sharper than that
 _FLAT = 1e-9  # MSCN coefficients of flat regions are rounding errors of about 1e-13
 
-# fspecial('gaussian', 7, 7/6), which is the outer product of this with itself
+# fspecial('gaussian', 7, 7/6) is the outer product of this with itself
 _WINDOW = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
 _WINDOW /= _WINDOW.sum()
 
 # MATLAB's rgb2gray: the first row of the inverse of NTSC's matrix
 _GREY = np.linalg.inv([[1, 0.956, 0.621], [1, -0.272, -0.647], [1, -1.106, 1.703]])[0]
 
-# The files of parameters that are read: names of mean and covariance of ours, of the authors'
-# (MATLAB) and of BasicSR.
+# Names of mean and covariance in the files that `load` reads: ours, the authors' (MATLAB) and
+# BasicSR's.
 _NAMES = (
     ("mean", "covariance"),
     ("mu_prisparam", "cov_prisparam"),
@@ -70,12 +69,12 @@ class Pristine:
     covariance: np.ndarray
 
     def save(self, path: str | os.PathLike, **card: object) -> None:
-        """Write an .npz file, which `load` reads.
+        """Write an .npz file that `load` reads.
 
         Parameters
         ----------
         path : path
-        card : what else is written into it, for people: of which pictures it is
+        card : further entries for people, such as the pictures that the model was fitted to
         """
         write_weights(path, {"mean": self.mean, "covariance": self.covariance}, dict(card))
 
@@ -83,7 +82,7 @@ class Pristine:
 def niqe(
     x: np.ndarray, model: Pristine | None = None, shave: int = 0, peak: float = 255.0
 ) -> float:
-    """How far a picture is from natural ones; smaller is better.
+    """Return the distance of a picture from natural ones; lower is better.
 
     With mean v and covariance S of the features of its blocks, and v_p, S_p of the pristine model::
 
@@ -92,14 +91,14 @@ def niqe(
     Parameters
     ----------
     x : array (H, W) or (H, W, 3), integers or floating point in 0..peak
-        Luminance, or RGB, of which MATLAB's ``rgb2gray`` is taken, as the authors do. Many who
-        work on super-resolution give the Y of ``rgb2ycbcr`` (`color.rgb_to_luma`) instead, as
-        `pysrcnn.evaluate` does; that moved NIQE of photographs by 0.1 to 0.2. Rounded to 8-bit
-        levels.
+        Luminance, or RGB, which is converted by MATLAB's ``rgb2gray`` as in the authors' code, and
+        rounded to 8-bit levels. Much work on super-resolution takes the Y of ``rgb2ycbcr``
+        (`color.rgb_to_luma`) instead, as `pysrcnn.evaluate` does; that moved NIQE of photographs
+        by 0.1 to 0.2.
     model : Pristine, optional
         By default the one of this package.
     shave : int
-        As many pixels are left out on each side.
+        Number of pixels cropped from each side.
     peak : float
         The largest possible value.
 
@@ -110,17 +109,17 @@ def niqe(
     Raises
     ------
     TypeError
-        If `x` is of another dtype or `shave` is not an int.
+        If `x` has another dtype or `shave` is not an int.
     ValueError
         If `x` is no picture or has values out of range, if fewer than two blocks of 96 x 96 pixels
         are left after shaving, or fewer than two of them have any texture.
 
     Notes
     -----
-    Source: Mittal et al. 2013, Eq. 1-10. Blocks that are flat say nothing and are left out; other
-    programs fit their rounding errors there, so values agree on pictures without flat regions (with
+    Source: Mittal et al. 2013, Eq. 1-10. Flat blocks carry no information and are left out; other
+    programs fit rounding errors there, so values agree only on pictures without flat regions. (With
     half of a picture clipped to one level, BasicSR's own values in float32 and float64 differ by
-    0.8, and ours is 0.02 from the former).
+    0.8, and ours is 0.02 from the former.)
     """
     luminance = _levels(x, shave, peak)
     features = _features(luminance)[0]
@@ -137,15 +136,15 @@ def niqe(
 
 
 def fit(pictures: Iterable[np.ndarray], peak: float = 255.0) -> Pristine:
-    """A pristine model of good photographs, from their sharpest blocks.
+    """Fit a pristine model to the sharpest blocks of good photographs.
 
-    Of each picture those blocks count whose mean local deviation is more than 0.75 of the largest.
+    Blocks count whose mean local deviation is more than 0.75 of the largest in their picture.
 
     Parameters
     ----------
     pictures : arrays (H, W) or (H, W, 3)
         As `niqe` takes them. They should be sharp and clean: not blurred, not enlarged, without
-        noise and without blocks of JPEG.
+        noise or JPEG blocks.
     peak : float
 
     Returns
@@ -155,7 +154,7 @@ def fit(pictures: Iterable[np.ndarray], peak: float = 255.0) -> Pristine:
     Raises
     ------
     TypeError, ValueError
-        As by `niqe`; and if there are no more blocks than features, as the covariance needs them.
+        As `niqe` does; and if there are not more blocks than features, which the covariance needs.
 
     Examples
     --------
@@ -179,7 +178,7 @@ def fit(pictures: Iterable[np.ndarray], peak: float = 255.0) -> Pristine:
 
 
 def load(path: str | os.PathLike) -> Pristine:
-    """Read a pristine model: one of `Pristine.save`, the authors' (.mat), or BasicSR's (.npz).
+    """Read a pristine model: from `Pristine.save`, the authors' (.mat), or BasicSR's (.npz).
 
     Parameters
     ----------
@@ -217,7 +216,7 @@ def load(path: str | os.PathLike) -> Pristine:
 
 @functools.cache
 def shipped() -> Pristine:
-    """The pristine model of this package.
+    """Return the pristine model of this package.
 
     Returns
     -------
@@ -230,7 +229,7 @@ def shipped() -> Pristine:
 
 
 def _features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, 36) and sharpness (N,) of the blocks of luminance (H, W), levels 0..255."""
+    """Return features (N, 36) and sharpness (N,) of the blocks of luminance (H, W) in 0..255."""
     rows, columns = (side // BLOCK for side in x.shape)
     x = x[: rows * BLOCK, : columns * BLOCK]
     mscn, deviation = _normalised(x)
@@ -241,7 +240,7 @@ def _features(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normalised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """MSCN coefficients (Eq. 1) and local deviations (Eq. 3), both (H, W)."""
+    """Return MSCN coefficients (Eq. 1) and local deviations (Eq. 3), both (H, W)."""
     mean = _blurred(x)
     deviation = np.sqrt(np.abs(_blurred(x * x) - mean * mean))
     mscn = (x - mean) / (deviation + 1)
@@ -250,7 +249,7 @@ def _normalised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _blurred(x: np.ndarray) -> np.ndarray:
-    """Means under the window, with the edges repeated: (H, W)."""
+    """Return weighted means (H, W) under the window, with edge pixels repeated."""
     for axis in (0, 1):
         margin = [(3, 3) if k == axis else (0, 0) for k in (0, 1)]
         wide = np.moveaxis(np.pad(x, margin, mode="edge"), axis, 0)
@@ -260,17 +259,17 @@ def _blurred(x: np.ndarray) -> np.ndarray:
 
 
 def _blocks(x: np.ndarray, side: int) -> np.ndarray:
-    """The blocks (N, side, side) of `x`, whose sides are multiples."""
+    """Split `x` into blocks (N, side, side); `side` divides height and width."""
     height, width = x.shape
     parts = x.reshape(height // side, side, width // side, side)
     return parts.swapaxes(1, 2).reshape(-1, side, side)
 
 
 def _of_blocks(x: np.ndarray) -> np.ndarray:
-    """The features (N, 18) of MSCN coefficients (N, B, B); NaN where a block is flat.
+    """Return the features (N, 18) of MSCN coefficients (N, B, B); NaN for flat blocks.
 
-    Shape and scale of the coefficients themselves, then shape, mean (Eq. 8), left and right scale
-    of the products of neighbours: horizontal, vertical and the two diagonals (Eq. 6).
+    They are shape and scale of the coefficients, then shape, mean (Eq. 8), left and right scale of
+    the products of neighbours: horizontal, vertical and along both diagonals (Eq. 6).
     """
     shape, left, right = _fitted(x)
     columns = [shape, (left + right) / 2]
@@ -282,9 +281,9 @@ def _of_blocks(x: np.ndarray) -> np.ndarray:
 
 
 def _fitted(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shape, left and right scale (N,) of the asymmetric generalised Gaussian of each block.
+    """Fit an asymmetric generalised Gaussian to each block: shape, left and right scale (N,).
 
-    By moments: the shape is that of 0.2, 0.201, ... 10 whose ratio of moments is the nearest.
+    Moment matching: of the shapes 0.2, 0.201, ... 10, take the one with the nearest moment ratio.
     Source: N.-E. Lasmar, Y. Stitou, Y. Berthoumieu, ICIP 2009, as cited by the paper for Eq. 4-5.
     """
     shapes, ratios, scales = _table()
@@ -304,7 +303,7 @@ def _fitted(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @functools.cache
 def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shapes a; G(2/a)^2 / (G(1/a) G(3/a)), which rises with a; and sqrt(G(1/a) / G(3/a))."""
+    """Return shapes a; G(2/a)^2 / (G(1/a) G(3/a)), which rises with a; sqrt(G(1/a) / G(3/a))."""
     shapes = np.arange(200, 10001) / 1000
     one, two, three = (np.array([math.gamma(k / a) for a in shapes]) for k in (1, 2, 3))
     return shapes, two**2 / (one * three), np.sqrt(one / three)
@@ -314,7 +313,7 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _levels(x: np.ndarray, shave: int, peak: float) -> np.ndarray:
-    """Check the arguments; the luminance (H, W) that shaving leaves, in levels 0..255, rounded."""
+    """Check the arguments; return shaved luminance (H, W), rounded to levels 0..255."""
     x = np.asarray(x)
     if x.dtype.kind not in "uif":
         raise TypeError(f"niqe got an array of dtype {x.dtype}, wanted integers or floating point.")

@@ -1,7 +1,7 @@
-"""What a network learned, to look at: filters, feature maps, convergence, before and after.
+"""Plot what a network learned: filters, feature maps, convergence, and crops of its results.
 
-Each function returns a matplotlib Figure, to be shown or saved by whoever calls it. matplotlib is
-not needed for anything else: ``pip install ".[plot]"`` has it.
+Each function returns a matplotlib Figure for the caller to show or save. Only this module needs
+matplotlib: ``pip install ".[plot]"``.
 """
 
 import os
@@ -26,7 +26,7 @@ __all__ = ["crops", "curve", "feature_maps", "filters"]
 
 
 MOST = 64  # tiles of a plot: as many as SRCNN has filters
-NARROWEST = 4.0  # inches, of a plot of few tiles: their title takes it
+NARROWEST = 4.0  # inches: room for the title of a plot with few tiles
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -41,7 +41,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "Figure":
-    """Small pictures side by side, eight a row; of more than `MOST`, the first ones."""
+    """Draw small pictures side by side, eight a row, at most the first `MOST`."""
     if len(pictures) > MOST:
         title += f", the first {MOST} of {len(pictures)}"
         pictures = pictures[:MOST]
@@ -60,15 +60,16 @@ def _tiles(pictures: Sequence[np.ndarray], title: str, size: float, **show) -> "
 
 
 def _label(name: str) -> str:
-    """The name of a file in a legend, which reads $ as mathematics and leaves out what begins _."""
+    """Return a file's name for a legend: matplotlib reads $ as math and hides names with a _."""
     name = printable(name).replace("$", r"\$")
     return f" {name}" if name.startswith("_") else name
 
 
 def filters(network: Network) -> "Figure":
-    """The filters of the first layer, those of largest variance first (Fig. 5 of the paper).
+    """Plot the filters of the first layer, in order of falling variance (Fig. 5 of the paper).
 
-    Grey is zero, white and black a filter's own largest weight of either sign; RGB is in colour.
+    Grey is zero; white and black are plus and minus the filter's largest absolute weight. Filters
+    of RGB are in colour.
     """
     w = network.layers[0][0]
     pictures = []
@@ -82,17 +83,17 @@ def filters(network: Network) -> "Figure":
 def feature_maps(
     network: Network, picture: np.ndarray, scale: int | None = None, layer: int = 1
 ) -> "Figure":
-    """The feature maps of a layer, of a picture that was shrunk by `scale`.
+    """Plot the feature maps of a layer for a picture that was shrunk by `scale`.
 
     Parameters
     ----------
     network : Network
     picture : array (H, W), (H, W, 3) or (H, W, 4)
     scale : int, optional
-        Needed if the network does not say what scale it was trained for; else that one.
+        Required only if the network does not know the scale that it was trained for.
     layer : int
-        From 1 to the number of layers less one. Each map is shown from its own 0 to its largest;
-        after tanh, which gives less than 0 too, from its smallest.
+        From 1 to the number of layers less one. Black is 0, or a map's smallest value if the layer
+        gives negative ones, as tanh does; white is its largest.
 
     Raises
     ------
@@ -112,18 +113,18 @@ def curve(
     names: Sequence[str] | None = None,
     lines: dict[str, float] | None = None,
 ) -> "Figure":
-    """PSNR against back-propagated samples (Fig. 1 of the paper), from logs of training.
+    """Plot PSNR against back-propagated samples (Fig. 1 of the paper), from logs of training.
 
     Parameters
     ----------
     logs : paths
         As ``pysrcnn train`` writes them.
-    names : of the curves, by default those of the files
-    lines : further levels to draw, {name: PSNR in dB}
-        That of bicubic interpolation is drawn from the first log.
+    names : names of the curves, by default those of the files
+    lines : further horizontal lines, {name: PSNR in dB}
+        The line of bicubic interpolation comes from the first log.
     """
     paths = [Path(log) for log in logs]
-    crowded = len(paths) > 6  # then the legend stands beside
+    crowded = len(paths) > 6  # the legend then goes beside the plot
     figure = _figure(8.5 if crowded else 6, 4)
     axis = figure.subplots()
     ends = []
@@ -137,12 +138,12 @@ def curve(
             raise ValueError(f"{log} has only its first line yet: wait for the training")
         marker = "." if len(points) == 1 else ""
         x, y = ([point[what] for point in points] for what in ("samples", "psnr"))
-        # There are ten colours.
+        # matplotlib cycles through ten colours.
         axis.plot(x, y, marker=marker, label=name, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2])
         ends.append(y[-1])
     for k, (name, level) in enumerate((lines or {}).items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
-    if lines:  # a beginning far below would press the rest together
+    if lines:  # a start far below would squeeze everything else
         lowest = min(*lines.values(), *ends) - 1
         axis.set_ylim(bottom=max(axis.get_ylim()[0], lowest))
     axis.set_xlabel("back-propagated samples")
@@ -161,16 +162,16 @@ def crops(
     scale: int | None = None,
     region: tuple[int, int, int, int] | None = None,
 ) -> "Figure":
-    """A region of a picture: the original, and what bicubic and the network make of it, shrunk.
+    """Plot a region of a picture: the original, and its small copy enlarged by bicubic and network.
 
     Parameters
     ----------
     network : Network
     picture : array (H, W), (H, W, 3) or (H, W, 4), as `read_picture` returns it
     scale : int, optional
-        Needed if the network does not say what scale it was trained for; else that one.
+        Required only if the network does not know the scale that it was trained for.
     region : (x, y, width, height) in pixels, optional
-        By default up to 120 x 120 around the middle. PSNR is that of Y of the whole picture.
+        By default up to 120 x 120 in the middle. PSNR is that of Y of the whole picture.
 
     Raises
     ------
@@ -196,7 +197,7 @@ def crops(
         f"bicubic, {bicubic:.2f} dB": imresize(small, scale=scale),
         f"{network.name}, {ours:.2f} dB": upscale(small, scale, network),
     }
-    figure = _figure(9, 2.92 * h / w + 0.32)  # three squares of 2.92 inches, and their titles
+    figure = _figure(9, 2.92 * h / w + 0.32)  # three pictures 2.92 inches wide, and their titles
     for axis, (name, whole) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
         part = np.clip(unit(whole[y : y + h, x : x + w]), 0, 1)
         axis.imshow(part, cmap="gray", vmin=0, vmax=1)

@@ -1,11 +1,11 @@
 """MATLAB's ``imresize(..., 'bicubic')``: the resizer behind every number of the paper.
 
 Super-resolution results depend on how the small picture was made: another bicubic resizer (without
-antialiasing, or with another kernel or edge) moves PSNR by up to 2 dB. So this file does what
-MATLAB does, and no other kernel. It imports NumPy and nothing else.
+antialiasing, or with another kernel or edge) moves PSNR by up to 2 dB. So this file does exactly
+what MATLAB does, and has no other kernel. It imports NumPy and nothing else.
 
-One axis at a time, every output sample is a weighted sum of a few input samples. Both are written
-into a table (indices and weights, one row an output sample), and the table is applied.
+Along each axis, an output sample is a weighted sum of a few input samples. Their indices and
+weights are computed first, one row per output sample, and then applied.
 
 Axes: H x W pixels, C channels, n input and m output samples along the axis at work, T taps.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["imresize", "taps"]
 
-# Values in a strip of work: 1 MB of float64, so that a strip and its result stay in the cache.
+# Values of a strip: 1 MB of float64, so that a strip and its result stay in the cache.
 _STRIP = 2**17
 
 
@@ -30,33 +30,33 @@ def imresize(
 ) -> np.ndarray:
     """Resize a picture as MATLAB's ``imresize(x, ..., 'bicubic')`` does.
 
-    Keys' cubic kernel (a = -0.5), stretched when shrinking (antialiasing), edges mirrored with the
-    edge pixel repeated, pixel centres aligned as if pixels were little squares. Give exactly one
-    of `scale` and `shape`.
+    It uses Keys' cubic kernel (a = -0.5), stretched when shrinking (antialiasing), mirrors the
+    edges with the edge pixel repeated, and treats pixels as little squares when aligning their
+    centres. Give exactly one of `scale` and `shape`.
 
     Parameters
     ----------
     x : array (H, W) or (H, W, C), floating point, uint8 or uint16
         Any range; at least one pixel.
     scale : float or pair of floats (along H, along W), optional
-        2 doubles each side, 1/3 makes a third of it; at least 1e-6. The result has
-        ceil(scale * size) pixels a side. A product that exceeds a whole number by no more than
-        rounding error (1.1 * 10 = 11.000000000000002) counts as that number.
+        2 doubles each side, 1/3 reduces it to a third; at least 1e-6. The result has
+        ceil(scale * size) pixels a side. A product that exceeds an integer by no more than
+        rounding error (1.1 * 10 = 11.000000000000002) counts as that integer.
     shape : pair of ints (H', W'), optional
-        The size wanted, at least (1, 1). The scale along each axis is new size / old size, so the
+        The desired size, at least (1, 1). The scale along each axis is new size / old size, so the
         aspect ratio may change. (A pair in MATLAB's second argument is this, not a scale.)
 
     Returns
     -------
     out : array (H', W') or (H', W', C), a new array of the dtype of `x`
-        Computed in float64, one axis after the other, the one with the smaller scale first.
-        Bicubic overshoots: floats may leave the range of `x`, clip them where that matters.
+        Computed in float64, one axis after the other, starting with the smaller scale. Bicubic
+        interpolation overshoots: floats may leave the range of `x`, so clip them if that matters.
         Integers are rounded (half away from zero) and clipped after each axis, as in MATLAB.
 
     Raises
     ------
     TypeError
-        If `x` is of another dtype, or `scale` or `shape` are not numbers.
+        If `x` has another dtype, or `scale` or `shape` are not numbers.
     ValueError
         If `x` has no pixels or other than 2 or 3 dimensions, if `scale` or `shape` are out of
         range, or unless exactly one of them is given.
@@ -64,8 +64,8 @@ def imresize(
     Notes
     -----
     Source: R. G. Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans.
-    ASSP 29(6), 1981, Eq. 15; the rest as documented for MATLAB's ``imresize`` and confirmed
-    against arrays that MATLAB returned (agreement to 4e-13 for values in 0..255).
+    ASSP 29(6), 1981, Eq. 15; all else as documented for MATLAB's ``imresize``, and checked against
+    arrays computed by MATLAB (agreement to 4e-13 for values in 0..255).
     """
     x = np.asarray(x)
     _check_picture(x)
@@ -89,7 +89,7 @@ def imresize(
 
 
 def _keys_cubic(t: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -0.5 (Keys 1981, Eq. 15); zero from |t| = 2 on."""
+    """Evaluate Keys' cubic kernel with a = -0.5 (Keys 1981, Eq. 15); zero from |t| = 2 on."""
     t = np.abs(t)
     near = (1.5 * t - 2.5) * t * t + 1
     far = ((-0.5 * t + 2.5) * t - 4) * t + 2
@@ -97,7 +97,7 @@ def _keys_cubic(t: np.ndarray) -> np.ndarray:
 
 
 def taps(n: int, m: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which input samples make each output sample, and with what weights.
+    """Return the input samples that each output sample depends on, and their weights.
 
     Parameters
     ----------
@@ -108,13 +108,13 @@ def taps(n: int, m: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     indices : int array (m, T), 0..n-1
-        An index may appear several times in a row, where the kernel reaches over an edge.
+        An index may repeat within a row where the kernel extends beyond an edge.
     weights : float64 array (m, T)
         Each row sums to 1.
     """
     stretch = max(1.0, 1.0 / scale)  # antialiasing: the kernel spans 4 samples of the coarser grid
-    # Centres of output samples, in input samples: (i + 1/2) / scale - 1/2. Written the long way (as
-    # for samples counted from 1) it also has MATLAB's rounding errors: 4e-13 off instead of 3e-12.
+    # Centres of output samples, in input samples: (i + 1/2) / scale - 1/2. In this longer form, for
+    # samples counted from 1, it even rounds as MATLAB does: 4e-13 off instead of 3e-12.
     centre = np.arange(1, m + 1) / scale + 0.5 * (1 - 1 / scale) - 1
     first = np.floor(centre - 2 * stretch).astype(np.int64)
     indices = first[:, None] + np.arange(math.ceil(4 * stretch) + 2)
@@ -132,8 +132,8 @@ def _resize_axis(x: np.ndarray, axis: int, m: int, scale: float) -> np.ndarray:
     n = x.shape[axis]
     indices, weights = taps(n, m, scale)
     out = np.empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype)
-    # Views with the axis in front. Strips of the other axis are worked on in float64, so that
-    # little memory is needed beside the result, and transposing happens within the cache.
+    # Views with the axis in front. Strips along the other axis are computed in float64, so that
+    # little memory is needed beside the result, and transposing stays within the cache.
     source, target = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
     channels = math.prod(source.shape[2:])
     step = max(1, _STRIP // (max(m, n) * channels))
@@ -147,9 +147,9 @@ def _resize_axis(x: np.ndarray, axis: int, m: int, scale: float) -> np.ndarray:
 
 
 def _apply(indices: np.ndarray, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """``out[i] = sum_t weights[i, t] * x[indices[i, t]]`` for a float64 array `x` (n, columns)."""
+    """Return ``sum_t weights[i, t] * x[indices[i, t]]`` for all i; `x` is float64 (n, columns)."""
     m, taps = indices.shape
-    if taps > m:  # a huge picture to a few pixels: fewer outputs than taps, so a small full matrix
+    if taps > m:  # a huge picture becomes a few pixels: a full matrix is small then
         matrix = np.zeros((m, len(x)))
         np.add.at(matrix, (np.arange(m)[:, None], indices), weights)
         return matrix @ x
@@ -207,7 +207,7 @@ def _parse_shape(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def _resized(n: int, scale: float) -> int:
-    """ceil(n * scale), except that a hair above a whole number is that number."""
+    """Return ceil(n * scale), but round down if n * scale is just above an integer."""
     exact = n * scale
     hair = 1e-7 * exact  # also forgives a scale that was rounded to float32
     return max(1, round(exact) if abs(exact - round(exact)) <= hair else math.ceil(exact))

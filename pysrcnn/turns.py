@@ -1,4 +1,4 @@
-"""The eight ways to lay a square on itself: turned by quarters, and mirrored."""
+"""The eight symmetries of a square: quarter turns, with and without mirroring."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ TURNS = 8
 
 
 def turned(x: np.ndarray, turn: int) -> np.ndarray:
-    """A picture or maps, turned by `turn` quarters and, from 4 on, mirrored from left to right.
+    """Turn a picture or maps by `turn` quarters and, from 4 on, mirror them left to right.
 
     Parameters
     ----------
@@ -25,6 +25,6 @@ def turned(x: np.ndarray, turn: int) -> np.ndarray:
 
 
 def turned_back(x: np.ndarray, turn: int) -> np.ndarray:
-    """What `turned` made this of; same parameters."""
+    """Undo `turned`, with the same parameters."""
     x = x[..., ::-1] if turn >= 4 else x
     return np.rot90(x, -turn % 4, axes=(-2, -1))

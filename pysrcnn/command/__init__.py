@@ -1,3 +1,3 @@
-"""The command `pysrcnn`."""
+"""The subcommands of `pysrcnn`, one per file."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What is told of a file of weights: its network, its card, its scores."""
+"""Describe a file of weights: its network, its card, its scores."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["described", "psnr"]
 
 
 def described(network: Network, path: Path) -> Iterator[tuple[str, str]]:
-    """Name and value of each row; cards are others' too, so there may be anything in them."""
+    """Yield name and value of each row; cards from elsewhere may contain anything."""
     card, scales = network.card, network.scales or (network.scale,)
     yield "network", repr(network).strip("<>")
     yield "channels", "1, luminance" if network.c == 1 else f"{network.c}, RGB"
@@ -44,7 +44,7 @@ def described(network: Network, path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _sharpness(network: Network) -> str | None:
-    """What may be chosen, or was."""
+    """Return the range of sharpness to choose from, or the value that was chosen."""
     if network.start is not None:
         return "0 to 1, from what it started from to the result of the training"
     chosen = network.card.get("sharpness")
@@ -52,7 +52,7 @@ def _sharpness(network: Network) -> str | None:
 
 
 def psnr(card: dict) -> dict[str, float]:
-    """What a card says of PSNR on sets of pictures, of which there may be anything."""
+    """Return PSNR by name of the test set from a card, which may contain anything."""
     scores = card.get("scores")
     found = {}
     for name, score in scores.items() if isinstance(scores, dict) else ():
@@ -63,15 +63,15 @@ def psnr(card: dict) -> dict[str, float]:
 
 
 def _recipe(card: dict[str, Any], network: Network) -> Iterator[tuple[str, str]]:
-    """The recipe of the same kind of network that is nearest, and what differs from it."""
+    """Yield the nearest recipe for this kind of network, and the settings that differ from it."""
     recipes = {n: r for n, r in RECIPES.items() if TRAINED[r.network] is type(network)}
     others = {name: _changed(card, recipe) for name, recipe in recipes.items()}
     if others:
         nearest = min(others, key=lambda n: (len(others[n]), n != network.default_recipe))
-        apart = ("degradation", "adversarial")  # which have rows of their own
+        apart = ("degradation", "adversarial")  # these have rows of their own
         changed = _listed({n: v for n, v in others[nearest].items() if n not in apart})
         yield "recipe", nearest + (f", but {changed}" if changed else "")
-    else:  # of something that is trained in another way
+    else:  # no recipe trains this kind of network
         yield "recipe", _listed(card) or "unknown"
     for name, usual in ("degradation", "photo"), ("adversarial", "srgan"):
         if isinstance(part := card.get(name), dict):
@@ -81,13 +81,13 @@ def _recipe(card: dict[str, Any], network: Network) -> Iterator[tuple[str, str]]
 
 
 def _changed(card: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Those of the card's settings that this recipe has not, or otherwise."""
+    """Return the card's settings that the recipe lacks or sets differently."""
     ours = recipe.as_dict()
     return {name: value for name, value in card.items() if ours.get(name) != value}
 
 
 def _listed(settings: dict[str, Any]) -> str:
-    """ "depth 16, filters 64-32"."""
+    """Format settings: "depth 16, filters 64-32"."""
     return ", ".join(f"{known(name)} {_value(value)}" for name, value in settings.items())
 
 

@@ -1,4 +1,4 @@
-"""What several commands have in common."""
+"""Options and helpers that several commands share."""
 
 import argparse
 import os
@@ -39,7 +39,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def complain(problem: object, code: int) -> int:
-    """Say what is wrong: the exit code."""
+    """Print what is wrong, and return the exit code `code`."""
     if sys.flags.dev_mode and isinstance(problem, Exception):
         traceback.print_exception(problem)
     say(f"pysrcnn: {problem or type(problem).__name__}", sys.stderr)
@@ -47,7 +47,7 @@ def complain(problem: object, code: int) -> int:
 
 
 def load_network(options: argparse.Namespace) -> tuple[Network, int]:
-    """The network that is asked for, and its scale."""
+    """Load the network that the options name; return it and its scale."""
     scale = options.scale or Networks(options.model).default_scale
     network = load(options.model, scale, sharpness=getattr(options, "sharpness", None))
     network.ensemble = getattr(options, "ensemble", False)
@@ -55,7 +55,7 @@ def load_network(options: argparse.Namespace) -> tuple[Network, int]:
 
 
 def is_weights(path: str | os.PathLike) -> bool:
-    """Whether that is a file of weights, by its suffix, or the name of shipped ones."""
+    """Whether the path is a file of weights, by its suffix, or the name of shipped weights."""
     path = Path(path)
     if path.exists():
         return path.is_file() and path.suffix.lower() in READABLE
@@ -63,13 +63,13 @@ def is_weights(path: str | os.PathLike) -> bool:
 
 
 def refuse_weights(path: Path, advice: str) -> None:
-    """Raise where weights are given in the place of pictures."""
+    """Raise a ValueError if weights are given in place of pictures."""
     if is_weights(path):
         raise ValueError(f"{path} are weights: {advice}")
 
 
 def add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
-    """Add the option of the commands that take one network."""
+    """Add --scale, for commands that use one network."""
     note = "" if required else " (default: 3, or that of the weights in a file)"
     command.add_argument(
         "-s", "--scale", type=whole_factor, metavar="{2,3,4}", required=required,
@@ -78,12 +78,12 @@ def add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
 
 
 def most_threads() -> int:
-    """How many threads there can be."""
-    return vars(numba.config)["NUMBA_NUM_THREADS"]  # which Numba sets from the environment
+    """Return the largest possible number of threads."""
+    return vars(numba.config)["NUMBA_NUM_THREADS"]  # Numba sets it from the environment
 
 
 def add_threads(command: argparse.ArgumentParser) -> None:
-    """Add the option of the commands that compute for long."""
+    """Add --threads, for commands that compute for long."""
     command.add_argument(
         "--threads", type=int, metavar="N",
         help=f"number of threads (default: all, here {most_threads()})",
@@ -91,7 +91,7 @@ def add_threads(command: argparse.ArgumentParser) -> None:
 
 
 def add_ensemble(command: argparse.ArgumentParser) -> None:
-    """Add the option of the commands that enlarge pictures."""
+    """Add --ensemble, for commands that enlarge pictures."""
     command.add_argument(
         "--ensemble", action="store_true",
         help="enlarge the picture turned and mirrored in all eight ways, and take the mean: a "
@@ -100,7 +100,7 @@ def add_ensemble(command: argparse.ArgumentParser) -> None:
 
 
 def add_sharpness(command: argparse.ArgumentParser) -> None:
-    """Add the option of the commands that use weights of a training against a discriminator."""
+    """Add --sharpness, for commands that use weights trained against a discriminator."""
     command.add_argument(
         "--sharpness", type=float, metavar="{0..1}",
         help="for weights trained against a discriminator (recipe srgan): 0 for the network before "
@@ -110,7 +110,7 @@ def add_sharpness(command: argparse.ArgumentParser) -> None:
 
 
 def add_features(command: argparse.ArgumentParser, use: str) -> None:
-    """Add the options of the commands that compare maps of a network, for this use."""
+    """Add --features and --layer, for commands that compare feature maps; `use` says what for."""
     command.add_argument(
         "--features", type=Path, metavar="FILE",
         help=f"{use}: a file of VGG's convolutions, see convert, or an edsr, by name or file",
@@ -124,7 +124,7 @@ def add_features(command: argparse.ArgumentParser, use: str) -> None:
 
 
 def add_model(command: argparse.ArgumentParser, usual: str = "") -> None:
-    """Add the option of the commands that use weights, of which these are usual."""
+    """Add --model, for commands that use weights; `usual` is its default."""
     usual = usual or DEFAULT
     photo = any(name == "photo" for name, _ in shipped())
     kinds = "; photo for photographs with noise or JPEG, the others for clean pictures"
@@ -136,14 +136,14 @@ def add_model(command: argparse.ArgumentParser, usual: str = "") -> None:
 
 
 def check_json(path: Path) -> None:
-    """Raise a ValueError or OSError if a table cannot be written there as JSON."""
+    """Raise a ValueError or OSError if no JSON file can be written to `path`."""
     if path.suffix.lower() != ".json":
         raise ValueError(f"{path} does not end in .json: the table is written as JSON")
     check_place(path)
 
 
 def whole_factor(text: str) -> int:
-    """A scale that networks are trained for; it may be written as 3x, x3 or ×3."""
+    """Parse a scale of 2, 3 or 4, which may be written as 3x, x3 or ×3."""
     factor = text.strip("xX×")
     if factor not in ("2", "3", "4"):
         raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
@@ -151,7 +151,7 @@ def whole_factor(text: str) -> int:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """ "9-1-5" -> (9, 1, 5)."""
+    """Parse "9-1-5" into (9, 1, 5)."""
     parts = text.split("-")
     if not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(

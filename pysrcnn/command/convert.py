@@ -1,4 +1,4 @@
-"""``pysrcnn convert``: weights from one kind of file to another."""
+"""``pysrcnn convert``: convert weights from one file format to another."""
 
 import argparse
 import math
@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     there = Path(options.model).exists() or is_weights(options.model)
     if not there and options.output.is_file():
         raise FileNotFoundError(
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _vgg(options: argparse.Namespace) -> VGG | None:
-    """The VGG that the file holds, if it does; raise where an option is for what enlarges."""
+    """Return the VGG in the file, if there is one; raise if an option does not apply to it."""
     if not Path(options.model).is_file():
         return None
     weights = read_weights(options.model)
@@ -99,7 +99,7 @@ def _vgg(options: argparse.Namespace) -> VGG | None:
 
 
 def _levels(text: str) -> tuple[float, float]:
-    """ "255" -> (0, 255), "-1..1" -> (-1, 1): black and white."""
+    """Parse the values of black and white: "255" into (0, 255), "-1..1" into (-1, 1)."""
     black, dots, white = text.partition("..")
     try:
         levels = (float(black), float(white)) if dots else (0.0, float(text))

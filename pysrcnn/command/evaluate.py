@@ -1,4 +1,4 @@
-"""``pysrcnn evaluate``: PSNR, SSIM and more on a folder of pictures."""
+"""``pysrcnn evaluate``: measure PSNR, SSIM and more on a folder of pictures."""
 
 import argparse
 import math
@@ -30,14 +30,14 @@ from .common import (
 
 __all__ = ["add", "averaged", "print_score", "print_title", "run", "score_folder"]
 
-# What can be measured: the head of its column, and how many decimals it has there.
+# The metrics, each with the heading of its column and the number of decimals.
 _METRICS = {
     "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 4), "niqe": ("NIQE", 2), "features": ("feat.", 4),
     "tof": ("tOF", 3),
 }  # fmt: skip
 _USUAL = ("psnr", "ssim")
 _OF_CLIPS = (*_USUAL, "tof")
-# Of the name and of a column, by how many there are: lines are 80 long at most.
+# Widths of the name and of a column, by number of metrics: lines have at most 80 characters.
 _WIDTHS = {1: (20, 19), 2: (20, 9), 3: (20, 8), 4: (14, 7), 5: (8, 6)}
 
 
@@ -87,7 +87,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     quiet_readers()
     folder = options.folder
     refuse_weights(folder, f"type `pysrcnn evaluate FOLDER -m {folder}`, FOLDER with pictures")
@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_apart(options: argparse.Namespace, clips: bool) -> None:
-    """Raise if the table would be written over something that is read."""
+    """Raise if the table would overwrite a file that is read."""
     check_apart([options.json], files_of(options.model), WEIGHTS)
     if options.niqe_model:
         check_apart([options.json], [options.niqe_model], "the model of NIQE")
@@ -159,7 +159,7 @@ def score_folder(
     clips: bool | None = None,
     motion: bool = True,
 ) -> Iterator[Score]:
-    """Of the pictures (or clips) of a folder; what is wrong is said, and counted in `failed`."""
+    """Yield the scores of the pictures or clips of a folder; print errors, and add to `failed`."""
     return evaluate(
         folder, network, scale, more=more, clips=clips, motion=motion,
         recursive=recursive, on_error=lambda error: failed.append(complain(error, 2)),
@@ -167,7 +167,7 @@ def score_folder(
 
 
 def averaged(scores: list[Score], failed: list[int], unread: list[Path], clips: bool) -> int:
-    """Say of how many pictures (or clips) the average is, if not of all: the exit code."""
+    """Print how many pictures or clips were averaged, if not all; return the exit code."""
     parts = [f"averaged {counted(len(scores), 'clip' if clips else 'picture')}"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [not_read(unread)] if unread else []
@@ -185,17 +185,17 @@ def _metrics(text: str) -> tuple[str, ...]:
 
 
 def _about(network: Network) -> dict:
-    """What a table says of the network that is measured."""
+    """Return the entries of the table about the network."""
     return {
-        "channels": "luminance" if network.c == 1 else "RGB",  # that it takes
-        # Of one that was trained against a discriminator; else None.
+        "channels": "luminance" if network.c == 1 else "RGB",  # of its input
+        # None unless it was trained against a discriminator.
         "sharpness": network.card.get("sharpness", None if network.start is None else 1.0),
         "ensemble": network.ensemble,
     }
 
 
 def _features(options: argparse.Namespace, metrics: tuple[str, ...]) -> Features | None:
-    """What maps are compared of."""
+    """Return the network for the metric features, if it is asked for."""
     if "features" in metrics:
         if options.features is None:
             raise ValueError(
@@ -213,7 +213,7 @@ def _features(options: argparse.Namespace, metrics: tuple[str, ...]) -> Features
 def _more(
     options: argparse.Namespace, metrics: tuple[str, ...], features: Features | None
 ) -> dict[str, Metric]:
-    """The metrics beside PSNR and SSIM that are asked for."""
+    """Return the requested metrics besides PSNR and SSIM (but not tOF)."""
     more: dict[str, Metric] = {"features": by_features(features)} if features else {}
     if "niqe" in metrics:
         model = niqe.load(options.niqe_model) if options.niqe_model else niqe.shipped()
@@ -224,19 +224,19 @@ def _more(
 
 
 def _names(metrics: tuple[str, ...]) -> list[str]:
-    """Of the numbers of a score, in the order of the columns."""
+    """Return the names of a score's numbers in the order of the columns."""
     return [f"bicubic_{name}" for name in metrics] + list(metrics)
 
 
 def _row(score: Score, metrics: tuple[str, ...]) -> dict:
-    """For JSON, which has no word for the infinite PSNR of a picture without any error."""
+    """Return a score for JSON, which cannot express the infinite PSNR of a perfect result."""
     numbers = {name: score.numbers[name] for name in _names(metrics)}
     finite = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
     return {"picture": score.picture} | finite
 
 
 def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> None:
-    """The lines above a table of scores."""
+    """Print the headings of a table of scores."""
     _, width = _WIDTHS[len(metrics)]
     heads = [_METRICS[metric][0] for metric in metrics]
     heads = [head if len(head) <= width else head.split()[0] for head in heads]
@@ -248,7 +248,7 @@ def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> Non
 
 
 def print_score(score: Score, metrics: tuple[str, ...] = _USUAL) -> None:
-    """A line of the table."""
+    """Print a line of the table."""
     decimals = [_METRICS[metric][1] for metric in metrics] * 2
     numbers = [score.numbers[name] for name in _names(metrics)]
     cells = [f"{n:.{d}f}" for n, d in zip(numbers, decimals, strict=True)]
@@ -256,7 +256,7 @@ def print_score(score: Score, metrics: tuple[str, ...] = _USUAL) -> None:
 
 
 def _line(name: str, cells: list[str]) -> str:
-    """Of bicubic and of the network, each half of the cells."""
+    """Format a line: the first half of the cells is for bicubic, the rest for the network."""
     half = len(cells) // 2
     width, _ = _WIDTHS[half]
     return f"{name:<{width}.{width}} {_side(cells[:half])}   {_side(cells[half:])}"

@@ -1,4 +1,4 @@
-"""``pysrcnn exercise``: files with holes for students, and what is wrong with what they wrote."""
+"""``pysrcnn exercise``: write exercises for students, and check their answers."""
 
 import argparse
 import math
@@ -79,7 +79,7 @@ def _start(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, and print: the exit code."""
+    """Check answers, print the verdicts, and return the exit code."""
     path, seconds = options.path, options.seconds
     if not 0 < seconds < math.inf:
         raise ValueError(f"--seconds is {seconds:g}, wanted a number above 0")

@@ -1,4 +1,4 @@
-"""``pysrcnn gradcheck``: gradients of another program against the reference."""
+"""``pysrcnn gradcheck``: compare gradients of another program with the reference."""
 
 import argparse
 import re
@@ -69,7 +69,7 @@ def add(commands: Commands) -> None:
 
 
 def _add_deep(deep: argparse._ArgumentGroup) -> None:
-    """What is for deep networks alone."""
+    """Add the options for deep networks."""
     deep.add_argument(
         "--depth", type=int, metavar="D",
         help="layers of vdsr (default: 5), recursions of drcn (3), blocks of edsr and srresnet "
@@ -114,7 +114,7 @@ def _add_deep(deep: argparse._ArgumentGroup) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     if (options.gradients is None) == (options.write is None):
         raise ValueError(
             "gradcheck wants a file of gradients, or --write and a file to write"

@@ -1,4 +1,4 @@
-"""``pysrcnn info``: versions, processor, threads and shipped weights; or what weights are."""
+"""``pysrcnn info``: show versions, processor, threads and shipped weights; or describe weights."""
 
 import argparse
 import importlib.metadata
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     if options.files:
         return max([_describe(name) for name in options.files])
     rows = [("pysrcnn", __version__), ("python", platform.python_version())]
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _describe(name: str) -> int:
-    """Of a file, or of all shipped ones of that name; what is wrong is said: the exit code."""
+    """Describe a file, or all shipped ones of that name; print errors; return the exit code."""
     paths = dict.fromkeys(path for (called, _), path in shipped().items() if called == name)
     for path in paths or [Path(name)]:
         try:
@@ -85,7 +85,7 @@ def _describe(name: str) -> int:
 
 
 def _wrapped(data: str, scores: list[str]) -> list[str]:
-    """ "data; score; score", in lines that are broken between scores, and in data if need be."""
+    """Wrap "data; score; score" into lines, between scores and, if need be, within `data`."""
     lines = textwrap.wrap(data, _WIDTH - _INDENT) or ["unknown"]
     for part in scores:
         joined = f"{lines[-1]}; {part}"
@@ -98,7 +98,7 @@ def _wrapped(data: str, scores: list[str]) -> list[str]:
 
 
 def _cpu_name() -> str:
-    """The processor that code is compiled for."""
+    """Return the name of the processor that code is compiled for."""
     import llvmlite.binding
 
     return vars(numba.config)["CPU_NAME"] or llvmlite.binding.get_host_cpu_name()

@@ -1,4 +1,4 @@
-"""``pysrcnn score``: results of any program by the papers' protocol, and why a number is off."""
+"""``pysrcnn score``: score results of any program, and find out why a number is off."""
 
 import argparse
 import dataclasses
@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     quiet_readers()
     for path in (options.results, options.truth):
         refuse_weights(path, "give enlarged pictures and their originals")
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         shown.append(score)
         print_score(score)
 
-    from ..scoring import score_results  # imports SciPy's filters, which no other command needs
+    from ..scoring import score_results  # imported here, as it needs SciPy's filters
 
     report = score_results(
         options.results, options.truth, options.scale, options.claimed,
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_ways(report: "Report") -> None:
-    """What each way of measuring gives, where a number is to be explained."""
+    """Print the PSNR by each way of measuring, if there is a claimed one to explain."""
     if report.claim is None:
         return
     say("")
@@ -103,7 +103,7 @@ def _print_ways(report: "Report") -> None:
 
 
 def _table(options: argparse.Namespace, report: "Report", failed: int) -> dict:
-    """All that was found, for JSON."""
+    """Return all findings for JSON."""
     found: dict = {
         "results": options.results.name,
         "truth": options.truth.name,
@@ -129,5 +129,5 @@ def _row(score: Score) -> dict:
 
 
 def _finite(row: dict) -> dict:
-    """JSON has no word for the infinite PSNR of a picture without any error."""
+    """Replace infinity and NaN, which JSON cannot express, by None."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

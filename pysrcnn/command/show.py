@@ -1,4 +1,4 @@
-"""``pysrcnn show``: plots."""
+"""``pysrcnn show``: plot filters, feature maps, convergence, or before and after."""
 
 import argparse
 import math
@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     quiet_readers()
     if options.what == "curve":
         options.files = _logs(options)
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     check_apart([options.output], files_of(options.model), WEIGHTS)
     figure = _figure(options)
     with written_whole(options.output) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # of a name, which matplotlib's font has not
+        warnings.filterwarnings("ignore", "Glyph")  # names with characters matplotlib's font lacks
         figure.savefig(temporary, format=options.output.suffix[1:].lower())
     say(str(options.output))
     return 0
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
 def _figure(options: argparse.Namespace) -> "Figure":
     if options.what == "curve":
         return plots.curve(options.files)
-    if options.what == "filters":  # which are those of a file whatever its scale
+    if options.what == "filters":  # a file's filters need no scale
         return plots.filters(Networks(options.model).at(options.scale or 3))
     network, scale = load_network(options)
     picture = read_picture(options.files[0])
@@ -106,7 +106,7 @@ def _figure(options: argparse.Namespace) -> "Figure":
 def _tell_time(
     options: argparse.Namespace, network: Network, scale: int, shape: tuple[int, ...]
 ) -> None:
-    """Say how long it takes, if it does, and how much memory: maps are kept, of all layers."""
+    """Print time and memory if it takes long; for maps, those of all layers are kept."""
     small = tuple(max(1, n // scale) for n in shape[:2])
     memory = None
     if options.what == "maps":
@@ -120,7 +120,7 @@ def _tell_time(
 
 
 def _logs(options: argparse.Namespace) -> list[Path]:
-    """The logs that are to be plotted; of weights and checkpoints, those that lie beside them."""
+    """Return the logs to plot; for weights and checkpoints, the logs beside them."""
     given = options.files
     if not given and Path(options.model).is_file():
         given = [Path(options.model)]

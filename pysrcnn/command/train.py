@@ -1,4 +1,4 @@
-"""``pysrcnn train``: a network trained on folders of pictures."""
+"""``pysrcnn train``: train a network on folders of pictures."""
 
 import argparse
 import dataclasses
@@ -32,7 +32,7 @@ from .evaluate import averaged, print_score, print_title
 
 __all__ = ["add", "run"]
 
-# Options that a recipe has by the same names.
+# Options with the names of a recipe's fields.
 _AS_GIVEN = (
     "activation", "filters", "depth", "width", "frames", "fusion", "shrink", "reduced", "loss",
     "steps", "batch", "size", "optimizer", "seed",
@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
 
 
 def _add_network(command: argparse.ArgumentParser) -> None:
-    """What is trained: the recipe, and what of it is another network."""
+    """Add the options for the recipe, the network, its input and its loss."""
     command.add_argument(
         "--recipe", choices=RECIPES, metavar="NAME",
         help=f"sets whatever is not given: {', '.join(RECIPES)} (default: that of the network, "
@@ -140,7 +140,7 @@ def _add_network(command: argparse.ArgumentParser) -> None:
 
 
 def _add_steps(command: argparse.ArgumentParser) -> None:
-    """How many steps there are, of what, and how far each goes."""
+    """Add the options for steps, batches, optimizer and initial weights."""
     command.add_argument("--steps", type=int, help="number of steps, one batch each")
     command.add_argument("--batch", type=int, help="sub-images per step")
     command.add_argument(
@@ -174,7 +174,7 @@ def _add_steps(command: argparse.ArgumentParser) -> None:
 
 
 def _add_course(command: argparse.ArgumentParser) -> None:
-    """What is measured and written on the way and at the end, and going on."""
+    """Add the options for validation, checkpoints, resuming and final scores."""
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
         help="pictures to measure PSNR on during training, but not to train on (default: every "
@@ -202,7 +202,7 @@ def _add_course(command: argparse.ArgumentParser) -> None:
 
 
 def _add_adversarial(command: argparse.ArgumentParser) -> None:
-    """What is for training against a discriminator alone."""
+    """Add the options for training against a discriminator."""
     add_features(command, f"for srgan, what content is compared by (default: {FEATURES[0]})")
     command.add_argument(
         "--adversarial", type=float, metavar="WEIGHT",
@@ -216,7 +216,7 @@ def _add_adversarial(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     quiet_readers()
     for folder in options.folders:
         refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
@@ -251,7 +251,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    """The chosen recipe, with what the command line changes."""
+    """Return the chosen recipe with the changes of the command line."""
     name, layers = options.network or (None, None)
     default = TRAINED[name or "srcnn"].default_recipe
     recipe = RECIPES[options.recipe or default]
@@ -275,7 +275,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     _check_options(kind, {n for n, value in vars(options).items() if value not in (None, False)})
     if name is not None:
         changes |= {"network": name, "sizes": layers or RECIPES[default].sizes}
-        if layers and options.filters is None:  # of fewer layers than the recipe has, the first
+        if layers and options.filters is None:  # with fewer layers, the recipe's first numbers
             changes["filters"] = recipe.filters[: len(layers) - 1]
     if options.stride is not None:
         changes["stride"] = options.stride or None
@@ -288,7 +288,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if options.learning_rate is not None:
         for name in ("learning_rate", "last_learning_rate", "bias_learning_rate"):
             rate = getattr(recipe, name)
-            if rate is not None:  # keeps its ratio to the first of them
+            if rate is not None:  # keeps its ratio to the first rate
                 changes[name] = options.learning_rate * (rate / recipe.learning_rate)
     if adversarial := _adversarial(options, recipe):
         changes["adversarial"] = adversarial
@@ -298,7 +298,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _check_filters(recipe: Recipe, given: bool) -> None:
-    """Raise unless there is a number of filters for each layer but the last."""
+    """Raise a ValueError unless each layer but the last has a number of filters."""
     layers, filters = len(recipe.sizes), len(recipe.filters)
     if not layers or filters == layers - 1:
         return
@@ -312,7 +312,7 @@ def _check_filters(recipe: Recipe, given: bool) -> None:
 
 
 def _adversarial(options: argparse.Namespace, recipe: Recipe) -> Adversarial | None:
-    """That of the recipe, with what the command line changes."""
+    """Return the recipe's adversarial settings with the changes of the command line."""
     given = {"weight": options.adversarial, "pixels": options.pixels}
     changes = {name: value for name, value in given.items() if value is not None}
     settings = recipe.adversarial
@@ -330,7 +330,7 @@ def _adversarial(options: argparse.Namespace, recipe: Recipe) -> Adversarial | N
 
 
 def _check_options(kind: str, given: set[str]) -> None:
-    """Raise where one of these options is for other kinds of networks."""
+    """Raise a ValueError if one of the given options is for other kinds of networks."""
     chain = issubclass(TRAINED[kind], Chain)
     if "activation" in given and kind != "espcn":
         raise ValueError(f"only espcn takes --activation, and this is {kind}: leave it out")
@@ -348,12 +348,12 @@ def _check_options(kind: str, given: set[str]) -> None:
 
 
 def _scales(text: str) -> tuple[int, ...]:
-    """ "3" -> (3,), "2,3,4" -> (2, 3, 4)."""
+    """Parse "3" into (3,), "2,3,4" into (2, 3, 4)."""
     return tuple(whole_factor(part) for part in text.split(","))
 
 
 def _factors(text: str) -> tuple[float, ...]:
-    """ "0.9,0.7" -> (0.9, 0.7)."""
+    """Parse "0.9,0.7" into (0.9, 0.7)."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -363,7 +363,7 @@ def _factors(text: str) -> tuple[float, ...]:
 
 
 def _network(text: str) -> tuple[str, tuple[int, ...] | None]:
-    """The name of a network and its filter sizes, which are all that is said of an SRCNN."""
+    """Parse the name of a network, or the filter sizes of an SRCNN; return name and sizes."""
     if text in TRAINED and text != "srcnn":
         return text, None
     try:

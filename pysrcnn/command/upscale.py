@@ -1,4 +1,4 @@
-"""``pysrcnn upscale``: picture files enlarged."""
+"""``pysrcnn upscale``: enlarge pictures and videos."""
 
 import argparse
 import contextlib
@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
 
 
 def _add_more(command: argparse.ArgumentParser) -> None:
-    """Which pictures, what their results are called and how they are written."""
+    """Add the options that choose pictures, name the results and say how they are written."""
     command.add_argument(
         "-r", "--recursive", action="store_true", help="also take the folders inside folders"
     )
@@ -114,9 +114,9 @@ def _add_more(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     quiet_readers()
-    if all(map(is_weights, options.pictures)):  # not one of many files that a shell has found
+    if all(map(is_weights, options.pictures)):  # a shell's pattern may match weights among others
         weights = options.pictures[0]
         refuse_weights(Path(weights), f"type `pysrcnn upscale PICTURE -m {weights}`")
     networks = Networks(options.model, options.ensemble, options.sharpness)
@@ -147,13 +147,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _size(options: argparse.Namespace, networks: Networks) -> Size:
-    """The size that is asked for, which there are weights for."""
+    """Return the requested size; raise if there are no weights for it."""
     size = Size(options.scale, options.height, options.width)
     if size.scale and size != Size(size.scale):
         raise ValueError("--scale with --width or --height: give one or the other")
     if size == Size():
         size = Size(networks.default_scale)
-    if size.scale:  # or raise, before any picture is read
+    if size.scale:  # raises without weights, before any picture is read
         networks.at(networks.plan((1, 1), size.scale).passes[0])
     return size
 
@@ -174,12 +174,12 @@ def _found(options: argparse.Namespace, networks: Networks, size: Size) -> Found
 
 
 def _check_places(jobs: list[Job], options: argparse.Namespace) -> None:
-    """Raise if something that is read, or is somebody else's, would be written over."""
+    """Raise if a file that is read, or that is not ours, would be overwritten."""
     targets = [job.target for job in jobs if job.target]
     if options.compare and len(targets) < len(jobs):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
     pages = [target.with_suffix(".html") for target in targets] if options.compare else []
-    if twice := met_twice(pages):  # a.gif, an animation, and a.png
+    if twice := met_twice(pages):  # for example for a.gif, an animation, and a.png
         raise ValueError(f"several results would have the page {twice}: give one --format")
     stdin, stdout = 0, 1
     written = [stdout if job.target is None else job.target for job in jobs]
@@ -193,13 +193,13 @@ def _check_places(jobs: list[Job], options: argparse.Namespace) -> None:
 
 
 def _tell_larger(jobs: list[Job]) -> None:
-    """Say what would make PNG files smaller that were made of JPEG files, if they are large."""
+    """Suggest JPEG if PNG results of JPEG files take much more space."""
     before = after = 0
     for job in jobs:
         if not (job.source and job.target and job.kind == ".png"):
             continue
         if job.source.suffix.lower() in (".jpg", ".jpeg"):
-            with contextlib.suppress(OSError):  # of one that failed
+            with contextlib.suppress(OSError):  # a job that failed has no result
                 sizes = job.source.stat().st_size, job.target.stat().st_size
                 before, after = before + sizes[0], after + sizes[1]
     if after > max(10 * before, 10_000_000):
@@ -211,7 +211,7 @@ def _tell_larger(jobs: list[Job]) -> None:
 
 
 def _factor(text: str) -> float:
-    """A number, which may be written as 3x, x3 or ×3."""
+    """Parse a factor, which may be written as 3x, x3 or ×3."""
     try:
         value = float(text.strip("xX×"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Bad usage in one line, with what may have been meant."""
+"""Report bad usage in one line, with a suggestion."""
 
 import argparse
 import difflib
@@ -14,29 +14,29 @@ __all__ = ["Parser"]
 
 
 class Parser(argparse.ArgumentParser):
-    """Of the command, or of one of its commands."""
+    """The parser of `pysrcnn` or of one of its subcommands."""
 
     given: tuple[str, ...] = ()
 
     def parse_known_args(self, args=None, namespace=None):
-        """As argparse does; what is unknown is said at once."""
+        """Parse as argparse does, but report unknown arguments at once."""
         self.given = tuple(sys.argv[1:] if args is None else args)
         if self.prog != "pysrcnn" and (apart := _sizes_apart(self.given)):
             self.error(apart)
         options, unknown = super().parse_known_args(args, namespace)
-        if unknown:  # said by the parser of the command, which knows what it has
+        if unknown:  # reported here, as the subcommand's parser knows its own options
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options, unknown
 
     def error(self, message: str):
-        """One line, as for everything else that is wrong, instead of all options and a line."""
+        """Exit with a one-line message, without argparse's list of all options."""
         files = [text for text in self.given if text.startswith("-") and os.path.isfile(text)]
         hint = f"; for the file {files[0]} write ./{files[0]}" if files else self._meant(message)
         line = f"pysrcnn: {message}{hint}; {self.prog} --help says more"
         self.exit(2, printable(line) + "\n")
 
     def _meant(self, message: str) -> str:
-        """What may have been meant by words that are none of ours, as the command to type."""
+        """Suggest a command to type in place of one with unknown words; "" if there is none."""
         options = list(self._option_string_actions)
         typed = [text.partition("=")[0] for text in self.given if text[:2] == "--" != text]
         wrong = {x: options for x in typed if not any(known.startswith(x) for known in options)}
@@ -58,20 +58,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def _with_command(given: list[str], commands: list[str]) -> list[str]:
-    """What was typed, but with a command in front: one that comes later, or else `upscale`."""
+    """Put a command in front of the arguments: one that comes later in them, or `upscale`."""
     for command in commands:
         if command in given and not os.path.exists(command):
             given.remove(command)
             return [command, *given]
     if not any(map(os.path.exists, given)):
         return given
-    first = given[0]  # a word for upscale, or else a picture or an option
+    first = given[0]  # a word such as "enlarge", to be replaced, or a picture or an option
     is_word = first.isalpha() and not os.path.exists(first)
     return ["upscale", *given[is_word:]]
 
 
 def _sizes_apart(given: tuple[str, ...]) -> str:
-    """What is wrong with "--filters 64 32", of which 32 would be taken for a folder."""
+    """Return the error for "--filters 64 32", where 32 would be taken for a folder; or ""."""
     for k, option in enumerate(given):
         if option in ("--network", "--filters"):
             following = itertools.takewhile(str.isdecimal, given[k + 1 :])

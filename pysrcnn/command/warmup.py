@@ -1,4 +1,4 @@
-"""``pysrcnn warmup``: everything compiled now, so that later runs need not."""
+"""``pysrcnn warmup``: compile everything now, so that later runs need not."""
 
 import argparse
 import time
@@ -22,9 +22,9 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it: the exit code."""
+    """Run the command and return the exit code."""
     began = time.perf_counter()
-    # Of each name one scale: the code is the same for all.
+    # One scale of each network is enough, as the code is the same for all.
     weights = [load(name, scale) for name, scale in dict(shipped().keys()).items()]
     for network in (*weights, *(kind() for kind in TRAINED.values())):
         for dtype in (np.uint8, np.uint16, np.float32, np.float64):
