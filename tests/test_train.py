@@ -826,8 +826,9 @@ def test_what_does_not_fit_is_refused():
         ({"learning_rate": "a"}, "learning_rate is 'a', wanted a positive number"),
         ({"clip": None}, "clip is None, wanted 0 or a positive number"),
         ({"average": "b"}, "average is 'b', wanted a decay from 0 to below 1"),
-        ({"reduced": (0.9, 1.1)}, "reduced is (0.9, 1.1), wanted factors between 0 and 1"),
-        ({"reduced": ("a",)}, "reduced is ('a',), wanted factors between 0 and 1"),
+        ({"reduced": (0.9, 1.1)}, "reduced is (0.9, 1.1), wanted a tuple of factors between 0 an"),
+        ({"reduced": ("a",)}, "reduced is ('a',), wanted a tuple of factors between 0 and 1"),
+        ({"reduced": 0.9}, "reduced is 0.9, wanted a tuple of factors between 0 and 1"),
         ({"adversarial": 1}, "adversarial is 1, wanted None or Adversarial()"),
         ({"adversarial": Adversarial()}, "only srresnet is trained against a discriminator"),
         ({"steps": True}, "steps is True, wanted a whole number, 1 or more"),
@@ -995,6 +996,20 @@ def test_pictures_are_made_smaller_too(network, scales, sides, tmp_path):
     card = train([tmp_path], tmp_path / "w.npz", scale, recipe, validation=tmp_path).card
     assert card["data"].endswith(", 2 pictures") and card["recipe"]["reduced"] == [0.8, 0.4]
     assert read_log(log)[0]["pictures"].startswith(f"{len(pairs) + len(smaller)}, checksum")
+
+
+def test_a_picture_is_used_at_all_scales_or_at_none(tmp_path):
+    """One of 42 pixels has 42 at x2 and x3, but 40 at x4, and a sample here has 41."""
+    for k, side in enumerate((42, 60)):
+        write_picture(tmp_path / f"{k}.png", np.uint8(255 * drawing(side, 70, k)))
+    recipe = replace(RECIPES["vdsr-paper"], depth=2, width=4, steps=1, batch=2)
+    skipped = []
+    network = train(
+        [tmp_path], tmp_path / "w.npz", (2, 3, 4), recipe, validation=tmp_path,
+        on_skipped=skipped.extend,
+    )  # fmt: skip
+    assert network.card["data"].endswith(", 1 picture")
+    assert len(skipped) == 1 and "0.png is 70 x 42 pixels, wanted at least 44 x 44" in skipped[0]
 
 
 def test_the_rates_of_espcn_and_those_of_srcnn_as_before():

@@ -33,7 +33,7 @@ _ORDERS = [
     ("not interleaved", "by a change of the shape alone (reshape, nothing moved)", "cab", "cabij"),
     *(("not interleaved", f"with its axes in the order {', '.join(order)}, wanted c, i, a, j, b "
        "(sub-pixel a, b of pixel i, j)", "cab", order)
-      for order in ("caibj", "cijab", "ciabj", "caijb", "ciabj", "cbiaj", "cjbia")),
+      for order in ("caibj", "cijab", "ciabj", "caijb", "cbiaj", "cjbia")),
 ]  # fmt: skip
 _SHIFTS = [
     ("one row down", 1, 0), ("one row up", -1, 0),

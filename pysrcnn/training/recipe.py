@@ -56,7 +56,7 @@ class Recipe:
     shrink : int
         Factor by which a VESPCN's clips are shrunk before use, to remove compression artefacts.
     reduced : tuple of float
-        Factors below 1, largest first. Every training picture is also used at these reduced sizes
+        Factors below 1. Every training picture is also used at these reduced sizes
         (a stream draws one size for each) if a sample still fits. This gives more pictures, and
         sharper ones (Dong, Loy and Tang, ECCV 2016, section 4.1: 0.9, 0.8, 0.7, 0.6).
     beta, smooth, motion_first : float
@@ -261,8 +261,11 @@ class Recipe:
             value = getattr(self, name)
             if not is_real(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
-        if not all(is_real(factor) and 0 < factor < 1 for factor in self.reduced):
-            raise ValueError(f"reduced is {self.reduced!r:.60}, wanted factors between 0 and 1")
+        factors = self.reduced if isinstance(self.reduced, tuple) else (None,)
+        if not all(is_real(factor) and 0 < factor < 1 for factor in factors):
+            raise ValueError(
+                f"reduced is {self.reduced!r:.60}, wanted a tuple of factors between 0 and 1"
+            )
         if not is_real(self.motion_first) or not 0 <= self.motion_first <= 1:
             raise ValueError(f"motion_first is {self.motion_first!r:.60}, wanted 0 to 1")
         if not is_real(self.drop) or not 0 <= self.drop < 1:

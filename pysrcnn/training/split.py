@@ -10,7 +10,7 @@ import numpy as np
 
 from .._printing import counted, say
 from ..clips import find_clips, length, pairs_of_clip, read_run
-from ..data import PICTURE_ERRORS, Pair, read_pair, read_pairs, reduced
+from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
 from .camera import read_moved
@@ -148,9 +148,16 @@ def read(
     if streamed and left:
         data = Stream(left, scale, recipe.c, smallest, recipe.seed, small, factors=recipe.reduced)
     else:
-        data = []
-        for s in scales:
-            data += read_pairs(left, s, recipe.c, smallest, on_error=skip, small=small)
+        at: dict[int, list[Pair]] = {s: [] for s in scales}
+        for path in left:
+            try:
+                found = [read_pair(path, s, recipe.c, smallest, small=small) for s in scales]
+            except PICTURE_ERRORS as error:
+                skip(error)
+                continue
+            for s, one in zip(scales, found, strict=True):
+                at[s].append(one)
+        data = [one for s in scales for one in at[s]]
     _check_found(data, validation, list(skipped), on_skipped)
     return data, validation, list(skipped)
 
