@@ -72,8 +72,7 @@ class Entry:
         else:
             one, usual = recipe.batch, MODERN.batch
         mine = max(2, int(steps * usual * self.budget / one))
-        drop = max(1, mine * recipe.drop // recipe.steps) if recipe.drop else 0
-        return dataclasses.replace(recipe, steps=mine, drop=drop)
+        return dataclasses.replace(recipe, steps=mine)
 
 
 def _network(sizes: str, *filters: int, recipe: Recipe = MODERN, **changes) -> Recipe:

@@ -129,6 +129,16 @@ def test_deep_networks_are_compared(data, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "paper_scales.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_every_experiment_runs_for_any_number_of_steps(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.experiments import EXPERIMENTS
+
+    for entry in (entry for entries in EXPERIMENTS.values() for entry in entries):
+        short, long = (entry.trained_for(steps) for steps in (10, 5000))
+        assert 2 <= short.steps < long.steps
+        assert long == replace(entry.recipe, steps=long.steps)
+
+
 def test_blocks_are_compared_with_batch_normalisation_and_without(monkeypatch):
     """SRResNet of EDSR's blocks and maps: the two differ in nothing else, and see as much."""
     monkeypatch.syspath_prepend(ROOT)

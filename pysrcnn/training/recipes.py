@@ -48,7 +48,6 @@ RECIPES = {
         network="drcn",
         depth=9,
         width=64,
-        loss="mse",
         by_adam=2,
         steps=40_000,
         batch=8,
