@@ -146,7 +146,7 @@ def _clipping() -> list[Entry]:
 
 
 def _recursions() -> list[Entry]:
-    recipes = {d: dataclasses.replace(RECIPES["drcn"], depth=d) for d in (1, 3, 6, 9)}
+    recipes = {d: dataclasses.replace(RECIPES["drcn"], depth=d, loss="mse") for d in (1, 3, 6, 9)}
     entries = [Entry(counted(d, "recursion"), recipe) for d, recipe in recipes.items()]
     alone = Entry("9 recursions, not supervised", recipes[9], change=_of_the_sum_alone)
     return [*entries, alone]

@@ -34,6 +34,7 @@ from .experiments import EXPERIMENTS, LEFT_OUT, SCALE, Entry
 from .scores import at_three, colour_scores, first_channel, pairs_of, score, silent
 
 STEPS, QUICK = 10_000, 300  # of each entry
+DEEP, QUICK_DEEP = 600, 20  # of the later papers' networks: some two minutes on two cores
 METRICS = (psnr, ssim, ms_ssim, wpsnr)
 
 
@@ -95,7 +96,8 @@ def _finish(training: Training, tests: list[Pair], place: Path, log: Path, entry
     measure = at_three if entry.deep else first_channel if entry.colour == "YCbCr" else None
     network = training.result()
     try:
-        fit(training, tests, checkpoint, log, max(100, training.recipe.steps // 40), measure)
+        least = 10 if entry.deep else 100
+        fit(training, tests, checkpoint, log, max(least, training.recipe.steps // 40), measure)
     except FloatingPointError as error:
         print(error)  # diverged weights are useless, and `load` would refuse them
         network.card["steps"] = training.step
@@ -241,8 +243,14 @@ def main() -> None:
         "--data", type=Path, required=True, metavar="FOLDER",
         help="has the folders T91, BSDS200, General100 and Set5",
     )  # fmt: skip
-    parser.add_argument("--steps", type=int, help=f"of each entry (default: {STEPS})")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} steps")
+    parser.add_argument(
+        "--steps", type=int,
+        help=f"of each entry (default: {STEPS}; for the later papers, from `residual` on, {DEEP} "
+        f"of edsr-s, or as many multiplications)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK} steps; for the later papers {QUICK_DEEP}"
+    )
     parser.add_argument("--threads", type=int, default=numba.config.NUMBA_NUM_THREADS)
     parser.add_argument(
         "--work", type=Path, default=harness.ROOT / "build" / "paper", metavar="FOLDER",
@@ -255,7 +263,7 @@ def main() -> None:
     options = parser.parse_args()
     if not 1 <= options.threads <= numba.config.NUMBA_NUM_THREADS:
         parser.error(f"--threads {options.threads}: wanted 1 to {numba.config.NUMBA_NUM_THREADS}")
-    options.steps = options.steps or (QUICK if options.quick else STEPS)
+    given = options.steps
     if options.quick:
         options.work = options.work / "quick"
     options.output = options.output or (
@@ -266,6 +274,9 @@ def main() -> None:
         if name == "networks":
             networks(options)
         else:
+            deep = EXPERIMENTS[name][0].deep
+            usual = (QUICK_DEEP if deep else QUICK) if options.quick else (DEEP if deep else STEPS)
+            options.steps = given or usual
             experiment(name, options)
 
 

@@ -117,7 +117,7 @@ def experiment(name: str, results: Path) -> str:
     rows = []
     for line in content["lines"]:
         its = ITS.get(name, {}).get(line["name"])
-        row = [line["name"], str(line.get("weights", ""))]
+        row = [line["name"], f"{line['weights']:,}" if "weights" in line else ""]
         for k, ours in enumerate(line["psnr"].values()):
             value = its[k] if isinstance(its, tuple) else its
             theirs = "" if value is None else f" ({value:.2f})"
