@@ -121,19 +121,19 @@ def curve(
         As ``pysrcnn train`` writes them.
     names : names of the curves, by default those of the files
     lines : further horizontal lines, {name: PSNR in dB}
-        The line of bicubic interpolation comes from the first log.
+        The logs have that of bicubic interpolation: one, or where they differ, one for each value.
     """
     paths = [Path(log) for log in logs]
     crowded = len(paths) > 6  # the legend then goes beside the plot
     figure = _figure(8.5 if crowded else 6, 4)
     axis = figure.subplots()
-    ends = []
+    ends, bicubic = [], dict[float, str]()
     for k, (log, name) in enumerate(
         zip(paths, names or [_label(x.stem) for x in paths], strict=True)
     ):
         head, points = read_log(log)
-        if log is paths[0] and "bicubic_psnr" in head:
-            lines = {"bicubic": head["bicubic_psnr"], **(lines or {})}
+        if "bicubic_psnr" in head:
+            bicubic.setdefault(round(head["bicubic_psnr"], 3), name)
         if not points:
             raise ValueError(f"{log} has only its first line yet: wait for the training")
         marker = "." if len(points) == 1 else ""
@@ -141,7 +141,10 @@ def curve(
         # matplotlib cycles through ten colours.
         axis.plot(x, y, marker=marker, label=name, color=f"C{k % 10}", linestyle="-:"[k // 10 % 2])
         ends.append(y[-1])
-    for k, (name, level) in enumerate((lines or {}).items()):
+    several = len(bicubic) > 1
+    baselines = {f"bicubic, {of}" if several else "bicubic": y for y, of in bicubic.items()}
+    lines = baselines | (lines or {})
+    for k, (name, level) in enumerate(lines.items()):
         axis.axhline(level, linestyle=("--", ":", "-.")[k % 3], color="gray", label=name)
     if lines:  # a start far below would squeeze everything else
         lowest = min(*lines.values(), *ends) - 1

@@ -848,12 +848,36 @@ def test_fewer_layers_have_the_first_of_the_filters(folder, sizes, filters):
     assert train._recipe(cli.parser().parse_args(options)).filters == filters
 
 
+def test_the_filters_of_weights_that_are_not_for_every_scale(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for model in ("photo", "vdsr", "9-1-5"):
+        assert run("show", "filters", "-m", model, "-o", f"{model}.png") == 0
+        assert Path(f"{model}.png").stat().st_size > 1000
+    load("9-1-5", 3).save("mine.npz")
+    capsys.readouterr()
+    for model, scale in (("photo", 3), ("mine.npz", 2)):
+        assert run("show", "filters", "-m", model, "-s", str(scale), "-o", "not.png") == 2
+        assert not Path("not.png").exists()
+        said = capsys.readouterr().err
+        assert model in said and {"photo": "only for 2", "mine.npz": "3"}[model] in said
+
+
+def test_one_file_for_several_scales_needs_no_scale():
+    assert load("vdsr").scales == (2, 3, 4)
+    with pytest.raises(ValueError, match="9-1-5 weights differ by scale"):
+        load("9-1-5")
+    with pytest.raises(TypeError, match="weights are a name or a path, .*; got 3"):
+        load(3)
+
+
 def test_factors_that_training_pictures_are_made_smaller_by(folder, capsys):
     options = ["train", "a", "-s", "2", "-o", "b.npz", "--reduced"]
     assert train._recipe(cli.parser().parse_args([*options, "0.9,.5"])).reduced == (0.9, 0.5)
-    with pytest.raises(SystemExit, match="2"):
-        run(*options, "0.9;0.5")
-    assert "0.9;0.5 is not factors with commas between, such as 0.9,0.7" in capsys.readouterr().err
+    for text in ("0.9;0.5", "1.5", "0.9,0"):
+        with pytest.raises(SystemExit, match="2"):
+            run(*options, text)
+        said = f"{text} is not factors between 0 and 1, such as 0.9,0.7"
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["ESPCN", "fsrcnn", "9.1.5", "9-1-", ""])

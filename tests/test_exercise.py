@@ -151,10 +151,11 @@ def test_start_keeps_what_a_student_wrote(tmp_path, capsys):
     "words, complaint",
     [
         (
-            "check none.py",
-            "none.py is not named after an exercise: give a file that `pysrcnn exerc",
+            "check a.txt",
+            "a.txt is not named after an exercise: give a file that `pysrcnn exerc",
         ),
         ("check psnr.py", "no file psnr.py: check the name"),
+        ("check none", "no file none: check the name"),
         ("check .", "no exercises in ., nor in folders in it: `pysrcnn exercise start .` writes"),
         ("check . --seconds 0", "--seconds is 0, wanted a number above 0"),
         ("check . --json a.txt", "a.txt does not end in .json"),

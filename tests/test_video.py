@@ -330,6 +330,9 @@ def test_a_folder_without_the_extra(folder, capsys, monkeypatch):
 
 def test_formats_of_videos(folder, capsys):
     film("a.mov")
+    assert run("a.mov", "--format", "png") == 2
+    said = "a.mov is a video, and becomes .mp4, .m4v or .mov, not .png: leave --format out"
+    assert said in capsys.readouterr().err
     assert run("a.mov", "--format", "same") == 0 and Path("a_x2.mov").exists()
     for target in ("b.png", "b.webm", "b"):
         assert run("a.mov", "-o", target) == 2

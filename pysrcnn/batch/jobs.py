@@ -216,7 +216,10 @@ def _folder(output: str, several: bool, twice: bool) -> Path | None:
 def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
     kind = _kind_of_result(source, source or target, format)
     if format and target.suffix.lower() != kind:
-        raise ValueError(f"{target} does not end in {kind}: give one name or --format, not both")
+        raise ValueError(
+            f"{target} does not end in {kind}: give one name or --format, not both, or {target}/ "
+            f"for a folder"
+        )
     return Job(source, target, target.suffix.lower(), named=True)
 
 
@@ -267,6 +270,11 @@ def _named(found: list[Place], folder: Path | None, suffix: str, format: str | N
             return folder / place.parent / f"{place.stem}{end}"
         return source.with_name(f"{place.stem}{end}") if source else Path(f"{place.stem}{end}")
 
+    if format not in (None, SAME) and found and all(is_video(source) for source, _ in found):
+        raise ValueError(
+            f"{found[0][0]} is a video, and becomes .mp4, .m4v or .mov, not .{format}: leave "
+            f"--format out, or give --format same"
+        )
     kinds = [_kind_of_result(*pair, format) for pair in found]
     targets = [target(*pair, suffix + kind) for pair, kind in zip(found, kinds, strict=True)]
     meant = [spelled(target) for target in targets]

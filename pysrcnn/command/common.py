@@ -70,7 +70,7 @@ def refuse_weights(path: Path, advice: str) -> None:
 
 def add_scale(command: argparse.ArgumentParser, required: bool = False) -> None:
     """Add --scale, for commands that use one network."""
-    note = "" if required else " (default: 3, or that of the weights in a file)"
+    note = "" if required else " (default: 3, or that of the weights)"
     command.add_argument(
         "-s", "--scale", type=whole_factor, metavar="{2,3,4}", required=required,
         help=f"factor of enlargement{note}",

@@ -12,7 +12,7 @@ import numpy as np
 from .. import plots
 from .._files import check_apart, check_place, written_whole
 from .._printing import counted, say
-from ..networks import Network, files_of
+from ..networks import Network, files_of, load
 from ..pictures import quiet_readers, read_picture
 from ..upscaling.estimate import foreseen
 from ..upscaling.scales import Networks
@@ -94,7 +94,8 @@ def _figure(options: argparse.Namespace) -> "Figure":
     if options.what == "curve":
         return plots.curve(options.files)
     if options.what == "filters":  # a file's filters need no scale
-        return plots.filters(Networks(options.model).at(options.scale or 3))
+        given = options.scale
+        return plots.filters(load(options.model, given) if given else Networks(options.model).any())
     network, scale = load_network(options)
     picture = read_picture(options.files[0])
     _tell_time(options, network, scale, picture.shape)

@@ -1,6 +1,7 @@
 """``pysrcnn train``: train a network on folders of pictures."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -354,12 +355,11 @@ def _scales(text: str) -> tuple[int, ...]:
 
 def _factors(text: str) -> tuple[float, ...]:
     """Parse "0.9,0.7" into (0.9, 0.7)."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not factors with commas between, such as 0.9,0.7"
-        ) from None
+    with contextlib.suppress(ValueError):
+        factors = tuple(float(part) for part in text.split(","))
+        if all(0 < factor < 1 for factor in factors):
+            return factors
+    raise argparse.ArgumentTypeError(f"{text} is not factors between 0 and 1, such as 0.9,0.7")
 
 
 def _network(text: str) -> tuple[str, tuple[int, ...] | None]:

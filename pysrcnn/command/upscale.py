@@ -58,7 +58,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "-s", "--scale", type=_factor,
         help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
-        f"weights in a file); 2, 3 and 4 have weights of their own, other factors use these and "
+        f"weights); 2, 3 and 4 have weights of their own, other factors use these and "
         f"then an exact resize",
     )  # fmt: skip
     command.add_argument("--width", type=_pixels, metavar="W", help="width of the result in pixels")

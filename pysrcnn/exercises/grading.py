@@ -139,13 +139,13 @@ def check_file(path: Path, seconds: float = 10.0) -> Verdict:
     ValueError
         If it is not named after an exercise.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: check the name")
     if path.stem not in EXERCISES or path.suffix != ".py":
         raise ValueError(
             f"{path} is not named after an exercise: give a file that `pysrcnn exercise start` "
             "wrote, such as psnr.py"
         )
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: check the name")
     return _checked([path], seconds)[0]
 
 

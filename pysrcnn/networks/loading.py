@@ -126,6 +126,8 @@ def load(
 
     Raises
     ------
+    TypeError
+        If `name_or_path` is neither a string nor a path.
     FileNotFoundError
         If there is neither a file nor shipped weights of that name.
     ModuleNotFoundError
@@ -135,6 +137,10 @@ def load(
         file is damaged, a network trained elsewhere makes no picture, or the sharpness cannot be
         chosen.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise TypeError(
+            f"weights are a name or a path, such as '9-1-5' or 'mine.npz'; got {name_or_path!r:.60}"
+        )
     path = _path_of(os.fspath(name_or_path), scale)
     if scale is not None and scale not in range(2, LARGEST + 1):
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
@@ -198,8 +204,8 @@ def _path_of(text: str, scale: int | None) -> Path:
     have = shipped()
     scales = [s for n, s in have if n == text]
     if scales:
-        if scale is None and len(scales) == 1:
-            (scale,) = scales
+        if scale is None and len({have[text, s] for s in scales}) == 1:
+            scale = scales[0]
         if scale is None:
             raise ValueError(f"{text} weights differ by scale: say which, {_listed(scales, 'or')}")
         if scale not in scales:

@@ -306,7 +306,7 @@ class Network(Parametric):
         """
         if self.start is None:
             raise ValueError(
-                f"{self!r} has no sharpness to choose, as it was not trained against a "
+                f"{self.name} has no sharpness to choose, as it was not trained against a "
                 f"discriminator: leave sharpness out, or take weights of the recipe srgan"
             )
         if not is_real(sharpness) or not 0 <= sharpness <= 1:

@@ -85,7 +85,7 @@ def fit(
                 break
     if stop:
         say("", sys.stderr)
-        say(f"stopped at step {training.step}: resume to go on", sys.stderr)
+        say(f"stopped at step {training.step}: resume to go on (--resume)", sys.stderr)
         raise end_by(stop[0])
     if training.stopped:
         say(f"ends at step {training.step}: {training.stopped}", sys.stderr)

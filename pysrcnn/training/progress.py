@@ -44,11 +44,16 @@ def shown(training: Training) -> Iterator[Update]:
         def update(progress: Progress, line: dict | None) -> None:
             nonlocal known
             if line:
-                known = f", loss {line['loss']:.6f}, {line['psnr']:.2f} dB"
+                known = f", loss {_short(line['loss'])}, {line['psnr']:.2f} dB"
             bar.set_description_str(f"step {progress.step}{known} ", refresh=False)
             bar.update(recipe.batch)
 
         yield update
+
+
+def _short(loss: float) -> str:
+    """Format a loss, also one of a training that diverges."""
+    return f"{loss:.6f}" if loss < 100 else f"{loss:.3g}"
 
 
 def _lines(training: Training) -> Update:
@@ -60,7 +65,7 @@ def _lines(training: Training) -> Update:
         waiting = f"  waiting {line['waiting']:.1%}" if training.waited else ""
         real = f"  real {line['real']:.0%}, made {line['made']:.0%}" if "real" in line else ""
         say(
-            f"step {line['step']:>7}/{recipe.steps}  loss {line['loss']:.6f}  "
+            f"step {line['step']:>7}/{recipe.steps}  loss {_short(line['loss'])}  "
             f"PSNR {line['psnr']:.3f}{real}  {line['samples_per_second']:.0f} samples/s  "
             f"{left:.1f} min left{waiting}"
         )

@@ -166,12 +166,20 @@ def made_smaller(pairs: Sequence[Pair], recipe: Recipe, scales: Sequence[int]) -
     """Make pairs from the pictures reduced by the recipe's factors, where a sample still fits."""
     small = TRAINED[recipe.network].small
     smallest = recipe.size * (max(scales) if small else 1)
+    used = set()
     each = len(pairs) // len(scales)  # pairs per scale, in the order of `read`
     for number, (_, high) in enumerate(pairs):
         scale = scales[number // each]
         for factor in recipe.reduced:
             if min(high.shape[1:]) * factor >= smallest + scale:
+                used.add(factor)
                 yield reduced(high, factor, scale, small)
+    for factor in recipe.reduced:
+        if factor not in used:
+            raise ValueError(
+                f"no training picture has room for a sub-image of {smallest} x {smallest} pixels "
+                f"when it is made smaller by {factor:g}: leave this factor out"
+            )
 
 
 def _check_found(

@@ -119,6 +119,10 @@ class Networks:
             )
         return 3 if 3 in self._scales else self._scales[0]
 
+    def any(self) -> Network:
+        """Return the network for the default scale; one that states no scale, for any."""
+        return self.at(3 if self._scales is None else self.default_scale)
+
     def __getstate__(self) -> dict:
         """Return the state with all weights, as the files may be missing where it is unpickled."""
         if self._only is None:
