@@ -188,6 +188,7 @@ def test_the_size_as_a_part_of_names():
     ("a.png -s 2 --width 40", "--scale with --width or --height: give one or the other"),
     ("a.png --suffix a/b", "--suffix is a/b, wanted a part of a file's name"),
     ("a.png -o b.png --format webp", "b.png does not end in .webp: give one name or --format"),
+    ("a.png -o b --format webp", "b does not end in .webp: give one name or --format, not both; a"),
     ("a.png b.png -o -", "standard output takes one picture"),
     ("a.png --width 5", "5 x 4 pixels are no more than the picture has, 10 x 8: give a larger"),
     ("a.png --suffix=", "a.png is one of the pictures: give the result another name"),

@@ -216,9 +216,9 @@ def _folder(output: str, several: bool, twice: bool) -> Path | None:
 def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
     kind = _kind_of_result(source, source or target, format)
     if format and target.suffix.lower() != kind:
+        folder = "" if target.suffix else f"; a folder is {target}/"
         raise ValueError(
-            f"{target} does not end in {kind}: give one name or --format, not both, or {target}/ "
-            f"for a folder"
+            f"{target} does not end in {kind}: give one name or --format, not both{folder}"
         )
     return Job(source, target, target.suffix.lower(), named=True)
 
