@@ -428,7 +428,7 @@ def test_the_command_takes_sharpness(trained, tmp_path, capsys):
     assert np.array_equal(made["sharp"], made["usual"])
     capsys.readouterr()
     assert cli.main(["upscale", source, "-o", str(tmp_path / "a.png"), "--sharpness", "0.5"]) == 2
-    assert "edsr has no sharpness" in (said := capsys.readouterr().err)
+    assert "edsr has no sharpness" in capsys.readouterr().err
     baked = str(tmp_path / "baked.npz")
     assert cli.main(["convert", srgan, baked, "--sharpness", "0.5"]) == 0
     network = load(baked)
