@@ -261,7 +261,7 @@ class Recipe:
             value = getattr(self, name)
             if not is_real(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r:.60}, wanted 0 or a positive number")
-        factors = self.reduced if isinstance(self.reduced, tuple) else (None,)
+        factors = self.reduced if isinstance(self.reduced, (tuple, list)) else (None,)
         if not all(is_real(factor) and 0 < factor < 1 for factor in factors):
             raise ValueError(
                 f"reduced is {self.reduced!r:.60}, wanted a tuple of factors between 0 and 1"
