@@ -129,7 +129,9 @@ def pair(picture: np.ndarray, scale: int, c: int = 1, small: bool = False) -> Pa
     return np.ascontiguousarray(low, np.float32), np.ascontiguousarray(high, np.float32)
 
 
-def reduced(high: np.ndarray, factor: float, scale: int, small: bool = False) -> Pair:
+def reduced(
+    high: np.ndarray, factor: float, scale: int, smallest: int = 1, small: bool = False
+) -> Pair | None:
     """Make a smaller copy of a picture first, then a `pair` from it.
 
     Parameters
@@ -139,13 +141,17 @@ def reduced(high: np.ndarray, factor: float, scale: int, small: bool = False) ->
     factor : float
         Below 1.
     scale : int
+    smallest : int
+        Least height and width that the copy must surely have after `modcrop`, in pixels.
     small : bool
         As for `pair`.
 
     Returns
     -------
-    low, high : float32 arrays, as `pair` returns them
+    low, high : float32 arrays, as `pair` returns them; None if the copy is too small
     """
+    if min(high.shape[1:]) * factor < smallest + scale:
+        return None
     picture = high.transpose(1, 2, 0).astype(np.float64)
     picture = imresize(picture, scale=factor).clip(0, 1)
     return pair(picture[:, :, 0] if len(high) == 1 else picture, scale, len(high), small)

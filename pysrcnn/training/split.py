@@ -148,16 +148,13 @@ def read(
     if streamed and left:
         data = Stream(left, scale, recipe.c, smallest, recipe.seed, small, factors=recipe.reduced)
     else:
-        at: dict[int, list[Pair]] = {s: [] for s in scales}
+        used: list[list[Pair]] = []
         for path in left:
             try:
-                found = [read_pair(path, s, recipe.c, smallest, small=small) for s in scales]
+                used.append([read_pair(path, s, recipe.c, smallest, small=small) for s in scales])
             except PICTURE_ERRORS as error:
                 skip(error)
-                continue
-            for s, one in zip(scales, found, strict=True):
-                at[s].append(one)
-        data = [one for s in scales for one in at[s]]
+        data = [one for at_a_scale in zip(*used, strict=True) for one in at_a_scale]
     _check_found(data, validation, list(skipped), on_skipped)
     return data, validation, list(skipped)
 
@@ -171,9 +168,9 @@ def made_smaller(pairs: Sequence[Pair], recipe: Recipe, scales: Sequence[int]) -
     for number, (_, high) in enumerate(pairs):
         scale = scales[number // each]
         for factor in recipe.reduced:
-            if min(high.shape[1:]) * factor >= smallest + scale:
+            if smaller := reduced(high, factor, scale, smallest, small):
                 used.add(factor)
-                yield reduced(high, factor, scale, small)
+                yield smaller
     for factor in recipe.reduced:
         if factor not in used:
             raise ValueError(

@@ -231,9 +231,10 @@ def _read(path: str, factors: Sequence[float] = (), **options) -> Pair | str:
     try:
         low, high = read_pair(path, **options)
         factor = np.random.default_rng(options["seed"]).choice((1.0, *factors))
-        if factor < 1 and min(high.shape[1:]) * factor >= options["smallest"] + options["scale"]:
-            low, high = reduced(high, factor, options["scale"], options["small"])
-        return low, high
+        smaller = None
+        if factor < 1:
+            smaller = reduced(high, factor, options["scale"], options["smallest"], options["small"])
+        return smaller or (low, high)
     except PICTURE_ERRORS as error:
         return str(error) or type(error).__name__
 
