@@ -90,7 +90,7 @@ WEIGHTS = {
     ),
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
-    "srresnet_x4": _deep("srresnet", 4),
+    "srresnet-s_x4": _deep("srresnet-s", 4, steps=7000),
 }
 # Intermediate weights that some of them start from, and that are not shipped.
 STAGES = {
