@@ -39,7 +39,7 @@ SIDE, TIMES = 64, 6  # TIMES: magnification in the figure
 # Oldest first; networks of other names come last.
 ORDER = (
     *("sc", "9-1-5", "9-3-5", "9-5-5", "9-1-5-rgb", "espcn", "vdsr", "drcn"),
-    *("srresnet", "srgan", "edsr-s", "edsr", "photo"),
+    *("srresnet-s", "srgan", "edsr-s", "edsr", "photo"),
 )
 # In the README: label, and names of which the first shipped one is shown.
 FAMILY = {

@@ -24,9 +24,10 @@ from pysrcnn.pictures import list_pictures, write_picture
 from . import harness, quality
 from .photo import conditions, middle, results
 from .quality_chart import INK, best, plane
+from .weights import VGG
 
 SHARPNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
-VGG = quality.DATA / "vgg16" / "vgg16_imagenet_conv1_1_to_conv2_2.npz"
+FEATURES = quality.DATA / VGG
 LOOK = 160  # rows and columns of a crop
 AXES = {
     "niqe": "NIQE: less looks more natural",
@@ -157,7 +158,7 @@ def _add(parser) -> None:
         help="the pristine model (default: the one of the package)",
     )  # fmt: skip
     parser.add_argument(
-        "--features", type=Path, default=VGG if VGG.exists() else None, metavar="FILE",
+        "--features", type=Path, default=FEATURES if FEATURES.exists() else None, metavar="FILE",
         help="of which the distance in features is (default: vgg16 in PYSRCNN_DATA, or in "
         "../shared/data, if it is there)",
     )  # fmt: skip

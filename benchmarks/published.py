@@ -14,7 +14,8 @@ ABOUT = {
     "espcn": "ESPCN, Shi et al. 2016: three layers, then a sub-pixel shuffle",
     "vdsr": "VDSR, Kim et al. 2016: 20 layers and a residual",
     "drcn": "DRCN, Kim et al. 2016: one layer again and again",
-    "srresnet": "SRResNet, Ledig et al. 2017: residual blocks with batch normalisation, for RGB",
+    "srresnet-s": "SRResNet, Ledig et al. 2017, made small: 8 residual blocks of 48 maps, with "
+    "batch normalisation, for RGB",
     "srgan": "SRGAN, Ledig et al. 2017: an SRResNet that was trained against a discriminator",
     "edsr-s": "EDSR, Lim et al. 2017, made small: 8 residual blocks of 48 maps, on luminance",
     "edsr": "EDSR, Lim et al. 2017: 16 residual blocks of 64 maps, on luminance",
@@ -39,7 +40,7 @@ KINDS = {
     "espcn": ("espcn",),
     "vdsr": ("vdsr",),
     "drcn": ("drcn",),
-    "srresnet": ("srresnet",),
+    "srresnet": ("srresnet-s",),
     "srgan": ("srgan",),
     "edsr": ("edsr-s", "edsr"),
     "photo": ("photo",),

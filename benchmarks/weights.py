@@ -27,18 +27,25 @@ from .experiments import LARGE, LEFT_OUT
 
 SHIPPED = harness.ROOT / "pysrcnn" / "weights"
 ALL = (*LARGE, "Photos76")
+VGG = "vgg16/vgg16_imagenet_conv1_1_to_conv2_2.npz"
 BITS = range(6, 11)  # of the mantissa of weights in float16
 MOST = 0.003  # dB that rounding may move an average
 
 
 @dataclass(frozen=True)
 class Made:
-    """How weights are made: their scales, recipe, initial weights and training folders."""
+    """How weights are made: their scales, recipe, initial weights and training folders.
+
+    moving: folders of photographs that a simulated camera turns into clips; features: a file of
+    VGG's layers, in the folder of the data.
+    """
 
     scale: int | Sequence[int]
     recipe: Recipe
     start: str | None = None
     folders: tuple[str, ...] = LARGE
+    moving: tuple[str, ...] = ()
+    features: str | None = None
 
 
 def _chain(scale: int, middle: int, steps: int, start: str | None = None, c: int = 1) -> Made:
@@ -56,6 +63,11 @@ def _deep(
 ) -> Made:
     recipe = RECIPES[name]
     return Made(scale, replace(recipe, steps=steps or recipe.steps), start, ALL)
+
+
+def _video(scale: int) -> Made:
+    recipe = replace(RECIPES["vespcn"], shrink=2, steps=20_000)
+    return Made(scale, recipe, None, ("Clips14",), moving=("Photos76", "General100"))
 
 
 # Repeats the end of a training, at lower learning rates.
@@ -91,6 +103,9 @@ WEIGHTS = {
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet-s_x4": _deep("srresnet-s", 4, steps=7000),
+    "srgan_x4": replace(_deep("srgan", 4, "srresnet-s_x4"), features=VGG),
+    "vespcn_x4": _video(4),
+    "vespcn_x3": _video(3),
 }
 # Intermediate weights that some of them start from, and that are not shipped.
 STAGES = {
@@ -107,8 +122,11 @@ def make(name: str, data: Path, work: Path) -> Path:
     made = (WEIGHTS | STAGES)[name]
     train(
         [data / folder for folder in made.folders], result, made.scale, made.recipe,
-        exclude=LEFT_OUT, start=made.start and make(made.start, data, work),
-        resume=result.with_suffix(".checkpoint").exists(), score=data / "Set5",
+        exclude=LEFT_OUT, moving=[data / folder for folder in made.moving],
+        start=made.start and make(made.start, data, work),
+        resume=result.with_suffix(".checkpoint").exists(),
+        score=data / _test(made.recipe.frames),
+        features=made.features and data / made.features,
         on_skipped=lambda sentences: print(*sentences, sep="\n", file=sys.stderr),
     )  # fmt: skip
     return result
@@ -126,12 +144,18 @@ def with_ends(name: str, data: Path, work: Path) -> Path:
 
 
 def scores_of(network: Network, data: Path) -> dict[str, dict[str, float]]:
-    """Return the averages on Set5 in the form that a card stores."""
-    names = {f"Set5 x{s}": s for s in network.scales} or {"Set5": network.scale}
+    """Return the averages on Set5, or on Vid4 for video, in the form that a card stores."""
+    test = _test(network.frames)
+    names = {f"{test} x{s}": s for s in network.scales} or {test: network.scale}
     return {
-        name: average(list(evaluate(data / "Set5", network, scale))).for_card()
+        name: average(list(evaluate(data / test, network, scale))).for_card()
         for name, scale in names.items()
     }
+
+
+def _test(frames: int) -> str:
+    """Return the folder that a network is scored on."""
+    return "Set5" if frames == 1 else "Vid4"
 
 
 def install(result: Path, data: Path) -> Path:
@@ -162,7 +186,7 @@ def install(result: Path, data: Path) -> Path:
 def rounded(network: Network, bits: int) -> Network:
     """Round a network to float16, and its weights to `bits` of the ten bits of the mantissa."""
     narrow = network.astype(network.dtype)
-    for parameter in narrow.parameters.values():
+    for parameter in (*narrow.parameters.values(), *(narrow.start or {}).values()):
         if parameter.ndim > 1:
             fraction, exponent = np.frexp(parameter)
             steps = 2.0 ** (bits + 1)
@@ -180,7 +204,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="FOLDER",
-        help="has the folders T91, BSDS200, General100, Photos76 and Set5",
+        help="has the folders T91, BSDS200, General100, Photos76, Clips14, Set5 and vgg16",
     )  # fmt: skip
     parser.add_argument(
         "--work", type=Path, default=harness.ROOT / "build" / "weights", metavar="FOLDER",
