@@ -102,8 +102,8 @@ WEIGHTS = {
     ),
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
-    "srresnet-s_x4": _deep("srresnet-s", 4, steps=7000),
-    "srgan_x4": replace(_deep("srgan", 4, "srresnet-s_x4"), features=VGG),
+    "srresnet-s_x4": _deep("srresnet-s", 4, steps=4500),
+    "srgan_x4": replace(_deep("srgan", 4, "srresnet-s_x4", 4000), features=VGG),
     "vespcn_x4": _video(4),
     "vespcn_x3": _video(3),
 }
