@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 1. Why bicubic interpolation is not enough
 #
-# A small picture has to become a large one. Every program does it by *bicubic interpolation*
-# unless told otherwise, and the result is always soft. Is that a weakness of bicubic
-# interpolation, which a better formula would not have? This walkthrough measures what is lost,
-# where, and who could know it.
+# A small picture has to be made larger. Unless told otherwise, every program does this by *bicubic
+# interpolation*, and the result is always soft. Is that a weakness of bicubic interpolation that a
+# better formula would not have? This walkthrough measures what is lost and where, and asks whether
+# any formula could bring it back.
 #
 # You need: a little Python. Time: ten minutes.
 
@@ -31,7 +31,7 @@ print(f"{y.shape} -> {small.shape} -> {bicubic.shape}: one pixel of {scale**2} w
 
 # %%
 def side_by_side(pictures, titles, **show):
-    """Grey pictures in a row, on one scale of grey."""
+    """Show grey pictures in a row, all on the same grey scale."""
     show = {"vmin": 0, "vmax": 1, **show}
     figure, axes = plt.subplots(1, len(pictures), figsize=(3.2 * len(pictures), 3.2))
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
@@ -50,13 +50,15 @@ side_by_side(
 # %% [markdown]
 # ## What an interpolation is: one filter
 #
-# Between two pixels, bicubic interpolation takes a weighted sum of the four nearest in each
-# direction. The weights come from one curve, Keys's cubic. So enlarging by 3 is this: put two
-# zeros between all pixels, slide that curve along, and add up, at each place, the pixels under it
-# times its weights. Such sliding sums are called *convolutions* (the next walkthrough does some by
-# hand), and the weights a *filter*. One filter, for every picture, at every place.
+# Between two pixels, bicubic interpolation takes a weighted sum of the four nearest pixels in each
+# direction. The weights come from one curve, Keys's cubic. To enlarge by 3, then: put two zeros
+# between neighbouring pixels, slide that curve along, and at each place add up the pixels under it,
+# each times its weight. Such a sliding sum is called a *convolution* (the next walkthrough computes
+# some by hand), and the weights are called a *filter*. It is the same filter for every picture and
+# at every place.
 #
-# Let us look at its weights. An impulse, a single 1 among zeros, comes out as the filter itself.
+# Let us look at its weights. For an impulse, a single 1 among zeros, the result is the filter
+# itself.
 
 # %%
 impulse = np.zeros((1, 15))
@@ -66,9 +68,9 @@ print("sum of the weights:", weights.sum().round(12))
 print("the negative ones: ", weights[weights < 0].round(4))
 
 # %% [markdown]
-# The sum is 3, since the two zeros between the pixels dilute the picture by 3. Some weights are
-# negative. That is what makes edges steeper than linear interpolation makes them, and it is also
-# what makes the next thing happen.
+# The sum is 3, because the two zeros between pixels dilute the picture by 3. Some weights are
+# negative. They make edges steeper than linear interpolation does, and they also cause the next
+# effect.
 #
 # ## Ringing
 #
@@ -89,33 +91,34 @@ plt.show()
 print(f"overshoot: {over:.1%} of the edge's height, on both sides")
 
 # %% [markdown]
-# A dark line beside the dark side, a bright one beside the bright side: *ringing*. And the edge
-# itself has become a slope of some pixels. Both at once, soft and ringing, and no choice of the
-# curve's parameter gets rid of both: less of one is more of the other.
+# There is a dark line on the dark side of the edge, and a bright line on the bright side: this is
+# *ringing*. The edge itself has become a slope several pixels wide. The result is soft and rings at
+# the same time, and no choice of the curve's parameter removes both: less of one means more of the
+# other.
 #
 # <details><summary>
 # <b>Question.</b> Linear interpolation has no negative weights. What does it do at
 # this edge?
 # </summary>
 #
-# It does not overshoot, as every result is a mean of two pixels with weights that are not
-# negative. It makes a straight slope between the last dark pixel and the first bright one. In
+# It does not overshoot, because every result is a mean of two pixels with weights that are never
+# negative. It draws a straight slope from the last dark pixel to the first bright one. In
 # photographs it looks softer than bicubic interpolation.
 # </details>
 #
 # ## What is lost, in frequencies
 #
-# Every picture is a sum of waves. A small picture with a pixel where there were three cannot hold
-# waves shorter than six of the old pixels (its own Nyquist frequency, 1/2 of its sampling rate,
-# so 1/6 cycles per old pixel): they were blurred away before pixels were left out, or they would
-# have come back as false long waves (aliasing).
+# Every picture is a sum of waves. A small picture that has one pixel where there were three cannot
+# hold waves shorter than six of the old pixels: its Nyquist frequency is half its sampling rate,
+# 1/6 cycles per old pixel. Shorter waves had to be blurred away before pixels were dropped;
+# otherwise they would have come back as false long waves (aliasing).
 #
-# So we look at the spectrum: how strong is each frequency, averaged over all directions?
+# So let us look at the spectrum: how strong is each frequency, averaged over all directions?
 
 
 # %%
 def spectrum(picture):
-    """Mean power at each frequency, in cycles per pixel."""
+    """Return frequencies in cycles per pixel, and the mean power at each."""
     window = np.hanning(picture.shape[0])[:, None] * np.hanning(picture.shape[1])
     power = np.abs(np.fft.fft2((picture - picture.mean()) * window)) ** 2
     fy, fx = np.fft.fftfreq(picture.shape[0])[:, None], np.fft.fftfreq(picture.shape[1])
@@ -137,15 +140,16 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Below 1/6 the small picture still knew what to say; near 1/6 the bicubic filter already takes
-# away too much. Above, its result has little, and what it has is not the original's: the remains
-# of the copies of the spectrum that two zeros between pixels make, which the filter damps but
-# does not stop. SRCNN restores what the filter took below 1/6 and goes on above.
+# Below 1/6, the small picture still holds what the original had, though near 1/6 the bicubic filter
+# already removes too much. Above 1/6, the bicubic result has little, and what it has does not come
+# from the original: it is what remains of the copies of the spectrum that the two zeros between
+# pixels create, which the filter damps but does not remove. SRCNN restores what the filter removed
+# below 1/6, and adds detail above it.
 #
-# ## Who could know?
+# ## Would a better formula help?
 #
-# Now the question from the beginning: would a better formula do? Take the original, and add to it
-# something that shrinking makes vanish.
+# Now back to the question from the beginning. Take the original, and add to it something that
+# disappears when the picture is shrunk.
 
 # %%
 rng = np.random.default_rng(0)
@@ -153,11 +157,11 @@ noise = rng.normal(0, 0.1, y.shape)
 
 
 def shrink(picture):
-    """From 288 x 408 to 96 x 136, as above."""
+    """Shrink 288 x 408 pixels to 96 x 136, as above."""
     return pysrcnn.imresize(picture, scale=1 / scale)
 
 
-# What shrinking makes of the noise is taken out of it again, a few times, until nothing is left.
+# Subtract from the noise whatever survives shrinking, again and again, until nothing does.
 invisible = noise.copy()
 for _ in range(60):
     invisible -= pysrcnn.imresize(shrink(invisible), scale=scale)
@@ -170,17 +174,18 @@ side_by_side(
 )
 
 # %% [markdown]
-# Two different pictures, and one small picture, up to what is far below the levels of a file.
-# Nothing that looks only at the small picture can tell which of the two it came from. So the
-# answer is *no*: what is lost is lost, whatever the formula.
+# Two different large pictures give the same small picture, up to differences far below the levels
+# of a file. No method that sees only the small picture can tell which of the two it came from. So
+# the answer is *no*: what is lost is lost, whatever the formula.
 #
-# And yet you would bet on the left one. You have seen fur before. You know that pictures of the
-# world are not arbitrary: edges go on, textures repeat, noise like in the second is rare. Such
-# knowledge is called a *prior*. Bicubic interpolation has one too, a poor one (the world is
-# smooth). The idea of learned super-resolution is to take the prior from examples: show a
-# function many pairs of small and large pictures, and let it find what usually belongs to what.
+# And yet you would bet on the left one. You have seen fur before, and you know that pictures of the
+# world are not arbitrary: edges continue, textures repeat, and noise like that in the second
+# picture is rare. Such knowledge is called a *prior*. Bicubic interpolation has one too, though a
+# poor one: the world is smooth. Learned super-resolution takes its prior from examples: show a
+# function many pairs of small and large pictures, and let it find out which small patterns usually
+# belong to which large ones.
 #
-# ## What that is worth
+# ## What a learned prior is worth
 
 # %%
 for name, picture in {"bicubic": bicubic, "SRCNN 9-5-5": srcnn}.items():
@@ -194,28 +199,27 @@ side_by_side(
 )  # fmt: skip
 
 # %% [markdown]
-# The errors of bicubic interpolation draw the picture: they sit at every edge and hair. The
-# network's do too, as nobody can know everything, but fainter.
+# The errors of bicubic interpolation trace the picture: they lie along every edge and hair. So do
+# the network's errors, since no method can recover everything, but they are fainter.
 #
-# This picture was not among those it was trained on. How three convolutions can hold a prior is
-# the next walkthrough.
+# The network was not trained on this picture. The next walkthrough shows how three convolutions can
+# hold a prior.
 #
 # <details><summary>
-# <b>Question.</b> Why is the error of a network that minimises the mean squared error
-# always on the soft side?
+# <b>Question.</b> Why are the results of a network that minimises the mean squared error always too
+# soft?
 # </summary>
 #
-# Where several large pictures are possible for a small one, the answer with the least expected
-# squared error is their mean. The mean of many sharp possibilities is soft. Walkthroughs 10
-# and 15 come back to it.
+# Where several large pictures could have given the same small one, the answer with the smallest
+# expected squared error is their mean, and the mean of many sharp possibilities is soft.
+# Walkthroughs 10 and 15 come back to this.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> In the plot of the spectrum, why does shrinking not simply cut at
-# 1/6?
+# <b>Question.</b> In the plot of the spectrum, why does shrinking not cut off sharply at 1/6?
 # </summary>
 #
-# A filter that cuts exactly is infinitely long (the sinc function), and rings at every edge. The
-# cubic has four pixels of support, stretched by 3 when shrinking: it damps a little before 1/6
-# and lets a little pass after it.
+# A filter with a perfectly sharp cut-off (the sinc function) is infinitely long, and rings at every
+# edge. The cubic is four pixels wide, stretched by 3 when shrinking: it damps a little below 1/6
+# and lets a little through above it.
 # </details>

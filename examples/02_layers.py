@@ -2,8 +2,8 @@
 # # 2. Convolution by hand, and SRCNN's three layers
 #
 # SRCNN is three convolutions with a little in between. Here you compute a convolution by hand,
-# number by number, then as one matrix product, and then build the trained network out of it,
-# layer by layer, until it gives what the package gives.
+# number by number, and then as one matrix product. From it you build the trained network, layer by
+# layer, until its output equals the package's.
 #
 # You need: the product of two matrices. Time: fifteen minutes.
 
@@ -25,7 +25,7 @@ plt.style.use(here / "walkthroughs.mplstyle")
 
 
 def table(ax, numbers, title, **show):
-    """A matrix as a picture, with its numbers written in."""
+    """Draw a matrix as a picture, with its numbers written in."""
     show = {"cmap": "Blues", "vmin": -1, "vmax": 12, **show}
     ax.imshow(numbers, **show)
     for (i, j), value in np.ndenumerate(numbers):
@@ -35,16 +35,16 @@ def table(ax, numbers, title, **show):
 
 
 def differ(a, b):
-    """The largest difference of any two elements."""
+    """Return the largest absolute difference between corresponding elements, as text."""
     return f"{np.abs(a - b).max():.1e}"
 
 
 # %% [markdown]
 # ## One number
 #
-# A *filter* is a small matrix of weights. Lay it on the picture, multiply each weight with the
-# pixel under it, add up: that is one pixel of the result. The pixels under it are a *patch*. (Dark
-# blue is a large number, a bright pixel; red is negative.)
+# A *filter* is a small matrix of weights. Lay it on the picture, multiply each weight by the pixel
+# under it, and add up the products: that is one pixel of the result. The pixels under the filter
+# are a *patch*. (Dark blue is a large number, a bright pixel; red is negative.)
 
 # %%
 x = np.array(
@@ -69,12 +69,13 @@ plt.show()
 # \text{out}_{ij} = b + \sum_{u=0}^{f-1} \sum_{v=0}^{f-1} w_{uv} \, x_{i+u,\,j+v},
 # $$
 #
-# where $f = 3$ is the size of the filter and $b$, the *bias*, one more number, added everywhere.
+# where $f = 3$ is the size of the filter, and $b$, the *bias*, is one more number, added
+# everywhere.
 
 
 # %%
 def convolve_by_loops(x, w, b):
-    """The formula, one number after the other."""
+    """Compute the formula, one number after the other."""
     f = len(w)
     out = np.zeros((x.shape[0] - f + 1, x.shape[1] - f + 1))
     for i in range(out.shape[0]):
@@ -89,14 +90,15 @@ print(by_loops)
 
 # %% [markdown]
 # This filter gives large numbers where the picture gets brighter from the upper left to the lower
-# right: along the edge. In the last patch all is bright, and there is no edge: the sum is small. A
-# filter looks for something.
+# right, that is, along the edge. In the last patch everything is bright and there is no edge, so
+# the sum is small. Each filter looks for something.
 #
 # ## All at once: im2col
 #
-# Nine patches of nine numbers. Write each as a column, side by side, and you have a matrix. The
-# filter becomes a row, and all nine sums are *one* product of a row and a matrix. The function
-# that writes the patches as columns is called `im2col`, *image to columns*.
+# There are nine patches of nine numbers. Write each patch as a column, put the columns side by
+# side, and you have a matrix. The filter becomes a row, and all nine sums are *one* product of a
+# row and a matrix. The function that writes the patches as columns is called `im2col`, *image to
+# columns*.
 
 # %%
 cols = np.stack([x[i : i + 3, j : j + 3].ravel() for i in range(3) for j in range(3)], axis=1)
@@ -115,8 +117,8 @@ table(axes[2], product, "and plus b: the result as a row", cmap="RdBu", vmin=-60
 plt.show()
 
 # %% [markdown]
-# The package does just this, for many pictures (N), channels (C) and filters (O) at a time, so
-# its arrays have four axes: pictures are (N, C, H, W), weights (O, C, f, f).
+# The package does exactly this, but for many pictures (N), channels (C) and filters (O) at a time,
+# so its arrays have four axes: pictures are (N, C, H, W), weights (O, C, f, f).
 
 # %%
 x4, w4 = x[None, None], w[None, None]  # (1, 1, 5, 5), (1, 1, 3, 3)
@@ -126,26 +128,24 @@ print("reference.conv2d and the loops:      ",
       differ(reference.conv2d(x4, w4, np.array([b]))[0, 0], by_loops))  # fmt: skip
 
 # %% [markdown]
-# Why go to such lengths? Each pixel is now in the matrix up to nine times, which costs memory.
-# But a product of matrices is what computers do fastest, and, more important to us, what we know
-# how to think about: $\text{out} = W \cdot \text{cols} + b$ is linear, in the filter and in the
-# picture.
+# Why go to such lengths? Each pixel now appears in the matrix up to nine times, which costs memory.
+# But matrix products are what computers do fastest and, more important here, what we know how to
+# reason about: $\text{out} = W \cdot \text{cols} + b$ is linear in the filter and in the picture.
 #
 # <details><summary>
-# <b>Question.</b> SRCNN's first filters are 9 x 9. How much larger than a big picture is its
+# <b>Question.</b> SRCNN's first filters are 9 x 9. How many times larger than a big picture is its
 # matrix of columns?
 # </summary>
 #
-# Nearly every pixel is in 81 patches, so 81 times. For a picture of 1920 x 1080 pixels in
-# float32, of 8 MB, that is 670 MB. This is why `pysrcnn/kernels/` never writes that matrix down.
+# Nearly every pixel is in 81 patches, so 81 times. A picture of 1920 x 1080 pixels in float32 takes
+# 8 MB, and its matrix 670 MB. This is why `pysrcnn/kernels/` never stores that matrix.
 # </details>
 #
 # ## Several channels, several filters
 #
 # A colour picture has three channels, and inside the network there are 64. A filter then has a
-# matrix of weights for *each* channel, and the sum runs over the channels too. With O filters
-# there are O results. In the matrix product, columns get longer, and the filter's row becomes O
-# rows:
+# matrix of weights for *each* channel, and the sum runs over the channels too. O filters give O
+# results. In the matrix product the columns get longer, and the filter's single row becomes O rows:
 
 # %%
 rng = np.random.default_rng(0)
@@ -164,15 +164,15 @@ print("the product and reference.conv2d: ", differ(out, reference.conv2d(x4, w4,
 # %% [markdown]
 # ## Borders
 #
-# A filter of size $f$ makes a picture smaller by $f - 1$. Three ways to live with it:
+# A filter of size $f$ makes a picture smaller by $f - 1$. There are three ways to deal with that:
 #
-# - *valid*: accept it. SRCNN is trained so.
-# - put zeros around the picture. Many programs do that.
+# - *valid*: accept it. SRCNN is trained this way.
+# - *zeros*: put zeros around the picture. Many programs do that.
 # - *replicate*: repeat the outermost pixels. The authors' test code does this before every layer,
 #   and so does `pysrcnn`.
 #
-# Take a picture that is white everywhere, and a filter that averages 3 x 3 pixels. What should
-# come out is white.
+# Take a picture that is white everywhere, and a filter that averages 3 x 3 pixels. The result
+# should be white too.
 
 # %%
 white = np.ones((1, 1, 5, 5))
@@ -189,14 +189,14 @@ for ax, (name, padded) in zip(axes, results.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Zeros are black, and black leaks in, again in every layer. The network never saw such borders
-# when it was trained on valid convolutions, and does not know what to do with them.
+# Zeros are black, and the black leaks in, further with every layer. The network was trained on
+# valid convolutions, so it has never seen such borders and cannot handle them.
 #
 # ## Flipped or not?
 #
-# Mathematicians flip the filter before they slide it: $\sum w_{uv} \, x_{i-u,\,j-v}$. What we do,
-# without a flip, they call *cross-correlation*. Feed an impulse to both, with a filter in the
-# shape of an L:
+# Mathematicians flip the filter before they slide it: $\sum w_{uv} \, x_{i-u,\,j-v}$. What we
+# compute, without the flip, they call *cross-correlation*. Apply both to an impulse, with a filter
+# in the shape of an L:
 
 # %%
 ell = np.array([[1.0, 0, 0], [1, 0, 0], [1, 1, 0]])
@@ -212,16 +212,17 @@ table(axes[2], signal.convolve2d(impulse, ell, "valid"), "convolve2d, of an impu
 plt.show()
 
 # %% [markdown]
-# To a network that *learns* its filters it makes no difference: it would learn the flipped ones.
-# It does when you take over weights that somebody else trained. The paper writes $*$ and says
-# convolution; its code does not flip (MATLAB's `imfilter`), and nor does any framework of today.
+# For a network that *learns* its filters this makes no difference: it would learn the flipped ones.
+# It matters when you take over weights that somebody else trained. The paper writes $*$ and says
+# convolution, but its code does not flip (it uses MATLAB's `imfilter`), and neither does any of
+# today's frameworks.
 #
 # ## The three layers
 #
-# Now the paper's network with the weights that come with the package: 9-1-5, which says the sizes
-# of the filters in the three layers, trained for a factor of 3. The picture is shrunk by 3 and
-# enlarged back by bicubic interpolation: that is what the network gets, and the paper calls it
-# $Y$.
+# Now we build the paper's network with the weights that come with the package. It is called 9-1-5
+# after the sizes of the filters in its three layers, and was trained for a factor of 3. The picture
+# is shrunk by 3 and enlarged back by bicubic interpolation. The result is the network's input,
+# which the paper calls $Y$.
 
 # %%
 original = luma(read_picture(here / "pictures" / "astronaut.png"))[10:130, 75:195]  # 120 x 120
@@ -240,9 +241,9 @@ for name, array in network.parameters.items():
 # F_1(Y) = \max(0,\; W_1 * Y + B_1)
 # $$
 #
-# Each of 64 filters looks at each patch of 9 x 9 pixels. Read it the other way round: each patch,
-# 81 numbers, is turned into 64 others, which say how much of each filter's pattern is in it. What
-# is negative is set to zero. That `max` is called *ReLU*, rectified linear unit.
+# Each of 64 filters looks at each patch of 9 x 9 pixels. In other words, each patch of 81 numbers
+# is turned into 64 numbers, which say how strongly each filter's pattern is present. Negative
+# numbers are set to zero. That `max` is called *ReLU*, rectified linear unit.
 
 # %%
 before = reference.conv2d(reference.pad_replicate(Y, 4), W1, B1)
@@ -264,8 +265,8 @@ for ax in axes.ravel():
 plt.show()
 
 # %% [markdown]
-# Six filters of 64. In filters and maps, grey is zero, white positive, black negative. After ReLU
-# there is only "my pattern is here, so much" or nothing.
+# These are six of the 64 filters. In filters and maps, grey is zero, white positive, black
+# negative. After ReLU, a map says either "my pattern is here, this strongly" or nothing.
 #
 # ## Layer 2: non-linear mapping
 #
@@ -273,9 +274,10 @@ plt.show()
 # F_2(Y) = \max(0,\; W_2 * F_1(Y) + B_2)
 # $$
 #
-# Filters of 1 x 1. A patch of one pixel is that pixel's 64 numbers, and so no im2col is needed:
-# at every pixel, the same 32 x 64 matrix turns 64 numbers into 32. The first layer says what is
-# in the blurred patch; this one is to say what was in the sharp one (so the paper reads it).
+# The filters are 1 x 1. A patch of one pixel is just that pixel's 64 numbers, so no im2col is
+# needed: at every pixel, the same 32 x 64 matrix turns 64 numbers into 32. As the paper reads it,
+# the first layer describes the blurred patch, and this one turns that into a description of the
+# sharp patch.
 
 # %%
 F2 = reference.relu(reference.conv2d(F1, W2, B2))
@@ -289,7 +291,7 @@ print(f"F2 {F2.shape}, at each pixel a 32 x 64 matrix: {differ(by_matrix, F2.res
 # F(Y) = W_3 * F_2(Y) + B_3
 # $$
 #
-# One filter of 5 x 5 for 32 channels, and no ReLU, since the result is to be a picture.
+# There is one filter of 5 x 5 for 32 channels, and no ReLU, since the result is a picture.
 
 # %%
 F = reference.conv2d(reference.pad_replicate(F2, 2), W3, B3)
@@ -298,13 +300,13 @@ print("ours and network.forward:  ", differ(F, network.forward(Y)))
 print("and reference.forward:     ", differ(F, reference.forward(Y, network.layers, "replicate")))
 
 # %% [markdown]
-# That is the network. (The package computes in float32, which has about seven digits, and sums in
-# another order.) What is it worth?
+# That is the network. (The package computes in float32, which has about seven digits, and adds in
+# another order.) How much does it gain?
 
 
 # %%
 def psnr(picture):
-    """Against the original, 3 pixels at the border left out."""
+    """Return the PSNR against the original, without 3 pixels at the border."""
     return pysrcnn.psnr(255 * original, 255 * picture, shave=scale)
 
 
@@ -319,7 +321,7 @@ plt.show()
 
 # %% [markdown]
 # PSNR (peak signal-to-noise ratio) is the mean squared error on a logarithmic scale, in decibels
-# (dB): more is better, and 1 dB more is a fifth less of squared error.
+# (dB): more is better, and 1 dB more means a fifth less squared error.
 #
 # Do the borders matter? Let us put zeros around the input of each layer instead.
 
@@ -334,14 +336,14 @@ inside = np.s_[..., 6:-6, 6:-6]
 print("6 pixels and more from the border they differ by", differ(x[inside], F[inside]))
 
 # %% [markdown]
-# All that is lost is lost in a frame of 6 pixels around the picture.
+# The whole loss is in a frame of 6 pixels around the picture.
 #
 # ## Layer 3 the other way round
 #
-# The paper's reading of layer 3: the 32 numbers of a pixel stand for a sharp *patch* around it.
-# Patches overlap, so every pixel is in 25 of them, and all are added up. (An average, if the
-# weights contain the 1/25.) Is that the same as sliding a filter? The function that adds patches
-# up where they overlap is `col2im`, the counterpart of `im2col`:
+# The paper reads layer 3 like this: the 32 numbers of a pixel stand for a sharp *patch* around it.
+# Patches overlap, so every pixel is in 25 of them, and they are added up. (That is an average if
+# the weights contain the factor 1/25.) Is that the same as sliding a filter? The function that adds
+# up overlapping patches is `col2im`, the counterpart of `im2col`:
 
 # %%
 F2_wide = reference.pad_replicate(F2, 2)
@@ -352,19 +354,19 @@ summed = reference.col2im(patches[None], (1, 1, height + 4, width + 4), 5) + B3[
 print("patches added up, and the convolution:", differ(summed[:, :, 4:-4, 4:-4], F))
 
 # %% [markdown]
-# It is the same, with the filter flipped: here is where the mathematicians' flip comes from. A
+# It is the same, with the filter flipped, and this is where the mathematicians' flip comes from. A
 # filter that *collects* with weights $w$ is one that *spreads* with the flipped weights. The next
-# walkthrough needs it again.
+# walkthrough uses this again.
 #
 # ## What ReLU is for
 #
-# It looks like damage. Suppose we leave it out, in both layers. Then all is linear, and three
-# linear maps in a row are one: a single filter. We can look at it, by an impulse.
+# ReLU looks like damage. Suppose we leave it out of both layers. Then everything is linear, and
+# three linear maps in a row are one: a single filter. An impulse shows us that filter.
 
 
 # %%
 def without_relu(x):
-    """The network's convolutions, valid, and nothing between them."""
+    """Apply the network's convolutions, valid, with nothing between them."""
     for w, b in network.layers:
         x = reference.conv2d(x, w, b)
     return x
@@ -379,16 +381,16 @@ print(f"the one filter is {one_filter.shape[2:]}")
 print("three layers without ReLU, and one filter:", differ(without_relu(Y), at_once))
 
 # %% [markdown]
-# The three layers have collapsed into one convolution, a filter for every picture and every
-# place, like bicubic interpolation itself. ReLU prevents that: it switches filters off where
-# their pattern is not, and so the network is *another* filter at each place. It is linear only as
-# long as no ReLU switches.
+# The three layers have collapsed into one convolution: the same filter for every picture and every
+# place, as in bicubic interpolation. ReLU prevents that. It switches filters off where their
+# pattern is absent, so the network is a *different* filter at each place. It is linear only as long
+# as no ReLU switches.
 #
 # ## How far it sees, how much it knows
 #
-# That filter was 13 x 13. So much of $Y$ a pixel of the result depends on: its *receptive field*.
-# Let us measure it in the true network, with ReLU. Change one pixel of $Y$, and see whether the
-# pixel in the middle of the result changes; for all pixels of a 17 x 17 piece, in one batch.
+# That filter was 13 x 13. This is how much of $Y$ a pixel of the result depends on: its *receptive
+# field*. Let us measure it in the real network, with ReLU. Change one pixel of $Y$ and see whether
+# the middle pixel of the result changes, for all pixels of a 17 x 17 piece in one batch.
 
 # %%
 piece = np.repeat(Y[:, :, 40:57, 40:57], 17 * 17, axis=0)  # (289, 1, 17, 17)
@@ -408,10 +410,10 @@ fig.colorbar(plot, extend="both")
 plt.show()
 
 # %% [markdown]
-# Layer 1 sees 9 x 9; the middle layer adds nothing; layer 3 collects from 5 x 5 places, four
-# more: $9 + 1 + 5 - 2 = 13$. What lies further away cannot matter.
+# Layer 1 sees 9 x 9 pixels, the middle layer adds nothing, and layer 3 collects from 5 x 5 places,
+# which adds four: $9 + 1 + 5 - 2 = 13$. Nothing further away can matter.
 #
-# And what it has learned, all of it:
+# And here is everything it has learned:
 
 # %%
 total = 0
@@ -422,12 +424,12 @@ print(f"{total} weights, as in the paper; so many multiplications for each pixel
 
 # %% [markdown]
 # <details><summary>
-# <b>Question.</b> 9-5-5 has filters of 5 x 5 in the middle. How many weights, and what receptive
-# field?
+# <b>Question.</b> 9-5-5 has filters of 5 x 5 in the middle layer. How many weights does it have,
+# and what is its receptive field?
 # </summary>
 #
-# The middle layer has $32 \cdot 64 \cdot 25 = 51200$ instead of 2048, together 57184. The
-# receptive field is $9 + 5 + 5 - 2 = 17$.
+# The middle layer has $32 \cdot 64 \cdot 25 = 51200$ weights instead of 2048, which makes 57184 in
+# all. The receptive field is $9 + 5 + 5 - 2 = 17$.
 # </details>
 #
 # <details><summary>
@@ -435,10 +437,10 @@ print(f"{total} weights, as in the paper; so many multiplications for each pixel
 # does a negative bias do?
 # </summary>
 #
-# It is a threshold: the filter's pattern has to be there more strongly than that, or nothing is
-# passed on. Methods called *sparse coding* find their numbers with just such thresholds; a later
-# walkthrough makes that exact.
+# It acts as a threshold: unless the filter's pattern is stronger than that, nothing is passed on. A
+# family of methods called *sparse coding* finds its numbers with just such thresholds; walkthrough
+# 9 makes the connection exact.
 # </details>
 #
-# Where the 8032 numbers come from is the question now. The next walkthrough computes, by hand, in
-# which direction each of them should be changed.
+# Where do the 8032 numbers come from? The next walkthrough computes by hand in which direction each
+# of them should be changed.

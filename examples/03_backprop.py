@@ -1,11 +1,10 @@
 # %% [markdown]
 # # 3. Backprop by hand
 #
-# Training changes every weight a little, in the direction that makes the error smaller. For that
-# one needs the derivative of the error with respect to every weight: the *gradient*. For 8032
-# weights that sounds like a lot of work. It is one pass through the network, backwards, and here
-# you derive each of its steps, compute it, and check it by a method that knows nothing of
-# derivations.
+# Training changes every weight a little, in the direction that makes the error smaller. For that we
+# need the derivative of the error with respect to every weight: the *gradient*. For 8032 weights
+# that sounds like a lot of work, but it takes only one pass backwards through the network. Here you
+# derive each of its steps, compute it, and check it by a method that knows nothing of derivations.
 #
 # You need: the chain rule, and walkthrough 2. Time: twenty minutes.
 
@@ -25,21 +24,21 @@ rng = np.random.default_rng(11)
 low = rng.random((1, 1, 11, 11))  # the input: one picture, one channel, 11 x 11
 shapes = [(4, 1, 3, 3), (3, 4, 1, 1), (1, 3, 3, 3)]  # a 3-1-3 network, 4 and 3 filters
 layers = [(rng.normal(0, 0.5, shape), rng.normal(0, 0.1, shape[0])) for shape in shapes]
-high = rng.random((1, 1, 7, 7))  # what should come out
+high = rng.random((1, 1, 7, 7))  # the target
 
 # %% [markdown]
-# A small network, with random numbers for pictures: a derivative is right for any numbers or for
-# none. Each number is a float64, of some 16 digits; a check needs digits.
+# The network is small, and its pictures are random numbers: a correct derivative is correct for any
+# input. Every number is a float64 with about 16 digits, because a check needs precision.
 #
 # ## The whole as a graph
 #
-# The network is a chain of steps, and each knows only its own input and output. At the end is one
-# number, the loss $L$: the mean of the squared errors.
+# The network is a chain of steps, and each step knows only its own input and output. At the end is
+# one number, the loss $L$: the mean of the squared errors.
 
 
 # %%
 def draw_graph(names):
-    """Boxes in a row: the values go to the right, the gradients come back."""
+    """Draw boxes in a row: values go to the right, gradients come back."""
     fig, ax = plt.subplots(figsize=(9, 2.3))
     for k, name in enumerate(names):
         box = {"boxstyle": "round", "fc": "C1" if "conv" in name else "0.9", "alpha": 0.6}
@@ -61,27 +60,27 @@ def draw_graph(names):
 draw_graph(["low", "conv 1", "ReLU", "conv 2", "ReLU", "conv 3", "loss", "L"])
 
 # %% [markdown]
-# Black: values, from left to right. Red: gradients, from right to left. We write `dx` for
-# $\partial L / \partial x$, an array of the shape of $x$: by how much $L$ grows for a little more
-# of each element. Every box gets `dout`, for its output, from its right neighbour. It has to
-# answer two questions: what is `dx`, for its input (to be handed on to the left), and what are
-# `dW` and `dB`, for its own weights?
+# Values (black) go from left to right, gradients (red) from right to left. We write `dx` for
+# $\partial L / \partial x$, an array of the shape of $x$ that says how fast $L$ grows with each
+# element. Every box is given `dout`, the gradient for its output, by its right neighbour. From it,
+# the box has to compute two things: `dx`, the gradient for its input, which it hands on to the
+# left; and `dW` and `dB`, the gradients for its own weights and biases.
 #
-# ## The judge
+# ## Measuring a derivative
 #
-# A derivative can also be measured. Move one number by a small $h$ both ways:
+# A derivative can also be measured. Move one number by a small $h$ in both directions:
 #
 # $$
 # \frac{\partial L}{\partial x} \approx \frac{L(x + h) - L(x - h)}{2h},
 # $$
 #
-# the *central difference*. It takes two passes through the network for *each* number: too slow to
-# train by, but it cannot be wrong in the same way as a derivation.
+# which is called the *central difference*. It takes two passes through the network for *each*
+# number. That is too slow for training, but it cannot be wrong in the same way as a derivation.
 
 
 # %%
 def measured(function, x, h=1e-6):
-    """The gradient of function() with respect to the array x, by central differences."""
+    """Return the gradient of function() with respect to the array x, by central differences."""
     gradient = np.empty_like(x)
     for place in np.ndindex(x.shape):
         keep = x[place]
@@ -108,7 +107,7 @@ def check(name, derived, numerical):
 # \frac{\partial L}{\partial p_i} = \frac{2}{n} (p_i - t_i)
 # $$
 #
-# for the prediction $p$ and the target $t$: only one term of the sum contains $p_i$.
+# Here $p$ is the prediction and $t$ the target. Only one term of the sum contains $p_i$.
 
 # %%
 prediction = rng.random((1, 1, 7, 7))
@@ -118,12 +117,12 @@ check("loss", dprediction, measured(lambda: np.mean((prediction - high) ** 2), p
 # %% [markdown]
 # ## ReLU
 #
-# $\max(0, x)$ has slope 1 where $x$ is positive, and 0 where it is negative. So `dout` passes or
-# is stopped, element by element.
+# $\max(0, x)$ has slope 1 where $x$ is positive, and 0 where it is negative. So each element of
+# `dout` either passes or is stopped.
 #
-# To measure the gradient of something whose output is not one number, we need a loss behind it.
-# We take a random `dout`, and $L = \sum \text{dout} \cdot \text{out}$, of which `dout` is the
-# derivative.
+# To measure the gradient of a step whose output is not a single number, we need a loss after it. We
+# take a random `dout` and $L = \sum \text{dout} \cdot \text{out}$, so that `dout` is the derivative
+# of $L$.
 
 # %%
 x = rng.normal(size=(1, 4, 9, 9))
@@ -134,8 +133,8 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # %% [markdown]
 # ## The convolution
 #
-# With the patches as columns it is a matrix product (walkthrough 2), for filter $o$ and place
-# $p$:
+# With the patches as columns, the convolution is a matrix product (walkthrough 2), for filter $o$
+# and place $p$:
 #
 # $$
 # \begin{gathered}
@@ -144,10 +143,10 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # \end{gathered}
 # $$
 #
-# The bias $b_o$ is added at all places. Moving it by a little moves all of $\text{out}_{op}$ in
-# row $o$, and the effects add up. The weight $W_{ok}$ appears in row $o$ at each place $p$, with
-# $\text{cols}_{kp}$ as its factor. And $\text{cols}_{kp}$ appears in column $p$ for each filter
-# $o$, with $W_{ok}$ as its factor:
+# The bias $b_o$ is added at all places. If it moves a little, all of row $o$ of $\text{out}$ moves
+# with it, and the effects add up. The weight $W_{ok}$ appears in row $o$ at each place $p$,
+# multiplied by $\text{cols}_{kp}$. And $\text{cols}_{kp}$ appears in column $p$ for each filter
+# $o$, multiplied by $W_{ok}$:
 #
 # $$
 # \begin{gathered}
@@ -163,7 +162,7 @@ check("ReLU", dx, measured(lambda: np.sum(dout * relu(x)), x))
 # dW = \text{dout} \cdot \text{cols}^T, \qquad d\text{cols} = W^T \cdot \text{dout}.
 # $$
 #
-# If you forget which one is transposed: only one way do the shapes fit.
+# If you forget which factor is transposed: the shapes fit in only one way.
 
 # %%
 x, w, b = rng.normal(size=(1, 2, 6, 6)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)
@@ -177,7 +176,7 @@ dcols = rows.T @ dout_rows
 
 # %%
 def draw_product(a, b, c, names):
-    """Three matrices as pictures: a times b is c."""
+    """Draw three matrices as pictures: a times b is c."""
     widths = [m.shape[1] for m in (a, b, c)]
     fig, axes = plt.subplots(1, 3, figsize=(7, 2.6), width_ratios=widths)
     for ax, m, name in zip(axes, (a, b, c), names, strict=True):
@@ -195,14 +194,15 @@ draw_product(rows.T, dout_rows, dcols, ["W, transposed", "times dout", "is dcols
 # %% [markdown]
 # ## From the patches back to the pixels
 #
-# `dcols` has a gradient for each element of each *patch*. But the elements of patches are copies
-# of pixels: one pixel is in up to nine patches. Moving it moves all its copies, so their
-# gradients add up. That is `col2im`: put each column back where it was taken from, and add.
+# `dcols` has a gradient for each element of each *patch*. But the elements of patches are copies of
+# pixels, and one pixel is in up to nine patches. Moving the pixel moves all its copies, so their
+# gradients add up. That is what `col2im` does: it puts each column back where it was taken from,
+# and adds.
 #
-# There is a better way to see it. `im2col` only copies numbers, so it is linear: a matrix of
-# zeros and ones times all pixels. For a 5 x 5 picture and 3 x 3 patches, a matrix of 81 rows and
-# 25 columns. And $\text{cols} = M x$ gives $dx = M^T d\text{cols}$, by the same argument as
-# above. The transposed matrix is called the *adjoint*. `col2im` is the adjoint of `im2col`.
+# There is a better way to see this. `im2col` only copies numbers, so it is linear: a matrix $M$ of
+# zeros and ones, applied to all pixels. For a 5 x 5 picture and 3 x 3 patches it has 81 rows and 25
+# columns. And $\text{cols} = M x$ gives $dx = M^T d\text{cols}$, by the same argument as above. The
+# transposed matrix is called the *adjoint*: `col2im` is the adjoint of `im2col`.
 
 # %%
 pixels = np.eye(25).reshape(25, 1, 5, 5)  # 25 pictures, each with a single pixel of 1
@@ -224,10 +224,10 @@ axes[2].set(title="patches a pixel is in", xticks=[], yticks=[])
 plt.show()
 
 # %% [markdown]
-# Nobody writes such a matrix down for a real picture. And one need not, to check an adjoint. For
-# *all* $x$ and $y$, the dot products $\langle Mx, y \rangle$ and $\langle x, M^T y \rangle$ are
-# the same number. So take random ones, apply both functions, and compare: the *dot-product test*.
-# It needs no step size, and is exact up to rounding.
+# Nobody writes such a matrix down for a real picture, and checking an adjoint does not require it.
+# For *all* $x$ and $y$, the dot products $\langle Mx, y \rangle$ and $\langle x, M^T y \rangle$ are
+# the same number. So take random ones, apply both functions, and compare: this is the *dot-product
+# test*. It needs no step size, and is exact up to rounding.
 
 # %%
 a, y = rng.normal(size=(2, 3, 8, 7)), rng.normal(size=(2, 27, 30))
@@ -241,9 +241,9 @@ print(f"pad_replicate:    {left:.12f}  {right:.12f}")
 print(f"if it only cut:   {left:.12f}  {np.sum(a * y[:, :, 2:-2, 2:-2]):.12f}")
 
 # %% [markdown]
-# The last line is a mistake that is easily made: the backward of padding is not to cut the
-# padding off. What came into the copies has to go back to the border's pixels. The test sees it
-# at once.
+# The last line shows a mistake that is easily made: the backward pass of padding does not just cut
+# the padding off. The gradients of the copies have to be added to those of the border pixels they
+# were copied from. The test finds the mistake at once.
 #
 # Now all three gradients of a convolution:
 
@@ -252,7 +252,7 @@ dx = col2im(dcols[None], x.shape, 3)
 
 
 def loss_behind():
-    """A loss behind the convolution, of which dout is the derivative."""
+    """Return a loss after the convolution whose derivative is dout."""
     return np.sum(dout * conv2d(x, w, b))
 
 
@@ -263,9 +263,9 @@ ours, theirs = (dx, dw_rows.reshape(w.shape), db), reference.conv2d_backward(dou
 print("as reference.conv2d_backward:", all(map(np.array_equal, ours, theirs)))
 
 # %% [markdown]
-# Is there a filter in this? A pixel has been *collected* by filters around it; the gradient is
-# *spread* back. That is a convolution with the flipped filters, the roles of channels and filters
-# swapped, on a `dout` with zeros around it:
+# Can this too be written with filters? In the forward pass, the filters around a pixel *collect*
+# from it; in the backward pass, the gradient is *spread* back. That is a convolution with flipped
+# filters, with the roles of channels and filters swapped, applied to `dout` with zeros around it:
 
 # %%
 around = np.pad(dout, ((0, 0), (0, 0), (2, 2), (2, 2)))
@@ -274,16 +274,16 @@ again = conv2d(around, swapped, np.zeros(2))
 print(f"{around.shape} -> {again.shape}, differs from dx by {np.abs(again - dx).max():.0e}")
 
 # %% [markdown]
-# ## The whole, in a dozen lines
+# ## All of it in a dozen lines
 #
-# Forward, keeping what each layer was given, then backward. Going from right to left, `dout` is
-# multiplied by one matrix after the other, and nothing is computed twice: that is all there is to
-# *backpropagation*.
+# Run forward, keeping the input of each layer, then run backward. Going from right to left, `dout`
+# is multiplied by one matrix after the other, and nothing is computed twice. That is all there is
+# to *backpropagation*.
 
 
 # %%
 def loss_and_gradients(low, high, layers):
-    """Of one picture; all that was derived above."""
+    """Return the loss of one picture and all its gradients, as derived above."""
     x, inputs, gradients = low, [], []
     for k, (w, b) in enumerate(layers):
         inputs.append(x)
@@ -308,7 +308,7 @@ for k, (ours, theirs) in enumerate(zip(gradients, their_gradients, strict=True),
 
 # %%
 def current_loss():
-    """The network and the loss by the package's functions."""
+    """Return the loss, computed by the package's functions."""
     return reference.mse(reference.forward(low, layers, "valid"), high)
 
 
@@ -318,40 +318,40 @@ for k, (parameters, derived) in enumerate(zip(layers, gradients, strict=True), 1
 
 # %% [markdown]
 # <details><summary>
-# <b>Question.</b> At the end of the loop, <code>dout</code> is computed for the input of
-# layer 1 as well. What could that be good for?
+# <b>Question.</b> At the end of the loop, <code>dout</code> is computed for the input of layer 1 as
+# well. What is that good for?
 # </summary>
 #
-# For nothing in training, where the picture is not changed. (And as the picture is not the output
-# of a ReLU, the last line should be left out for it; `reference` does.) The gradient with
-# respect to the picture says which pixels the loss depends on, and how.
+# In training it is good for nothing, because the picture is not changed. (The picture is also not
+# the output of a ReLU, so the last line should be skipped for it; `reference` does that.) But the
+# gradient with respect to the picture says which pixels the loss depends on, and how.
 # </details>
 #
 # ## The step
 #
-# The derived gradients are good to some $10^{-16}$; the measured ones differ by a million times
-# that. Is that the step $h$? Move *all* weights at once along a random direction $v$, and compare
-# the measured slope with the derived one, $\langle \text{gradient}, v \rangle$, for many $h$.
-# (This is also how to check a network of any size, by two passes only.)
+# The derived gradients are accurate to some $10^{-16}$; the measured ones are off by a million
+# times that. Is the step $h$ to blame? Move *all* weights at once along a random direction $v$, and
+# compare the measured slope with the derived one, $\langle \text{gradient}, v \rangle$, for many
+# $h$. (This is also how to check a network of any size, with only two forward passes.)
 
 # %%
 direction = [tuple(rng.normal(0, 0.3, p.shape) for p in layer) for layer in layers]
 
 
 def moved(t, dtype=np.float64):
-    """The layers after t steps in that direction."""
+    """Return the layers, moved by t times that direction."""
     pairs = [zip(layer, v, strict=True) for layer, v in zip(layers, direction, strict=True)]
     return [tuple((p + t * v).astype(dtype) for p, v in pair) for pair in pairs]
 
 
 def along(t, dtype=np.float64):
-    """The loss there, all of it computed in that dtype."""
+    """Return the loss there, computed entirely in the given dtype."""
     out = reference.forward(low.astype(dtype), moved(t, dtype), "valid")
     return float(np.mean(np.square(out - high.astype(dtype))))
 
 
 def slope(t):
-    """Its derivative there, by backpropagation."""
+    """Return the derivative of the loss there, by backpropagation."""
     _, gradients = reference.loss_and_gradients(low, high, moved(t))
     return sum(np.sum(g * v) for gs, vs in zip(gradients, direction, strict=True)
                for g, v in zip(gs, vs, strict=True))  # fmt: skip
@@ -377,42 +377,42 @@ best = np.argmin(np.abs(errors["central"]))
 print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['central'][best]):.0e}")
 
 # %% [markdown]
-# A V, and a cliff on its right. The V has two sides, each with a reason:
+# The curve is a V with a cliff on its right. Each side of the V has its own cause:
 #
-# - *Too large* a step measures the slope of a chord and not of the curve. By Taylor's series,
-#   $\frac{L(h) - L(-h)}{2h} = L' + \frac{h^2}{6} L^{(3)} + \dots$: the error grows as $h^2$.
-#   One-sided, $\frac{L(h) - L(0)}{h} = L' + \frac{h}{2} L'' + \dots$ is much worse: it grows as
-#   $h$.
-# - *Too small* a step subtracts two nearly equal numbers. Each is rounded, and off by about
-#   $\epsilon = 2 \cdot 10^{-16}$ times its size; divided by $2h$, that is an error of about
+# - *Too large* a step measures the slope of a chord instead of the curve. By Taylor's series,
+#   $\frac{L(h) - L(-h)}{2h} = L' + \frac{h^2}{6} L^{(3)} + \dots$: the error grows as $h^2$. The
+#   one-sided difference, $\frac{L(h) - L(0)}{h} = L' + \frac{h}{2} L'' + \dots$, is much worse: its
+#   error grows as $h$.
+# - *Too small* a step subtracts two nearly equal numbers. Each is rounded, with an error of about
+#   $\epsilon = 2 \cdot 10^{-16}$ times its size; divided by $2h$, that becomes an error of about
 #   $\epsilon / h$.
 #
-# The sum $\epsilon / h + h^2$ is least where both are about equal, near
-# $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$. There it is some
+# The sum $\epsilon / h + h^2$ is smallest where both terms are about equal, near
+# $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$, and there it is about
 # $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. Ours is better, and the plot shows why: on the right,
-# the errors lie far below the dashed line, so the factor before $h^2$, which is $L^{(3)} / 6$, is
-# small along our direction. The sum is then least at a larger $h$, and smaller.
+# the errors lie far below the dashed line, so the factor of $h^2$, which is $L^{(3)} / 6$, is small
+# along our direction. That moves the minimum to a larger $h$ and makes it smaller.
 #
-# In larger networks sums are longer, and rounded more often, so expect $10^{-9}$ of the gradient.
-# A real mistake, a forgotten factor or a flipped filter, is mostly off by as much as the gradient
-# itself. And in float32, with $\epsilon = 10^{-7}$, nothing can be checked well: check in float64,
-# whatever you train in.
+# In larger networks the sums are longer and are rounded more often, so expect errors of $10^{-9}$
+# of the gradient. A real mistake, such as a forgotten factor or a flipped filter, is usually as
+# large as the gradient itself. In float32, with $\epsilon = 10^{-7}$, nothing can be checked well:
+# check in float64, whatever precision you train in.
 #
 # <details><summary>
-# <b>Question.</b> Move a single weight, and not all: how does the error of central differences
-# grow with <i>h</i> then?
+# <b>Question.</b> Suppose you move a single weight instead of all. How does the error of central
+# differences then grow with <i>h</i>?
 # </summary>
 #
-# It does not. Each layer is linear in its weights, and so the prediction is linear in a *single*
-# weight (as long as no ReLU switches), and the loss a parabola. $L^{(3)}$ is zero. Central
-# differences are exact for parabolas, up to rounding. Along a direction in the weights of all
-# three layers the loss is a polynomial of degree 6.
+# It does not. Each layer is linear in its weights, so the prediction is linear in a *single* weight
+# (as long as no ReLU switches), and the loss is a parabola: $L^{(3)}$ is zero. Central differences
+# are exact for parabolas, up to rounding. Along a direction in the weights of all three layers, the
+# loss is a polynomial of degree 6.
 # </details>
 #
 # ## Kinks
 #
-# And the cliff? ReLU has no derivative at zero: there is a kink. If it lies between $-h$ and $h$,
-# the chord goes over it, and its slope belongs to neither side. For a single ReLU:
+# And the cliff? ReLU has no derivative at zero, where it has a kink. If the kink lies between $-h$
+# and $h$, the chord crosses it, and its slope belongs to neither side. For a single ReLU:
 
 # %%
 h = 1e-3
@@ -422,13 +422,13 @@ for x in (0.3 * h, 2 * h, 0.0):
     print(f"x = {x:.4f}: measured {numerical:.2f}, derived {backward:.2f}")
 
 # %% [markdown]
-# Our network has some hundreds of ReLUs: one for each filter of the first two layers and each
-# place. As we move along, one after the other switches. Where are they?
+# Our network has some hundreds of ReLUs: one for each place and each filter of the first two
+# layers. As we move along the direction, they switch one after the other. Where do they switch?
 
 
 # %%
 def active(t):
-    """Which ReLUs let pass, of all."""
+    """Say for every ReLU whether it is active."""
     layers = moved(t)
     first = relu(conv2d(low, *layers[0]))
     second = conv2d(first, *layers[1])
@@ -449,22 +449,23 @@ axes[1].set(xlabel="t, along the direction", ylabel="derived slope")
 plt.show()
 
 # %% [markdown]
-# The loss looks smooth. Its slope jumps wherever a ReLU switches, and the cliff is where the
-# first one comes within reach of $h$. So an error in a check of gradients can have three causes:
+# The loss looks smooth, but its slope jumps wherever a ReLU switches, and the cliff begins where
+# the first of them comes within reach of $h$. So there are three cases when a gradient check finds
+# a difference:
 #
-# - It is $10^{-9}$ or less, relative to the gradient: rounding. All is well.
-# - It goes away with a smaller $h$, or with other random numbers: a kink.
-# - It stays: a mistake in the derivation.
+# - It is $10^{-9}$ of the gradient or less: this is rounding, and all is well.
+# - It goes away with a smaller $h$, or with other random numbers: this is a kink.
+# - It stays: there is a mistake in the derivation.
 #
 # <details><summary>
-# <b>Question.</b> At <i>x</i> = 0 exactly, the measured slope was 0.5, the derived one 0.
-# Does it matter?
+# <b>Question.</b> At exactly <i>x</i> = 0, the measured slope was 0.5 and the derived one 0. Does
+# it matter?
 # </summary>
 #
-# Hardly: any slope between 0 and 1 would do there, and a sum of products of real pixels is zero
-# exactly about never. But beware in checks. With black pixels, zero weights or zero biases it
-# *is* zero exactly, at many places, and a correct gradient looks wrong. Hence the random biases
-# above.
+# Hardly. Any slope between 0 and 1 would do there, and a sum of products of real pixels is almost
+# never exactly zero. But beware in checks: with black pixels, zero weights or zero biases it *is*
+# exactly zero at many places, and a correct gradient looks wrong. That is why the biases above are
+# random.
 # </details>
 #
 # <details><summary>
@@ -472,10 +473,10 @@ plt.show()
 # backward?
 # </summary>
 #
-# It is the same flipped or transposed. A backward that mixes up rows and columns of `dout`, or
-# spreads it by filters that are not flipped, may get away with it: away from the border, `dx` is
-# just the sum of each filter's weights. Random numbers are not symmetric in any way.
+# It stays the same when flipped or transposed. A backward pass that mixes up rows and columns of
+# `dout`, or that spreads it with filters that are not flipped, may go unnoticed: away from the
+# border, `dx` is then just the sum of each filter's weights. Random numbers have no such symmetry.
 # </details>
 #
-# Now you have, for each weight, the direction in which the loss grows. The next walkthrough goes
-# in the other one.
+# For each weight, you now know the direction in which the loss grows. The next walkthrough goes the
+# opposite way.

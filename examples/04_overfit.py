@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 4. Overfit one patch
 #
-# Before you train any network on anything, give it a *single* example, and see whether it can
-# learn that by heart. It takes seconds, and if it fails, nothing larger will work: the gradient
-# is wrong, or the learning rate, or the start. Here is gradient descent written out, on one patch
+# Before you train any network on anything, give it a *single* example, and see whether it can learn
+# that by heart. It takes seconds, and if it fails, nothing larger will work: the gradient, the
+# learning rate or the initial weights are wrong. Here is gradient descent written out, on one patch
 # of 33 x 33 pixels.
 #
 # You need: what a gradient is (walkthrough 3). Time: fifteen minutes.
@@ -28,19 +28,19 @@ scale, side, margin = 3, 33, 6
 
 
 def patch(name, i, j):
-    """A 33 x 33 patch of the bicubic picture, and the 21 x 21 pixels it should become."""
+    """Return a 33 x 33 patch of the bicubic picture, and the 21 x 21 pixels it should become."""
     low, high = pair(read_picture(here / "pictures" / f"{name}.png"), scale)
     inner = np.s_[None, :, i + margin : i + side - margin, j + margin : j + side - margin]
     return low[None, :, i : i + side, j : j + side], high[inner]
 
 
 def middle(low):
-    """The part of a 33 x 33 patch that the 21 x 21 pixels are of."""
+    """Return the part of a 33 x 33 patch that shows the 21 x 21 pixels."""
     return low[:, :, margin:-margin, margin:-margin]
 
 
 def show(pictures):
-    """Grey pictures in a row, by title."""
+    """Show grey pictures in a row, with their titles."""
     fig, axes = plt.subplots(1, len(pictures), figsize=(2.3 * len(pictures), 2.6))
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
         ax.imshow(picture[0, 0], vmin=0, vmax=1)
@@ -55,16 +55,16 @@ print(f"low {low.shape}, high {high.shape}, loss of bicubic interpolation {bicub
 show({"the whole of low": low, "low, where high is": middle(low), "high": high})
 
 # %% [markdown]
-# It is a piece of a spoon. The network is trained without padding, so 33 x 33 pixels become 21 x
-# 21: each layer takes off its filter's size less one.
+# It shows a piece of a spoon. The network is trained without padding, so 33 x 33 pixels become
+# 21 x 21: each layer removes its filter size minus one.
 #
-# The network is a small 9-1-5, with 16 and 8 filters instead of 64 and 32. How many numbers may
-# it choose, and how many has it to get right?
+# The network is a small 9-1-5, with 16 and 8 filters instead of 64 and 32. How many parameters can
+# it adjust, and how many pixels does it have to get right?
 
 
 # %%
 def new_network(init="identity"):
-    """A small 9-1-5, computed by the reference."""
+    """Return a small 9-1-5, computed by the reference."""
     return SRCNN(9, 16, 1, 8, 5, init=init, seed=0, ops=reference)
 
 
@@ -74,14 +74,14 @@ print(f"{count} parameters, {high.size} pixels")
 print(f"loss at the start: {network.loss_and_gradients(low, high)[0]:.5f}")
 
 # %% [markdown]
-# More unknowns than equations: it should be able to. It starts at nearly the loss of bicubic
-# interpolation, because we have let it start at the *identity*: one path of filters hands the
-# picture on unchanged, and the others are random and count for little at first.
+# There are more unknowns than equations, so it should be able to. Its initial loss is nearly that
+# of bicubic interpolation, because we initialise it as the *identity*: one path of filters passes
+# the picture on unchanged, and the others are random and contribute little at first.
 #
 # ## Gradient descent
 #
 # The gradient $\partial L / \partial W$ points to where the loss $L$ grows fastest. So go the
-# other way, a step in proportion to it:
+# opposite way, by a step proportional to it:
 #
 # $$
 # W \leftarrow W - \eta \, \frac{\partial L}{\partial W}
@@ -92,13 +92,13 @@ print(f"loss at the start: {network.loss_and_gradients(low, high)[0]:.5f}")
 
 # %%
 def descend(network, rate, steps, momentum=0.0, spoil=None):
-    """Gradient descent on the patch; the loss before each step."""
+    """Train by gradient descent on the patch; return the loss before each step."""
     losses = []
     velocity = {name: np.zeros_like(array) for name, array in network.parameters.items()}
     for _ in range(steps):
         loss, gradients = network.loss_and_gradients(low, high)
         losses.append(loss)
-        if not loss < 10:  # it will not come back
+        if not loss < 10:  # it has diverged
             break
         if spoil:
             spoil(gradients)
@@ -109,7 +109,7 @@ def descend(network, rate, steps, momentum=0.0, spoil=None):
 
 
 def plot(curves, title=""):
-    """Losses against steps, both axes as they are best read."""
+    """Plot losses, on a logarithmic scale, against steps."""
     fig, ax = plt.subplots(figsize=(6.8, 3.6))
     for name, losses in curves.items():
         ax.semilogy(losses, label=name)
@@ -121,7 +121,7 @@ def plot(curves, title=""):
 
 # %% [markdown]
 # (`velocity` and `spoil` are for later: with `momentum` 0, the velocity is $-\eta$ times the
-# gradient.) What should $\eta$ be? Try three.
+# gradient.) What should $\eta$ be? Let us try three values.
 
 # %%
 curves = {rate: descend(new_network(), rate, 300) for rate in (0.002, 0.05, 0.5)}
@@ -130,14 +130,15 @@ for rate, losses in curves.items():
     print(f"rate {rate:<6} {len(losses):3} steps, last loss {losses[-1]:.5f}")
 
 # %% [markdown]
-# Too small: right, but you would wait for ever. Too large: the loss explodes within some steps.
-# This is what "the loss is NaN" mostly means. In between it works.
+# If it is too small, the direction is right, but you would wait forever. If it is too large, the
+# loss explodes within a few steps; this is the usual cause when "the loss is NaN". In between it
+# works.
 #
 # ## How large is too large?
 #
 # Take a loss with one weight, a parabola $L = \frac12 \lambda w^2$. Its gradient is $\lambda w$,
-# and a step makes $w$ into $(1 - \eta\lambda) w$. For $\eta < 1/\lambda$ it shrinks; up to
-# $2/\lambda$ it jumps to the other side and back, ever closer; above, every jump is larger than
+# and a step turns $w$ into $(1 - \eta\lambda) w$. For $\eta < 1/\lambda$, $w$ shrinks; up to
+# $2/\lambda$ it jumps from side to side, ever closer to zero; above that, every jump is larger than
 # the one before.
 
 # %%
@@ -151,11 +152,11 @@ for ax, rate in zip(axes, (0.1, 0.9, 1.9, 2.1), strict=True):
 plt.show()
 
 # %% [markdown]
-# A network has thousands of weights, and near a point its loss is a parabola along each of as
-# many directions (the eigenvectors of the matrix of second derivatives), each with its own
-# curvature $\lambda$. The steepest decides: $\eta$ must be below $2/\lambda_{\max}$. We can
-# measure that. How the gradient changes along a direction $v$, divided by the length of the step,
-# is that matrix times $v$. Do that again and again, and $v$ turns to the steepest direction.
+# A network has thousands of weights, and near a point its loss is a parabola along each of as many
+# directions (the eigenvectors of the matrix of second derivatives), each with its own curvature
+# $\lambda$. The steepest direction decides: $\eta$ must be below $2/\lambda_{\max}$. We can measure
+# that. The change of the gradient along a direction $v$, divided by the length of the step, is that
+# matrix times $v$. Repeat this again and again, and $v$ turns towards the steepest direction.
 
 # %%
 start = new_network().astype("float64")
@@ -163,7 +164,7 @@ v = {name: np.random.default_rng(0).normal(size=a.shape) for name, a in start.pa
 
 
 def gradient_at(t):
-    """The gradients after a step t along v."""
+    """Return the gradients after a step t along v."""
     moved = start.astype("float64")  # a copy
     for name, array in moved.parameters.items():
         array += t * v[name]
@@ -191,27 +192,27 @@ curves = {f"{k} of the limit": descend(new_network(), k * edge, 60) for k in (0.
 plot(curves, "close to the largest learning rate")
 
 # %% [markdown]
-# This is at the start; the curvature changes on the way, and a network that is thrown out of one
-# valley may land in a flatter one. But it tells the order of magnitude. It also tells why descent
-# is slow: a rate that the steepest direction can just bear is tiny for all the flat ones. The
-# steepest direction here mostly makes all pixels brighter (or darker) at once; details are drawn
-# along flatter ones.
+# This limit holds at the start. The curvature changes on the way, and a network that is thrown out
+# of one valley may land in a flatter one. But it gives the order of magnitude. It also explains why
+# descent is slow: a rate that the steepest direction can just tolerate is tiny for all the flat
+# ones. Here the steepest direction mostly makes all pixels brighter (or darker) at once, while
+# details lie along flatter ones.
 #
-# The rate belongs to a *normalisation* of the loss. Ours is the mean over pixels. The paper's
-# released network takes half the sum over the 21 x 21 pixels of a sample. Its gradients are 220
-# times larger than ours, so the paper's $10^{-4}$ is 0.022 for us.
+# A learning rate belongs to one *normalisation* of the loss. Ours is the mean over pixels. The
+# paper's released network takes half the sum over the 21 x 21 pixels of a sample. Its gradients are
+# 220 times larger than ours, so the paper's $10^{-4}$ is 0.022 for us.
 #
 # ## Momentum
 #
-# Eq. 5 of the paper: do not take the step itself, but a *velocity*, to which each step adds.
+# Eq. 5 of the paper does not take the step itself, but keeps a *velocity* to which each step adds:
 #
 # $$
 # \Delta \leftarrow 0.9\,\Delta - \eta\,\frac{\partial L}{\partial W}, \quad
 # W \leftarrow W + \Delta
 # $$
 #
-# Where the gradients of successive steps agree, they add up, to ten times a step: the sum of
-# $1 + 0.9 + 0.9^2 + \dots$ is 10. Where they contradict each other, they cancel.
+# Where successive gradients agree, the steps add up, to ten times a single step: the sum
+# $1 + 0.9 + 0.9^2 + \dots$ is 10. Where they disagree, they cancel.
 
 # %%
 rate = 0.05
@@ -229,9 +230,9 @@ print(f"ours and pysrcnn.training.optim.SGD, after 20 steps: {max(differences):.
 # %% [markdown]
 # ## Where to start
 #
-# The paper starts with random weights from a normal distribution with deviation 0.001. *He's*
-# start is random too, but scaled to each layer's size, so that values keep their size from layer
-# to layer.
+# The paper starts with random weights from a normal distribution with standard deviation 0.001.
+# *He's* initialisation is random too, but scaled to each layer's size, so that values keep their
+# magnitude from layer to layer.
 
 # %%
 curves = {}
@@ -244,24 +245,24 @@ plot(curves, "three starts")
 print(f"variance of high: {high.var():.5f}, the paper's start ends at {curves['paper'][-1]:.5f}")
 
 # %% [markdown]
-# The paper's start swings down and then goes along a *plateau*. Its height is the variance of
-# the patch: the network has learned a single number, the mean, in the bias of its last layer. All
-# else gets nearly no gradient, since that of layer 1 is a product with the weights of layers 2
-# and 3, 0.001 each. From there it takes long to get going: the paper trained with $8 \cdot 10^8$
-# samples. The identity begins where bicubic interpolation ends.
+# From the paper's start, the loss swings down and then stays on a *plateau*. Its height is the
+# variance of the patch: the network has learned a single number, the mean, in the bias of its last
+# layer. Everything else gets almost no gradient, because the gradient of layer 1 is a product with
+# the weights of layers 2 and 3, 0.001 each. Leaving the plateau takes long: the paper trained with
+# $8 \cdot 10^8$ samples. The identity begins where bicubic interpolation ends.
 #
 # <details><summary>
 # <b>Question.</b> Why not start with all weights at zero?
 # </summary>
 #
-# Then the gradients of all weights are zero, of W3 because F2 is zero, and of the others because
-# their product with W3 is. Only the last bias moves. Starting all filters of a layer with the
-# same numbers is hardly better: they get the same gradients and stay the same for ever.
+# Then the gradients of all weights are zero: that of W3 because F2 is zero, and the others because
+# they contain a product with W3. Only the last bias moves. It is hardly better to start all filters
+# of a layer with the same numbers: they get the same gradients and stay the same forever.
 # </details>
 #
 # ## To nearly zero
 #
-# Now let it run, and meanwhile watch the loss on a patch that it is *not* trained on: a piece of
+# Now let it run, and meanwhile watch the loss on a patch that it is *not* trained on, a piece of
 # the cat's eye.
 
 # %%
@@ -291,7 +292,7 @@ plt.show()
 
 # %%
 def psnr(a, b):
-    """In dB, for values in 0..1: more is better."""
+    """Return PSNR in dB, for values in 0..1: more is better."""
     return -10 * np.log10(reference.mse(a, b))
 
 
@@ -301,12 +302,12 @@ for x, y in ((low, high), (other_low, other_high)):
     show({titles[0]: middle(x), titles[1]: out, "original": y})
 
 # %% [markdown]
-# On its own patch the network does what no method can do from a small picture alone: it has
-# learned the answer by heart. On the other it is worse than bicubic interpolation, which it was
-# equal to when it started. That is *overfitting*: the error on what it was trained on goes down,
-# while it goes up, or stays up, everywhere else.
+# On its own patch, the network does what no method can do from a small picture alone, because it
+# has learned the answer by heart. On the other patch it is worse than bicubic interpolation, which
+# it equalled when it started. That is *overfitting*: the error falls on the training data, and
+# rises or stays high everywhere else.
 #
-# One other patch may be bad luck. So take all, from all three photographs:
+# A single other patch may be bad luck. So let us take all patches of all three photographs:
 
 # %%
 worse, means = [], []
@@ -325,25 +326,25 @@ print(f"{len(worse)} patches, bicubic is better on {np.mean(worse):.0%} of them"
 print(f"mean loss: bicubic {bicubic_mean:.5f}, network {network_mean:.5f}")
 
 # %% [markdown]
-# What helps is no secret: more patches than a network can learn by heart. Then the only way to a
-# small loss is what the patches have in common. And to know whether it helped, one measures on
-# pictures that are kept away from training.
+# The remedy is well known: more patches than the network can learn by heart. Then the only way to a
+# small loss is to learn what the patches have in common. And to know whether it helped, one
+# measures on pictures that are kept out of training.
 #
-# ## What it catches
+# ## What this test catches
 #
-# The point of the exercise is that a mistake shows in seconds. Here are two, put into the
-# gradients by `spoil`: layer 1's flipped, as by somebody who mixed up convolution and
-# correlation; and layer 3's with the wrong sign.
+# The point of the exercise is that a mistake shows within seconds. Here are two mistakes, put into
+# the gradients by `spoil`: layer 1's filters flipped, as by somebody who confused convolution and
+# correlation; and layer 3's gradient with the wrong sign.
 
 
 # %%
 def flip(gradients):
-    """A convolution taken for a correlation."""
+    """Take a convolution for a correlation."""
     gradients["W1"] = gradients["W1"][:, :, ::-1, ::-1]
 
 
 def negate(gradients):
-    """A sign lost."""
+    """Lose a sign."""
     gradients["W3"] = -gradients["W3"]
 
 
@@ -357,26 +358,26 @@ for name, losses in curves.items():
     print(f"{name:<28} {len(losses):3} steps, last loss {losses[-1]:.5f}")
 
 # %% [markdown]
-# The lost sign is plain. The flipped filters are not: the loss goes down well at first, since
-# layers 2 and 3 are right and make up for much. Then it gets stuck and comes up again. So a loss
-# that goes down proves little. It has to go on down, to a few percent of where it began.
+# The wrong sign is obvious. The flipped filters are not: the loss falls well at first, since layers
+# 2 and 3 are right and make up for much. Then it gets stuck and rises again. So a falling loss
+# proves little. It has to keep falling, to a few percent of its initial value.
 #
 # <details><summary>
-# <b>Question.</b> The original is cut out one pixel too far to the right. Does this test find it?
+# <b>Question.</b> Suppose the original is cut out one pixel too far to the right. Does this test
+# find that?
 # </summary>
 #
-# No. A network can shift a picture by a pixel, and it will learn this patch by heart as well. The
-# test checks gradients, rates and starts, not whether the data are the right ones. For that, look
-# at them: as we did at the beginning.
+# No. A network can shift a picture by a pixel, so it learns this patch by heart just as well. The
+# test checks gradients, learning rates and initial weights, not whether the data are right. For
+# that, look at the data, as we did at the beginning.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> Would the full 9-1-5, of 64 and 32 filters, overfit less?
+# <b>Question.</b> Would the full 9-1-5, with 64 and 32 filters, overfit less?
 # </summary>
 #
 # Not on one patch: it has five times the parameters for the same 441 pixels. What counts is how
 # many examples there are for each parameter.
 # </details>
 #
-# In the next walkthrough there are thousands of patches, and the filters begin to look like
-# something.
+# In the next walkthrough there are thousands of patches, and the filters begin to take shape.

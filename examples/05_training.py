@@ -1,10 +1,9 @@
 # %% [markdown]
 # # 5. Train a small SRCNN on a few pictures, and watch the filters appear
 #
-# Two photographs to learn from, a third to be tested on, and a training of seconds, not hours. The
-# last walkthrough drove a network to learn one patch by heart; this one has to learn something
-# that holds for pictures it has never seen. Its filters begin as noise, and nobody tells them what
-# to become.
+# We train on two photographs and test on a third, in seconds instead of hours. The last walkthrough
+# forced a network to learn one patch by heart; this one has to learn something that holds for
+# pictures it has never seen. Its filters begin as noise, and nobody tells them what to become.
 #
 # You need: what a convolution and a gradient are (walkthroughs 2 and 3). Time: fifteen minutes.
 
@@ -28,7 +27,7 @@ scale = 3
 
 
 def pairs(*names):
-    """(low, high) of pictures: the network's input, and what should come out."""
+    """Return (low, high) for each picture: the network's input, and its target."""
     return [pair(read_picture(here / "pictures" / f"{name}.png"), scale) for name in names]
 
 
@@ -38,15 +37,16 @@ for what, db in bicubic.items():
     print(f"bicubic interpolation, {what}: {db:.2f} dB")
 
 # %% [markdown]
-# `pair` makes the question from the answer: `high` is the luminance of a photograph, `low` is the
-# same, shrunk by 3 and enlarged back by bicubic interpolation. Nobody had to label anything,
-# which is why super-resolution is so pleasant to train. Both have the same size.
+# `pair` makes the question from the answer: `high` is the luminance of a photograph, and `low` is
+# the same, shrunk by 3 and enlarged back by bicubic interpolation, so both have the same size.
+# Nobody had to label anything, which is why training data for super-resolution are so easy to get.
 #
 # ## What the network sees
 #
-# Not whole pictures: small squares, cut out at random places, flipped and turned at random. A
-# square of 33 x 33 pixels goes in, and since convolutions without padding take 6 pixels off each
-# side in a 9-1-5, a square of 21 x 21 comes out. Here are some, and what is missing in them.
+# The network does not see whole pictures but small squares, cut out at random places and randomly
+# flipped and turned. A square of 33 x 33 pixels goes in, and since the convolutions of a 9-1-5
+# without padding remove 6 pixels on each side, a square of 21 x 21 comes out. Here are some, and
+# what is missing in them.
 
 # %%
 sampler = RandomCrops(learned, size=33, margin=6, seed=2)
@@ -63,15 +63,15 @@ for ax, name in zip(axes[:, 0], ("low", "high", "high - low"), strict=True):
 plt.show()
 
 # %% [markdown]
-# The last row is all that there is to learn: lines along the edges, with a bright and a dark
-# side.
+# The last row is everything the network has to learn: lines along the edges, with a bright and a
+# dark side.
 #
 # ## All of training in five lines
 #
-# Take a batch of squares, run the network forward and backward, take a step downhill. This is
-# stochastic gradient descent: *stochastic*, since each batch is a random sample of the pictures.
-# We start with a network that returns the bicubic picture: in each layer one filter hands the
-# picture on, the others are noise and count for little (`init="identity"`).
+# Take a batch of squares, run the network forward and backward, and take a step downhill. This is
+# stochastic gradient descent: *stochastic*, because each batch is a random sample of the pictures.
+# We start with a network that returns the bicubic picture: in each layer one filter passes the
+# picture on, and the others are noise and contribute little (`init="identity"`).
 
 # %%
 network = pysrcnn.SRCNN(f1=9, n1=16, f2=1, n2=8, f3=5, init="identity", seed=0)
@@ -86,24 +86,24 @@ for step in range(300):
 print(f"300 steps     {mean_psnr(network, unseen, scale) - bicubic['unseen']:+.2f} dB")
 
 # %% [markdown]
-# It works, slowly. The numbers are dB above bicubic interpolation, on the unseen cat. What makes
-# it go faster is in `pysrcnn.training.Training`: the same loop, with these additions.
+# It works, but slowly. The numbers are dB above bicubic interpolation, on the unseen cat.
+# `pysrcnn.training.Training` is faster: it is the same loop with these additions.
 #
 # - *Muon* instead of plain steps, for the first layers: it makes steps as large in the directions
 #   where the gradient is small as where it is large.
 # - *A schedule*: the learning rate rises at first, then falls to zero along a cosine. Large steps
-#   to get there, small ones to settle.
-# - *A running average* of the weights, which takes the jitter of the last steps out.
-# - *Kept means*: the sum of each filter of layer 1 stays zero (but for the one that hands the
-#   picture on), so that it looks for structure and not for brightness.
+#   cover the distance, small ones settle.
+# - *A running average* of the weights, which removes the jitter of the last steps.
+# - *Kept means*: the sum of each filter of layer 1 stays zero (except for the one that passes the
+#   picture on), so that the filters look for structure and not for brightness.
 #
-# A `Recipe` holds all that a training depends on. Every so often we note the PSNR of both the
-# learned pictures and the unseen one, and keep a copy of the filters.
+# A `Recipe` holds everything that a training run depends on. At certain steps we record the PSNR of
+# the learned pictures and of the unseen one, and keep a copy of the filters.
 
 
 # %%
 def train(recipe, pictures, moments, shave=scale):
-    """Train; at certain steps note samples, PSNR gains in dB, and the filters of layer 1."""
+    """Train; at certain steps record samples, PSNR gains in dB, and the filters of layer 1."""
     training = Training(recipe, pictures, scale=scale)
     losses, notes = [], []
     for progress in training.run():
@@ -131,7 +131,7 @@ print({what: f"{notes[-1][what]:+.2f} dB" for what in ("learned", "unseen")})
 
 # %%
 def column(notes, what):
-    """One of the noted numbers, at all moments."""
+    """Return one of the recorded values, at all moments."""
     return [note[what] for note in notes]
 
 
@@ -149,19 +149,19 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# On the left what we want, on the right what is minimised. The loss of a batch says more about
-# the batch than about the network: a piece of the blurred background is easy, a piece of the
-# wooden table is not. Only the mean of many batches shows that it falls.
+# The left plot shows what we want, the right one what is minimised. The loss of a batch says more
+# about the batch than about the network: a piece of the blurred background is easy, a piece of the
+# wooden table is not. Only the mean of many batches shows that the loss falls.
 #
 # ## Watch the filters appear
 #
-# The 16 filters of layer 1 at six moments, a moment in each row. Grey is zero, white is positive,
-# black negative, each filter on its own scale.
+# Here are the 16 filters of layer 1 at six steps, one row for each. Grey is zero, white is
+# positive, black is negative, and each filter has its own scale.
 
 
 # %%
 def draw(axes, filters):
-    """Filters in a row of axes."""
+    """Draw filters in a row of axes."""
     for ax, f in zip(axes, filters, strict=True):
         largest = np.abs(f).max()
         ax.imshow(f, vmin=-largest, vmax=largest)
@@ -180,10 +180,10 @@ for row, note in zip(axes, chosen, strict=True):
 plt.show()
 
 # %% [markdown]
-# The first filter, a dot, hands the picture on, as it was told. All others were noise. At first
-# nothing seems to happen to them: the PSNR rises since the later layers learn to make something
-# of what the random filters give. Then the noise recedes, and there are bars, edges and arcs in
-# several directions, dots with a ring. The same as an animation:
+# The first filter, a dot, passes the picture on, as it was initialised to. All others were noise.
+# At first nothing seems to happen to them: the PSNR rises because the later layers learn to use
+# what the random filters give. Then the noise recedes, and bars, edges and arcs in several
+# directions appear, and dots with a ring. Here is the same as an animation:
 
 # %%
 figure, axes = plt.subplots(2, 8, figsize=(5.6, 1.75), dpi=80, layout="none")
@@ -205,26 +205,28 @@ print(len(frames), "frames of", frames[0].shape, "in filters.gif")
 # %% [markdown]
 # ![The filters of layer 1 while they are learned](pictures/filters.gif)
 #
-# (This one was made when the notebook was rendered. Yours is in `filters.gif`, beside the script.)
+# (This animation was made when the notebook was rendered. Yours is in `filters.gif`, beside the
+# script.)
 #
 # <details><summary>
-# <b>Question.</b> Why do filters become smooth at all? Nothing in the loss asks for
-# smooth filters.
+# <b>Question.</b> Why do the filters become smooth at all? Nothing in the loss asks for smooth
+# filters.
 # </summary>
 #
 # The input is smooth: bicubic enlargement by 3 leaves little above 1/6 cycles per pixel
-# (walkthrough 1). A fine checkerboard in a filter is multiplied with nothing, so it earns
-# nothing. What is useful in a filter grows with every step, while its useless part stays as it
-# was, and is soon small beside the rest. It is not removed: look closely, and a little noise is
-# still there.
+# (walkthrough 1). A fine checkerboard in a filter meets nothing in the input, so it gets almost no
+# gradient. The useful part of a filter grows with every step, while the useless part stays as it
+# was, and is soon small by comparison. It is not removed: look closely, and a little noise is still
+# there.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> Start again with another seed. Would the same filters appear?
+# <b>Question.</b> If you start again with another seed, do the same filters appear?
 # </summary>
 #
-# The same kinds, not the same filters. Any order of the filters gives the same network if layer 2
-# is reordered alike, and which noise grows into which edge is decided by the noise.
+# The same kinds appear, but not the same filters. Any order of the filters gives the same network
+# if layer 2 is reordered accordingly, and the initial noise decides which filter grows into which
+# edge.
 # </details>
 #
 # ## Before and after
@@ -251,15 +253,15 @@ for ax in axes.ravel():
 plt.show()
 
 # %% [markdown]
-# The second row is the better judge. What the network adds has the right shape at the edges,
-# where a bright and a dark line are missing, and it is too faint; about the single hairs it knows
-# little.
+# The second row is the better judge. What the network adds has the right shape at the edges, where
+# a bright and a dark line are missing, but it is too faint, and about single hairs the network
+# knows little.
 #
 # ## Is it overfitting?
 #
 # The gain on the learned pictures is several times that on the unseen one. That looks like
-# *overfitting*: learning the examples by heart instead of what they have in common. But is it?
-# The cat might just have less to gain. There is a judge: the network 9-1-5 that comes with this
+# *overfitting*: learning the examples by heart instead of what they have in common. But is it? The
+# cat may just have less to gain. We can ask a third party: the network 9-1-5 that comes with this
 # package, which has seen none of the three pictures.
 
 # %%
@@ -270,13 +272,14 @@ for name, n in {"16-8 filters, 2 pictures": network, "64-32, 370 other pictures"
     print(f"{name:<27} {gains[0]:+.2f}    {gains[1]:+.2f}   {gains[0] / gains[1]:.1f}")
 
 # %% [markdown]
-# For it, too, coffee and astronaut gain more, and in about the same ratio. They are easier to
-# improve for anybody, and most of the gap is the pictures' own. Compare pictures with themselves,
-# networks with networks, never one with the other.
+# For this network, too, coffee and astronaut gain more, and in about the same ratio. They are
+# easier to improve for any network, so most of the gap comes from the pictures. Compare two
+# networks on the same pictures, or a network before and after, but never gains on different
+# pictures.
 #
-# To see overfitting, we take almost everything away: the same network trained on one square of
-# the coffee picture, 45 x 45 pixels of the spoon. (It is measured without its outermost 6 pixels,
-# which are never the target of a crop.)
+# To see overfitting, we take almost everything away: the same network is trained on one square of
+# the coffee picture, 45 x 45 pixels of the spoon. (It is measured without the outermost 6 pixels of
+# the square, which are never the target of a crop.)
 
 # %%
 spoon = np.s_[:, 180:225, 235:280]
@@ -298,24 +301,24 @@ print(f"unseen: best {best['unseen']:+.2f} dB, at {best['samples']:,} samples", 
 print(f"at the end {overfitted[-1]['unseen']:+.2f} dB")
 
 # %% [markdown]
-# There it is. At first what helps the square helps the cat. Then the two part: the network goes
-# on to learn the square, and unlearns the rest. Training loss cannot tell the two apart; only a
-# picture that is not trained on can. It is called *validation*.
+# There it is. At first, what helps the square also helps the cat. Then the two part: the network
+# goes on to learn the square, and unlearns the rest. The training loss cannot show this; only a
+# picture that is not trained on can. Checking on such a picture is called *validation*.
 #
 # <details><summary>
 # <b>Question.</b> You stop training where the unseen picture is best, and report its
 # PSNR there. What is wrong with that?
 # </summary>
 #
-# You have chosen by it, so it is no longer unseen. The number is a little too good. Stop by one
-# picture, report another.
+# You have used it to choose, so it is no longer unseen, and the number is a little too good. Use
+# one picture to decide when to stop, and report another.
 # </details>
 #
 # ## The paper's recipe
 #
-# The authors started all weights from a normal distribution of deviation 0.001, and used gradient
-# descent with momentum at fixed rates, 128 samples at a time. What does that reach with the same
-# number of samples?
+# The authors started all weights from a normal distribution with standard deviation 0.001, and used
+# gradient descent with momentum at fixed learning rates, 128 samples at a time. How far does that
+# get with the same number of samples?
 
 # %%
 paper = RECIPES["paper"].as_dict() | {"filters": (16, 8), "steps": steps * 16 // 128}
@@ -341,21 +344,21 @@ for init in ("paper", "he", "identity"):
     print(f"  {init:<9} {np.abs(gradients['W1']).max():.0e}")
 
 # %% [markdown]
-# It has learned how bright pictures are on average, by the last bias, and nothing else yet: its
-# answer is a grey rectangle. The reason is in the gradients: what reaches layer 1 on the way back
-# has been multiplied by the weights of layers 3 and 2, and those are nearly zero. It is no dead
-# end. The weights grow, each helping the others, ever faster; with the paper's network and 91
-# pictures the recipe passes bicubic interpolation after some 800,000 samples (`docs/paper.md`),
-# and the authors went on to 800 million. A start at the right size is worth more than patience.
+# It has learned how bright pictures are on average, in the last bias, and nothing else yet: its
+# answer is a grey rectangle. The gradients show the reason: what reaches layer 1 on the way back
+# has been multiplied by the weights of layers 3 and 2, which are nearly zero. This is no dead end.
+# The weights grow, each helping the others, faster and faster; with the paper's network and 91
+# pictures the recipe passes bicubic interpolation after some 800,000 samples (`docs/paper.md`), and
+# the authors went on to 800 million. A start at the right scale is worth more than patience.
 #
 # <details><summary>
 # <b>Question.</b> Why does the paper's recipe not start from exactly zero?
 # </summary>
 #
-# Then it never learns: with all weights zero, every gradient but that of the last bias is zero.
+# It would never learn: with all weights zero, every gradient except that of the last bias is zero.
 # And if all filters started from the same numbers, they would have the same gradients and stay
 # alike. Noise is what makes them different.
 # </details>
 #
-# Sixteen filters, two pictures. The next walkthrough opens a network with 64 filters that has
-# seen 370.
+# That was sixteen filters and two pictures. The next walkthrough opens a network with 64 filters
+# that has seen 370 pictures.

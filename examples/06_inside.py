@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 6. Open the shipped network
 #
-# A network that was trained to the end, taken apart: the 9-1-5 for x3 that comes with this
-# package. The last walkthrough watched filters appear. What do these look for? Which of them
-# matter? How far does the network look? And what would be left of it without the non-linearity?
+# This walkthrough takes apart a fully trained network: the 9-1-5 for x3 that comes with this
+# package. The last walkthrough watched filters appear. What do these filters look for? Which of
+# them matter? How far does the network look? And what would be left of it without the
+# non-linearity?
 #
 # You need: the three layers (walkthrough 2) and the chain rule (walkthrough 3). Time: twenty
 # minutes.
@@ -40,7 +41,7 @@ for name, two in pictures.items():
 
 # %%
 def show(rows, names=None, titles=(), width=7, **style):
-    """Pictures in rows, each on its own scale unless told otherwise."""
+    """Show pictures in rows, each on its own scale unless told otherwise."""
     across, (height, breadth) = max(map(len, rows)), rows[0][0].shape
     tall = width / across * len(rows) * height / breadth + (0.3 if titles else 0)
     figure, axes = plt.subplots(len(rows), across, figsize=(width, tall), squeeze=False)
@@ -72,37 +73,37 @@ print(f"first map, less the input: {change.mean():+.1f} levels on average ", end
 print(f"(bias: {255 * b[0]:+.1f}), deviation {change.std():.1f}")
 
 # %% [markdown]
-# The first filter *carries the picture*. Training began with a 1 in its middle and zeros around
-# it, which hands the picture on unchanged. While it learned, the sum of each filter's weights was
-# held where it had been (the kept means of walkthrough 5): at 1 for this filter, at 0 for all
-# others. How that 1 is spread over the weights was free to change, and it did change: the dot has
-# a surround now. Its map is still the picture, but at another level, because of the bias, and a
-# little different in its details.
+# The first filter *carries the picture*. Training began with a 1 in its middle and zeros around it,
+# which passes the picture on unchanged. During training, the sum of each filter's weights was held
+# fixed (the kept means of walkthrough 5): at 1 for this filter, at 0 for all others. How that 1 is
+# spread over the weights was free to change, and it did: the dot now has a surround. Its map is
+# still the picture, but at another level, because of the bias, and slightly different in its
+# details.
 #
-# The other 63 look noisy. But are they noisy where it counts?
+# The other 63 look noisy. But are they noisy where it matters?
 #
 # ## What the picture sees of a filter
 #
 # The input is a bicubic enlargement by 3, and has hardly anything finer than 1/6 cycles per pixel
-# (walkthrough 1). What is finer than that in a filter is multiplied with nothing. It is a remnant
-# of the random start, which training had no reason to remove. So blur it away, gently, to see
-# what the filter *does*.
+# (walkthrough 1). Whatever is finer than that in a filter meets nothing in the input. It is a
+# remnant of the random start, which training had no reason to remove. So we blur it away, gently,
+# to see what the filter *does*.
 #
-# Then sort. For each filter two numbers. How *odd* is it: does it change sign when turned by 180
-# degrees, as an edge does (bright on one side, dark on the other), or not, as a line or a dot?
-# And how *directed*: is its energy in one direction, as for an edge or a line, or in all, as for
-# a dot?
+# Then we sort the filters by two numbers. How *odd* is a filter: does it change sign when turned by
+# 180 degrees, as an edge does (bright on one side, dark on the other), or not, as a line or a dot?
+# And how *directed* is it: is its energy in one direction, as for an edge or a line, or in all, as
+# for a dot?
 
 
 # %%
 def oddness(f):
-    """Share of a filter's energy that changes sign when it is turned by 180 degrees."""
+    """Return the share of a filter's energy that changes sign when it is turned by 180 degrees."""
     odd = (f - f[::-1, ::-1]) / 2
     return (odd**2).sum() / (f**2).sum()
 
 
 def direction(f):
-    """From 0, energy in all directions, to 1, in one: from the moments of its spectrum."""
+    """Return 0 for energy in all directions, up to 1 for one, from the moments of the spectrum."""
     power = np.abs(np.fft.fft2(f, (32, 32))) ** 2
     y, x = np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32), indexing="ij")
     xx, xy, yy = ((power * m).sum() for m in (x * x, x * y, y * y))
@@ -110,7 +111,7 @@ def direction(f):
 
 
 def blurred(filters):
-    """Each filter without what is finer than the input."""
+    """Return each filter without detail that is finer than the input."""
     return np.array([gaussian_filter(f, 0.9, mode="constant") for f in filters])
 
 
@@ -124,9 +125,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Noise, blurred alike, lies in the lower middle: half odd, hardly directed. Many of the filters
-# lie above it: they are more directed than noise is by chance. The extremes of the plot, seven of
-# each:
+# Noise that is blurred in the same way lies in the lower middle: half odd, hardly directed. Many of
+# the filters lie above it: they are more directed than noise is by chance. Here are the extremes of
+# the plot, seven of each kind:
 
 # %%
 odd, directed = np.array([oddness(f) for f in seen]), np.array([direction(f) for f in seen])
@@ -140,14 +141,14 @@ outside = np.mean(directed > np.percentile([direction(f) for f in noise], 95))
 print(f"more directed than 95 % of noise: {outside:.0%} of the filters")
 
 # %% [markdown]
-# *Edges*, bright on one side and dark on the other, answer where brightness changes: derivatives
-# of first order. *Lines* and stripes are derivatives of second order in one direction, or
-# detectors of a texture where they have several stripes. *Dots* with a ring of the other sign are
-# like the Laplacian, second order in all directions: they answer to what sticks out. The paper's
-# Figure 5 names the same kinds. Nobody asked for derivatives; they are what tells where a blurred
-# picture was sharp.
+# *Edges*, bright on one side and dark on the other, respond where brightness changes: they are
+# derivatives of first order. *Lines* and stripes are derivatives of second order in one direction,
+# or detectors of a texture if they have several stripes. *Dots* with a ring of the opposite sign
+# are like the Laplacian, second order in all directions: they respond to what stands out. The
+# paper's Figure 5 names the same kinds. Nobody asked for derivatives; but derivatives tell where a
+# blurred picture used to be sharp.
 #
-# ## What the layers make of a picture
+# ## What the layers do to a picture
 
 # %%
 low, high = pictures["cat"]
@@ -155,7 +156,7 @@ eye = np.s_[70:180, 80:200]
 
 
 def feature_maps(network, x):
-    """The results of each layer but the last, (1, n, H, W) each."""
+    """Return the maps of each layer except the last, (1, n, H, W) each."""
     maps = []
     for w, b in network.layers[:-1]:
         x = reference.relu(reference.conv2d(reference.pad_replicate(x, w.shape[2] // 2), w, b))
@@ -172,12 +173,13 @@ for k, maps in enumerate((first, second), 1):
     show([chosen[:5], chosen[5:]], titles=[f"layer {k}"], width=5, vmin=0, vmax=None)
 
 # %% [markdown]
-# Ten of the 64 maps of layer 1, ten of the 32 of layer 2; black is zero. Each map of layer 1
-# answers to edges of some directions, and to one sign: ReLU has cut off the other. Layer 2, which
-# sees one pixel of all 64 maps, combines them: its maps are sparser, and more particular.
+# These are ten of the 64 maps of layer 1 and ten of the 32 of layer 2; black is zero. Each map of
+# layer 1 responds to edges of some directions, and only to one sign: ReLU has cut off the other.
+# Layer 2, which sees one pixel of all 64 maps, combines them: its maps are sparser and more
+# specific.
 #
-# The last layer adds up 32 pictures, one from each map. So we can take its sum apart: what comes
-# from the first map, which carries the picture, and what from all the others?
+# The last layer adds up 32 pictures, one from each map, so we can split its sum. How much comes
+# from the first map, which carries the picture, and how much from all the others?
 
 # %%
 w, b = network.layers[-1]
@@ -191,15 +193,16 @@ titles = "first map, less the input", "the others", "missing"
 show([[x[eye] for x in (carried - low[0], added, high[0] - low[0])]], None, titles, 5.2, **grey)
 
 # %% [markdown]
-# Left, what the first map changes in the picture that it carries: a little sharpening. Middle,
-# what the 31 others add: thin lines along the edges. Right, what is missing in truth. The lines
-# are there, fainter than they should be. Of the hairs there is almost nothing.
+# On the left is the change that the first map makes to the picture it carries: a little sharpening.
+# In the middle is what the 31 others add: thin lines along the edges. On the right is what is
+# really missing. The lines are there, though fainter than they should be, but almost nothing of the
+# hairs is.
 #
 # ## Which filters matter?
 #
-# Switch a filter off, and measure what that costs: its map becomes zero everywhere. Or, more
-# kindly, what it is on average, so that only what it *tells* is lost and not its share of the
-# brightness. For all filters of layer 1, one at a time.
+# Switch a filter off, and measure what that costs. Its map becomes zero everywhere or, more gently,
+# its own average, so that only the information in it is lost and not its share of the brightness.
+# We do this for all filters of layer 1, one at a time.
 
 # %%
 low, high = pictures["coffee"]
@@ -209,7 +212,7 @@ means = feature_maps(network, part[0][None])[0].mean((0, 2, 3))
 
 
 def cost(filter_number, instead):
-    """dB lost when a map of layer 1 is the number `instead` everywhere."""
+    """Return how many dB are lost when a map of layer 1 is the number `instead` everywhere."""
     damaged = network.astype(np.float32)  # a copy
     damaged.parameters["W1"][filter_number] = 0
     damaged.parameters["B1"][filter_number] = instead
@@ -235,28 +238,28 @@ for many in (20, 63):
     print(f"the last {many} at once: {lost:.2f} dB lost (with their means)")
 
 # %% [markdown]
-# One filter carries the picture. Of the others, some cost a tenth of a dB or more, most of them
-# some hundredths: what is known is spread over many, and nearly each can be spared. All at once
-# they cannot.
+# One filter carries the picture. Of the others, some cost a tenth of a dB or more, most only some
+# hundredths: the network's knowledge is spread over many filters, and almost any one of them can be
+# spared. All of them at once cannot.
 #
-# Some cost less than zero: without them this picture would be *better*. They were trained on 370
+# Some cost less than zero: without them, this picture would be *better*. They were trained on 370
 # pictures, and this one is not the average of those.
 #
 # <details><summary>
-# <b>Question.</b> Why is the mean a kinder replacement than zero, and for which
-# filters does it make a great difference?
+# <b>Question.</b> Why is the mean a gentler replacement than zero, and for which filters does it
+# make a great difference?
 # </summary>
 #
-# The later layers are used to a certain brightness of the map. Zero takes that away everywhere,
-# as if a bias of layer 2 had been changed. It matters for maps that are almost nowhere zero; one
-# that is zero at most places has a mean near zero anyway.
+# The later layers are used to a certain brightness of the map. Zero takes that away everywhere, as
+# if a bias of layer 2 had been changed. The difference is large for maps that are almost nowhere
+# zero; a map that is zero at most places has a mean near zero anyway.
 # </details>
 #
 # ## Dead filters
 #
-# ReLU gives zero wherever a filter's answer is negative, and zero lets no gradient through. A
-# filter that is negative everywhere therefore learns nothing any more: it is *dead*. Are there
-# any? Count the share of pixels at which each one answers.
+# ReLU gives zero wherever a filter's response is negative, and where it gives zero it lets no
+# gradient through. A filter whose response is negative everywhere therefore stops learning: it is
+# *dead*. Are there any? For each filter, we count the share of pixels at which it responds.
 
 # %%
 for name in ("9-1-5", "9-5-5"):
@@ -274,11 +277,11 @@ for name in ("9-1-5", "9-5-5"):
         )  # fmt: skip
 
 # %% [markdown]
-# *Silent* is what answers to less than one pixel in 500. A filter that is silent in one picture
-# may still be a specialist that wakes up in another; dead is what is silent in all. In layer 1
-# none is, and that is not a matter of course; in layer 2, where nothing holds the means, a few may
-# be. This is how many of 64 filters of layer 1 of a 9-5-5 were silent
-# on Set5 after training in other ways, from the experiments in `docs/paper.md`:
+# A filter is *silent* in a picture if it responds at less than one pixel in 500. A filter that is
+# silent in one picture may still be a specialist that wakes up in another; it is dead if it is
+# silent in all. In layer 1 none is dead, which cannot be taken for granted; in layer 2, where
+# nothing holds the means, a few may be. The experiments in `docs/paper.md` trained a 9-5-5 in other
+# ways; this is how many of its 64 filters of layer 1 were silent on Set5 afterwards:
 
 # %%
 results = here / ".." / "benchmarks" / "results" / "paper" / "recipe.json"
@@ -286,34 +289,33 @@ for line in json.loads(results.read_text(encoding="utf-8"))["lines"]:
     print(f"{line['name']:<28} {line['silent']:>2} silent, {line['psnr']['Y']:.2f} dB")
 
 # %% [markdown]
-# "Kept means" holds the sum of each filter at zero while it learns. The next question says why
+# "Kept means" holds the sum of each filter at zero during training. The next question explains why
 # that helps.
 #
 # <details><summary>
-# <b>Question.</b> Why would a filter of layer 1 whose weights do not sum to zero die
-# easily?
+# <b>Question.</b> Why does a filter of layer 1 die easily if its weights do not sum to zero?
 # </summary>
 #
-# A picture is nearly constant over 9 x 9 pixels, so the answer of such a filter is mostly its sum
-# times the brightness, and only a little its pattern. If the sum is negative and drifts further,
-# the answer is below zero everywhere, and no gradient ever brings it back. If the sum is positive
-# it is above zero everywhere, and ReLU does nothing: it is a linear filter. With a sum of zero,
-# it answers to its pattern, at some places and not at others.
+# A picture is nearly constant over 9 x 9 pixels, so the response of such a filter is mostly its sum
+# times the brightness, and depends only a little on its pattern. If the sum is negative and drifts
+# further, the response is below zero everywhere, and no gradient ever brings it back. If the sum is
+# positive, the response is above zero everywhere, and ReLU does nothing: the filter is linear. With
+# a sum of zero, it responds to its pattern, at some places and not at others.
 # </details>
 #
 # ## How far does it look?
 #
-# A pixel of the result depends on 5 x 5 pixels of the maps of layer 2, these on the same 5 x 5 of
-# layer 1 (its filters are 1 x 1), and those on 9 x 9 pixels each of the input: all in all on 13 x
-# 13. For 9-5-5 it is 17 x 17. That is the *receptive field*: nothing outside can have an influence.
-# But how much influence do the pixels inside have? It is the derivative of one pixel of the
-# result with respect to each of the input, and `reference` has all that it takes: the chain
-# rule, from the result back to the input.
+# A pixel of the result depends on 5 x 5 pixels of the maps of layer 2. These depend on the same
+# 5 x 5 of layer 1 (the filters of layer 2 are 1 x 1), and each of those on 9 x 9 pixels of the
+# input: 13 x 13 pixels in all. For 9-5-5 it is 17 x 17. That is the *receptive field*: nothing
+# outside it can have an influence. But how much influence do the pixels inside have? The answer is
+# the derivative of one pixel of the result with respect to each pixel of the input, and `reference`
+# has all we need for the chain rule, from the result back to the input.
 
 
 # %%
 def influence(network, patches):
-    """d result / d input for patches as large as the receptive field: arrays (N, f, f)."""
+    """Return d result / d input for patches as large as the receptive field: (N, f, f)."""
     inputs, x = [], patches
     for k, (w, b) in enumerate(network.layers):
         inputs.append(x)
@@ -329,7 +331,7 @@ def influence(network, patches):
 
 
 def patches_of(low, f):
-    """All f x f patches of a picture whose centre is that of a pixel of the small picture."""
+    """Return all f x f patches of a picture that are centred on a pixel of the small picture."""
     patches = reference.im2col(low[None], f)[0].T.reshape(-1, 1, f, f)
     i, j = np.divmod(np.arange(len(patches)), low.shape[2] - f + 1)
     return patches[((i + f // 2) % 3 == 1) & ((j + f // 2) % 3 == 1)]
@@ -345,7 +347,7 @@ for name, opened in networks.items():
 
 
 def show_influence(influences, titles):
-    """The mean absolute influence at all those places; a colour for each factor of ten."""
+    """Show the mean absolute influence over all places, on a logarithmic scale of colours."""
     figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9))
     for ax, derivative, title in zip(axes, influences, titles, strict=True):
         a = np.abs(derivative).mean(0)
@@ -360,19 +362,19 @@ show_influence(
 )
 
 # %% [markdown]
-# The mean of the absolute value over 900 places. Why is it checkered? Because this derivative
-# asks what would happen if *one* pixel of the input changed. But none can: the input is an
-# enlargement, where one pixel in nine is free, and the others follow. So go on with the chain
-# rule, through the bicubic enlargement, to the pixels of the small picture. That is a linear map,
-# a matrix $E$ for rows and for columns, and a derivative $D$ goes back through its transpose, as
-# $E^TDE$.
+# This is the mean absolute influence over 900 places. Why is it checkered? Because this derivative
+# asks what would happen if *one* pixel of the input changed. But no pixel can change alone: the
+# input is an enlargement, in which one pixel in nine is free and the others follow. So we continue
+# the chain rule through the bicubic enlargement to the pixels of the small picture. The enlargement
+# is a linear map, a matrix $E$ for rows and for columns, and a derivative $D$ goes back through its
+# transpose, as $E^TDE$.
 
 # %%
 enlarging = pysrcnn.imresize(np.eye(11), shape=(33, 11))  # E: 11 small pixels to 33
 
 
 def to_small(derivatives):
-    """From pixels of the input, (N, f, f), to those of the small picture, (N, 11, 11)."""
+    """Carry derivatives from the input, (N, f, f), to the small picture, (N, 11, 11)."""
     f = derivatives.shape[1]
     margin = (33 - f) // 2
     d = np.pad(derivatives.astype(np.float64), ((0, 0), (margin, margin), (margin, margin)))
@@ -386,16 +388,16 @@ for name, derivatives in influences.items():
     print(name, ", ".join(f"{2 * k + 1} x {2 * k + 1}: {s:.0%}" for k, s in enumerate(shares)))
 
 # %% [markdown]
-# Now it is a hill. Almost half of the influence is that of the pixel in the middle, which is the
-# only one that bicubic interpolation would use here (at the very centre of a small pixel it
-# returns that pixel). The rest comes from its neighbours. 9-1-5 hardly looks further than 5 x 5
-# small pixels, though it could; 9-5-5 can look further, and does, a little.
+# Now it is a hill. Almost half of the influence belongs to the pixel in the middle, which is the
+# only one that bicubic interpolation would use here (at the very centre of a small pixel it returns
+# that pixel). The rest comes from its neighbours. 9-1-5 hardly looks further than 5 x 5 small
+# pixels, though it could; 9-5-5 can look further, and does so a little.
 #
 # ## What ReLU is for
 #
-# Without ReLU the three layers would be one: a convolution of a convolution is a convolution,
-# with a single filter of 13 x 13. What is it good for, then? First, take ReLU out of the trained
-# network.
+# Without ReLU the three layers would be one: a convolution of a convolution is a convolution, here
+# with a single filter of 13 x 13. So what does ReLU contribute? First, let us take it out of the
+# trained network.
 
 # %%
 low, high = pictures["cat"]
@@ -407,16 +409,16 @@ linear = 255 * np.clip(x[0, 0], 0, 1).astype(float)
 print(f"without ReLU: {pysrcnn.psnr(linear, truth, shave=scale):.2f} dB")
 
 # %% [markdown]
-# Broken, but that proves little: the weights were trained for a network with ReLU. The fair
-# question is how good *any* single filter of 13 x 13 can be. No training needed: minimising a
-# squared error over the weights of one filter is a problem of least squares, solved exactly by
-# its normal equations.
+# The result is useless, but that proves little: the weights were trained for a network with ReLU.
+# The fair question is how good *any* single filter of 13 x 13 can be. That needs no training:
+# minimising a squared error over the weights of one filter is a least-squares problem, which the
+# normal equations solve exactly.
 #
 # $$\hat w = (A^T A)^{-1} A^T b$$
 #
-# Here a row of $A$ is a patch of 13 x 13 of the input (`im2col`), and $b$ has what is missing at
-# its centre. We even let it cheat: it is fitted to two of the three pictures on which it is then
-# measured.
+# Here each row of $A$ is a 13 x 13 patch of the input (`im2col`), and $b$ holds what is missing at
+# its centre. We even let the filter cheat: it is fitted to two of the three pictures on which it is
+# then measured.
 
 # %%
 gram, right_side = np.zeros((169, 169)), np.zeros(169)
@@ -425,7 +427,7 @@ for name in ("coffee", "astronaut"):
     a = reference.im2col(low[None], 13)[0].T.astype(np.float64)
     missing = (high - low)[0, 6:-6, 6:-6].ravel()
     gram, right_side = gram + a.T @ a, right_side + a.T @ missing
-# A little ridge, as the finest patterns are absent from the input.
+# Add a small ridge, because the finest patterns are absent from the input.
 best = np.linalg.solve(gram + 1e-3 * np.eye(169), right_side).reshape(13, 13)
 best[6, 6] += 1  # the picture itself
 only = pysrcnn.SRCNN.from_parameters(
@@ -440,11 +442,11 @@ for name, two in pictures.items():
 # %% [markdown]
 # On coffee and astronaut, pictures with clean edges, the network gains more than twice as much,
 # though the filter was made for them and the network never saw them. On the cat, which is mostly
-# fur, the one filter is as good: there the network is worth no more than a sharpening that is the
-# same everywhere.
+# fur, the single filter is as good: there the network does no better than sharpening everything in
+# the same way.
 #
-# So what does the network do that one filter cannot? It uses *another filter at every place*.
-# ReLU cuts some maps off; where the pattern of cuts is fixed, the network is linear, and its
+# So what does the network do that one filter cannot? It uses *a different filter at every place*.
+# ReLU cuts some maps off. As long as the same maps are cut off, the network is linear, and its
 # filter is just the derivative from above. Here it is at four places of the coffee picture:
 
 # %%
@@ -457,19 +459,19 @@ show([squares[:, 0]], titles=list(places), width=4.8, vmin=0, vmax=1)
 show([[f[middle] for f in local]], titles=[*places, "the one filter"], width=6, vmin=-0.3, vmax=0.3)
 
 # %% [markdown]
-# Above, what it sees, in 13 x 13 pixels of its input. Below, the filter that it uses there, in 7
-# x 7 pixels of the small picture. On the table, where there is nothing to be seen, it is much
-# like the one filter: the middle, less its neighbours, which sharpens in all directions. At each
-# edge it is another, and no longer symmetric. That is what the non-linearity buys.
+# Above is what the network sees, 13 x 13 pixels of its input. Below is the filter it uses there, in
+# 7 x 7 pixels of the small picture. On the table, where there is nothing to be seen, it is much
+# like the single filter: the middle pixel minus its neighbours, which sharpens in all directions.
+# At each edge it is another filter, and no longer symmetric. That is what the non-linearity buys.
 #
 # <details><summary>
 # <b>Question.</b> If the network is linear at each place, is its result there the
 # local filter times the patch?
 # </summary>
 #
-# Up to a constant: it is affine. The biases that get through add a number that differs from place
-# to place.
+# Yes, up to a constant: the network is affine there. The biases that get through add a number that
+# differs from place to place.
 # </details>
 #
-# How close this is to an older method, sparse coding, is the subject of walkthrough 9. Before
-# that: how to measure a result without fooling yourself.
+# Walkthrough 9 shows how close this is to an older method, sparse coding. Before that comes how to
+# measure a result without fooling yourself.

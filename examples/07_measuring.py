@@ -1,14 +1,13 @@
 # %% [markdown]
 # # 7. PSNR, SSIM, and why people get the wrong number
 #
-# Somebody implements the paper, trains, measures, and comes out a decibel or two below its
-# tables. Very often nothing is wrong with the network. The number depends on a dozen things
-# around it: which luminance, which bicubic, what happens at the borders, what is averaged. This
+# Somebody implements the paper, trains, measures, and ends up a decibel or two below its tables.
+# Very often nothing is wrong with the network. The number depends on a dozen choices around it:
+# which luminance, which bicubic interpolation, what happens at the borders, what is averaged. This
 # walkthrough defines the two measures, then makes every one of these mistakes on purpose and
 # measures what it costs.
 #
-# You need: what a mean and a variance are; a rough idea of SRCNN (walkthrough 2). Time: twenty
-# minutes.
+# You need: means and variances; a rough idea of SRCNN (walkthrough 2). Time: twenty minutes.
 
 # %%
 from pathlib import Path
@@ -33,7 +32,7 @@ print({name: picture.shape for name, picture in zip(names, pictures, strict=True
 # %% [markdown]
 # ## PSNR: a mean squared error on another scale
 #
-# Two pictures $a$ and $b$ with levels from 0 to 255. The *mean squared error* is
+# Take two pictures $a$ and $b$ with levels from 0 to 255. Their *mean squared error* is
 #
 # $$
 # \mathrm{MSE} = \frac{1}{HW} \sum_{i,j} (a_{ij} - b_{ij})^2 ,
@@ -46,12 +45,12 @@ print({name: picture.shape for name, picture in zip(names, pictures, strict=True
 # \mathrm{PSNR} = 10 \log_{10} \frac{255^2}{\mathrm{MSE}} .
 # $$
 #
-# That is all. There is nothing about seeing in it.
+# That is all. Nothing in it is about how we see.
 
 
 # %%
 def psnr(a, b, shave=0):
-    """PSNR of levels 0..255, without `shave` pixels on each side."""
+    """Return PSNR of levels 0..255, without `shave` pixels on each side."""
     inner = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
     mse = np.mean((a[inner].astype(float) - b[inner].astype(float)) ** 2)
     return 10 * np.log10(255**2 / mse)
@@ -67,13 +66,13 @@ for db in (48.13, 40, 30, 20):
 print(f"1 dB more: rms error times {10 ** (-1 / 20):.3f}, MSE times {10 ** (-1 / 10):.3f}")
 
 # %% [markdown]
-# A decibel is a tenth of the error, more or less, wherever you start. What is that to the eye? We
-# take the error of bicubic interpolation and make it smaller, one decibel at a time.
+# A decibel is about a tenth of the error, wherever you start. How much is that to the eye? We take
+# the error of bicubic interpolation and make it smaller, one or two decibels at a time.
 
 
 # %%
 def row(pictures, titles, width=1.7, bar=False, **show):
-    """Pictures side by side, on one scale of grey."""
+    """Show pictures side by side, all on the same grey scale."""
     show = {"vmin": 0, "vmax": 255, **show}
     high = width * pictures[0].shape[0] / pictures[0].shape[1] + 0.35
     size = (width * len(pictures) + bar, high)
@@ -93,14 +92,15 @@ row([x[face] for x in [*steps, a]], [f"{psnr(x, a):.1f} dB" for x in steps] + ["
     width=1.5)  # fmt: skip
 
 # %% [markdown]
-# One decibel is hard to see, even side by side; four are plain. In tables of super-resolution,
-# methods that took years to find lie a few tenths apart. That is meaningful, as a mean over many
-# pictures measured in just one way. It also means that a slip in measuring easily drowns it.
+# One decibel is hard to see, even side by side; four are obvious. In the tables of super-resolution
+# papers, methods that took years to find lie a few tenths apart. Such differences mean something
+# when they are averaged over many pictures, all measured in exactly the same way. But a slip in
+# measuring easily drowns them.
 #
 # ## Same PSNR, different pictures
 #
 # PSNR does not care where an error is or what it looks like. So let us spoil a picture in five
-# ways, each with just the strength that gives 24 dB (found by halving intervals).
+# ways, each just strong enough to give 24 dB (found by bisection).
 
 # %%
 rng = np.random.default_rng(0)
@@ -127,16 +127,16 @@ for three in (["original", "brighter", "shifted right"], ["salt and pepper", "no
     row([spoilt[name][part] for name in three], three)
 
 # %% [markdown]
-# The brighter one and the shifted one look perfect; you would not know without the original. Dots
-# and noise lie on top of a picture that is all there. The blurred one has lost what mattered. All
-# the same to PSNR.
+# The brighter picture and the shifted one look perfect; you would not notice without the original.
+# Dots and noise lie on top of a picture that is still complete. The blurred one has lost what
+# mattered. To PSNR they are all the same.
 #
 # ## SSIM: means, contrasts, structure
 #
 # The *structural similarity* of Wang, Bovik, Sheikh and Simoncelli (2004) looks through a small
 # window, 11 x 11 pixels with Gaussian weights, and compares three things at each position: the
-# means $\mu$, the variances $\sigma^2$, and the covariance $\sigma_{ab}$, that is whether the two
-# go up and down together:
+# means $\mu$, the variances $\sigma^2$, and the covariance $\sigma_{ab}$, which says whether the
+# two pictures go up and down together:
 #
 # $$
 # \mathrm{SSIM} = \frac{2\mu_a\mu_b + C_1}{\mu_a^2 + \mu_b^2 + C_1} \cdot \frac{2\sigma_{ab} +
@@ -144,13 +144,13 @@ for three in (["original", "brighter", "shifted right"], ["salt and pepper", "no
 # $$
 #
 # Both factors are 1 if the windows are equal, and less otherwise. $C_1$ and $C_2$ are small
-# constants, there for windows that are black or flat, where one would divide zero by zero. The
-# number that is reported is the mean over all positions.
+# constants for windows that are black or flat, where one would otherwise divide zero by zero. The
+# number reported is the mean over all positions.
 
 
 # %%
 def ssim_map(a, b):
-    """SSIM at each position of an 11 x 11 Gaussian window, levels 0..255."""
+    """Return SSIM at each position of an 11 x 11 Gaussian window, levels 0..255."""
     line = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     window = np.outer(line, line) / line.sum() ** 2  # 11 x 11, sum 1
 
@@ -171,10 +171,10 @@ for name, x in spoilt.items():
     print(f"{name:<16} PSNR {pysrcnn.psnr(x, a):5.2f} dB   SSIM {pysrcnn.ssim(x, a):.3f}")
 
 # %% [markdown]
-# SSIM forgives a change of brightness nearly everywhere. Noise it likes least, most of all where
-# the picture is flat: there the noise is all the structure there is. The shift, which no eye
-# would notice, it punishes as well, since things no longer go up and down at the same place. So
-# it is another opinion, not the truth.
+# SSIM forgives a change of brightness almost everywhere. It dislikes noise most of all, above all
+# where the picture is flat: there the noise is the only structure. It also punishes the shift,
+# which no eye would notice, because things no longer go up and down at the same place. So it is
+# another opinion, not the truth.
 
 # %%
 three = ["brighter", "noise", "blurred"]
@@ -182,63 +182,63 @@ maps = [ssim_map(spoilt[name], a)[part] for name in three]
 row(maps, [f"SSIM, {name}" for name in three], bar=True, vmin=0, vmax=1)
 
 # %% [markdown]
-# (White is 1. What the brighter picture loses, it loses in the dark parts, where the same number
-# of levels is a larger part of the mean.)
+# (White is 1. The brighter picture loses most in the dark parts, where the same number of levels is
+# a larger part of the mean.)
 #
 # <details><summary>
-# <b>Question.</b> What would a network trained on the mean squared error rather
-# hand in: a hair slightly blurred, or a sharp one, one pixel off?
+# <b>Question.</b> Which would a network trained on the mean squared error prefer to output: a
+# slightly blurred hair, or a sharp one that is one pixel off?
 # </summary>
 #
-# Blurred. A sharp hair in the wrong place costs twice: once where it is and should not be, once
-# where it should be and is not. A blurred one costs a little wherever the hair really is. Without
-# knowing where, that is the safer bet. PSNR rewards just that, and walkthroughs 10 and 15
-# come back to it.
+# The blurred one. A sharp hair in the wrong place costs twice: once where it is and should not be,
+# and once where it should be and is not. A blurred hair costs a little wherever the true hair is.
+# When the position is unknown, blurring is the safer bet. PSNR rewards exactly that, and
+# walkthroughs 10 and 15 come back to it.
 # </details>
 #
 # ## The protocol
 #
-# Now the part that nobody prints. The tables of the SRCNN paper, and of those before and after
-# it, come from this procedure; here it is as one function, with everything that can go wrong as
-# an argument:
+# Now the part that papers rarely spell out. The tables of the SRCNN paper, and of papers before and
+# after it, come from the following procedure. Here it is as one function, with everything that can
+# go wrong as an argument:
 #
 # 1. luminance by BT.601 in *studio range*, black at 16 and white at 235, rounded to whole levels;
 # 2. height and width cropped to multiples of the scale (*modcrop*);
 # 3. shrunk by MATLAB's `imresize`, bicubic, *with antialiasing*, and not rounded;
-# 4. enlarged back to the size of 2, bicubic; the network on that;
+# 4. enlarged back to the size of step 2, bicubic, and the network applied to that;
 # 5. clipped and rounded to whole levels;
-# 6. as many pixels as the scale left out on each side (*shaved*);
+# 6. *shaved*: as many pixels as the scale are left out on each side;
 # 7. PSNR with peak 255 for each picture; then the mean over the pictures.
 
 
 # %%
 def luminance(picture):
-    """Y of BT.601 in studio range, rounded to levels, in 0..1."""
+    """Return Y of BT.601 in studio range, rounded to levels, in 0..1."""
     return np.floor(255 * color.rgb_to_luma(picture / 255) + 0.5) / 255
 
 
 def crop(y):
-    """Without the last rows and columns, so that the scale divides what is left."""
+    """Remove the last rows and columns, so that the scale divides the height and width."""
     return y[: len(y) // scale * scale, : y.shape[1] // scale * scale]
 
 
 def shrink(y):
-    """MATLAB's bicubic, with antialiasing."""
+    """Shrink by MATLAB's bicubic, with antialiasing."""
     return pysrcnn.imresize(y, scale=1 / scale)
 
 
 def enlarge(small, shape):
-    """MATLAB's bicubic."""
+    """Enlarge by MATLAB's bicubic."""
     return pysrcnn.imresize(small, shape=shape)
 
 
 def srcnn(low, network=network):
-    """The network, which repeats the outermost pixels at the edges."""
+    """Apply the network, which repeats the outermost pixels at the edges."""
     return network.forward(low[None, None].astype(np.float32))[0, 0]
 
 
 def to_levels(x):
-    """0..1 to levels 0..255, clipped and rounded."""
+    """Convert 0..1 to levels 0..255, clipped and rounded."""
     return np.floor(255 * np.clip(x, 0, 1).astype(float) + 0.5)
 
 
@@ -247,7 +247,7 @@ def measure(
     luminance=luminance, crop=crop, shrink=shrink, enlarge=enlarge,
     srcnn=srcnn, to_levels=to_levels, shave=scale, psnr=psnr,
 ):  # fmt: skip
-    """PSNR of the three pictures (rows), bicubic and SRCNN (columns)."""
+    """Return PSNR of the three pictures (rows), bicubic and SRCNN (columns)."""
     rows = []
     for picture in pictures:
         y = crop(luminance(picture))
@@ -263,16 +263,15 @@ for name, (ours, theirs), s in zip(names, right, scores, strict=True):
     print(f"{s.bicubic_psnr:.2f}  {s.psnr:.2f}")
 
 # %% [markdown]
-# The same as `pysrcnn evaluate`, and the same as the paper: by this procedure bicubic
-# interpolation has 30.39 dB on Set5 at x3, as its tables say. From here on we change one thing at
-# a time.
+# This agrees with `pysrcnn evaluate`, and with the paper: by this procedure, bicubic interpolation
+# has 30.39 dB on Set5 at x3, as in the paper's tables. From here on we change one thing at a time.
 
 # %%
 off = {}  # name: how many dB bicubic and SRCNN are off, averaged over the pictures
 
 
 def mistake(name, **changed):
-    """Measure with something changed, and say how far the results are off."""
+    """Measure with one thing changed, and print how far the results are off."""
     off[name] = np.round((measure(**changed) - right).mean(axis=0), 2) + 0.0  # no -0.00
     print(f"{name:<34} bicubic {off[name][0]:+6.2f} dB   SRCNN {off[name][1]:+6.2f} dB")
 
@@ -280,25 +279,25 @@ def mistake(name, **changed):
 # %% [markdown]
 # ## Mistakes in comparing
 #
-# **The luminance of JPEG.** Most libraries' conversion to YCbCr or grey lets Y go from 0 to 255.
-# In BT.601's studio range the same picture has levels from 16 to 235, so all differences are
-# smaller by 219/255, with the peak still taken to be 255. **RGB**, all three channels compared,
-# has the full range too, and each channel errs on its own.
+# **The luminance of JPEG.** Most libraries' conversions to YCbCr or grey let Y range from 0 to 255.
+# In BT.601's studio range, the same picture has levels from 16 to 235, so all differences are
+# smaller by a factor of 219/255, while the peak is still taken to be 255. **RGB**, comparing all
+# three channels, has the full range too, and each channel has errors of its own.
 
 
 # %%
 def full_range(picture):
-    """Y from 0 to 255, as in JPEG files."""
+    """Return Y from 0 to 255, as in JPEG files."""
     return np.round(255 * color.rgb_to_ycbcr_full(picture / 255)[:, :, 0]) / 255
 
 
 def rgb(picture):
-    """All three channels, and no luminance."""
+    """Return all three channels instead of luminance."""
     return picture / 255
 
 
 def srcnn_in_colour(low):
-    """As in the paper: Y by the network, Cb and Cr bicubic."""
+    """Enlarge as in the paper: Y by the network, Cb and Cr by bicubic interpolation."""
     ycbcr = color.rgb_to_ycbcr(low)
     ycbcr[:, :, 0] = srcnn(ycbcr[:, :, 0])
     return color.ycbcr_to_rgb(ycbcr)
@@ -309,16 +308,16 @@ mistake("PSNR of RGB", luminance=rgb, srcnn=srcnn_in_colour)
 print(f"\nthe range alone: {20 * np.log10(219 / 255):.2f} dB")
 
 # %% [markdown]
-# There is the decibel that most people miss. It is no worse a network. It is another ruler.
+# This is the decibel that most people miss. The network is no worse; the ruler is different.
 #
-# **uint8 minus uint8** stays uint8: 3 - 5 is 254, and squares are taken modulo 256 as well. No
-# error, no warning, a plausible number. And then the harmless ones: nothing shaved off the
-# borders, results not rounded, the small picture rounded to whole levels as a file would have it.
+# **uint8 minus uint8** stays uint8: 3 - 5 is 254, and squares are taken modulo 256 as well. There
+# is no error and no warning, only a plausible number. Then there are the harmless mistakes: borders
+# not shaved, results not rounded, the small picture rounded to whole levels as in a file.
 
 
 # %%
 def psnr_wrapping(a, b, shave):
-    """PSNR by someone who trusts the dtype."""
+    """Compute PSNR without converting uint8, so that differences wrap around."""
     a, b = (x.astype(np.uint8)[shave:-shave, shave:-shave] for x in (a, b))
     return 10 * np.log10(255**2 / np.mean((a - b) ** 2))
 
@@ -333,29 +332,29 @@ mistake("small picture rounded", shrink=lambda y: np.round(255 * shrink(y)) / 25
 # <b>Question.</b> Why does rounding cost anything at all, and why so little?
 # </summary>
 #
-# A rounded number is off by something between -1/2 and 1/2, evenly spread, which has a mean
-# square of 1/12. It adds to the MSE, which at 30 dB is 65. So PSNR falls by $10 \log_{10}(1 +
-# 1/(12 \cdot 65))$ = 0.006 dB. At 50 dB it would be half a decibel.
+# Rounding moves a number by something between -1/2 and 1/2, evenly distributed, with a mean square
+# of 1/12. This adds to the MSE, which is 65 at 30 dB. So PSNR falls by
+# $10 \log_{10}(1 + 1/(12 \cdot 65))$ = 0.006 dB. At 50 dB it would be half a decibel.
 # </details>
 #
 # ## Mistakes in making the small picture
 #
-# MATLAB's `imresize` stretches the cubic by the scale when it shrinks, so that all pixels count:
-# *antialiasing*. Many other resizers do not stretch it. They take the value of the interpolated
-# picture at one point for each new pixel. At an odd scale that point is a pixel, so all "bicubic"
-# shrinking by 3 comes down to keeping the middle one of nine. Let us write such a resizer, with
-# the cubic's parameter $a$ as an argument: Keys and MATLAB have -0.5, some others -0.75.
+# When it shrinks, MATLAB's `imresize` stretches the cubic by the scale, so that all pixels count:
+# this is *antialiasing*. Many other resizers do not stretch it. For each new pixel, they take the
+# value of the interpolated picture at one point. At an odd scale that point is a pixel, so all
+# "bicubic" shrinking by 3 amounts to keeping the middle pixel of nine. Let us write such a resizer,
+# with the cubic's parameter $a$ as an argument: Keys and MATLAB have -0.5, some others -0.75.
 
 
 # %%
 def cubic(t, a):
-    """The cubic at a distance of t >= 0 pixels."""
+    """Return the cubic at a distance of t >= 0 pixels."""
     near = (a + 2) * t**3 - (a + 3) * t**2 + 1
     return np.where(t <= 1, near, np.where(t < 2, a * (t**3 - 5 * t**2 + 8 * t - 4), 0))
 
 
 def resize(x, shape, a=-0.5, antialias=True):
-    """Bicubic, along columns and then along rows; edges repeated."""
+    """Resize by a bicubic, along columns and then along rows; edges are repeated."""
     for m in shape:
         n = len(x)
         stretch = max(1, n / m) if antialias else 1
@@ -380,19 +379,19 @@ row([shrink(a), a[1::3, 1::3], np.abs(shrink(a) - a[1::3, 1::3]) * 2],
     ["antialiased", "every third pixel", "difference, twice"])  # fmt: skip
 
 # %% [markdown]
-# The one on the right of the two small ones looks sharper, and is wrong: its edges are jagged,
-# and fine texture comes back as false coarse texture. No network trained on antialiased pictures
-# has seen such.
+# Of the two small pictures, the one on the right looks sharper, but it is wrong: its edges are
+# jagged, and fine texture comes back as false coarse texture. A network trained on antialiased
+# pictures has never seen anything like it.
 
 
 # %%
 def cubic_75(small, shape):
-    """Bicubic with another cubic."""
+    """Enlarge by a bicubic with a = -0.75."""
     return resize(small, shape, -0.75)
 
 
 def pillow(x, shape):
-    """Bicubic of the library Pillow."""
+    """Resize by the bicubic of the library Pillow."""
     resized = Image.fromarray(x.astype(np.float32)).resize(shape[::-1], Image.Resampling.BICUBIC)
     return np.asarray(resized, float)
 
@@ -407,28 +406,27 @@ mistake("Pillow's bicubic, in float",
         enlarge=pillow)  # fmt: skip
 
 # %% [markdown]
-# Without antialiasing, bicubic interpolation loses a decibel, and the network far more: it
-# sharpens what it takes for blurred, and here that is aliasing. `y[::3, ::3]` is worse: each
-# small pixel now stands for the corner of its square of nine and not for its middle, and the
-# whole result is shifted by one pixel. We saw above what PSNR makes of a shift.
-# `scipy.ndimage.zoom` puts the outermost pixels of both pictures onto one another, which shifts
-# everything else a little, and does not antialias.
+# Without antialiasing, bicubic interpolation loses a decibel, and the network far more: it sharpens
+# what it takes for blur, and here that is aliasing. `y[::3, ::3]` is worse: each small pixel now
+# stands for the corner of its 3 x 3 square instead of its middle, so the whole result is shifted by
+# one pixel. We saw above what a shift does to PSNR. `scipy.ndimage.zoom` aligns the outermost
+# pixels of both pictures, which shifts everything else a little, and does not antialias.
 #
-# A sharper cubic makes the bicubic baseline better and the network worse, as it was trained for
-# the other one: the *gain*, which is what one wants to know, is off by more than either. And
-# Pillow's resizer antialiases and has $a$ = -0.5: on arrays of floating point it is as good as
-# MATLAB's.
+# A sharper cubic makes the bicubic baseline better and the network, which was trained for the other
+# cubic, worse. So the *gain*, which is what one wants to know, is off by more than either. Pillow's
+# resizer, on the other hand, antialiases and has $a$ = -0.5: on floating-point arrays it is as good
+# as MATLAB's.
 #
 # ## Mistakes around the network
 #
-# **Zeros at the edges.** To give a result as large as its input, each layer needs pixels beyond
-# the edge. The authors repeat the outermost ones. Most frameworks put zeros, that is black,
-# unless told otherwise. **Weights for another scale** run without complaint.
+# **Zeros at the edges.** To give a result as large as its input, each layer needs pixels beyond the
+# edge. The authors repeat the outermost ones. Most frameworks, unless told otherwise, insert zeros,
+# which are black. **Weights for another scale** run without complaint.
 
 
 # %%
 def zero_padded(low):
-    """The network, with zeros around the input of each layer."""
+    """Apply the network, with zeros around the input of each layer."""
     x = low[None, None].astype(np.float32)
     for k, (w, b) in enumerate(network.layers):
         p = w.shape[2] // 2
@@ -444,20 +442,20 @@ for other in (2, 4):
     mistake(f"weights for x{other}", srcnn=lambda low, weights=weights: srcnn(low, weights))
 
 # %% [markdown]
-# **Not cropped.** 299 pixels shrunk by 3 make 100, rounded up. Enlarged back to 299, every small
-# pixel is 2.99 wide: the picture is squeezed, and the error grows towards the right and the
-# bottom. Our pictures have sides that 3 divides, so for once we take a row and a column off each.
-# Enlarged by exactly 3 and then cut, it does no harm.
+# **Not cropped.** Shrinking 299 pixels by 3 gives 100, rounded up. Enlarged back to 299, every
+# small pixel is 2.99 wide: the picture is squeezed, and the error grows towards the right and the
+# bottom. Our pictures have sides divisible by 3, so for this test we take a row and a column off
+# each. If the small picture is enlarged by exactly 3 and then cut, there is no harm.
 
 
 # %%
 def one_less(y):
-    """A side of the picture is no longer a multiple of 3."""
+    """Remove a row and a column, so that the sides are no longer multiples of 3."""
     return y[:-1, :-1]
 
 
 def three_times(small, shape):
-    """Enlarged by just 3, and cut."""
+    """Enlarge by exactly 3, and cut."""
     return pysrcnn.imresize(small, scale=scale)[: shape[0], : shape[1]]
 
 
@@ -480,16 +478,16 @@ ax.legend(ncols=3)
 plt.show()
 
 # %% [markdown]
-# Errors of SRCNN in the lower right corner, grey being none, and along the columns of the whole
-# picture (without the rows of the frame). Zeros put a frame around it: as wide as the filters
-# reach, which is more than the three pixels that are shaved. The picture that was not cropped
-# gets worse from left to right.
+# The pictures show SRCNN's errors in the lower right corner (grey is no error), and the plot shows
+# them along the columns of the whole picture (without the rows of the frame). Zeros put a frame of
+# errors around it, as wide as the filters reach, which is more than the three pixels that are
+# shaved. The picture that was not cropped gets worse from left to right.
 #
 # ## Mistakes in averaging
 #
-# The tables have the mean of the PSNRs of the pictures. The PSNR of the mean MSE is another
-# number. As the logarithm is concave it is never larger, and the pictures with large errors
-# decide it.
+# The tables give the mean of the pictures' PSNRs. The PSNR of the mean MSE is another number.
+# Because the logarithm is concave, it is never larger, and it is dominated by the pictures with
+# large errors.
 
 # %%
 mean_mse = np.mean(255**2 * 10 ** (-right / 10), axis=0)
@@ -501,8 +499,8 @@ print("PSNR of the mean MSE: bicubic {:.2f} dB   SRCNN {:.2f} dB".format(*of_mea
 # %% [markdown]
 # ## All of them
 #
-# How far each is off, in the order of what it does to SRCNN's number, and what it makes of the
-# gain over bicubic interpolation.
+# For each mistake, this shows how far the numbers are off, in the order of its effect on SRCNN's
+# number, and what becomes of the gain over bicubic interpolation.
 
 # %%
 ordered = sorted(off, key=lambda name: off[name][1])
@@ -528,40 +526,40 @@ ax.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# Three kinds can be told apart, with exceptions.
+# There are three kinds of mistakes, with exceptions.
 #
-# Mistakes in *comparing* mostly move both columns by about the same: the gain survives, the
-# comparison with other people's tables does not. The exceptions are uint8, which spoils
-# everything, and the PSNR of the mean MSE, which makes the gain too large: it is decided by the
+# Mistakes in *comparing* mostly move both columns by about the same amount: the gain survives, but
+# the comparison with other people's tables does not. The exceptions are uint8, which spoils
+# everything, and the PSNR of the mean MSE, which makes the gain too large: it is dominated by the
 # picture with the largest errors, where there is most to gain.
 #
-# Mistakes in *making the network's input*, in shrinking, enlarging or cropping, hurt the network
-# more than bicubic interpolation, where they do any harm at all: it meets what it was not trained
-# for. The sharper cubic even helps the one and hurts the other.
+# Mistakes in *making the network's input*, that is, in shrinking, enlarging or cropping, hurt the
+# network more than bicubic interpolation, if they do any harm at all: the network meets input it
+# was not trained for. The sharper cubic even helps bicubic interpolation and hurts the network.
 #
 # Mistakes *around the network* leave the bicubic column as it is.
 #
-# So the first thing to check, before any network: does bicubic interpolation come out as in the
-# paper? On Set5 it is 33.66, 30.39 and 28.42 dB at x2, x3 and x4. If it does, the measuring is
-# right, and what is left is the network's own.
+# So the first thing to check, before any network, is whether bicubic interpolation gives the
+# paper's numbers. On Set5 they are 33.66, 30.39 and 28.42 dB at x2, x3 and x4. If it does, the
+# measurement is right, and any remaining difference is the network's own.
 #
 # <details><summary>
-# <b>Question.</b> Somebody finds 29.1 dB for bicubic interpolation on Set5 at x3,
-# and 31.0 for their network. What happened, and what should they have found?
+# <b>Question.</b> Somebody finds 29.1 dB for bicubic interpolation on Set5 at x3, and 31.0 dB for
+# their network. What happened, and what should they have found?
 # </summary>
 #
-# 1.3 dB below 30.39, as in the first of our mistakes: full-range Y. In BT.601's both numbers are
-# about 1.3 higher, 30.4 and 32.3. The network is fine.
+# Their bicubic number is 1.3 dB below 30.39, as in the first of our mistakes: full-range Y. With
+# BT.601's luminance, both numbers would be about 1.3 dB higher, 30.4 and 32.3. The network is fine.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> And with 30.39 for bicubic interpolation, and 28.6 for a network
-# that looks good on the screen?
+# <b>Question.</b> And if they find 30.39 dB for bicubic interpolation, but 28.6 dB for a network
+# whose results look good on the screen?
 # </summary>
 #
-# The measuring is right. Look at the error as a picture: a frame around it means zeros at the
-# edges. If errors lie along all edges, compare the scale of the weights, and whether the network
-# got the enlarged picture in 0..1.
+# The measurement is right. Look at the error as a picture: a frame around it means zeros at the
+# edges. If the errors lie along all edges, check that the weights are for this scale, and that the
+# network was given the enlarged picture, in 0..1.
 # </details>
 #
 # <details><summary>
@@ -569,9 +567,9 @@ plt.show()
 # noticed?
 # </summary>
 #
-# The subtraction in uint8. The bicubic number gives it away: it is off by decibels too, and
-# upwards. (Borders that are not shaved and results that are not rounded help as well, but by
-# hundredths.) Numbers that are too good are checked less often than those that are too bad.
+# It is the subtraction in uint8. The bicubic number gives it away: it is off by decibels too, and
+# upwards. (Unshaved borders and unrounded results help as well, but only by hundredths.) Numbers
+# that are too good are checked less often than numbers that are too bad.
 # </details>
 #
 # The next walkthrough measures something else: time.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 8. From readable to fast
 #
-# A convolution is six loops and one multiplication. `reference` writes it as a matrix product,
-# and the package computes it in neither way. Between the loops in Python and what the processor
-# can do lies a factor of many thousands. This walkthrough goes there in steps, on one processor
-# core, and says at each step what was in the way.
+# A convolution is six loops and one multiplication. `reference` writes it as a matrix product, and
+# the package computes it in neither way. Between the loops in Python and what the processor can do
+# lies a factor of many thousands. This walkthrough covers that distance in steps, on one processor
+# core, and explains at each step what was in the way.
 #
 # You need: convolutions (walkthrough 2). It helps to have heard that a processor has registers
 # and caches. Time: half an hour.
@@ -12,7 +12,7 @@
 # %%
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # matrix products on one core too; before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # matrix products on one core too; set before NumPy loads
 
 import math
 import re
@@ -43,29 +43,30 @@ w, bias = layers[0]  # 64 filters of 9 x 9
 w = np.ascontiguousarray(w[:, 0])  # (64, 9, 9)
 filters, size = w.shape[:2]
 height = width = len(x) - size + 1  # 192: no padding here
-wanted = reference.conv2d(x[None, None], w[:, None], bias)[0]  # what everything must be equal to
+wanted = reference.conv2d(x[None, None], w[:, None], bias)[0]  # the result that all must give
 multiplications = filters * size**2 * height * width
 print(f"{filters} x {size}^2 x {height} x {width} = {multiplications / 1e6:.0f} million products")
 
 # %% [markdown]
-# The task for all that follows: the first layer of 9-1-5 on a small picture. We count a
-# multiplication and the addition that goes with it as two operations, as is usual, and speak of
-# GFLOP/s, $10^9$ of them a second.
+# The task throughout is the first layer of 9-1-5 on a small picture. As is usual, we count a
+# multiplication and the addition that goes with it as two operations, and measure in GFLOP/s:
+# $10^9$ operations a second.
 #
 # How many could it be at best? A core does its arithmetic on numbers in *registers*, of which it
-# has a few dozen. So here is a loop that does nothing but multiply-adds on registers, and fetches
-# nothing: the limit, to which we compare. (It is made of a few functions of the package, which a
-# later section explains.) Times are medians of runs in turns, so that a moment when the machine
-# is busy hits both. Everything runs once before, which is when Numba compiles.
+# has a few dozen. So here is a loop that does nothing but multiply-adds on registers, without
+# fetching anything: this is the limit we compare with. (It is made of a few functions of the
+# package, which a later section explains.) Times are medians of runs in turns, so that a moment
+# when the machine is busy affects both contenders. Everything runs once beforehand, which is when
+# Numba compiles.
 
 
 # %%
-# Time that this thread was computing, if the system knows: other programs then matter less.
+# CPU time of this thread, where the system measures it: other programs then matter less.
 clock = time.perf_counter if os.name == "nt" else time.thread_time
 
 
 def race(contenders, seconds=0.3, clock=clock):
-    """Median time of each, run in turns until each has had so many seconds."""
+    """Return the median time of each, run in turns until each has had so many seconds."""
     for run in contenders.values():
         run()
     times = {name: [] for name in contenders}
@@ -85,7 +86,7 @@ rounds = 500_000
 
 @numba.njit
 def multiply_adds(numbers, rounds, scratch):
-    """Multiply-adds on so few registers that all numbers stay there, over and over."""
+    """Repeat multiply-adds on so few registers that all numbers stay there."""
     sums = tile.tile_zero(numbers, rows, 2)
     for _ in range(rounds):
         sums = tile.tile_correlate(sums, numbers, 0, 1, numbers, 0, 1)
@@ -93,7 +94,7 @@ def multiply_adds(numbers, rounds, scratch):
 
 
 def only_arithmetic():
-    """The limit."""
+    """Run the loop that sets the limit."""
     multiply_adds(numbers, rounds, scratch)
 
 
@@ -102,7 +103,7 @@ share, taken = {}, {}  # name: part of the limit; seconds
 
 
 def report(name, run, products=multiplications, wanted=wanted):
-    """Time it in turns with the limit; print that, and how far it is from the reference at most."""
+    """Time `run` in turns with the limit; print its speed, and its largest error."""
     error = np.abs(run() - wanted).max()
     times = race({name: run, "limit": only_arithmetic})
     speed = products / times[name]
@@ -114,14 +115,14 @@ def report(name, run, products=multiplications, wanted=wanted):
 # %% [markdown]
 # ## Six loops in Python
 #
-# The definition: for every filter $o$ and pixel $(i, j)$, a sum over the filter's rows $u$ and
-# columns $v$ (the sixth loop would be over channels, of which there is one). Only for a few
-# pixels, as one has other things to do today.
+# This is the definition: for every filter $o$ and pixel $(i, j)$, a sum over the filter's rows $u$
+# and columns $v$ (the sixth loop would be over channels, of which there is only one). We compute
+# only a few pixels, because all of them would take more than a minute.
 
 
 # %%
 def six_loops(x, w, bias, rows, columns):
-    """The first rows and columns of the convolution."""
+    """Compute the first rows and columns of the convolution."""
     out = np.empty((len(w), rows, columns), np.float32)
     for o in range(len(w)):
         for i in range(rows):
@@ -140,14 +141,14 @@ all_pixels = taken["loops in Python"] * height * width / 8
 print(f"all {height} x {width} pixels would take {all_pixels:.0f} s")
 
 # %% [markdown]
-# For each product the interpreter looks up what `*` and `[...]` mean for these types, makes
-# objects for the numbers, and throws them away. The arithmetic is lost in that.
+# For each product, the interpreter looks up what `*` and `[...]` mean for these types, creates
+# objects for the numbers, and throws them away. The arithmetic itself hardly counts.
 #
 # ## im2col and a matrix product
 #
-# NumPy's answer: do few calls that do much. All 9 x 9 patches are written into the columns of a
-# matrix, and one matrix product with the filters does all the rest. That is `reference.conv2d`.
-# The product itself is done by a library that others have tuned for decades.
+# NumPy's answer is to make few calls that do much each. All 9 x 9 patches are written into the
+# columns of a matrix, and one matrix product with the filters does all the rest. That is
+# `reference.conv2d`. The product itself is done by a library that has been tuned for decades.
 
 # %%
 flat_weights = w.reshape(filters, -1)
@@ -161,19 +162,19 @@ print(f"the picture: {x.nbytes / 2**20:.2f} MiB, its columns: {columns.nbytes / 
 print(f"as columns of 1920 x 1080 pixels: {81 * 4 * 1920 * 1080 / 2**20:.0f} MiB")
 
 # %% [markdown]
-# Thousands of times as fast. The price is memory: the columns are the picture, 81 times over,
-# nearly all of it copies. They are written, read again, and for large pictures there is no room
-# for them.
+# This is thousands of times as fast. The price is memory: the columns hold the picture 81 times
+# over, and nearly all of that is copies. They are written and read again, and for large pictures
+# there is no room for them.
 #
 # ## The loops again, compiled
 #
-# Numba makes machine code of the very loops we began with.
+# Numba compiles the very loops we began with to machine code.
 
 
 # %%
 @numba.njit
 def in_order(x, w, bias, out):
-    """The definition."""
+    """Compute the definition."""
     filters, rows, columns = out.shape
     for o in range(filters):
         for i in range(rows):
@@ -190,27 +191,27 @@ out = np.empty_like(wanted)
 report("compiled loops", lambda: in_order(x, w, bias, out))
 
 # %% [markdown]
-# No memory is needed, and Python is out of the way. Yet the matrix product was far ahead. Two
-# reasons:
+# This needs no extra memory, and Python is out of the way. Yet the matrix product was far faster.
+# There are two reasons:
 #
 # *One number at a time.* A core has *vector instructions*, which multiply and add 4, 8 or 16
-# numbers at once. But this sum is to be taken in this order, so the compiler may not take 16
-# terms of it together: the rounding would change.
+# numbers at once. But this sum has to be taken in this order, so the compiler may not compute 16 of
+# its terms together: the rounding would change.
 #
-# *Waiting.* An addition takes some four cycles until its result is there, and each has to wait
-# for the one before. The core could begin two every cycle.
+# *Waiting.* An addition takes about four cycles until its result is available, and each addition
+# has to wait for the one before. The core could begin two in every cycle.
 #
 # ## Another order of the loops
 #
-# There is nothing to wait for between *different* pixels. So let the loop over the pixels of a
-# row be the innermost one. Then the same weight meets 16 neighbouring pixels, and they go to 16
-# neighbouring sums: vectors without any trick.
+# Sums for *different* pixels do not wait for one another. So let the loop over the pixels of a row
+# be the innermost one. Then the same weight meets 16 neighbouring pixels, and the products go to 16
+# neighbouring sums: the compiler can use vectors without any trick.
 
 
 # %%
 @numba.njit(fastmath={"contract"})  # a product and a sum may become one instruction
 def pixels_inside(x, w, bias, out):
-    """One weight after the other, for all pixels of a row."""
+    """Take one weight after the other, for all pixels of a row."""
     filters, rows, columns = out.shape
     for o in range(filters):
         for i in range(rows):
@@ -227,17 +228,17 @@ report("loop over pixels inside", lambda: pixels_inside(x, w, bias, out))
 # %% [markdown]
 # Now something else is in the way. Each multiply-add fetches a vector of pixels *and* a vector of
 # sums from the *cache*, the small fast memory next to the core, and stores the sums again: three
-# trips for one operation. A core makes about two or three trips in a cycle, and could do two
-# multiply-adds in it.
+# memory accesses for one operation. A core makes about two or three accesses per cycle, in which it
+# could do two multiply-adds.
 #
-# So sums have to stay where they are for longer. With the nine weights of a filter row at a time,
-# one pass over the sums does the work of nine:
+# So the sums have to stay in registers for longer. If we take the nine weights of a filter row at a
+# time, one pass over the sums does the work of nine:
 
 
 # %%
 @numba.njit(fastmath={"contract"})
 def nine_at_a_time(x, w, bias, out):
-    """One row of a filter after the other, for all pixels of a row; for 9 x 9."""
+    """Take one row of a 9 x 9 filter after the other, for all pixels of a row."""
     filters, rows, columns = out.shape
     for o in range(filters):
         for i in range(rows):
@@ -256,16 +257,16 @@ def nine_at_a_time(x, w, bias, out):
 report("nine weights at a time", lambda: nine_at_a_time(x, w, bias, out))
 
 # %% [markdown]
-# Still, each multiply-add fetches its vector of pixels. It is used for one filter and fetched
+# Still, each multiply-add fetches its vector of pixels, which is used for one filter and fetched
 # again for the next.
 #
 # ## The register tile
 #
-# What lies in registers costs no trip, and there are 16 or 32 of them for vectors. The idea of
-# the package (`kernels/tile.py`): keep a block of *results* in registers, several filters times
-# several vectors of pixels, during the whole sum over the patch. For each of the 81 entries of
-# the patch, fetch the vectors of pixels once for all filters of the block, and one weight for
-# each filter, repeated in all places of a vector ("broadcast").
+# Numbers in registers cost no memory access, and a core has 16 or 32 registers for vectors. The
+# idea of the package (`kernels/tile.py`) is to keep a block of *results* in registers, several
+# filters times several vectors of pixels, during the whole sum over the patch. For each of the 81
+# entries of the patch, it fetches the vectors of pixels once for all filters of the block, and one
+# weight for each filter, repeated in all lanes of a vector ("broadcast").
 
 # %%
 fig, ax = plt.subplots(figsize=(7.6, 4.4))
@@ -293,15 +294,15 @@ print(f"{rows * cols} registers of sums, {cols} of pixels, 1 for a weight")
 print(f"{rows + cols} numbers or vectors are fetched for {rows * cols} multiply-adds")
 
 # %% [markdown]
-# (The drawing is of this processor's tile; the package has another one for each width of
-# vectors.)
+# (The drawing shows the tile for this processor; the package has a different one for each vector
+# width.)
 #
-# Why vectors of *pixels*, and weights broadcast, and not the other way round? Neighbouring pixels
-# lie side by side in memory, in the picture and in the result, so whole vectors are read and
-# written, and what is in one place of a vector never meets what is in another. The weights can be
-# put in whatever order suits, once, before we begin.
+# Why vectors of *pixels* and broadcast weights, and not the other way round? Neighbouring pixels
+# lie side by side in memory, in the picture and in the result. So whole vectors are read and
+# written, and no number ever moves from one lane of a vector to another. The weights can be put
+# into any convenient order once, before we begin.
 #
-# Numba has no word for "register". So `tile.py` writes the instructions of these few operations
+# Numba has no word for "register". So `tile.py` emits the instructions of these few operations
 # itself (`tile_zero`, `tile_correlate`, `tile_store`), and the loops around them are ordinary
 # Numba. With them we can try any shape of tile.
 
@@ -311,7 +312,7 @@ entries = np.array([u * x.shape[1] + v for u in range(size) for v in range(size)
 
 
 def convolution(r, c):
-    """A convolution by tiles of r filters x c vectors, without biases."""
+    """Return a convolution by tiles of r filters x c vectors, without biases."""
 
     @numba.njit
     def run(x, entries, packed, out):
@@ -352,20 +353,21 @@ plt.show()
 
 # %% [markdown]
 # A larger tile fetches less for each multiply-add, and has more sums that do not wait for one
-# another. That helps until the fetches keep up with the arithmetic. From there on all tiles are
+# another. That helps until the fetches keep up with the arithmetic. From there on, all tiles are
 # near the limit, and which of them is ahead by a few per cent depends on the processor, and on
-# chance. The package takes the largest one whose sums, pixels and weight fit into the registers:
-# it fetches least, so it has most in reserve where numbers come from further away than here. A
-# tile with more sums than registers has to put them aside into memory and fetch them back in
-# every step, which is what the tile was to avoid.
+# chance. The package takes the largest tile whose sums, pixels and weight fit into the registers:
+# it fetches least, so it has most in reserve when numbers come from further away than here. A tile
+# with more sums than registers has to spill them to memory and fetch them back in every step, which
+# is what the tile was meant to avoid.
 #
-# Now the package's own loop over tiles, which also adds the biases, and all steps side by side:
+# Here is the package's own loop over tiles, which also adds the biases, followed by all steps side
+# by side:
 
 
 # %%
 @numba.njit
 def by_tiles(x, entries, packed, bias, out):
-    """The convolution as the package does it, row by row; for rows of whole vectors."""
+    """Convolve as the package does, row by row; for rows of whole vectors."""
     _, rows, columns = out.shape
     for i in range(rows):
         to = (out, i * columns, rows * columns)
@@ -387,41 +389,40 @@ ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# All of these compute the same sums. What differs, once they are compiled, is how often a number
-# is fetched for each time it is used, and whether anybody has to wait. What is left, when the
-# whole result is more than the cache holds, is to write it to main memory. The next section is
-# about that.
+# All of these compute the same sums. Once they are compiled, they differ in how often a number is
+# fetched for each time it is used, and in whether an operation has to wait for another. If the
+# whole result is larger than the cache, what remains is the time to write it to main memory. The
+# next section is about that.
 #
 # <details><summary>
-# <b>Question.</b> The matrix product knows all of this too: it has a register tile
-# inside. Why is <code>reference.conv2d</code> still
-# behind?
+# <b>Question.</b> The matrix product uses all of this too: it has a register tile inside. Why is
+# <code>reference.conv2d</code> still slower?
 # </summary>
 #
-# A library's product is made for any two matrices. As a rule it first copies both into an order
-# of its own, which pays when each number is then used many hundreds of times; the columns are
-# used 64 times. And it cannot know that they are copies of one small picture. The package's tile
-# takes the entry of the patch from where it lies in the picture: it is an im2col that never
-# happens.
+# A library's product works for any two matrices. It usually copies both into an order of its own
+# first, which pays when each number is then used many hundreds of times; here the columns are used
+# 64 times. And it cannot know that they are copies of one small picture. The package's tile reads
+# each entry of the patch directly from the picture: it is an im2col that never happens.
 # </details>
 #
 # ## Fusing the layers
 #
 # A network is more than one convolution. Layer by layer, the first one writes 64 feature maps, 64
-# times the picture, and the second one reads them. For 1920 x 1080 pixels that is half a
-# gigabyte, which fits into no cache, and main memory does not deliver numbers as fast as a core
+# times the size of the picture, and the second one reads them. For 1920 x 1080 pixels that is half
+# a gigabyte, which fits into no cache, and main memory does not deliver numbers as fast as a core
 # multiplies them.
 #
-# But one row of the result needs only five rows of the second feature maps, and these five of the
-# first, and nine rows of the picture to make a new one. So all layers can advance together, row
-# by row, each with a window of a few rows. Python has just the thing for it: generators.
+# But one row of the result needs only five rows of the second feature maps, which need the same
+# five rows of the first, and a new one of these needs nine rows of the picture. So all layers can
+# advance together, row by row, each with a window of a few rows. Python has just the thing for it:
+# generators.
 
 
 # %%
 def layer(rows, w, b, last):
-    """Rows (C, W) of a map come in, rows (O, W) of the next one go out; edges are repeated."""
+    """Turn rows (C, W) of a map into rows (O, W) of the next one; edges are repeated."""
     p = w.shape[2] // 2
-    window = deque(maxlen=w.shape[2])  # the only rows there are
+    window = deque(maxlen=w.shape[2])  # the only rows that are kept
 
     def output():
         patch = np.pad(np.stack(window, axis=1), ((0, 0), (0, 0), (p, p)), mode="edge")
@@ -438,7 +439,7 @@ def layer(rows, w, b, last):
 
 
 def fused(picture, layers):
-    """The network (H, W) -> (H, W), without a feature map of the whole picture."""
+    """Apply the network (H, W) -> (H, W), without a feature map of the whole picture."""
     rows = (row[None] for row in picture)
     for k, (w, b) in enumerate(layers):
         rows = layer(rows, w, b, last=k == len(layers) - 1)
@@ -447,7 +448,7 @@ def fused(picture, layers):
 
 # %%
 def peak(run):
-    """Bytes that NumPy had at most."""
+    """Return the largest number of bytes that NumPy had allocated."""
     tracemalloc.start()
     run()
     result = tracemalloc.get_traced_memory()[1]
@@ -470,15 +471,15 @@ for name, run in ways.items():
     print(f"at most {peak(run) / 2**20:6.2f} MiB, difference {error:.0e}")
 
 # %% [markdown]
-# The rows give the same picture with a small part of the memory. (In NumPy that need not be
-# quicker, since each row takes a dozen calls.) The package does this with tiles, in strips of
-# some hundreds of columns, so that the windows of all layers stay in the cache of a core however
-# large the picture is (`kernels/fused.py`).
+# Row by row, the picture is the same, with a small part of the memory. (In NumPy this need not be
+# faster, since each row takes a dozen calls.) The package does this with tiles, in strips of some
+# hundreds of columns, so that the windows of all layers stay in the cache of a core, however large
+# the picture is (`kernels/fused.py`).
 #
 # ## Fewer multiplications
 #
-# At the limit of the arithmetic, only less arithmetic helps. Two neighbouring outputs of a filter
-# of three taps, $y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2$ and $y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$, take
+# Once arithmetic is the limit, only less arithmetic helps. Two neighbouring outputs of a filter
+# with three taps, $y_0 = d_0 g_0 + d_1 g_1 + d_2 g_2$ and $y_1 = d_1 g_0 + d_2 g_1 + d_3 g_2$, take
 # six multiplications. Four are enough:
 #
 # $$
@@ -490,42 +491,42 @@ for name, run in ways.items():
 # y_0 = m_1 + m_2 + m_3 \qquad y_1 = m_2 - m_3 - m_4
 # $$
 #
-# (Multiply out $m_2 + m_3 = d_1 g_1 + d_2 (g_0 + g_2)$, and the rest falls into place.) The sums
-# of weights are taken once, ahead. This is called $F(2, 3)$: two outputs, three taps. How does
-# one find such a thing, and for more outputs?
+# (Multiply out $m_2 + m_3 = d_1 g_1 + d_2 (g_0 + g_2)$, and the rest falls into place.) The sums of
+# weights are computed once, in advance. This is called $F(2, 3)$: two outputs, three taps. How does
+# one find such formulas, and how for more outputs?
 #
 # ### Polynomials and their values
 #
 # Andrei Toom (1963) and Stephen Cook (1966) found the way, for products of large numbers. Shmuel
-# Winograd later proved that nothing takes fewer multiplications, and so it has his name. Take
-# numbers as the coefficients of polynomials: three, $g_0 + g_1 x + g_2 x^2$, and four,
-# $u_0 + u_1 x + u_2 x^2 + u_3 x^3$. Their product has six coefficients, up to $x^5$. Multiplied
-# out, each coefficient with each, it takes twelve multiplications.
+# Winograd later proved that no method takes fewer multiplications, which is why it carries his
+# name. Take numbers as the coefficients of polynomials: three, $g_0 + g_1 x + g_2 x^2$, and four,
+# $u_0 + u_1 x + u_2 x^2 + u_3 x^3$. Their product has six coefficients, up to $x^5$. Multiplying
+# each coefficient by each takes twelve multiplications.
 #
-# But six *values* determine a polynomial with six coefficients, as two points determine a line.
-# And the value of a product is the product of the values. So
+# But six *values* determine a polynomial with six coefficients, just as two points determine a
+# line. And the value of a product is the product of the values. So:
 #
 # 1. *evaluate* both polynomials at six points: with small numbers for $x$ that is additions and
 #    small multiples;
 # 2. *multiply* the values, point by point: six multiplications, and no more;
 # 3. *interpolate*: find the coefficients that have these six values.
 #
-# Good points are $0, 1, -1, 2, -2$. The sixth is "infinity": how a polynomial grows far out is up
-# to its leading coefficient, so that is its value there. And the leading coefficient of a product
-# is the product of the leading ones.
+# Good points are $0, 1, -1, 2, -2$. The sixth is "infinity": the leading coefficient decides how a
+# polynomial grows far out, so it serves as the value there. And the leading coefficient of a
+# product is the product of the leading coefficients.
 #
 # Each step is a matrix, written here in exact fractions.
 
 
 # %%
 def evaluation(points, count):
-    """(points and infinity, coefficients): from so many coefficients to the values."""
+    """Return the matrix (points and infinity, coefficients) from coefficients to values."""
     rows = [[Fraction(p) ** k for k in range(count)] for p in points]
     return np.array([*rows, [Fraction(k == count - 1) for k in range(count)]])
 
 
 def with_roots(roots):
-    """Coefficients of the product of all (x - root), the constant one first."""
+    """Return the coefficients of the product of all (x - root), the constant one first."""
     out = np.array([Fraction(1)])
     for root in roots:
         out = np.convolve(out, [-Fraction(root), Fraction(1)])
@@ -533,10 +534,10 @@ def with_roots(roots):
 
 
 def interpolation(points):
-    """(coefficients, points and infinity): from the values to as many coefficients, by Lagrange.
+    """Return the matrix (coefficients, points and infinity) from values to coefficients.
 
-    The polynomial of a point is 1 there, 0 at all others and at infinity. That of infinity is 0 at
-    all points, with the leading coefficient 1.
+    These are Lagrange's polynomials: that of a point is 1 there, and 0 at all others and at
+    infinity; that of infinity is 0 at all points, with the leading coefficient 1.
     """
     columns = []
     for p in points:
@@ -564,9 +565,9 @@ line("multiplied out", np.convolve(g, u))
 # %% [markdown]
 # ### Transposed
 #
-# That makes six numbers of four. A filter is to make four outputs of six pixels. So we need the
-# same thing backwards, and that is what a transpose is for. Once the filter is given, the product
-# of polynomials is a matrix $M$ which is applied to $u$. Its columns hold the filter, each time a
+# This turns four numbers into six. But a filter should turn six pixels into four outputs, so we
+# need the same thing backwards, and that is what a transpose is for. Once the filter is given, the
+# product of polynomials is a matrix $M$ applied to $u$. Its columns hold the filter, each time one
 # place further down:
 #
 # $$
@@ -575,25 +576,26 @@ line("multiplied out", np.convolve(g, u))
 # = C \,\mathrm{diag}(E_3\, g)\, E_4
 # $$
 #
-# where $E$ evaluates and $C$ interpolates. The rows of the transpose $M^T$ are the filter, each
-# time a place further to the right, and $M^T d$ is the correlation of six pixels $d$ with the
-# filter: what networks call a convolution. Transposing the right side as well gives
+# where $E$ evaluates and $C$ interpolates. The rows of the transpose $M^T$ hold the filter, each
+# time one place further to the right, and $M^T d$ is the correlation of six pixels $d$ with the
+# filter, which networks call a convolution. Transposing the right side as well gives
 #
 # $$
 # y = M^T d = E_4^T \,\mathrm{diag}(E_3\, g)\, C^T d = A\,[(G g) \odot (B d)],
 # $$
 #
-# with $A = E_4^T$, $G = E_3$, $B = C^T$, and $\odot$ for products one by one. Six of them, for
-# four outputs: $F(4, 3)$. One thing is left to tidy up. The fractions of the interpolation are in
-# $B$, which every pixel meets. A row of $B$ may be multiplied by any number if the same row of
-# $G$ is divided by it, and $G g$ is computed once for all pixels. So the fractions go there.
+# with $A = E_4^T$, $G = E_3$, $B = C^T$, and $\odot$ for elementwise products. There are six of
+# them for four outputs: $F(4, 3)$. One thing is left to tidy up. The fractions of the interpolation
+# are in $B$, which is applied to every pixel. A row of $B$ may be multiplied by any number if the
+# same row of $G$ is divided by it, and $G g$ is computed once for all pixels. So the fractions are
+# moved to $G$.
 #
-# These are the matrices of the package, `winograd.fractions`.
+# The results are the matrices of the package, `winograd.fractions`.
 
 
 # %%
 def minimal(points, taps):
-    """A, G, B of F(outputs, taps), as many outputs as these points and infinity allow."""
+    """Return A, G, B of F(outputs, taps), for as many outputs as points and infinity allow."""
     outputs = len(points) + 2 - taps
     factors = [math.prod(Fraction(p) - q for q in points if q != p) for p in points]
     factors = np.array([*factors, Fraction(1)])[:, None]
@@ -619,18 +621,18 @@ for name, matrix in zip("AGB", cases["F(4,3)"], strict=True):
 # ### Rows, then columns
 #
 # A filter of 3 x 3 taps on a tile of 6 x 6 pixels makes 4 x 4 outputs. Directly, each takes nine
-# multiplications: 144. Now take each row of the tile and each row of the filter to its six
-# points. At one of these points there is one number for each row left: six of the tile, three of
-# the filter. What is left to do with them is a correlation again, down the column, and it takes
-# six products as well. So there are 6 x 6 = 36 products for 16 outputs: **four times fewer**.
-# As matrices, applied from the left to columns and transposed from the right to rows:
+# multiplications: 144 in all. Now transform each row of the tile and each row of the filter to its
+# six points. At each of these points, one number is left for each row: six for the tile, three for
+# the filter. What remains is again a correlation of these numbers, down the column, and it takes
+# six products as well. So there are 6 x 6 = 36 products for 16 outputs: **four times fewer**. As
+# matrices, applied from the left to columns and, transposed, from the right to rows:
 #
 # $$
 # y = A\,[(G g G^T) \odot (B d B^T)]\,A^T
 # $$
 #
-# Here is one tile of the cat, from below its eye, with a filter that makes a relief, in exact
-# fractions all the way.
+# Here is one tile of the cat, from below its eye, with a filter that makes a relief, computed in
+# exact fractions throughout.
 
 # %%
 d = np.rint(100 * x[96:114:3, 78:96:3]).astype(int)  # whole numbers: per cent of white
@@ -645,7 +647,7 @@ print("16 outputs, exactly the direct sums:", (y == directly).all())
 
 # %%
 def panel(ax, title, numbers, pixels=False):
-    """The numbers of a matrix in a grid of squares."""
+    """Draw the numbers of a matrix in a grid of squares."""
     values = numbers.astype(float)
     if pixels:
         ax.imshow(values, vmin=-60, vmax=80)
@@ -680,12 +682,12 @@ for i, j, (start, end) in arrows:
 plt.show()
 
 # %% [markdown]
-# Red: where the outputs lie in the tile. The tile next to it begins four pixels further, so
-# neighbours share two columns of pixels. (Fractions that are too long for their squares are
-# rounded here.)
+# The red squares show where the outputs lie in the tile. The next tile begins four pixels further
+# on, so neighbours share two columns of pixels. (Fractions too long for their squares are rounded
+# here.)
 #
-# For 5 x 5 taps and 4 x 4 outputs a tile has 8 x 8 pixels, and eight points are needed. The two
-# new ones are $\pm\frac12$. That makes 64 products in place of 400.
+# For 5 x 5 taps and 4 x 4 outputs, a tile has 8 x 8 pixels, and eight points are needed. The two
+# new ones are $\pm\frac12$. That makes 64 products instead of 400.
 
 # %%
 for a, g_matrix, _ in cases.values():
@@ -696,19 +698,19 @@ for a, g_matrix, _ in cases.values():
     print(f"{direct:3}, {direct / n**2:.2f} times fewer")
 
 # %% [markdown]
-# ### What it costs, and who shares that
+# ### What the transforms cost
 #
-# Multiplications have been traded for additions, and on our processor one costs as much as the
-# other. What pays is *channels*. $B d B^T$ is computed once for a tile of a map and serves all
-# filters. $A$ is linear, so it is applied once to the sum over all channels. In between, for each
-# filter and each channel, there are only the 36 or 64 products, and at each point they add up to
-# a sum over channels: multiply-adds, which go through the very same register tile as before
+# We have traded multiplications for additions, which cost just as much on our processor. What makes
+# the trade pay is *channels*. $B d B^T$ is computed once for a tile of a map and serves all
+# filters. $A$ is linear, so it is applied once, to the sum over all channels. In between, for each
+# filter and each channel, there are only the 36 or 64 products, and at each point they add up to a
+# sum over channels: multiply-adds, which go through the same register tile as before
 # (`kernels/blocks.py`).
 #
-# The transforms themselves should cost little. As products with whole matrices they would not.
-# `kernels/transforms.py` reads the matrices and writes code without loops from them, a vector
-# instruction for each step. What is zero is left out, and a 1 is an addition without a product.
-# And points that differ in sign share their halves. The rows of $B$ for $1$ and $-1$, applied to
+# The transforms themselves should cost little. As products with whole matrices, they would not.
+# `kernels/transforms.py` reads the matrices and generates code without loops from them, one vector
+# instruction for each step. Zeros are left out, and a 1 is an addition without a product. And
+# points that differ only in sign share their halves. The rows of $B$ for $1$ and $-1$, applied to
 # $d$, are
 #
 # $$
@@ -716,13 +718,13 @@ for a, g_matrix, _ in cases.values():
 # (B d)_{-1} &= (d_4 - 4 d_2) - (d_3 - 4 d_1) \end{aligned}
 # $$
 #
-# since even powers of $x$ and $-x$ are equal and odd ones differ in sign. Each half is computed
-# once. Numba shows the code it has made, so we can count.
+# since even powers of $x$ and $-x$ are equal and odd powers differ in sign. Each half is computed
+# once. Numba shows the code it has generated, so we can count.
 
 
 # %%
 def operations(which, taps):
-    """Vector instructions that compute something, in the code of a tile's transform."""
+    """Count the vector instructions that compute something in the code of a tile's transform."""
     n = taps + winograd.OUTPUTS - 1
 
     @numba.njit
@@ -733,7 +735,7 @@ def operations(which, taps):
     run(np.zeros(n * n * lanes, np.float32), np.zeros(n * n * lanes, np.float32))
     (code,) = run.inspect_llvm().values()
     found = re.findall(rf"= f(add|sub|mul)( contract)? <{lanes} x float>", code)
-    return len(found) - found.count(("mul", " contract"))  # which is one with the sum after it
+    return len(found) - found.count(("mul", " contract"))  # fused with the sum after it
 
 
 counted = {}
@@ -745,16 +747,17 @@ for taps in winograd.TAPS:
         print(f"{taps} x {taps}, {name}: {count:3} operations, with the whole matrix {whole}")
 
 # %% [markdown]
-# Whole vectors, but of what? On pictures (`kernels/fused.py`) the lanes of a vector are tiles
-# beside each other. Pixels 0, 4, 8 ... of a row lie next to one another in memory, then pixels
-# 1, 5, 9 ..., and so on: the first vector holds the first pixel of 4, 8 or 16 tiles. For deep
-# networks (`kernels/same.py`, on the layout of `kernels/maps.py`) the lanes are channels of one
-# pixel. Either way no number ever has to change its place within a vector.
+# What are these vectors made of? On pictures (`kernels/fused.py`), the lanes of a vector are
+# neighbouring tiles. Pixels 0, 4, 8 ... of a row lie next to one another in memory, then pixels 1,
+# 5, 9 ..., and so on: the first vector holds the first pixel of 4, 8 or 16 tiles. For deep networks
+# (`kernels/same.py`, on the layout of `kernels/maps.py`), the lanes are channels of one pixel.
+# Either way, no number ever has to change its place within a vector.
 #
-# Deep networks take it for all their filters of 3 x 3. For a network that `fused` runs, the package
-# decides by counting, layer by layer (`winograd.taps`): products and both transforms against the
-# products of the direct sum, of which they must be less than three quarters. It reckons more for
-# the transforms than we have counted, as they also fetch and store their points.
+# Deep networks use this method for all their 3 x 3 filters, except in layers from one channel or to
+# few filters. For a network that `fused` runs, the package decides by counting, layer by layer
+# (`winograd.taps`): the products and both transforms must come to less than three quarters of the
+# products of the direct sum. It charges more for the transforms than we have counted, because they
+# also fetch and store their points.
 
 # %%
 rng = np.random.default_rng(0)
@@ -770,20 +773,20 @@ for network in "9-5-5", "9-3-5", "espcn":
         print(f"{text:<69}  taken" if winograd.taps(weights) else text)
 
 # %% [markdown]
-# A last layer of one filter has nobody to share its $B d B^T$ with. (A register tile of several
-# filters would also stand nearly empty.) A first layer of one channel has the same trouble with
-# $A$, and ESPCN's, of 5 x 5, is summed directly. SRCNN's of 9 x 9 has a way out. It is the sum of
-# nine filters of 3 x 3, each three pixels further on, and at the points their products add up as
-# those of nine channels do: one way back for nine parts (`kernels/parts.py`).
+# A last layer of one filter has nothing to share its $B d B^T$ with. (A register tile of several
+# filters would also be nearly empty.) A first layer of one channel has the same problem with $A$,
+# so ESPCN's, of 5 x 5, is summed directly. SRCNN's, of 9 x 9, has a way out. It is the sum of nine
+# filters of 3 x 3, each three pixels further on, and at the points their products add up like those
+# of nine channels: one transform back for nine parts (`kernels/parts.py`).
 #
-# What share of the time do the transforms take? Let us time the three steps of `blocks.py` for
-# the second layers of 9-3-5 and 9-5-5. They work on a block of some vectors of tiles, whose
-# points stay in the cache.
+# What share of the time do the transforms take? Let us time the three steps of `blocks.py` for the
+# second layers of 9-3-5 and 9-5-5. They work on a block of several vectors of tiles, whose points
+# stay in the cache.
 
 
 # %%
 def time_of_steps(w, b):
-    """Seconds for the three steps of a block, after a look at what comes out."""
+    """Return seconds for the three steps of a block, after checking their result."""
     (o, c, taps, _), wide, together = w.shape, blocks.BLOCK, winograd.OUTPUTS
     n, tiles = taps + together - 1, wide * lanes
     apart = tiles  # from point to point
@@ -842,22 +845,23 @@ ax.set(xlabel="% of the time of a block", xlim=(0, 100))
 plt.show()
 
 # %% [markdown]
-# Of the operations in the table, the transforms are a fifth or less in these two layers. Of the
-# time here they are more: they do little with each number that they fetch and store, and the tile
-# of the products does much with it. How much more depends on the processor.
+# In these two layers, the transforms are a fifth or less of the operations in the table, but a
+# larger share of the time measured here: they do little with each number that they fetch and store,
+# while the register tile of the products does much with it. How much larger depends on the
+# processor.
 #
-# ### What it costs in digits
+# ### What it costs in accuracy
 #
-# With fractions the result is exact. With float32 each operation rounds. What is at the points
-# can be much larger than what comes out, and then most of it cancels; the errors do not. So we
-# compare with float64: the typical error (root mean square) and the largest, for random pixels in
-# 64 channels, as parts of the typical result. One more case shows where this ends: ten points,
-# for which we have to go out to $\pm 4$.
+# With fractions, the result is exact. With float32, each operation rounds. The values at the points
+# can be much larger than the result; most of them then cancels, but their rounding errors do not.
+# So we compare with float64: the typical error (root mean square) and the largest, for random
+# pixels in 64 channels, relative to the typical result. One more case shows where this ends: ten
+# points, for which we have to go out to $\pm 4$.
 
 
 # %%
 def rounding(a, g_matrix, b_matrix, filters=8, channels=64, trials=200):
-    """Typical and largest error in float32, direct and by these matrices."""
+    """Return typical and largest error in float32, of direct sums and of these matrices."""
     taps, n = g_matrix.shape[1], len(b_matrix)
     d = rng.random((trials, channels, n, n), dtype=np.float32)
     g = rng.normal(size=(filters, channels, taps, taps)).astype(np.float32)
@@ -879,13 +883,14 @@ for a, g_matrix, b in cases.values():
     print(f"largest {fast_largest:.1e}; direct sum {usual:.1e}, {largest:.1e}")
 
 # %% [markdown]
-# $F(2 \times 2, 3 \times 3)$ rounds like the direct sum. With points up to 2 the typical error is
-# several times as large, the largest one still more. With points up to 4 it is hundreds of times
-# as large, and that can be seen in a picture. The package stays with 4 x 4 outputs and points up
-# to 2. The points of the filters it computes in float64, and rounds them once.
+# $F(2 \times 2, 3 \times 3)$ rounds like the direct sum. With points up to 2, the typical error is
+# several times as large, and the largest error grows even more. With points up to 4, the typical
+# error is hundreds of times as large, which can be seen in a picture. The package stays with 4 x 4
+# outputs and points up to 2. It computes the filters' values at the points in float64, and rounds
+# them once.
 #
-# How much of it is left in the whole network, on a picture? In float64 the package always takes
-# direct sums, so that is what both are compared to.
+# How much of this is left in the whole network, on a picture? In float64 the package always uses
+# direct sums, so we compare both with that.
 
 # %%
 large = pysrcnn.load("9-5-5", 3).layers
@@ -907,15 +912,16 @@ for name, y in ("direct sums", direct), ("Winograd", fast):
     print(f"{name:<12} largest error {255 * np.abs(y - exact).max():.5f} of 255 levels")
 
 # %% [markdown]
-# ("Of the limit" counts the products of the direct sum in both lines: what has been done, not
-# how. So it may exceed 100%. The products in the lines leave out what the transforms do.)
+# ("Of the limit" counts the products of the direct sum in both lines: the work achieved, not how it
+# is done. So it may exceed 100%. The million products do not include the transforms.)
 #
 # Both errors are of the size that float32 has in such sums anyway. The direct sum of the second
-# layer has 1600 terms and rounds after each of them, a sum over channels at a point has only 64.
+# layer has 1600 terms and rounds after each of them, while a sum over channels at a point has only
+# 64 terms.
 #
 # The last step is to use all cores. The package cuts a picture into bands of rows and strips of
-# columns that share nothing, so each core takes the next one when it is done with its last. What
-# comes out is the same to the last bit, with any number of threads.
+# columns that share nothing, so each core takes the next one when it has finished its last. The
+# result is the same to the last bit with any number of threads.
 
 # %%
 results = []
@@ -926,12 +932,12 @@ print("one thread and all of them, equal bits:", np.array_equal(*results))
 
 # %% [markdown]
 # <details><summary>
-# <b>Question.</b> Which of the steps changed the algorithm, in the sense of which
-# numbers are multiplied with which?
+# <b>Question.</b> Which of the steps changed the algorithm, in the sense of which numbers are
+# multiplied with which?
 # </summary>
 #
-# Only Winograd's. All others do the same multiplications, in another order and with the numbers
-# in other places. Of the thousands of times between the first bar and the last, not one is due to
+# Only Winograd's. All others do the same multiplications, in another order and with the numbers in
+# other places. The factor of many thousands between the first bar and the last owes nothing to
 # mathematics.
 # </details>
 #
@@ -940,13 +946,13 @@ print("one thread and all of them, equal bits:", np.array_equal(*results))
 # 9 taps, which would save even more?
 # </summary>
 #
-# F(4 x 4, 9 x 9) needs 144 products in place of 1296, and the nine parts need 324. But its twelve
+# F(4 x 4, 9 x 9) needs 144 products instead of 1296, and the nine parts need 324. But its twelve
 # points along a side include large and small ones, whose powers up to the eleventh are taken and
-# cancel: float32 has not digits enough. It also makes a way of 144 points to the points and back
-# for one channel. The parts need the transforms that are there already.
+# cancel: float32 does not have enough digits. It would also take transforms to 144 points and back
+# for a single channel. The parts use transforms that already exist.
 # </details>
 #
-# How all of it was measured against other programs is in `benchmarks/README.md`, and what was
+# `benchmarks/README.md` explains how all of this was measured against other programs, and what was
 # tried that did not help.
 #
-# The next walkthrough goes back to where the network came from: sparse coding.
+# The next walkthrough goes back to the origin of the network: sparse coding.

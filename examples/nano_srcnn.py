@@ -118,10 +118,10 @@ def start(rng):
         if k == "1":
             w -= w.mean((2, 3), keepdims=True)  # these filters respond to edges, not to brightness
         else:
-            w[:, 0] = 0  # keep the path out of all other filters;
+            w[:, 0] = 0  # no other filter takes input from the path
         if k != "3":
-            w[0] = 0  # it is the first filter of each layer,
-        w[0, 0, f // 2, f // 2] = 1  # 1 in the middle and 0 elsewhere
+            w[0] = 0  # the path is the first filter of each layer:
+        w[0, 0, f // 2, f // 2] = 1  # 1 in the middle, 0 elsewhere
         p[f"W{k}"], p[f"B{k}"] = w.astype(np.float32), np.zeros(o, np.float32)
     return p
 

@@ -16,7 +16,7 @@ try:
     from pysrcnn.networks import DEFAULT
     from pysrcnn.pictures import quiet_readers
     from pysrcnn.upscaling.scales import Networks
-except KeyboardInterrupt:  # Ctrl-C, as importing takes a moment
+except KeyboardInterrupt:  # Ctrl-C during the imports, which take a moment
     print("interrupted", file=sys.stderr)
     sys.exit(130)
 
