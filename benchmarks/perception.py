@@ -6,7 +6,8 @@ features lies between them: it tolerates shifts of a few pixels. All three are c
 `pysrcnn evaluate --metrics psnr,niqe,features`. With --weights FILE other networks are measured
 beside the shipped ones; one trained against a discriminator is a curve over its sharpness. Nothing
 is timed. Writes JSON, the table as text, and for each scale a chart of PSNR against NIQE and one
-against features; with --looks FOLDER also crops side by side.
+against features; with --looks FOLDER also crops side by side. If the output is the committed file,
+docs/perception.md is updated too (`benchmarks.perception_page`).
 """
 
 import importlib.util
@@ -21,18 +22,14 @@ from pysrcnn.evaluate import Metric, Score, average, by_features, evaluate
 from pysrcnn.networks import Network, load_features
 from pysrcnn.pictures import list_pictures, write_picture
 
-from . import harness, quality
+from . import harness, perception_page, quality
+from .perception_page import AXES, called, chart, table
 from .photo import conditions, middle, results
-from .quality_chart import INK, best, plane
 from .weights import VGG
 
 SHARPNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FEATURES = quality.DATA / VGG
 LOOK = 160  # rows and columns of a crop
-AXES = {
-    "niqe": "NIQE: less looks more natural",
-    "features": "distance in features: less is nearer to the original's",
-}
 
 
 def variants(networks: dict[str, Network]) -> Iterator[tuple[str, float | None, Network]]:
@@ -90,42 +87,6 @@ def _numbers(score: Score, names: list[str], before: str = "") -> dict[str, floa
     return {name: score.numbers[before + name] for name in names}
 
 
-def _called(line: dict) -> str:
-    """Return the label of a line: "srgan 0.5", "espcn"."""
-    return line["name"] + (f" {line['sharpness']:g}" if "sharpness" in line else "")
-
-
-def table(found: dict) -> str:
-    """Format the table as text; the originals, which have no PSNR, come last."""
-    axes = [name for name in AXES if name in found["lines"][0]]
-    rows = [
-        (_called(line), f"{line['psnr']:.2f}", *(f"{line[name]:.3f}" for name in axes))
-        for line in found["lines"]
-    ]
-    rows.append(("originals", "", f"{found['originals']:.3f}", *["0.000"] * (len(axes) - 1)))
-    heads = ("NIQE", "features")[: len(axes)]
-    return harness.table((f"x{found['scale']}", "dB", *heads), rows)
-
-
-def chart(found: dict, pictures: str, axis_of: str):
-    """Plot PSNR against another metric, joining the Pareto front, and each network by sharpness."""
-    points = {_called(line): (line[axis_of], line["psnr"]) for line in found["lines"]}
-    curves: dict[str, list[str]] = {}
-    for line in found["lines"]:
-        if "sharpness" in line:
-            curves.setdefault(line["name"], []).append(_called(line))
-    dotted = found["originals"] if axis_of == "niqe" else None
-    labels = AXES[axis_of], "PSNR, dB: more is truer"
-    axis = plane(points, best(points), labels, dotted=dotted, curves=[*curves.values()])
-    note = (
-        "; dotted: NIQE of the originals"
-        if axis_of == "niqe"
-        else f"; {found['features'].split(' of ')[0]}"
-    )
-    axis.set_title(f"×{found['scale']}: {pictures}{note}", color=INK, fontsize=11)
-    return axis.figure
-
-
 def looks(options, scale: int) -> None:
     """Write crops of bicubic, the networks and the original side by side, a file per picture.
 
@@ -133,7 +94,7 @@ def looks(options, scale: int) -> None:
     """
     clean = conditions(quick=True)["no JPEG, noise 0"]
     which = {
-        _called({"name": name} | ({} if a is None else {"sharpness": a})): network
+        called({"name": name} | ({} if a is None else {"sharpness": a})): network
         for name, a, network in variants(quality.networks(options, scale))
         if a in (None, 0.0, 0.5, 1.0)
     }
@@ -190,6 +151,8 @@ def main() -> None:
                     chart(one, options.pictures.name, name).savefig(temporary, format="png")
                 print(path)
     harness.write(options, results=found)
+    if options.output == harness.RESULTS / "perception.json":
+        perception_page.fill(options.output, harness.ROOT)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ from . import harness
 from .paper_page import table
 from .quality_chart import chart
 
-MARKS = "<!-- quality -->\n", "<!-- end of quality -->\n"
-
 
 def fill(results: Path, root: Path) -> None:
     """Write both pages and the charts, from a quality.json.
@@ -37,13 +35,14 @@ def fill(results: Path, root: Path) -> None:
         with written_whole(root / "docs" / f"quality-x{scale}.png") as temporary:
             chart(lines, pictures).savefig(temporary, format="png")
     first = 3 if 3 in by_scale else min(by_scale)
-    _between(root / "README.md", _for_readme(first, pictures))
-    _between(root / "docs" / "benchmarks.md", _for_docs(by_scale, pictures, content["machine"]))
+    between(root / "README.md", "quality", _for_readme(first, pictures))
+    words = _for_docs(by_scale, pictures, content["machine"])
+    between(root / "docs" / "benchmarks.md", "quality", words)
 
 
-def _between(page: Path, text: str) -> None:
-    """Replace the text between the marks in a page."""
-    begin, end = MARKS
+def between(page: Path, name: str, text: str) -> None:
+    """Replace the text between the two comments in a page that a name marks."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     words = page.read_text(encoding="utf-8")
     pattern = re.compile(f"(?s)(?<={re.escape(begin)}).*?(?={re.escape(end)})")
     if len(pattern.findall(words)) != 1:

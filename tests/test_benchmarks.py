@@ -257,19 +257,20 @@ def test_truth_against_looks(tmp_path):
         assert (tmp_path / f"p-{axis}-x3.png").read_bytes()[1:4] == b"PNG"
 
 
+PAGES = "README.md", "docs/benchmarks.md", "docs/perception.md"
+
+
 @pytest.fixture
 def pages(tmp_path):
-    """Copies of the pages that results of `benchmarks.quality` go into: their folder."""
-    for page in ("README.md", "docs/benchmarks.md"):
+    """Copies of the pages that results of benchmarks go into: their folder."""
+    for page in PAGES:
         (tmp_path / page).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / page, tmp_path / page)
     return tmp_path
 
 
 def _read(root):
-    return [
-        (root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/benchmarks.md")
-    ]
+    return [(root / page).read_text(encoding="utf-8") for page in PAGES]
 
 
 def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
@@ -293,7 +294,7 @@ def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
     results = pages / "quality.json"
     results.write_text(json.dumps(content))
     fill(results, pages)
-    readme, docs = first = _read(pages)
+    readme, docs, _ = first = _read(pages)
     assert "(docs/quality-x2.png)" in readme and "at ×2" in readme
     assert "| espcn | 30.46 | 0.9000 | 0.100 | 21,284 | 5,321 |" in docs
     assert "| bicubic | 30.12 | 0.9000 | 0.010 |  |  |" in docs and "some processor" in docs
@@ -313,18 +314,37 @@ def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
         fill(results, pages)
 
 
-def test_readme_and_docs_have_the_quality_that_was_measured(pages, monkeypatch):
-    """Nothing while nothing is."""
+def test_readme_and_docs_have_what_was_measured(pages, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(ROOT)
-    from benchmarks.quality_page import MARKS, fill
+    from benchmarks import perception_page, quality_page
 
-    committed, results = _read(pages), ROOT / "benchmarks" / "results" / "quality.json"
-    if results.is_file():
-        fill(results, pages)
-        assert _read(pages) == committed
-    else:
-        assert all("".join(MARKS) in page for page in committed)
+    committed, results = _read(pages), ROOT / "benchmarks" / "results"
+    quality_page.fill(results / "quality.json", pages)
+    perception_page.fill(results / "perception.json", pages)
+    assert _read(pages) == committed
+
+
+def test_tables_and_charts_of_perception_go_into_its_page(pages, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.perception_page import fill
+
+    lines = [
+        {"name": "bicubic", "psnr": 28.421, "niqe": 8.1, "features": 0.6},
+        {"name": "srgan", "sharpness": 0.0, "psnr": 30.5, "niqe": 7.0, "features": 0.5},
+        {"name": "srgan", "sharpness": 1.0, "psnr": 28.9, "niqe": 4.0, "features": 0.3},
+    ]
+    found = {"scale": 4, "features": "VGG of a file", "originals": 4.5, "lines": lines}
+    content = {"options": {"quick": False, "pictures": "Set5"}, "results": [found]}
+    (pages / "perception.json").write_text(json.dumps(content))
+    fill(pages / "perception.json", pages)
+    page = (pages / "docs" / "perception.md").read_text(encoding="utf-8")
+    assert "| srgan 1 | 28.90 | 4.000 | 0.300 |" in page and "| originals |  | 4.500 |" in page
+    for name in ("niqe", "features"):
+        assert f"(perception-{name}-x4.png)" in page
+        chart = pages / "docs" / f"perception-{name}-x4.png"
+        assert chart.read_bytes()[1:4] == b"PNG"
 
 
 def test_no_name_of_a_chart_covers_another(monkeypatch):
@@ -429,6 +449,8 @@ def test_the_page_of_networks_is_that_of_its_results_and_of_the_weights(tmp_path
     assert (tmp_path / "networks.md").read_text(encoding="utf-8") == committed
     files = crops.of_pictures()
     made_of = {f"networks-{name}": crops.stamp(files.values()) for name in crops.DETAILS}
+    if ("srgan", crops.SHARPER_SCALE) in files:
+        made_of["perception"] = crops.stamp(crops.of_sharper(files))
     made_of["family"] = crops.stamp(files[one] for one in crops.of_family(files).items())
     for name, weights in made_of.items():
         with Image.open(ROOT / "docs" / f"{name}.png") as picture:
