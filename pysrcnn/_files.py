@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ._made_here import MADE_BY
 from ._signals import unfinished
 
 __all__ = [
@@ -230,6 +231,6 @@ def is_full(error: Exception) -> bool:
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write JSON to a file, completely or not at all."""
+    """Write JSON to a file, completely or not at all; its first entry says who made it."""
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(MADE_BY | content, indent=1) + "\n", encoding="utf-8")

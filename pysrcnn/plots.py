@@ -98,14 +98,26 @@ def feature_maps(
     Raises
     ------
     ValueError
-        If there is no such layer, or the scale is not the network's.
+        If there is no such layer, the picture is too small, or the scale is not the network's.
     """
     if not 1 <= layer < len(network.layers):
         raise ValueError(f"layer is {layer}, wanted 1 to {len(network.layers) - 1}")
-    low, _ = pair(picture, own_scale(network, scale), network.c, network.small)
+    scale = own_scale(network, scale)
+    _check_large(picture, scale, scale)
+    low, _ = pair(picture, scale, network.c, network.small)
     maps = network.maps(low[None])[layer]
     title, black = f"{network.name}: feature maps of layer {layer}", None if (maps < 0).any() else 0
     return _tiles(list(maps[0]), title, 1.1, cmap="gray", vmin=black)
+
+
+def _check_large(picture: np.ndarray, scale: int, least: int) -> None:
+    """Raise a ValueError if a side has fewer pixels than the least."""
+    height, width = picture.shape[:2]
+    if min(height, width) < least:
+        raise ValueError(
+            f"the picture has {width} x {height} pixels; at scale {scale} it needs at least "
+            f"{least} x {least}"
+        )
 
 
 def curve(
@@ -179,9 +191,11 @@ def crops(
     Raises
     ------
     ValueError
-        If the region is not inside the picture, or the scale is not the network's.
+        If the picture is too small, the region is not inside it, or the scale is not the network's.
     """
     scale = own_scale(network, scale)
+    _check_large(picture, scale, 3 * scale)  # a shaved picture has pixels left
+    whole_height, whole_width = picture.shape[:2]
     picture = modcrop(picture, scale)
     height, width = picture.shape[:2]
     if region is None:
@@ -189,8 +203,13 @@ def crops(
         region = ((width - w) // 2, (height - h) // 2, w, h)
     x, y, w, h = region
     if not (0 <= x < x + w <= width and 0 <= y < y + h <= height):
+        cropped = (
+            f" that are left of {whole_width} x {whole_height}, as {scale} must divide them"
+            if (height, width) != (whole_height, whole_width)
+            else ""
+        )
         raise ValueError(
-            f"the region {region} is not inside the picture, {width} x {height} pixels"
+            f"the region {region} is not inside the picture, {width} x {height} pixels{cropped}"
         )
     small = imresize(picture, scale=1 / scale)
     pairs = [pair(picture, scale, network.c, network.small)]

@@ -42,9 +42,7 @@ from pysrcnn.formats import write_weights
 from pysrcnn.pictures import read_picture_file
 
 SMALL = 1 << 18  # pixels of a result that is read again
-COMPILING = (
-    "compiling for this processor, once for each kind of network: usually 5 to 30 seconds ...\n"
-)
+COMPILING = "compiling for this processor, once for each network: 5 to 30 seconds ...\n"
 START = 600  # seconds for a worker to start, which compiles if need be
 BEFORE = b"what was there before"
 Command = Callable[[list[str]], int]
@@ -89,7 +87,7 @@ def arguments_of(case: Case, folder: Path) -> list[str]:
         kinds = [".npz", ".npz", ".mat", ".safetensors"] + [".onnx"] * available("onnx")
         kinds = [".npz"] if case.kind == "sc-npz" else kinds
         out = folder / f"out{case.rng.choice(kinds)}"
-        arguments = ["convert", str(path), str(out), "-s", "3"]
+        arguments = ["convert", str(path), str(out), "-s", "3", "--overwrite"]
     if case.rng.random() < 0.5:
         out.write_bytes(BEFORE)
     return arguments

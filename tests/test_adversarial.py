@@ -273,7 +273,7 @@ def test_what_a_training_needs():
     with pytest.raises(ValueError, match="recipe compares pixels: leave features out"):
         Training(replace(RECIPE, adversarial=None), PAIRS, START, SCALE, FEATURES)
     other = SRResNet(SCALE, 2, 4, 3)
-    with pytest.raises(ValueError, match="cannot start a <SRResNet blocks=1.* from the weights of"):
+    with pytest.raises(ValueError, match="weights to start from have .*, and the recipe wants"):
         Training(RECIPE, PAIRS, other, SCALE, FEATURES)
 
 

@@ -201,7 +201,7 @@ def test_exif_goes_into_tiff_and_comes_back(tmp_path, order, depth):
     again = read_picture_file(tmp_path / "a.tif")
     assert again.notes == [] and again.exif.count(b"note") == 1
     assert write_picture_file(tmp_path / "b.jpg", again) == (
-        ["depth: uint16 became uint8"] if depth == np.uint16 else []
+        ["its full depth (16 bits became 8, as JPEG holds no more)"] if depth == np.uint16 else []
     )
     with Image.open(tmp_path / "b.jpg") as picture:
         exif = picture.getexif()

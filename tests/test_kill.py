@@ -88,7 +88,7 @@ def folder(seed):
 
 
 def convert(suffix):
-    return lambda seed: main(["convert", f"{seed}.npz", f"weights{suffix}"])
+    return lambda seed: main(["convert", f"{seed}.npz", f"weights{suffix}", "--overwrite"])
 
 
 def table(seed):

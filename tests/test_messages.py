@@ -241,7 +241,7 @@ COMMANDS = [
         "no file none.npz: give a file of weights (.npz or .mat), or one of another kind: "
         f"{OTHERS}",
     ),
-    ("upscale good.png -s 2 -m 9-5-5", "no 9-5-5 weights for scale 2, only for 3"),
+    ("evaluate pictures -s 2 -m 9-5-5", "no 9-5-5 weights for scale 2, only for 3"),
     ("evaluate pictures -s 4", "no 9-1-5 weights for scale 4, only for 2 and 3"),
     (
         "upscale good.png -s 3 -m x2.npz",

@@ -694,16 +694,18 @@ def test_values_of_the_shipped_weights():
         network = load(name, scale)
         if isinstance(network, Chain):
             check_picture(network.parameters, Path(name))
-    with pytest.raises(
-        ValueError, match="sc_x3.npz holds sc, whose values are 0..1 and whose result is the pict"
-    ):
-        load("sc", residual=True)
+    for name in ("sc", "9-1-5", "espcn"):
+        words = f"{name}_x3.npz holds {name}, whose values are 0..1 and whose result is the pict"
+        for options in ({"residual": True}, {"levels": (0, 255)}):
+            with pytest.raises(ValueError, match=words):
+                load(name, 3, **options)
 
 
 @pytest.mark.parametrize("levels", [(0, 0), (1, 0), (0, float("nan")), (float("-inf"), 1)])
-def test_levels_that_are_none(levels):
+def test_levels_that_are_none(tmp_path, levels):
+    path = others(tmp_path / "a.npz", honest(1, (5,), ()).parameters)
     with pytest.raises(ValueError, match="wanted black and a larger number for white"):
-        load("9-1-5", 3, levels=levels)
+        load(path, 3, levels=levels)
 
 
 # ----------------------------------------------------------------------- the weights in the package

@@ -298,7 +298,9 @@ def test_what_a_png_file_says_its_colours_are(tmp_path, said, losses, bits):
     assert write_picture_file(tmp_path / "a.png", file) == []
     assert said == [pair for pair in chunks_of(tmp_path / "a.png").items() if pair in said]
     assert write_picture_file(tmp_path / "a.bmp", file) == losses + (
-        ["depth: uint16 became uint8"] if file.frames[0].dtype == np.uint16 else []
+        ["its full depth (16 bits became 8, as BMP holds no more)"]
+        if file.frames[0].dtype == np.uint16
+        else []
     )
     file.icc_profile = SRGB  # which comes before all but cICP
     write_picture_file(tmp_path / "a.png", file)
@@ -383,11 +385,13 @@ def test_modes_survive(tmp_path, suffix, name):
 @pytest.mark.parametrize("name, suffix, losses", [
     ("PNG I;16", "png", []),
     ("TIFF I;16", "tif", []),
-    ("PNG I;16", "jpg", ["depth: uint16 became uint8"]),
-    ("PNG I;16", "webp", ["depth: uint16 became uint8"]),
+    ("PNG I;16", "jpg", ["its full depth (16 bits became 8, as JPEG holds no more)"]),
+    ("PNG I;16", "webp", ["its full depth (16 bits became 8, as WEBP holds no more)"]),
     ("TIFF F", "tif", []),
-    ("TIFF F", "png", ["depth: float32 became uint16"]),
-    ("TIFF F", "bmp", ["depth: float32 became uint8"]),
+    ("TIFF F", "png",
+     ["its full depth (32 bits of floating point became 16, as PNG holds no more)"]),
+    ("TIFF F", "bmp",
+     ["its full depth (32 bits of floating point became 8, as BMP holds no more)"]),
 ])  # fmt: skip
 def test_depth_survives_or_is_said_not_to(tmp_path, name, suffix, losses):
     content, wanted = KINDS[name]
@@ -748,7 +752,7 @@ def test_without_the_extra_it_is_said(tmp_path, monkeypatch):
     assert "are read as 8" in file.notes[0] and '".[deep]"' in file.notes[0]
     assert file.frames[0].dtype == np.uint8
     lost = write_picture_file(tmp_path / "a.tif", PictureFile([DEEP]))
-    assert lost == ["depth: uint16 became uint8"]
+    assert lost == ["its full depth (16 bits became 8)"]
     again = read_picture_file(tmp_path / "a.tif").frames[0]
     assert np.abs(again - DEEP / 257).max() <= 0.51
 
@@ -956,7 +960,9 @@ def test_values_outside_are_said_to_be_clipped(low, high, said):
 
 def test_double_precision_is_said_to_become_single(tmp_path):
     file = read(tiff(DEEP[..., :3] / 65535))
-    assert write_picture_file(tmp_path / "a.tif", file) == ["depth: float64 became float32"]
+    assert write_picture_file(tmp_path / "a.tif", file) == [
+        "its full depth (64 bits became 32, as TIFF holds no more)"
+    ]
 
 
 @pytest.mark.parametrize("packing", ["lzw", "zstd", "packbits"])

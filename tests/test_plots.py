@@ -111,6 +111,13 @@ def test_crops():
         ValueError, match=r"region \(50, 0, 11, 5\) is not inside .* 60 x 40 pixels"
     ):
         plots.crops(network(), picture, 2, (50, 0, 11, 5))
+    with pytest.raises(ValueError, match="60 x 40 pixels that are left of 61 x 40, as 2 must divi"):
+        plots.crops(network(), picture, 2, (0, 0, 61, 40))
+    with pytest.raises(ValueError, match="has 61 x 5 pixels; at scale 2 it needs at least 6 x 6"):
+        plots.crops(network(), picture[:5], 2)
+    assert plots.crops(network(), picture[:6], 2)
+    with pytest.raises(ValueError, match="has 61 x 1 pixels; at scale 2 it needs at least 2 x 2"):
+        plots.feature_maps(network(), picture[:1], 2)
 
 
 def test_the_command(log, tmp_path, monkeypatch, capsys):

@@ -230,6 +230,19 @@ def test_originals_that_are_grey(originals, tmp_path):
     assert not any("RGB" in words for words, _ in three.claim.single)
 
 
+def test_no_colour_is_wrong_where_the_original_is_grey(originals, tmp_path):
+    """Not even where it is nearer to red than to luminance."""
+    for name, c in (("grey", 1), ("three", 3)):
+        (tmp_path / name).mkdir()
+        for path in originals.iterdir():
+            y = levels(full_to_studio(read_picture(path)[..., 0] / 255))
+            write_picture(tmp_path / name / path.name, np.dstack([y] * c).squeeze())
+        results = results_of(RIGHT, originals, tmp_path / "r", 3)
+        report = score_results(results, tmp_path / name, 3)
+        assert "channels" not in {finding.kind for finding in report.findings}
+        assert "in colour, while the original is grey: the luminance is" in report.notes[0]
+
+
 # ------------------------------------------------------------------------------------ what is not
 
 
@@ -395,6 +408,17 @@ def test_a_result_of_the_whole_original_is_cropped(originals, tmp_path):
     assert report.findings == [] and "the upper left is compared" in report.notes[0]
 
 
+def test_a_square_result_of_the_whole_original(originals, tmp_path):
+    """40 x 40 pixels, of which the protocol takes 39 x 39: no row is a column."""
+    picture = read_picture(next(originals.iterdir()))[:40, :40]
+    name = "a_name_of_more_than_twenty_letters"
+    for path in tmp_path / f"{name}.png", tmp_path / f"{name}_x3.png":
+        write_picture(path, picture)
+    report = score_results(tmp_path / f"{name}_x3.png", tmp_path / f"{name}.png", 3)
+    assert "sizes are not those of the original" in report.notes[0]
+    assert "\na_name_of_more_t ... " in str(report)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -440,9 +464,10 @@ def test_names_that_do_not(tmp_path, result):
         (tmp_path / folder).mkdir()
         for name in names:
             (tmp_path / folder / f"{name}.png").touch()
-    with pytest.raises(
-        ValueError, match="no name in .* goes with one in .*baby.png or baby_x3.png"
-    ):
+    complaint = "no name in .* goes with one in .*baby.png or baby_x3.png"
+    if factor := {"baby_x2": 2, "babyx4": 4}.get(result):
+        complaint = f"{result}.png is named .* for scale {factor}, .* given is 3: give {factor}"
+    with pytest.raises(ValueError, match=complaint):
         match(tmp_path / "r", tmp_path / "t", 3)
 
 

@@ -477,6 +477,10 @@ def test_the_command_learns_and_scores(tmp_path, capsys):
     assert json.dumps(model.card)
 
     (tmp_path / "pictures" / "bad.png").write_bytes(b"no picture")  # is named, and left out
+    with pytest.raises(SystemExit):
+        dictionary.main([folder, "-o", str(output), *options])
+    assert "sc.npz would be replaced: give the weights another" in capsys.readouterr().err
+    output.rename(tmp_path / "first.npz")
     assert dictionary.main([folder, "-o", str(output), *options]) == 2
     assert "bad.png is damaged or not a picture" in capsys.readouterr().err
     again = load(output, 3)

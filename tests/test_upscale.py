@@ -467,8 +467,14 @@ def test_a_network_is_repeated_at_its_own_scale(own, factor, passes):
 def test_weights_are_not_used_at_another_scale(own, factor):
     with pytest.raises(ValueError, match=f"was trained for scale {own}, not {factor}, and weights"):
         upscale(np.zeros((4, 4), np.uint8), factor, linear(scale=own))
-    with pytest.raises(ValueError, match="no 9-3-5 weights for scale 2, only for 3"):
-        upscale(np.zeros((4, 4), np.uint8), 2, "9-3-5")
+
+
+@pytest.mark.parametrize("name, factor, passes", [
+    ("photo", 3, (2, 2)), ("9-3-5", 2, (3,)), ("9-3-5", 4, (3, 3)), ("vdsr", 3, (3,)),
+])  # fmt: skip
+def test_shipped_weights_make_factors_that_they_were_not_trained_for(name, factor, passes):
+    plan = Networks(name).plan((10, 8), factor)
+    assert plan.passes == passes and plan.shape == (10 * factor, 8 * factor)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -492,7 +498,7 @@ def test_sizes_in_pixels():
     plan = Networks("9-1-5").plan((20, 30), shape=(60, None))
     assert str(plan) == "x3" and plan.shape == (60, 90)
     plan = Networks("9-1-5").plan((20, 30), shape=(100, 150))
-    assert str(plan) == "x3, x2, resized from 180 x 120"
+    assert str(plan) == "x3, x2, resized"
     for shape in ((20, None), (5, 5), (None, 481)):
         with pytest.raises(ValueError, match="pixels are (no more than|more than 16 times)"):
             upscale(picture, shape=shape)

@@ -285,7 +285,7 @@ def test_a_size_that_is_odd_gets_one_more_row_or_column(folder, capsys):
     assert about("b.mp4")["size"] == (64, 94)
     said = capsys.readouterr()
     assert "b.mp4: 94 x 64 pixels, from 31 x 21 by espcn x3, 2 frames in " in said.out
-    assert said.out.endswith(" frames a second)\n")
+    assert said.out.endswith(" a second)\n")
     assert "has 94 x 64 pixels, as those of H.264 are even: the last row or column" in said.err
 
 
@@ -348,6 +348,10 @@ def test_a_file_of_somebody_stays(folder, capsys):
     assert Path("a_x2.mp4").read_bytes() == before
     assert run("a.mp4", "--overwrite") == 0 and run("a.mp4") == 0
     assert run("a.mp4", "-o", "a.mp4", "--overwrite") == 2
+    film("a.mov")
+    for more in [], ["--skip"]:
+        assert run("a.mov", *more) == 2
+        assert "a_x2.mp4 is the result of a.mp4, not of a.mov" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, ValueError, MemoryError])

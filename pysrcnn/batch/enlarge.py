@@ -186,7 +186,7 @@ def _by_frames(
     if compare:
         notes.append(f"{job.source}: no page that compares, as it is a video")
     line = _line(plan, networks, f", {counted(count, 'frame')}", seconds, even(plan.shape))
-    line += f" ({count / seconds:.3g} frames a second)"
+    line += f" ({count / seconds:.3g} a second)"
     return _enlarged(job, notes, line, [])
 
 
@@ -213,7 +213,7 @@ def _enlarge(
     for k, frame in enumerate(results):  # by then, the old frame k has been read
         file.frames[k] = frame
     seconds = time.perf_counter() - began
-    file.enlarged = True
+    file.made_from = job.source.name if job.source else ""
     notes = _notes(job, file.notes, plan)
     line = _line(plan, networks, f", {count} frames" if count > 1 else "", seconds)
     if before is None or job.target is None:

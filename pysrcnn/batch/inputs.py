@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..pictures import list_pictures, list_unread
-from ..pictures._mark import is_marked
+from ..pictures._mark import picture_of
 from ..pictures.folders import unreadable
 from ..video import INSTALL, SUFFIXES, available
 
@@ -126,25 +126,31 @@ def spelled(path: Path) -> Path:
 def earlier_results(found: list[Place], suffix: str) -> set[Path]:
     """Find results of earlier runs whose pictures are there too: beside them, or in a folder above.
 
-    Such results are marked, and their names begin with those of their pictures.
+    Such results are marked, and the mark has the names of their pictures, or their own names begin
+    with these.
     """
     paths = {path: spelled(path).parent.parts for path, _ in found if path}
-    marked = {path for path in paths if is_marked(path)}
+    marked = {path: name for path in paths if (name := picture_of(path)) is not None}
     called = defaultdict(list)
+    named = defaultdict(list)
     for path in paths:
         called[path.stem].append(path)
+        named[path.name].append(path)
 
     def made_of(result: Path, picture: Path) -> bool:
+        if result.stem == picture.stem and picture in marked:
+            return False
         rest = result.stem[len(picture.stem) :]
-        if not rest and picture in marked or rest[:1].isalnum() and rest != suffix:
+        if marked[result] != picture.name and rest[:1].isalnum() and rest != suffix:
             return False
         folders = iter(paths[result])
         return all(folder in folders for folder in paths[picture])
 
     return {
         result
-        for result in marked
-        if any(
+        for result, name in marked.items()
+        if any(made_of(result, picture) for picture in named[name])
+        or any(
             made_of(result, picture)
             for length in range(1, len(result.stem) + 1)
             for picture in called[result.stem[:length]]

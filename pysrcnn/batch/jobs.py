@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .._files import check_apart, identity
 from ..pictures import SUFFIXES
-from ..pictures._mark import is_marked, is_unchanged
+from ..pictures._mark import is_marked, is_unchanged, picture_of
 from ..pictures.folders import READABLE, size_of
 from ..pictures.reading import is_animated
 from ..upscaling.scales import Networks
@@ -226,16 +226,23 @@ def _to_file(source: Path | None, target: Path, format: str | None) -> Job:
 def check_free(job: Job, shape: tuple[int, int]) -> None:
     """Raise a ValueError if there is a file at the target that a result may not replace.
 
-    It may replace an earlier result that is marked and unchanged, and that has this height and
-    width unless the user gave its name.
+    It may replace an earlier result that is marked and unchanged; and that, unless the user gave
+    its name, has this height and width and was made from a picture of the same name.
     """
     if not (job.target and os.path.isfile(job.target)):
         return
     if _of_source(job) == identity(job.target):
         raise ValueError(f"{job.target} is one of the pictures: give the result another name")
     empty = job.target.stat().st_size == 0  # as mktemp makes them
+    if job.overwrite or empty:
+        return
+    if not job.named and (other := _other_picture(job)):
+        raise ValueError(
+            f"{job.target} is the result of {other}, not of {job.source}: give the result another "
+            f"name with -o, or replace the file by pysrcnn upscale --overwrite"
+        )
     ours = is_marked(job.target) and (job.named or size_of(job.target) in (shape, None))
-    if not (job.overwrite or empty or (ours and is_unchanged(job.target))):
+    if not (ours and is_unchanged(job.target)):
         what = "was changed since it was made" if ours else "no earlier result of this picture"
         raise ValueError(
             f"{job.target} is there already, and {what}: give the result another name, or replace "
@@ -243,9 +250,17 @@ def check_free(job: Job, shape: tuple[int, int]) -> None:
         )
 
 
+def _other_picture(job: Job) -> str:
+    """Return the name of another picture that the file at the target is the result of; or ""."""
+    if not (job.source and job.target):
+        return ""
+    name = picture_of(job.target) or ""
+    return "" if os.path.normcase(name) == os.path.normcase(job.source.name) else name
+
+
 def is_done(job: Job, networks: Networks, size: Size) -> bool:
     """Return whether a file at the target can be the result: by its size, or otherwise its mark."""
-    if not (job.source and job.target and os.path.isfile(job.target)):
+    if not (job.source and job.target and os.path.isfile(job.target)) or _other_picture(job):
         return False
     given, made = size_of(job.source), size_of(job.target)
     if given is None or made is None:

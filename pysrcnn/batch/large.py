@@ -215,7 +215,7 @@ def enlarge_tiff(
                     **options,
                 )
                 _directories.add(temporary, *_carried.as_tags(parts))
-                mark(temporary, "tiff")
+                mark(temporary, "tiff", Path(source).name)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # of tifffile and its decoders

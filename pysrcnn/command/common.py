@@ -4,26 +4,31 @@ import argparse
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import numba
 
 from .._files import check_place
+from .._made_here import is_made_here
 from .._printing import say
 from ..formats import READABLE
 from ..networks import DEFAULT, Network, load, shipped
 from ..upscaling.scales import Networks
 
 __all__ = [
+    "TABLE",
     "WEIGHTS",
     "Commands",
     "add_ensemble",
     "add_features",
     "add_model",
+    "add_overwrite",
     "add_scale",
     "add_sharpness",
     "add_threads",
+    "check_free",
     "check_json",
     "complain",
     "is_weights",
@@ -34,7 +39,7 @@ __all__ = [
     "whole_factor",
 ]
 
-WEIGHTS = "the file of weights"
+TABLE, WEIGHTS = "table of pysrcnn", "the file of weights"
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -140,6 +145,33 @@ def check_json(path: Path) -> None:
     if path.suffix.lower() != ".json":
         raise ValueError(f"{path} does not end in .json: the table is written as JSON")
     check_place(path)
+
+
+def add_overwrite(command: argparse.ArgumentParser, made: str) -> None:
+    """Add --overwrite; `made` is what the command replaces without it: "table of pysrcnn"."""
+    command.add_argument(
+        "--overwrite", action="store_true",
+        help=f"replace the file even if it is no earlier {made}",
+    )  # fmt: skip
+
+
+def check_free(
+    path: Path,
+    overwrite: bool,
+    made: str,
+    is_made: Callable[[Path], bool] = is_made_here,
+) -> None:
+    """Raise a ValueError if there is a file at `path` that the user must allow to be replaced.
+
+    `made` is what may be replaced, see `add_overwrite`, and `is_made` says whether a file is that.
+    """
+    if overwrite or not path.is_file() or path.stat().st_size == 0:  # as mktemp makes them
+        return
+    if not is_made(path):
+        raise ValueError(
+            f"{path} is there already, and no earlier {made}: give the result another name, or "
+            f"replace the file by --overwrite"
+        )
 
 
 def whole_factor(text: str) -> int:

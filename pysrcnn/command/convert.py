@@ -9,10 +9,21 @@ from .._printing import say
 from ..formats import READABLE, WRITABLE, read_weights
 from ..networks import files_of, load
 from ..networks.espcn import ACTIVATIONS
-from ..networks.vgg_files import VGG, is_vgg, vgg_of
-from .common import WEIGHTS, Commands, add_sharpness, is_weights, whole_factor
+from ..networks.loading import CONVERTED
+from ..networks.vgg_files import NETWORK, VGG, is_vgg, vgg_of
+from .common import (
+    WEIGHTS,
+    Commands,
+    add_overwrite,
+    add_sharpness,
+    check_free,
+    is_weights,
+    whole_factor,
+)
 
 __all__ = ["add", "run"]
+
+_RESULT = "result of convert"
 
 
 def add(commands: Commands) -> None:
@@ -34,13 +45,13 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     command.add_argument(
         "--residual", action="store_true",
-        help="the network's output is added to its input; the network in OUT returns the picture "
-        "itself",
+        help="the network's output is added to its input, in a file of another program; the "
+        "network in OUT returns the picture itself",
     )  # fmt: skip
     command.add_argument(
         "--range", type=_levels, default=(0.0, 1.0), dest="levels", metavar="WHITE",
-        help="value of white for the network, such as 255; or of black and white, --range=-1..1; "
-        "the network in OUT takes 0..1 (default: 1)",
+        help="value of white for a network of another program, such as 255; or of black and white, "
+        "--range=-1..1; the network in OUT takes 0..1 (default: 1)",
     )  # fmt: skip
     command.add_argument(
         "--activation", choices=ACTIVATIONS,
@@ -53,6 +64,7 @@ def add(commands: Commands) -> None:
         "float32",
     )  # fmt: skip
     add_sharpness(command)
+    add_overwrite(command, _RESULT)
     command.set_defaults(run=run)
 
 
@@ -65,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
             f"{options.output} {options.model}`"
         )
     if vgg := _vgg(options):
-        check_apart([options.output], files_of(options.model), WEIGHTS)
+        _check_output(options)
         vgg.save(options.output, options.half)
         left = f"; left out: {', '.join(vgg.left[:8])}" if vgg.left else ""
         say(f"{options.output}: {vgg!r}{left}")
@@ -74,10 +86,29 @@ def run(options: argparse.Namespace) -> int:
         options.model, options.scale, residual=options.residual, levels=options.levels,
         activation=options.activation, sharpness=options.sharpness,
     )  # fmt: skip
-    check_apart([options.output], files_of(options.model), WEIGHTS)
+    _check_output(options)
+    network.card[CONVERTED] = Path(options.model).name
     network.save(options.output, options.half)
     say(f"{options.output}: {network!r}")
     return 0
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Raise if the output is a file that is read, or one that must not be replaced."""
+    check_apart([options.output], files_of(options.model), WEIGHTS)
+    check_free(options.output, options.overwrite, _RESULT, _is_result)
+
+
+def _is_result(path: Path) -> bool:
+    """Return whether the command wrote a file; of a .mat file, which has no card, it cannot tell.
+
+    Weights that `train` wrote, which may be of hours, have no such card.
+    """
+    try:
+        card = read_weights(path).card
+    except (ValueError, OSError):
+        return False
+    return CONVERTED in card or card.get("network") == NETWORK
 
 
 def _vgg(options: argparse.Namespace) -> VGG | None:

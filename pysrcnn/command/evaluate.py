@@ -3,25 +3,30 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from .. import niqe
 from .._files import check_apart, write_json
-from .._printing import counted, printable, say
+from .._printing import counted, fitted, printable, say
 from .._version import __version__
 from ..evaluate import Metric, Score, average, by_features, evaluate
 from ..networks import Features, Network, files_of, load_features
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
 from .common import (
+    TABLE,
     WEIGHTS,
     Commands,
     add_ensemble,
     add_features,
     add_model,
+    add_overwrite,
     add_scale,
     add_sharpness,
     add_threads,
+    check_free,
     check_json,
     complain,
     load_network,
@@ -83,6 +88,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the table to this file"
     )
+    add_overwrite(command, TABLE)
     command.set_defaults(run=run)
 
 
@@ -99,7 +105,10 @@ def run(options: argparse.Namespace) -> int:
     if "tof" in metrics and not clips:
         raise ValueError("tof is for clips, folders of frames: add --clips, or leave it out")
     features = _features(options, metrics)
+    notes: list[str] = []
     more = _more(options, metrics, features)
+    if set(metrics) - more.keys():  # otherwise a picture may have no number at all, and fails
+        more = {name: _if_possible(name, metric, notes) for name, metric in more.items()}
     if options.json:
         _check_apart(options, clips)
     scores: list[Score] = []
@@ -111,6 +120,9 @@ def run(options: argparse.Namespace) -> int:
             print_title(scale, Path(options.model).name, metrics)
         scores.append(score)
         print_score(score, metrics)
+        for note in dict.fromkeys(notes):
+            say(f"{score.picture}: {note}", sys.stderr)
+        notes.clear()
     if not scores:
         return 2
     mean = average(scores)
@@ -134,11 +146,11 @@ def run(options: argparse.Namespace) -> int:
         if "niqe" in metrics:
             table["niqe_model"] = options.niqe_model.name if options.niqe_model else "pysrcnn"
         write_json(options.json, table)
-    return averaged(scores, failed, list_unread(folder, recursive or clips), clips)
+    return averaged(scores, failed, list_unread(folder, recursive or clips), clips, tuple(more))
 
 
 def _check_apart(options: argparse.Namespace, clips: bool) -> None:
-    """Raise if the table would overwrite a file that is read."""
+    """Raise if the table would replace a file that is read, or that may be the user's."""
     check_apart([options.json], files_of(options.model), WEIGHTS)
     if options.niqe_model:
         check_apart([options.json], [options.niqe_model], "the model of NIQE")
@@ -147,6 +159,7 @@ def _check_apart(options: argparse.Namespace, clips: bool) -> None:
     there = options.folder, options.recursive or clips
     pictures = [*list_pictures(*there), *list_unread(*there)]
     check_apart([options.json], pictures, "one of the pictures")
+    check_free(options.json, options.overwrite, TABLE)
 
 
 def score_folder(
@@ -166,9 +179,21 @@ def score_folder(
     )  # fmt: skip
 
 
-def averaged(scores: list[Score], failed: list[int], unread: list[Path], clips: bool) -> int:
-    """Print how many pictures or clips were averaged, if not all; return the exit code."""
+def averaged(
+    scores: list[Score],
+    failed: list[int],
+    unread: list[Path],
+    clips: bool,
+    more: Collection[str] = (),
+) -> int:
+    """Print how many pictures or clips were averaged, if not all; return the exit code.
+
+    Those without a number of one of the metrics in `more` are told, too.
+    """
     parts = [f"averaged {counted(len(scores), 'clip' if clips else 'picture')}"]
+    for name in more:
+        count = sum(not math.isnan(score.more[name]) for score in scores)
+        parts += [f"{name} of {count}"] if count < len(scores) else []
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [not_read(unread)] if unread else []
     if len(parts) > 1:
@@ -223,6 +248,19 @@ def _more(
     return more
 
 
+def _if_possible(name: str, metric: Metric, notes: list[str]) -> Metric:
+    """Return the metric, but NaN and a note where it is impossible, as NIQE of a small picture."""
+
+    def measured(picture: np.ndarray, original: np.ndarray, shave: int) -> float:
+        try:
+            return metric(picture, original, shave)
+        except ValueError as error:
+            notes.append(f"without {name}: {error}")
+            return math.nan
+
+    return measured
+
+
 def _names(metrics: tuple[str, ...]) -> list[str]:
     """Return the names of a score's numbers in the order of the columns."""
     return [f"bicubic_{name}" for name in metrics] + list(metrics)
@@ -241,9 +279,8 @@ def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> Non
     heads = [_METRICS[metric][0] for metric in metrics]
     heads = [head if len(head) <= width else head.split()[0] for head in heads]
     name, side = printable(name), len(_side(heads))
-    name = name if len(name) <= side else name[: side - 3] + "..."
     before = _line(f"scale {scale}", [""] * 2 * len(metrics))[: -2 * side - 3]
-    say(f"{before}{'bicubic':>{side}}   {name:>{side}}")
+    say(f"{before}{'bicubic':>{side}}   {fitted(name, side):>{side}}")
     say(_line("", heads * 2))
 
 
@@ -259,7 +296,7 @@ def _line(name: str, cells: list[str]) -> str:
     """Format a line: the first half of the cells is for bicubic, the rest for the network."""
     half = len(cells) // 2
     width, _ = _WIDTHS[half]
-    return f"{name:<{width}.{width}} {_side(cells[:half])}   {_side(cells[half:])}"
+    return f"{fitted(name, width):<{width}} {_side(cells[:half])}   {_side(cells[half:])}"
 
 
 def _side(cells: list[str]) -> str:

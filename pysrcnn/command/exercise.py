@@ -17,7 +17,7 @@ from ..exercises import (
     students,
     write_files,
 )
-from .common import Commands, check_json
+from .common import TABLE, Commands, add_overwrite, check_free, check_json
 
 __all__ = ["add", "run"]
 
@@ -61,6 +61,7 @@ def add(commands: Commands) -> None:
     check.add_argument(
         "--json", type=Path, metavar="FILE", help="also write what was found to this file"
     )
+    add_overwrite(check, TABLE)
     check.set_defaults(run=run)
 
 
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--seconds is {seconds:g}, wanted a number above 0")
     if options.json:
         check_json(options.json)
+        check_free(options.json, options.overwrite, TABLE)
     if not path.is_dir():
         grades = [Grade(path.resolve().parent.name, [check_file(path, seconds)])]
         _print_verdicts(grades[0].verdicts)

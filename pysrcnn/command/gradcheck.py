@@ -11,9 +11,11 @@ from ..gradcheck.deep_networks import DEEP
 from ..networks import LOSSES
 from ..networks.espcn import ACTIVATIONS
 from ..networks.vespcn import FUSIONS
-from .common import Commands
+from .common import Commands, add_overwrite, check_free
 
 __all__ = ["add", "run"]
+
+_CASE = "case of pysrcnn"
 
 
 def add(commands: Commands) -> None:
@@ -65,6 +67,7 @@ def add(commands: Commands) -> None:
         "--write", type=Path, metavar="CASE.npz",
         help="write the batch, the weights and all right answers",
     )  # fmt: skip
+    add_overwrite(command, _CASE)
     command.set_defaults(run=run)
 
 
@@ -120,6 +123,8 @@ def run(options: argparse.Namespace) -> int:
             "gradcheck wants a file of gradients, or --write and a file to write"
             + (", not both" if options.write else "")
         )
+    if options.write:
+        check_free(options.write, options.overwrite, _CASE)
     names = ["depth", "loss", "alpha", "residual_scale", "short_tail", "picture"]
     names += ["batch_norm", "training", "frames", "fusion"]
     given = {name: getattr(options, name) for name in names}

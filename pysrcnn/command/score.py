@@ -14,7 +14,16 @@ from .._printing import counted, say
 from .._version import __version__
 from ..evaluate import Score, average
 from ..pictures import list_pictures, quiet_readers
-from .common import Commands, add_scale, check_json, complain, refuse_weights
+from .common import (
+    TABLE,
+    Commands,
+    add_overwrite,
+    add_scale,
+    check_free,
+    check_json,
+    complain,
+    refuse_weights,
+)
 from .evaluate import print_score, print_title
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write what was found to this file"
     )
+    add_overwrite(command, TABLE)
     command.set_defaults(run=run)
 
 
@@ -60,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         for path in (options.results, options.truth):
             pictures = list_pictures(path) if path.is_dir() else [path]
             check_apart([options.json], pictures, "one of the pictures")
+        check_free(options.json, options.overwrite, TABLE)
     failed: list[int] = []
     shown: list[Score] = []
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import plots
 from .._files import check_apart, check_place, written_whole
+from .._made_here import PROGRAM
 from .._printing import counted, say
 from ..networks import Network, files_of, load
 from ..pictures import quiet_readers, read_picture
@@ -21,8 +22,10 @@ from .common import (
     WEIGHTS,
     Commands,
     add_model,
+    add_overwrite,
     add_scale,
     add_threads,
+    check_free,
     load_network,
     refuse_weights,
 )
@@ -32,12 +35,17 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "run"]
 
+_PLOT = "plot of pysrcnn"
+
 
 def add(commands: Commands) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
-        "show", help="plot filters, feature maps, convergence, or before and after"
-    )
+        "show", help="plot filters, feature maps, convergence, or before and after",
+        description="Plot the filters of a network, the feature maps that a layer makes of a "
+        "picture, the PSNR in the logs of trainings, or a part of a picture enlarged by a network "
+        "and by bicubic interpolation.",
+    )  # fmt: skip
     add_threads(command)
     command.add_argument("what", choices=("filters", "maps", "curve", "crops"), help="what to plot")
     command.add_argument(
@@ -57,6 +65,7 @@ def add(commands: Commands) -> None:
         "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
         help="part to crop, in pixels (default: the middle)",
     )  # fmt: skip
+    add_overwrite(command, _PLOT)
     command.set_defaults(run=run)
 
 
@@ -70,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
         refuse_weights(
             file, f"type `pysrcnn show {options.what}{picture} -m {file} -o {options.output}`"
         )
-    if options.output.suffix.lower() not in (".png", ".svg", ".pdf"):
+    suffix = options.output.suffix.lower()
+    if suffix not in PROGRAM:
         raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
     check_place(options.output)
     few, many = {"filters": (0, 0), "curve": (1, 99)}.get(options.what, (1, 1))
@@ -82,10 +92,11 @@ def run(options: argparse.Namespace) -> int:
     called = "one of the logs" if options.what == "curve" else "the picture"
     check_apart([options.output], options.files, called)
     check_apart([options.output], files_of(options.model), WEIGHTS)
+    check_free(options.output, options.overwrite, _PLOT)
     figure = _figure(options)
     with written_whole(options.output) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # names with characters matplotlib's font lacks
-        figure.savefig(temporary, format=options.output.suffix[1:].lower())
+        figure.savefig(temporary, format=suffix[1:], metadata=PROGRAM[suffix])
     say(str(options.output))
     return 0
 

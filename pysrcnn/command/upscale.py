@@ -58,8 +58,8 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "-s", "--scale", type=_factor,
         help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
-        f"weights); 2, 3 and 4 have weights of their own, other factors use these and "
-        f"then an exact resize",
+        f"weights); a factor without weights of its own takes those there are, and then an exact "
+        f"resize",
     )  # fmt: skip
     command.add_argument("--width", type=_pixels, metavar="W", help="width of the result in pixels")
     command.add_argument(

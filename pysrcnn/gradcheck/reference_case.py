@@ -12,6 +12,7 @@ batch normalisation and activation, before it is shuffled or anything is added t
 """
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from .. import reference
 from .._files import written_whole
+from .._made_here import COMMENT
 from ..checks import check_whole
 from ..networks import ESPCN, SRCNN, Network
 from ..networks.motion import GRID
@@ -332,3 +334,5 @@ def write_case(path: str | os.PathLike, case: Case) -> None:
     with written_whole(path) as temporary:
         arrays: dict[str, Any] = case.arrays  # no name is an option of savez_compressed
         np.savez_compressed(temporary, **arrays)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.comment = COMMENT

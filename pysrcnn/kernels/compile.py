@@ -205,10 +205,7 @@ class announce_compilation(event.Listener):
         """Called by Numba before it compiles a function that is not in the cache."""
         if not self.said:
             self.said = True
-            self.say(
-                "compiling for this processor, once for each kind of network: usually 5 to 30 "
-                "seconds ..."
-            )
+            self.say("compiling for this processor, once for each network: 5 to 30 seconds ...")
 
     def on_end(self, _):
         """Called by Numba when it is done; does nothing."""

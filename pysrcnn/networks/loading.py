@@ -27,6 +27,7 @@ from .vespcn import VESPCN
 from .vgg_files import LAYER
 
 __all__ = [
+    "CONVERTED",
     "DEFAULT",
     "FEATURES",
     "TRAINED",
@@ -50,6 +51,7 @@ TRAINED: dict[str, type[Network]] = {
 # The default for enlarging: 1.2 dB better than 9-1-5 at x3, for 0.08 s more per megapixel.
 DEFAULT = "edsr-s"
 FEATURES = "edsr-s", 3  # whose features are used without a file of VGG
+CONVERTED = "converted_from"  # in the card of a file that `pysrcnn convert` wrote, and nothing else
 _LOG = logging.getLogger(__name__)  # reports what was left out in reading
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -107,10 +109,10 @@ def load(
     ops : module
         `pysrcnn.kernels` or, except for dictionaries, `pysrcnn.reference`.
     residual : bool
-        Whether the output of the SRCNN in the file must be added to its input. The network that is
-        returned outputs the picture itself.
+        Whether the output of the SRCNN in the file, which another program wrote, must be added to
+        its input. The network that is returned outputs the picture itself.
     levels : pair of numbers
-        The values of black and white for the network in the file, such as (0, 255). The network
+        The values of black and white for the network in such a file, such as (0, 255). The network
         that is returned is for 0..1.
     activation : "tanh" or "relu", optional
         That of the ESPCN in the file, if the file does not state it, or states it wrongly; by
@@ -146,12 +148,19 @@ def load(
         raise ValueError(f"scale is a whole number, 2 to {LARGEST}; got {scale!r:.60}")
     weights = read_weights(path)
     network = network_of(weights, path, activation=activation, ops=ops)
-    notes = [] if is_ours(weights) else network.card.get("notes", [])
+    ours = is_ours(weights)
+    notes = [] if ours else network.card.get("notes", [])
+    network.card.pop(CONVERTED, None)  # true of the file, and not of what becomes of the network
     if residual or tuple(levels) != (0, 1):
+        if ours or not isinstance(network, Chain):
+            raise ValueError(
+                f"{path} holds {network.name}, whose values are 0..1 and whose result is the "
+                f"picture: leave residual and levels (--range) out"
+            )
         network = _as_plain(network, path, residual, levels)
     network = network.astype(np.float32)
     network.scale = _scale_of(network, path, scale)
-    if isinstance(network, Chain) and not is_ours(weights):
+    if isinstance(network, Chain) and not ours:
         check_picture(network.parameters, path, network.activation)
     if sharpness is not None:
         network = network.at_sharpness(sharpness)
@@ -227,13 +236,8 @@ def _path_of(text: str, scale: int | None) -> Path:
     return path
 
 
-def _as_plain(network: Network, path: Path, residual: bool, levels: tuple[float, float]) -> Network:
+def _as_plain(network: Chain, path: Path, residual: bool, levels: tuple[float, float]) -> Chain:
     """Convert to values in 0..1, with the picture as the result; the card notes the change."""
-    if not isinstance(network, Chain):
-        raise ValueError(
-            f"{path} holds {network.name}, whose values are 0..1 and whose result is the picture: "
-            f"leave residual and levels out"
-        )
     if residual and network.small:
         raise ValueError(
             f"{path} is an ESPCN, whose result is larger than its input: it cannot be added to that"

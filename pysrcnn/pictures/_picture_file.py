@@ -42,8 +42,9 @@ class PictureFile:
         The compression of a TIFF file by TIFF's number; 1 is none.
     predictor : bool
         Whether a TIFF file stores differences between pixels.
-    enlarged : bool
-        Whether it is a result, whose file gets a mark (`_mark`).
+    made_from : str or None
+        For a result, the file name of the picture that was enlarged, or "" if it has none: the file
+        gets a mark with it (`_mark`).
     """
 
     frames: list[np.ndarray]
@@ -63,4 +64,4 @@ class PictureFile:
     lossy: bool = False
     compression: int = 1
     predictor: bool = False
-    enlarged: bool = False
+    made_from: str | None = None

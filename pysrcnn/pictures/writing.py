@@ -105,8 +105,8 @@ def write_picture_file(
             except Exception:
                 raise ValueError(f"cannot write {path}: {error}") from None
             lost |= metadata.keys()
-        if file.enlarged:
-            mark(temporary, kind)
+        if file.made_from is not None:
+            mark(temporary, kind, file.made_from)
     labels = LABELS | {"texts": f"the texts {named(_chunks.keywords(file.texts), 4)}"}
     return [label for name, label in labels.items() if name in lost] + more + losses
 
@@ -196,7 +196,7 @@ def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
         losses += encoding.timing(file, kind)[2]
     dtype = _dtype_for(frames, kind)
     if dtype != frames[0].dtype:
-        losses.append(f"depth: {frames[0].dtype} became {dtype}")
+        losses.append(_less_deep(frames[0].dtype, dtype, kind))
         frames = [_converted(frame, dtype) for frame in frames]
     if kind == "gif":
         if file.kind != "gif":
@@ -216,6 +216,16 @@ def _dtype_for(frames: list[np.ndarray], kind: str) -> np.dtype:
     if given in holds or given.kind != "f":
         return given if given in holds else np.dtype(np.uint8)
     return max(holds, key=lambda dtype: dtype.itemsize, default=np.dtype(np.uint8))
+
+
+def _less_deep(given: np.dtype, dtype: np.dtype, kind: str) -> str:
+    """Return the loss of depth in words."""
+    of_floats = " of floating point" if given.kind == "f" != dtype.kind else ""
+    deeper = [more for more in _DEEP if more.itemsize > dtype.itemsize]
+    holds_more = any(kind in _DEEP[more][0] for more in deeper)  # but not in this case
+    why = "" if holds_more else f", as {kind.upper()} holds no more"
+    before, after = 8 * given.itemsize, 8 * dtype.itemsize
+    return f"its full depth ({before} bits{of_floats} became {after}{why})"
 
 
 def _converted(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:

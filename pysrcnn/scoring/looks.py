@@ -13,7 +13,7 @@ from ..metrics import psnr, ssim
 from ..pictures import read_picture
 from .claims import Scored
 from .shrinking import agreement, cost, ways
-from .slips import Slip, find, levels_of
+from .slips import Slip, find, is_grey, levels_of
 
 __all__ = ["Look", "look_at"]
 
@@ -38,6 +38,9 @@ def look_at(result: Path, original: Path, scale: int) -> tuple[Score, Look]:
     bicubic = levels(scored.part(degrade(levels_of(scored.whole), scale))[None] / 255)
     base = psnr(bicubic, b, scored.shave), ssim(bicubic, b, scored.shave)
     score = Score(result.name, *base, psnr(a, b, scored.shave), ssim(a, b, scored.shave))
+    if is_grey(scored.truth) and not is_grey(scored.result):
+        colour = "in colour, while the original is grey: the luminance is compared"
+        note = f"{colour}; {note}" if note else colour
     found, mended = find(scored.result, scored.truth, scale, scored.shave)
     mended = levels_of(mended)
     agreements = []
@@ -66,7 +69,7 @@ def _same_size(
     The protocol crops the original at the lower and right edges. A result may cover the whole
     original, or have lost its border to convolutions that do not pad.
     """
-    if result.ndim == 3 and truth.ndim == 2 and not np.ptp(result, axis=2).any():
+    if result.ndim == 3 and truth.ndim == 2 and is_grey(result):
         result = result[:, :, 0]
     over = truth.shape[0] % scale, truth.shape[1] % scale
     whole, truth = truth.shape[:2], modcrop(truth, scale)
@@ -81,7 +84,7 @@ def _same_size(
         (-(-whole[0] // scale), -(-whole[1] // scale)),
     ):
         raise ValueError(f"{size}, {wanted}: it is the small picture, give the enlarged one")
-    if (w, h) in (whole, (height, width)):
+    if h != w and (w, h) in (whole, (height, width)):
         raise ValueError(f"{size}, {wanted}: rows and columns are exchanged")
     lost = height - h
     if 0 < lost == width - w and lost % 2 == 0:

@@ -1,5 +1,6 @@
 """Match results with their originals by name, allowing for what programs add to names."""
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -60,6 +61,12 @@ def match(
             )
         pairs += [(path, original) for path in several]
     if not pairs:
+        for result, factor in itertools.product(theirs, range(2, 10)):
+            if _original(result, ours, factor):
+                raise ValueError(
+                    f"{result.name} is named as a result for scale {factor}, and the scale given "
+                    f"is {scale}: give {factor}, or rename the results"
+                )
         raise ValueError(
             f"no name in {results} goes with one in {truth}: name results like their originals, "
             f"say {ours[0].stem}.png or {ours[0].stem}_x{scale}.png"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .._printing import counted
+from .._printing import counted, fitted
 from ..checks import memory_for
 from ..data import PICTURE_ERRORS
 from ..evaluate import Score, average
@@ -64,7 +64,7 @@ class Report:
         rows = [*self.scores, average(self.scores)] if self.scores else []
         for s in rows:
             values = f"{s.bicubic_psnr:>9.2f}{s.bicubic_ssim:>9.4f}{s.psnr:>9.2f}{s.ssim:>9.4f}"
-            lines.append(f"{s.picture:<20.20} {values}")
+            lines.append(f"{fitted(s.picture, 20):<20} {values}")
         for sentence in self.sentences():
             lines += ["", *textwrap.wrap(sentence, 80)]
         return "\n".join(lines)
@@ -151,10 +151,8 @@ def _unexplained(report: Report) -> list[str]:
     return [
         score.picture
         for score in report.scores
-        if score.picture not in seen
-        and (score.psnr < min(score.bicubic_psnr - 0.05, _CLEAN)
-             or (score.psnr < _FAR and math.isnan(score.bicubic_psnr)))
-    ]  # fmt: skip
+        if score.picture not in seen and score.psnr < min(score.bicubic_psnr - 0.05, _CLEAN)
+    ]
 
 
 def _names(names: list[str]) -> str:

@@ -16,7 +16,7 @@ from ..data import luma
 from ..metrics import psnr
 from .geometry import Place, undone, where
 
-__all__ = ["Slip", "find", "levels_of"]
+__all__ = ["Slip", "find", "is_grey", "levels_of"]
 
 _LEAST = 0.3  # dB that a picture must gain for a slip to be named
 _MOST = 3  # slips on top of each other
@@ -38,6 +38,11 @@ class Slip(NamedTuple):
 def levels_of(picture: np.ndarray) -> np.ndarray:
     """Y of a picture in 0..255, clipped and rounded to whole levels."""
     return 255 * luma(np.clip(picture, 0, 255) / 255)
+
+
+def is_grey(picture: np.ndarray) -> bool:
+    """Return whether a picture is grey, also as RGB."""
+    return picture.ndim == 2 or not np.ptp(picture, axis=2).any()
 
 
 def find(
@@ -90,7 +95,8 @@ def find(
 def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]:
     """Yield each known slip, undone."""
     yield from _turned(picture)
-    yield from _channels(picture)
+    if not is_grey(truth):
+        yield from _channels(picture)
     yield from _levels(picture, truth)
     yield from _wrapped(picture, truth)
     yield from _moved(picture, truth, scale)

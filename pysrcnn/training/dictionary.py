@@ -261,6 +261,11 @@ def _run(options: argparse.Namespace, recipe: DictionaryRecipe) -> int:
         say(str(error), sys.stderr)
 
     check_place(options.output)
+    if options.output.exists() and options.output.stat().st_size:
+        raise ValueError(
+            f"{options.output} would be replaced: give the weights another name, or move what is "
+            f"there"
+        )
     for folder in filter(None, (options.folder, options.score)):
         check_apart([options.output], list_pictures(folder), "one of the pictures")
     smallest = 2 * max(recipe.f // 2 + 2, recipe.g // 2) + 1

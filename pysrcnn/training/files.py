@@ -322,19 +322,26 @@ class FileTraining:
 
     def _check_what_is_there(self, resume: bool) -> None:
         """Raise if files exist that this training must not overwrite."""
-        checkpoint, output, log = self.checkpoint, self.output, self.log
-        if checkpoint.exists() and not resume:
-            raise ValueError(f"{checkpoint} exists: resume it, or remove it")
-        if output.exists() and output.stat().st_size and not resume:
-            raise ValueError(f"{output} exists: give the weights another name, or remove it")
-        if log.exists() and log.stat().st_size:
+        there = [path for path in (self.output, self.log) if path.exists() and path.stat().st_size]
+        if self.log in there:
             try:
-                read_log(log)
+                if not read_log(self.log)[1]:  # of a training that did not come far
+                    there.remove(self.log)
             except ValueError:  # no training wrote it
                 raise ValueError(
-                    f"{log} is there and is not a log of training: give the weights another name, "
-                    f"or move it"
+                    f"{self.log} is there and is not a log of training: give the weights another "
+                    f"name, or move it"
                 ) from None
+        if resume:
+            return
+        them = " and ".join(map(str, there))
+        if self.checkpoint.exists():
+            also = f" and {them}" if there else ""
+            raise ValueError(f"{self.checkpoint} exists: resume it, or remove it{also}")
+        if there:
+            raise ValueError(
+                f"{them} would be replaced: give the weights another name, or move what is there"
+            )
 
 
 def _whole(scale: int | Sequence[int]) -> tuple[int, ...]:

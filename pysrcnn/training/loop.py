@@ -23,6 +23,7 @@ from .crops import RandomCrops, Sampler, SubImages
 from .ends import keep_ends
 from .optim import OPTIMIZERS, Optimizer
 from .recipe import Recipe
+from .start import check_start
 from .stream import Stream
 
 __all__ = ["Progress", "Training"]
@@ -158,13 +159,8 @@ class Training:
 
     def _take(self, start: Network) -> str:
         """Copy the weights of `start`; return a checksum, by which checkpoints recognise them."""
+        check_start(self.network, start)
         checksum = 0
-        ours, theirs = (
-            {name: p.shape for name, p in network.parameters.items() if name not in network.tail}
-            for network in (self.network, start)
-        )
-        if ours != theirs or start.in_training != self.network.in_training:
-            raise ValueError(f"cannot start a {self.network!r} from the weights of {start!r}")
         for name, parameter in self.network.parameters.items():
             given = start.parameters.get(name)
             if given is None or given.shape != parameter.shape:

@@ -2,7 +2,8 @@
 
 A network is used at the scale it was trained for. Any other factor takes passes whose product is at
 least that factor (the smallest product, then the fewest passes), and an antialiased bicubic resize
-down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize.
+down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize; x3 by
+shipped weights for x2 alone is x2, x2 and a resize, while a network or a file for x2 refuses x3.
 A network trained for several scales, such as VDSR, makes factors between them in one pass.
 """
 
@@ -53,8 +54,7 @@ class Plan(NamedTuple):
 
     def __str__(self) -> str:
         steps = ", ".join(f"x{scale:.6g}" for scale in self.passes)
-        height, width = self.largest
-        return steps if self.largest == self.shape else f"{steps}, resized from {width} x {height}"
+        return steps if self.largest == self.shape else f"{steps}, resized"
 
 
 class Networks:
@@ -212,9 +212,8 @@ class Networks:
             if math.prod(passes) >= factor
         ]
         best = min(found, key=lambda passes: (math.prod(passes), len(passes)), default=())
-        if math.prod(best) != factor and factor in _OF_THEIR_OWN or not best:
-            if self._only is None:
-                load(self._called, int(factor))  # raises, and says what scales there are
+        refused = self._only is not None and factor in _OF_THEIR_OWN and math.prod(best) != factor
+        if refused or not best:
             raise other_scale(self._called, self._scales[0], f"{factor:.6g}")
         return best
 

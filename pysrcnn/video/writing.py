@@ -107,7 +107,7 @@ def write_clip(
                 raise ValueError(
                     f"cannot write {path} ({reason}): convert {clip.path} to MP4 first"
                 ) from None
-        mark(temporary, "mp4")
+        mark(temporary, "mp4", clip.path.name)
 
 
 def _describe(out: Any, given: Any) -> None:
