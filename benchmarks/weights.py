@@ -66,7 +66,7 @@ def _deep(
 
 
 def _video(scale: int) -> Made:
-    recipe = replace(RECIPES["vespcn"], shrink=2, steps=20_000)
+    recipe = replace(RECIPES["vespcn"], shrink=2, steps=16_000)
     return Made(scale, recipe, None, ("Clips14",), moving=("Photos76", "General100"))
 
 
@@ -103,7 +103,9 @@ WEIGHTS = {
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet-s_x4": _deep("srresnet-s", 4, steps=4500),
-    "srgan_x4": replace(_deep("srgan", 4, "srresnet-s_x4", 4000), features=VGG),
+    "srgan_x4": Made(
+        4, replace(RECIPES["srgan"], steps=2500, drop=0.8), "srresnet-s_x4", ALL, features=VGG
+    ),
     "vespcn_x4": _video(4),
     "vespcn_x3": _video(3),
 }
@@ -127,6 +129,7 @@ def make(name: str, data: Path, work: Path) -> Path:
         resume=result.with_suffix(".checkpoint").exists(),
         score=data / _test(made.recipe.frames),
         features=made.features and data / made.features,
+        every=min(2000, made.recipe.steps // 5),
         on_skipped=lambda sentences: print(*sentences, sep="\n", file=sys.stderr),
     )  # fmt: skip
     return result
