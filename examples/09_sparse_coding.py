@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 9. Sparse coding as a convolutional network
 #
-# Before SRCNN, methods that learn from examples were built from parts: dictionaries of small
-# patches, and a way to write each patch of a picture with few of them. Section 3.2 of the paper
-# says that such a method *is* a convolutional network, whose parts had been made one at a time.
-# This walkthrough takes the parts in hand, then writes the same method as convolutions, and shows
-# that the two are equal.
+# Before SRCNN, methods that learn from examples were assembled from separate parts: dictionaries of
+# small patches, and a way to write each patch of a picture as a combination of a few of them.
+# Section 3.2 of the paper says that such a method *is* a convolutional network whose parts were
+# designed one at a time. This walkthrough takes up each part, then writes the same method as
+# convolutions and shows that the two are equal.
 #
-# You need: SRCNN's three layers (walkthrough 2), what a gradient and a least-squares fit are.
-# Time: half an hour.
+# You need: SRCNN's three layers (walkthrough 2), and to know what a gradient and a least-squares
+# fit are. Time: half an hour.
 
 # %%
 from pathlib import Path
@@ -25,7 +25,7 @@ here = Path(__file__).parent if "__file__" in globals() else Path()
 plt.style.use(here / "walkthroughs.mplstyle")
 names = ["cat", "coffee", "astronaut"]
 pairs = [data.pair(read_picture(here / "pictures" / f"{name}.png"), 3) for name in names]
-low, high = pairs[2]  # the astronaut's bicubic enlargement x3, and the original: (1, 300, 282)
+low, high = pairs[2]  # the astronaut's bicubic enlargement x3 and its original: (1, 300, 282)
 
 model = pysrcnn.load("sc", 3)
 P, D_l, D_h = (model.parameters[name] for name in ("P", "D_l", "D_h"))
@@ -35,25 +35,26 @@ print(f"learned from {model.card['data']}: P {P.shape}, D_l {D_l.shape}, D_h {D_
 # %% [markdown]
 # ## The idea
 #
-# A patch of a natural picture is hardly ever arbitrary. It is an edge, a bit of hair, a corner.
-# So keep a *dictionary* of typical patches, called *atoms*, in pairs: how each looks in the
-# blurred picture, and what it is in the sharp one. Then, for a blurred patch:
+# A patch of a natural picture is hardly ever arbitrary: it shows an edge, a bit of hair, a corner.
+# So keep a *dictionary* of typical patches, called *atoms*. They come in pairs: one shows how the
+# patch looks in the blurred picture, the other how it looks in the sharp one. Then, for a blurred
+# patch:
 #
 # 1. write it as a sum of a few low-resolution atoms;
 # 2. take the same sum of the high-resolution atoms.
 #
-# This is the method of Yang, Wright, Huang and Ma (2010), here with some later improvements by
-# Zeyde, Elad and Protter (2010). What is *low* below is always the bicubic enlargement, and
-# *high* the difference from it to the sharp picture: what bicubic interpolation is missing.
+# This is the method of Yang, Wright, Huang and Ma (2010), with some later improvements by Zeyde,
+# Elad and Protter (2010). Below, *low* always means the bicubic enlargement, and *high* the
+# difference between it and the sharp picture: what bicubic interpolation is missing.
 #
-# Low patches are not compared by their pixels, as brightness says nothing about detail. First and
-# second derivatives are taken, by four small filters, and the 324 derivatives of a patch are
-# reduced to 32 numbers by a principal component analysis, the matrix $P$. We call these numbers
-# the *features* $y$ of a patch.
+# Low-resolution patches are not compared pixel by pixel, since brightness says nothing about
+# detail. Four small filters take first and second derivatives, and a principal component analysis,
+# the matrix $P$, reduces the 324 derivatives of a patch to 32 numbers. We call these numbers the
+# *features* $y$ of the patch.
 
 # %%
 picture = low[None].astype(np.float64)  # (1, 1, H, W)
-features = sparse.patch_features(picture, P.astype(np.float64))[0]  # one column a patch
+features = sparse.patch_features(picture, P.astype(np.float64))[0]  # one column per patch
 margin = sparse.combined_filters(P).shape[2] // 2
 rows, columns = (side - 2 * margin for side in low.shape[1:])
 print(f"{features.shape[1]} patches, {features.shape[0]} features each")
@@ -71,24 +72,24 @@ for k, pair_of_axes in zip(most, axes.T, strict=True):
 plt.show()
 
 # %% [markdown]
-# Twenty atoms, those that add most in this picture; grey is zero. Above, what in a blurred patch
-# (13 x 13 pixels) each reacts to: edges and lines in some direction. Below, what it adds to the
-# sharp one (5 x 5): bright along the bright side, dark along the dark one. Compare the upper row
-# with SRCNN's first layer (walkthrough 6).
+# These are the twenty atoms that contribute most to this picture; grey is zero. The upper row shows
+# what each one responds to in a blurred patch (13 x 13 pixels): edges and lines in some direction.
+# The lower row shows what it adds to the sharp patch (5 x 5): bright along the bright side, dark
+# along the dark one. Compare the upper row with SRCNN's first layer (walkthrough 6).
 #
 # ## One patch
 #
-# Which few atoms? The sparse code $a$ of features $y$ is defined by
+# Which few atoms should we take? The sparse code $a$ of features $y$ is defined by
 #
 # $$
 # \min_a \; \tfrac12 \lVert y - D_l\, a \rVert^2 + \lambda \lVert a \rVert_1 .
 # $$
 #
-# The first term wants the sum to be like $y$. The second, the sum of the absolute values of $a$,
-# is what using atoms costs: it makes most entries exactly zero. The whole is called the price
-# below. There is no formula for its minimum. But two halves are easy. Down the first term leads
-# its gradient, $D_l^T (D_l a - y)$. And for the second term, where each entry is on its own, one
-# has
+# The first term asks that the sum resemble $y$. The second, the sum of the absolute values of $a$,
+# is the cost of using atoms, and makes most entries exactly zero. Below, we call the two together
+# the price. There is no formula for the minimum, but each half is easy by itself. The first term
+# decreases along its negative gradient, and the gradient is $D_l^T (D_l a - y)$. In the second term
+# each entry stands alone, and
 #
 # $$
 # \begin{gathered}
@@ -97,19 +98,19 @@ plt.show()
 # \end{gathered}
 # $$
 #
-# the *soft threshold*: nearer to zero by $t$, and zero if that is nearer than $t$. In turns they
-# make ISTA, the *iterative shrinkage-thresholding algorithm*: a step down the gradient, a soft
+# the *soft threshold*: it moves $v$ toward zero by $t$, and stops at zero. Alternating the two
+# gives ISTA, the *iterative shrinkage-thresholding algorithm*: a step down the gradient, a soft
 # threshold, and again.
 
 
 # %%
 def soft(v, t):
-    """Nearer to zero by t: two ReLUs."""
+    """Move v toward zero by t: two ReLUs."""
     return reference.relu(v - t) - reference.relu(-v - t)
 
 
 def ista(y, D, penalty, steps):
-    """The codes after each step, beginning with zero."""
+    """Return the codes before and after each step, starting from zero."""
     L = np.linalg.norm(D, 2) ** 2  # the largest curvature: steps of 1/L never overshoot
     a = np.zeros(D.shape[1])
     codes = [a]
@@ -120,11 +121,11 @@ def ista(y, D, penalty, steps):
 
 
 def price(a, y, D, penalty):
-    """What is minimised."""
+    """Return the quantity that is minimised."""
     return 0.5 * np.sum((y - D @ a) ** 2) + penalty * np.sum(np.abs(a))
 
 
-i, j = 107, 108  # of the middle of a patch, at the astronaut's collar
+i, j = 107, 108  # the centre of a patch at the astronaut's collar
 one = features[:, (i - margin) * columns + j - margin]
 D = D_l.astype(np.float64)
 codes = ista(one, D, penalty, 300)
@@ -153,13 +154,14 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# The first step already finds atoms that look like the patch, but too many and each too little,
-# since similar atoms share what belongs to one of them. In the steps that follow they compete:
-# $D_l^T D_l$ in the gradient says how alike two atoms are, and what one has explained is taken
-# from the others. *FISTA* is the same with some momentum, and needs fewer steps. The model takes
-# ten of it, which is not yet the minimum, where codes are shorter still.
+# The first step already finds atoms that look like the patch, but too many of them, each with too
+# small a weight, because similar atoms share what belongs to one of them. In the following steps
+# they compete: $D_l^T D_l$ in the gradient says how alike two atoms are, so whatever one atom has
+# explained is taken away from the others. *FISTA* is ISTA with momentum, and needs fewer steps. The
+# model takes ten FISTA steps. It then has not reached the minimum, where the codes are sparser
+# still.
 #
-# Now the second half of the idea: the same code, with the high-resolution atoms.
+# Now the second half of the idea: apply the same code to the high-resolution atoms.
 
 # %%
 code = sparse.sparse_codes(one[:, None], D, penalty, model.momentum)[:, 0]
@@ -189,24 +191,25 @@ print(f"rms error of this patch: bicubic {rms[0]:.1f} levels, with what is added
 # On the left the four atoms of the largest entries, then what all of them add up to. (This is a
 # patch for which it works well. Not all do.)
 #
-# ## All patches
+# On the left are the four atoms with the largest entries, then what all the atoms add up to. (The
+# method works well for this patch. It does not for every one.)
 #
-# Every pixel of the picture is the middle of a patch, so each pixel lies in 25 patches of 5 x 5,
-# and gets 25 proposals. Their average is taken. Does that matter? We can also put patches side by
-# side, so that each pixel has only one.
+# Every pixel of the picture is the centre of a patch, so each pixel lies in 25 patches of 5 x 5 and
+# receives 25 proposals. The method takes their average. Does that matter? For comparison, we can
+# also lay patches side by side, so that each pixel has only one.
 
 # %%
 part = np.s_[:, 40:140, 70:170]  # 100 x 100 pixels
 x = low[part][None].astype(np.float64)
 dictionaries = {name: array.astype(np.float64) for name, array in model.parameters.items()}
 averaged = sparse.by_patches(x, dictionaries, penalty, model.momentum)
-m = model.margin  # around the result, for which there are not all patches
+m = model.margin  # a border whose pixels are not covered by all 25 patches
 inner = np.s_[:, :, m:-m, m:-m]
 
 y = sparse.patch_features(x, dictionaries["P"])[0]
 proposals = sparse.sparse_patches(y, D, dictionaries["D_h"], penalty, model.momentum)
 side = x.shape[2] - 2 * margin  # patches along a side
-grid = proposals.reshape(5, 5, side, side)[:, :, 2::5, 2::5]  # every fifth, both ways
+grid = proposals.reshape(5, 5, side, side)[:, :, 2::5, 2::5]  # every fifth patch, both ways
 count = grid.shape[2]
 single = grid.transpose(2, 0, 3, 1).reshape(5 * count, 5 * count)
 single = x[0, 0, margin:, margin:][: 5 * count, : 5 * count] + single
@@ -224,18 +227,18 @@ for ax, (name, result) in zip(axes, {**results, "original": truth / 255}.items()
 plt.show()
 
 # %% [markdown]
-# The average is better than its parts: the mistakes of 25 proposals partly cancel. Nobody told
-# the dictionaries about it, though. $D_h$ was fitted to make each single proposal good.
+# The average is better than its parts: the errors of 25 proposals partly cancel. The dictionaries,
+# however, know nothing of the averaging. $D_h$ was fitted to make each single proposal good.
 #
 # ## The same as convolutions
 #
 # Now look at each part again, and ask what it does at every pixel.
 #
-# **Features.** Derivatives are convolutions, and $P$ multiplies each patch of them: a
-# convolution. One after the other they are a single one, with filters of 13 x 13. In ISTA, $y$ is
-# only ever needed as $D_l^T y / L$: a linear function of the patch again. So there is one filter
-# for each atom, and all patches together are one layer with as many feature maps as there are
-# atoms:
+# **Features.** Derivatives are convolutions, and multiplying each patch of them by $P$ is a
+# convolution too. One after the other, they form a single convolution with filters of 13 x 13. ISTA
+# only ever uses $y$ as $D_l^T y / L$, which is again a linear function of the patch. So there is
+# one filter for each atom, and all patches together are one layer with as many feature maps as
+# there are atoms:
 #
 # $$
 # W_1 = D_l^T P\, \nabla / L .
@@ -250,13 +253,14 @@ plt.show()
 # \end{gathered}
 # $$
 #
-# with $Y$ the blurred picture. It takes all codes of a pixel and returns new ones:
-# a convolution of 1 x 1. The soft threshold is two ReLUs with a bias of $-\lambda/L$.
+# where $Y$ is the blurred picture. $W_2$ takes all codes of a pixel and returns new ones, so it is
+# a 1 x 1 convolution. The soft threshold is two ReLUs with a bias of $-\lambda/L$.
 #
 # **High resolution and averaging.** $D_h a$ puts a patch of 5 x 5 around each pixel, and the
-# average adds them up. Seen from one pixel of the result: it gets a contribution from each of the
-# 25 pixels around it, and every atom has its weight for each of them. A convolution of 5 x 5,
-# $W_3 = D_h / 25$, each atom turned by 180 degrees, as it is seen from the other end.
+# average adds these patches up. Seen from one pixel of the result, each of the 25 pixels around it
+# contributes, and every atom has a weight for each of those 25 positions. That is a 5 x 5
+# convolution with $W_3 = D_h / 25$, in which each atom is turned by 180 degrees because it is seen
+# from the other end.
 
 # %%
 (W1, bias), (W2, _), (W3, _) = sparse.convolutions(dictionaries, penalty)
@@ -274,8 +278,8 @@ network = x[inner] + reference.conv2d(a, W3, nothing)
 print(f"by patches and by convolutions: {np.abs(network - averaged).max():.0e} apart at most")
 
 # %% [markdown]
-# Equal, up to rounding. A dozen lines of convolutions and ReLUs: patch extraction, non-linear
-# mapping, reconstruction.
+# They are equal, up to rounding. A dozen lines of convolutions and ReLUs do the same as the
+# patches: patch extraction, non-linear mapping, reconstruction.
 #
 # ## Side by side with SRCNN
 
@@ -302,21 +306,22 @@ for line in lines:
     print("{:<26}{:>16}{:>16}".format(*line))
 
 # %% [markdown]
-# And how the numbers came about:
+# And this is where the numbers come from:
 #
 # | | sparse coding | SRCNN |
 # | --- | --- | --- |
-# | $W_1$ | $P$ to keep what varies most, $D_l$ to make codes sparse | for the result |
-# | $W_2$ | follows from $D_l$ | for the result |
-# | the threshold | $\lambda$, chosen by hand | biases, for the result |
-# | $W_3$ | $D_h$, by least squares for single patches | for the result |
-# | the average | not considered | part of $W_3$ |
+# | $W_1$ | $P$ to keep what varies most, $D_l$ to make codes sparse | trained for the result |
+# | $W_2$ | follows from $D_l$ | trained for the result |
+# | the threshold | $\lambda$, chosen by hand | biases, trained for the result |
+# | $W_3$ | $D_h$, by least squares for single patches | trained for the result |
+# | the average | not taken into account | part of $W_3$ |
 #
-# This is the paper's point. The structure is the same; but each part of the one was made for a
-# purpose of its own, and all of the other together, for the mean squared error of what comes out.
-# Then many steps and many atoms turn out not to be needed. (In patches, a step can multiply with
-# $D_l$ and then with $D_l^T$ rather than with both at once, by way of the 32 features. That takes
-# far fewer products than $W_2$ and is how one computes it.)
+# This is the paper's point. The structure is the same. But in sparse coding each part was made for
+# a purpose of its own, while in SRCNN all parts are trained together to minimise the mean squared
+# error of the result. It then turns out that many steps and many atoms are not needed. (When sparse
+# coding is computed patch by patch, a step can multiply by $D_l$ and then by $D_l^T$ instead of by
+# both at once, passing through the 32 features. That takes far fewer products than $W_2$, and is
+# how it is done in practice.)
 #
 # ## What it is worth
 
@@ -343,12 +348,12 @@ for name in ("SRCNN 9-1-5", "sparse coding"):
     print(f"{name}: {card['scores']['Set5']['PSNR']:.2f} dB on Set5 at x3, from {card['data']}")
 
 # %% [markdown]
-# That is not a fair race, as the two have seen different pictures. The paper has both with the
-# same 91: on Set5 at x3 it prints 31.42 dB for the sparse coding of Yang et al. and 32.39 for
-# SRCNN 9-1-5, over 30.39 for bicubic interpolation. (Ours, with the changes by Zeyde et al., lies
-# between.)
+# The race is not fair, since the two were trained on different pictures. In the paper both use the
+# same 91 pictures: on Set5 at x3 it reports 31.42 dB for the sparse coding of Yang et al. and 32.39
+# dB for SRCNN 9-1-5, against 30.39 dB for bicubic interpolation. (Our sparse coding, with the
+# changes by Zeyde et al., lies between the two.)
 #
-# And would more steps be better? The codes then come nearer to what was defined above.
+# Would more steps help? They bring the codes closer to the minimum that defines them.
 
 # %%
 for steps in (1, 2, 5, 10, 20, 50):
@@ -356,30 +361,30 @@ for steps in (1, 2, 5, 10, 20, 50):
     print(f"{steps:3} steps: {evaluate.mean_psnr(model, pairs[2:], 3):.2f} dB on the astronaut")
 
 # %% [markdown]
-# Better, and then worse again. What is minimised is not the error of the picture, and $D_h$ was
-# fitted to the codes that ten steps give. Two parts of the method, each right by itself, do not
-# know of one another.
+# The result improves, and then gets worse again. The quantity being minimised is not the error of
+# the picture, and $D_h$ was fitted to the codes that ten steps give. Two parts of the method, each
+# right by itself, know nothing of each other.
 #
 # <details><summary>
 # <b>Question.</b> One could train W1, W2, W3 and the thresholds of the unrolled steps
-# jointly. What would that be?
+# jointly. What kind of network would that be?
 # </summary>
 #
-# A network with some layers of 1 x 1 and a skip connection from the first layer to each of them.
-# It has been done: Gregor and LeCun trained the steps of ISTA in 2010 (LISTA), and Wang and
-# others a whole network for super-resolution made of them in 2015. Where one stops keeping to the
-# shape that ISTA gives, one has a convolutional network such as SRCNN.
+# A network with several 1 x 1 layers, and a skip connection from the first layer to each of them.
+# It has been done: Gregor and LeCun trained the steps of ISTA in 2010 (LISTA), and Wang and others
+# built a whole network for super-resolution from such steps in 2015. Give up the form that ISTA
+# prescribes, and you have a convolutional network such as SRCNN.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> In SRCNN n2 is smaller than n1, and f3 smaller than f1. What do
-# these mean in the language of dictionaries?
+# <b>Question.</b> In SRCNN n2 is smaller than n1, and f3 is smaller than f1. What does this mean in
+# the language of dictionaries?
 # </summary>
 #
-# Fewer maps after the mapping than before: the code in high resolution is meant to be shorter, as
-# it is sparser. A smaller filter at the end than at the beginning: one looks at a large patch of
-# the blurred picture, and trusts only the middle of the sharp patch that it stands for. The paper
-# gives both as reasons for its sizes.
+# Fewer maps after the mapping than before: the high-resolution code is expected to be sparser, so
+# it can be shorter. A smaller filter at the end than at the beginning: the network looks at a large
+# patch of the blurred picture, and trusts only the centre of the corresponding sharp patch. The
+# paper gives both as reasons for its sizes.
 # </details>
 #
 # The next walkthrough asks what SRCNN left open.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 10. What SRCNN left open
 #
-# SRCNN showed in 2014 that three convolutions, trained as a whole, beat what super-resolution had
-# been until then. It was the first of its kind, and it left much open: what to minimise, where to
-# enlarge, how deep to go, what to learn, for which scales, from how far, and for which pictures.
-# Each of these can be measured with what is in this package; and each has a name by which the
-# answer became known.
+# SRCNN showed in 2014 that three convolutions, trained as a whole, beat every earlier method of
+# super-resolution. As the first network of its kind, it left much open: what to minimise, where to
+# enlarge, how deep to go, what to learn, for which scales, from how large a neighbourhood, and for
+# which pictures. Each of these questions can be studied by measurements with this package, and the
+# answer to each became known by a name.
 #
-# You need: the walkthroughs before, or some of them. Time: twenty minutes.
+# You need: some of the earlier walkthroughs. Time: twenty minutes.
 
 # %%
 import json
@@ -39,12 +39,12 @@ network = pysrcnn.load("9-1-5", scale)
 
 
 def pair(low, high):
-    """(low, high) as the network and `mean_psnr` take them."""
+    """Return (low, high) in the form that the network and `mean_psnr` take."""
     return low[None].astype(np.float32), high[None].astype(np.float32)
 
 
 def side_by_side(pictures, width=7):
-    """Grey pictures in a row, with titles."""
+    """Show grey pictures in a row, with titles."""
     figure, axes = plt.subplots(1, len(pictures), figsize=(width, width / len(pictures) + 0.35))
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
         ax.imshow(picture, vmin=0, vmax=1)
@@ -56,8 +56,8 @@ def side_by_side(pictures, width=7):
 # %% [markdown]
 # ## The loss: the mean of all possibilities
 #
-# Six pictures: stripes of one white and two black pixels, upright or lying, in three positions
-# each. Stripes of period 3 are just what vanishes in shrinking by 3.
+# Take six pictures: stripes of one white and two black pixels, vertical or horizontal, in three
+# positions each. Stripes of period 3 are exactly what vanishes when a picture is reduced by 3.
 
 # %%
 stripe = np.arange(48) % 3
@@ -90,30 +90,30 @@ for name, x in {
     print(f"{name:<22} {np.mean(difference**2):.4f}          {np.abs(difference).mean():.4f}")
 
 # %% [markdown]
-# All six give the same grey input, so whatever the network answers, it answers to all six. By
-# squared error grey is the best answer: their mean, which is none of them. A sharp answer would
-# be wrong five times in six, and on average cost twice as much.
+# All six give the same grey input, so whatever the network answers, it gives that answer to all
+# six. By squared error the best answer is grey: the mean of the six, which is none of them. A sharp
+# answer would be wrong five times in six, and costs twice as much on average.
 #
 # <details><summary>
 # <b>Question.</b> Would the absolute error be better?
 # </summary>
 #
-# It asks for the median instead of the mean, pixel by pixel. Here it is black: two of three
-# pixels are black in every candidate. That has the least absolute error in the table, and is no
-# picture with stripes either. As long as the loss judges each pixel alone, no texture comes out
-# of it.
+# It asks for the median instead of the mean, pixel by pixel. Here that is black, since each pixel
+# is black in four of the six candidates. Black has the least absolute error in the table, and is no
+# picture with stripes either. As long as the loss judges each pixel alone, it cannot produce
+# texture.
 # </details>
 #
-# In photographs it is less extreme, and the same. Take a place in the cat's fur, and search all
-# three pictures for the places that look most like it *in the enlargement*. What did they look
-# like in truth?
+# In photographs the same happens, less drastically. Take a place in the cat's fur, and search all
+# three pictures for the places that look most like it *in the enlargement*. What do the originals
+# look like at these places?
 
 # %%
 shape = 11, 11
 
 
 def windows(x):
-    """All windows of that shape around what were pixels of the small picture."""
+    """Return all windows of that shape centred on pixels of the small picture."""
     return np.lib.stride_tricks.sliding_window_view(x, shape)[2::3, 2::3].reshape(-1, *shape)
 
 
@@ -125,7 +125,7 @@ cat = len(seen) - len(learned)  # the first window of the cat, the last of the p
 
 
 def alike(k, many=20):
-    """The windows whose input is most like that of window k, at other places."""
+    """Return the other windows whose input is most like that of window k."""
     distance = ((pattern - pattern[k]) ** 2).sum((1, 2))
     return np.argsort(distance)[1 : many + 1]
 
@@ -159,25 +159,26 @@ for name, e in errors.items():
     print(f"{name:<28} {255 * np.sqrt(np.mean(e)):.2f}")
 
 # %% [markdown]
-# The inputs are alike, the truths are not: each has hairs of its own. To add the sharp detail of
-# the most similar place is worse than to add nothing. The mean of twenty is better than nothing,
-# and soft. A network that minimises the squared error learns such a mean, of many more examples.
-# Its results are soft not for want of training, but because that is what was asked for.
+# The inputs are alike, but the originals are not: each has its own hairs. Adding the sharp detail
+# of the most similar place is worse than adding nothing. The mean of twenty is better than nothing,
+# and soft. A network that minimises the squared error learns such a mean over many more examples.
+# Its results are soft not because it needs more training, but because that is what the loss asks
+# for.
 #
 # *What came of it:* losses that compare features instead of pixels, and a second network that
 # judges whether a picture looks real (SRGAN).
 #
 # ## Enlarging first: the work of the large picture
 #
-# SRCNN enlarges at the start, and does all its work on the large picture, where eight pixels of
-# nine hold nothing new. The same layers could run on the small picture, with a last layer that
-# makes nine pictures, one for each of the nine pixels that become of one. They are then
+# SRCNN enlarges at the start and does all its work on the large picture, where eight of nine pixels
+# hold nothing new. The same layers could run on the small picture, with a last layer that makes
+# nine pictures, one for each of the nine large pixels that a small one becomes. These nine are then
 # interleaved.
 
 
 # %%
 def count(layers):
-    """Multiplications at a pixel."""
+    """Return the number of multiplications per pixel."""
     return sum(w.size for w, _ in layers)
 
 
@@ -195,7 +196,7 @@ large = rng.random((1, 1, 720, 960), dtype=np.float32)
 
 
 def seconds(work):
-    """The best of four runs, after one that compiles."""
+    """Return the shortest time of four runs, after one that compiles."""
     times = []
     for _ in range(5):
         began = time.perf_counter()
@@ -211,17 +212,18 @@ print(f"enlarged first   {count(network.layers):>10}                            
 print(f"enlarged last    {count(at_the_end) / 9:>10.0f}                              {end:.3f} s")
 
 # %% [markdown]
-# Each layer but the last costs nine times less; the last makes nine pictures, and costs the same.
-# Also, a filter of 9 x 9 pixels of the small picture sees as much as one of 27 x 27 of the
-# enlarged one. And how to enlarge is then learned as well, instead of given by Keys's cubic.
+# Each layer but the last costs nine times less. The last makes nine pictures and costs the same. In
+# addition, a filter of 9 x 9 pixels on the small picture sees as much as one of 27 x 27 on the
+# enlarged one. And the network then learns how to enlarge, instead of relying on Keys's cubic.
 #
 # *What came of it:* the sub-pixel convolution (ESPCN), for video in real time.
 #
 # ## Depth
 #
-# "Deeper is better" was the experience with recognition. The paper tried four layers and found
-# nothing gained. We trained the same networks by three recipes (`docs/paper.md`): the paper's;
-# the same with He's start and rates to suit; and the one of this package. 160,000 samples each.
+# In recognition, experience said "deeper is better". The paper tried four layers and found no gain.
+# We trained the same networks by three recipes (`docs/paper.md`): the paper's; the paper's with
+# He's initialisation and suitable learning rates; and that of this package. Each saw 160,000
+# samples.
 
 # %%
 depth = {
@@ -242,16 +244,17 @@ ax.legend(ncols=4, fontsize=8, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# After the same number of samples, the three layers are under way by the paper's recipe and the
-# four have not begun (12.6 dB for all three is a grey rectangle). With a start at the right size
-# all have begun, and by the recipe of this package each extra layer is worth something or costs
-# nothing. So depth was not useless; it was out of reach of the optimisation.
+# After the same number of samples, the paper's recipe has the three layers under way, while the
+# four-layer networks have not begun (12.6 dB, the same for all three, is a grey rectangle). With
+# initial weights of the right size all have begun, and with the recipe of this package each extra
+# layer gains something or costs nothing. So depth was not useless. It was out of reach of the
+# optimisation.
 #
-# *What came of it:* twenty layers (VDSR), with He's start, and the next idea.
+# *What came of it:* twenty layers (VDSR), with He's initialisation and the next idea.
 #
 # ## Learning what is missing
 #
-# The result of SRCNN must contain its input: three layers have to learn to hand it on before they
+# The result of SRCNN must contain its input: three layers have to learn to pass it on before they
 # can add to it. How much is there to add?
 
 # %%
@@ -268,20 +271,20 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A few hundredths. They have to be found while all the rest is carried through. The plot shows
-# two trainings of a 9-5-5 from `docs/paper.md`: from random weights of the right size (He), and
-# from weights that hand the picture on (identity). The second begins where the first arrives
-# after thousands of samples. (The dip of the first is a collapse from which it recovered; a
-# comparison of the ends would have to be repeated with other seeds.)
+# It is a few hundredths, and they have to be found while all the rest is carried through. The plot
+# shows two trainings of a 9-5-5 from `docs/paper.md`: from random weights of the right size (He),
+# and from weights that pass the picture on (identity). The second starts where the first arrives
+# after thousands of samples. (The dip of the first is a collapse from which it recovered. To
+# compare the end points, one would have to repeat both with other seeds.)
 #
-# *What came of it:* add the input to the output, so that the network learns only the difference
+# *What came of it:* adding the input to the output, so that the network learns only the difference
 # (VDSR); later, such skips around every two layers (SRResNet, EDSR).
 #
 # ## One network for one scale
 #
-# The weights for x3 were trained on pictures enlarged by 3. What do they do with others? Rows are
-# the weights, columns the enlargement of the input; dB above bicubic interpolation, mean of the
-# three pictures.
+# The weights for x3 were trained on pictures enlarged by 3. What do they do with other scales? Rows
+# are the weights and columns the enlargement of the input; the numbers are dB above bicubic
+# interpolation, as means over the three pictures.
 
 # %%
 pairs = {s: [pair(degrade(high, s), high) for high in highs] for s in (2, 3, 4)}
@@ -292,24 +295,24 @@ for weights in (2, 3, 4):
     print(f"   x{weights}   " + "".join(f"{gain:+10.2f} " for gain in gains))
 
 # %% [markdown]
-# Only the diagonal is worth having. Weights for a larger factor sharpen too much what is already
-# sharp, and end below bicubic interpolation; those for a smaller factor do little. The
-# filters have learned one blur, the one of their training.
+# Only the diagonal is worth having. Weights for a larger factor oversharpen what is already sharp,
+# and end below bicubic interpolation; weights for a smaller factor do little. The filters have
+# learned one blur, that of their training.
 #
-# *What came of it:* one network trained on several scales (VDSR), or a shared body with an
-# entrance and an exit for each scale (MDSR, in the paper of EDSR).
+# *What came of it:* one network trained on several scales (VDSR), or a shared body with an entrance
+# and an exit for each scale (MDSR, in the paper of EDSR).
 #
 # ## From how far?
 #
 # A pixel of 9-1-5 depends on 13 x 13 pixels of its input, a pixel of 9-5-5 on 17 x 17. Is that
-# enough? Two measurements. First, over what distance are pictures, and what is missing in them,
-# correlated? Second: how good is the best single linear filter, as it becomes larger? (Least
-# squares, as in walkthrough 6, on places from coffee and astronaut.)
+# enough? We make two measurements. First, over what distance are pictures, and what is missing in
+# them, correlated? Second, how good is the best single linear filter as it grows? (It is fitted by
+# least squares, as in walkthrough 6, to places in coffee and astronaut.)
 
 
 # %%
 def correlation(x, distance):
-    """Of pixels at that distance, in a row or in a column."""
+    """Return the correlation of pixels at that distance in a row or a column."""
     x = x - x.mean()
     across, down = x[:, distance:] * x[:, :-distance], x[distance:] * x[:-distance]
     return (across.mean() + down.mean()) / 2 / x.var()
@@ -350,32 +353,31 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# What is missing is correlated over two or three pixels only, and a single filter gains hardly
-# anything beyond 13 pixels, just what 9-1-5 has. It looks as if that were enough. But correlation
-# is a statement about linear prediction. A picture's own correlation reaches much further: edges
-# go on, textures repeat, and who can follow an edge over 40 pixels knows better where it runs
-# here. A deep stack can: that of VDSR sees 41 x 41, and its paper reports 33.66 dB on Set5 at x3,
-# 0.9 dB above the best SRCNN of the paper and 0.7 above ours. It has more weights and residual
-# learning as well, so the distance alone is not what did it.
+# What is missing is correlated over only two or three pixels, and a single filter gains hardly
+# anything beyond 13 pixels, exactly the size that 9-1-5 has. That seems to be enough. But
+# correlation only tells us about linear prediction. A picture's own correlation reaches much
+# further: edges go on, textures repeat, and whoever can follow an edge over 40 pixels knows better
+# where it runs here. A deep stack can. VDSR's sees 41 x 41 pixels, and its paper reports 33.66 dB
+# on Set5 at x3, 0.9 dB above the best SRCNN of the paper and 0.7 dB above ours. It also has more
+# weights and residual learning, so the gain is not due to the distance alone.
 #
-# *What came of it:* depth, again; and the same layer applied again and again, which reaches far
-# without more weights (DRCN).
+# *What came of it:* depth, again; and one layer applied again and again, which reaches far without
+# more weights (DRCN).
 #
 # ## Pictures as they are
 #
-# Everything so far was made by clean shrinking of clean pictures. Real small pictures have noise,
-# or come out of a JPEG file. We add a little of either to the small picture, before it is
-# enlarged.
+# So far, every input came from reducing a clean picture cleanly. Real small pictures have noise, or
+# come out of a JPEG file. We add a little of either to the small picture before it is enlarged.
 
 
 # %%
 def of_small(small, high):
-    """The pair whose input is the enlargement of that small picture."""
+    """Return the pair whose input is the enlargement of that small picture."""
     return pair(pysrcnn.imresize(small, shape=high.shape), high)
 
 
 def as_jpeg(small, quality):
-    """Through a file and back."""
+    """Return the picture after a round trip through a JPEG file."""
     pixels = np.round(255 * np.clip(small, 0, 1)).astype(np.uint8)
     file = imageio.imwrite("<bytes>", pixels, extension=".jpg", quality=quality)
     return imageio.imread(file) / 255
@@ -419,51 +421,52 @@ for name, x in {
 side_by_side(shown)
 
 # %% [markdown]
-# "noise" is the standard deviation in levels of 255, "JPEG" the quality; dB above bicubic
-# interpolation of the same small picture. The network takes noise for detail, since in its
-# training whatever was there was detail, and makes it stronger. At 5 levels, or JPEG of quality
-# 75 to 50, what it gains is gone; beyond that it does harm.
+# For "noise", the levels are standard deviations in levels of 255; for "JPEG", they are the
+# quality. The results are dB above bicubic interpolation of the same small picture. In its
+# training, everything in the input was detail, so the network mistakes noise for detail and
+# amplifies it. At 5 levels of noise, or at a JPEG quality between 75 and 50, its gain is gone;
+# beyond that it does harm.
 #
-# *What came of it:* training with noise, blur and JPEG in the small pictures. What is learned is
-# what is shown. (`pysrcnn train --recipe photo` does so.)
+# *What came of it:* training with noise, blur and JPEG in the small pictures. A network learns what
+# it is shown. (`pysrcnn train --recipe photo` trains in this way.)
 #
 # <details><summary>
-# <b>Question.</b> At x3, the filters of SRCNN must make up for a blur. Why does that make noise
-# stronger, whatever the training?
+# <b>Question.</b> At x3, the filters of SRCNN must compensate for a blur. Why does that amplify
+# noise, whatever the training?
 # </summary>
 #
-# To undo a blur is to multiply those frequencies by more than 1 that the blur has damped. Noise
-# has all frequencies alike, and those are multiplied too. Only a prior that tells noise from
-# detail can do better, and that takes having seen noise.
+# To undo a blur, one multiplies the frequencies that it has damped by more than 1. Noise contains
+# all frequencies alike, so its share of them is multiplied too. Only a prior that tells noise from
+# detail can do better, and to learn one the network must have seen noise.
 # </details>
 #
 # ## What came next
 #
 # **ESPCN**, *Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
-# Convolutional Neural Network*, 2016: works on the small picture; the last layer makes a channel
-# for each pixel that comes of one, and they are shuffled into one large picture.
+# Convolutional Neural Network*, 2016: works on the small picture; its last layer makes one channel
+# for each sub-pixel, and these are shuffled into one large picture.
 #
 # **VDSR**, *Accurate Image Super-Resolution Using Very Deep Convolutional Networks*, 2016: 20
 # layers of 3 x 3 that learn the residual, with high learning rates and clipped gradients; one
 # network for several scales.
 #
 # **DRCN**, *Deeply-Recursive Convolutional Network for Image Super-Resolution*, 2016: one layer,
-# applied up to 16 times with the same weights; the result of each recursion is supervised, and
-# has a skip from the input.
+# applied up to 16 times with the same weights; the result of each recursion is supervised, and has
+# a skip from the input.
 #
 # **EDSR**, *Enhanced Deep Residual Networks for Single Image Super-Resolution*, 2017: residual
-# blocks without batch normalisation, more and wider ones; the absolute error as loss; enlarges at
-# the end (walkthrough 14).
+# blocks without batch normalisation, more of them and wider; the absolute error as the loss;
+# enlarges at the end (walkthrough 14).
 #
-# **SRGAN**, *Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
-# Network*, 2017: a loss of features, and of a network that learns to tell real pictures from made
+# **SRGAN**, *Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network*,
+# 2017: a loss of features, and one from a network that learns to tell real pictures from generated
 # ones; sharper to the eye, at a lower PSNR (walkthrough 15).
 #
 # **VESPCN**, *Real-Time Video Super-Resolution with Spatio-Temporal Networks and Motion
-# Compensation*, 2017: several frames of a video, aligned by a motion compensation that is learned
-# too, and then as ESPCN (walkthrough 16).
+# Compensation*, 2017: several frames of a video, aligned by learned motion compensation and then
+# enlarged by an ESPCN (walkthrough 16).
 #
-# All of them are made of what these walkthroughs took apart: convolutions, ReLU, a loss, the
-# chain rule. If you can follow the backward pass of three layers, you can follow those of twenty.
-# Walkthroughs 11 to 16 do: the shuffle of ESPCN, the depth of VDSR, the recursion of DRCN, then
-# batch normalisation, losses that see more than pixels, and motion.
+# All of them are made of what these walkthroughs took apart: convolutions, ReLU, a loss, the chain
+# rule. If you can follow the backward pass of three layers, you can follow that of twenty.
+# Walkthroughs 11 to 16 do so: they cover the shuffle of ESPCN, the depth of VDSR, the recursion of
+# DRCN, then batch normalisation, losses that see more than pixels, and motion.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 11. The sub-pixel shuffle by hand
 #
-# SRCNN enlarges the picture first and does all its work on the large one. ESPCN works on the
-# small picture, and lets its last layer make several pictures, which are then shuffled into a
-# large one. You shuffle by hand, see that this is a transposed convolution, number for number,
-# count what it saves, and find out where checkerboards come from.
+# SRCNN enlarges the picture first and does all its work on the large one. ESPCN works on the small
+# picture, and lets its last layer make several pictures, which are then shuffled into a large one.
+# In this walkthrough you shuffle by hand, see that this is a transposed convolution, number for
+# number, count what it saves, and find out where checkerboards come from.
 #
 # You need: walkthroughs 2 and 3. Time: twenty minutes.
 
@@ -31,7 +31,7 @@ tints = np.array([[207, 227, 245], [246, 217, 196], [207, 232, 207], [238, 205, 
 
 
 def table(ax, numbers, colours, title):
-    """A matrix whose cells have colours: (H, W, 3), or a single one for all."""
+    """Draw a matrix in coloured cells; colours: (H, W, 3), or one for all."""
     ax.imshow(np.broadcast_to(colours, (*numbers.shape, 3)))
     for (i, j), value in np.ndenumerate(numbers):
         ax.text(j, i, f"{value:g}", ha="center", va="center", fontsize=8)
@@ -45,15 +45,15 @@ def table(ax, numbers, colours, title):
 # %% [markdown]
 # ## Nothing is computed
 #
-# To enlarge by $s$, each pixel has to become $s \times s$. So let there be $s^2$ small pictures,
-# or *maps*, one for each of these places. The shuffle takes one pixel of each map and lays them
-# out as a square:
+# To enlarge by $s$, each pixel has to become $s \times s$ pixels. So take $s^2$ small pictures, or
+# *maps*, one for each of these places. The shuffle takes one pixel of each map and lays them out as
+# a square:
 #
 # $$
 # \text{out}_{s i + a,\; s j + b} = x_{s a + b,\; i,\; j}, \qquad 0 \le a, b < s.
 # $$
 #
-# Here $s = 2$: four maps, each with numbers of its own and in its colour.
+# Here $s = 2$: there are four maps, each with its own numbers and its own colour.
 
 # %%
 s = 2
@@ -77,8 +77,9 @@ for corner in [(-0.5, -0.5), (1.5, -0.5)]:
 plt.show()
 
 # %% [markdown]
-# Framed in red are the squares that the first two pixels became. With axes instead of loops it is
-# one line: split the maps' axis into $a$ and $b$, put $a$ behind $i$ and $b$ behind $j$, and join.
+# The red frames show the squares that the first two pixels became. With axes instead of loops it
+# takes one line: split the map axis into $a$ and $b$, move $a$ behind $i$ and $b$ behind $j$, and
+# join.
 
 # %%
 by_axes = x.reshape(1, 1, 2, 2, 3, 3).transpose(0, 1, 4, 2, 5, 3).reshape(1, 1, 6, 6)
@@ -95,32 +96,31 @@ print("loops and axes agree:", np.array_equal(by_axes, out))
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> The result has three channels. Which maps are the first channel's?
+# <b>Question.</b> The result has three channels. Which maps belong to the first channel?
 # </summary>
 #
-# That is a convention. Here and in PyTorch the first $s^2$ maps are. In the paper's Eq. 4 and in
-# TensorFlow the channels of one sub-pixel come together, so it would be every third map. Neither
-# is better; but weights of the one give coloured noise in the other.
+# That is a convention. Here and in PyTorch, the first $s^2$ maps do. In the paper's Eq. 4 and in
+# TensorFlow, the channels of one sub-pixel come together, so it would be every third map. Neither
+# is better, but weights made for one give coloured noise in the other.
 # </details>
 #
 # ## It is a transposed convolution
 #
 # The maps come out of a convolution with $s^2$ filters. Put the two together: what does one small
 # pixel $x_{ij}$ do to the large picture? Every filter $k$ sees it at each of its $f \times f$
-# places, so it goes into $f \times f$ pixels of each map, and these are spread to
-# $sf \times sf$ large pixels. Small pixel $(i, j)$ lays down a *stamp*, times its value, and the
-# next one does so $s$ pixels further on. Stamps overlap and add up. That is what is called a
-# *transposed convolution* with a stride of $s$ (or, badly, a deconvolution).
+# places, so it contributes to $f \times f$ pixels of each map, and the shuffle spreads these over
+# $sf \times sf$ large pixels. So small pixel $(i, j)$ lays down a *stamp*, multiplied by its value,
+# and the next small pixel does the same $s$ pixels further on. Stamps overlap and add up. This is
+# called a *transposed convolution* with a stride of $s$ (or, misleadingly, a deconvolution).
 #
-# What is on the stamp? Filter place $u$ of the map meets pixel $i$ in the map's row
-# $i - u + p$, where $p$ is the padding. So going down the stamp one goes backwards through the
-# filter:
+# What is on the stamp? Position $u$ of the filter meets pixel $i$ in row $i - u + p$ of the map,
+# where $p$ is the padding. So moving down the stamp means moving backwards through the filter:
 #
 # $$
 # \text{stamp}_{s m + a,\; s n + b} = w_{s a + b,\; f - 1 - m,\; f - 1 - n}.
 # $$
 #
-# That is the shuffle again, this time of the flipped filters.
+# This is the shuffle again, now of the flipped filters.
 
 # %%
 rng = np.random.default_rng(3)
@@ -132,7 +132,7 @@ stamp = pixel_shuffle(w[:, 0, ::-1, ::-1][None], s)[0, 0]  # (6, 6)
 
 
 def transposed(small, stamp, s, p):
-    """Lay down the stamp at each pixel, s apart; cut off what is beyond the picture."""
+    """Lay down the stamp at each pixel, s apart, and crop the sum to the picture."""
     height, width = small.shape
     large = np.zeros((s * height + len(stamp) - s, s * width + len(stamp) - s))
     for i in range(height):
@@ -154,9 +154,9 @@ table(axes[4], stamp, of_map, "the stamp: flipped and shuffled")
 plt.show()
 
 # %% [markdown]
-# A third way says the same: put $s - 1$ zeros behind each small pixel, and convolve that with the
-# stamp (here really convolve, with the filter flipped). Of all products, three of four are with a
-# zero.
+# A third way gives the same: insert $s - 1$ zeros after each small pixel, and convolve the result
+# with the stamp (here with a true convolution, which flips the filter). Three of every four
+# products are then with a zero.
 
 # %%
 sparse = np.zeros((8, 10))
@@ -175,13 +175,14 @@ axes[2].add_patch(Rectangle((5.5, 4.5), 1, 1, **frame))
 plt.show()
 
 # %% [markdown]
-# In the red frame lies the stamp when it makes the pixel framed on the right, and of its 36
-# numbers only nine meet a pixel: those of one colour. The shuffle does not waste the others.
-# *Which* nine they are depends on the colour of the large pixel, and that is all.
+# The red frame shows where the stamp lies when it makes the pixel framed on the right. Of its 36
+# numbers only nine meet a pixel: those of one colour. The shuffle does not waste work on the
+# others. *Which* nine they are depends only on the colour of the large pixel.
 #
 # Why "transposed"? Take the convolution that goes the other way, from the large picture to the
-# small one, in steps of $s$ with the stamp as its filter. It is linear, so a matrix, and ours is
-# its transpose. The dot-product test of walkthrough 3 shows it, with whole numbers exactly:
+# small one, with a stride of $s$ and the stamp as its filter. It is linear, so it is a matrix, and
+# ours is its transpose. The dot-product test of walkthrough 3 shows this, exactly since all numbers
+# are whole:
 
 # %%
 large = rng.integers(0, 10, (8, 10)).astype(float)
@@ -194,14 +195,14 @@ assert left == right
 # %% [markdown]
 # ## What it saves
 #
-# Two savings, which are not the same.
+# There are two savings, and they are not the same.
 #
-# *The zeros.* Against a transposed convolution computed with its zeros, the shuffle saves
-# $s^2 - 1$ products of $s^2$. Against one that skips them it saves nothing: it is the same
-# products, as an ordinary convolution, for which fast code is at hand.
+# *The zeros.* Compared with a transposed convolution that multiplies by its zeros, the shuffle
+# saves $s^2 - 1$ of every $s^2$ products. Compared with one that skips them it saves nothing: it
+# computes the same products, but as an ordinary convolution, for which fast code exists.
 #
-# *The small picture.* All layers before it run on $s^2$ times fewer pixels. That is ESPCN's gain
-# over SRCNN, and a large one. Count products for each pixel of the *result*:
+# *The small picture.* All layers before the shuffle run on $s^2$ times fewer pixels. That is
+# ESPCN's gain over SRCNN, and it is large. Count products for each pixel of the *result*:
 
 # %%
 layers = {"9-1-5": [(1, 64, 9), (64, 32, 1), (32, 1, 5)]}
@@ -226,36 +227,36 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Between the last two lines, layers 1 and 2 cost nine times less. The last layer costs the same:
-# it runs on nine times fewer pixels and has nine times as many filters. And on the small picture
-# a filter of 5 x 5 sees what one of 15 x 15 would see of the large one.
+# From the third line to the fourth, layers 1 and 2 become nine times cheaper. The last layer costs
+# the same: it runs on nine times fewer pixels and has nine times as many filters. And on the small
+# picture a filter of 5 x 5 sees what one of 15 x 15 would see on the large one.
 #
 # <details><summary>
 # <b>Question.</b> What is lost?
 # </summary>
 #
-# The network is for one scale: the 9 filters of its last layer are those of x3. SRCNN's layers can
-# be fed with any enlargement (though walkthrough 10 shows that the weights suit only one), and
-# VDSR is trained for several.
+# The network works for one scale: the 9 filters of its last layer are those of x3. SRCNN's layers
+# accept any enlargement (though walkthrough 10 shows that the weights suit only one), and VDSR is
+# trained for several.
 # </details>
 #
 # ## Checkerboards
 #
-# Every large pixel of one colour is made by the same filter, those of the other colours by other
-# filters. If the filters disagree about how bright a plain grey area is to be, then a pattern with
-# a period of $s$ appears: a *checkerboard*. Measure it: take the mean of all large pixels
-# of each of the $s^2$ kinds. How far do these means differ?
+# Large pixels of one colour are all made by the same filter, those of the other colours by other
+# filters. If the filters disagree about how bright a plain grey area should be, a pattern with a
+# period of $s$ appears: a *checkerboard*. To measure it, take the mean of all large pixels of each
+# of the $s^2$ kinds. How much do these means differ?
 
 
 # %%
 def checkerboard(picture, s):
-    """The deviation of the means of the s x s kinds of pixels, in levels of 255."""
+    """Return the deviation of the means of the s x s kinds of pixels, in levels of 255."""
     height, width = picture.shape
     return 255 * picture.reshape(height // s, s, width // s, s).mean(axis=(0, 2)).std()
 
 
 def as_started(start, seed=0):
-    """A small ESPCN for x3 with 12 and 12 filters: W1, B1, ..., float64."""
+    """Return the initial W1, B1, ... of a small ESPCN for x3 with 12 and 12 filters, float64."""
     rng, p = np.random.default_rng(seed), {}
     for k, (i, o, f) in enumerate([(1, 12, 5), (12, 12, 3), (12, 9, 3)], 1):
         p[f"W{k}"] = rng.normal(0, np.sqrt(2 / (i * f * f)), (o, i, f, f))
@@ -269,7 +270,7 @@ def as_started(start, seed=0):
 
 
 def enlarged(p, small):
-    """By the reference, the edge repeated."""
+    """Enlarge by the reference, with the edge repeated."""
     options = {"activation": "relu", "padding": "replicate"}
     return espcn.forward(small[None, None], p, reference, **options)[0, 0]
 
@@ -293,19 +294,19 @@ for ax in axes:
 plt.show()
 
 # %% [markdown]
-# None of the three is trained yet. With He's start the nine filters are independent, so each area
-# gets its own pattern of nine values. If all nine start with the same numbers, all nine maps are
-# the same map, and each pixel of it is repeated 3 x 3 times, without any checkerboard. (Aitken et
-# al., *Checkerboard artifact free sub-pixel convolution*, 2017.) The start of this package does
-# so too, and hands the picture on besides: untrained, it returns each small pixel nine times, and
-# a little more.
+# None of the three is trained yet. With He's initialisation the nine filters are independent, so
+# each area gets its own pattern of nine values. If all nine start with the same numbers, all nine
+# maps are the same map, and each of its pixels is repeated 3 x 3 times, without any checkerboard
+# (Aitken et al., *Checkerboard artifact free sub-pixel convolution*, 2017). The initialisation of
+# this package does so too, and also passes the picture on: untrained, the network returns each
+# small pixel nine times, and a little more.
 #
-# Does it matter, if training follows? Some hundreds of steps with each start:
+# Does the initialisation matter if training follows? Train a few hundred steps from each:
 
 
 # %%
 def trained(p, steps=300):
-    """Adam, on random crops of the three pictures; checkerboard and PSNR of the cat, on the way."""
+    """Train by Adam on random crops; return steps, checkerboard and PSNR of the cat on the way."""
     rng, optimiser, course = np.random.default_rng(1), Adam(p, 3e-3), []
     options = {"activation": "relu", "padding": "replicate"}
     for step in range(steps + 1):
@@ -325,7 +326,7 @@ def trained(p, steps=300):
 
 
 def psnr(picture, truth):
-    """In dB, of whole levels, as `evaluate` has it."""
+    """Return the PSNR of whole levels in dB, as `evaluate` computes it."""
     levels = np.round(255 * np.clip(picture, 0, 1))
     return pysrcnn.psnr(levels, np.round(255 * truth), shave=scale)
 
@@ -346,15 +347,15 @@ for start, (_, boards, quality) in courses.items():
     print(f"{start:<24} checkerboard {boards[0]:5.2f} -> {boards[-1]:.2f}, {quality[-1]:.2f} dB")
 
 # %% [markdown]
-# (Measured of the error, on the cat, which is not trained on.) A squared error sees a
-# checkerboard, so training takes it away; and from equal filters, which are free to become
-# unequal, it lets some in. After 300 steps all three have half a level of it. But the first had
-# to undo so much that it had less time to learn other things: it stays behind the second all the
-# way, and both stay behind the third, which had nothing to learn about grey areas.
+# (The checkerboard is measured in the error, on the cat, which is not in the training set.) A
+# squared error sees a checkerboard, so training removes it. From equal filters, which are free to
+# become unequal, training lets some in. After 300 steps all three have about half a level of it.
+# But the first had so much to undo that it had less time to learn other things. It stays behind the
+# second all the way, and both stay behind the third, which had nothing to learn about grey areas.
 #
-# There is another source of checkerboards, which the shuffle does not have. A transposed
-# convolution may have any size of stamp, and if $s$ does not divide it, not every large pixel lies
-# under equally many stamps. For stamps of 3 x 3 in steps of 2 they are 1, 2 or 4:
+# There is another source of checkerboards, which the shuffle does not have. The stamp of a
+# transposed convolution may have any size, and if $s$ does not divide it, large pixels do not all
+# lie under the same number of stamps. For stamps of 3 x 3 with a stride of 2 there are 1, 2 or 4:
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.1))
@@ -368,15 +369,15 @@ for ax, size in zip(axes, (3, 4), strict=True):
 plt.show()
 
 # %% [markdown]
-# The stamp of a shuffle is $sf \times sf$ large, which $s$ always divides. (Odena et al.,
+# The stamp of a shuffle is $sf \times sf$ pixels large, which $s$ always divides. (Odena et al.,
 # *Deconvolution and Checkerboard Artifacts*, 2016, show what uneven stamps do to pictures.)
 #
 # ## Backward: the way back
 #
-# Each large pixel *is* one pixel of a map, so its gradient is that pixel's, and the backward puts
-# it there. As a matrix, the shuffle has a single one in each row and in each column: a
-# *permutation*. The backward of any linear map is its transpose (walkthrough 3), and for a
-# permutation the transpose is the inverse.
+# Each large pixel *is* one pixel of a map, so its gradient is that pixel's gradient, and the
+# backward pass puts it there. As a matrix, the shuffle has a single 1 in each row and in each
+# column: it is a *permutation*. The backward pass of any linear map is its transpose (walkthrough
+# 3), and the transpose of a permutation is its inverse.
 
 # %%
 units = np.eye(36).reshape(36, 4, 3, 3)  # 36 samples, with one pixel of 1 each
@@ -398,8 +399,8 @@ for ax, matrix, title in zip(axes, (M, M_backward, M_backward @ M), titles, stri
 plt.show()
 
 # %% [markdown]
-# Each colour is one map's. The dot-product test, with one mistake that is easily made: to
-# reshape where one should transpose. It gives an array of the right shape.
+# Each colour belongs to one map. Now the dot-product test, together with an easy mistake: to
+# reshape where one should also transpose. The mistake returns an array of the right shape.
 
 # %%
 x, y = rng.normal(size=(2, 12, 4, 5)), rng.normal(size=(2, 3, 8, 10))
@@ -411,9 +412,9 @@ assert np.isclose(left, np.sum(x * pixel_shuffle_backward(y, 2)), rtol=1e-12)
 assert np.array_equal(pixel_shuffle_backward(pixel_shuffle(x, 2), 2), x)
 
 # %% [markdown]
-# A permutation changes no sum of squares. So the error between two large pictures is the error
-# between their maps, and training need not shuffle at all: un-shuffle the *original* once, and
-# compare maps with maps. The paper trains so.
+# A permutation does not change a sum of squares. So the error between two large pictures is the
+# error between their maps, and training need not shuffle at all: un-shuffle the *original* once,
+# and compare maps with maps. The paper trains in this way.
 
 # %%
 p = as_started(starts[0])
@@ -426,14 +427,14 @@ print(f"error of the large picture {of_large:.15f}, of the maps {of_maps:.15f}")
 assert np.isclose(of_large, of_maps, rtol=1e-14)
 
 # %% [markdown]
-# And the whole backward of ESPCN: un-shuffle, then what you know from walkthrough 3. We write it
-# again and compare with `pysrcnn/networks/espcn.py`, and both with a measured slope along a
+# The whole backward pass of ESPCN is then: un-shuffle, and go on as in walkthrough 3. We write it
+# again, compare it with `pysrcnn/networks/espcn.py`, and compare both with a measured slope along a
 # random direction.
 
 
 # %%
 def by_hand(low, high, p):
-    """The gradients of all parameters, for the mean squared error; zeros around each map."""
+    """Return the gradients of the mean squared error; each map is padded with zeros."""
     f1 = reference.relu(conv2d(low, p["W1"], p["B1"], "zeros"))
     f2 = reference.relu(conv2d(f1, p["W2"], p["B2"], "zeros"))
     out = pixel_shuffle(conv2d(f2, p["W3"], p["B3"], "zeros"), scale)
@@ -456,7 +457,7 @@ direction = {name: rng.normal(size=a.shape) for name, a in p.items()}
 
 
 def loss_at(t):
-    """The loss after t steps in that direction."""
+    """Return the loss after moving by t in that direction."""
     moved = {name: a + t * direction[name] for name, a in p.items()}
     return reference.mse(espcn.forward(low, moved, reference, activation="relu"), high)
 
@@ -469,7 +470,8 @@ assert far < 1e-12 and np.isclose(slope, derived, rtol=1e-6)
 # %% [markdown]
 # ## A trained one, beside SRCNN
 #
-# The package's ESPCN 5-3-3 and its SRCNN 9-1-5, on three photographs that neither was trained on.
+# Compare the package's ESPCN 5-3-3 with its SRCNN 9-1-5, on three photographs that neither was
+# trained on.
 
 # %%
 networks = {n: pysrcnn.load(n, scale, ops=reference) for n in ("9-1-5", "espcn")}
@@ -497,18 +499,18 @@ for ax, (name, picture) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# As good or better, for less than a third of the work. (Not only because of the shuffle: this
-# ESPCN was trained on 445 pictures, the SRCNN on 370. But in the paper too, where both were
-# trained on ImageNet, ESPCN is ahead.) No checkerboard is left that anyone could see.
+# ESPCN is as good or better, for less than a third of the work. (Not only because of the shuffle:
+# this ESPCN was trained on 445 pictures, the SRCNN on 370. But in the paper too, where both were
+# trained on ImageNet, ESPCN is ahead.) What remains of the checkerboard is invisible.
 #
 # <details><summary>
 # <b>Question.</b> Why is the checkerboard of bicubic interpolation not zero?
 # </summary>
 #
 # The nine kinds of pixels are nine samples of one picture, and their means differ by chance: those
-# of the originals by 0.1 to 0.3 levels. An error that differs among them by less than that has no
+# of the originals by 0.1 to 0.3 levels. An error whose means differ by less than that has no
 # checkerboard of its own.
 # </details>
 #
-# ESPCN moved the enlarging to the end. It has three layers, as SRCNN. The next walkthrough is about
-# having twenty.
+# ESPCN moved the enlarging to the end. It has three layers, like SRCNN. The next walkthrough is
+# about twenty.

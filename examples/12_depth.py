@@ -2,9 +2,10 @@
 # # 12. Why depth failed, and what cured it
 #
 # The authors of SRCNN tried a fourth layer and gained nothing; two years later VDSR had twenty.
-# Between them lie a start of the right size, one addition, and a limit to what a step may do. Here
-# you see gradients vanish, see what each of the three does about it, train a small VDSR, and write
-# the backward of VDSR alone, with a judge that tells you what is wrong.
+# Three things made the difference: initial weights of the right size, one addition, and a limit on
+# the size of a step. Here you watch gradients vanish, see what each of the three does about it,
+# train a small VDSR, and write the backward pass of VDSR by yourself, with a checker that tells you
+# what is wrong.
 #
 # You need: walkthroughs 3 and 4. Time: half an hour.
 
@@ -34,7 +35,7 @@ lows = [degrade(high, scale) for high in highs]
 
 
 def crops(which, number, side, rng):
-    """Random crops of these pictures, (N, 1, H, W) each, float32."""
+    """Return random crops of these pictures, low and high: (N, 1, H, W) each, float32."""
     pairs = []
     for k in rng.choice(which, number):
         i, j = (rng.integers(n - side) for n in lows[k].shape)
@@ -44,7 +45,7 @@ def crops(which, number, side, rng):
 
 
 def started(depth, width, deviation, seed=0):
-    """W1, B1, ..., of 3 x 3 layers: normal weights of that deviation, or of He's for each layer."""
+    """Return W1, B1, ... of 3 x 3 layers: normal weights of that deviation, or of He's."""
     rng, p = np.random.default_rng(seed), {}
     for k in range(1, depth + 1):
         c, o = 1 if k == 1 else width, 1 if k == depth else width
@@ -58,20 +59,21 @@ def started(depth, width, deviation, seed=0):
 # ## Twenty factors
 #
 # A layer takes $C$ maps, and each of its values is a sum of $9C$ products. If the weights are
-# random with a deviation of $\sigma$, the squares of such sums are on average $9C\sigma^2$ times
-# the squares of what went in; and ReLU takes half of that away. So a layer multiplies the size of
+# random with a standard deviation of $\sigma$, the squares of such sums are on average $9C\sigma^2$
+# times the squares of the inputs, and ReLU removes half of that. So a layer multiplies the size of
 # its values by about
 #
 # $$
 # \gamma = \sigma \sqrt{9C / 2}.
 # $$
 #
-# Backward, the gradient goes through the same weights, and where ReLU has stopped a value it
-# stops the gradient too: the same factor again. For the paper's $\sigma = 0.001$ and 64 maps it is
-# 0.017. Two such layers are no harm, for which training cannot make up. Twenty are $\gamma^{20}$.
+# On the way back, the gradient passes through the same weights, and ReLU stops it wherever it
+# stopped a value: the same factor again. For the paper's $\sigma = 0.001$ and 64 maps it is 0.017.
+# Two such layers do no harm that training could not repair. Twenty of them multiply by
+# $\gamma^{20}$.
 #
-# The gradient of a layer's weights is a product of the two: the values that go in, from the
-# left, and the gradient that comes from the right. With twenty layers of 64 maps:
+# The gradient of a layer's weights is a product of two things: the values that enter from the left,
+# and the gradient that arrives from the right. With twenty layers of 64 maps:
 
 # %%
 depth, width = 20, 64
@@ -104,41 +106,44 @@ print(f"factor for a layer, 0.001: {0.001 * np.sqrt(9 * width / 2):.4f} expected
 assert abs(passed / (0.001 * np.sqrt(9 * width / 2)) - 1) < 0.1
 
 # %% [markdown]
-# With He's start a size is kept through all layers. With anything else it is a power.
+# With He's initialisation, the values keep their size through all layers. With any other, the size
+# changes as a power of the depth.
 #
-# The right plot is a surprise: for a given start, the gradients of all layers are nearly *equal*.
-# What a layer lacks in values from the left, another lacks in gradients from the right, and the
-# product has all factors but one in either case. So it is not that the first layers learn too
-# slowly, and the last ones as they should. All of them learn nothing. Only the last bias gets a
-# gradient, and the network learns the mean of the pictures: a grey rectangle (walkthroughs 4
-# and 10). And float32, in which one trains, ends at $10^{-38}$: a few layers more, and all is zero.
+# The right plot is a surprise: for a given initialisation, the gradients of all layers are nearly
+# *equal*. A layer that gets small values from the left gets large gradients from the right, and the
+# other way round; in every case the product has all factors but one. So it is not that the first
+# layers learn too slowly while the last ones learn as they should. None of them learns anything.
+# Only the last bias gets a gradient, and the network learns the mean of the pictures: a grey
+# rectangle (walkthroughs 4 and 10). And float32, in which networks are trained, ends at $10^{-38}$:
+# with a few more layers, everything is zero.
 #
 # <details><summary>
-# <b>Question.</b> Then multiply the loss by a large number, or take a larger learning rate?
+# <b>Question.</b> Then why not multiply the loss by a large number, or use a larger learning rate?
 # </summary>
 #
-# A rate that is right for gradients of this size is far too large as soon as the weights have
-# grown a little, for then all of them grow at once: it is a product. The way out is to start
+# A rate that is right for gradients of this size is far too large as soon as the weights have grown
+# a little, because then all gradients grow at once: they are products. The solution is to start
 # where the product has the right size.
 # </details>
 #
 # ## The right size
 #
-# That was He's idea, in 2015: take the $\sigma$ for which $\gamma = 1$, which is
-# $\sqrt{2 / 9C}$. SRCNN is a year older. Train, by the same rule, three layers and six from both
-# starts, all with 8 maps, and look at the error on crops of the cat, which is not trained on.
+# This was He's idea in 2015: choose the $\sigma$ for which $\gamma = 1$, which is $\sqrt{2 / 9C}$.
+# SRCNN is a year older. Train networks of three and six layers, all with 8 maps, from both
+# initialisations by the same rule, and look at the error on crops of the cat, which is not in the
+# training set.
 
 # %%
 other_low, other_high = crops([2], 12, 32, np.random.default_rng(5))
 
 
 def decibels(x):
-    """PSNR on the cat's crops."""
+    """Return the PSNR on the cat's crops."""
     return -10 * np.log10(reference.mse(x, other_high))
 
 
 def trained(p, optimiser, steps, residual):
-    """Train p in place; PSNR of the cat before every twentieth step, until it is lost."""
+    """Train p in place; return steps and PSNR of the cat every 20 steps, until it diverges."""
     rng, course = np.random.default_rng(1), []
     for step in range(steps + 1):
         if step % 20 == 0:
@@ -148,17 +153,17 @@ def trained(p, optimiser, steps, residual):
         kept = []
         out = vdsr.forward(low, p, reference, kept, residual=residual)
         loss = reference.mse(out, high)
-        if not loss < 10:  # it will not come back
+        if not loss < 10:  # it has diverged
             course.append((step, max(-20, -10 * np.log10(loss))))
             break
         dout = reference.mse_backward(out, high)
         _, g = vdsr.backward(dout, kept, p, reference, residual=residual)
-        optimiser.step(g, factor=1 - step / (steps + 1))  # the rate falls in a line
+        optimiser.step(g, factor=1 - step / (steps + 1))  # the rate falls linearly
     return np.array(course).T
 
 
 def plot(courses, **axes):
-    """PSNR against steps; a cross where a training was lost."""
+    """Plot PSNR against steps, with a cross where a training diverged."""
     fig, ax = plt.subplots(figsize=(6.8, 3.3))
     for name, (steps, quality) in courses.items():
         (line,) = ax.plot(steps, quality, label=name)
@@ -179,14 +184,14 @@ for depth, deviation in (3, None), (3, 0.001), (6, None), (6, 0.001):
 plot(courses, ylim=(5, 35))
 
 # %% [markdown]
-# Both networks from 0.001 learn the mean and no more: their curves are one. From He's start both
-# are under way, the deeper one too. And yet after all these steps they are far *below* bicubic
-# interpolation, which is what they were given.
+# From 0.001, both networks learn the mean and no more: their curves coincide. From He's
+# initialisation both are under way, the deeper one too. And yet, after all these steps, they are
+# far *below* bicubic interpolation, which is what they were given.
 #
 # ## What is missing
 #
-# A network has to hand on all of the picture before it can add something to it. Twenty layers
-# have to carry it twenty times, each as a sum of $9C$ products. How much of it is news?
+# A network has to pass on the whole picture before it can add something to it. Twenty layers have
+# to carry it twenty times, each as a sum of $9C$ products. How much of the result is new?
 
 # %%
 high, low = highs[0], lows[0]
@@ -211,15 +216,15 @@ print(f"variance of y {high.var():.4f}, of r {missing.var():.5f}: {missing.var()
 
 # %% [markdown]
 # So let the layers compute $r$ alone, and *add the input* at the end: $y = x + r$. That is the
-# residual of VDSR. As most of $r$ is nearly zero, a network that has learned nothing and gives
-# zero is as good as bicubic interpolation already. If the last layer starts small (in this package
-# at a fiftieth of He's size), the training begins there. The same six layers with and without, by
-# Adam:
+# residual of VDSR. Since most of $r$ is nearly zero, a network that has learned nothing and returns
+# zero is already as good as bicubic interpolation. If the last layer starts small (in this package,
+# at a fiftieth of He's size), training begins there. Here are the same six layers with and without
+# the addition, trained by Adam:
 
 
 # %%
 def centred(last):
-    """Six layers of He's, whose first filters have a mean of zero; the last times `last`."""
+    """Return six He layers with zero-mean first filters and the last layer times `last`."""
     p = started(6, 8, None)
     p["W1"] -= p["W1"].mean(axis=(1, 2, 3), keepdims=True)
     p["W6"] *= last
@@ -237,32 +242,32 @@ for name, (_, quality) in courses.items():
     print(f"{name:<24} {quality[-1] - decibels(other_low):+.2f} dB against bicubic")
 
 # %% [markdown]
-# The one addition is worth more than all steps without it. (These six layers of 8 maps gain
-# little in a second of training. Twenty of 64 gain 3 dB on Set5, in the paper's four hours on a
-# GPU of its time.)
+# This one addition is worth more than all the training steps without it. (These six layers of 8
+# maps gain little in a second of training. Twenty layers of 64 gain 3 dB on Set5, in the paper's
+# four hours on a GPU of its time.)
 #
-# (The first filters have a mean of zero here: else brightness alone would open or shut their ReLU.
-# `docs/paper.md` has more about that.)
+# (The first filters have a mean of zero here. Otherwise brightness alone would open or shut their
+# ReLU. `docs/paper.md` has more about that.)
 #
 # It is often said that the addition lets gradients through to the first layers. Look at
-# `vdsr.backward`: it does not. The gradient passes *beside* all layers, to the input, which nobody
-# trains; each layer still gets its own through all the layers behind it. What has changed
-# is what they have to learn, and from where. In EDSR and SRResNet, which add the input of every
-# *two* layers to their output, gradients do have a way past the layers.
+# `vdsr.backward`: it does not. The gradient passes *beside* all layers to the input, which nobody
+# trains; each layer still gets its own gradient through all the layers behind it. What has changed
+# is what the layers have to learn, and where they start from. In EDSR and SRResNet, which add the
+# input of every *two* layers to their output, gradients do have a way past the layers.
 #
 # ## A limit to the step
 #
-# The third help is for speed. VDSR trains with a rate of 0.1, a thousand to ten thousand times the
-# rates of SRCNN. With such a rate some steps are too large, and one is enough: the error explodes,
-# as in walkthrough 4. So VDSR *clips* each gradient $g$ before the step, to
+# The third improvement is for speed. VDSR trains with a rate of 0.1, a thousand to ten thousand
+# times the rates of SRCNN. With such a rate some steps are too large, and one is enough: the error
+# explodes, as in walkthrough 4. So VDSR *clips* each gradient $g$ before the step, to
 #
 # $$
 # -\theta / \eta \;\le\; g \;\le\; \theta / \eta,
 # $$
 #
-# with the current rate $\eta$. Why divided by the rate? Because then a step moves no weight by more
-# than $\eta \cdot \theta / \eta = \theta$, whatever the rate. With a fixed limit on $g$, a limit
-# that is right at first would, after the rate has fallen to a hundredth, cut off what would have
+# with the current rate $\eta$. Why divide by the rate? Because then no gradient moves a weight by
+# more than $\eta \cdot \theta / \eta = \theta$, whatever the rate. A fixed limit on $g$ that is
+# right at first would, once the rate has fallen to a hundredth, cut off gradients that would have
 # done no harm:
 
 # %%
@@ -288,19 +293,20 @@ for rate, clip in ((0.3, 0), (3, 0), (3, 0.001)):
 plot(courses, ylim=(32.4, 33.2))
 
 # %% [markdown]
-# The rate of 3 is lost after some steps (the cross). With the limit the same rate is borne, and
-# gains more than the small one: no gradient moves a weight by more than 0.001, and so, with a
-# momentum of 0.9, no step by more than 0.01. (Rates belong to a loss. Ours is a mean over pixels,
-# VDSR's half of a sum over 41 x 41 of them, so its 0.1 is 84 for ours; it had weights that were
-# decayed as well. The paper does not give its $\theta$. The recipe `vdsr-paper` of this package has
-# 0.001.)
+# At a rate of 3, training diverges after a few steps (the cross). With the limit it survives the
+# same rate, and gains more than with the small one: no gradient moves a weight by more than 0.001,
+# and so, with a momentum of 0.9, no step moves it by more than 0.01. (A rate belongs to a loss.
+# Ours is a mean over pixels, VDSR's is half of a sum over 41 x 41 of them, so its 0.1 corresponds
+# to 84 for ours; VDSR also uses weight decay. Its paper does not give $\theta$. The recipe
+# `vdsr-paper` of this package uses 0.001.)
 #
 # ## Write it yourself
 #
-# You have read the backward of three layers. Now write that of VDSR, of any depth, without looking
-# at `pysrcnn/networks/vdsr.py`. Wanted is a function of `low`, `high` (both (N, 1, H, W)) and the
-# dict `p` of `W1`, `B1`, ..., that returns the mean squared error, and a dict of the gradients:
-# `dW1`, `dB1`, ..., and `dlow`, that of the input. Every layer pads with zeros. Then ask:
+# You have read the backward pass of three layers. Now write that of VDSR, for any depth, without
+# looking at `pysrcnn/networks/vdsr.py`. Write a function of `low` and `high` (both (N, 1, H, W))
+# and the dict `p` of `W1`, `B1`, ..., that returns the mean squared error and a dict of the
+# gradients: `dW1`, `dB1`, ..., and `dlow`, that of the input. Every layer pads with zeros. Then
+# ask:
 #
 # ```python
 # from pysrcnn.gradcheck import gradcheck
@@ -308,17 +314,17 @@ plot(courses, ylim=(32.4, 33.2))
 # print(gradcheck(my_loss_and_gradients, "vdsr", depth=5))
 # ```
 #
-# It calls your function with small arrays, compares all you return with the right numbers in
-# float64, and if something is off it searches for the mistake that makes just your numbers. Any
-# language will do: `pysrcnn gradcheck --write case.npz --network vdsr --depth 5` writes
-# the arrays, and `pysrcnn gradcheck mine.npz --network vdsr --depth 5` reads your answer.
+# It calls your function with small arrays, and compares everything you return with the right
+# numbers in float64. If something is wrong, it searches for the mistake that gives exactly your
+# numbers. You can use any language: `pysrcnn gradcheck --write case.npz --network vdsr --depth 5`
+# writes the arrays, and `pysrcnn gradcheck mine.npz --network vdsr --depth 5` reads your answer.
 #
-# Stop here until you have yours. Below is somebody's first attempt.
+# Stop here until you have written yours. Below is somebody's first attempt.
 
 
 # %%
 def first_attempt(low, high, p):
-    """The loss and all gradients. Are they right?"""
+    """Return the loss and all gradients. Are they right?"""
     depth = len(p) // 2
     inputs = [low]
     for k in range(1, depth):
@@ -338,14 +344,14 @@ print(report)
 assert not report.ok and "mask of the ReLU" in report.diagnosis[0]
 
 # %% [markdown]
-# Read it from the top: the loss is right, so the forward pass is. The last layer's gradients are
-# right, and everything before is wrong: so it happens on the way from layer 5 to layer 4. And
-# there a line is missing indeed.
+# Read it from the top. The loss is right, so the forward pass is right. The last layer's gradients
+# are right, and everything before it is wrong. So the mistake is on the way from layer 5 to
+# layer 4, where a line is indeed missing.
 
 
 # %%
 def second_attempt(low, high, p):
-    """With the mask of ReLU, where a gradient goes from a layer to the one before."""
+    """Apply the mask of ReLU where a gradient passes from a layer to the one before."""
     depth = len(p) // 2
     inputs = [low]
     for k in range(1, depth):
@@ -367,15 +373,15 @@ print(report)
 assert [row.name for row in report.rows if not row.ok] == ["dlow"]
 
 # %% [markdown]
-# Nearly. All weights are right, and would train as they should. Only the gradient of the input
-# is wrong: it goes into the layers *and* into the sum at the end, so two gradients come back to
-# it, and one was dropped in tidying up. That the weights do not notice is what was said above: past
-# the layers, the gradient comes to none of them.
+# Nearly. The gradients of all weights are right, and the network would train as it should. Only the
+# gradient of the input is wrong. The input goes into the layers *and* into the sum at the end, so
+# two gradients come back to it, and one was lost in tidying up. The weights do not notice, for the
+# reason given above: the gradient that goes past the layers reaches none of them.
 
 
 # %%
 def third_attempt(low, high, p):
-    """With the way past the layers."""
+    """Add the gradient that goes past the layers."""
     loss, g = second_attempt(low, high, p)
     out = vdsr.forward(low, p, reference)
     return loss, {**g, "dlow": g["dlow"] + 2 / out.size * (out - high)}
@@ -387,11 +393,12 @@ assert report.ok
 
 # %% [markdown]
 # <details><summary>
-# <b>Question.</b> Is a network whose gradients are right to sixteen digits sure to train well?
+# <b>Question.</b> If a network's gradients are right to sixteen digits, is it sure to train well?
 # </summary>
 #
-# No. All trainings of this page had right gradients, also those that were lost and those that
-# stayed grey. The check is for one half of what can go wrong; starts, rates and data are the other.
+# No. All trainings on this page had right gradients, including the one that diverged and those that
+# stayed grey. The check covers one half of what can go wrong; initialisation, rates and data are
+# the other half.
 # </details>
 #
 # Twenty layers have twenty times the weights of one. The next walkthrough has one layer, and

@@ -2,9 +2,9 @@
 # # 13. Recursion, and where its gradients come from
 #
 # A deep network sees far, and has many weights. DRCN sees as far with the weights of five layers:
-# it applies one of them again and again. Then the same weight is at work in many places, and its
-# gradient comes from all of them. You derive that, measure it, see what comes out if a use is
-# forgotten, and what makes such a network trainable.
+# it applies one of them again and again. The same weights are then at work in many places, and
+# their gradient comes from all of them. Here you derive that gradient, measure it, see what happens
+# if one use is forgotten, and learn what makes such a network trainable.
 #
 # You need: walkthroughs 3 and 12. Time: twenty minutes.
 
@@ -32,20 +32,22 @@ plt.style.use(here / "walkthroughs.mplstyle")
 # %% [markdown]
 # ## Rolled up, and unrolled
 #
-# *Deeply-Recursive Convolutional Network for Image Super-Resolution* (Kim, Lee, Lee, CVPR 2016):
-# two layers make maps $H_0$ of the enlarged picture; then, $D$ times, with the *same* $W$,
+# *Deeply-Recursive Convolutional Network for Image Super-Resolution* (Kim, Lee, Lee, CVPR 2016)
+# works as follows. Two layers make maps $H_0$ from the enlarged picture. Then one layer is applied
+# $D$ times, with the *same* $W$:
 #
 # $$
 # H_d = \max(0,\; W * H_{d-1} + b);
 # $$
 #
-# after each time the same two layers make a picture $y_d$ of $H_d$, to which the enlarged picture
-# is added; and the result is a weighted sum of them, $\sum_d w_d \, y_d$. Unrolled, for $D = 3$:
+# After each application, the same two layers make a picture $y_d$ from $H_d$, to which the enlarged
+# picture is added. The result is a weighted sum of these pictures, $\sum_d w_d \, y_d$. Unrolled,
+# for $D = 3$:
 
 
 # %%
 def draw_unrolled(uses):
-    """Boxes from left to right, pictures above; gradients come back in red, and are summed."""
+    """Draw the maps from left to right, pictures above them, gradients and their sum in red."""
     fig, ax = plt.subplots(figsize=(9, 4))
     red = {"arrowstyle": "->", "color": "C3", "lw": 1.3}
     black = {"arrowstyle": "->", "lw": 1.1}
@@ -92,37 +94,38 @@ def draw_unrolled(uses):
 draw_unrolled(3)
 
 # %% [markdown]
-# Black: values. Red: gradients. Each use of $W$ gets a gradient of its own, and all of them are
+# Values are black, gradients red. Each use of $W$ gets a gradient of its own, and all of them are
 # added. Why added?
 #
 # ## Why a sum
 #
 # Take numbers instead of maps, and nothing but the recursion: $h_d = w \, h_{d-1}$. With $w = 2$,
 # $h_0 = 3$ and four uses, $h_4 = 2^4 \cdot 3 = 48$, and its derivative is
-# $4 \cdot 2^3 \cdot 3 = 96$. Now pretend that each use had a weight of its own,
+# $4 \cdot 2^3 \cdot 3 = 96$. Now pretend that each use has a weight of its own,
 # $h_4 = w_4 w_3 w_2 w_1 h_0$. The derivative with respect to each of them is 24. But they are not
-# free: whoever moves $w$ moves all four, and the effects of small changes add up, $4 \cdot 24$.
+# independent: whoever moves $w$ moves all four, and the effects of small changes add up to
+# $4 \cdot 24$.
 #
-# That is all: *give each use its own weights, differentiate, add up*. It holds for whatever the
-# uses do between, and for other shared weights as well: those of the two layers behind each
-# $H_d$; and those of any convolution, whose filter is used at each pixel (walkthrough 3, where
-# the gradient was a sum over pixels).
+# That is all: *give each use its own weights, differentiate, add up*. This holds whatever happens
+# between the uses, and for other shared weights as well: those of the two layers behind each $H_d$,
+# and those of any convolution, whose filter is used at each pixel (in walkthrough 3, its gradient
+# was a sum over pixels).
 #
 # ## With maps
 #
-# A DRCN of four recursions with four maps, random weights, and the loss
+# Take a DRCN of four recursions with four maps, random weights, and the loss
 #
 # $$
 # L = \alpha \, \frac1D \sum_d \text{mse}(y_d) + (1 - \alpha) \, \text{mse}\Big(\sum_d w_d y_d\Big),
 # $$
 #
-# about which more below. We go forward with a list of weights, one for each use, so that we can
-# move those of one use alone; and backward, keeping what each use gives.
+# which is discussed below. The forward pass takes a list of weights, one for each use, so that we
+# can move those of one use alone. The backward pass keeps what each use contributes.
 
 
 # %%
 def ahead(low, p, own=None):
-    """All maps and pictures; `own`: weights of each use, if they are not all p["W"]."""
+    """Return all maps and pictures; `own`: weights of each use, if they are not all p["W"]."""
     first = conv_relu(low, p["W_in1"], p["B_in1"])
     h, a, y = [conv_relu(first, p["W_in2"], p["B_in2"])], [], []
     for w in own or [p["W"]] * len(p["w"]):
@@ -133,19 +136,19 @@ def ahead(low, p, own=None):
 
 
 def weighted(p, y):
-    """The sum of pictures."""
+    """Return the weighted sum of the pictures."""
     return sum(w * picture for w, picture in zip(p["w"], y, strict=True))
 
 
 def loss_of(low, high, p, alpha, own=None):
-    """L."""
+    """Return the loss L."""
     y = ahead(low, p, own)[-1]
     of_each = np.mean([mse(picture, high) for picture in y])
     return alpha * of_each + (1 - alpha) * mse(weighted(p, y), high)
 
 
 def by_use(low, high, p, alpha):
-    """Gradients; of what is used D times, a list of D arrays, the first use first."""
+    """Return all gradients; those of shared weights as lists of D arrays, first use first."""
     first, h, a, y = ahead(low, p)
     dout = (1 - alpha) * reference.mse_backward(weighted(p, y), high)
     g = {name: [] for name in ("W", "B", "W_out1", "B_out1", "W_out2", "B_out2", "w")}
@@ -166,7 +169,7 @@ def by_use(low, high, p, alpha):
 rng = np.random.default_rng(4)
 low, high = rng.random((2, 1, 1, 10, 10))
 p = DRCN(recursions=4, width=4, seed=2).astype("float64").parameters
-for name in ("W", "W_out2"):  # not as training starts, but as random as the rest
+for name in ("W", "W_out2"):  # not as in training, but random like the rest
     p[name][...] = rng.normal(0, np.sqrt(2 / 36), p[name].shape)
 for name in ("B_in1", "B_in2", "B", "B_out1"):
     p[name] += 0.2
@@ -185,7 +188,7 @@ for place in np.ndindex(p["W"].shape):
 
 # %%
 def as_picture(w):
-    """(O, C, f, f) as one picture: a row of filters' channels for each map that comes out."""
+    """Arrange (O, C, f, f) as one picture: one row of filter channels for each output map."""
     o, c, f, _ = w.shape
     return w.transpose(0, 2, 1, 3).reshape(o * f, c * f)
 
@@ -202,19 +205,19 @@ for ax, (title, w) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Each square is $dW$, 4 x 4 filters of 3 x 3, in one scale of colours. The measured gradient, by a
-# central difference for each of the 144 weights, is the sum. The uses do not agree: each would have
-# other weights changed, and $W$ must serve all.
+# Each square is $dW$, 4 x 4 filters of 3 x 3, all on one colour scale. The measured gradient, by a
+# central difference for each of the 144 weights, equals the sum. The uses do not agree: each would
+# change the weights in a different way, and $W$ must serve all of them.
 #
-# And is the part of use 3 just what one gets by moving the weights of use 3 alone? Along a
-# random direction $v$:
+# And is the part of use 3 exactly what one gets by moving the weights of use 3 alone? Measure it
+# along a random direction $v$:
 
 # %%
 v = rng.normal(size=p["W"].shape)
 
 
 def slope(uses):
-    """The measured slope of the loss when W moves along v, in these uses alone."""
+    """Return the measured slope of the loss when W moves along v in these uses alone."""
     ends = [loss_of(low, high, p, alpha, [p["W"] + t * h * v * (d in uses) for d in range(4)])
             for t in (1, -1)]  # fmt: skip
     return (ends[0] - ends[1]) / (2 * h)
@@ -235,12 +238,13 @@ for name, wrong in {
 assert np.allclose(total, measured, atol=1e-7 * far + 1e-9)
 
 # %% [markdown]
-# The three lines at the end are mistakes that programs make: `g["W"] = dw` in the loop, where
-# `g["W"] += dw` is meant, keeps what was computed last (on the way back, that is the *first* use);
-# a gradient cut off behind the last recursion has only the last; and an average looks sensible.
-# None of them makes a program fail. The loss still goes down: the mean even points the right way.
+# The three lines at the end are mistakes that programs make. Writing `g["W"] = dw` in the loop
+# where `g["W"] += dw` is meant keeps what was computed last (on the way back, that is the *first*
+# use). Cutting the gradient behind the last recursion keeps only the last use. And averaging looks
+# sensible. None of them makes a program fail. The loss may still go down: the mean even points the
+# right way.
 #
-# All of it, compared with the package:
+# Now compare all gradients with the package:
 
 # %%
 network = DRCN.from_parameters(p, ops=reference)
@@ -257,15 +261,15 @@ print(len(package), "gradients are those of pysrcnn.networks.drcn")
 # <b>Question.</b> How would you find such a mistake in your own program?
 # </summary>
 #
-# `gradcheck(yours, "drcn", depth=3, alpha=0.6)`, as at the end of walkthrough 12, knows each of
-# these three by name. `docs/gradients.md` shows it.
+# `gradcheck(yours, "drcn", depth=3, alpha=0.6)`, used as at the end of walkthrough 12, recognises
+# each of these three by name. `docs/gradients.md` shows how.
 # </details>
 #
 # ## Far for few
 #
-# What is it good for? Each 3 x 3 layer lets a pixel depend on one pixel more to each side. With
-# two layers before and two behind, a pixel of $y_d$ sees $2(d + 4) + 1$ pixels in each direction.
-# Let us ask the backward: which pixels of the input have an influence on the central pixel of
+# What is the recursion good for? Each 3 x 3 layer lets a pixel depend on one more pixel on each
+# side. With two layers before and two behind, a pixel of $y_d$ sees $2(d + 4) + 1$ pixels in each
+# direction. Let us ask the backward pass: which pixels of the input influence the central pixel of
 # $y_d$?
 
 # %%
@@ -293,7 +297,7 @@ plt.show()
 
 # %%
 def weights(layers, width):
-    """Numbers in so many layers between the first and the last, which have one map at an end."""
+    """Count the weights of so many layers, plus a first and a last one with one map at an end."""
     return layers * (9 * width**2 + width) + 2 * 9 * width + width + 1
 
 
@@ -311,24 +315,25 @@ plt.show()
 print(f"the paper's DRCN: {count:,} weights; as own layers {weights(18, 256):,}")
 
 # %% [markdown]
-# The same reach for a sixth of the weights. What is *not* saved is work: each use costs as much as
-# a layer would.
+# DRCN reaches as far with a sixth of the weights. It does *not* save work: each use costs as much
+# as a layer would.
 #
 # <details><summary>
 # <b>Question.</b> Is it then as good as a network with 18 layers of its own?
 # </summary>
 #
-# With as many maps, it can do less: every DRCN is such a network, whose layers happen to be equal.
-# What it gains is that it has fewer weights to learn from the same pictures. The papers of VDSR
-# and DRCN, of the same authors, come to 33.66 and 33.82 dB on Set5 at x3, with 0.67 and 1.78
-# million weights.
+# With the same number of maps it can do less: every DRCN is such a network whose layers happen to
+# be equal. In return, it has fewer weights to learn from the same pictures. The papers of VDSR and
+# DRCN, by the same authors, report 33.66 and 33.82 dB on Set5 at x3, with 0.67 and 1.78 million
+# weights.
 # </details>
 #
 # ## The same matrix, again and again
 #
-# On the way back, the gradient goes through $W^T$ once for each use. In a network of many layers
-# these are many matrices. Here it is one, and its power: what it makes a little larger is made
-# larger each time. How large is the gradient that arrives at $H_0$, of one that leaves $H_{16}$?
+# On the way back, the gradient passes through $W^T$ once for each use. In a network of many layers
+# these are different matrices. Here they form a power of a single matrix: whatever it makes a
+# little larger grows again each time. If a gradient leaves $H_{16}$, how large is it when it
+# arrives at $H_0$?
 
 # %%
 starts = {
@@ -357,15 +362,16 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A factor that is a little off, to the sixteenth power. So DRCN starts with a $W$ that hands each
-# map on unchanged: 1 in the middle of a map's own filter, 0 elsewhere. Then nothing grows or
-# shrinks, and all $y_d$ are the same picture. What the recursions are good for is learned.
+# The result is a factor that is a little off, raised to the sixteenth power. So DRCN starts with a
+# $W$ that passes each map on unchanged: 1 at the centre of a map's own filter, 0 elsewhere. Then
+# nothing grows or shrinks, and all $y_d$ are the same picture. What to do with the recursions is
+# learned.
 #
 # ## A loss for each depth
 #
-# The second help is in the loss: *each* $y_d$ is compared with the original (the first term of
-# $L$), not the last picture or the sum alone. $\alpha$ is near 1 at first, and then falls, so that
-# in the end only the result counts. What does the first term do to the parts of $dW$?
+# The second remedy is in the loss. It compares *each* $y_d$ with the original (the first term of
+# $L$), not only the last picture or the sum. $\alpha$ is near 1 at first and then falls, so that in
+# the end only the result counts. How does the first term affect the parts of $dW$?
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(8.6, 3))
@@ -387,23 +393,23 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# On the left, what reaches a use from the last picture alone has been made smaller eleven times,
-# on the way forward or on the way back. If each picture has a loss ("each is told"), the first
-# uses have pictures close by, and get fifty times as much. On the right nothing is made smaller,
-# and early losses gain nothing: a use gets gradients from all the pictures after it, each of which
-# has a twelfth of the loss. So the two helps are for the same trouble. The start helps at the
-# start; the loss goes on helping when $W$ has become something else.
+# In the left plot, what reaches a use from the last picture alone has been reduced eleven times, on
+# the way forward or on the way back. If each picture has a loss ("each is told"), the first uses
+# have pictures close by, and get fifty times as much. In the right plot nothing is reduced, and
+# early losses gain nothing: a use gets gradients from all the pictures after it, but each of these
+# has only a twelfth of the loss. So both remedies address the same problem. The initialisation
+# helps at the start; the loss goes on helping when $W$ has become something else.
 #
 # ## The sum
 #
-# Which of the $D$ pictures is the result? All, with weights $w_d$ that are learned like any other.
-# Their gradient is the easiest of all: the sum is linear in $w_d$, with the picture $y_d$ as its
-# factor, so $dw_d = \langle \text{dout}, y_d \rangle$.
+# Which of the $D$ pictures is the result? All of them, with weights $w_d$ that are learned like any
+# other. Their gradient is the easiest of all: the sum is linear in $w_d$ and the picture $y_d$ is
+# its factor, so $dw_d = \langle \text{dout}, y_d \rangle$.
 #
-# To train a DRCN takes hours, but to see what such a sum is good for does not. Take instead of its
-# pictures four that are at hand: bicubic interpolation, and the results of three networks of this
-# package. Learn four weights on a piece of coffee and one of the astronaut, and try them on the
-# cat.
+# Training a DRCN takes hours, but we can see what such a sum is good for without it. In place of
+# its pictures, take four that are at hand: bicubic interpolation, and the results of three networks
+# of this package. Learn four weights on a piece of coffee and one of the astronaut, and try them on
+# the cat.
 
 # %%
 scale, part, small_part = 3, np.s_[120:216, 120:216], np.s_[40:72, 40:72]
@@ -429,7 +435,7 @@ exact = np.linalg.lstsq(y.reshape(4, -1).T, wanted.ravel(), rcond=None)[0]
 
 
 def decibels(x, truth):
-    """PSNR."""
+    """Return the PSNR in dB."""
     return -10 * np.log10(mse(x, truth))
 
 
@@ -446,20 +452,21 @@ assert mse(np.tensordot(exact, y, 1), wanted) <= min(mse(picture, wanted) for pi
 assert abs(w["w"].sum() - 1) < 0.02
 
 # %% [markdown]
-# The learned sum is better than the best of the four: on what it was fitted to by 0.2 dB, on the
-# cat by a few hundredths (where equal weights would have done as well). The pictures' errors are
-# not quite the same, and partly cancel. Bicubic interpolation, which is worst, is hardly asked.
-# In a DRCN the pictures are learned together with their weights, and the sum also spares one the
-# choice of how many recursions are best.
+# The learned sum is better than the best of the four: by 0.2 dB on the pictures it was fitted to,
+# and by a few hundredths on the cat (where equal weights would have done as well). The errors of
+# the four pictures are not quite the same, and partly cancel. Bicubic interpolation, the worst of
+# them, gets almost no weight. In a DRCN the pictures are learned together with their weights, and
+# the sum also removes the need to choose the best number of recursions.
 #
 # <details><summary>
 # <b>Question.</b> Nothing makes the weights add up to 1. Why do they?
 # </summary>
 #
-# Each of the pictures has the right brightness already. If the weights added up to 0.9, then
-# everything would be too dark by a tenth, an error far larger than that of any of them. In this
-# direction the loss is steep. Along the others it is nearly flat, since the pictures are nearly
-# the same: after 600 steps, Adam has not quite arrived.
+# Each of the pictures already has the right brightness. If the weights added up to 0.9, everything
+# would be too dark by a tenth, an error far larger than that of any of them. In this direction the
+# loss is steep. Along the others it is nearly flat, since the pictures are nearly the same: after
+# 600 steps, Adam has not quite arrived.
 # </details>
 #
-# So far, all that is learned sits in convolutions. What SRResNet puts between them is next.
+# So far, everything that is learned sits in convolutions. The next walkthrough is about what
+# SRResNet puts between them.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 14. What batch normalisation does to colours, and why EDSR threw it out
 #
-# SRResNet normalises what nearly every convolution gives: each map is brought to a mean and a
+# SRResNet normalises the output of nearly every convolution: each map is brought to a mean and a
 # spread of its own. That made deep networks trainable, and in recognition it is a blessing, as a
-# cat is a cat in any light. A network that enlarges has to return the light as well. EDSR took
-# all normalisation out and came out ahead. Here you do it by hand, forward and backward, see what
-# it takes from a picture, and measure what it costs.
+# cat is a cat in any light. A network that enlarges has to return the light as well. EDSR took all
+# normalisation out and came out ahead. Here you normalise by hand, forward and backward, see what
+# normalisation takes from a picture, and measure what it costs.
 #
-# You need: backprop (walkthrough 3). Time: half an hour.
+# You need: backpropagation (walkthrough 3). Time: half an hour.
 
 # %%
 from pathlib import Path
@@ -33,7 +33,7 @@ rng = np.random.default_rng(14)
 
 # %%
 def rows(pictures, labels, titles=(), width=5.4):
-    """Pictures (3, H, W) in rows; what lies outside 0..1 is clipped."""
+    """Show pictures (3, H, W) in rows, clipped to 0..1."""
     shape = len(pictures), len(pictures[0])
     height = width / shape[1] * shape[0] + 0.3
     fig, axes = plt.subplots(*shape, figsize=(width, height), squeeze=False)
@@ -48,14 +48,14 @@ def rows(pictures, labels, titles=(), width=5.4):
 
 
 def normalised(x):
-    """Each channel of a batch less its mean, over its standard deviation."""
+    """Subtract from each channel of a batch its mean, and divide by its standard deviation."""
     mean = x.mean(axis=(0, 2, 3), keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=(0, 2, 3), keepdims=True)
     return (x - mean) / np.sqrt(variance + 1e-5)
 
 
 def shown(x):
-    """A mean of 0 and a spread of 1, brought to where one can look at it."""
+    """Bring a mean of 0 and a spread of 1 into the visible range."""
     return 0.47 + 0.2 * x
 
 
@@ -76,19 +76,20 @@ print(f"of a spread of {alone[0].std():.3f}; in one batch by {np.ptp(together, a
 assert np.abs(alone - alone[0]).max() < 0.05 and np.ptp(together, axis=0).max() > 2
 
 # %% [markdown]
-# Top: one cat, in five lights. Middle: each normalised by its own three means and spreads. They
-# are the *same* picture, and which light it was cannot be told. (What is left of a difference is
-# due to the $10^{-5}$ in the root, which keeps a flat map from a division by zero.) Bottom: all
-# five normalised as one batch. They stay different, since all are moved alike; but how bright
-# each comes out now depends on the other four.
+# The top row shows one cat in five lights. In the middle row, each is normalised by its own three
+# means and spreads. They have become the *same* picture, and nothing tells which light it was. (The
+# small difference that is left comes from the $10^{-5}$ in the root, which prevents a division by
+# zero for a flat map.) In the bottom row, all five are normalised as one batch. They stay
+# different, since all are changed alike, but now the brightness of each depends on the other four.
 #
-# Those are the two effects of this walkthrough. What a batch has in common, its light, its
-# contrast, its colour, is taken out. And a picture's result depends on its neighbours.
+# These are the two effects that this walkthrough is about. Normalisation removes what a batch has
+# in common: its light, its contrast, its colour. And it makes the result of a picture depend on the
+# other pictures in the batch.
 #
 # ## Forward
 #
-# Ioffe and Szegedy (2015) do this to every map $x$ of a network, whose $m$ values are those of
-# all samples and pixels of a batch:
+# Ioffe and Szegedy (2015) apply this to every map $x$ of a network. Its $m$ values are those of all
+# samples and pixels of a batch:
 #
 # $$
 # \begin{gathered}
@@ -97,8 +98,8 @@ assert np.abs(alone - alone[0]).max() < 0.05 and np.ptp(together, axis=0).max() 
 # \end{gathered}
 # $$
 #
-# $\gamma$ and $\beta$ are learned, one of each for a map. So a map may have any mean and any
-# spread after all. But it is *always the same* one, whatever the batch.
+# $\gamma$ and $\beta$ are learned, one of each for every map. So a map may have any mean and any
+# spread after all. But they are *always the same*, whatever the batch.
 
 # %%
 x = rng.normal(0.3, 2, (3, 2, 4, 5))  # three samples, two maps
@@ -114,13 +115,13 @@ assert np.allclose(out, by_hand, rtol=0, atol=1e-14)
 # %% [markdown]
 # ## Backward: three paths
 #
-# How does the loss change if one $x_i$ is moved? $x_i$ is in $\hat x_i$ directly. It is also in
-# the mean and in the variance, and these are in *all* the $\hat x$. Here is the graph.
+# How does the loss change if one $x_i$ is moved? $x_i$ is in $\hat x_i$ directly. It is also in the
+# mean and in the variance, and these are in *all* the $\hat x$. This is the graph:
 
 
 # %%
 def draw_paths():
-    """What depends on what (black), and how the gradient comes back (red)."""
+    """Draw what depends on what (black), and how the gradient comes back (red)."""
     places = {"x": (0, 0), r"$\mu$": (1.6, 2), r"$\sigma^2$": (4.4, 2), r"$\hat x$": (6, 0)}
     places |= {"y": (8, 0), "L": (10, 0)}
     links = ["x", r"$\mu$"], ["x", r"$\sigma^2$"], [r"$\mu$", r"$\sigma^2$"]
@@ -157,8 +158,8 @@ def draw_paths():
 draw_paths()
 
 # %% [markdown]
-# Write `dout` for $\partial L / \partial y$, and $s = 1 / \sqrt{\sigma^2 + \epsilon}$. Each
-# number gets the sum of what comes from all that it is in:
+# Write `dout` for $\partial L / \partial y$, and $s = 1 / \sqrt{\sigma^2 + \epsilon}$. The gradient
+# of each number is the sum over everything that it enters:
 #
 # $$
 # \begin{aligned}
@@ -174,14 +175,14 @@ draw_paths()
 # + \underbrace{\tfrac2m (x_i - \mu)\, d\sigma^2}_{2} + \underbrace{\tfrac1m\, d\mu}_{3}.
 # $$
 #
-# (The mean is in the variance as well, but that link carries nothing back:
-# $\partial \sigma^2 / \partial \mu = -\frac2m \sum (x_i - \mu) = 0$. Hence no red arrow there.)
+# (The mean is in the variance as well, but that link carries no gradient back:
+# $\partial \sigma^2 / \partial \mu = -\frac2m \sum (x_i - \mu) = 0$. Hence there is no red arrow.)
 # Now compute all of it, and measure all of it.
 
 
 # %%
 def measured(function, x, h=1e-6):
-    """The gradient of function() with respect to the array x, by central differences."""
+    """Return the gradient of function() with respect to the array x, by central differences."""
     gradient = np.empty_like(x)
     for place in np.ndindex(x.shape):
         keep = x[place]
@@ -193,16 +194,16 @@ def measured(function, x, h=1e-6):
     return gradient
 
 
-dout = rng.normal(size=x.shape) + 0.7 * x + 1  # a gradient with a trend, as we want to see one
+dout = rng.normal(size=x.shape) + 0.7 * x + 1  # a gradient with a trend, to be seen below
 
 
 def loss():
-    """A loss behind the normalisation, of which dout is the derivative."""
+    """Return a loss behind the normalisation whose derivative is dout."""
     return np.sum(dout * batch_norm(x, gamma, beta, *moments(x)))
 
 
 def each(v):
-    """One number a map, to go with its pixels."""
+    """Give one number per map the shape that broadcasts over its pixels."""
     return v[:, None, None]
 
 
@@ -237,15 +238,15 @@ print("\nas in pysrcnn.reference:", np.allclose(again, dx, rtol=0, atol=1e-13))
 assert np.allclose(again, dx, rtol=0, atol=1e-13)
 
 # %% [markdown]
-# Each path matters. And there is a picture in this. Put $d\mu$ and $d\sigma^2$ into $dx$:
+# Each path matters. There is also a geometric picture. Put $d\mu$ and $d\sigma^2$ into $dx$:
 #
 # $$
 # dx_i = \gamma s \left( \text{dout}_i - \tfrac1m d\beta - \tfrac1m d\gamma\, \hat x_i \right).
 # $$
 #
 # The $\hat x$ have mean 0 and mean square 1. So $\frac1m d\beta + \frac1m d\gamma\, \hat x$ is the
-# *straight line* that fits `dout` best, as a function of $\hat x$, by least squares; and $dx$ is
-# what the line leaves over.
+# *straight line* that fits `dout` best as a function of $\hat x$, by least squares, and $dx$ is, up
+# to the factor $\gamma s$, what the line leaves over.
 
 # %%
 x_hat, line = normalised(x)[:, 0].ravel(), np.linspace(-2.3, 2.3)
@@ -265,31 +266,32 @@ print(f"sum of dx {dx[:, 0].sum():.0e}, sum of dx times x {np.sum(dx * x):.0e}")
 assert np.allclose([level, slope], [dbeta[0] / m, dgamma[0] / m], atol=1e-4)
 
 # %% [markdown]
-# It has to be so. To add the same to all $x_i$ changes nothing in the result, and neither does
-# stretching them; so along these two directions the gradient must be zero. Whatever the loss has
-# to say about brightness or contrast of a map reaches $\beta$ and $\gamma$, and *stops there*.
-# The layers below never hear of it.
+# It has to be so. Adding the same number to all $x_i$ does not change the result, and neither does
+# stretching them, so the gradient along these two directions must be zero. Whatever the loss has to
+# say about the brightness or contrast of a map reaches $\beta$ and $\gamma$, and *stops there*. The
+# layers below never hear of it.
 #
 # <details><summary>
 # <b>Question.</b> A convolution before batch normalisation has biases. What do they learn?
 # </summary>
 #
-# Nothing. A bias adds the same to all values of a map, and the mean takes it off again; its
-# gradient is the sum of `dx`, zero. That is why SRResNet's convolutions have none there, and
-# $\beta$ takes their place. Likewise the weights: all of a filter times two gives the same
-# result. The gradient is at right angles to the weights, and so each step makes them longer.
+# Nothing. A bias adds the same number to all values of a map, and subtracting the mean removes it
+# again; its gradient is the sum of `dx`, which is zero. That is why SRResNet's convolutions have no
+# biases there, and $\beta$ takes their place. The scale of the weights has no effect either: all
+# weights of a filter times two give the same result. Their gradient is at right angles to the
+# weights, so each step of plain gradient descent makes them longer.
 # </details>
 #
 # ## In training, and in use
 #
-# In use there may be a single picture, and its result must not depend on what else is enlarged
-# that day. So mean and variance are fixed by then. They are *running* ones: each batch in
-# training replaces a tenth of them by its own. Here with crops of our pictures, four in a batch.
+# In use there may be a single picture, and its result must not depend on what else is enlarged that
+# day. So mean and variance are fixed by then. They are *running* statistics: each batch in training
+# replaces a tenth of them by its own. Here are those of crops of our pictures, four in a batch.
 
 
 # %%
 def crop(size):
-    """From a photograph, its place and its strength drawn by chance."""
+    """Return a crop of a random photograph at a random place."""
     picture = photographs[names[rng.integers(3)]]
     i, j = (rng.integers(n - size + 1) for n in picture.shape[1:])
     return picture[:, i : i + size, j : j + size]
@@ -325,17 +327,18 @@ print(f"the factor scatters by {scatter[0]:.0%} of one crop, {scatter[-1]:.0%} o
 assert scatter[0] > 4 * scatter[-1]
 
 # %% [markdown]
-# Left: batches differ, and the running number, which began at 1, follows at a distance. Right:
-# the factor $1 / \sqrt{\sigma^2 + \epsilon}$ by which everything in a batch is multiplied. For a
-# single crop it scatters by more than itself, as some crops are nearly flat; of sixteen, still by
-# a tenth, by pure chance. And super-resolution trains on few small crops. For a network that says
-# "cat" such noise is even useful: it must learn not to depend on contrast. One that returns
-# pictures sees a wrong contrast, a different one each time.
+# In the left plot, batches differ, and the running value, which began at 1, follows at a distance.
+# The right plot shows the factor $1 / \sqrt{\sigma^2 + \epsilon}$ by which everything in a batch is
+# multiplied. For a single crop its scatter is larger than the factor itself, as some crops are
+# nearly flat; for sixteen crops it is still a tenth, by pure chance. And super-resolution trains on
+# a few small crops. For a network that says "cat", such noise is even useful: it must learn not to
+# depend on contrast. A network that returns pictures sees a wrong contrast, and a different one
+# each time.
 #
 # ## Folded away
 #
-# With fixed numbers, batch normalisation is a multiplication and an addition for each map. So is
-# a convolution, among other things. Both are one:
+# With fixed statistics, batch normalisation is a multiplication and an addition for each map. A
+# convolution contains such operations already. So both are one convolution:
 #
 # $$
 # W' = \gamma s\, W, \qquad b' = \beta - \gamma s\, \mu.
@@ -351,24 +354,24 @@ print(f"two operations and one differ by {np.abs(two - one).max():.0e}")
 assert np.abs(two - one).max() < 1e-13
 
 # %% [markdown]
-# Up to rounding they are the same. In use, batch normalisation costs nothing and *is* nothing: an
-# SRResNet of ours becomes a network without it by `network.folded()`. What it does, it does in
+# They are the same up to rounding. In use, batch normalisation costs nothing and *is* nothing:
+# `network.folded()` turns one of our SRResNets into a network without it. It has its effect in
 # training.
 #
 # <details><summary>
-# <b>Question.</b> Zeros are padded around the maps. If the normalisation came <i>before</i> the
+# <b>Question.</b> The maps are padded with zeros. If the normalisation came <i>before</i> the
 # convolution, could it still be folded?
 # </summary>
 #
-# Not exactly. The addition would come before the zeros are put around: inside, a filter would meet
-# maps that were moved, at the border zeros that were not. One set of biases cannot be right for
-# both.
+# Not exactly. The addition would come before the padding, so a filter would meet shifted maps
+# inside the picture, and zeros that were not shifted at the border. One set of biases cannot be
+# right for both.
 # </details>
 #
 # ## Half the contrast
 #
-# What should a network do with a picture of half the contrast? Enlarge it as before, at half the
-# contrast: $f(a x) = a f(x)$. Convolutions without biases and ReLU do that exactly, as
+# What should a network do with a picture of half the contrast? It should enlarge it as before, at
+# half the contrast: $f(a x) = a f(x)$. Convolutions without biases and ReLU do that exactly, as
 # $\max(0, a x) = a \max(0, x)$ for positive $a$. A residual block adds something to its input,
 # $h + f(h)$. How strong is what it adds?
 
@@ -380,13 +383,13 @@ ones, zeros = np.ones(width), np.zeros(width)
 
 
 def added(h, norm):
-    """What a residual block adds: convolution, ReLU, convolution; `norm` behind both of these."""
+    """Return what a residual block adds: convolution, `norm`, ReLU, convolution, `norm`."""
     a = relu(norm(conv2d_same(h, w1, zeros), 0))
     return norm(conv2d_same(a, w2, zeros), 1)
 
 
 def by_batch(z, _):
-    """Normalised as in training."""
+    """Normalise as in training."""
     return normalised(z)
 
 
@@ -395,7 +398,7 @@ running = []
 
 
 def noted(z, _):
-    """Like it; and statistics are kept."""
+    """Normalise as in training, and keep the statistics."""
     running.append(moments(z))
     return by_batch(z, _)
 
@@ -416,23 +419,24 @@ for name, norm in ways.items():
 assert np.ptp(strength["no normalisation"]) < 1e-12 and strength["of the batch"][-1] > 5
 
 # %% [markdown]
-# Without normalisation the row is constant: half the picture, half the detail. By the batch's
-# statistics the block adds *the same* whatever the contrast, and so ten times too much detail to a
-# picture of a tenth. By running ones it is as in training for the picture they were taken from. For
-# faint ones the ratio is off as well: the means that are taken off stay, while the picture fades.
+# Without normalisation the row is constant: half the picture, half the detail. With the statistics
+# of the batch, the block adds *the same* whatever the contrast, and so adds ten times too much
+# detail to a picture at a tenth of the contrast. With running statistics, the result is as in
+# training for the picture they were taken from. For fainter pictures the ratio is wrong as well:
+# the means that are subtracted stay the same while the picture fades.
 #
 # ## What it costs
 #
-# Now with learning. A small network after SRResNet, on colour pictures, twice as large: a
-# convolution, two residual blocks, a convolution with a filter for each sub-pixel, and the shuffle
-# (walkthrough 11); each sub-pixel is added to the pixel it is a part of. Once with batch
-# normalisation and once without. The crops are of all contrasts down to a tenth, as places of
-# photographs are.
+# Now with training. We take a small network modelled on SRResNet, for colour pictures, that
+# enlarges by 2: a convolution, two residual blocks, a convolution with a filter for each sub-pixel,
+# and the shuffle (walkthrough 11). Each sub-pixel is added to the pixel it belongs to. We train it
+# once with batch normalisation and once without. The crops have all contrasts down to a tenth, as
+# do places in photographs.
 
 
 # %%
 def layer(x, k, p, kept, training):
-    """A convolution, and what follows it if there is a gamma for it."""
+    """Compute a convolution, and its normalisation if there is a gamma for it."""
     z = conv2d_same(x, p[f"W{k}"], p[f"B{k}"])
     if f"G{k}" not in p:
         kept.append((x,))
@@ -443,7 +447,7 @@ def layer(x, k, p, kept, training):
 
 
 def layer_backward(dout, k, p, kept, g):
-    """dx. Running statistics follow those of the batch on the way."""
+    """Return dx; also fill g, and update the running statistics."""
     x, *normal = kept.pop()
     if normal:
         z, mean, variance = normal
@@ -460,7 +464,7 @@ def layer_backward(dout, k, p, kept, g):
 
 
 def forward(x, p, kept, training):
-    """The picture, enlarged by 2; layers 0, two blocks of 1 to 4, and 5."""
+    """Enlarge the picture by 2: layer 0, two blocks (layers 1 to 4), layer 5."""
     h = conv2d_same(x, p["W0"], p["B0"])
     kept.append(x)
     for k in (1, 3):
@@ -473,7 +477,7 @@ def forward(x, p, kept, training):
 
 
 def backward(dout, p, kept):
-    """Gradients of all weights: the lines of `forward`, last to first."""
+    """Return the gradients of all weights: the lines of `forward`, last to first."""
     g = {}
     dout = reference.pixel_shuffle_backward(dout, 2)
     dh, g["W5"], g["B5"] = reference.conv2d_same_backward(dout, kept.pop(), p["W5"])
@@ -485,13 +489,13 @@ def backward(dout, p, kept):
 
 
 def shrunk(high):
-    """Each 2 x 2 pixels become their mean."""
+    """Replace each 2 x 2 pixels by their mean."""
     c, height, width = high.shape
     return high.reshape(c, height // 2, 2, width // 2, 2).mean(axis=(2, 4))
 
 
 def train(normal, steps=400):
-    """The network, its loss on the way."""
+    """Train the network; return its parameters and the loss at each step."""
     rng = np.random.default_rng(0)
     p, wide = {}, 12
     for k, (o, i) in enumerate([(wide, 3), *4 * [(wide, wide)], (12, wide)]):
@@ -550,29 +554,31 @@ rows([[x[eye] for x in (high, *(results[name][k] for name in ways))] for k in (0
      ["contrast 1", "a tenth"], ["original", *ways])  # fmt: skip
 
 # %% [markdown]
-# "With, running" is how such a network is used, "with, its own" is how it was trained: by the
-# statistics of what it is given, here of one picture. (The lower pictures were enlarged at a
-# tenth of the contrast and then multiplied by ten, to be seen.)
+# "With, running" is how such a network is used. "With, its own" is how it was trained: with the
+# statistics of its input, which here is one picture. (The lower pictures were enlarged at a tenth
+# of the contrast and then multiplied by ten to make them visible.)
 #
-# Without, the network has found by itself that half the picture is half the detail: the row is
-# constant. With running statistics it loses a decibel on the way to a tenth, as they are those of
-# an average picture. By its own statistics a faint picture gets the detail of a strong one. That
-# is the table before, in a picture. Training sees the one and use the other, and what training
-# optimised is not what is used. In the words of EDSR's authors, normalisation layers "get rid of
-# range flexibility".
+# Without normalisation, the network has found by itself that half the picture means half the
+# detail: the row is constant. With running statistics it loses more than a decibel on the way to a
+# tenth, as they are those of an average picture. With its own statistics, a faint picture gets the
+# detail of a strong one. That is the previous table, as a picture. Training uses one kind of
+# statistics and inference the other, so what was optimised is not what is used. In the words of
+# EDSR's authors, normalisation layers "get rid of range flexibility".
 #
-# How much of it is chance? We trained with four seeds, and with two for 1000 steps. The loss was
-# lower without in all of them, by a fifth in the longer ones. With running statistics the tenth
-# cost 0.4 to 1.3 dB each time; without, nothing, but for one seed, which lost as much. At full
-# contrast the two lie some tenths apart on the cat, and after 1000 steps *with* was ahead: its
-# noise also helps against learning two photographs by heart. So a toy does not decide which is
-# better. The paper's table does: 34.44 dB for SRResNet and 34.55 for an EDSR of its size, both
-# trained by the absolute error, at x2 on ten pictures of DIV2K.
+# How much of this is chance? We trained with four seeds, and with two of them for 1000 steps. The
+# loss was lower without normalisation in all of them, by a fifth in the longer ones. With running
+# statistics, a tenth of the contrast cost 0.4 to 1.3 dB each time; without normalisation it cost
+# nothing, except for one seed, which lost as much. At full contrast the two are some tenths of a
+# decibel apart on the cat, and after 1000 steps *with* was ahead: its noise also helps against
+# learning two photographs by heart. So a toy does not decide which is better. The paper's table
+# does: 34.44 dB for SRResNet and 34.55 dB for an EDSR of its size, both trained by the absolute
+# error, at x2 on ten pictures of DIV2K.
 #
 # ## Memory
 #
-# Backward asks for what forward had. A convolution needs its input; batch normalisation needs
-# *its* input as well, the map between. How much is kept for a training step of SRResNet's blocks?
+# The backward pass needs what the forward pass computed. A convolution needs its input; batch
+# normalisation needs *its* input as well, the map between the two. How much is kept for a training
+# step of SRResNet's blocks?
 
 # %%
 maps_kept = {}
@@ -588,17 +594,18 @@ print(f"{less:.0%} less without")
 assert 0.35 < less < 0.45
 
 # %% [markdown]
-# In a block with normalisation five: its input, what the first convolution gives, that
-# normalised, that after PReLU, and what the second convolution gives. Without it three. EDSR's
-# authors report about 40% less memory, and spent it on a wider network: 256 maps in place of 64.
+# A block with normalisation keeps five batches of maps: its input, the output of the first
+# convolution, that output normalised, the same after PReLU, and the output of the second
+# convolution. Without normalisation it keeps three. EDSR's authors report about 40% less memory,
+# and spent it on a wider network: 256 maps in place of 64.
 #
 # ## How to do without
 #
-# But normalisation was there for a reason. A block $h + f(h)$ adds to the spread of its input. With
-# weights of the right size (He's, which make up for a ReLU) $f(h)$ has twice the variance of $h$,
-# as no ReLU follows its second convolution. So the variance triples in every block. With batch
+# But normalisation was there for a reason. A block $h + f(h)$ increases the spread of its input.
+# With weights of the right size (He's, which make up for a ReLU), $f(h)$ has twice the variance of
+# $h$, as no ReLU follows its second convolution. So the variance triples in every block. With batch
 # normalisation, what is added has a variance of 1, and the total grows by 1. EDSR's answer is a
-# number: $h + 0.1 f(h)$, *residual scaling*.
+# constant factor: $h + 0.1 f(h)$, called *residual scaling*.
 
 # %%
 depth, width, zeros = 32, 24, np.zeros(24)
@@ -627,20 +634,20 @@ assert spreads["nothing"][-1] > 1000 > 10 > spreads["batch normalisation"][-1]
 assert spreads["scaled by 0.1"][-1] < 2
 
 # %% [markdown]
-# With nothing, the maps grow by orders of magnitude, and the last layer, and all gradients, with
-# them. Both remedies hold them. And the second has all that the first lacks: it depends on no
-# batch, is the same in training and in use, keeps $f(a x) = a f(x)$, and stores nothing. (For the
-# 16 blocks of 64 maps EDSR needed not even that. The networks of this package start what a block
-# adds at a tenth and let it grow.)
+# With neither, the maps grow by orders of magnitude, and with them the output of the last layer and
+# all gradients. Both remedies keep them small. But residual scaling has everything that batch
+# normalisation lacks: it depends on no batch, is the same in training and in use, keeps
+# $f(a x) = a f(x)$, and stores nothing. (For the 16 blocks of 64 maps, EDSR did not need even that.
+# In the networks of this package, what a block adds starts at a tenth and may grow.)
 #
 # <details><summary>
-# <b>Question.</b> Scaled by 0.1, by how much does the spread grow in 32 blocks, and without the
-# scaling?
+# <b>Question.</b> By how much does the spread grow in 32 blocks when scaled by 0.1, and by how much
+# without the scaling?
 # </summary>
 #
-# The variance of what is added is 0.01 times 2 times that of the input: 1.02 to the power of 32 is
-# 1.9, and the spread its root, 1.4. Without, it is the root of 3 to the power of 32, 43 million.
-# The plot is of one draw of weights, and has 1.6 and 60 million.
+# The variance of what is added is 0.01 times 2 times that of the input. 1.02 to the power of 32 is
+# 1.9, and the spread is its root, 1.4. Without scaling, it is the root of 3 to the power of 32, 43
+# million. The plot shows one draw of weights, with 1.6 and 60 million.
 # </details>
 #
 # <details><summary>
@@ -648,10 +655,10 @@ assert spreads["scaled by 0.1"][-1] < 2
 # the result by its own spread again?
 # </summary>
 #
-# Yes: then f(ax) = a f(x) again, and no picture depends on another. That is sometimes done with
-# the whole picture, outside the network: subtract its mean and divide by its spread, and undo both
-# at the end. EDSR subtracts only one mean colour, that of all training pictures, and adds it again
-# at the end.
+# Yes: then f(ax) = a f(x) again, and no picture depends on another. This is sometimes done with the
+# whole picture, outside the network: subtract its mean and divide by its spread, and undo both at
+# the end. EDSR only subtracts one mean colour, that of all training pictures, and adds it back at
+# the end.
 # </details>
 #
-# The next walkthrough asks what the loss should be that all this is trained by.
+# The next walkthrough asks which loss such networks should be trained by.

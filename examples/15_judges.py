@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 15. What a picture is judged by
 #
-# A small picture fits many large ones, and a network must answer with one. Which one, is up to
-# the judge: the loss it is trained by. The squared error asks for the mean of all that may be, the
-# absolute error for the median; a distance of features, or a second network that learns to tell
-# real from made, ask for something else. Here are all four on a picture of two pixels, where you
-# can see everything, and a small SRGAN, trained while you wait.
+# Many large pictures shrink to the same small one, and a network must answer with just one of them.
+# Which one it chooses depends on its judge: the loss it is trained by. The squared error asks for
+# the mean of all possibilities and the absolute error for their median. A distance of features, or
+# a second network that learns to tell real pictures from generated ones, asks for something else.
+# Here are all four on a picture of two pixels, where you can see everything, and a small SRGAN that
+# trains while you wait.
 #
-# You need: what a gradient is (walkthrough 3). Time: half an hour.
+# You need: to know what a gradient is (walkthrough 3). Time: half an hour.
 
 # %%
 from pathlib import Path
@@ -26,7 +27,7 @@ share = 0.6  # of hairs that lie in the left pixel
 
 
 def real(n, rng):
-    """Pictures (n, 2, 1, 1) of two pixels: a hair is in one of them, in the left one more often."""
+    """Return pictures (n, 2, 1, 1) of two pixels with a hair in one, more often the left one."""
     left = rng.random((n, 1)) < share
     x = np.where(left, [1.0, 0.0], [0.0, 1.0]) + rng.normal(0, 0.06, (n, 2))
     return x[:, :, None, None]
@@ -35,12 +36,12 @@ def real(n, rng):
 # %% [markdown]
 # ## Two pixels
 #
-# A bright hair on a dark ground, one pixel wide. Shrunk by two, two pixels become one, which is
-# half as bright. It says that there is a hair. It does not say in which of the two pixels it was.
-# In 60 of 100 pictures, say, it is in the left one.
+# Take a bright hair on a dark ground, one pixel wide. When the picture is shrunk by two, two pixels
+# become one that is half as bright. It says that there is a hair, but not in which of the two
+# pixels it was. Suppose that in 60 of 100 pictures it is in the left one.
 #
-# A picture of two pixels is a point in a plane. All that exist lie in two clouds (the light
-# varies a little). The dashed line has all pictures that have the right small picture.
+# A picture of two pixels is a point in a plane. All pictures that exist lie in two clouds (the
+# light varies a little). The dashed line holds all pictures that shrink to the right small picture.
 
 # %%
 rng = np.random.default_rng(15)
@@ -49,7 +50,7 @@ mean = np.array([share, 1 - share])
 
 
 def draw_plane(ax, title):
-    """The real pictures in their plane."""
+    """Draw the real pictures in their plane."""
     ax.plot(*pictures[:, :, 0, 0].T, ".", color="0.6", ms=3, zorder=1)
     ax.plot([-0.4, 1.4], [1.4, -0.4], "--", color="0.6", lw=0.8, zorder=0)
     ax.set(xlim=(-0.4, 1.4), ylim=(-0.4, 1.4), aspect="equal", title=title)
@@ -57,7 +58,7 @@ def draw_plane(ax, title):
 
 
 def inset(ax, place, answer):
-    """The two pixels of an answer, drawn at a place of the plane."""
+    """Draw the two pixels of an answer at a place of the plane."""
     small = ax.inset_axes([place[0] - 0.13, place[1] - 0.07, 0.26, 0.13], transform=ax.transData)
     small.imshow([answer], vmin=0, vmax=1)
     small.set(xticks=[], yticks=[])
@@ -79,16 +80,16 @@ plt.show()
 # %% [markdown]
 # ## Squared: the mean. Absolute: the median
 #
-# A loss that looks at pixels one by one asks, for the left pixel: it is 1 with probability $p$, 0
-# otherwise. What should I say, $v$? The expected losses are
+# A loss that looks at each pixel by itself asks about the left pixel: it is 1 with probability $p$
+# and 0 otherwise, so what value $v$ should I answer? The expected losses are
 #
 # $$
 # p\,(1 - v)^2 + (1 - p)\,v^2 \qquad \text{and} \qquad p\,|1 - v| + (1 - p)\,|v| .
 # $$
 #
 # The first is least where its derivative, $2v - 2p$, is zero: at $v = p$, the *mean*. The
-# derivative of the second is $1 - 2p$ everywhere between 0 and 1, so one goes all the way to one
-# end: to 1 if $p > \frac12$, else to 0. That is the *median*: the value that has half of the cases
+# derivative of the second is $1 - 2p$ everywhere between 0 and 1, so the best answer lies at one
+# end: at 1 if $p > \frac12$, otherwise at 0. That is the *median*, the value with half of the cases
 # on either side.
 
 # %%
@@ -113,7 +114,7 @@ plt.show()
 
 # %%
 def descend(backward, many, steps=3000):
-    """The one answer to all these pictures that has the least loss, by gradient descent."""
+    """Find by gradient descent the one answer to all these pictures that has the least loss."""
     answer = np.full((1, *many.shape[1:]), 0.5)
     for step in range(steps):
         dout = backward(np.broadcast_to(answer, many.shape), many)
@@ -122,7 +123,7 @@ def descend(backward, many, steps=3000):
 
 
 def places(n, rng):
-    """A hair in one of four pixels, each as often."""
+    """Return pictures (n, 4, 1, 1) with a hair in one of four pixels, equally likely."""
     return np.eye(4)[rng.integers(4, size=n)][:, :, None, None]
 
 
@@ -137,41 +138,42 @@ assert np.allclose(answers["two places, 60 : 40", "l1"], np.median(pictures, 0).
 assert np.abs(answers["four places", "l1"]).max() < 0.01
 
 # %% [markdown]
-# For two places, the absolute error takes the side of the majority: a sharp hair. For four, each
-# single pixel is dark in three cases of four. The median is dark everywhere, and the hair is
-# *gone*. Both losses treat each pixel by itself, and what makes a hair is not in a single pixel.
-# (`mse` and `l1` are the losses of VDSR and EDSR. In walkthrough 10 it is stripes.)
+# For two places, the absolute error sides with the majority: the result is a sharp hair. For four,
+# each single pixel is dark in three of four cases. The median is dark everywhere, and the hair is
+# *gone*. Both losses treat each pixel by itself, but a single pixel does not make a hair. (`mse`
+# and `l1` are the losses of VDSR and EDSR. Walkthrough 10 shows the same with stripes.)
 #
 # <details><summary>
-# <b>Question.</b> EDSR, trained by the absolute error, reached a <i>higher</i> PSNR than by the
-# squared one, which is what PSNR measures. Can that be?
+# <b>Question.</b> Trained by the absolute error, EDSR reached a <i>higher</i> PSNR than by the
+# squared error, which is what PSNR measures. How can that be?
 # </summary>
 #
-# With the best of all weights, no. But weights are what training comes to in a given time, and
-# the gradient of the squared error is weak where errors are small, nearly everywhere. Also, where
-# what is possible lies symmetrically around its middle, mean and median are the same.
+# With the best possible weights, it could not. But weights are what training arrives at in a given
+# time, and the gradient of the squared error is weak where errors are small, which is nearly
+# everywhere. Also, where the possibilities lie symmetrically around their middle, mean and median
+# are the same.
 # </details>
 #
 # ## Features
 #
-# Then compare something that does not depend on the pixel: *features*, maps of a network. SRGAN
-# takes those of VGG, trained to name what is in a photograph. The smallest network that does the
-# same for hairs: two filters that find vertical and horizontal lines, ReLU, and the largest of
-# each 2 x 2 values.
+# So compare something that does not depend on the exact pixel: *features*, the maps of a network.
+# SRGAN takes those of VGG, which was trained to name what is in a photograph. The smallest network
+# that does the same for hairs has two filters that find vertical and horizontal lines, ReLU, and
+# the maximum of each 2 x 2 values.
 
 # %%
 lines = np.zeros((2, 1, 3, 3))
-lines[0, 0, 1] = lines[1, 0, :, 1] = [-0.5, 1, -0.5]  # brighter than beside, than above and below
+lines[0, 0, 1] = lines[1, 0, :, 1] = [-0.5, 1, -0.5]  # brighter than both sides
 no_bias = np.zeros(2)
 
 
 def features(x):
-    """Where there are lines, in squares of 2 x 2 pixels."""
+    """Say where there are lines, in squares of 2 x 2 pixels."""
     return max_pool(relu(conv2d_same(x, lines, no_bias)))
 
 
 def features_backward(dout, x):
-    """dx, back through the three."""
+    """Return dx, back through the three operations."""
     z = conv2d_same(x, lines, no_bias)
     dz = reference.relu_backward(reference.max_pool_backward(dout, relu(z)), relu(z))
     return reference.conv2d_same_backward(dz, x, lines)[0]
@@ -195,8 +197,8 @@ assert min(costs, key=lambda name: costs[name][0]) == "the mean"
 assert costs["left"][2] == costs["right"][2] == 0 < costs["the mean"][2]
 
 # %% [markdown]
-# To the features a hair on the left and one on the right are the same, and either is perfect; a
-# pale broad one is not. So the best answer is sharp. But is it the only one? Start at the mean,
+# To the features, a hair on the left and one on the right are the same, and either is perfect; a
+# pale, broad one is not. So the best answer is sharp. But is it the only one? Start at the mean,
 # with a little noise, and descend on the picture itself.
 
 # %%
@@ -223,36 +225,37 @@ print(f"squared error to the left hair {np.mean((found - left) ** 2):.3f}")
 assert after < before / 100
 
 # %% [markdown]
-# The features are met, and the picture is none that exists: a sharp hair, with shreds beside it
-# that the largest of four does not see, on a ground that is darker where that helps the filter.
-# Nobody asked that it should not. With the features of VGG the same is seen as a fine pattern in
-# what should be smooth. Such a judge is easy to please in ways that its maker did not think of.
+# The features match, but the picture is none that exists: a sharp hair, with shreds beside it that
+# the maximum of four does not see, on a ground that is darker wherever that helps the filter.
+# Nothing in the loss forbids that. With the features of VGG, the same effect appears as a fine
+# pattern in areas that should be smooth. Such a judge is easy to please in ways that its maker did
+# not think of.
 #
 # <details><summary>
-# <b>Question.</b> Name a picture whose features are exactly those of the left hair, and which
+# <b>Question.</b> Name a picture whose features are exactly those of the left hair, and that
 # differs from it in every pixel.
 # </summary>
 #
-# The same with any number added to all pixels: the filters' weights add up to zero. (At the
-# border zeros are around, so there not quite.) Features do not know how bright a place is. SRGAN
-# is pulled to the right colours by what it was trained with before, other networks by a small
-# part of the absolute error.
+# The same picture with any number added to all pixels, since the filters' weights add up to zero.
+# (This does not quite hold at the border, which is surrounded by zeros.) Features do not know how
+# bright a place is. What keeps SRGAN near the right colours is the training that came before; other
+# networks add a small part of the absolute error.
 # </details>
 #
 # ## A judge that learns
 #
-# Goodfellow et al. (2014): do not write down what real pictures are like, *learn* it. A second
-# network, the discriminator $D$, gets real pictures and made ones, and is trained to say which is
-# which: by the cross-entropy of its one number, a logit. The generator is trained, by the
-# gradient that comes back *through* $D$, to make $D$ say "real". Both in turns. $D$ here has two
-# hidden layers of 24, and begins 150 steps before the generator does.
+# Goodfellow et al. (2014) proposed not to write down what real pictures are like, but to *learn*
+# it. A second network, the discriminator $D$, is given real and generated pictures, and is trained
+# to say which is which, by the cross-entropy of its single output, a logit. The generator is
+# trained to make $D$ say "real", by the gradient that comes back *through* $D$. The two are trained
+# in turn. Here $D$ has two hidden layers of 24, and begins 150 steps before the generator does.
 
 # %%
 SLOPE = 0.2  # of LeakyReLU
 
 
 def dense_network(sizes, rng):
-    """Weights of dense layers of these sizes."""
+    """Return weights of dense layers of these sizes."""
     p = {}
     for k, (i, o) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         p[f"W{k}"], p[f"B{k}"] = rng.normal(0, np.sqrt(2 / i), (o, i, 1, 1)), np.zeros(o)
@@ -260,7 +263,7 @@ def dense_network(sizes, rng):
 
 
 def forward(x, p):
-    """The result, and what each layer was given and gave."""
+    """Return the result, and the input and pre-activation output of each layer."""
     kept, last = [], len(p) // 2 - 1
     for k in range(last + 1):
         z = reference.dense(x, p[f"W{k}"], p[f"B{k}"])
@@ -270,7 +273,7 @@ def forward(x, p):
 
 
 def backward(dout, p, kept):
-    """dx, and the gradients of the weights."""
+    """Return dx and the gradients of the weights."""
     g, last = {}, len(kept) - 1
     for k in range(last, -1, -1):
         x, z = kept[k]
@@ -280,12 +283,12 @@ def backward(dout, p, kept):
 
 
 def judge_loss(logits, labels):
-    """dlogits of the cross-entropy."""
+    """Return the gradient of the cross-entropy with respect to the logits."""
     return reference.sigmoid_cross_entropy_backward(logits, labels)
 
 
 def train(dice, content=0.0, steps=1000, n=64):
-    """Generator, discriminator, that as it was at the start, the mean answer at each step.
+    """Return generator, discriminator, the early discriminator, the mean answer at each step.
 
     `dice` is 1 if the generator gets two random numbers for each answer, 0 if it gets zeros.
     `content` is the weight of the squared error beside the judge.
@@ -315,7 +318,7 @@ def train(dice, content=0.0, steps=1000, n=64):
 
 
 def answers_of(g, dice, n=400):
-    """(n, 2): so many answers of a generator."""
+    """Return n answers of a generator, (n, 2)."""
     rng = np.random.default_rng(7)
     return forward(dice * rng.normal(size=(n, 2, 1, 1)), g)[0][:, :, 0, 0]
 
@@ -349,28 +352,29 @@ print(f"left + right is {made.sum(1).mean():.2f}, give or take {made.sum(1).std(
 assert path[-1, 0] > 0.8 and path[-1, 1] < 0.2 and 0.3 < lefts < 0.8
 
 # %% [markdown]
-# Left: a generator that has one answer, as SRGAN's has, starts at the mean (the dot). There $D$ has
-# seen only made pictures, and its slope leads out of the grey middle, uphill, to a sharp hair at
-# one of the two places (the star). It does not rest there: $D$ goes on looking for a difference,
-# and moves as well. And it need not be the right place. In 40 of 100 pictures it is not, and a
-# sharp hair in the wrong place costs more than a pale one in both.
+# Left: a generator with only one answer, like SRGAN's, starts at the mean (the dot). There $D$ has
+# seen only generated pictures, and its slope leads out of the grey middle, uphill, to a sharp hair
+# at one of the two places (the star). The answer does not rest there: $D$ goes on looking for a
+# difference, and moves as well. And it need not be the right place. In 40 of 100 pictures it is
+# not, and a sharp hair in the wrong place costs more than a pale one in both.
 #
-# Right: a generator that may roll dice learns both places, and roughly how often each occurs.
-# Between the clouds a few are on their way: a continuous function of the dice has to cross over
+# Right: a generator that may roll dice learns both places, and roughly how often each occurs. A few
+# answers lie between the clouds, because a continuous function of the dice has to cross over
 # somewhere.
 #
 # ## The plane of distortion and perception
 #
-# So which is the best? Blau and Michaeli (2018): that is two questions. *Distortion*: how far is
-# an answer from the truth, on average, $D = E|\hat x - x|^2$? *Perception*: how far is the *cloud*
-# of all answers from the cloud of all real pictures? That can be measured by moving the one cloud
-# onto the other: pair the points so that the mean squared way is least. (It is called the squared
-# Wasserstein distance; SciPy finds the pairs.) At 0, nobody could tell them apart.
+# So which answer is best? Blau and Michaeli (2018) say that these are two questions. *Distortion*:
+# how far is an answer from the truth, on average, $D = E|\hat x - x|^2$? *Perception*: how far is
+# the *cloud* of all answers from the cloud of all real pictures? To measure the second, move one
+# cloud onto the other: pair the points so that the mean squared distance is least. (This is called
+# the squared Wasserstein distance; SciPy finds the pairs.) At 0, nobody could tell the clouds
+# apart.
 
 
 # %%
 def cloud(rng):
-    """(400, 2) real pictures, of which exactly 240 have it on the left."""
+    """Return 400 real pictures, (400, 2), exactly 240 of which have the hair on the left."""
     left = np.arange(400)[:, None] < 400 * share
     return np.where(left, [1.0, 0.0], [0.0, 1.0]) + rng.normal(0, 0.06, (400, 2))
 
@@ -380,12 +384,12 @@ middle = truths.mean(axis=0)
 
 
 def distortion(made):
-    """Mean squared distance to the truth, whichever it is: the small picture does not tell."""
+    """Return the mean squared distance to all truths, which the small picture cannot tell apart."""
     return np.mean(((made[:, None] - truths) ** 2).sum(axis=2))
 
 
 def perception(made):
-    """Mean squared way that moves the one cloud onto the other, with the best pairs."""
+    """Return the mean squared distance between the two clouds with the best pairing."""
     ways = ((made[:, None] - truths) ** 2).sum(axis=2)
     return ways[linear_sum_assignment(ways)].mean()
 
@@ -427,49 +431,50 @@ for x, y in where.values():
 assert where["judge, dice"][0] < 0.1 < where["always left (absolute)"][0]
 
 # %% [markdown]
-# (Both axes: less is better.) Nothing lies below the line, and here two steps show why. The answer
-# cannot depend on the truth but by the small picture, and that is the same for all; so
+# (On both axes, less is better.) Nothing lies below the line, and two steps show why. The answer
+# depends on the truth only through the small picture, which is the same for all; so
 #
 # $$
 # E|\hat x - x|^2 = E|x - \mu|^2 + E|\hat x - \mu|^2 ,
 # $$
 #
-# with the mean $\mu$ of all real pictures. The first part is what nobody can know, $D^*$. To move
-# the answers' cloud to the point $\mu$ takes the root of the second part, $d$ of way. To move the
-# real ones there takes $\sqrt{D^*}$; they can go by way of the answers, so
-# $\sqrt{D^*} \le \sqrt P + d$. That is the line, $D = D^* + (\sqrt{D^*} - \sqrt P)^2$. Perfect
+# with the mean $\mu$ of all real pictures. The first part is what nobody can know, $D^*$. Moving
+# the answers' cloud to the point $\mu$ takes a distance $d$, the root of the second part. Moving
+# the real cloud there takes $\sqrt{D^*}$. It can also go by way of the answers, so
+# $\sqrt{D^*} \le \sqrt P + d$. That gives the line, $D = D^* + (\sqrt{D^*} - \sqrt P)^2$. Perfect
 # perception, at its left end, costs *twice* the least distortion, 3 dB, and no more. (Blau and
-# Michaeli prove a trade-off of this kind for any distortion; the line is that of Freirich,
-# Michaeli and Meir, 2021.)
+# Michaeli prove a trade-off of this kind for any distortion; the line is due to Freirich, Michaeli
+# and Meir, 2021.)
 #
-# The points say more.
+# The points tell us more.
 #
-# - The mean has the least distortion, and its cloud, a single point, is far from any real one.
-# - "Always left" looks like a real picture each time. As a *cloud* it is even farther than the
-#   mean, as 40 in 100 real ones have to come all the way. And it has more distortion. The
+# - The mean has the least distortion, and its cloud, a single point, is far from any real picture.
+# - "Always left" looks like a real picture each time. As a *cloud* it is even farther away than the
+#   mean, as 40 of 100 real pictures have to come all the way. It also has more distortion. The
 #   generator with one answer is near it.
-# - With dice the judge comes near to perfect perception, at nearly twice the distortion of the
+# - With dice, the judge comes near to perfect perception, at nearly twice the distortion of the
 #   mean.
-# - With the squared error beside the judge, *content*, one could hope to come down along the line.
-#   A little of it gains hardly any, at the cost of perception. With more the generator ignores its
-#   dice: one fixed answer has less squared error than one that jumps, and looks real. With much, it
-#   is the mean again.
+# - With the squared error (*content*) beside the judge, one could hope to move down along the line.
+#   A little of it hardly reduces the distortion, and costs perception. With more, the generator
+#   ignores its dice: one fixed answer has less squared error than one that jumps, and still looks
+#   real. With much more, it is the mean again.
 #
-# The places on the line are there to be had all the same: the dots are blends of the mean and a
-# real picture, pixel by pixel. ESRGAN blends the *weights* of two networks in this way. SRGAN
-# weighs its judge by a thousandth, against a content loss of features.
+# The points on the line can be reached all the same: the dots are blends of the mean and a real
+# picture, pixel by pixel. ESRGAN blends the *weights* of two networks in a similar way. SRGAN
+# weights its judge by a thousandth, against a content loss of features.
 #
 # ## A small SRGAN
 #
-# Now with pictures: 8 x 8 pixels and a hair across, vertical or horizontal, at any place. Shrunk
-# by two it can be in either of two lines, 50 : 50. The generator is a small ESPCN: two
-# convolutions and a shuffle (walkthrough 11); the judge has two convolutions with a stride, as
-# SRGAN's has, and a dense layer. First the squared error alone, then the judge as well.
+# Now with larger pictures: 8 x 8 pixels, with a hair across them, vertical or horizontal, at any
+# place. After shrinking by two it may have been in either of two lines, 50 : 50. The generator is a
+# small ESPCN: two convolutions and a shuffle (walkthrough 11). The judge has two convolutions with
+# a stride, like SRGAN's, and a dense layer. First we train by the squared error alone, then with
+# the judge as well.
 
 
 # %%
 def hairs(n, rng):
-    """(n, 1, 8, 8): a bright line in each, with a little noise."""
+    """Return pictures (n, 1, 8, 8), each with a bright line and a little noise."""
     x = rng.normal(0, 0.03, (n, 1, 8, 8))
     x[np.arange(n), 0, :, rng.integers(8, size=n)] += 1
     turned = rng.random(n) < 0.5
@@ -478,12 +483,12 @@ def hairs(n, rng):
 
 
 def shrunk(x):
-    """Each 2 x 2 pixels become their mean."""
+    """Replace each 2 x 2 pixels by their mean."""
     return x.reshape(len(x), 1, 4, 2, 4, 2).mean(axis=(3, 5))
 
 
 def he(shape, rng):
-    """Random weights of the right size."""
+    """Return random weights of the right size."""
     return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
 
 
@@ -495,7 +500,7 @@ d |= {"B2": np.zeros(16), "W3": he((1, 16, 2, 2), rng), "B3": np.zeros(1)}
 
 
 def generate(low):
-    """The enlargement, and what backward needs."""
+    """Return the enlargement, and what the backward pass needs."""
     z = conv2d_same(low, g["W1"], g["B1"])
     a = leaky_relu(z, SLOPE)
     sub_pixels = conv2d_same(a, g["W2"], g["B2"]) + reference.repeat(low, 4)
@@ -503,7 +508,7 @@ def generate(low):
 
 
 def generate_backward(dout, kept):
-    """Gradients of the generator's weights."""
+    """Return the gradients of the generator's weights."""
     low, z, a = kept
     dsub = reference.pixel_shuffle_backward(dout, 2)
     da, dw2, db2 = reference.conv2d_same_backward(dsub, a, g["W2"])
@@ -513,7 +518,7 @@ def generate_backward(dout, kept):
 
 
 def judge(x):
-    """A logit for each picture, and what backward needs."""
+    """Return a logit for each picture, and what the backward pass needs."""
     z1 = reference.conv2d_strided(x, d["W1"], d["B1"], 2)
     a1 = leaky_relu(z1, SLOPE)
     z2 = reference.conv2d_strided(a1, d["W2"], d["B2"], 2)
@@ -522,7 +527,7 @@ def judge(x):
 
 
 def judge_backward(dlogits, kept):
-    """dx, and the gradients of the judge's weights."""
+    """Return dx and the gradients of the judge's weights."""
     x, z1, a1, z2, a2 = kept
     da2, dw3, db3 = reference.dense_backward(dlogits, a2, d["W3"])
     dz2 = reference.leaky_relu_backward(da2, z2, SLOPE)
@@ -561,7 +566,7 @@ plt.show()
 
 
 def sharpness(x):
-    """The brightest line less the second brightest, each as its mean."""
+    """Return the mean brightness of the brightest line less that of the second brightest."""
     lines = np.sort(np.concatenate([x.mean(axis=2), x.mean(axis=3)], axis=2)[:, 0], axis=1)
     return np.mean(lines[:, -1] - lines[:, -2])
 
@@ -573,19 +578,19 @@ assert sharpness(by_judge) > 2 * sharpness(by_error)
 assert np.mean((by_judge - shown) ** 2) > np.mean((by_error - shown) ** 2)
 
 # %% [markdown]
-# By the squared error: a broad pale line, right for each and like none. With the judge: one sharp
-# line, on one of the two sides. The second and the fourth picture differ in truth and look the same
-# when small, so they get the same answer; for one of them it is the wrong line, and costs more than
-# the pale one. PSNR punishes what the eye prefers. That is SRGAN, but for a million and a half
-# weights, and days.
+# The squared error gives a broad pale line, a compromise between the two possible pictures that
+# looks like neither. The judge gives one sharp line, on one of the two sides. The second and the
+# fourth picture differ in truth but look the same when small, so they get the same answer. For one
+# of them it is the wrong line, and costs more than the pale one. PSNR punishes what the eye
+# prefers. This is SRGAN, except for a million and a half weights, and days of training.
 #
 # <details><summary>
-# <b>Question.</b> A doctor enlarges a scan. Which judge?
+# <b>Question.</b> A doctor enlarges a scan. Which judge should train the network?
 # </summary>
 #
-# None that invents. The judge's answer looks like a real picture, and nothing in it says which
-# part was seen and which was made up. The mean is soft just where nobody knows, and so shows what
-# is not known.
+# None that invents. The judge's answer looks like a real picture, and nothing in it says which part
+# was seen and which was made up. The mean is soft exactly where the answer is unknown, and so shows
+# what is not known.
 # </details>
 #
 # <details><summary>
@@ -593,9 +598,9 @@ assert np.mean((by_judge - shown) ** 2) > np.mean((by_error - shown) ** 2)
 # is what the discriminator maximises?
 # </summary>
 #
-# Where <i>D</i> is sure that a picture is made, at a logit far below zero, log(1 - D) is flat: just
-# when there is most to learn, no gradient comes back. That of -log D is then greatest, one for the
-# logit.
+# Where <i>D</i> is sure that a picture is generated, at a logit far below zero, log(1 - D) is flat:
+# no gradient comes back exactly when there is most to learn. The gradient of -log D by the logit
+# has its largest size there, 1.
 # </details>
 #
 # The next walkthrough takes another way out: to know more, look at more than one picture.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 16. Motion: what a neighbour knows
 #
-# A video shows nearly the same thing again and again, and each frame samples it at other places.
-# So what is missing in one frame may be in the next, if only one knows to a fraction of a pixel
-# where it went. Here you move a picture by a flow, derive the gradients of that, find a motion by
-# descending on it, and put four small frames together to a large one.
+# A video shows nearly the same thing again and again, and each frame samples it at other places. So
+# what is missing in one frame may be in the next, provided that one knows to a fraction of a pixel
+# where it has moved. Here you move a picture by a flow, derive the gradients of that operation,
+# find a motion by gradient descent, and combine four small frames into a large one.
 #
-# You need: backprop (walkthrough 3). It helps to know what a frequency is (walkthrough 1). Time:
-# half an hour.
+# You need: backpropagation (walkthrough 3). It helps to know what a frequency is (walkthrough 1).
+# Time: half an hour.
 
 # %%
 from pathlib import Path
@@ -33,13 +33,14 @@ rng = np.random.default_rng(16)
 # ## A flow, and what it does
 #
 # A *flow* has two numbers for each pixel: how far to the right, and how far down. To *warp* a
-# picture by it is to look, for each pixel of the result, where the flow points, and take what is
-# there. (Not to push pixels along: then some places would get two, and some none.)
+# picture by it, look up where the flow points for each pixel of the result, and take the value
+# found there. (Pushing pixels along the flow would not work: some places would get two of them, and
+# some none.)
 
 # %%
 part = cat[40:168, 60:188]
 i, j = np.mgrid[:128, :128] - 63.5
-angle, zoom = np.deg2rad(14), 0.8  # it looks along a circle, and nearer to the middle
+angle, zoom = np.deg2rad(14), 0.8  # each pixel looks along a circle, and nearer to the middle
 to_i = zoom * (np.cos(angle) * i - np.sin(angle) * j)
 to_j = zoom * (np.sin(angle) * i + np.cos(angle) * j)
 flow = np.stack([to_j - j, to_i - i])[None]  # (1, 2, H, W): to the right, down
@@ -60,14 +61,15 @@ for ax in axes:
 plt.show()
 
 # %% [markdown]
-# A flow mostly points between pixels. There the picture is taken to be what is between four pixels
-# *bilinearly*: at a part $a$ of the way to the right and $b$ of the way down,
+# Most flows point between pixels. There the picture is interpolated *bilinearly* from the four
+# surrounding pixels: at a fraction $a$ of the way to the right and $b$ of the way down, its value
+# is
 #
 # $$
 # (1 - b)\,[(1 - a)\, x_{00} + a\, x_{01}] + b\,[(1 - a)\, x_{10} + a\, x_{11}] .
 # $$
 #
-# Each weight is the area of the rectangle on the *other* side.
+# Each weight is the area of the rectangle on the *opposite* side.
 
 # %%
 four, a, b = part[20:22, 30:32], 0.7, 0.4
@@ -96,24 +98,25 @@ plt.show()
 # %% [markdown]
 # ## Backward
 #
-# To the picture: each of the four gets `dout` times its weight. Several pixels of the result may
-# look at the same place; their parts add up. So this is the *adjoint* of warping, and the
-# dot-product test of walkthrough 3 has to hold.
+# For the picture: each of the four pixels gets `dout` times its weight. Several pixels of the
+# result may look at the same place, and then their contributions add up. So the backward pass is
+# the *adjoint* of warping, and must pass the dot-product test of walkthrough 3.
 #
-# To the flow: how does the result change if it points a little further to the right? From the
-# formula above, the derivative by $a$ is
+# For the flow: how does the result change if the flow points a little further to the right? From
+# the formula above, the derivative by $a$ is
 #
 # $$
 # (1 - b)\,(x_{01} - x_{00}) + b\,(x_{11} - x_{10}),
 # $$
 #
-# the difference to the right, between rows. Down likewise. A motion is learned from the slopes of
-# the picture, and where the picture is flat, nothing can be learned.
+# the difference to the right, interpolated between the two rows. The derivative by $b$ is similar.
+# Motion is learned from the slopes of the picture, and where the picture is flat, nothing can be
+# learned.
 
 
 # %%
 def measured(function, x, h=1e-6):
-    """The gradient of function() with respect to the array x, by central differences."""
+    """Return the gradient of function() with respect to the array x, by central differences."""
     gradient = np.empty_like(x)
     for place in np.ndindex(x.shape):
         keep = x[place]
@@ -130,7 +133,7 @@ dout = rng.normal(size=x.shape)
 
 
 def loss():
-    """A loss behind the warp, of which dout is the derivative."""
+    """Return a loss behind the warp whose derivative is dout."""
     return np.sum(dout * warp(x, field))
 
 
@@ -152,23 +155,25 @@ print(f"their gradient along it is {np.abs(dfield[0, 0][outside]).max()}")
 assert (dfield[0, 0][outside] == 0).all()
 
 # %% [markdown]
-# Who looks outside gets the nearest pixel of the edge, whichever way it moves, and learns nothing.
+# A pixel that looks outside gets the nearest pixel of the edge, whichever way its flow changes, and
+# learns nothing.
 #
 # <details><summary>
 # <b>Question.</b> Where a flow points exactly at a pixel, what is the derivative?
 # </summary>
 #
-# There is none: it is a kink, like that of ReLU at zero. To the right the slope is that to the
-# next pixel, to the left that from the one before. `warp_backward` takes the former. It matters
-# more than with ReLU, as a flow of zero, where one begins, points exactly at pixels everywhere.
+# There is none: it is a kink, like that of ReLU at zero. On the right, the slope is the one to the
+# next pixel; on the left, the one from the previous pixel. `warp_backward` takes the former. This
+# matters more than with ReLU, as a flow of zero, from which one starts, points exactly at pixels
+# everywhere.
 # </details>
 #
 # ## A motion, found by descending
 #
-# Two small frames of the cat. In between it has moved 5 pixels of the large picture to the right
-# and 2 up, so by $\frac53$ and $-\frac23$ of the small ones. Now we forget that, and look for one
-# flow, the same for all pixels, that warps the second frame onto the first. The gradient for it
-# is the sum of those of all pixels.
+# Take two small frames of the cat. Between them it has moved 5 pixels of the large picture to the
+# right and 2 up, so by $\frac53$ and $-\frac23$ of the small ones. Now we forget that, and look for
+# one flow, the same for all pixels, that warps the second frame onto the first. Its gradient is the
+# sum of the gradients of all pixels.
 
 # %%
 large, size = 3, 56
@@ -176,22 +181,22 @@ true = np.array([5, -2]) / large
 
 
 def frame(right, down):
-    """What a camera sees that has moved so far: its pixels are means of 3 x 3."""
+    """Return what a camera sees after moving so far: its pixels are means of 3 x 3."""
     top, left = 45 + down, 75 + right
     seen = cat[top : top + large * size, left : left + large * size]
     return seen.reshape(size, large, size, large).mean(axis=(1, 3))[None, None]
 
 
-first, second = frame(0, 0), frame(-5, 2)  # who looks further left sees things further right
+first, second = frame(0, 0), frame(-5, 2)  # a camera further left sees things further right
 
 
 def constant(motion, like):
-    """That flow for all pixels."""
+    """Return the flow with this motion at every pixel."""
     return np.broadcast_to(np.reshape(motion, (1, 2, 1, 1)), (1, 2, *like.shape[2:])).copy()
 
 
 def missed(motion, first, second):
-    """The squared error after warping, and its gradient by the two numbers."""
+    """Return the squared error after warping, and its gradient by the two numbers."""
     flow = constant(motion, first)
     warped = warp(second, flow)
     dwarped = reference.mse_backward(warped, first)
@@ -199,7 +204,7 @@ def missed(motion, first, second):
 
 
 def descend(start, first, second, steps=80):
-    """The way from there, (steps + 1, 2)."""
+    """Return the path of the descent from there, (steps + 1, 2)."""
     p = {"motion": np.array(start, float)}
     adam, way = Adam(p, 0.25), [p["motion"].copy()]
     for step in range(steps):
@@ -210,7 +215,7 @@ def descend(start, first, second, steps=80):
 
 
 def coarse(x):
-    """An eighth of the resolution, at the same size."""
+    """Reduce the resolution to an eighth at the same size."""
     return pysrcnn.imresize(pysrcnn.imresize(x[0, 0], scale=1 / 8), scale=8)[None, None]
 
 
@@ -244,16 +249,16 @@ print(f"truth ({true[0]:.3f}, {true[1]:.3f})")
 assert np.abs(then - true).max() < 0.1
 
 # %% [markdown]
-# The star is the truth. From nearby the descent finds it, to a few hundredths of a pixel. From
-# farther it gets stuck in a ripple, where some hairs happen to lie on others. At an eighth of the
-# resolution there are no hairs, and one wide valley leads to about the right place. So first
-# coarsely, then finely from there. *That is what VESPCN's two estimates are*, and what most
-# methods of optical flow do.
+# The star is the true motion. Starting nearby, the descent finds it to within a few hundredths of a
+# pixel. Starting farther away, it gets stuck in a ripple, where some hairs happen to lie on others.
+# At an eighth of the resolution there are no hairs, and one wide valley leads to about the right
+# place. So first descend coarsely, then finely from there. *That is the reason for VESPCN's two
+# estimates*, and most methods of optical flow do the same.
 #
 # ## A flow for each pixel
 #
-# With a flow of its own for each pixel, things can move apart. In this scene an eye goes right
-# and down, and the fur behind it goes left. We descend on all 2 x 48 x 48 numbers.
+# If each pixel has a flow of its own, things can move apart. In this scene an eye moves right and
+# down, and the fur behind it moves left. We descend on all 2 x 48 x 48 numbers.
 
 # %%
 size = 48
@@ -261,7 +266,7 @@ round_piece = np.hypot(*(np.mgrid[:96, :96] - 47.5)) < 24
 
 
 def scene(step):
-    """At half the resolution: the ground has moved by -3 pixels to the right, the piece by 4, 2."""
+    """Return the scene at half resolution; per step, the ground moves 3 left, the piece 4, 2."""
     ground = cat[:96, 170 + 3 * step : 266 + 3 * step]
     piece = np.roll(cat[62:158, 80:176], (2 * step, 4 * step), (0, 1))
     where = np.roll(round_piece, (2 * step, 4 * step), (0, 1))
@@ -275,7 +280,7 @@ truth = np.where(inside, np.reshape([2, 1], (2, 1, 1)), np.reshape([-1.5, 0], (2
 
 
 def estimate(smooth, steps=200):
-    """The flow of each pixel, by Adam, with that weight on how rough it is."""
+    """Find the flow of each pixel by Adam; `smooth` is the weight of its roughness."""
     p = {"flow": np.zeros((1, 2, size, size))}
     adam = Adam(p, 0.1)
     for step in range(steps):
@@ -310,27 +315,27 @@ assert off["weight 0.003"] < 0.75 * min(off["weight 0"], off["weight 0.3"])
 
 # %% [markdown]
 # With nothing but the error, each pixel takes whatever fits: the error is small and the flow is
-# nonsense. A single pixel has one brightness and two unknowns. With too much weight on
-# smoothness, all moves alike. In between, each thing moves more or less as one, with an edge
-# around it. The loss of VESPCN has these two parts as well. And the penalty,
-# $\sqrt{0.01 + |\nabla|^2}$, grows with a difference and not with its square, so that one sharp
-# edge is not dearer than a slope.
+# nonsense, because a single pixel has one brightness and two unknowns. With too much weight on
+# smoothness, everything moves alike. In between, each thing moves more or less as one, with an edge
+# around it. The loss of VESPCN has the same two parts. Its penalty, $\sqrt{0.01 + |\nabla|^2}$,
+# grows with a difference and not with its square, so that one sharp edge costs no more than a
+# gradual slope.
 #
 # <details><summary>
-# <b>Question.</b> Beside the disc, on the side to which it moves, the ground of the first frame is
-# covered in the second. What should the flow be there?
+# <b>Question.</b> Beside the disc, on the side towards which it moves, the ground of the first
+# frame is covered in the second. What should the flow be there?
 # </summary>
 #
-# There is none: what is there in the first frame is nowhere in the second. Any flow brings
-# something wrong, and who uses the warped frame has to notice. A network that sees both can: where
-# they do not agree, it had better trust its own frame.
+# There is no right flow: what is there in the first frame is nowhere in the second. Any flow brings
+# something wrong, and whoever uses the warped frame has to notice. A network that sees both frames
+# can: where they do not agree, it had better trust its own frame.
 # </details>
 #
 # ## Why two frames hold more than one
 #
-# A frame samples the world at its pixels. A wave that goes up and down faster than once in two
-# pixels cannot be told, from those samples, from a slower one: *aliasing*. Seen at one point more,
-# between the samples, it can.
+# A frame samples the world at its pixels. A wave that goes up and down more than once in two pixels
+# cannot be told from a slower one by these samples: this is *aliasing*. With one more sample,
+# between the pixels, it can.
 
 # %%
 t = np.linspace(0, 8, 801)
@@ -338,12 +343,12 @@ at, between = np.arange(9), np.arange(8) + 0.5
 
 
 def wave(t):
-    """0.7 periods in a pixel."""
+    """Return a wave of 0.7 periods per pixel."""
     return np.cos(2 * np.pi * 0.7 * t + 0.4)
 
 
 def slow(t):
-    """0.3 periods, backwards: the same at all whole numbers."""
+    """Return a wave of 0.3 periods, backwards: the same at all whole numbers."""
     return np.cos(2 * np.pi * 0.3 * t - 0.4)
 
 
@@ -360,26 +365,26 @@ print(f"between them by up to {np.abs(wave(between) - slow(between)).max():.2f}"
 assert np.allclose(wave(at), slow(at)) and np.abs(wave(between) - slow(between)).max() > 1
 
 # %% [markdown]
-# How much more is it, exactly? A frame is linear in the large picture, so it is a matrix, with a
-# row for each pixel of the frame. Several frames are several such matrices below one another, and
-# the *rank* is the number of independent things that they say. For a large picture of 8 x 8, 64
-# numbers, and small ones of 4 x 4, from two cameras: one whose pixels are points, and one whose
-# pixels are the mean of the light on their square.
+# How much more is it, exactly? A frame is linear in the large picture, so it is a matrix with a row
+# for each pixel of the frame. Several frames are several such matrices stacked on top of one
+# another, and the *rank* is the number of independent things that they say. Take a large picture of
+# 8 x 8, which is 64 numbers, and small ones of 4 x 4 from two cameras: the pixels of one are
+# points, and those of the other average the light over their square.
 
 
 # %%
 def points(y):
-    """Every second pixel."""
+    """Take every second pixel."""
     return y[..., ::2, ::2]
 
 
 def squares(y):
-    """The mean of each 2 x 2 pixels."""
+    """Take the mean of each 2 x 2 pixels."""
     return (y[..., ::2, ::2] + y[..., 1::2, ::2] + y[..., ::2, 1::2] + y[..., 1::2, 1::2]) / 4
 
 
 def seen(y, camera, shifts):
-    """The frames of a camera that moves by these (down, right) pixels of y, which goes around."""
+    """Return the frames of a camera that moves by (down, right) pixels of y, which is periodic."""
     return [camera(np.roll(y, (-down, -right), (-2, -1))) for down, right in shifts]
 
 
@@ -405,34 +410,34 @@ assert ranks["four, half a pixel apart"] == [64, 49]
 assert ranks["four, whole pixels apart"] == ranks["one frame"] == [16, 16]
 
 # %% [markdown]
-# Four frames of points have all of the large picture: their samples lie one between the other.
-# For squares a little is missing. (49 is 7 x 7. What alternates from pixel to pixel, along rows or
-# columns, is zero in the mean over two, wherever they lie.) Whole pixels apart, the frames have
-# nothing to add, except that noise averages out.
+# Four frames of points contain all of the large picture: their samples interleave. For squares a
+# little is missing. (49 is 7 x 7. A pattern that alternates from pixel to pixel, along rows or
+# columns, averages to zero over two pixels, wherever they lie.) Frames that are whole pixels apart
+# add nothing, except that noise averages out.
 #
 # ## Four frames, put together
 #
-# Now the cat. The samples of the four frames are sorted in where they belong, which is just the
-# sub-pixel shuffle (walkthrough 11). What is left is the blur of the camera's pixels. It is the
-# same everywhere, so it is a factor $B$ for each frequency, found by showing the camera one single
-# bright pixel. It is undone by $\bar B / (|B|^2 + \epsilon)$, which is about $1 / B$ where $B$ is
-# large, and nothing where it is nothing. The third camera is the bicubic shrinking of all the
-# other walkthroughs, which blurs *more*, so that there is little aliasing.
+# Now the cat. The samples of the four frames go to the places where they belong, which is exactly
+# the sub-pixel shuffle (walkthrough 11). What is left is the blur of the camera's pixels. It is the
+# same everywhere, so it multiplies each frequency by a factor $B$, which we find by showing the
+# camera a single bright pixel. To undo it, multiply by $\bar B / (|B|^2 + \epsilon)$, which is
+# about $1 / B$ where $B$ is large, and zero where $B$ is zero. The third camera is the bicubic
+# shrinking of all the other walkthroughs. It blurs *more*, so that there is little aliasing.
 
 
 # %%
 def bicubic(y):
-    """Shrunk by 2 as MATLAB does."""
+    """Shrink by 2 as MATLAB does."""
     return pysrcnn.imresize(y, scale=1 / 2)
 
 
 def combined(frames):
-    """Sorted in: the four frames as one picture."""
+    """Interleave the four frames into one picture."""
     return pixel_shuffle(np.array(frames)[None], 2)[0, 0]
 
 
 def sharpened(picture, camera, epsilon=0.003):
-    """The blur of that camera undone; what is the same everywhere stays as it is."""
+    """Undo the blur of that camera; a constant brightness stays as it is."""
     impulse = np.zeros(picture.shape)
     impulse[100, 100] = 1
     b = np.fft.fft2(np.roll(combined(seen(impulse, camera, four)), (-100, -100), (0, 1)))
@@ -441,18 +446,18 @@ def sharpened(picture, camera, epsilon=0.003):
 
 
 def enlarged(small, offset):
-    """Cubic interpolation of one frame, whose pixels are centred so far from the large ones'."""
+    """Enlarge one frame by cubic interpolation; its pixels are off the large ones by `offset`."""
     places = np.meshgrid(*((np.arange(2 * n) - offset) / 2 for n in small.shape), indexing="ij")
     return ndimage.map_coordinates(small, places, order=3, mode="nearest")
 
 
 def levels(x):
-    """As a file has it: rounded to 256 levels."""
+    """Round to 256 levels, as a file does."""
     return np.round(255 * np.clip(x, 0, 1)) / 255
 
 
 def psnr(x, y=cat):
-    """Without the border, where the picture goes around."""
+    """Return the PSNR without the border, where the picture wraps around."""
     return pysrcnn.psnr(255 * x, 255 * y, shave=16)
 
 
@@ -479,20 +484,20 @@ for ax, (name, picture) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# (314 dB are rounding errors: that is exact, and the points of a file are whole levels already.)
-# Many decibels, and no network, no prior: nothing has been guessed. That is what four frames can
-# be worth at best, with motions that could not be better and are known exactly, and a camera that
-# is known too. In a video none of that is so.
+# (314 dB means rounding errors only: the result is exact, since the points of a file are already
+# whole levels.) The gain is many decibels, with no network and no prior: nothing has been guessed.
+# This is the most that four frames can be worth, with ideal motions that are known exactly, and a
+# camera that is known too. None of this holds for a video.
 #
-# How well must the motion be known? Let three of the four frames lie a little off from where they
-# are put.
+# How well must the motion be known? Let three of the four frames lie a little off from where we put
+# them.
 
 # %%
 frequency = np.stack(np.meshgrid(*map(np.fft.fftfreq, cat.shape), indexing="ij"))
 
 
 def moved(y, distance):
-    """That many pixels down and to the right, between pixels too."""
+    """Move the picture down and right by that many pixels, also by fractions."""
     factor = np.exp(-2j * np.pi * distance * frequency.sum(axis=0))
     return np.fft.ifft2(np.fft.fft2(y) * factor).real
 
@@ -518,23 +523,24 @@ for name, values in curves.items():
 assert curves["blur undone"][0] > alone + 3 and curves["blur undone"][-1] < alone
 
 # %% [markdown]
-# To a tenth of a pixel or so. Beyond, four frames are worse than one. To undo the blur is to make
-# differences between neighbouring samples larger, and here these come from different frames. With
-# more care ($\epsilon$ of 0.1) less is gained and less is lost. How much care, and where, depends
-# on the picture and on how sure the motion is; that is worth *learning*.
+# To about a tenth of a pixel. Beyond that, undoing the blur makes four frames worse than one, since
+# it increases the differences between neighbouring samples, and here neighbouring samples come from
+# different frames. With more care ($\epsilon$ of 0.1), less is gained and less is lost. How much
+# care to take, and where, depends on the picture and on how certain the motion is. That is worth
+# *learning*.
 #
 # ## VESPCN
 #
-# All of this in one network, trained as a whole (Caballero et al., 2017). For each neighbour of
-# the middle frame, a first estimate of the flow from maps of a quarter of the size; the neighbour
-# warped by it; a second, finer estimate from both frames, the first flow and what it made; the
-# neighbour warped by the sum. Then an ESPCN (walkthrough 11), whose first layer sees three frames
-# in the place of one.
+# All of this is one network, trained as a whole (Caballero et al., 2017). For each neighbour of the
+# middle frame, it makes a first estimate of the flow from maps of a quarter of the size, and warps
+# the neighbour by it. A second, finer estimate is made from both frames, the first flow and the
+# warped neighbour, and the neighbour is warped by the sum. Then comes an ESPCN (walkthrough 11),
+# whose first layer sees three frames in the place of one.
 
 
 # %%
 def draw_network():
-    """Frames on the left, the enlarged one on the right; for one of the two neighbours."""
+    """Draw the network for one of the two neighbours, from the frames to the enlarged one."""
     boxes = {
         "neighbour": (0, 2), "middle\nframe": (0, 0), "coarse": (2, 1), "warp ": (4, 2),
         "fine": (6, 1), "warp": (8, 2), "ESPCN": (10, 0), "shuffle": (12, 0),
@@ -577,26 +583,27 @@ frames = np.float32([scene(k)[0, 0] for k in (-1, 0, 1)])[None]  # (1, 3, 48, 48
 print(f"three frames {frames.shape} -> one, enlarged: {network.forward(frames).shape}")
 
 # %% [markdown]
-# Orange is learned, red is flow. The derivative of warping is what makes it one network: if the
-# warped neighbour is of no use to the ESPCN, the gradient comes back through it, along the slopes
-# of the picture, to the flow, and to the weights that estimated it. No one has to say what the
-# right flow is. (`pysrcnn train CLIPS --recipe vespcn` trains one on folders of frames.)
+# What is learned is orange, and flow is red. The derivative of warping is what makes it one
+# network: if the warped neighbour is of no use to the ESPCN, the gradient comes back through it,
+# along the slopes of the picture, to the flow and to the weights that estimated it. Nobody has to
+# say what the right flow is. (`pysrcnn train CLIPS --recipe vespcn` trains such a network on
+# folders of frames.)
 #
 # <details><summary>
-# <b>Question.</b> The frames of films and of most cameras are blurred before they are sampled,
-# and then compressed. Is there still something to be had from neighbours?
+# <b>Question.</b> The frames of films and of most cameras are blurred before they are sampled, and
+# then compressed. Is there still something to be gained from neighbours?
 # </summary>
 #
-# Less. Aliasing is what carries the news; without it the frames are samples of one smooth
-# function, and more samples of that say nothing new but for less noise. In the table above, the
-# camera that blurs most gains least. The paper gains about 0.3 dB by the neighbours, on four clips.
+# Less. Aliasing carries the new information. Without it, the frames are samples of one smooth
+# function, and more samples of it only reduce the noise. In the table above, the camera that blurs
+# most gains least. The paper gains about 0.3 dB from the neighbours, on four clips.
 # </details>
 #
 # <details><summary>
-# <b>Question.</b> A still camera on a tripod takes ten frames of a house. What can one make of
-# them?
+# <b>Question.</b> A camera that stands still on a tripod takes ten frames of a house. What can one
+# make of them?
 # </summary>
 #
 # A frame with a third of the noise, and no more pixels. If someone leans on the tripod, more:
-# phones use the trembling of the hand.
+# phones make use of the trembling of the hand.
 # </details>

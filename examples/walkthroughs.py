@@ -2,11 +2,12 @@
 
     python examples/walkthroughs.py             run all, without windows; needs ".[plot]"
     python examples/walkthroughs.py --render    run all, write notebooks with outputs; ".[docs]"
-    python examples/walkthroughs.py --check     say which notebooks are not those of their scripts
+    python examples/walkthroughs.py --check     list notebooks that differ from their scripts
 
-A walkthrough is a script in cells, ``# %%``, which Jupyter (with Jupytext) and VS Code open as a
-notebook. The rendered ones are for reading where nothing runs. `01 05` takes only those, and
-`--jobs 2` runs two at a time: sooner done, but what they say of speed is then wrong.
+A walkthrough is a script divided into cells by ``# %%``, which Jupyter (with Jupytext) and VS Code
+open as a notebook. The rendered notebooks are for reading where nothing can run. Arguments such as
+`01 05` select walkthroughs. `--jobs 2` runs two at a time, which is faster overall, but makes the
+speeds that they measure wrong.
 """
 
 import argparse
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 
 
 def run(script: Path) -> None:
-    """In a process of its own, in this folder, with plots that are drawn and not shown."""
+    """Run it in a separate process, in this folder, with plots drawn but not shown."""
     began = time.perf_counter()
     environment = {**os.environ, "MPLBACKEND": "Agg"}
     done = subprocess.run(
@@ -35,7 +36,7 @@ def run(script: Path) -> None:
 
 
 def notebook(script: Path):
-    """The script as a notebook without outputs, whose cells are numbered by their place."""
+    """Return the script as a notebook without outputs; a cell's id is its position."""
     import jupytext
 
     book = jupytext.read(script)
@@ -47,24 +48,24 @@ def notebook(script: Path):
 
 
 def render(script: Path) -> None:
-    """Run it as a notebook, and write that beside it."""
+    """Run the script as a notebook, and write the notebook beside it."""
     import nbformat
     from nbclient import NotebookClient
 
     began, book = time.perf_counter(), notebook(script)
     here = {"metadata": {"path": str(HERE)}}
     NotebookClient(book, timeout=600, resources=here, coalesce_streams=True).execute()
-    for made in HERE.glob("*.gif"):  # a plain run leaves the picture that the notebook shows alone
+    for made in HERE.glob("*.gif"):  # only a rendering replaces the picture shown
         made.replace(HERE / "pictures" / made.name)
     for cell in book.cells:
-        cell.metadata.pop("execution", None)  # when it was run
+        cell.metadata.pop("execution", None)  # timestamps of the run
     with written_whole(script.with_suffix(".ipynb")) as temporary:
         nbformat.write(book, temporary)
     print(f"{script.stem + '.ipynb':<32} {time.perf_counter() - began:5.1f} s", flush=True)
 
 
 def differs(script: Path) -> bool:
-    """Whether the notebook beside it is missing, or has other cells than the script."""
+    """Say whether the notebook beside the script is missing or has different cells."""
     import nbformat
 
     path = script.with_suffix(".ipynb")
@@ -76,7 +77,7 @@ def differs(script: Path) -> bool:
 
 
 def main() -> None:
-    """Which, and what to do with them."""
+    """Parse the arguments, and run, render or check the walkthroughs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("numbers", nargs="*", help="01 05 ...: only these")
     what = parser.add_mutually_exclusive_group()
@@ -101,7 +102,7 @@ def main() -> None:
             render(script)
     else:
         with ThreadPoolExecutor(options.jobs) as pool:
-            list(pool.map(run, scripts))  # which raises what one of them raised
+            list(pool.map(run, scripts))  # raises the first exception of any of them
 
 
 if __name__ == "__main__":
