@@ -19,6 +19,11 @@ def contiguous(*arrays):
     return [array if array.flags.writeable else array.copy() for array in found]
 
 
+def flat(*arrays):
+    """Return the numbers of each array in a row, in C order: one layout for what is compiled."""
+    return [contiguous(array)[0].reshape(-1) for array in arrays]
+
+
 def same_shape(name, a, other, b):
     """Raise a ValueError unless a and b have the same shape; `name` and `other` are their names."""
     if a.shape != b.shape:

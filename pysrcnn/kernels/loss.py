@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from .compile import compiled
-from .inputs import same_shape
+from .inputs import flat, same_shape
 
 __all__ = [
     "charbonnier",
@@ -23,37 +23,29 @@ EPSILON = 1e-3  # see `reference.loss`
 
 
 @compiled(parallel=True)
-def _errors(kind, prediction, target):
+def _errors(kind, prediction, target, errors):
     # Row by row: threads would share a sum over all, and its bits would depend on their number.
-    rows = np.ascontiguousarray(prediction).reshape(-1, prediction.shape[-1])
-    targets = np.ascontiguousarray(target).reshape(-1, target.shape[-1])
-    errors = np.zeros(rows.shape[0])
-    for i in prange(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            e = rows[i, j] - targets[i, j]
+    columns = prediction.size // errors.size
+    for i in prange(errors.size):
+        for j in range(i * columns, (i + 1) * columns):
+            e = prediction[j] - target[j]
             if kind == SQUARED:
                 errors[i] += e * e
             elif kind == ABSOLUTE:
                 errors[i] += abs(e)
             else:
                 errors[i] += np.sqrt(e * e + EPSILON**2)
-    return errors
 
 
 @compiled(parallel=True)
-def _backward(kind, prediction, target):
-    out = np.empty(prediction.shape, prediction.dtype)
-    a, b = np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(target).reshape(-1)
-    flat = out.reshape(-1)
-    scale = prediction.dtype.type((2 if kind == SQUARED else 1) / prediction.size)
-    for i in prange(a.size):
-        e = a[i] - b[i]
+def _backward(kind, prediction, target, scale, out):
+    for i in prange(out.size):
+        e = prediction[i] - target[i]
         if kind == ABSOLUTE:
             e = np.sign(e)
         elif kind == SMOOTH:
             e /= np.sqrt(e * e + EPSILON**2)
-        flat[i] = e * scale
-    return out
+        out[i] = e * scale
 
 
 def _check(prediction, target, name="prediction", other="target"):
@@ -64,12 +56,17 @@ def _check(prediction, target, name="prediction", other="target"):
 
 def _mean(kind, prediction, target):
     _check(prediction, target)
-    return _errors(kind, prediction, target).sum() / prediction.size
+    errors = np.zeros(prediction.size // prediction.shape[-1])
+    _errors(kind, *flat(prediction, target), errors)
+    return errors.sum() / prediction.size
 
 
 def _gradient(kind, prediction, target):
     _check(prediction, target)
-    return _backward(kind, prediction, target)
+    out = np.empty(prediction.shape, prediction.dtype)
+    scale = out.dtype.type((2 if kind == SQUARED else 1) / out.size)
+    _backward(kind, *flat(prediction, target), scale, out.reshape(-1))
+    return out
 
 
 def mse(prediction, target):

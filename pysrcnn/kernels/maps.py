@@ -181,20 +181,20 @@ def dot(a, b):
     same_shape("a", a, "b", b)
     if not (isinstance(a, Maps) and isinstance(b, Maps)):
         return float(np.sum(leave(a) * leave(b), dtype=np.float64))
-    return _products(a.data, b.data, a.shape).sum()
+    sums = np.zeros(a.shape[0] * a.shape[2])
+    _products(a.data, b.data, a.shape, sums)
+    return sums.sum()
 
 
 @compiled(parallel=True)
-def _products(a, b, shape):
+def _products(a, b, shape, sums):
     # Row by row: threads would share a sum over all, and its bits would depend on their number.
     n, c, height, width = shape
-    sums = np.zeros(n * height)
     for task in prange(n * height):
         sample, i = task // height, task % height + BORDER
         for j in range(BORDER, BORDER + width):
             for k in range(c):
                 sums[task] += a[sample, i, j, k] * b[sample, i, j, k]
-    return sums
 
 
 @compiled(parallel=True)

@@ -1,8 +1,9 @@
 """Single operations of `reference`, compiled: convolutions on register tiles, and plain loops.
 
 Arguments and results are those of the functions of the same names in `reference`. Shapes that
-compiled code could not address raise a ValueError. Functions that take seconds to compile get
-arrays in C order, as Numba would compile them again for any other.
+compiled code could not address raise a ValueError. What is compiled gets arrays in C order, as
+Numba would compile it again for any other. Most of it gets the array for its result, too: to
+compile `np.zeros` with a loop of threads takes half as long again as the loop alone.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from numba import prange
 from . import channels
 from .compile import compiled
 from .fused import forward
-from .inputs import contiguous, network_input, one_of, same_shape, window_fits
+from .inputs import contiguous, flat, network_input, one_of, same_shape, window_fits
 from .memory import Memory
 from .rows import LINEAR, tanh_in_place
 from .vectors import VECTOR_BYTES
@@ -77,7 +78,7 @@ def _gradients(dout, x, w):
 def im2col(x, f):
     """See `reference.im2col`."""
     window_fits(x.shape, f)
-    return _im2col(np.ascontiguousarray(x), f)
+    return _im2col(*contiguous(x), f)
 
 
 @compiled(parallel=True)
@@ -103,14 +104,15 @@ def col2im(cols, shape, f):
     wanted = (n, channels * f * f, (height - f + 1) * (width - f + 1))
     if cols.shape != wanted:
         raise ValueError(f"cols has the shape {cols.shape}, wanted {wanted}")
-    return _col2im(np.ascontiguousarray(cols), shape, f)
+    x = np.zeros(shape, cols.dtype)
+    _col2im(*contiguous(cols), f, x)
+    return x
 
 
 @compiled(parallel=True)
-def _col2im(cols, shape, f):
-    n, channels, height, width = shape
+def _col2im(cols, f, x):
+    n, channels, height, width = x.shape
     rows, columns = height - f + 1, width - f + 1
-    x = np.zeros((n, channels, height, width), cols.dtype)
     for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for u in range(f):
@@ -119,33 +121,33 @@ def _col2im(cols, shape, f):
                     for j in range(columns):
                         k = (c * f + u) * f + v
                         x[sample, c, i + u, j + v] += cols[sample, k, i * columns + j]
-    return x
+
+
+def relu(x):
+    """See `reference.relu`."""
+    out = np.empty(x.shape, x.dtype)
+    _relu(*flat(x), out.reshape(-1))
+    return out
 
 
 @compiled(parallel=True)
-def relu(x):
-    """See `reference.relu`."""
-    flat, out = np.ascontiguousarray(x).reshape(-1), np.empty(x.shape, x.dtype)
-    flat_out = out.reshape(-1)
-    for i in prange(flat.size):
-        flat_out[i] = 0 if flat[i] <= 0 else flat[i]
-    return out
+def _relu(x, out):
+    for i in prange(x.size):
+        out[i] = 0 if x[i] <= 0 else x[i]
 
 
 def relu_backward(dout, x):
     """See `reference.relu_backward`."""
     same_shape("dout", dout, "x", x)
-    return _relu_backward(dout, x)
+    dx = np.empty(dout.shape, dout.dtype)
+    _relu_backward(*flat(dout, x), dx.reshape(-1))
+    return dx
 
 
 @compiled(parallel=True)
-def _relu_backward(dout, x):
-    dx = np.empty(dout.shape, dout.dtype)
-    flat, gate = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(x).reshape(-1)
-    flat_out = dx.reshape(-1)
-    for i in prange(flat.size):
-        flat_out[i] = 0 if gate[i] <= 0 else flat[i]
-    return dx
+def _relu_backward(dout, x, dx):
+    for i in prange(x.size):
+        dx[i] = 0 if x[i] <= 0 else dout[i]
 
 
 def tanh(x):
@@ -168,24 +170,23 @@ def _tanh_in_place(x):
 def tanh_backward(dout, out):
     """See `reference.tanh_backward`."""
     same_shape("dout", dout, "out", out)
-    return _tanh_backward(dout, out)
+    dx = np.empty(dout.shape, dout.dtype)
+    _tanh_backward(*flat(dout, out), dx.reshape(-1))
+    return dx
 
 
 @compiled(parallel=True)
-def _tanh_backward(dout, out):
-    dx = np.empty(dout.shape, dout.dtype)
-    flat, flat_out = np.ascontiguousarray(dout).reshape(-1), np.ascontiguousarray(out).reshape(-1)
-    flat_dx, one = dx.reshape(-1), dout.dtype.type(1)
-    for i in prange(flat.size):
-        flat_dx[i] = flat[i] * (one - flat_out[i] * flat_out[i])
-    return dx
+def _tanh_backward(dout, out, dx):
+    one = dout.dtype.type(1)
+    for i in prange(dout.size):
+        dx[i] = dout[i] * (one - out[i] * out[i])
 
 
 def pad_replicate(x, p):
     """See `reference.pad_replicate`."""
     if p < 0:
         raise ValueError(f"p is {p}, wanted 0 or more")
-    return _pad_replicate(np.ascontiguousarray(x), p)
+    return _pad_replicate(*contiguous(x), p)
 
 
 @compiled(parallel=True)
@@ -204,25 +205,21 @@ def _pad_replicate(x, p):
 def pad_replicate_backward(dout, p):
     """See `reference.pad_replicate_backward`."""
     _something_inside(dout, p)
-    return _pad_replicate_backward(np.ascontiguousarray(dout), p)
+    n, c, height, width = dout.shape
+    dx = np.zeros((n, c, height - 2 * p, width - 2 * p), dout.dtype)
+    _pad_replicate_backward(*contiguous(dout), p, dx)
+    return dx
 
 
 @compiled(parallel=True)
-def _pad_replicate_backward(dout, p):
-    n, channels, height, width = (
-        dout.shape[0],
-        dout.shape[1],
-        dout.shape[2] - 2 * p,
-        dout.shape[3] - 2 * p,
-    )
-    dx = np.zeros((n, channels, height, width), dout.dtype)
+def _pad_replicate_backward(dout, p, dx):
+    n, channels, height, width = dx.shape
     for task in prange(n * channels):
         sample, c = task // channels, task % channels
         for i in range(height + 2 * p):
             for j in range(width + 2 * p):
                 u, v = min(max(i - p, 0), height - 1), min(max(j - p, 0), width - 1)
                 dx[sample, c, u, v] += dout[sample, c, i, j]
-    return dx
 
 
 def pad_zeros(x, p):
