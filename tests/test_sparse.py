@@ -391,7 +391,7 @@ def test_training_does_not_start_from_dictionaries():
     from pysrcnn.training import RECIPES, Training
 
     pairs = [(picture(40, 40, dtype=np.float32)[0],) * 2]
-    with pytest.raises(ValueError, match="from the weights of <SparseCoding"):
+    with pytest.raises(ValueError, match="have the layers of SparseCoding, and the recipe wants"):
         Training(RECIPES["modern"], pairs, model_of(), 3)
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ import pysrcnn.training.progress
 from pysrcnn import SRCNN, load, reference
 from pysrcnn.data import pair, read_pairs
 from pysrcnn.evaluate import average, evaluate, mean_psnr
-from pysrcnn.networks import EDSR, ESPCN, TRAINED, VDSR
+from pysrcnn.networks import DRCN, EDSR, ESPCN, TRAINED, VDSR, VESPCN
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.resize import imresize
 from pysrcnn.training import (
@@ -36,6 +37,7 @@ from pysrcnn.training import (
 from pysrcnn.training.ends import keep_ends
 from pysrcnn.training.log import append, write_log
 from pysrcnn.training.split import made_smaller
+from pysrcnn.training.start import check_start
 
 SCALE = 2
 TINY = Recipe(
@@ -378,6 +380,23 @@ def test_a_log_needs_the_scale(tmp_path):
     with pytest.raises(ValueError, match="does not say what scale it was trained for: give it"):
         fit(Training(TINY, PAIRS), PAIRS, tmp_path / "checkpoint", tmp_path / "log", every=2)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "network, start, words",
+    [
+        (DRCN(4, 4), DRCN(3, 4), "have 3 recursions, and the recipe wants 4"),
+        (VDSR(3, 4), VDSR(3, 5), "have 5 filters of 3 x 3 for 1 map in layer 1, .* wants 4"),
+        (VDSR(3, 4), EDSR(2, 1, 4), "have the layers of EDSR, .* wants the layers of VDSR"),
+        (ESPCN(3), ESPCN(2), "have a last layer for scale 2, .* for scale 3"),
+        (VESPCN(2, 3, 3, 4), VESPCN(2, 5, 3, 4), "have 5 frames, and the recipe wants 3"),
+        (EDSR(2, 1, 4), EDSR(2, 1, 4, picture=False), "have the option picture False"),
+        (EDSR(2, 1, 4), EDSR(3, 1, 4), None),
+    ],
+)
+def test_weights_that_cannot_be_started_from_are_described(network, start, words):
+    with pytest.raises(ValueError, match=words) if words else nullcontext():
+        check_start(network, start)
 
 
 def test_the_clock_starts_when_all_is_compiled_and_rates_are_those_of_late(tmp_path, monkeypatch):

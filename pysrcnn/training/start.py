@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .._printing import counted
-from ..networks import Network
+from ..networks import DRCN, Network
 
 __all__ = ["check_start"]
 
@@ -42,4 +42,9 @@ def _facts(network: Network) -> Iterator[str]:
     for name, value in network.in_training.items():
         yield f"the option {name} {value}"
     yield "batch normalisation" if network.statistics else "no batch normalisation"
+    if isinstance(network, DRCN):
+        yield counted(network.recursions, "recursion")
     yield f"the parameters {', '.join(network.parameters)}"
+    for name, p in network.parameters.items():
+        if name not in network.tail:
+            yield f"{name} of the shape {p.shape}"
