@@ -1,12 +1,16 @@
-"""Read clips, which are folders of frames in order of their names, as pairs of (low, high).
+"""Read clips, which are folders of frames in order of their names or videos, as (low, high).
 
 low and high are as in `data`, with frames in place of channels: luminance, (T, h, w) and (T, H, W).
-Only `find_clips`, `length` and `read_frames` know how a clip is stored.
+A folder shows one scene, a video one or more, which are read as clips of their own. Only
+`find_clips`, `scenes_of`, `length` and `read_frames` know how a clip is stored.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,36 +19,87 @@ from .checks import check_range, memory_for
 from .data import Pair, luma, pair
 from .pictures import list_pictures, read_picture
 from .resize import imresize
+from .scenes import Scene, find_scenes
+from .video import IN_FOLDERS, is_video
 
-__all__ = ["around", "find_clips", "length", "pairs_of_clip", "read_frames", "read_run"]
+__all__ = [
+    "around",
+    "find_clips",
+    "length",
+    "long_scenes",
+    "read_frames",
+    "read_run",
+    "read_some",
+    "scenes_of",
+]
 
 Place = str | os.PathLike
 
 
 def find_clips(folder: Place, on_error: Callable[[Exception], object] | None = None) -> list[Path]:
-    """Return the folders that contain pictures, sorted: `folder` itself or folders below it.
+    """Return the folders that contain pictures, and the videos, sorted: `folder` or what is below.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError, PermissionError, ValueError
         If there are none, see `list_pictures`.
     """
-    return sorted({path.parent for path in list_pictures(folder, True, on_error)})
+    found = list_pictures(folder, True, on_error, IN_FOLDERS)
+    return sorted({path if is_video(path) else path.parent for path in found})
+
+
+def scenes_of(clip: Place) -> Sequence[Place]:
+    """Return the scenes of a clip: a folder is one; a video is decoded to find its cuts.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a video cannot be read.
+    """
+    return find_scenes(clip) if is_video(clip) and not os.path.isdir(clip) else [clip]
+
+
+def long_scenes(clip: Place, frames: int) -> Sequence[Place]:
+    """Return the scenes of a clip; of a video, those with at least so many frames.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a video cannot be read, or has no such scene.
+    """
+    scenes = scenes_of(clip)
+    long = [scene for scene in scenes if not isinstance(scene, Scene) or len(scene) >= frames]
+    if not long:
+        raise _too_short(clip, max(map(length, scenes)), frames, len(scenes) > 1)
+    return long
+
+
+def _too_short(clip: Place, have: int, frames: int, cut: bool = False) -> ValueError:
+    return ValueError(
+        f"{clip} has {counted(have, 'frame')}{' between its cuts at most' if cut else ''}, and the "
+        f"network looks at {frames}: leave it out"
+    )
 
 
 def length(clip: Place) -> int:
-    """Return the number of frames of a clip."""
-    return len(list_pictures(clip))
+    """Return the number of frames of a folder or a scene."""
+    return len(clip if isinstance(clip, Scene) else list_pictures(clip))
 
 
 def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
     """Yield `count` frames from number `first` on, or all that follow, as `read_picture` does.
+
+    `clip` is a folder or a scene of a video.
 
     Raises
     ------
     OSError, ValueError, TypeError, MemoryError
         If a frame is not a picture, or its size differs from that of the frame before.
     """
+    if isinstance(clip, Scene):
+        with memory_for(clip):
+            yield from clip.read(first, count)
+        return
     paths = list_pictures(clip)
     before = None
     for path in paths[first : None if count is None else first + count]:
@@ -70,6 +125,7 @@ def read_run(
     *,
     largest: int | None = None,
     seed: int | tuple[int, ...] = 0,
+    first: int | None = None,
     count: int | None = None,
     shrink: int = 1,
 ) -> Pair:
@@ -77,14 +133,16 @@ def read_run(
 
     Parameters
     ----------
-    clip : path
+    clip : path or Scene
+        A folder, or a scene of a video.
     scale : int
     frames : int
         Smallest number of frames that the clip must have.
     smallest, largest, seed : as for `read_pair`
         The region is the same in all frames.
-    count : int, optional
-        Number of frames to take from a longer clip, starting at a random frame.
+    first, count : int, optional
+        Number of the first frame, and of frames to take from a longer clip. Without `first`, they
+        begin at a random one.
     shrink : int
         First make the frames this many times smaller, which removes JPEG artefacts.
 
@@ -101,10 +159,9 @@ def read_run(
     rng = np.random.default_rng(seed)
     have = length(clip)
     if have < frames:
-        raise ValueError(
-            f"{clip} has {counted(have, 'frame')}, and the network looks at {frames}: leave it out"
-        )
-    first = 0 if count is None else int(rng.integers(max(have - count, 0) + 1))
+        raise _too_short(clip, have, frames)
+    if first is None:
+        first = 0 if count is None else int(rng.integers(max(have - count, 0) + 1))
     region: tuple[slice, slice] | None = None
     pairs = []
     for frame in read_frames(clip, first, count):
@@ -148,21 +205,43 @@ def around(count: int, frame: int, frames: int) -> list[int]:
     return [min(max(k, 0), count - 1) for k in range(frame - half, frame + half + 1)]
 
 
-def pairs_of_clip(run: Pair, frames: int, parts: int) -> list[Pair]:
-    """Return pairs to measure PSNR on: evenly spaced frames of a clip, each with its neighbours.
+def read_some(
+    scenes: Sequence[Place], scale: int, frames: int, parts: int, **rules: Any
+) -> list[Pair]:
+    """Read evenly spaced frames of a clip, each with its neighbours, to measure PSNR on.
 
     Parameters
     ----------
-    run : (low, high), as `read_run` returns a clip
+    scenes : sequence of paths or Scenes
+        As `scenes_of` or `long_scenes` returns them.
+    scale : int
     frames : int
         Number of frames that the network looks at.
     parts : int
         Number of pairs.
+    **rules
+        Other arguments of `read_run`.
 
     Returns
     -------
     pairs : list of float32 arrays (frames, h, w), (1, s h, s w)
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, MemoryError
+        As `read_run` does.
     """
-    low, high = run
-    places = [(2 * k + 1) * len(low) // (2 * parts) for k in range(parts)]
-    return [(low[around(len(low), k, frames)], high[k : k + 1]) for k in sorted(set(places))]
+    counts = [length(scene) for scene in scenes]
+    ends = list(accumulate(counts))
+    pairs = []
+    for place in sorted({(2 * k + 1) * ends[-1] // (2 * parts) for k in range(parts)}):
+        number = bisect_right(ends, place)
+        frame, count = place - (ends[number] - counts[number]), counts[number]
+        wanted = around(count, frame, frames)
+        first = wanted[0]
+        low, high = read_run(
+            scenes[number], scale, frames, first=first, count=wanted[-1] - first + 1, **rules
+        )
+        middle = frame - first
+        pairs.append((low[[k - first for k in wanted]], high[middle : middle + 1]))
+    return pairs

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .checks import check_range, memory_for
-from .clips import around, find_clips, length, read_frames
+from .clips import around, find_clips, length, read_frames, scenes_of
 from .color import rgb_to_luma
 from .consistency import optical_flow, tof
 from .data import PICTURE_ERRORS, Pair, pair
@@ -173,8 +173,9 @@ def evaluate(
     recursive : bool
         Whether to include pictures in subfolders.
     clips : bool, optional
-        Whether the pictures are frames of clips, see `pysrcnn.clips`: each folder then has one
-        score, the mean of its frames, with "tof". By default if the network takes several frames.
+        Whether the pictures are frames of clips, see `pysrcnn.clips`: each folder, and each video,
+        then has one score, the mean of its frames, with "tof". By default if the network takes
+        several frames.
     motion : bool
         Whether to compute "tof" of clips, which takes longer than everything else.
     on_error : function of an exception, optional
@@ -240,13 +241,14 @@ def _score_clip(
 ) -> Score:
     scores: list[Score] = []
     off: list[tuple[float, float]] = []
-    before: Levels | None = None
-    for frame in _frames(path, network, scale):
-        scores.append(_score_of(frame, scale, name, more))
-        if motion and before is not None:
-            truth = optical_flow(before[0], frame[0])
-            off.append((tof(before[1], frame[1], truth), tof(before[2], frame[2], truth)))
-        before = frame
+    for scene in scenes_of(path):
+        before: Levels | None = None
+        for frame in _frames(scene, network, scale):
+            scores.append(_score_of(frame, scale, name, more))
+            if motion and before is not None:
+                truth = optical_flow(before[0], frame[0])
+                off.append((tof(before[1], frame[1], truth), tof(before[2], frame[2], truth)))
+            before = frame
     mean = replace(average(scores), picture=name)
     if not motion:
         return mean
@@ -254,8 +256,8 @@ def _score_clip(
     return replace(mean, more=mean.more | {"bicubic_tof": bicubic, "tof": ours})
 
 
-def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
-    """Yield the pictures of each frame of a clip, holding no more frames than the network takes."""
+def _frames(clip: str | os.PathLike, network: Network, scale: int) -> Iterator[Levels]:
+    """Yield the pictures of a scene's frames, holding no more than the network takes."""
     count, coming = length(clip), enumerate(read_frames(clip))
     held: dict[int, Pair] = {}
     for k in range(count):
@@ -268,7 +270,7 @@ def _frames(clip: Path, network: Network, scale: int) -> Iterator[Levels]:
         yield _pictures(network, low, held[k][1])
 
 
-def _pair(picture: np.ndarray, path: Path, network: Network, scale: int) -> Pair:
+def _pair(picture: np.ndarray, path: str | os.PathLike, network: Network, scale: int) -> Pair:
     """Make a `pair` for the network; raise a ValueError if the picture is too small."""
     smallest = 11 + 2 * scale
     if min(side - side % scale for side in picture.shape[:2]) < smallest:

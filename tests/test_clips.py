@@ -11,7 +11,7 @@ from rungs import compiled_only
 
 from pysrcnn import evaluate, reference
 from pysrcnn.cli import main
-from pysrcnn.clips import around, find_clips, length, pairs_of_clip, read_frames, read_run
+from pysrcnn.clips import around, find_clips, length, read_frames, read_run, read_some
 from pysrcnn.consistency import optical_flow, tof
 from pysrcnn.data import luma, pair
 from pysrcnn.networks import ESPCN, VESPCN, load
@@ -117,14 +117,17 @@ def test_clips_that_cannot_be_used(clips, tmp_path):
         read_run(tmp_path, 2, 3)
 
 
-def test_frames_around_one():
+def test_frames_around_one(clips):
     assert around(5, 0, 3) == [0, 0, 1] and around(5, 4, 5) == [2, 3, 4, 4, 4]
     assert around(9, 4, 3) == [3, 4, 5] and around(1, 0, 7) == [0] * 7 and around(4, 2, 1) == [2]
-    low, high = np.arange(10.0).reshape(10, 1, 1), np.arange(10.0).reshape(10, 1, 1) + 100
-    pairs = pairs_of_clip((low, high), 3, 3)
-    assert [[int(x) for x in a.ravel()] for a, _ in pairs] == [[0, 1, 2], [4, 5, 6], [7, 8, 9]]
-    assert [int(b[0, 0, 0]) for _, b in pairs] == [101, 105, 108]
-    assert len(pairs_of_clip((low[:2], high[:2]), 3, 3)) == 2
+    scenes = [clips / "a", clips / "b"]  # of five frames each
+    runs = [read_run(scene, 2, 3, 16, largest=18, seed=1) for scene in scenes]
+    wanted = [(0, 1), (1, 0), (1, 3)]  # scene and frame of the numbers 1, 5 and 8
+    found = read_some(scenes, 2, 3, 3, smallest=16, largest=18, seed=1)
+    for (low, high), (scene, frame) in zip(found, wanted, strict=True):
+        assert np.array_equal(low, runs[scene][0][around(5, frame, 3)])
+        assert np.array_equal(high, runs[scene][1][frame : frame + 1])
+    assert len(read_some(scenes[:1], 2, 3, 9)) == 5
 
 
 def test_crops_of_runs_are_of_one_place_in_all_frames(clips):
@@ -184,6 +187,25 @@ def test_clips_are_streamed(clips):
     assert stream.identity.startswith("3 streamed")
 
 
+def test_photographs_are_streamed_beside_clips(clips, tmp_path):
+    """A camera moves over them in another way each time; regions of large ones are used."""
+    write_picture(tmp_path / "a.png", np.full((30, 600), 70, np.uint8))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    moving = [tmp_path / "a.png", tmp_path / "b.png"]
+    stream = Stream([clips / "a"], 2, 1, 16, seed=3, small=True, frames=3, moving=moving)
+    seen = []
+    try:
+        stream.batch(0, 4, lambda pairs: seen.extend(pairs) or RandomCrops(pairs, 8, 0, frames=3))
+    finally:
+        stream.close()
+    assert len(stream) == 3 and list(stream.skipped) == [str(tmp_path / "b.png")]
+    flat = [low for low, high in seen if np.ptp(high) == 0]
+    assert 21 <= len(flat) <= 22 and {low.shape for low in flat} == {(3, 15, 256)}
+    assert {low.shape for low, high in seen if np.ptp(high)} == {(5, 18, 22)}
+    alone = Stream([clips / "a"], 2, 1, 16, seed=3, small=True, frames=3)
+    assert stream.identity != alone.identity
+
+
 @compiled_only
 @pytest.mark.parametrize("stream", [False, True])
 def test_training_on_clips(clips, tmp_path, stream):
@@ -228,8 +250,6 @@ def test_photographs_are_trained_on_as_clips(clips, tmp_path):
     head = json.loads((tmp_path / "mine.log").read_text().splitlines()[0])
     assert head["validation"] == 3
     other = tmp_path / "other.npz"
-    with pytest.raises(ValueError, match="leave out some clips, or these"):
-        train([clips], other, 2, recipe, moving=[photographs], stream=True)
     with pytest.raises(ValueError, match="the recipe is for espcn: leave moving out"):
         train([clips], other, 2, RECIPES["espcn"], moving=[photographs])
     with pytest.raises(FileNotFoundError, match="no folder .*nothing: check the name"):

@@ -9,12 +9,11 @@ from pathlib import Path
 from ..pictures import list_pictures, list_unread
 from ..pictures._mark import picture_of
 from ..pictures.folders import unreadable
-from ..video import INSTALL, SUFFIXES, available
+from ..video import IN_FOLDERS, INSTALL, available
 
 __all__ = ["Place", "earlier_results", "find_pictures", "spelled"]
 
 
-_VIDEOS = SUFFIXES - {".ts"}  # TypeScript programs have that suffix, too
 Place = tuple[Path | None, Path]  # a picture, and its path within the folder that was given
 
 
@@ -81,12 +80,12 @@ def find_pictures(
 def _listed(folder: Path, recursive: bool, errors: list[Exception]) -> list[Path]:
     """List the pictures in a folder, and its videos if these can be read."""
     if available():
-        return list_pictures(folder, recursive, errors.append, _VIDEOS)
+        return list_pictures(folder, recursive, errors.append, IN_FOLDERS)
     try:
         return list_pictures(folder, recursive, errors.append)
     except ValueError as error:
         try:
-            list_pictures(folder, recursive, others=_VIDEOS)
+            list_pictures(folder, recursive, others=IN_FOLDERS)
         except ValueError:
             raise error from None
         raise ValueError(

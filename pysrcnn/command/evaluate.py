@@ -15,6 +15,7 @@ from .._version import __version__
 from ..evaluate import Metric, Score, average, by_features, evaluate
 from ..networks import Features, Network, files_of, load_features
 from ..pictures import list_pictures, list_unread, not_read, quiet_readers
+from ..video import IN_FOLDERS
 from .common import (
     TABLE,
     WEIGHTS,
@@ -64,8 +65,8 @@ def add(commands: Commands) -> None:
     )
     command.add_argument(
         "--clips", action="store_true",
-        help="treat each folder as a clip and its pictures as frames; prints the mean of each clip "
-        "(the default for a vespcn)",
+        help="treat each folder as a clip and its pictures as frames, and each video as a clip; "
+        "prints the mean of each (the default for a vespcn)",
     )  # fmt: skip
     add_scale(command)
     add_model(command)
@@ -157,7 +158,8 @@ def _check_apart(options: argparse.Namespace, clips: bool) -> None:
     if options.features:
         check_apart([options.json], files_of(options.features), "the file of features")
     there = options.folder, options.recursive or clips
-    pictures = [*list_pictures(*there), *list_unread(*there)]
+    videos = IN_FOLDERS if clips else ()
+    pictures = [*list_pictures(*there, others=videos), *list_unread(*there)]
     check_apart([options.json], pictures, "one of the pictures")
     check_free(options.json, options.overwrite, TABLE)
 

@@ -50,8 +50,9 @@ def add(commands: Commands) -> None:
     add_threads(command)
     command.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER",
-        help="folders of training pictures, including subfolders; unusable pictures are named and "
-        "left out, and the exit code is then 2, as for evaluate",
+        help="folders of training pictures, including subfolders; for a vespcn, of clips: folders "
+        "of frames, and videos; unusable pictures are named and left out, and the exit code is "
+        "then 2, as for evaluate",
     )  # fmt: skip
     command.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
@@ -88,7 +89,7 @@ def _add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--network", type=_network, metavar="9-1-5",
         help="filter sizes of an SRCNN, one per layer; or espcn, vdsr, drcn, edsr, srresnet or "
-        "vespcn, which is trained on clips: folders of frames, one folder each",
+        "vespcn, which is trained on clips: folders of frames, one folder each, and videos",
     )  # fmt: skip
     command.add_argument(
         "--activation",
@@ -179,12 +180,12 @@ def _add_course(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--validation", type=Path, metavar="FOLDER",
         help="pictures to measure PSNR on during training, but not to train on (default: every "
-        "20th training picture, at most 20; for a vespcn, every 7th clip)",
+        "20th training picture, at most 20; for a vespcn, every 7th folder or video)",
     )  # fmt: skip
     command.add_argument(
         "--stream", action="store_true",
         help=f"read pictures while training instead of all at the start (the default for more than "
-        f"{IN_MEMORY} pictures)",
+        f"{IN_MEMORY} pictures or frames, and for large videos)",
     )  # fmt: skip
     command.add_argument(
         "--every", type=int, default=2000, metavar="STEPS",

@@ -30,6 +30,7 @@ def read_moved(
     frames: int,
     smallest: int = 1,
     *,
+    largest: int | None = None,
     seed: int | tuple[int, ...] = 0,
 ) -> Pair:
     """Make a clip from a picture file, see `moved`.
@@ -41,8 +42,10 @@ def read_moved(
     frames : int
     smallest : int
         Least height and width of the picture, in pixels.
+    largest : int, optional
+        As for `read_pair`.
     seed : int or tuple of int
-        Seed of the motion.
+        Seed of that region and of the motion.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def read_moved(
     OSError, ValueError, TypeError, MemoryError
         As `read_pair` does.
     """
-    pair = read_pair(path, scale, smallest=smallest, small=True)
+    pair = read_pair(path, scale, smallest=smallest, largest=largest, seed=seed, small=True)
     return moved(pair, frames, np.random.default_rng(seed))
 
 

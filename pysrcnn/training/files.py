@@ -5,6 +5,7 @@ The log and the checkpoint lie beside the weights and differ from them in the su
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..evaluate import Score, average, evaluate
 from ..formats import SMALL
 from ..networks import LARGEST, TRAINED, Features, Network, files_of, load, load_features, shipped
 from ..pictures import list_pictures, list_unread
+from ..video import IN_FOLDERS
 from .fitting import fit
 from .log import read_log
 from .loop import Training
@@ -54,7 +56,8 @@ def train(
     Parameters
     ----------
     folders : sequence of paths
-        Folders of the pictures to train on, folders below them included.
+        Folders of the pictures to train on, folders below them included; for a network that looks
+        at several frames, of clips: folders of frames, and videos.
     output : path
         File of the weights, ending in .npz. Beside it are written a log (.log), and a checkpoint
         (.checkpoint) until all steps are done.
@@ -69,7 +72,7 @@ def train(
         turns into clips, see `training.camera`.
     validation : path, optional
         A folder of pictures that PSNR is measured on during training, and that are not trained on.
-        By default every 20th training picture, or every 7th clip, at most 20.
+        By default every 20th training picture, or every 7th folder of frames or video, at most 20.
     start : path or name, optional
         Weights to start from. Those of an EDSR may be for another scale; its tail, which fits one
         scale, is then reinitialised.
@@ -279,12 +282,13 @@ class FileTraining:
     def _check_places(self, pictures: Split) -> None:
         """Raise, before hours of training, if an output cannot be written or is an input."""
         clips = self.recipe.frames > 1
-        scored = list_pictures(self.scored, recursive=clips) if self.scored else []
+        videos = IN_FOLDERS if clips else ()
+        scored = list_pictures(self.scored, clips, others=videos) if self.scored else []
         others = [
             path
             # Excluded pictures, and those of kinds that are not read, too.
             for folder in [*self.folders, *self.moving]
-            for found in (list_pictures, list_unread)
+            for found in (partial(list_pictures, others=videos), list_unread)
             for path in found(folder, recursive=True)
         ]
         outputs = [self.output, self.log, self.checkpoint]

@@ -1,6 +1,8 @@
 """Dividing pictures into those to train on and those to measure PSNR on, and reading them."""
 
 import itertools
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._printing import counted, say
-from ..clips import find_clips, length, pairs_of_clip, read_run
+from ..clips import find_clips, length, long_scenes, read_run, read_some
 from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
+from ..scenes import Scene
 from .camera import read_moved
 from .recipe import Recipe
 from .stream import REGION, REGION_OF_RUN, Stream
@@ -20,6 +23,7 @@ from .stream import REGION, REGION_OF_RUN, Stream
 __all__ = ["IN_MEMORY", "Split", "made_smaller", "read", "split"]
 
 IN_MEMORY = 1000  # training pictures, or frames of clips; more are streamed
+IN_MEMORY_PIXELS = 2**29  # of the frames of videos, 2.3 GB; more are streamed
 WATCHED = 3  # frames of a clip that PSNR is measured on
 
 
@@ -48,8 +52,8 @@ def split(
     """Split the pictures of the folders, without excluded ones, for training and validation.
 
     The pictures in `validation` are held back. Without such a folder, every 20th picture is, or
-    every 7th clip; of more than 400 pictures or 140 clips, fewer, so that at most 20 are. The
-    photographs in `moving`, to make clips from, are never held back.
+    every 7th clip, a video as a whole; of more than 400 pictures or 140 clips, fewer, so that at
+    most 20 are. The photographs in `moving`, to make clips from, are never held back.
 
     Raises
     ------
@@ -205,43 +209,62 @@ def _read_clips(
 ) -> tuple[list[Pair] | Stream, list[Pair], list[str]]:
     """`read` for clips; of each clip that PSNR is measured on, some frames are used.
 
-    The clips made from photographs come after the others.
+    Each scene of a video is a clip to train on. The clips made from photographs come after the
+    others.
     """
-    frames, smallest, skipped = recipe.frames, recipe.size * scale, list[str]()
+    frames, smallest, shrink = recipe.frames, recipe.size * scale, recipe.shrink
+    skipped: dict[str, None] = {}  # sentences, each once
 
-    def runs(paths: list[Path], **rules: Any) -> Iterator[Pair]:
-        for path in paths:
-            try:
-                yield read_run(path, scale, frames, shrink=recipe.shrink, **rules)
-            except PICTURE_ERRORS as error:
-                skipped.append(str(error))
+    def tried(read: Callable[..., Any], *given: Any, **rules: Any) -> Iterator[Any]:
+        try:
+            yield read(*given, **rules)
+        except PICTURE_ERRORS as error:
+            skipped[str(error)] = None
 
-    def moved(paths: Sequence[Path]) -> Iterator[Pair]:
-        for number, path in enumerate(paths):
-            try:
-                yield read_moved(path, scale, frames, smallest, seed=(recipe.seed, number))
-            except PICTURE_ERRORS as error:
-                skipped.append(str(error))
+    scenes = {
+        path: found
+        for path in dict.fromkeys([*clips.watched, *clips.trained_on])
+        for found in tried(long_scenes, path, frames)
+    }
 
     watched: dict[str, Any] = {"smallest": 2 * scale + 1}
     if not clips.chosen:
         watched |= {"smallest": smallest, "largest": 2 * REGION_OF_RUN, "seed": recipe.seed}
-    found = runs(clips.watched, **watched)
-    validation = [p for run in found for p in pairs_of_clip(run, frames, WATCHED)]
-    left = clips.trained_on if validation else []
+    validation = [
+        pair
+        for path in clips.watched
+        if path in scenes
+        for pairs in tried(
+            read_some, scenes[path], scale, frames, WATCHED, shrink=shrink, **watched
+        )
+        for pair in pairs
+    ]
+    left = [s for path in clips.trained_on for s in scenes.get(path, ())] if validation else []
     data: list[Pair] | Stream
-    if left and (stream or sum(map(length, left)) > IN_MEMORY):
-        if clips.moved:
-            raise ValueError(
-                f"clips of more than {IN_MEMORY} frames together, or with stream, are read while "
-                f"training, and that is not for photographs that a camera moves over: leave out "
-                f"some clips, or these photographs"
-            )
-        data = Stream(left, scale, 1, smallest, recipe.seed, True, frames, recipe.shrink)
+    if left and (stream or not _fit_into_memory(left, shrink)):
+        data = Stream(
+            left, scale, 1, smallest, recipe.seed, True, frames, shrink, moving=clips.moved
+        )
     else:
-        data = [*runs(left, smallest=smallest), *(moved(clips.moved) if left else ())]
-    _check_found(data, validation, skipped, on_skipped, "clips")
+        data = [
+            run
+            for scene in left
+            for run in tried(read_run, scene, scale, frames, smallest, shrink=shrink)
+        ]
+        data += [
+            run
+            for number, path in enumerate(clips.moved if left else ())
+            for run in tried(read_moved, path, scale, frames, smallest, seed=(recipe.seed, number))
+        ]
+    _check_found(data, validation, list(skipped), on_skipped, "clips")
     return data, validation, list(skipped)
+
+
+def _fit_into_memory(clips: Sequence[str | os.PathLike], shrink: int) -> bool:
+    """Return whether clips are read before training: if their frames are few, and not large."""
+    videos = [clip for clip in clips if isinstance(clip, Scene)]
+    pixels = sum(len(scene) * math.prod(scene.video.shape) for scene in videos)
+    return sum(map(length, clips)) <= IN_MEMORY and pixels <= IN_MEMORY_PIXELS * shrink**2
 
 
 def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:

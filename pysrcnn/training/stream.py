@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from .._signals import ENDS
 from ..clips import read_run
 from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..pictures import quiet_readers
+from ..scenes import Scene
+from .camera import read_moved
 from .crops import Sampler
 
 __all__ = ["REGION", "Stream"]
@@ -36,6 +39,7 @@ TAKEN = 64  # sub-images taken from a picture, on average, before the next part 
 REGION = 512  # most rows and columns used of a picture; a larger one gives a random region
 RUN = 8  # most frames used of a clip; a longer one gives a random run
 REGION_OF_RUN = 256  # most rows and columns used of these frames
+LONG = 256  # frames of a scene; a longer one gives several runs in an epoch
 
 
 class Stream:
@@ -43,7 +47,7 @@ class Stream:
 
     Parameters
     ----------
-    paths : sequence of paths
+    paths : sequence of paths or Scenes
     scale : int
     c : int
         1 for luma, 3 for RGB.
@@ -59,6 +63,8 @@ class Stream:
         For clips, as for `read_run`.
     factors : sequence of float
         For pictures: each is reduced by one of these, or stays as large as it is, at random.
+    moving : sequence of paths
+        Besides clips, photographs to make clips from, see `training.camera`.
 
     Attributes
     ----------
@@ -86,23 +92,30 @@ class Stream:
         frames: int = 1,
         shrink: int = 1,
         factors: Sequence[float] = (),
+        moving: Sequence[str | os.PathLike] = (),
     ):
-        self.paths = [os.fspath(path) for path in paths]
+        self.paths = [path if isinstance(path, Scene) else os.fspath(path) for path in paths]
         if not self.paths:
             raise ValueError("no training pictures")
+        self._clips = len(self.paths)  # the paths that follow are of photographs
+        self.paths += map(os.fspath, moving)
+        # What an epoch reads: numbers of paths, that of a long scene several times.
+        self._turns = [k for k, path in enumerate(self.paths) for _ in range(_turns(path))]
         self.seed = seed
         self.skipped: dict[str, str] = {}
         self.waited = 0.0
+        options: dict[str, Any] = {"scale": scale, "smallest": smallest}
         if frames > 1:
+            options |= {"frames": frames}
             self._read = functools.partial(
-                _read_run, scale=scale, frames=frames, smallest=smallest, largest=REGION_OF_RUN,
-                count=max(RUN, frames), shrink=shrink,
+                _told, read_run, largest=REGION_OF_RUN, count=max(RUN, frames), shrink=shrink,
+                **options,
             )  # fmt: skip
+            self._read_moved = functools.partial(_told, read_moved, largest=REGION, **options)
         else:
             self._read = functools.partial(
-                _read, scale=scale, c=c, smallest=smallest, largest=REGION, small=small,
-                factors=factors,
-            )  # fmt: skip
+                _told, _read_reduced, c=c, largest=REGION, small=small, factors=factors, **options
+            )
         self._pool: ProcessPoolExecutor | None = None
         self._coming: dict[int, list[tuple[str, Future]]] = {}
         self._part = -1
@@ -121,7 +134,8 @@ class Stream:
                 size = os.path.getsize(path)
             except OSError:  # a broken link: left out when it is read
                 size = -1
-            checksum = zlib.crc32(f" {size}\n".encode(), checksum)
+            part = f" {path.times[0]} {len(path)}" if isinstance(path, Scene) else ""
+            checksum = zlib.crc32(f" {size}{part}\n".encode(), checksum)
         return f"{len(self)} streamed, checksum {checksum:08x}"
 
     def batch(self, step: int, size: int, sampler: Callable[[list[Pair]], Sampler]) -> Pair:
@@ -148,7 +162,7 @@ class Stream:
             pairs = self._results(self._coming.pop(part))
             # If no picture of the part can be used, try the parts after it, for two epochs: so many
             # positions hold every picture, wherever they begin.
-            for other in range(part + 1, part + 2 + 2 * len(self.paths) // PART):
+            for other in range(part + 1, part + 2 + 2 * len(self._turns) // PART):
                 if pairs:
                     break
                 pairs = self._results(self._request(other))
@@ -157,7 +171,8 @@ class Stream:
         self.waited += time.perf_counter() - began
         self._coming = {k: v for k, v in self._coming.items() if k == part + 1}
         if not pairs:
-            reason = next(self.skipped[path] for path in self.paths if path in self.skipped)
+            names = [os.fspath(path) for path in self.paths]
+            reason = next(self.skipped[name] for name in names if name in self.skipped)
             raise ValueError(f"no training picture can be used, of {len(self)}: {reason}")
         return pairs
 
@@ -171,10 +186,13 @@ class Stream:
                 self._pool.submit(os.getpid)  # starts the process
         requests = []
         for position in range(part * PART, (part + 1) * PART):
-            epoch, place = divmod(position, len(self.paths))
-            path = self.paths[_order(self.seed, epoch, len(self.paths))[place]]
-            future = self._pool.submit(self._read, path, seed=(self.seed, position))
-            requests.append((path, future))
+            epoch, place = divmod(position, len(self._turns))
+            number = self._turns[_order(self.seed, epoch, len(self._turns))[place]]
+            path, read = self.paths[number], self._read
+            if number >= self._clips:
+                read = self._read_moved
+            future = self._pool.submit(read, path, seed=(self.seed, position))
+            requests.append((os.fspath(path), future))
         return requests
 
     def _results(self, requests: list[tuple[str, Future]]) -> list[Pair]:
@@ -226,22 +244,24 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def _read(path: str, factors: Sequence[float] = (), **options) -> Pair | str:
+def _told(read: Callable[..., Pair], path: str | Scene, **options) -> Pair | str:
     """Return a pair, or its error as text, as not all exceptions can be sent between processes."""
     try:
-        low, high = read_pair(path, **options)
-        factor = np.random.default_rng(options["seed"]).choice((1.0, *factors))
-        smaller = None
-        if factor < 1:
-            smaller = reduced(high, factor, options["scale"], options["smallest"], options["small"])
-        return smaller or (low, high)
+        return read(path, **options)
     except PICTURE_ERRORS as error:
         return str(error) or type(error).__name__
 
 
-def _read_run(path: str, **options) -> Pair | str:
-    """Return a run, or its error as text."""
-    try:
-        return read_run(path, **options)
-    except PICTURE_ERRORS as error:
-        return str(error) or type(error).__name__
+def _read_reduced(path: str, factors: Sequence[float] = (), **options) -> Pair:
+    """Read a pair, and make it smaller by chance."""
+    low, high = read_pair(path, **options)
+    factor = np.random.default_rng(options["seed"]).choice((1.0, *factors))
+    smaller = None
+    if factor < 1:
+        smaller = reduced(high, factor, options["scale"], options["smallest"], options["small"])
+    return smaller or (low, high)
+
+
+def _turns(path: str | Scene) -> int:
+    """Return how often an epoch reads from a path: once, or once per `LONG` frames of a scene."""
+    return -(-len(path) // LONG) if isinstance(path, Scene) else 1

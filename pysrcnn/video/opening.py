@@ -19,6 +19,7 @@ from . import colours
 
 __all__ = [
     "INSTALL",
+    "IN_FOLDERS",
     "SUFFIXES",
     "Clip",
     "available",
@@ -33,6 +34,7 @@ SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
+IN_FOLDERS = SUFFIXES - {".ts"}  # TypeScript programs have that suffix, too
 # FFmpeg's names of the formats read. Lists of other files, and pictures and texts, are not read.
 _FORMATS = (
     "asf,avi,flv,h264,hevc,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mxf,ogg,"
@@ -78,6 +80,9 @@ class Clip:
         Notes for the user, a sentence each. Reading the frames may add some.
     joined : bool
         Whether some frames turned out to be interlaced when they were read.
+    timed : bool
+        Whether frames can be found by their times: False if some had none of their own when they
+        were read.
     """
 
     path: Path
@@ -92,6 +97,7 @@ class Clip:
     colours: colours.Colours
     notes: list[str]
     joined: bool = False
+    timed: bool = True
 
 
 def is_video(path: str | os.PathLike | None) -> bool:

@@ -5,7 +5,8 @@ Frames are 8-bit RGB, upright and whole: converted by the file's colour matrix a
 """
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from .._printing import counted
 from . import colours
 from .opening import Clip, decoded, opened, stream_of
 
-__all__ = ["frames_of"]
+__all__ = ["frames_from", "frames_of"]
+
+_BEFORE = (1, 10)  # seconds
 
 
 def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
@@ -43,13 +46,10 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
                     f"{clip.path} changes its size at frame {number}, from {clip.stored[1]} x "
                     f"{clip.stored[0]} to {frame.width} x {frame.height}: cut it there first"
                 )
-            time = last + step
-            if frame.pts is not None:
-                time = round((frame.pts * frame.time_base - clip.start) / clip.time_base)
-            elif last < 0:
-                time = 0
-            if time <= last:  # as some programs write them
-                time = last + step
+            time = _time_of(frame, clip)
+            if time is None or time <= last:  # as some programs write them
+                clip.timed = False
+                time = 0 if time is None and last < 0 else last + step
             last = time
             repaired += frame.is_corrupt
             yield last, _turned(convert(frame), clip.turn)
@@ -63,6 +63,69 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
         clip.notes.append(
             f"{clip.count - number} of its {counted(clip.count, 'frame')} cannot be decoded"
         )
+
+
+def frames_from(clip: Clip, time: int) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Yield the frames from the one shown at `time` on, without decoding all that come before.
+
+    Parameters
+    ----------
+    clip : Clip
+        One whose frames `frames_of` has read to the end.
+    time : int
+        One that `frames_of` has yielded.
+
+    Yields
+    ------
+    time, frame
+        As `frames_of` does.
+
+    Raises
+    ------
+    ValueError
+        As `frames_of` does.
+    """
+    clip = dataclasses.replace(clip, notes=[])
+    # Decoding begins at a keyframe, and frames just after one may need some before it: begin
+    # earlier, or from the start of the file where that does not lead to the frame.
+    for seconds in _BEFORE if clip.timed else ():
+        with contextlib.closing(_sought(clip, time, seconds)) as frames:
+            first = next(frames, None)
+            if first is not None and first[0] == time:
+                yield first
+                yield from frames
+                return
+    for other, frame in frames_of(clip):
+        if other >= time:
+            yield other, frame
+
+
+def _sought(clip: Clip, time: int, seconds: int) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Yield the frames from `time` on, decoded from a keyframe so many seconds before."""
+    from av.error import FFmpegError
+
+    convert = colours.to_rgb(clip.colours)
+    place = time * clip.time_base + clip.start - seconds
+    with opened(clip.path) as container:
+        stream = stream_of(container, clip.path)[0]
+        if place > clip.start:
+            try:
+                container.seek(round(place / clip.time_base), stream=stream)
+            except FFmpegError:
+                return
+        for frame in _whole(decoded(container, stream, clip.path), clip):
+            found = _time_of(frame, clip)
+            if found is None:
+                return
+            if found >= time:
+                yield found, _turned(convert(frame), clip.turn)
+
+
+def _time_of(frame: Any, clip: Clip) -> int | None:
+    """Return when a frame is shown, in units of `clip.time_base`; None if it does not say."""
+    if frame.pts is None:
+        return None
+    return round((frame.pts * frame.time_base - clip.start) / clip.time_base)
 
 
 def _turned(frame: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
