@@ -22,6 +22,7 @@ from pysrcnn.pictures import list_pictures, read_picture
 from pysrcnn.upscaling.upscale import bicubic
 
 from . import harness
+from .networks import of_pictures
 
 FACTORS = (1.5, 2.5, 3.5)
 
@@ -70,9 +71,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pictures", type=Path, required=True, metavar="FOLDER", help="of RGB pictures"
     )
+    names = dict.fromkeys(name for name, _ in of_pictures() if name not in ("sc", "photo"))
     parser.add_argument(
-        "--models", nargs="+", metavar="NAME",
-        default=list(dict.fromkeys(name for name, _ in shipped() if name not in ("sc", "photo"))),
+        "--models", nargs="+", metavar="NAME", default=list(names),
         help="shipped weights or files (default: all that are shipped, but sc and photo)",
     )  # fmt: skip
 

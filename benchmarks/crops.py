@@ -18,10 +18,11 @@ import numpy as np
 
 from pysrcnn import load
 from pysrcnn._files import written_whole
-from pysrcnn.networks import DEFAULT, shipped
+from pysrcnn.networks import DEFAULT
 from pysrcnn.upscaling.upscale import bicubic
 
 from . import harness
+from .networks import of_pictures
 from .photo import conditions, results
 
 if TYPE_CHECKING:
@@ -85,11 +86,6 @@ def rows(which: Names) -> dict[int, list[str]]:
         if more := [name for name in names if name not in found[first]]:
             found[scale] = [name for name in names if name == DEFAULT or name in more]
     return found
-
-
-def of_pictures() -> dict[tuple[str, int], Path]:
-    """Return the shipped weights of networks that take a single picture."""
-    return {one: path for one, path in shipped().items() if load(*one).frames == 1}
 
 
 def stamp(files: Iterable[Path]) -> str:

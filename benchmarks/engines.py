@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from pysrcnn.networks import Network
-from pysrcnn.networks.composed import Composed
 
 PACKAGES = ("torch", "onnx", "onnxruntime", "openvino")
 
@@ -35,10 +34,7 @@ def pictures(network: Network, shape: tuple, threads: int) -> dict[str, tuple[Ca
     All are prepared for pictures of shape (1, c, H, W), and pass arrays without copying them.
     """
     have = installed()
-    engines = {}
-    if "torch" in have:
-        for layout in ("NCHW", "channels_last"):
-            engines[f"PyTorch {layout}"] = _pytorch(network, threads, layout), True
+    engines = {name: (run, True) for name, run in pytorch(network, threads).items()}
     if "onnx" in have:
         model = _onnx_model(network, shape)
         if "onnxruntime" in have:
@@ -53,49 +49,22 @@ def pictures(network: Network, shape: tuple, threads: int) -> dict[str, tuple[Ca
 # ---------------------------------------------------------------------------------------- PyTorch
 
 
-class _Torch(Composed):
-    """The operations of PyTorch as an ops module, on which a network's own `forward` runs."""
-
-    def conv2d(self, x, w, b, padding="valid"):
-        from torch.nn import functional
-
-        p = w.shape[2] // 2 if padding != "valid" else 0
-        if p and padding == "replicate":
-            x, p = functional.pad(x, (p, p, p, p), mode="replicate"), 0
-        return functional.conv2d(x, w, b, padding=p)
-
-    def conv2d_same(self, x, w, b, summand=None):
-        out = self.conv2d(x, w, b, "zeros")
-        return out if summand is None else out.add_(summand)  # in place: `out` is ours alone
-
-    def relu(self, x):
-        return x.relu_()  # in place: x is always the output of a convolution
-
-    def tanh(self, x):
-        return x.tanh_()
-
-    def prelu(self, x, a):
-        from torch.nn import functional
-
-        return functional.prelu(x, a)
-
-    def pixel_shuffle(self, x, s):
-        from torch.nn import functional
-
-        return functional.pixel_shuffle(x, s)
-
-    def repeat(self, x, n):
-        return x.repeat_interleave(n, dim=1)
+def pytorch(network: Network, threads: int) -> dict[str, Callable]:
+    """Prepare the network in PyTorch, in both layouts of memory; nothing if it is missing."""
+    layouts = ("NCHW", "channels_last") if "torch" in installed() else ()
+    return {f"PyTorch {layout}": _pytorch(network, threads, layout) for layout in layouts}
 
 
 def _pytorch(network: Network, threads: int, layout: str) -> Callable:
     import torch
 
+    from .torch_ops import Torch
+
     torch.set_num_threads(threads)
     form = _memory_format(layout)
     tensors = {name: torch.from_numpy(p) for name, p in network.parameters.items()}
     tensors = {n: t.to(memory_format=form) if t.ndim == 4 else t for n, t in tensors.items()}
-    ops = _Torch()
+    ops = Torch()
 
     def run(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -11,10 +11,10 @@ import argparse
 import numba
 
 from pysrcnn import load, read_picture, upscale
-from pysrcnn.networks import shipped
 from pysrcnn.upscaling.upscale import bicubic
 
 from . import harness, quality
+from .networks import of_pictures
 from .scaling import MIB, peak
 
 
@@ -42,8 +42,9 @@ def measure(name: str, scale: int, threads: int) -> dict[str, int]:
 def lines(options: argparse.Namespace) -> list[dict]:
     """Measure bicubic and all networks at each scale; return the lines of the table."""
     found = []
-    for scale in sorted({scale for _, scale in shipped()}):
-        names = [name for name, s in shipped() if s == scale and name in options.networks]
+    which = of_pictures()
+    for scale in sorted({scale for _, scale in which}):
+        names = [name for name, s in which if s == scale and name in options.networks]
         for name in ("bicubic", *names):
             runs = [
                 harness.in_a_process(measure, name, scale, options.threads)
@@ -56,7 +57,7 @@ def lines(options: argparse.Namespace) -> list[dict]:
 
 
 def main() -> None:
-    options = harness.parse(__doc__.splitlines()[0], "memory", quality.NAMES, repeats=2)
+    options = harness.parse(__doc__.splitlines()[0], "memory", quality.names(), repeats=2)
     about = harness.machine(options.threads)
     found = lines(options)
     print()

@@ -1,6 +1,7 @@
-"""The networks that are timed, with shipped weights or, if there are none, with random ones."""
+"""The networks that are measured: shipped ones and, to be timed, some with random weights."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pysrcnn import SRCNN, kernels, load
 from pysrcnn.networks import DRCN, EDSR, VDSR, Network, SRResNet, shipped
@@ -16,6 +17,11 @@ UNTRAINED: dict[str, Callable] = {
     "srresnet": lambda scale, ops: SRResNet(scale, 16, 64, 3, picture=False, ops=ops),
 }
 _SCALES = {"srresnet": 4}  # the only scale of its paper; all others are timed at x3
+
+
+def of_pictures() -> dict[tuple[str, int], Path]:
+    """Return the shipped weights of networks that take a single picture, as `shipped` does."""
+    return {one: path for one, path in shipped().items() if load(*one).frames == 1}
 
 
 def network(name: str, scale: int | None = None, ops=kernels) -> Network:

@@ -1,7 +1,8 @@
 """Write docs/networks.md, which compares the shipped networks: python -m benchmarks.networks_page
 
 The page is made from the weights and from measured scores (`benchmarks.paper networks`), times
-(`benchmarks.quality`) and memory (`benchmarks.memory`); a dash marks missing measurements. Its text
+(`benchmarks.quality`), memory (`benchmarks.memory`) and those of video (`benchmarks.video`); a dash
+marks missing measurements. Its text
 is in networks_page.md, where sections on networks that are not shipped are left out. The papers'
 numbers are in published.py. `benchmarks.crops` makes the pictures.
 """
@@ -16,8 +17,9 @@ from pysrcnn._files import written_whole
 from pysrcnn.networks import Network, SRResNet, load, shipped
 
 from . import crops, harness, weights
+from .networks import of_pictures
 from .paper_page import page, table
-from .published import ABOUT, KINDS, PUBLISHED
+from .published import ABOUT, KINDS, PUBLISHED, VIDEO
 from .scaling import MIB
 
 NONE = "–"
@@ -64,7 +66,8 @@ def at_scale(scale: int, found: dict[Key, Network], measured: dict) -> str:
         if s == scale and x["card"]["channels"] == "luminance"
     )
     rows = [_row("bicubic", scale, next(of_luma, None), measured, ["", "", ""])]
-    for name, network in ((name, n) for (name, s), n in found.items() if s == scale):
+    here = {name: n for (name, s), n in found.items() if s == scale and n.frames == 1}
+    for name, network in here.items():
         seen = network.seen
         side = f"{2 * seen.margin + 1}{' small' if network.small else ''}"
         line = scored.get((name, scale))
@@ -117,6 +120,40 @@ def beside(kind: str, found: dict[Key, Network], measured: dict) -> str | None:
     return table(columns, list(rows.values()))
 
 
+def of_video(scale: int, lines: list[dict]) -> str:
+    """Return the table of one scale on video; the paper's numbers, too, if there are any."""
+    columns = [f"×{scale}", "PSNR", "SSIM", "tOF", "frames a second"]
+    rows = []
+    for line in lines:
+        mean, rate = line["mean"], 1 / line["seconds a frame"]["median"]
+        numbers = f"{mean['psnr']:.2f}", f"{mean['ssim']:.4f}", f"{mean['tof']:.3f}", f"{rate:.1f}"
+        rows.append([line["name"], *numbers])
+    if any(key[1] == scale for key in VIDEO):
+        columns.append("the paper, all frames")
+        for row in rows:
+            row.append(_score(VIDEO.get((row[0], scale))))
+    return table(columns, rows)
+
+
+def video(found: dict[Key, Network], results: Path) -> dict[str, str]:
+    """Return the parts of the section on video: none without a network for it that was measured."""
+    path = results / "video.json"
+    if not path.is_file() or all(network.frames == 1 for network in found.values()):
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["options"]["quick"]:
+        raise ValueError(f"{path} is of a quick run: run python -m benchmarks.video in full")
+    scales: dict[int, list[dict]] = {}
+    for line in content["lines"]:
+        scales.setdefault(line["scale"], []).append(line)
+    about = content["machine"]
+    return {
+        "video": "\n\n".join(of_video(*one) for one in scales.items()),
+        "video_threads": str(about["threads"]),
+        "video_processor": about["processor"],
+    }
+
+
 def _score(score: float | tuple[float, float] | None) -> str:
     if isinstance(score, tuple):
         return f"{score[0]:.2f} / {score[1]:.4f}"
@@ -155,7 +192,7 @@ def _crops_of(name: str) -> int:
 
 def pictures() -> str:
     """Return the Markdown of the pictures of all details."""
-    shown = crops.rows(crops.of_pictures())
+    shown = crops.rows(of_pictures())
     names = [f"{n} ×{s}" for s, names in shown.items() for n in ("bicubic", *names)]
     return "\n\n".join(
         f"![{detail}: {', '.join(names)}, original](networks-{detail}.png)"
@@ -166,7 +203,7 @@ def pictures() -> str:
 def parts(results: Path) -> dict[str, str]:
     """Return the parts that are inserted into the text of the page."""
     found, measured = networks(), read(results)
-    scales = sorted({scale for _, scale in found})
+    scales = sorted({scale for (_, scale), network in found.items() if network.frames == 1})
     content = json.loads((results / "quality.json").read_text(encoding="utf-8"))
     made = {
         "which": which(found),
@@ -175,6 +212,7 @@ def parts(results: Path) -> dict[str, str]:
         "processor": content["machine"]["processor"],
         "pictures": pictures(),
     }
+    made |= video(found, results)
     made |= {f"of_{kind}": t for kind in KINDS if (t := beside(kind, found, measured))}
     return made
 

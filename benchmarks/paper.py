@@ -25,12 +25,13 @@ from pysrcnn._files import write_json, written_whole
 from pysrcnn.data import Pair, pair
 from pysrcnn.evaluate import levels
 from pysrcnn.metrics import ms_ssim, psnr, ssim, wpsnr
-from pysrcnn.networks import Network, shipped
+from pysrcnn.networks import Network
 from pysrcnn.pictures import list_pictures, read_picture
 from pysrcnn.training import Training, fit, read_log
 
 from . import harness
 from .experiments import EXPERIMENTS, LEFT_OUT, SCALE, Entry
+from .networks import of_pictures
 from .scores import at_three, colour_scores, first_channel, pairs_of, score, silent
 
 STEPS, QUICK = 10_000, 300  # of each entry
@@ -208,9 +209,9 @@ def plot(name: str, results: Path, picture: Path) -> None:
 
 
 def networks(options: argparse.Namespace) -> None:
-    """Score all shipped weights on Set5, picture by picture."""
+    """Score all shipped weights but those for video on Set5, picture by picture."""
     lines = []
-    for (name, scale), path in sorted(shipped().items()):
+    for (name, scale), path in sorted(of_pictures().items()):
         network = load(path, scale)
         rows = {}
         for picture in list_pictures(options.data / "Set5"):

@@ -133,7 +133,7 @@ def _add(parser) -> None:
 
 def main() -> None:
     """Run the command."""
-    options = harness.parse(__doc__.splitlines()[0], "perception", quality.NAMES, add=_add)
+    options = harness.parse(__doc__.splitlines()[0], "perception", quality.names(), add=_add)
     found = [one for scale in options.scales if (one := measure(options, scale))]
     text = "\n\n".join([options.pictures.name, *map(table, found)]) + "\n"
     print(f"\n{text}", end="")

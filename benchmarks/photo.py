@@ -22,7 +22,7 @@ from pysrcnn._files import check_place, write_json, written_whole
 from pysrcnn.data import pair
 from pysrcnn.evaluate import levels
 from pysrcnn.metrics import psnr, ssim
-from pysrcnn.networks import Network, shipped
+from pysrcnn.networks import Network
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
 from pysrcnn.training import DEGRADATIONS
 from pysrcnn.training.degradation import jpeg, noise
@@ -31,6 +31,7 @@ from pysrcnn.upscaling.upscale import bicubic
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
+from .networks import of_pictures
 
 FOLDERS = (*LARGE, "Photos76")
 QUALITIES = (None, 95, 75, 50, 30)  # of JPEG with subsampled chroma; None for no JPEG
@@ -173,7 +174,7 @@ def parsed() -> argparse.Namespace:
     if options.looks:
         options.looks.mkdir(parents=True, exist_ok=True)
     options.models = options.models or [
-        name for name, scale in shipped() if scale == options.scale and name != "sc"
+        name for name, scale in of_pictures() if scale == options.scale and name != "sc"
     ]
     return options
 

@@ -19,22 +19,33 @@ from pysrcnn.networks import Network, shipped
 from pysrcnn.upscaling.upscale import bicubic
 
 from . import harness, quality_page
+from .networks import of_pictures
 from .quality_chart import chart
 
 DATA = Path(os.environ.get("PYSRCNN_DATA") or harness.ROOT.parent / "shared" / "data")
 PHOTOGRAPH = harness.ROOT / "examples" / "pictures" / "coffee.png"
 SHAPE, SMALL = (960, 1440), (96, 144)  # of the timed results; SMALL with --quick
-NAMES = tuple(dict.fromkeys(name for name, _ in shipped()))
 
 
-def networks(options, scale: int) -> dict[str, Network]:
-    """Return the networks for a scale by their names in the table: shipped ones, then files."""
-    names = [name for name, s in shipped() if s == scale and name in options.networks]
-    found = {name: load(name, scale) for name in names}
+def names() -> tuple[str, ...]:
+    """Return the names of the shipped networks that take a single picture."""
+    return tuple(dict.fromkeys(name for name, _ in of_pictures()))
+
+
+def networks(options, scale: int, video: bool = False) -> dict[str, Network]:
+    """Return the networks for a scale by their names in the table: shipped ones, then files.
+
+    video: whether those that take several frames are among them.
+    """
+    have = shipped() if video else of_pictures()
+    asked = [name for name, s in have if s == scale and name in options.networks]
+    found = {name: load(name, scale) for name in asked}
     for path in options.weights:
         network = load(path)
         known = network.scales or (network.scale,)
-        if scale in known or (known == (None,) and not network.small):
+        if network.frames > 1 and not video:
+            print(f"{path.name} takes frames of a video: python -m benchmarks.video measures it")
+        elif scale in known or (known == (None,) and not network.small):
             name = re.sub(r"_x[\dx]+$", "", path.stem)
             found[path.stem if name in found else name] = load(path, scale)
         else:
@@ -98,15 +109,15 @@ def table(scale: int, lines: list[dict]) -> str:
     return harness.table(columns, rows)
 
 
-def add_networks(parser) -> None:
+def add_networks(parser, scales: tuple[int, ...] = (2, 3, 4)) -> None:
     """Add --weights and --scales, which choose networks."""
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[], metavar="FILE",
         help="more networks, each at the scales it is for",
     )  # fmt: skip
     parser.add_argument(
-        "--scales", type=int, nargs="+", default=(2, 3, 4), choices=(2, 3, 4), metavar="{2,3,4}",
-        help="(default: all three)",
+        "--scales", type=int, nargs="+", default=scales, choices=(2, 3, 4), metavar="{2,3,4}",
+        help=f"(default: {' '.join(map(str, scales))})",
     )  # fmt: skip
 
 
@@ -124,7 +135,7 @@ def _add(parser) -> None:
 
 def main() -> None:
     options = harness.parse(
-        __doc__.splitlines()[0], "quality", NAMES, add=_add, repeats=5, seconds=0.5
+        __doc__.splitlines()[0], "quality", names(), add=_add, repeats=5, seconds=0.5
     )
     about = harness.machine(options.threads)
     lines, tables = [], []

@@ -13,8 +13,9 @@ from processes import PACKAGE, process
 from pysrcnn import SRCNN, imresize, load
 from pysrcnn.data import luma
 from pysrcnn.evaluate import average, by_features, evaluate, levels
-from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, SRResNet, load_features, shipped
+from pysrcnn.networks import DRCN, EDSR, ESPCN, VDSR, VESPCN, SRResNet, load_features
 from pysrcnn.networks.loading import shipped_files
+from pysrcnn.networks.vespcn import FUSIONS
 from pysrcnn.niqe import niqe
 from pysrcnn.pictures import list_pictures, read_picture, write_picture
 from pysrcnn.training import RECIPES
@@ -171,13 +172,16 @@ def test_a_drcn_that_is_not_supervised_learns_by_its_sum_alone(monkeypatch):
     assert network.loss_and_gradients(low, high, "l1", 0.0)[0] == last != first
 
 
-def test_the_page_has_the_numbers_of_its_results(tmp_path):
+def test_the_page_has_the_numbers_of_its_results(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.networks import of_pictures
+
     page = ROOT / "docs" / "paper.md"
     committed = page.read_text(encoding="utf-8")
     networks = json.loads((ROOT / "benchmarks/results/paper/networks.json").read_text())
     known = {(line["network"], line["scale"]): line["card"] for line in networks["lines"]}
-    assert known == {which: load(path).card for which, path in shipped().items()}
+    assert known == {which: load(path).card for which, path in of_pictures().items()}
     command("paper_page", "--output", tmp_path)
     assert (tmp_path / "paper.md").read_text(encoding="utf-8") == committed
 
@@ -255,6 +259,95 @@ def test_truth_against_looks(tmp_path):
     assert last.split() == ["originals", f"{found['originals']:.3f}", "0.000"]
     for axis in ("niqe", "features"):
         assert (tmp_path / f"p-{axis}-x3.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_quality_of_video_and_its_part_of_the_page(tmp_path, monkeypatch):
+    """Two small clips, and a network of three frames beside one that is shipped."""
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import networks_page
+
+    cat = read_picture(ROOT / "examples" / "pictures" / "cat.png")
+    for clip, top in ("a", 20), ("b", 120):
+        (tmp_path / "clips" / clip).mkdir(parents=True)
+        for k in range(2):
+            frame = cat[top + k : top + k + 28, 60 + 2 * k : 92 + 2 * k]
+            write_picture(tmp_path / "clips" / clip / f"{k}.png", frame)
+    mine = VESPCN(4, 3, 3, 4, fusion="subpixel", seed=1)
+    mine.save(tmp_path / "vespcn_x4.npz")
+    out = command(
+        "video", "--quick", "--threads", 1, "--scales", 4, "--networks", "espcn",
+        "--clips", tmp_path / "clips", "--weights", tmp_path / "vespcn_x4.npz",
+        "--output", tmp_path / "video.json",
+    )  # fmt: skip
+    content = json.loads((tmp_path / "video.json").read_text())
+    bicubic, espcn, ours = lines = content["lines"]
+    assert [line["name"] for line in lines] == ["bicubic", "espcn", "vespcn"]
+    scores = list(evaluate(tmp_path / "clips", mine, 4))
+    mean = average(scores).numbers
+    for line, before in (bicubic, "bicubic_"), (ours, ""):
+        assert line["mean"] == {m: mean[before + m] for m in ("psnr", "ssim", "tof")}
+        assert line["clips"]["b"]["tof"] == scores[1].numbers[f"{before}tof"]
+        above = [line["clips"][clip]["psnr"] - espcn["clips"][clip]["psnr"] for clip in "ab"]
+        assert line["above espcn"]["dB"] == pytest.approx(np.mean(above))
+        assert line["above espcn"]["clips"] == sum(more > 0 for more in above)
+    assert all(line["seconds a frame"]["median"] > 0 for line in lines)
+    subpixel, early = content["cases"]
+    assert subpixel["title"] == "VESPCN, subpixel fusion (vespcn), 24 x 12 to 96 x 48"
+    assert early["title"].startswith("VESPCN, early fusion (random weights)")
+    text = (tmp_path / "video.txt").read_text(encoding="utf-8")
+    assert max(map(len, text.splitlines())) <= 80 and subpixel["title"] in text
+    assert (
+        f"{mean['psnr']:.2f}  {mean['ssim']:.4f}  {mean['tof']:.3f}" in text and text[:5] == "clips"
+    )
+    assert "frames a second" in out
+
+    with pytest.raises(ValueError, match=r"video\.json is of a quick run"):
+        networks_page.video({("vespcn", 4): mine}, tmp_path)
+    content["options"]["quick"] = False
+    (tmp_path / "video.json").write_text(json.dumps(content))
+    assert networks_page.video({("espcn", 4): ESPCN(4)}, tmp_path) == {}
+    page = networks_page.video({("vespcn", 4): mine}, tmp_path)["video"].splitlines()
+    numbers = f"{mean['psnr']:.2f} | {mean['ssim']:.4f} | {mean['tof']:.3f}"
+    assert page[-1].startswith(f"| vespcn | {numbers} | ")
+    assert page[-1].endswith(" | 25.35 / 0.7557 |") and page[-2].endswith(" |  |")
+
+
+def test_networks_for_video_are_apart_from_those_for_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import crops, networks, networks_page, quality, video
+
+    monkeypatch.setattr("pysrcnn.networks.loading._WEIGHTS", tmp_path)
+    ESPCN(4).save(tmp_path / "espcn_x4.npz")
+    VESPCN(4, 3, 3, 4).save(tmp_path / "vespcn_x4.npz")
+    assert list(networks.of_pictures()) == [("espcn", 4)] and quality.names() == ("espcn",)
+    assert video.names() == ("espcn", "vespcn")
+    mine = tmp_path / "mine.npz"
+    VESPCN(4, 3, 3, 4).save(mine)
+    options = argparse.Namespace(networks=("espcn", "vespcn"), weights=[mine])
+    assert list(quality.networks(options, 4)) == ["espcn"]
+    assert "mine.npz takes frames of a video: python -m benchmarks.video" in capsys.readouterr().out
+    assert list(video.networks(options, 4)) == ["espcn", "vespcn", "mine"]
+    assert crops.rows(networks.of_pictures()) == {4: ["espcn"]}
+    found, nothing = networks_page.networks(), networks_page.read(tmp_path)
+    assert "| vespcn | VESPCN, " in networks_page.which(found)
+    assert "vespcn" not in networks_page.at_scale(4, found, nothing)
+
+
+def test_pytorch_runs_the_same_vespcn(monkeypatch):
+    """With flows of some pixels, in every fusion."""
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.engines import pytorch
+
+    rng = np.random.default_rng(0)
+    for fusion in FUSIONS:
+        vespcn = VESPCN(2, 3, 3, 4, fusion=fusion)
+        for part in ("coarse", "fine"):
+            vespcn.parameters[f"W_{part}5"] *= 40
+        x = rng.random((1, 3, 12, 16), np.float32)
+        wanted = vespcn.forward(x)
+        for run in pytorch(vespcn, 1).values():
+            assert np.abs(run(x) - wanted).max() < 1e-5
 
 
 PAGES = "README.md", "docs/benchmarks.md", "docs/perception.md"
@@ -441,13 +534,13 @@ def test_the_page_of_networks_is_that_of_its_results_and_of_the_weights(tmp_path
     monkeypatch.syspath_prepend(ROOT)
     from PIL import Image
 
-    from benchmarks import crops, networks_page
+    from benchmarks import crops, networks, networks_page
 
     monkeypatch.setattr("sys.argv", ["", "--output", str(tmp_path)])
     networks_page.main()
     committed = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
     assert (tmp_path / "networks.md").read_text(encoding="utf-8") == committed
-    files = crops.of_pictures()
+    files = networks.of_pictures()
     made_of = {f"networks-{name}": crops.stamp(files.values()) for name in crops.DETAILS}
     if ("srgan", crops.SHARPER_SCALE) in files:
         made_of["perception"] = crops.stamp(crops.of_sharper(files))

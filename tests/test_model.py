@@ -717,9 +717,10 @@ def test_shipped_weights_have_cards():
     for (name, scale), path in have.items():
         network = load(name, scale)
         size = name if isinstance(network, Chain) else name.split("-")[0]  # edsr-s: a small one
-        size = "edsr" if name == "photo" else size
+        size = {"photo": "edsr", "srgan": "srresnet"}.get(size, size)
         assert (network.name, network.scale) == (size.removesuffix("-rgb"), scale), path.name
-        assert network.c == (3 if name.endswith("-rgb") or name == "photo" else 1)
+        rgb = name.endswith("-rgb") or name in ("photo", "srresnet-s", "srgan")
+        assert network.c == (3 if rgb else 1)
         missing = {"network", "scale", "data", "recipe", "scores", "version"} - network.card.keys()
         assert not missing, f"{path.name} has no {sorted(missing)}"
         assert all(network.card[key] for key in ("data", "recipe", "scores", "version"))

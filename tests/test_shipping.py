@@ -151,9 +151,10 @@ def test_float16_costs_no_decibels(tmp_path, name, scale):
 @pytest.mark.slow
 @pytest.mark.skipif(not JIT, reason="takes minutes without the compiler")
 @pytest.mark.parametrize("name, scale", [key for key in shipped() if key[0] != "sc"])
-def test_float16_costs_no_decibels_on_set5(tmp_path, data_folder, name, scale):
-    network, folder = load(name, scale), data_folder("Set5")
-    both = [average(list(evaluate(folder, n, scale))).psnr
+def test_float16_costs_no_decibels_on_whole_sets(tmp_path, data_folder, name, scale):
+    network = load(name, scale)
+    folder = data_folder("Set5" if network.frames == 1 else "Vid4")
+    both = [average(list(evaluate(folder, n, scale, motion=False))).psnr
             for n in (network, halved(network, tmp_path))]  # fmt: skip
     # The picture itself goes through the layers of a chain, and is rounded there.
     assert abs(both[0] - both[1]) < (0.004 if isinstance(network, Chain) else 0.003)
@@ -176,13 +177,17 @@ def test_cards_are_whole(path):
     card = network.card
     wanted = WHOLE - ({"start"} if isinstance(network, SparseCoding) else set())
     assert card.keys() >= wanted, wanted - card.keys()
-    assert card["recipe"] and "T91" in card["data"] and "Set5" not in card["data"]
+    data, test = ("T91", "Set5") if network.frames == 1 else ("Clips14", "Vid4")
+    assert card["recipe"] and data in card["data"] and test not in card["data"]
     scales = {scale for (_, scale), file in shipped().items() if file == path}
     assert scales == set(network.scales or (network.scale,))
-    names = {f"Set5 x{scale}" for scale in network.scales} or {"Set5"}
+    names = {f"{test} x{scale}" for scale in network.scales} or {test}
     assert card["scores"].keys() >= names
+    # Vid4 has lower scores than Set5, and so has a network trained against a discriminator.
+    least = (28, 0.8) if test == "Set5" and network.start is None else (24, 0.65)
     for name in names:
-        assert 28 < card["scores"][name]["PSNR"] < 40 and 0.8 < card["scores"][name]["SSIM"] < 1
+        psnr, ssim = card["scores"][name]["PSNR"], card["scores"][name]["SSIM"]
+        assert least[0] < psnr < 40 and least[1] < ssim < 1
 
 
 @pytest.fixture
