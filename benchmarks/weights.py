@@ -66,7 +66,7 @@ def _deep(
 
 
 def _video(scale: int) -> Made:
-    recipe = replace(RECIPES["vespcn"], shrink=2, steps=16_000)
+    recipe = replace(RECIPES["vespcn"], shrink=2, steps=14_000)
     return Made(scale, recipe, None, ("Clips14",), moving=("Photos76", "General100"))
 
 
@@ -124,7 +124,8 @@ def make(name: str, data: Path, work: Path) -> Path:
     made = (WEIGHTS | STAGES)[name]
     train(
         [data / folder for folder in made.folders], result, made.scale, made.recipe,
-        exclude=LEFT_OUT, moving=[data / folder for folder in made.moving],
+        exclude=() if made.moving else LEFT_OUT,
+        moving=[data / folder for folder in made.moving],
         start=made.start and make(made.start, data, work),
         resume=result.with_suffix(".checkpoint").exists(),
         score=data / _test(made.recipe.frames),
