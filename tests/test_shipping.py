@@ -212,14 +212,15 @@ def test_what_makes_them_is_of_one_kind(made):
             assert [getattr(one.recipe, n) for n in same] == [
                 getattr(other.recipe, n) for n in same
             ], name
-        if one.recipe.network not in ("srcnn", "espcn"):
+        if one.recipe.network == "vespcn":
+            assert one.folders == ("Clips14",) and one.moving == ("Photos76", "General100"), name
+        elif one.recipe.network not in ("srcnn", "espcn"):
             assert one.folders == ("T91", "BSDS200", "General100", "Photos76"), name
     files = {path.stem for path in shipped().values()} - {"sc_x3"}
     assert files <= made.WEIGHTS.keys()
-    deep = {"edsr-s": 3, "edsr": 3, "drcn": 1, "vdsr": 1, "photo": 1, "srresnet": 1}
-    for name, count in deep.items():
-        assert sum(n.rpartition("_x")[0] == name or n.startswith(f"{name}_x")
-                   for n in made.WEIGHTS) == count  # fmt: skip
+    deep = {"edsr-s": 3, "edsr": 3, "drcn": 1, "vdsr": 1, "photo": 1, "srresnet-s": 1, "srgan": 1}
+    for name, count in {**deep, "vespcn": 2}.items():
+        assert sum(n.startswith(f"{name}_x") for n in made.WEIGHTS) == count
     steps = {name: one.recipe.steps for name, one in every.items()}
     assert steps["edsr-s-first_x2"] == steps["edsr-s_x4"] == 16000 < steps["edsr-s_x3"]
     slow = made.WEIGHTS["edsr-s_x2"].recipe
