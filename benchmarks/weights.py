@@ -21,6 +21,7 @@ from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
 from pysrcnn.networks import Chain, Network
 from pysrcnn.training import RECIPES, Recipe, keep_ends, train
+from pysrcnn.training.adversarial import Adversarial
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
@@ -76,6 +77,8 @@ _SLOW = replace(
     learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
 )  # fmt: skip
 
+_SHARP = replace(RECIPES["srgan"], steps=2500, drop=0.8, adversarial=Adversarial(width=16))
+
 
 # Weights for x2 and x4 start from those for x3, since most of what they learn is the same (in EDSR,
 # everything but the tail); except ESPCN's, whose last layer differs.
@@ -103,9 +106,7 @@ WEIGHTS = {
     "drcn_x2x3x4": _deep("drcn", (2, 3, 4), steps=14000),
     "photo_x2": _deep("photo", 2, steps=7000),
     "srresnet-s_x4": _deep("srresnet-s", 4, steps=4500),
-    "srgan_x4": Made(
-        4, replace(RECIPES["srgan"], steps=2500, drop=0.8), "srresnet-s_x4", ALL, features=VGG
-    ),
+    "srgan_x4": Made(4, _SHARP, "srresnet-s_x4", ALL, features=VGG),
     "vespcn_x4": _video(4),
     "vespcn_x3": _video(3),
 }
