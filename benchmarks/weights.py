@@ -20,8 +20,7 @@ import numpy as np
 from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
 from pysrcnn.networks import Chain, Network
-from pysrcnn.training import RECIPES, Recipe, keep_ends, train
-from pysrcnn.training.adversarial import Adversarial
+from pysrcnn.training import RECIPES, Adversarial, Recipe, keep_ends, train
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
