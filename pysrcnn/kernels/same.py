@@ -196,22 +196,25 @@ def _gradients_of_weights(given, x, w):
     """Return dw, db; given: dout, its gate and whether it is gated, see `_gradients`."""
     dout, _, gated = given
     filters, channels = w.shape[:2]
-    biases = np.empty((SLICES, dout.shape[3]), np.float32)
+    height, width = x.sides
+    tiles = x.shape[0] * -(-height // OUTPUTS) * -(-width // OUTPUTS)
+    slices = min(SLICES, -(-tiles // TILES))  # none that would be empty
+    biases = np.empty((slices, dout.shape[3]), np.float32)
     form = few.form(channels, filters, False)
     if form == few.TO_FEW and not gated:  # from few, with x and dout exchanged
-        sums = np.empty((SLICES, filters, x.data.shape[3] // LANES, TAPS**2 * LANES), np.float32)
+        sums = np.empty((slices, filters, x.data.shape[3] // LANES, TAPS**2 * LANES), np.float32)
         room = _room(filters, channels)
-        none = np.empty((SLICES, 0), np.float32)
+        none = np.empty((slices, 0), np.float32)
         _gradients(few.FROM_FEW, x.data, x.data, False, dout, x.sides, sums, none, *room)
         db = dout[..., :filters].sum(axis=(0, 1, 2), dtype=np.float64)
         return few.from_sums(sums, channels, True), db.astype(np.float32)
     room = _room(channels, filters)
     if form == few.FROM_FEW:
-        sums = np.empty((SLICES, channels, dout.shape[3] // LANES, TAPS**2 * LANES), np.float32)
+        sums = np.empty((slices, channels, dout.shape[3] // LANES, TAPS**2 * LANES), np.float32)
         _gradients(form, *given, x.data, x.sides, sums, biases, *room)
         dw = few.from_sums(sums, filters, False)
     else:
-        shape = (SLICES, POINTS, x.data.shape[3], dout.shape[3])
+        shape = (slices, POINTS, x.data.shape[3], dout.shape[3])
         sums = _memory.array("sums", shape, np.float32)
         _gradients(few.WINOGRAD, *given, x.data, x.sides, sums, biases, *room)
         dw = np.empty(w.shape, np.float32)
