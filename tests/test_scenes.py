@@ -12,7 +12,7 @@ from rungs import compiled_only
 from pysrcnn.cli import main
 from pysrcnn.clips import find_clips, length, long_scenes, read_frames, read_run, read_some
 from pysrcnn.evaluate import evaluate
-from pysrcnn.networks import ESPCN, load
+from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import write_picture
 from pysrcnn.resize import imresize
 from pysrcnn.scenes import find_scenes
@@ -124,27 +124,21 @@ def test_frames_are_found_by_their_times(tmp_path, monkeypatch, name, codec, opt
 @compiled_only
 @pytest.mark.parametrize("stream", [False, True])
 def test_training_on_videos_is_training_on_their_frames(both, tmp_path, stream):
-    """The first clip is held back. Resumed, a training comes to the same weights."""
-    videos, place = both / "videos", tmp_path / "videos.npz"
-    for name in "videos", "frames":
-        train([both / name], tmp_path / f"{name}.npz", 2, TINY, stream=stream, every=2)
-    wanted, found = (load(tmp_path / f"{name}.npz") for name in ("frames", "videos"))
+    """Interrupted and resumed, too; the first clip is held back."""
+    wanted = train([both / "frames"], tmp_path / "frames.npz", 2, TINY, stream=stream)
+    place = tmp_path / "videos.npz"
+    begun = FileTraining([both / "videos"], place, 2, TINY, stream=stream)
+    next(begun.training.run())
+    begun.training.save(begun.checkpoint)
+    if stream:
+        begun._stream.close()
+    found = train([both / "videos"], place, 2, TINY, stream=stream, resume=True)
     assert found.card["data"] == "videos, 3 clips"
     for name, p in wanted.parameters.items():
         assert np.array_equal(p, found.parameters[name])
     logs = [(tmp_path / f"{name}.log").read_text().splitlines() for name in ("videos", "frames")]
     heads = [json.loads(lines[0]) for lines in logs]
     assert heads[0]["validation"] == 3 and heads[0]["bicubic_psnr"] == heads[1]["bicubic_psnr"]
-
-    place = tmp_path / "again.npz"
-    begun = FileTraining([videos], place, 2, TINY, stream=stream)
-    next(begun.training.run())
-    begun.training.save(begun.checkpoint)
-    if stream:
-        begun._stream.close()
-    again = train([videos], place, 2, TINY, stream=stream, resume=True)
-    for name, p in again.parameters.items():
-        assert np.array_equal(p, found.parameters[name])
 
 
 def test_a_video_is_held_back_as_a_whole(both):
@@ -178,7 +172,7 @@ def test_videos_that_cannot_be_used(both, tmp_path, monkeypatch, capsys):
         pictures(Path("in") / name, moving(0, 5))
     Path("in/c.mp4").write_bytes(b"no video at all")
     film("in/d.mkv", moving(0, 2))
-    film("in/e.mkv", [*moving(0, 2), *moving(1, 1), *moving(2, 2)])
+    film("in/e.mkv", [*moving(0, 2), *moving(1, 2)])
     film("in/f.mkv", [frame[:12] for frame in moving(0, 5)])
     film("in/g.mp4", moving(0, 90), "libx264", "yuv420p")
     Path("in/g.mp4").write_bytes(Path("in/g.mp4").read_bytes()[:-800])

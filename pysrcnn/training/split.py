@@ -16,6 +16,7 @@ from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
 from ..scenes import Scene
+from ..video import is_video
 from .camera import read_moved
 from .recipe import Recipe
 from .stream import REGION, REGION_OF_RUN, Stream
@@ -221,11 +222,10 @@ def _read_clips(
         except PICTURE_ERRORS as error:
             skipped[str(error)] = None
 
-    scenes = {
-        path: found
-        for path in dict.fromkeys([*clips.watched, *clips.trained_on])
-        for found in tried(long_scenes, path, frames)
-    }
+    paths = dict.fromkeys([*clips.watched, *clips.trained_on])
+    if videos := sum(map(is_video, paths)):
+        say(f"finding the cuts of {counted(videos, 'video')}")
+    scenes = {path: found for path in paths for found in tried(long_scenes, path, frames)}
 
     watched: dict[str, Any] = {"smallest": 2 * scale + 1}
     if not clips.chosen:

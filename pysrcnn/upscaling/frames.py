@@ -222,6 +222,9 @@ def _small(frame: np.ndarray) -> np.ndarray:
     side = -(-max(height, width) // _SIDE)
     down, across = min(side, height), min(side, width)
     whole = frame[: height // down * down, : width // across * across]
-    blocks = whole.reshape(height // down, down, width // across, across, -1)
-    white = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
-    return blocks.mean((1, 3)) / white
+    whole_numbers = frame.dtype.kind == "u"
+    white = np.iinfo(frame.dtype).max if whole_numbers else 1
+    # First the rows of each block, then its columns: over both at once takes ten times as long.
+    rows = whole.reshape(height // down, down, -1).sum(1, np.uint32 if whole_numbers else None)
+    blocks = rows.reshape(height // down, width // across, across, -1).sum(2)
+    return blocks / (down * across) / white
