@@ -1,9 +1,9 @@
-"""Factors between 2, 3 and 4: one pass of a VDSR, or a pass at a whole factor and a resize?
+"""Factors between 2, 3 and 4: one pass of a VDSR, or a pass at the next whole factor and a resize?
 
 python -m benchmarks.between --pictures FOLDER times nothing. Each picture is cropped, shrunk by the
 factor, and enlarged in colour by `pysrcnn.upscale`. PSNR is of luma, with the factor, rounded up,
-as the number of pixels shaved. A network for several scales has two lines: one pass at the factor
-itself, and one at the next whole factor followed by a resize, which is all that others can do.
+as the number of pixels shaved. A network for several scales has two lines: one pass at the next
+whole factor followed by a resize, as by `upscale`, and one at the factor itself.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pysrcnn import imresize, load, upscale
+from pysrcnn.color import rgb_to_luma
 from pysrcnn.evaluate import levels
 from pysrcnn.metrics import psnr
 from pysrcnn.networks import Network, shipped
@@ -29,9 +30,16 @@ FACTORS = (1.5, 2.5, 3.5)
 Enlarge = Callable[[np.ndarray, float, tuple[int, int]], np.ndarray]
 
 
-def resized(network: Network, whole: int) -> Enlarge:
-    """Return a function that enlarges by a network's own scale, then resizes to (H, W)."""
-    return lambda small, _, shape: imresize(upscale(small, whole, network), shape=shape)
+def direct(network: Network) -> Enlarge:
+    """Return a function that applies a network to the luminance of the bicubic enlargement."""
+
+    def enlarge(small: np.ndarray, _: float, shape: tuple[int, int]) -> np.ndarray:
+        large = imresize(small / 255, shape=shape)
+        y = rgb_to_luma(large)
+        change = network.forward(y[None, None])[0, 0] - y
+        return np.clip(large + change[..., None] * (255 / 219), 0, 1) * 255  # Y has 219 levels
+
+    return enlarge
 
 
 def lines_of(name: str, factor: float) -> dict[str, Enlarge]:
@@ -40,9 +48,11 @@ def lines_of(name: str, factor: float) -> dict[str, Enlarge]:
     if (name, whole) not in shipped() and not Path(name).is_file():
         return {}
     network, label = load(name, whole), Path(name).stem
-    found = {f"{label} x{whole}, resized": resized(network, whole)}
+    found: dict[str, Enlarge] = {
+        f"{label} x{whole}, resized": lambda small, factor, _: upscale(small, factor, network)
+    }
     if len(network.scales) > 1:
-        found[f"{label} x{factor:g}"] = lambda small, factor, _: upscale(small, factor, network)
+        found[f"{label} x{factor:g}"] = direct(network)
     return found
 
 

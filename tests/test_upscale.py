@@ -609,20 +609,14 @@ def test_half_precision_is_enlarged_or_refused_in_a_sentence():
         assert np.all(result == 0.5)
 
 
-def test_a_network_for_several_scales_makes_what_lies_between_in_one_pass():
+def test_a_network_for_several_scales_is_used_at_those_alone():
     network = VDSR(3, 6)
     network.scales = (2, 3, 4)
     networks = Networks(network)
-    plans = {f: networks.plan((30, 40), f) for f in (1.25, 1.5, 2, 2.5, 3.7, 4, 6)}
-    assert [plan.passes for plan in plans.values()] == [
-        (2,), (1.5,), (2,), (2.5,), (3.7,), (4,), (3, 2),
-    ]  # fmt: skip
-    assert plans[2.5].shape == plans[2.5].largest == (75, 100) and str(plans[2.5]) == "x2.5"
-    picture = np.random.default_rng(0).random((30, 40))
-    wanted = network.forward(imresize(16 / 255 + 219 / 255 * picture, shape=(75, 100))[None, None])
-    wanted = (wanted[0, 0] - 16 / 255) * 255 / 219
-    assert np.abs(upscale(picture, 2.5, network) - wanted.clip(0, 1)).max() < 1e-5
-    assert upscale(picture, model=network, shape=(50, 90)).shape == (50, 90)
+    plans = {f: networks.plan((30, 40), f) for f in (1.25, 2, 2.5, 3.7, 4, 6)}
+    assert [plan.passes for plan in plans.values()] == [(2,), (2,), (3,), (4,), (4,), (3, 2)]
+    assert plans[2.5].shape == (75, 100) and str(plans[2.5]) == "x3, resized"
+    assert upscale(np.zeros((30, 40)), model=network, shape=(50, 90)).shape == (50, 90)
     assert networks.default_scale == 3
 
 

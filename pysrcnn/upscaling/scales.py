@@ -4,7 +4,8 @@ A network is used at the scale it was trained for. Any other factor takes passes
 least that factor (the smallest product, then the fewest passes), and an antialiased bicubic resize
 down to the exact size: x2.5 is x3 and a resize, x6 is x3 and x2, x10 is x4, x3 and a resize; x3 by
 shipped weights for x2 alone is x2, x2 and a resize, while a network or a file for x2 refuses x3.
-A network trained for several scales, such as VDSR, makes factors between them in one pass.
+So does a network for several scales, such as VDSR: it could make x2.5 in one pass, but having never
+seen that factor it is worse there than at x3 with a resize (`benchmarks.between`).
 """
 
 import copy
@@ -22,7 +23,6 @@ from ..networks import LARGEST, Network, load, other_scale, shipped
 
 __all__ = ["LARGEST", "Networks", "Plan"]
 
-LEAST = 1.5  # the smallest factor that a network for several scales makes in one pass
 _OF_THEIR_OWN = (2, 3, 4)  # factors that are common enough to be worth weights of their own
 
 
@@ -33,27 +33,24 @@ class Plan(NamedTuple):
     ----------
     start : pair of ints
         Its height and width.
-    passes : tuple of numbers
-        The scales of the networks that it passes through, in order: whole numbers, except for a
-        single pass of a network for several scales.
+    passes : tuple of ints
+        The scales of the networks that it passes through, in order.
     shape : pair of ints
         Height and width of the result.
     """
 
     start: tuple[int, int]
-    passes: tuple[float, ...]
+    passes: tuple[int, ...]
     shape: tuple[int, int]
 
     @property
     def largest(self) -> tuple[int, int]:
         """Height and width after the passes, before the resize."""
-        if any(scale != int(scale) for scale in self.passes):
-            return self.shape
-        product = int(math.prod(self.passes))
+        product = math.prod(self.passes)
         return self.start[0] * product, self.start[1] * product
 
     def __str__(self) -> str:
-        steps = ", ".join(f"x{scale:.6g}" for scale in self.passes)
+        steps = ", ".join(f"x{scale}" for scale in self.passes)
         return steps if self.largest == self.shape else f"{steps}, resized"
 
 
@@ -85,7 +82,6 @@ class Networks:
         self._loaded: dict[int, Network] = {}
         self._only: Network | None = None
         self._scales: list[int] | None = None  # None if a network does not state its scale
-        self._between = False  # whether one network is for all of them, and factors between them
         self._file: Path | None = None  # from which the only network is
         if isinstance(model, Network):
             self._called = "the network"
@@ -94,7 +90,6 @@ class Networks:
             self._called = os.fspath(model)
             found = {s: path for (name, s), path in shipped().items() if name == self._called}
             self._scales = sorted(found)
-            self._between = len(found) > len(set(found.values()))
             if not self._scales:
                 self._only, self._file = load(model, sharpness=sharpness), Path(model)
             elif sharpness is not None:  # or raise, before any picture is read
@@ -102,7 +97,7 @@ class Networks:
         if self._only is not None:
             self._scales = None if self._only.scale is None else [self._only.scale]
             if self._only.scales:
-                self._scales, self._between = sorted(self._only.scales), True
+                self._scales = sorted(self._only.scales)
 
     @property
     def default_scale(self) -> int:
@@ -130,11 +125,10 @@ class Networks:
                 self.at(scale)
         return self.__dict__
 
-    def at(self, scale: float) -> Network:
+    def at(self, scale: int) -> Network:
         """Return the network that enlarges by a scale of a plan."""
         if self._only is not None:
             return self._only if not self._ensemble else _ensemble_of(self._only)
-        scale = next(s for s in self._scales or () if s >= scale)
         if scale not in self._loaded:
             network = load(self._called, scale, sharpness=self._sharpness)
             self._loaded[scale] = _ensemble_of(network) if self._ensemble else network
@@ -190,7 +184,7 @@ class Networks:
             raise ValueError(f"scale is a number above 1, up to {LARGEST}; got {scale!r}")
         return int(scale) if scale == int(scale) else scale
 
-    def _passes(self, factor: float) -> tuple[float, ...]:
+    def _passes(self, factor: float) -> tuple[int, ...]:
         if self._scales is None:
             if factor != int(factor):
                 raise ValueError(
@@ -201,8 +195,6 @@ class Networks:
             return (int(factor),)
         if factor in self._scales:
             return (int(factor),)
-        if self._between and LEAST <= factor <= self._scales[-1]:
-            return (factor,)
         useful = sorted((s for s in self._scales if s > 1), reverse=True)
         most = math.ceil(math.log2(LARGEST))
         found = [
