@@ -119,6 +119,21 @@ def write(options: argparse.Namespace, **content) -> None:
     print(f"\n{options.output.relative_to(ROOT) if inside else options.output}")
 
 
+def measured(path: Path) -> dict:
+    """Read results that `write` wrote, to make a page of them.
+
+    Raises
+    ------
+    ValueError
+        If they are from a quick run.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["options"]["quick"]:
+        command = f"python -m benchmarks.{path.stem}"
+        raise ValueError(f"{path.name} is of a quick run: run {command} in full")
+    return content
+
+
 def _named(value: object) -> object:
     """Replace paths by their names, since folders of a machine are private."""
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,6 @@ Tables and charts go between two marks in docs/perception.md. `benchmarks.percep
 unless it writes to another file.
 """
 
-import json
 from pathlib import Path
 
 from pysrcnn._files import written_whole
@@ -27,9 +26,7 @@ def fill(results: Path, root: Path) -> None:
     ValueError
         If the results are from a quick run, or the page lacks the marks.
     """
-    content = json.loads(results.read_text(encoding="utf-8"))
-    if content["options"]["quick"]:
-        raise ValueError(f"{results.name} is of a quick run: run benchmarks.perception in full")
+    content = harness.measured(results)
     pictures, parts = content["options"]["pictures"], []
     for found in content["results"]:
         parts.append(f"\n{_markdown(found)}\n")

@@ -5,7 +5,6 @@ tables and charts of all scales go between those in docs/benchmarks.md. `benchma
 with this unless it writes to another file.
 """
 
-import json
 import re
 from pathlib import Path
 
@@ -24,9 +23,7 @@ def fill(results: Path, root: Path) -> None:
     ValueError
         If the results are from a quick run, or a page lacks the marks.
     """
-    content = json.loads(results.read_text(encoding="utf-8"))
-    if content["options"]["quick"]:
-        raise ValueError(f"{results.name} is of a quick run: run benchmarks.quality in full")
+    content = harness.measured(results)
     by_scale: dict[int, list[dict]] = {}
     for line in content["lines"]:
         by_scale.setdefault(line["scale"], []).append(line)

@@ -76,6 +76,7 @@ _SLOW = replace(
     learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
 )  # fmt: skip
 
+# Not shipped: it left a grid of dots, see "The weight of the adversarial loss" in docs/training.md.
 _SHARP = replace(RECIPES["srgan"], steps=2500, drop=0.8, adversarial=Adversarial(width=16))
 
 

@@ -48,7 +48,7 @@ TRAINED: dict[str, type[Network]] = {
     "vespcn": VESPCN,
 }
 
-# The default for enlarging: 1.2 dB better than 9-1-5 at x3, for 0.08 s more per megapixel.
+# The default for enlarging: 1.2 dB better than 9-1-5 at x3, for 0.12 s more per megapixel.
 DEFAULT = "edsr-s"
 FEATURES = "edsr-s", 3  # whose features are used without a file of VGG
 CONVERTED = "converted_from"  # in the card of a file that `pysrcnn convert` wrote, and nothing else
