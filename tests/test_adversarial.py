@@ -107,7 +107,7 @@ def test_the_discriminator_learns_first_and_is_fooled_after():
 
 
 def test_training_moves_both_and_lowers_the_content_loss():
-    settings = replace(SETTINGS, learning_rate=0.01)
+    settings = replace(SETTINGS, learning_rate=0.01, weight=1e-3)
     training = training_of(replace(RECIPE, steps=60, drop=0, adversarial=settings))
     start = {name: p.copy() for name, p in training.judge.discriminator.parameters.items()}
     found = [parts for _, parts in run(training)]

@@ -1,35 +1,65 @@
-"""Convolutions with a stride, as convolutions without one on more and smaller maps.
+"""Convolutions with a stride: the taps of some pixels at a time, in one matrix product.
 
-A stride of s is replaced by s x s smaller maps per channel. Map (a, b) has the pixels of row
-s i + a and column s j + b: the inverse of a sub-pixel shuffle. A weight d rows below the centre of
-a filter then applies to the maps a = d mod s, floor(d / s) rows below the centre of a smaller
-filter. So 3 x 3 and 5 x 5 filters with a stride of 2 become filters of 3 x 3, some weights of which
-are zero, on four times as many maps of a quarter of the size, computed by Winograd's transforms.
+Winograd's transforms do not pay here: with a stride of 2, neighbouring results share so few pixels
+that they would save no product of a 3 x 3 filter. So the pixels under the filter are collected, as
+by im2col, for some pixels of the result at a time, and multiplied by all weights.
 
-Axes: N samples, C channels, O filters, H x W pixels, f filter size, s stride.
+The gradient of the input needs no scattering. Its pixels (s i + a, s j + b) form s x s pictures,
+one for each (a, b), and each of these is a convolution of dout, without a stride, with the taps
+that reach these pixels.
+
+Axes: N samples, C channels, O filters, H x W pixels, f filter size, s stride, T pixels at a time,
+K taps times channels; K', O' padded to whole vectors.
 """
 
 import numpy as np
-from numba import prange
+from numba import get_thread_id, prange
 
-from .compile import compiled
-from .maps import BORDER, Maps
-from .same import conv2d_same, conv2d_same_backward
+from .compile import compiled, noinline
+from .maps import BORDER, CHANNELS, Maps, as_maps, multiple
+from .memory import Memory, aligned
+from .operations import conv2d, conv2d_backward
+from .points import LANES, products, products_of_gradients
+from .threads import count
+from .tile import tile_load, tile_plus_vector, tile_store
 
 __all__ = ["conv2d_strided", "conv2d_strided_backward"]
+
+PIXELS = 48  # at a time, a multiple of the rows of all register tiles of `points`
+SLICES = 8  # slices of a batch, summed separately: threads do not affect the order
 
 
 def conv2d_strided(x, w, b, s):
     """See `reference.conv2d_strided`."""
     _checked(x, w, s)
-    return conv2d_same(_apart(x, s), _spread(w, s), b)
+    if b.shape != w.shape[:1]:
+        raise ValueError(f"the bias has the shape {b.shape}, wanted {w.shape[:1]}")
+    if not _fits(x, w):
+        return np.ascontiguousarray(conv2d(x, w, b, "zeros")[:, :, ::s, ::s])
+    n, _, height, width = x.shape
+    out = Maps((n, len(w), -(-height // s), -(-width // s)))
+    bias = np.zeros(out.data.shape[3], np.float32)
+    bias[: len(b)] = b
+    offsets = np.arange(w.shape[2]) - w.shape[2] // 2
+    given = x.data, x.sides, (offsets, offsets, s), x.shape[1]
+    _convolve(*given, _matrix(w), bias, out.data, out.sides, (0, 0, 1), *_room(w))
+    return out
 
 
 def conv2d_strided_backward(dout, x, w, s):
     """See `reference.conv2d_strided_backward`."""
     _checked(x, w, s)
-    dx, dw, db = conv2d_same_backward(dout, _apart(x, s), _spread(w, s))
-    return _together(dx, x, s), _gathered(dw, w, s), db
+    n, _, height, width = x.shape
+    wanted = n, len(w), -(-height // s), -(-width // s)
+    if dout.shape != wanted:
+        raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
+    if not _fits(x, w):
+        whole = np.zeros((*wanted[:2], height, width), dout.dtype)
+        whole[:, :, ::s, ::s] = dout
+        return conv2d_backward(whole, x, w, "zeros")
+    dout = as_maps(dout)
+    db = dout.data.sum(axis=(0, 1, 2), dtype=np.float64)[: len(w)].astype(np.float32)
+    return _gradient_of_input(dout, x, w, s), _gradient_of_weights(dout, x, w, s), db
 
 
 def _checked(x, w, s):
@@ -44,79 +74,141 @@ def _checked(x, w, s):
         raise ValueError(f"weights have the shape {w.shape}, wanted {wanted}")
 
 
-def _small(shape, s):
-    """Return the shape of the maps that `_apart` makes."""
-    n, c, height, width = shape
-    return n, s * s * c, -(-height // s), -(-width // s)
+def _fits(x, w):
+    """Whether the products here compute it: `Maps`, by weights in float32."""
+    return isinstance(x, Maps) and w.dtype == np.float32
 
 
-def _apart(x, s):
-    """Split x into (N, s s C, H / s, W / s): row a and column b go to map (a s + b) C + c."""
-    n, many, height, width = shape = _small(x.shape, s)
-    if isinstance(x, Maps):
-        out = Maps(shape)
-        _copy(x.data, out.data, x.shape, s, True)
-        return out
-    whole = np.zeros((*x.shape[:2], s * height, s * width), x.dtype)
-    whole[:, :, : x.shape[2], : x.shape[3]] = x
-    parts = whole.reshape(*x.shape[:2], height, s, width, s).transpose(0, 3, 5, 1, 2, 4)
-    return np.ascontiguousarray(parts).reshape(shape)
+def _matrix(w):
+    """Return weights (O, C, u, v) as (1, K, O'), the taps in the order in which `_collect` does."""
+    o, k = len(w), w[0].size
+    out = aligned((1, k, multiple(o, CHANNELS)), np.float32)
+    out[..., o:] = 0
+    out[0, :, :o] = w.transpose(2, 3, 1, 0).reshape(k, o)
+    return out
 
 
-def _together(small, x, s):
-    """Merge the maps of `small` into the size and form of x: the inverse of `_apart`."""
-    if isinstance(x, Maps):
-        out = Maps(x.shape)
-        _copy(out.data, small.data, x.shape, s, False)
-        return out
-    n, c, height, width = x.shape
-    parts = small.reshape(n, s, s, c, *small.shape[2:]).transpose(0, 3, 4, 1, 5, 2)
-    whole = parts.reshape(n, c, s * small.shape[2], s * small.shape[3])
-    return np.ascontiguousarray(whole[:, :, :height, :width])
+_memory = Memory()
+
+
+def _room(w):
+    """Return memory for each thread: T rows of K' numbers, and T rows of O' numbers.
+
+    There is one row more, since `_collect` copies whole vectors.
+    """
+    sizes = {"taps": multiple(w[0].size, CHANNELS), "filters": multiple(len(w), CHANNELS)}
+    shapes = {name: (count(), PIXELS + 1, 1, 1, size) for name, size in sizes.items()}
+    return [_memory.array(name, shape, np.float32) for name, shape in shapes.items()]
+
+
+def _gradient_of_input(dout, x, w, s):
+    """Return dx: dx[s i + a] = sum over taps u of w[u] dout[i + (a + p - u) / s], where whole."""
+    dx, p = Maps(x.shape), w.shape[2] // 2
+    bias = np.zeros(dx.data.shape[3], np.float32)
+    taps = np.arange(w.shape[2])
+    reaching = [taps[(a + p - taps) % s == 0] for a in range(s)]
+    offsets = [(a + p - some) // s for a, some in enumerate(reaching)]
+    turned = w.swapaxes(0, 1)
+    for a, b in np.ndindex(s, s):
+        some = turned[:, :, reaching[a]][..., reaching[b]]
+        given = dout.data, dout.sides, (offsets[a], offsets[b], 1), len(w)
+        to = dx.data, dx.sides, (a, b, s)
+        _convolve(*given, _matrix(some), bias, *to, *_room(turned))
+    return dx
+
+
+def _gradient_of_weights(dout, x, w, s):
+    o, c, f, _ = w.shape
+    offsets = np.arange(f) - f // 2
+    blocks = -(-dout.shape[0] * dout.sides[0] * dout.sides[1] // PIXELS)
+    shape = min(SLICES, blocks), 1, multiple(w[0].size, CHANNELS), dout.data.shape[3]
+    sums = _memory.array("sums", shape, np.float32)
+    given = x.data, x.sides, (offsets, offsets, s), c
+    centre = np.zeros(1, int), np.zeros(1, int), 1
+    _gradients(*given, dout.data, dout.sides, centre, sums, *_room(w))
+    dw = sums.sum(axis=(0, 1))[: w[0].size, :o].reshape(f, f, c, o)
+    return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
+
+
+@compiled(inner=True)
+def _place(number, shape, x):
+    """Return where pixel (0, 0) of a sample lies in x, and row and column of a pixel in `shape`.
+
+    number: of the pixel, counted over the batch.
+    """
+    sample, rest = number // (shape[0] * shape[1]), number % (shape[0] * shape[1])
+    _, height, width, channels = x.shape
+    at = ((sample * height + BORDER) * width + BORDER) * channels
+    return at, rest // shape[1], rest % shape[1]
+
+
+@compiled(inner=True)
+def _collect(x, sides, taps, channels, shape, first, some, out):
+    """Copy the pixels under the filter to out (T, 1, 1, K or more), for some pixels of the result.
+
+    sides: H, W of x. taps: the distances of the rows and of the columns of the filter from its
+    centre, and the step of the centre. shape: rows and columns of the result.
+    """
+    noinline()
+    rows, columns, step = taps
+    across, down = x.shape[3], x.shape[2] * x.shape[3]
+    for t in range(some):
+        at, i, j = _place(first + t, shape, x)
+        to = t * out.shape[3]
+        for u in rows:
+            for v in columns:
+                r, q = step * i + u, step * j + v
+                inside = 0 <= r < sides[0] and 0 <= q < sides[1]
+                pixel = at + r * down + q * across if inside else 0  # the border of x is zero
+                for c in range(0, channels, LANES):  # what is too much is overwritten by the next
+                    tile_store(tile_load(x, pixel + c, 1, 1), out, to + c, 0, 1)
+                to += channels
 
 
 @compiled(parallel=True)
-def _copy(large, small, shape, s, apart):
-    """Copy the data of large maps (N, C, H, W) to that of small ones or, unless `apart`, back."""
-    n, c, height, width = shape
-    rows, columns = s * (-(-height // s)), s * (-(-width // s))
-    for task in prange(n * rows):
-        sample, i = task // rows, task % rows
-        for j in range(columns):
-            first = (i % s * s + j % s) * c
-            pixel = small[sample, i // s + BORDER, j // s + BORDER, first : first + c]
-            if i >= height or j >= width:  # earlier maps may have left something there
-                pixel[...] = 0
-                continue
-            whole = large[sample, i + BORDER, j + BORDER]
-            for k in range(c):
-                if apart:
-                    pixel[k] = whole[k]
-                else:
-                    whole[k] = pixel[k]
+def _convolve(x, sides, taps, channels, w, b, out, out_sides, to, vs, ms):
+    """Compute the pixels (s i + a, s j + b) of out; to: a, b, s.
+
+    sides, taps, channels: see `_collect`. w: (1, K, O'), b: (O',). vs, ms: see `_room`.
+    """
+    shape = (out_sides[0] - to[0] + to[2] - 1) // to[2], (out_sides[1] - to[1] + to[2] - 1) // to[2]
+    pixels = len(out) * shape[0] * shape[1]
+    for block in prange((pixels + PIXELS - 1) // PIXELS):
+        v, m = vs[get_thread_id()], ms[get_thread_id()]
+        first = block * PIXELS
+        some = min(PIXELS, pixels - first)
+        _collect(x, sides, taps, channels, shape, first, some, v)
+        products(v, w, 0, w.shape[2], m, some)
+        _put(m, b, out, shape, to, first, some)
 
 
-def _places(f, s):
-    """The map and new row of each of f rows (or columns) of a filter, and the new filter size."""
-    p = f // 2
-    maps, offsets = (np.arange(-p, p + 1) % s), (np.arange(-p, p + 1) // s)
-    r = -(-p // s)
-    return maps, offsets + r, 2 * r + 1
+@compiled(inner=True)
+def _put(m, b, out, shape, to, first, some):
+    """Store m (T, 1, 1, O') + b in some of the pixels that `_convolve` computes."""
+    noinline()
+    across, down = out.shape[3], out.shape[2] * out.shape[3]
+    for t in range(some):
+        at, i, j = _place(first + t, shape, out)
+        at += (to[2] * i + to[0]) * down + (to[2] * j + to[1]) * across
+        for o in range(0, across, LANES):
+            sums = tile_load(m, t * across + o, 1, 1)
+            tile_store(tile_plus_vector(sums, b, o), out, at + o, 0, 1)
 
 
-def _spread(w, s):
-    """Return weights (O, C, f, f) as (O, s s C, f', f')."""
-    o, c, f, _ = w.shape
-    maps, places, size = _places(f, s)
-    out = np.zeros((o, s, s, c, size, size), w.dtype)
-    out[:, maps[:, None], maps, :, places[:, None], places] = w.transpose(2, 3, 0, 1)
-    return out.reshape(o, s * s * c, size, size)
+@compiled(parallel=True)
+def _gradients(x, sides, taps, channels, dout, shape, centre, sums, vs, ds):
+    """Compute the gradients of the weights, sums (slices, 1, K', O'), of some blocks each.
 
-
-def _gathered(spread, w, s):
-    """Return the entries of `spread` that `_spread` fills, (O, C, f, f): its adjoint."""
-    o, c, f, _ = w.shape
-    maps, places, size = _places(f, s)
-    parts = spread.reshape(o, s, s, c, size, size)
-    found = parts[:, maps[:, None], maps, :, places[:, None], places]
-    return np.ascontiguousarray(found.transpose(2, 3, 0, 1))
+    centre: `taps` of a single one, by which `dout` is collected.
+    """
+    pixels = len(dout) * shape[0] * shape[1]
+    blocks = (pixels + PIXELS - 1) // PIXELS
+    for part in prange(len(sums)):
+        v, d = vs[get_thread_id()], ds[get_thread_id()]
+        sums[part] = 0
+        for block in range(part, blocks, len(sums)):
+            first = block * PIXELS
+            some = min(PIXELS, pixels - first)
+            _collect(x, sides, taps, channels, shape, first, some, v)
+            _collect(dout, shape, centre, dout.shape[3], shape, first, some, d)
+            products_of_gradients(v, d, some, sums[part])
