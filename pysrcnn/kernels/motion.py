@@ -101,6 +101,12 @@ def _cubic(t):
 
 
 @compiled(inner=True)
+def _four(at, last):
+    """The indices of four pixels, two up to `at` and two behind it; beyond the edge, its own."""
+    return max(at - 1, 0), at, min(at + 1, last), min(at + 2, last)
+
+
+@compiled(inner=True)
 def _slopes(t):
     """Derivatives of the weights of `_cubic` with respect to t."""
     return (
@@ -116,14 +122,14 @@ def _warp_cubic(x, flow, out):
         for column in range(width):
             i, _, b = _place(row + flow[sample, 1, row, column], height - 1)
             j, _, a = _place(column + flow[sample, 0, row, column], width - 1)
-            down, right = _cubic(b), _cubic(a)
+            down, right, columns = _cubic(b), _cubic(a), _four(j, width - 1)
             for k in range(c):
                 total = 0.0
-                for u in range(4):
-                    across, y = 0.0, min(max(i - 1 + u, 0), height - 1)
+                for weight, y in zip(down, _four(i, height - 1)):
+                    line, across = x[sample, k, y], 0.0
                     for v in range(4):
-                        across += right[v] * x[sample, k, y, min(max(j - 1 + v, 0), width - 1)]
-                    total += down[u] * across
+                        across += right[v] * line[columns[v]]
+                    total += weight * across
                 out[sample, k, row, column] = total
 
 

@@ -126,12 +126,12 @@ def _col2im(cols, f, x):
 def relu(x):
     """See `reference.relu`."""
     out = np.empty(x.shape, x.dtype)
-    _relu(*flat(x), out.reshape(-1))
+    relu_into(*flat(x), out.reshape(-1))
     return out
 
 
 @compiled(parallel=True)
-def _relu(x, out):
+def relu_into(x, out):
     for i in prange(x.size):
         out[i] = 0 if x[i] <= 0 else x[i]
 
@@ -140,12 +140,12 @@ def relu_backward(dout, x):
     """See `reference.relu_backward`."""
     same_shape("dout", dout, "x", x)
     dx = np.empty(dout.shape, dout.dtype)
-    _relu_backward(*flat(dout, x), dx.reshape(-1))
+    relu_backward_into(*flat(dout, x), dx.reshape(-1))
     return dx
 
 
 @compiled(parallel=True)
-def _relu_backward(dout, x, dx):
+def relu_backward_into(dout, x, dx):
     for i in prange(x.size):
         dx[i] = 0 if x[i] <= 0 else dout[i]
 

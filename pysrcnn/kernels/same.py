@@ -12,7 +12,8 @@ from numba import get_thread_id, prange
 from . import few, operations, shuffle
 from .compile import compiled
 from .filters import filters_from_points, filters_to_points
-from .maps import BORDER, CHANNELS, Maps, as_maps, multiple, through_arrays
+from .inputs import same_shape
+from .maps import BORDER, CHANNELS, Maps, as_maps, leave, multiple, through_arrays
 from .memory import Memory, aligned
 from .points import (
     GROUPED,
@@ -247,9 +248,27 @@ def conv_relu_backward(dout, out, x, w):
     return conv2d_backward(relu_backward(dout, out), x, w, "zeros")
 
 
+def relu(x):
+    """See `reference.relu`."""
+    if not isinstance(x, Maps):
+        return operations.relu(x)
+    out = Maps(x.shape)
+    operations.relu_into(x.data.reshape(-1), out.data.reshape(-1))
+    return out
+
+
+def relu_backward(dout, x):
+    """See `reference.relu_backward`."""
+    if not isinstance(x, Maps):
+        return operations.relu_backward(leave(dout), x)
+    same_shape("dout", dout, "x", x)
+    dout, dx = as_maps(dout), Maps(x.shape)
+    operations.relu_backward_into(*(maps.data.reshape(-1) for maps in (dout, x, dx)))
+    return dx
+
+
 # None of these works on `Maps` themselves.
 conv2d, conv2d_backward = map(through_arrays, (operations.conv2d, operations.conv2d_backward))
-relu, relu_backward = map(through_arrays, (operations.relu, operations.relu_backward))
 tanh, tanh_backward = map(through_arrays, (operations.tanh, operations.tanh_backward))
 pixel_shuffle = through_arrays(shuffle.pixel_shuffle)
 pixel_shuffle_backward = through_arrays(shuffle.pixel_shuffle_backward)

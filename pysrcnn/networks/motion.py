@@ -113,7 +113,7 @@ def estimate(
     -------
     flow : array (N, 2, H, W)
     """
-    s = 1
+    s, x = 1, ops.enter(x)
     for k in range(1, LAYERS):
         w, b = p[f"W_{part}{k}"], p[f"B_{part}{k}"]
         keep(x)
@@ -123,7 +123,7 @@ def estimate(
             x = ops.conv_relu(x, w, b)
     keep(x)
     x = ops.conv2d_same(x, p[f"W_{part}{LAYERS}"], p[f"B_{part}{LAYERS}"])
-    tanh = ops.tanh(ops.pixel_shuffle(x, s))
+    tanh = ops.tanh(ops.pixel_shuffle(ops.leave(x), s))
     keep(tanh)
     return FARTHEST[part] * tanh
 
@@ -142,7 +142,7 @@ def estimate_backward(
     """
     s = 2 ** sum(p[f"W_{part}{k}"].shape[2] == 5 for k in range(1, LAYERS))
     dx = ops.tanh_backward(FARTHEST[part] * dflow, next(maps))
-    dx, out = ops.pixel_shuffle_backward(dx, s), None
+    dx, out = ops.enter(ops.pixel_shuffle_backward(dx, s)), None
     for k in range(LAYERS, 0, -1):
         names, x = (f"W_{part}{k}", f"B_{part}{k}"), next(maps)
         w = p[names[0]]
@@ -155,7 +155,7 @@ def estimate_backward(
         for name, gradient in zip(names, found, strict=True):
             g[name] = g.get(name, 0) + gradient
         out = x
-    return dx
+    return ops.leave(dx)
 
 
 def shapes(width: int) -> dict[str, tuple[int, ...]]:

@@ -70,7 +70,8 @@ def forward(
         The middle frame, enlarged.
     """
     keep = forget if kept is None else kept.append
-    frames = list(ops.split(x, *[1] * frames_of(p)))
+    # Maps of one channel or two are not entered, see `reference.enter`, before a convolution.
+    frames = list(ops.split(ops.leave(x), *[1] * frames_of(p)))
     middle, motions, finer, cubic = len(frames) // 2, [], [], is_subpixel(p)
     for k in neighbours(p):
         seen: list = []
@@ -82,7 +83,7 @@ def forward(
     keep(motions)
     maps = frames + finer
     for names in fusing(p):
-        given = [_joined(some, ops) for some in _groups(maps, len(names))]
+        given = [ops.enter(_joined(some, ops)) for some in _groups(maps, len(names))]
         maps = [ops.conv_relu(h, p[f"W{name}"], p[f"B{name}"])
                 for name, h in zip(names, given, strict=True)]  # fmt: skip
         keep((given, maps))
@@ -119,7 +120,7 @@ def backward(
     motions, *layers = kept
     g: Parameters = {}
     s = _scale(p)
-    dout = ops.enter(ops.pixel_shuffle_backward(ops.leave(dout), s))
+    dout = ops.pixel_shuffle_backward(ops.leave(dout), s)
     dh, g["W_tail"], g["B_tail"] = ops.conv2d_same_backward(dout, layers[-1][1][0], p["W_tail"])
     douts = [dh]
     for names, (given, maps) in zip(reversed(fusing(p)), reversed(layers), strict=True):
@@ -152,6 +153,7 @@ def _fused_backward(
             douts[first], outs[first], x, p[f"W{name}"]
         )
         count = x.shape[1] // channels
+        dx = ops.leave(dx) if channels == 1 else dx
         parts = ops.split(dx, *[channels] * count) if count > 1 else [dx]
         back += [0] * (first + count - len(back))
         for place, part in enumerate(parts, first):
@@ -397,19 +399,16 @@ class VESPCN(Network):
         share = min(1.0, done / self.motion_first) if self.motion_first else 1.0
         kept: list = []
         ops, p = self.ops, self.parameters
-        out = ops.leave(forward(ops.enter(low), p, ops, kept, **self.options))
+        out = forward(low, p, ops, kept, **self.options)
         middle = np.ascontiguousarray(low[:, self.frames // 2][:, None])
         total, part = share * getattr(ops, loss)(out, high), 1 / (self.frames - 1)
         dmotions = []
         for flow, warped, *_ in kept[0]:
-            flow, warped = ops.leave(flow), ops.leave(warped)
             total += part * self.beta * ops.mse(warped, middle)
             total += part * self.smooth * ops.smoothness(flow)
             dflow, dwarped = ops.smoothness_backward(flow), ops.mse_backward(warped, middle)
-            dmotions.append(
-                (part * self.smooth * ops.enter(dflow), part * self.beta * ops.enter(dwarped))
-            )
-        dout = share * ops.enter(getattr(ops, f"{loss}_backward")(out, high))
+            dmotions.append((part * self.smooth * dflow, part * self.beta * dwarped))
+        dout = share * getattr(ops, f"{loss}_backward")(out, high)
         _, gradients = backward(dout, kept, p, ops, dmotions, **self.options)
         return total, gradients
 
