@@ -20,7 +20,7 @@ import numpy as np
 from pysrcnn import load
 from pysrcnn.evaluate import average, evaluate
 from pysrcnn.networks import Chain, Network
-from pysrcnn.training import RECIPES, Adversarial, Recipe, keep_ends, train
+from pysrcnn.training import RECIPES, Recipe, keep_ends, train
 
 from . import harness
 from .experiments import LARGE, LEFT_OUT
@@ -76,9 +76,7 @@ _SLOW = replace(
     learning_rate=1.5e-3, last_learning_rate=2e-4, bias_learning_rate=5e-5,
 )  # fmt: skip
 
-# Not shipped: it left a grid of dots, see "The weight of the adversarial loss" in docs/training.md.
-_SHARP = replace(RECIPES["srgan"], steps=2500, drop=0.8, adversarial=Adversarial(width=16))
-
+_SHARP = replace(RECIPES["srgan"], steps=3600, drop=0.7)
 
 # Weights for x2 and x4 start from those for x3, since most of what they learn is the same (in EDSR,
 # everything but the tail); except ESPCN's, whose last layer differs.

@@ -19,7 +19,10 @@ from pysrcnn.training.adversarial import Judge
 from pysrcnn.training.recipe import as_now
 
 SCALE, SIDE = 2, 16
-SETTINGS = Adversarial(width=2, learning_rate=1e-3, weight=1e-2)
+SETTINGS = Adversarial(width=2, learning_rate=1e-3, weight=1e-2, pixels=0.0, alone=0.0)
+# Of 16 x 16 pixels one is left, and batch normalisation makes it -1 and 1 over two samples: a
+# discriminator that is to learn gets more of both.
+LEARNS, LARGER = replace(SETTINGS, learning_rate=0.01, width=4), (4, 32)
 RECIPE = replace(
     RECIPES["srgan"], depth=1, width=4, steps=6, batch=2, size=SIDE // SCALE, average=0.9,
     learning_rate=1e-3, last_learning_rate=1e-3, adversarial=SETTINGS,
@@ -59,15 +62,15 @@ def state_of(training):
     return {name: np.asarray(array).tobytes() for name, array in training._arrays().items()}
 
 
-def judge_of(settings=SETTINGS, loss="mse"):
-    return Judge(settings, FEATURES, SIDE, 3, loss, 0)
+def judge_of(settings=SETTINGS, loss="mse", side=SIDE):
+    return Judge(settings, FEATURES, side, 3, loss, 0, 100)
 
 
-def batch(seed=0):
+def batch(seed=0, n=2, side=SIDE):
     """What is made, which is grey noise, and what should be, which are stripes."""
     rng = np.random.default_rng(seed)
-    high = np.stack([picture(seed, SIDE, SIDE), picture(seed + 1, SIDE, SIDE)])
-    made = 0.5 + 0.05 * rng.standard_normal((2, 3, SIDE, SIDE))
+    high = np.stack([picture(seed + k, side, side) for k in range(n)])
+    made = 0.5 + 0.05 * rng.standard_normal((n, 3, side, side))
     return made.astype(np.float32), high.transpose(0, 3, 1, 2).astype(np.float32)
 
 
@@ -86,15 +89,18 @@ def test_the_gradient_is_that_of_the_loss(loss, pixels):
     parts = judge.parts
     assert total == parts["content"] + 0.7 * parts["adversarial"] + pixels * parts.get("pixels", 0)
     step = 1e-7
-    ends = [judge.loss(made + k * step * direction, high, 0.0)[0] for k in (-1, 1)]
+    ends = []
+    for k in (-1, 1):
+        judge.optimizer.steps = 0  # or the pictures would be shifted in another way
+        ends.append(judge.loss(made + k * step * direction, high, 0.0)[0])
     assert (ends[1] - ends[0]) / (2 * step) == pytest.approx(np.vdot(dmade, direction), rel=1e-5)
 
 
 def test_the_discriminator_learns_first_and_is_fooled_after():
     """Its loss falls on a batch seen again and again, and what is made becomes less likely."""
-    judge, (made, high) = judge_of(replace(SETTINGS, learning_rate=0.01)), batch()
+    judge, (made, high) = judge_of(LEARNS, side=LARGER[1]), batch(0, *LARGER)
     seen = []
-    for _ in range(40):
+    for _ in range(80):
         judge.loss(made, high, 1.0)
         seen.append(judge.parts)
     assert seen[-1]["discriminator"] < 0.5 * seen[0]["discriminator"]
@@ -104,6 +110,44 @@ def test_the_discriminator_learns_first_and_is_fooled_after():
         _, dmade, believed = judge.discriminator.adversarial(made)
         made -= 0.3 * dmade / np.abs(dmade).max()
     assert believed > 0.8 and not np.array_equal(made, before)
+
+
+def test_at_first_the_discriminator_learns_alone():
+    """The generator's weights stay, except statistics; its optimiser begins after that."""
+    settings = replace(SETTINGS, alone=0.1)
+    training = training_of(replace(RECIPE, steps=40, drop=0, adversarial=settings))
+    network, judges = training.network, training.judge.discriminator.parameters
+    start = {name: p.copy() for name, p in (network.parameters | judges).items()}
+    run(training, 4)
+    for name in set(network.parameters) - set(network.statistics):
+        assert np.array_equal(network.parameters[name], start[name])
+    assert all(not np.array_equal(p, start[name]) for name, p in judges.items())
+    run(training, 1)
+    moved = [not np.array_equal(p, start[name]) for name, p in network.parameters.items()]
+    assert all(moved) and training.optimizer.steps == 1
+
+
+def test_the_discriminator_sees_pictures_shifted_together():
+    """Around the edges, by as many pixels in both, anew in each step but the same again."""
+    judge, (made, high) = judge_of(), batch()
+    seen = []
+
+    def judged(real, made):
+        seen.append((real.copy(), made.copy()))
+        return type(judge.discriminator).loss_and_gradients(judge.discriminator, real, made)
+
+    judge.discriminator.loss_and_gradients = judged
+    for steps in (0, 1, 2, 0):
+        judge.optimizer.steps = steps
+        judge.loss(made, high, 0.0)
+    shifts = []
+    for real, other in seen:
+        (shift,) = [
+            s for s in np.ndindex(SIDE, SIDE) if np.array_equal(np.roll(high, s, (2, 3)), real)
+        ]
+        assert np.array_equal(np.roll(made, shift, (2, 3)), other)
+        shifts.append(shift)
+    assert shifts[0] == shifts[3] and len(set(shifts)) == 3
 
 
 def test_training_moves_both_and_lowers_the_content_loss():
@@ -196,8 +240,8 @@ def test_divergence_of_the_discriminator_leaves_numbers():
 
 
 def test_the_discriminator_wins_once_it_is_sure_of_everything_for_long():
-    judge = judge_of(replace(SETTINGS, learning_rate=0.01, patience=20))
-    made, high = batch()
+    judge = judge_of(replace(LEARNS, patience=20), side=LARGER[1])
+    made, high = batch(0, *LARGER)
     steps = 0
     while not judge.stopped and steps < 1000:
         judge.loss(made, high, 1.0)
@@ -259,6 +303,7 @@ def test_the_log_has_both_losses_and_what_the_discriminator_believes(tmp_path):
         ({"patience": 1.5}, "patience is 1.5, wanted a whole number, 1 or more"),
         ({"learning_rate": 0}, "learning_rate is 0, wanted a positive number"),
         ({"weight": -1.0}, "weight is -1.0, wanted 0 or a positive number"),
+        ({"alone": 1.0}, "alone is 1.0, wanted 0 or a fraction below 1"),
         ({"pixels": float("nan")}, "pixels is nan, wanted 0 or a positive number"),
     ],
 )
@@ -457,7 +502,7 @@ def test_the_command_trains_and_ends_when_one_has_won(trained, tmp_path, capsys,
     assert "ends at step 0: the generator has won" in err
     card = load(tmp_path / "a.npz").card
     settings = card["recipe"]["adversarial"]
-    assert settings["weight"] == 0.5 and settings["learning_rate"] == pytest.approx(1e-3)
+    assert settings["weight"] == 0.5 and settings["learning_rate"] == pytest.approx(2e-3)
     assert not (tmp_path / "a.checkpoint").exists() and "the generator has won" in card["notes"][0]
     assert json.loads((tmp_path / "a.log").read_text().splitlines()[0])["features"]
 

@@ -72,11 +72,14 @@ def test_convolutions_on_maps(shape, f):
 @pytest.mark.parametrize("shape, f", [*((SHAPES[k], f) for k in (0, 1, 4) for f in (3, 5)),
                                       (SHAPES[2], 1), (SHAPES[2], 7)])  # fmt: skip
 def test_convolutions_with_a_stride_on_maps(shape, f, s):
-    """Of odd and even sizes; the last two go through arrays."""
+    """Of odd and even sizes."""
     (x, w, b, dout), exact = case(shape, f)
     d = dout[:, :, ::s, ::s]
-    for _ in range(3):  # memory of others, in which there is something beyond the edges
-        kernels.enter(np.full((len(x), s * s * x.shape[1], *d.shape[2:]), np.nan, np.float32))
+    for a in (x, d):  # memory of others, in which padding channels are not zero
+        held = kernels.enter(a)
+        height, width = held.sides
+        held.data[:, 1 : height + 1, 1 : width + 1, a.shape[1] :] = np.nan
+        del held
     maps, back = kernels.enter(x), kernels.enter(d)
     out = kernels.conv2d_strided(maps, w, b, s)
     assert isinstance(out, Maps) and out.shape == d.shape
@@ -105,11 +108,12 @@ def test_direct_sums_for_few_channels_or_filters():
 def test_what_is_no_pixel_stays_zero(shape):
     """Or the next layer would see it."""
     (x, w, b, dout), _ = case(shape)
-    out = kernels.conv2d_same(kernels.enter(x), w, b, kernels.enter(dout))
-    inside = np.zeros(out.data.shape, bool)
-    height, width = out.sides
-    inside[:, 1 : height + 1, 1 : width + 1, : out.shape[1]] = True
-    assert (out.data[inside] != 0).all() and not out.data[~inside].any()
+    whole = kernels.conv2d_same(kernels.enter(x), w, b, kernels.enter(dout))
+    for out in whole, kernels.conv2d_strided(kernels.enter(x), w, b, 2):
+        inside = np.zeros(out.data.shape, bool)
+        height, width = out.sides
+        inside[:, 1 : height + 1, 1 : width + 1, : out.shape[1]] = True
+        assert (out.data[inside] != 0).all() and not out.data[~inside].any()
 
 
 def test_sums_and_multiples_of_maps():
@@ -144,8 +148,31 @@ def test_memory_of_a_diverged_network_harms_no_other(factor):
         assert np.array_equal(kernels.leave(kernels.conv2d_same(held, w, b)), wanted)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh"])
-def test_operations_without_a_form_for_maps(name):
+def test_strided_convolutions_of_arrays_and_maps_together():
+    """In any mixture, and of weights that are not float32."""
+    (x, w, b, _), _ = case(SHAPES[0], 3)
+    wanted = kernels.conv2d_strided(x, w, b, 2)
+    dout = np.ones_like(wanted)
+    maps, d = kernels.enter(x), kernels.enter(dout)
+    assert near(kernels.leave(kernels.conv2d_strided(maps, w.astype(float), b, 2)), wanted)
+    back = kernels.conv2d_strided_backward(dout, x, w, 2)
+    for first, second in ((d, x), (dout, maps), (d, maps)):
+        for a, e in zip(kernels.conv2d_strided_backward(first, second, w, 2), back, strict=True):
+            assert near(kernels.leave(a), e)
+
+
+def test_relu_of_arrays_and_maps_together():
+    dout, x = np.random.default_rng(7).standard_normal((2, 2, 3, 5, 6)).astype(np.float32)
+    d, maps = kernels.enter(dout), kernels.enter(x)
+    assert isinstance(kernels.relu(maps), Maps)
+    assert np.array_equal(kernels.leave(kernels.relu(maps)), kernels.relu(x))
+    for first, second in ((d, x), (dout, maps), (d, maps)):
+        back = kernels.relu_backward(first, second)
+        assert np.array_equal(kernels.leave(back), kernels.relu_backward(dout, x))
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_operations_on_numbers_take_maps(name):
     x = np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)
     ours = getattr(kernels, name)(kernels.enter(x))
     assert isinstance(ours, Maps) and np.array_equal(kernels.leave(ours), getattr(kernels, name)(x))

@@ -318,13 +318,12 @@ def test_a_known_shift_is_recovered_to_a_tenth_of_a_pixel():
     for step in range(steps):
         first, second, _ = drifting(rng, 8, side, 3)
         kept, g = [], {}
-        flow, warped = motion(*map(kernels.enter, (first, second)), p, kernels, kept)
-        flow, warped = kernels.leave(flow), kernels.leave(warped)
+        flow, warped = motion(first, second, p, kernels, kept)
         dflow = np.float32(1e-3) * kernels.smoothness_backward(flow)
         dwarped = kernels.mse_backward(warped, first)
-        motion_backward(*map(kernels.enter, (dflow, dwarped)), kept, p, kernels, g)
+        motion_backward(dflow, dwarped, kept, p, kernels, g)
         adam.step(g, 0.5 * (1 + np.cos(np.pi * step / steps)))
     first, second, wanted = drifting(rng, 40, side, 3)
-    flow = kernels.leave(motion(*map(kernels.enter, (first, second)), p, kernels)[0])
+    flow, _ = motion(first, second, p, kernels)
     found = np.median(flow[:, :, 8:-8, 8:-8], axis=(2, 3))
     assert np.median(np.abs(found - wanted)) < 0.1

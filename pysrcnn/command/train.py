@@ -208,12 +208,12 @@ def _add_adversarial(command: argparse.ArgumentParser) -> None:
     add_features(command, f"for srgan, what content is compared by (default: {FEATURES[0]})")
     command.add_argument(
         "--adversarial", type=float, metavar="WEIGHT",
-        help="for srgan, weight of the adversarial loss (default: 0.01, which suits relu2_2 of VGG "
-        "and an edsr)",
+        help="for srgan, weight of the adversarial loss (default: 0.005, which suits relu2_2 of "
+        "VGG and an edsr)",
     )  # fmt: skip
     command.add_argument(
         "--pixels", type=float, metavar="WEIGHT",
-        help="for srgan, weight of an additional loss of pixels, which --loss names",
+        help="for srgan, weight of the loss of pixels, which --loss names (default: 10)",
     )  # fmt: skip
 
 

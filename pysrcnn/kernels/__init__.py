@@ -7,12 +7,12 @@ save multiplications, `transforms` applies them to tiles, and `blocks` and `part
 of a layer with them. `batches` computes loss and gradients for training, with `channels` or, in
 fewer multiplications, `tiles`. `same` is the convolution of deep networks on `maps`, their layout
 in memory, with `few` for their first and last layers; `strided` adds a stride. `tiles` and `same`
-share `points` and `filters`. `operations`, `shuffle`, `channelwise`, `classifiers`, `motion` and
-`loss` are the single operations; `direct` is all of this without Winograd's transforms. `planes`
-does what surrounds the network when a picture is enlarged, and `sparse` computes the sparse codes
-of `pysrcnn.networks.sparse`. They all rest on `vectors`, `emit` and `compile`, and on `inputs`,
-`memory`, `threads` and `blas`. All compiled code of the package is in this folder, which imports no
-other module of ours.
+share `points` and `filters`; `strided` takes the matrix products of `points` alone. `operations`,
+`shuffle`, `channelwise`, `classifiers`, `motion` and `loss` are the single operations; `direct` is
+all of this without Winograd's transforms. `planes` does what surrounds the network when a picture
+is enlarged, and `sparse` computes the sparse codes of `pysrcnn.networks.sparse`. They all rest on
+`vectors`, `emit` and `compile`, and on `inputs`, `memory`, `threads` and `blas`. All compiled code
+of the package is in this folder, which imports no other module of ours.
 
 Compiled code does not check its arguments, so these functions do, and raise a ValueError where
 NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.

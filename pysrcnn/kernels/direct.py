@@ -2,7 +2,7 @@
 
 ``SRCNN(ops=kernels.direct)`` and ``load(..., ops=kernels.direct)`` select it. It differs from
 `kernels`, by rounding alone, in `forward`, `loss_and_gradients` and, because it keeps maps as
-arrays, in the convolutions of `same`.
+arrays, in the convolutions of `same` and `strided`.
 """
 
 from . import channelwise, classifiers, loss, motion, operations, same, strided

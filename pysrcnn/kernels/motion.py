@@ -123,9 +123,10 @@ def _warp_cubic(x, flow, out):
             i, _, b = _place(row + flow[sample, 1, row, column], height - 1)
             j, _, a = _place(column + flow[sample, 0, row, column], width - 1)
             down, right, columns = _cubic(b), _cubic(a), _four(j, width - 1)
+            rows = _four(i, height - 1)
             for k in range(c):
                 total = 0.0
-                for weight, y in zip(down, _four(i, height - 1)):
+                for weight, y in zip(down, rows):
                     line, across = x[sample, k, y], 0.0
                     for v in range(4):
                         across += right[v] * line[columns[v]]
@@ -144,11 +145,11 @@ def _to_picture_cubic(dout, flow, dx):
                 i, _, b = _place(row + flow[sample, 1, row, column], height - 1)
                 j, _, a = _place(column + flow[sample, 0, row, column], width - 1)
                 down, right = _cubic(b), _cubic(a)
+                rows, columns = _four(i, height - 1), _four(j, width - 1)
                 for u in range(4):
                     d = down[u] * dout[sample, k, row, column]
-                    y = min(max(i - 1 + u, 0), height - 1)
                     for v in range(4):
-                        dx[sample, k, y, min(max(j - 1 + v, 0), width - 1)] += right[v] * d
+                        dx[sample, k, rows[u], columns[v]] += right[v] * d
 
 
 @compiled(parallel=True)
@@ -161,13 +162,12 @@ def _to_flow_cubic(dout, x, flow, dflow):
             i, _, b = _place(y, height - 1)
             j, _, a = _place(z, width - 1)
             down, right, steep, sloped = _cubic(b), _cubic(a), _slopes(b), _slopes(a)
+            rows, columns = _four(i, height - 1), _four(j, width - 1)
             along_x, along_y = 0.0, 0.0
             for k in range(c):
                 for u in range(4):
-                    at = min(max(i - 1 + u, 0), height - 1)
                     for v in range(4):
-                        met = dout[sample, k, row, column]
-                        met *= x[sample, k, at, min(max(j - 1 + v, 0), width - 1)]
+                        met = dout[sample, k, row, column] * x[sample, k, rows[u], columns[v]]
                         along_x += down[u] * sloped[v] * met
                         along_y += steep[u] * right[v] * met
             # As in `_to_flow`.

@@ -1,32 +1,34 @@
 """Convolutions with a stride: the taps of some pixels at a time, in one matrix product.
 
-Winograd's transforms do not pay here: with a stride of 2, neighbouring results share so few pixels
-that they would save no product of a 3 x 3 filter. So the pixels under the filter are collected, as
-by im2col, for some pixels of the result at a time, and multiplied by all weights.
+Winograd's transforms do not pay here. A stride of 2 makes four smaller maps of each; as a 3 x 3
+convolution of these, by F(4 x 4, 3 x 3), it takes 4 x 36 products for 16 results and a channel, as
+many as the sum itself, and the transforms besides. (Filters of 5 x 5 would save products, but few
+layers have them.) So the pixels under the filter are collected, as by im2col, for some pixels of
+the result at a time, and multiplied by all weights.
 
 The gradient of the input needs no scattering. Its pixels (s i + a, s j + b) form s x s pictures,
 one for each (a, b), and each of these is a convolution of dout, without a stride, with the taps
 that reach these pixels.
 
 Axes: N samples, C channels, O filters, H x W pixels, f filter size, s stride, T pixels at a time,
-K taps times channels; K', O' padded to whole vectors.
+K taps times channels; K', O' rounded up to multiples of `maps.CHANNELS`.
 """
 
 import numpy as np
 from numba import get_thread_id, prange
 
 from .compile import compiled, noinline
-from .maps import BORDER, CHANNELS, Maps, as_maps, multiple
+from .maps import BORDER, CHANNELS, Maps, as_maps, multiple, through_arrays
 from .memory import Memory, aligned
 from .operations import conv2d, conv2d_backward
 from .points import LANES, products, products_of_gradients
+from .same import SLICES
 from .threads import count
 from .tile import tile_load, tile_plus_vector, tile_store
 
 __all__ = ["conv2d_strided", "conv2d_strided_backward"]
 
 PIXELS = 48  # at a time, a multiple of the rows of all register tiles of `points`
-SLICES = 8  # slices of a batch, summed separately: threads do not affect the order
 
 
 def conv2d_strided(x, w, b, s):
@@ -35,7 +37,7 @@ def conv2d_strided(x, w, b, s):
     if b.shape != w.shape[:1]:
         raise ValueError(f"the bias has the shape {b.shape}, wanted {w.shape[:1]}")
     if not _fits(x, w):
-        return np.ascontiguousarray(conv2d(x, w, b, "zeros")[:, :, ::s, ::s])
+        return _by_arrays(x, w, b, s)
     n, _, height, width = x.shape
     out = Maps((n, len(w), -(-height // s), -(-width // s)))
     bias = np.zeros(out.data.shape[3], np.float32)
@@ -54,11 +56,9 @@ def conv2d_strided_backward(dout, x, w, s):
     if dout.shape != wanted:
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
     if not _fits(x, w):
-        whole = np.zeros((*wanted[:2], height, width), dout.dtype)
-        whole[:, :, ::s, ::s] = dout
-        return conv2d_backward(whole, x, w, "zeros")
+        return _by_arrays_backward(dout, x, w, s)
     dout = as_maps(dout)
-    db = dout.data.sum(axis=(0, 1, 2), dtype=np.float64)[: len(w)].astype(np.float32)
+    db = dout.data[..., : len(w)].sum(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
     return _gradient_of_input(dout, x, w, s), _gradient_of_weights(dout, x, w, s), db
 
 
@@ -72,6 +72,18 @@ def _checked(x, w, s):
     if w.ndim != 4 or w.shape[1] != x.shape[1] or w.shape[2] != w.shape[3] or w.shape[2] % 2 == 0:
         wanted = f"(O, {x.shape[1]}, f, f), f odd"
         raise ValueError(f"weights have the shape {w.shape}, wanted {wanted}")
+
+
+@through_arrays
+def _by_arrays(x, w, b, s):
+    return np.ascontiguousarray(conv2d(x, w, b, "zeros")[:, :, ::s, ::s])
+
+
+@through_arrays
+def _by_arrays_backward(dout, x, w, s):
+    whole = np.zeros((*dout.shape[:2], *x.shape[2:]), dout.dtype)
+    whole[:, :, ::s, ::s] = dout
+    return conv2d_backward(whole, x, w, "zeros")
 
 
 def _fits(x, w):
@@ -112,12 +124,13 @@ def _gradient_of_input(dout, x, w, s):
     for a, b in np.ndindex(s, s):
         some = turned[:, :, reaching[a]][..., reaching[b]]
         given = dout.data, dout.sides, (offsets[a], offsets[b], 1), len(w)
-        to = dx.data, dx.sides, (a, b, s)
-        _convolve(*given, _matrix(some), bias, *to, *_room(turned))
+        result = dx.data, dx.sides, (a, b, s)
+        _convolve(*given, _matrix(some), bias, *result, *_room(turned))
     return dx
 
 
 def _gradient_of_weights(dout, x, w, s):
+    """Return dw, summed over slices of the batch."""
     o, c, f, _ = w.shape
     offsets = np.arange(f) - f // 2
     blocks = -(-dout.shape[0] * dout.sides[0] * dout.sides[1] // PIXELS)
@@ -126,7 +139,7 @@ def _gradient_of_weights(dout, x, w, s):
     given = x.data, x.sides, (offsets, offsets, s), c
     centre = np.zeros(1, int), np.zeros(1, int), 1
     _gradients(*given, dout.data, dout.sides, centre, sums, *_room(w))
-    dw = sums.sum(axis=(0, 1))[: w[0].size, :o].reshape(f, f, c, o)
+    dw = sums[:, 0, : w[0].size, :o].sum(axis=0).reshape(f, f, c, o)
     return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
 
 
@@ -147,17 +160,17 @@ def _collect(x, sides, taps, channels, shape, first, some, out):
     """Copy the pixels under the filter to out (T, 1, 1, K or more), for some pixels of the result.
 
     sides: H, W of x. taps: the distances of the rows and of the columns of the filter from its
-    centre, and the step of the centre. shape: rows and columns of the result.
+    centre, and the stride. shape: rows and columns of the result.
     """
     noinline()
-    rows, columns, step = taps
+    rows, columns, stride = taps
     across, down = x.shape[3], x.shape[2] * x.shape[3]
     for t in range(some):
         at, i, j = _place(first + t, shape, x)
         to = t * out.shape[3]
         for u in rows:
             for v in columns:
-                r, q = step * i + u, step * j + v
+                r, q = stride * i + u, stride * j + v
                 inside = 0 <= r < sides[0] and 0 <= q < sides[1]
                 pixel = at + r * down + q * across if inside else 0  # the border of x is zero
                 for c in range(0, channels, LANES):  # what is too much is overwritten by the next
@@ -166,12 +179,13 @@ def _collect(x, sides, taps, channels, shape, first, some, out):
 
 
 @compiled(parallel=True)
-def _convolve(x, sides, taps, channels, w, b, out, out_sides, to, vs, ms):
-    """Compute the pixels (s i + a, s j + b) of out; to: a, b, s.
+def _convolve(x, sides, taps, channels, w, b, out, out_sides, grid, vs, ms):
+    """Compute some pixels of out. grid: row and column of the first, and the step to the next.
 
     sides, taps, channels: see `_collect`. w: (1, K, O'), b: (O',). vs, ms: see `_room`.
     """
-    shape = (out_sides[0] - to[0] + to[2] - 1) // to[2], (out_sides[1] - to[1] + to[2] - 1) // to[2]
+    top, left, step = grid
+    shape = (out_sides[0] - top + step - 1) // step, (out_sides[1] - left + step - 1) // step
     pixels = len(out) * shape[0] * shape[1]
     for block in prange((pixels + PIXELS - 1) // PIXELS):
         v, m = vs[get_thread_id()], ms[get_thread_id()]
@@ -179,17 +193,18 @@ def _convolve(x, sides, taps, channels, w, b, out, out_sides, to, vs, ms):
         some = min(PIXELS, pixels - first)
         _collect(x, sides, taps, channels, shape, first, some, v)
         products(v, w, 0, w.shape[2], m, some)
-        _put(m, b, out, shape, to, first, some)
+        _put(m, b, out, shape, grid, first, some)
 
 
 @compiled(inner=True)
-def _put(m, b, out, shape, to, first, some):
+def _put(m, b, out, shape, grid, first, some):
     """Store m (T, 1, 1, O') + b in some of the pixels that `_convolve` computes."""
     noinline()
+    top, left, step = grid
     across, down = out.shape[3], out.shape[2] * out.shape[3]
     for t in range(some):
         at, i, j = _place(first + t, shape, out)
-        at += (to[2] * i + to[0]) * down + (to[2] * j + to[1]) * across
+        at += (step * i + top) * down + (step * j + left) * across
         for o in range(0, across, LANES):
             sums = tile_load(m, t * across + o, 1, 1)
             tile_store(tile_plus_vector(sums, b, o), out, at + o, 0, 1)

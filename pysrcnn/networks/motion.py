@@ -37,7 +37,7 @@ def motion(
 
     Parameters
     ----------
-    reference, frame : arrays (N, 1, H, W)
+    reference, frame : arrays (N, 1, H, W), not entered
     p, ops : as passed to `vespcn.forward`
     kept : list, optional
         Filled with what `motion_backward` needs.
@@ -71,8 +71,8 @@ def motion_backward(
 
     Parameters
     ----------
-    dflow : array (N, 2, H, W), or 0
-    dwarped : array (N, 1, H, W)
+    dflow : array (N, 2, H, W), not entered, or 0
+    dwarped : array (N, 1, H, W), not entered
     kept : list that `motion` filled
     p, ops, cubic : as passed to `motion`
     g : dict of arrays

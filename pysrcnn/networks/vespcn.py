@@ -70,7 +70,7 @@ def forward(
         The middle frame, enlarged.
     """
     keep = forget if kept is None else kept.append
-    # Maps of one channel or two are not entered, see `reference.enter`, before a convolution.
+    # Maps of one channel or two stay arrays: in `kernels.Maps`, a pixel takes a whole vector.
     frames = list(ops.split(ops.leave(x), *[1] * frames_of(p)))
     middle, motions, finer, cubic = len(frames) // 2, [], [], is_subpixel(p)
     for k in neighbours(p):
@@ -153,7 +153,7 @@ def _fused_backward(
             douts[first], outs[first], x, p[f"W{name}"]
         )
         count = x.shape[1] // channels
-        dx = ops.leave(dx) if channels == 1 else dx
+        dx = ops.leave(dx) if channels == 1 else dx  # as in `forward`
         parts = ops.split(dx, *[channels] * count) if count > 1 else [dx]
         back += [0] * (first + count - len(back))
         for place, part in enumerate(parts, first):

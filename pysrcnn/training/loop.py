@@ -154,8 +154,10 @@ class Training:
             )
         network.start = {name: p.copy() for name, p in network.parameters.items()}
         size = network.seen.resolution * recipe.size
-        features = features or load_features()
-        return Judge(recipe.adversarial, features, size, network.c, recipe.loss, recipe.seed)
+        return Judge(
+            recipe.adversarial, features or load_features(), size, network.c, recipe.loss,
+            recipe.seed, recipe.steps,
+        )  # fmt: skip
 
     def _take(self, start: Network) -> str:
         """Copy the weights of `start`; return a checksum, by which checkpoints recognise them."""
@@ -221,7 +223,8 @@ class Training:
         parameters = self.network.parameters
         quiet = np.errstate(over="ignore", invalid="ignore")  # `run` reports them, in a sentence
         with quiet, one_blas_thread():
-            self.optimizer.step(gradients, factor)
+            if self.judge is None or not self.judge.alone:
+                self.optimizer.step(gradients, factor)
             for name in self.network.statistics:
                 parameters[name] -= gradients[name]
             if self.recipe.keep_means:

@@ -71,7 +71,7 @@ RECIPES = {
         drop=0.5,  # half of the steps at 1e-4 and half at 1e-5, as in the paper
         steps=10_000,
         batch=8,
-        size=24,
+        size=16,
         adversarial=Adversarial(),
     ),
     "vespcn": replace(
