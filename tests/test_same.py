@@ -12,7 +12,7 @@ from rungs import JIT, compiled_only
 
 from pysrcnn import kernels, reference
 from pysrcnn.kernels import few
-from pysrcnn.kernels.maps import Maps
+from pysrcnn.kernels.maps import Maps, _Pool
 
 # (N, C, O, H, W): no multiples of a tile, of lanes or of blocks; blocks across samples; one pixel.
 SHAPES = [(2, 20, 37, 13, 10), (1, 1, 48, 9, 30), (3, 5, 3, 8, 8), (5, 16, 64, 4, 4),
@@ -176,8 +176,35 @@ def test_operations_on_numbers_take_maps(name):
     x = np.random.default_rng(4).standard_normal((2, 4, 5, 6)).astype(np.float32)
     ours = getattr(kernels, name)(kernels.enter(x))
     assert isinstance(ours, Maps) and np.array_equal(kernels.leave(ours), getattr(kernels, name)(x))
-    shuffled = kernels.pixel_shuffle(kernels.enter(x), 2)
-    assert np.array_equal(kernels.leave(shuffled), kernels.pixel_shuffle(x, 2))
+
+
+def test_memory_that_is_kept_for_other_maps_is_limited(monkeypatch):
+    """What was given back first goes first."""
+    pool = _Pool()
+    monkeypatch.setattr(pool, "KEPT", 5000)
+    small, large = [np.zeros(100 + k, np.float32) for k in range(8)], np.zeros(900, np.float32)
+    for data in small:
+        pool.give(data.shape, data)
+    pool.give(large.shape, large)
+    held = [data for some in pool.free.values() for data in some]
+    assert pool.size == sum(data.nbytes for data in held) <= pool.KEPT
+    assert held[-1] is large and held[0] is small[-len(held) + 1] and len(held) > 2
+    pool.give((2000,), np.zeros(2000, np.float32))  # more than all
+    assert pool.size <= pool.KEPT and pool.take(large.shape) is large
+
+
+@pytest.mark.parametrize("s", [1, 2, 3])
+def test_shuffles_of_maps(s):
+    """Also into memory of others; what is no pixel stays zero."""
+    x = np.random.default_rng(6).standard_normal((2, 2 * s * s, 5, 7)).astype(np.float32)
+    large = kernels.pixel_shuffle(x, s)
+    for _ in range(2):
+        ours = kernels.pixel_shuffle(kernels.enter(x), s)
+        assert np.array_equal(kernels.leave(ours), large)
+        assert ours.data.sum(dtype=float) == pytest.approx(large.sum(dtype=float))
+        back = kernels.pixel_shuffle_backward(ours, s)
+        assert isinstance(back, Maps) and np.array_equal(kernels.leave(back), x)
+        assert back.data.sum(dtype=float) == pytest.approx(x.sum(dtype=float))
 
 
 def test_float64_stays_as_it_is():

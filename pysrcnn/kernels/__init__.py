@@ -18,7 +18,7 @@ Compiled code does not check its arguments, so these functions do, and raise a V
 NumPy would go on: for filters of even size, batches without samples, shapes that do not fit.
 """
 
-from . import channelwise, classifiers, loss, maps, motion, operations, same, strided
+from . import channelwise, classifiers, loss, maps, motion, operations, same, shuffle, strided
 from . import direct as direct
 from .batches import loss_and_gradients
 from .blas import one_blas_thread as one_blas_thread
@@ -34,6 +34,7 @@ from .planes import pixels_to_planes as pixels_to_planes
 from .planes import planes_to_pixels as planes_to_pixels
 from .planes import resize_planes as resize_planes
 from .same import *  # noqa: F403  replaces some of `operations`, for `Maps`
+from .shuffle import *  # noqa: F403
 from .sparse import sparse_codes as sparse_codes
 from .sparse import sparse_patches as sparse_patches
 from .strided import *  # noqa: F403
@@ -46,5 +47,5 @@ from .winograd import OUTPUTS as ALIGNMENT  # see `reference`
 
 # `__all__` is that of `reference`; the other imports have no counterpart there.
 __all__ = ["ALIGNMENT", "forward", "loss_and_gradients"]
-for _part in channelwise, classifiers, loss, maps, motion, operations, same, strided:
+for _part in channelwise, classifiers, loss, maps, motion, operations, same, shuffle, strided:
     __all__ = sorted({*__all__, *_part.__all__})

@@ -5,7 +5,7 @@
 arrays, in the convolutions of `same` and `strided`.
 """
 
-from . import channelwise, classifiers, loss, motion, operations, same, strided
+from . import channelwise, classifiers, loss, motion, operations, same, shuffle, strided
 from .batches import loss_and_gradients_direct as loss_and_gradients
 from .channelwise import *  # noqa: F403
 from .classifiers import *  # noqa: F403
@@ -16,10 +16,11 @@ from .maps import leave as leave
 from .motion import *  # noqa: F403
 from .operations import *  # noqa: F403
 from .same import *  # noqa: F403
+from .shuffle import *  # noqa: F403
 from .strided import *  # noqa: F403
 
 __all__ = ["ALIGNMENT", "dot", "enter", "forward", "leave", "loss_and_gradients"]
-for _part in channelwise, classifiers, loss, motion, operations, same, strided:
+for _part in channelwise, classifiers, loss, motion, operations, same, shuffle, strided:
     __all__ = sorted({*__all__, *_part.__all__})
 
 ALIGNMENT = 1  # every pixel is summed on its own

@@ -42,7 +42,7 @@ class _Pool:
     KEPT = 1 << 29  # bytes at most
 
     def __init__(self):
-        self.free, self.size = {}, 0
+        self.free, self.size = {}, 0  # by shape, that given last at the end
 
     def take(self, shape):
         """Return memory for the data of maps (N, C, H, W)."""
@@ -59,11 +59,15 @@ class _Pool:
 
     def give(self, shape, data):
         """Take back memory that is no longer used."""
-        if self.size + data.nbytes > self.KEPT:  # other shapes are wanted now, or larger ones
-            self.free, self.size = {}, 0
-        if data.nbytes <= self.KEPT:
-            self.free.setdefault(shape, []).append(data)
+        if data.nbytes > self.KEPT:
+            return
+        same = self.free.pop(shape, [])
+        while self.size + data.nbytes > self.KEPT and self.free:  # other shapes are wanted now
+            self.size -= sum(other.nbytes for other in self.free.pop(next(iter(self.free))))
+        if self.size + data.nbytes <= self.KEPT:
+            same.append(data)
             self.size += data.nbytes
+        self.free[shape] = same
 
 
 _pool = _Pool()

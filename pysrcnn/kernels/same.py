@@ -9,7 +9,7 @@ Axes: N samples, C channels, O filters, H x W pixels, L lanes, n = 6 points alon
 import numpy as np
 from numba import get_thread_id, prange
 
-from . import few, operations, shuffle
+from . import few, operations
 from .compile import compiled
 from .filters import filters_from_points, filters_to_points
 from .inputs import same_shape
@@ -39,12 +39,8 @@ __all__ = [
     "conv2d_same_backward",
     "conv_relu",
     "conv_relu_backward",
-    "pixel_shuffle",
-    "pixel_shuffle_backward",
     "relu",
     "relu_backward",
-    "repeat",
-    "repeat_backward",
     "tanh",
     "tanh_backward",
 ]
@@ -227,7 +223,12 @@ def conv2d_same(x, w, b, summand=None):
     """See `reference.conv2d_same`."""
     if _fits(x, w):
         return _convolved(x, w, b, summand, LINEAR)
-    out = conv2d(x, w, b, "zeros")
+    return _by_arrays(x, w, b, summand)
+
+
+@through_arrays
+def _by_arrays(x, w, b, summand):
+    out = operations.conv2d(x, w, b, "zeros")
     return out if summand is None else out + summand
 
 
@@ -270,7 +271,3 @@ def relu_backward(dout, x):
 # None of these works on `Maps` themselves.
 conv2d, conv2d_backward = map(through_arrays, (operations.conv2d, operations.conv2d_backward))
 tanh, tanh_backward = map(through_arrays, (operations.tanh, operations.tanh_backward))
-pixel_shuffle = through_arrays(shuffle.pixel_shuffle)
-pixel_shuffle_backward = through_arrays(shuffle.pixel_shuffle_backward)
-repeat = through_arrays(shuffle.repeat)
-repeat_backward = through_arrays(shuffle.repeat_backward)

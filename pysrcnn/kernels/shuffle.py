@@ -6,8 +6,10 @@ Axes: N samples, C channels of the large map, H x W pixels of the small ones, s 
 import itertools
 
 import numpy as np
+from numba import prange
 
 from .compile import compiled
+from .maps import BORDER, Maps, through_arrays
 from .threads import share
 
 __all__ = [
@@ -22,24 +24,52 @@ TASK = 32  # rows of a small map that a thread moves at a time
 
 def pixel_shuffle(x, s):
     """See `reference.pixel_shuffle`."""
-    if x.ndim != 4 or s < 1 or x.shape[1] % s**2:
+    if len(x.shape) != 4 or s < 1 or x.shape[1] % s**2:
         raise ValueError(f"x has the shape {x.shape}, wanted (N, C s^2, H, W) for s = {s}")
     n, maps, height, width = x.shape
-    out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)
+    shape = n, maps // s**2, s * height, s * width
+    if isinstance(x, Maps):
+        out = Maps(shape)
+        _move(x.data, out.data, shape, s, True)
+        return out
+    out = np.empty(shape, x.dtype)
     _in_threads(_shuffle, np.ascontiguousarray(x), out, s)
     return out
 
 
 def pixel_shuffle_backward(dout, s):
     """See `reference.pixel_shuffle_backward`."""
-    if dout.ndim != 4 or s < 1 or dout.shape[2] % s or dout.shape[3] % s:
+    if len(dout.shape) != 4 or s < 1 or dout.shape[2] % s or dout.shape[3] % s:
         raise ValueError(f"dout has the shape {dout.shape}, wanted (N, C, s H, s W) for s = {s}")
     n, c, height, width = dout.shape
-    dx = np.empty((n, c * s**2, height // s, width // s), dout.dtype)
+    shape = n, c * s**2, height // s, width // s
+    if isinstance(dout, Maps):
+        dx = Maps(shape)
+        _move(dx.data, dout.data, dout.shape, s, False)
+        return dx
+    dx = np.empty(shape, dout.dtype)
     _in_threads(_collect, dx, np.ascontiguousarray(dout), s)
     return dx
 
 
+@compiled(parallel=True)
+def _move(small, large, shape, s, apart):
+    """Copy data of small maps to large ones, (N, C, s H, s W), or back unless `apart`."""
+    n, c, height, width = shape
+    for task in prange(n * height):
+        sample, i = task // height, task % height
+        for j in range(width):
+            whole = large[sample, i + BORDER, j + BORDER]
+            parts = small[sample, i // s + BORDER, j // s + BORDER]
+            first = i % s * s + j % s
+            for k in range(c):
+                if apart:
+                    whole[k] = parts[k * s * s + first]
+                else:
+                    parts[k * s * s + first] = whole[k]
+
+
+@through_arrays
 def repeat(x, n):
     """See `reference.repeat`."""
     if x.ndim != 4 or n < 1:
@@ -47,6 +77,7 @@ def repeat(x, n):
     return np.repeat(x, n, axis=1)
 
 
+@through_arrays
 def repeat_backward(dout, n):
     """See `reference.repeat_backward`."""
     if dout.ndim != 4 or n < 1 or dout.shape[1] % n:

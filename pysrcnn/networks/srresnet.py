@@ -85,7 +85,7 @@ def forward(
         h = ops.prelu(z, p["A" + w[1:]])
     keep(h)
     s = _scale(p)
-    added = ops.pixel_shuffle(ops.repeat(x, s * s), s) if picture else None
+    added = ops.pixel_shuffle(ops.repeat(ops.leave(x), s * s), s) if picture else None
     return ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
 
 
@@ -133,7 +133,8 @@ def backward(
     dx, g["W_head"], g["B_head"] = ops.conv2d_same_backward(dz, next(maps), p["W_head"])
     if picture:
         s = _scale(p)
-        dx = dx + ops.repeat_backward(ops.pixel_shuffle_backward(dout, s), s * s)
+        dskip = ops.repeat_backward(ops.pixel_shuffle_backward(ops.leave(dout), s), s * s)
+        dx = dx + ops.enter(dskip)
     return dx, g
 
 
