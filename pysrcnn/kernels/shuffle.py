@@ -4,6 +4,7 @@ Axes: N samples, C channels of the large map, H x W pixels of the small ones, s 
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -29,7 +30,7 @@ def pixel_shuffle(x, s):
     n, maps, height, width = x.shape
     shape = n, maps // s**2, s * height, s * width
     if isinstance(x, Maps):
-        out = Maps(shape)
+        out: Any = Maps(shape)
         _move(x.data, out.data, shape, s, True)
         return out
     out = np.empty(shape, x.dtype)
@@ -44,7 +45,7 @@ def pixel_shuffle_backward(dout, s):
     n, c, height, width = dout.shape
     shape = n, c * s**2, height // s, width // s
     if isinstance(dout, Maps):
-        dx = Maps(shape)
+        dx: Any = Maps(shape)
         _move(dx.data, dout.data, dout.shape, s, False)
         return dx
     dx = np.empty(shape, dout.dtype)
