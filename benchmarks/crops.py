@@ -2,7 +2,8 @@
 
 docs/networks-DETAIL.png, for the page that compares the networks, show each detail enlarged by
 bicubic interpolation and by the networks, first at the scale that most of them are for, then at
-the others; the original is last. docs/family.png, for the README, shows one detail enlarged by the
+the others; the original is last. docs/perception.png shows each detail by some networks, and by
+SRGAN at three sharpnesses. docs/family.png, for the README, shows one detail enlarged by the
 networks of the papers. The photographs are in the public domain (examples/CREDITS.md), and no
 network was trained on them. Each file records the weights that it was made with (`stamp`).
 """
@@ -51,6 +52,12 @@ FAMILY = {
     "SRGAN": ("srgan",),
 }
 FAMILY_SCALE, FAMILY_PLACE = 4, (252, 92)
+# Columns of docs/perception.png: labels, and names, with a sharpness if the network has one.
+SHARPER = {
+    "bicubic": "bicubic", "SRCNN": "9-5-5", "EDSR": "edsr-s", "SRGAN, 0": "srgan 0",
+    "SRGAN, 0.5": "srgan 0.5", "SRGAN, 1": "srgan 1", "original": "truth",
+}  # fmt: skip
+SHARPER_SCALE, SHARPER_TIMES = 4, 3
 SQUARE = 36  # first column of the square part of that photograph that is shown
 ACROSS = 4  # tiles in a row
 GAP, BAR = 16, 52  # pixels between tiles, and of the label below each
@@ -88,9 +95,15 @@ def stamp(files: Iterable[Path]) -> str:
 
 
 def enlarged(photograph: str, scale: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return a photograph shrunk and enlarged by bicubic and networks, as `photo.results` does."""
+    """Return a photograph shrunk and enlarged by bicubic and networks, as `photo.results` does.
+
+    A name may be followed by a sharpness: "srgan 0.5".
+    """
     clean = conditions(quick=True)["no JPEG, noise 0"]
-    networks = {name: load(name, scale) for name in names}
+    networks = {}
+    for name in names:
+        called, _, sharpness = name.partition(" ")
+        networks[name] = load(called, scale, sharpness=float(sharpness) if sharpness else None)
     return results(PICTURES / f"{photograph}.png", clean, networks, scale, (0, 0))
 
 
@@ -133,6 +146,25 @@ def family(names: Iterable[str]) -> Tiles:
     return [tiles[:ACROSS], tiles[ACROSS:]]
 
 
+def of_sharper(files: dict[tuple[str, int], Path]) -> list[Path]:
+    """Return the weights that `sharper` takes."""
+    shown = {(name.split()[0], SHARPER_SCALE) for name in SHARPER.values()}
+    return [path for one, path in files.items() if one in shown]
+
+
+def sharper() -> Tiles:
+    """Return the tiles of the details at several sharpnesses, a row for each."""
+    names = [name for name in SHARPER.values() if name not in ("bicubic", "truth")]
+    known: dict[str, dict[str, np.ndarray]] = {}
+    tiles = []
+    for photograph, left, top in DETAILS.values():
+        if photograph not in known:
+            known[photograph] = enlarged(photograph, SHARPER_SCALE, names)
+        place = np.s_[top : top + SIDE, left : left + SIDE]
+        tiles.append([(one, known[photograph][name][place]) for one, name in SHARPER.items()])
+    return tiles
+
+
 def marked(picture: np.ndarray, left: int, top: int) -> np.ndarray:
     """Return a square part of a picture with a white frame around the detail."""
     framed, thick, side = picture.copy(), 2, SIDE
@@ -143,12 +175,12 @@ def marked(picture: np.ndarray, left: int, top: int) -> np.ndarray:
     return framed[:, SQUARE : SQUARE + len(picture)]
 
 
-def sheet(tiles: Tiles) -> "Figure":
-    """Draw tiles and labels on a transparent background, magnifying details by repeating pixels."""
+def sheet(tiles: Tiles, times: int = TIMES) -> "Figure":
+    """Draw tiles and labels on a transparent background, repeating the pixels of details."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    across, side = max(map(len, tiles)), TIMES * SIDE
+    across, side = max(map(len, tiles)), times * SIDE
     width = across * (side + GAP) - GAP
     height = len(tiles) * (side + BAR + GAP) - GAP
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="none")
@@ -157,7 +189,7 @@ def sheet(tiles: Tiles) -> "Figure":
         for j, (label, picture) in enumerate(row):
             left = j * (side + GAP)
             if len(picture) == SIDE:
-                shown = picture.repeat(TIMES, axis=0).repeat(TIMES, axis=1)
+                shown = picture.repeat(times, axis=0).repeat(times, axis=1)
             else:
                 shown = bicubic(picture, (side, side))
             figure.figimage(shown, left, bottom)
@@ -204,6 +236,8 @@ def main() -> None:
     for name in DETAILS:
         figure = sheet(detail(name, which, known))
         save(figure, folder / f"networks-{name}.png", stamp(files.values()))
+    weights = stamp(of_sharper(files))
+    save(sheet(sharper(), SHARPER_TIMES), folder / "perception.png", weights)
     used = of_family(files)
     weights = stamp(files[one] for one in used.items())
     save(sheet(family(used)), folder / "family.png", weights)

@@ -542,6 +542,7 @@ def test_the_page_of_networks_is_that_of_its_results_and_of_the_weights(tmp_path
     assert (tmp_path / "networks.md").read_text(encoding="utf-8") == committed
     files = networks.of_pictures()
     made_of = {f"networks-{name}": crops.stamp(files.values()) for name in crops.DETAILS}
+    made_of["perception"] = crops.stamp(crops.of_sharper(files))
     made_of["family"] = crops.stamp(files[one] for one in crops.of_family(files).items())
     for name, weights in made_of.items():
         with Image.open(ROOT / "docs" / f"{name}.png") as picture:

@@ -77,6 +77,7 @@ FLOORS = {
     ("drcn", 3): 33.00,
     ("drcn", 4): 30.75,
     ("srresnet-s", 4): 30.80,
+    ("srgan", 4): 30.15,
     ("vespcn", 3): 27.15,
     ("vespcn", 4): 25.30,
     ("sc", 3): 31.42,  # Yang et al.

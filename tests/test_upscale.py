@@ -280,7 +280,7 @@ def test_black_stays_black_and_white_stays_white(kind, shape):
 
 # Levels of 255 that weights are off at the edges of a grey, black or white picture: others than
 # these, whose training was short, by one.
-EDGES = {"srresnet-s": 4, "vespcn": 13}
+EDGES = {"srgan": 8, "srresnet-s": 4, "vespcn": 13}
 
 
 @pytest.mark.parametrize("name, scale", shipped())
