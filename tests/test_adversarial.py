@@ -205,8 +205,10 @@ def test_the_rates_of_both_drop():
 # -------------------------------------------------------------------------------- going on, or not
 
 
-def test_stopped_and_gone_on_is_never_having_stopped(tmp_path):
-    whole, stopped, later = (training_of() for _ in range(3))
+@pytest.mark.parametrize("alone", [0.0, 0.2, 0.5])  # 2 steps are done when it stops
+def test_stopped_and_gone_on_is_never_having_stopped(tmp_path, alone):
+    recipe = replace(RECIPE, adversarial=replace(SETTINGS, alone=alone))
+    whole, stopped, later = (training_of(recipe) for _ in range(3))
     told = run(whole)
     first = run(stopped, 2)
     stopped.save(tmp_path / "checkpoint.npz")
@@ -436,7 +438,7 @@ def test_sharpness_is_a_number_from_0_to_1(trained, sharpness):
 
 @pytest.mark.parametrize("model", ["9-1-5", "sc"])
 def test_other_networks_have_none(model):
-    with pytest.raises(ValueError, match="has no sharpness to choose, as it was not trained again"):
+    with pytest.raises(ValueError, match="has no sharpness to choose: it was not trained agains"):
         load(model, 3, sharpness=0.5)
 
 

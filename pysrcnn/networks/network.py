@@ -306,14 +306,17 @@ class Network(Parametric):
         """
         if self.start is None:
             raise ValueError(
-                f"{self.name} has no sharpness to choose, as it was not trained against a "
-                f"discriminator: leave sharpness out, or take weights of the recipe srgan"
+                f"{self.name} has no sharpness to choose: it was not trained against a "
+                f"discriminator, or is a file for one sharpness. Leave sharpness out, or take "
+                f"weights of the recipe srgan"
             )
         if not is_real(sharpness) or not 0 <= sharpness <= 1:
             raise ValueError(f"sharpness is {sharpness!r:.60}, wanted a number, 0 to 1")
         network, a = self.astype(self.dtype), float(sharpness)
         network.start = None
         network.card["sharpness"] = a
+        if a < 1:
+            network.card.pop("scores", None)  # those of this network
         for name, p in network.parameters.items():
             if a == 0:  # exact to the bit, as a sum need not be
                 p[...] = self.start[name]
