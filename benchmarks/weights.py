@@ -28,8 +28,8 @@ from .experiments import LARGE, LEFT_OUT
 SHIPPED = harness.ROOT / "pysrcnn" / "weights"
 ALL = (*LARGE, "Photos76")
 VGG = "vgg16/vgg16_imagenet_conv1_1_to_conv2_2.npz"
-BITS = range(6, 11)  # of the mantissa of weights in float16
-MOST = 0.003  # dB that rounding may move an average
+BITS = range(4, 11)  # of the mantissa of weights in float16
+MOST = 0.002  # dB that rounding may move an average
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,9 @@ WHOLE = {"network", "channels", "scale", "data", "recipe", "start", "minutes", "
 
 
 def test_weights_leave_room_in_a_wheel_of_12_mb():
-    """Which is a zip archive; all else in it has less than one."""
+    """Which is a zip archive; all else in it has less than 0.7."""
     sizes = {path: len(zlib.compress(path.read_bytes())) for path in shipped().values()}
-    assert len(sizes) > 5 and sum(sizes.values()) < 11_000_000
+    assert len(sizes) > 5 and sum(sizes.values()) < 11_300_000
 
 
 @pytest.mark.parametrize("path", sorted(set(shipped().values())), ids=lambda path: path.name)
