@@ -62,12 +62,14 @@ class _Pool:
         if data.nbytes > self.KEPT:
             return
         same = self.free.pop(shape, [])
-        while self.size + data.nbytes > self.KEPT and self.free:  # other shapes are wanted now
-            self.size -= sum(other.nbytes for other in self.free.pop(next(iter(self.free))))
-        if self.size + data.nbytes <= self.KEPT:
-            same.append(data)
-            self.size += data.nbytes
-        self.free[shape] = same
+        same.append(data)
+        self.free[shape], self.size = same, self.size + data.nbytes
+        while self.size > self.KEPT:  # other shapes are wanted now
+            oldest, kept = next(iter(self.free.items()))
+            if kept:
+                self.size -= kept.pop(0).nbytes
+            else:
+                del self.free[oldest]
 
 
 _pool = _Pool()

@@ -63,12 +63,12 @@ def _lines(training: Training) -> Update:
         recipe = training.recipe
         left = (recipe.steps * recipe.batch - line["samples"]) / line["samples_per_second"] / 60
         waiting = f"  waiting {line['waiting']:.1%}" if training.waited else ""
-        speed = f"{line['samples_per_second']:.0f} samples/s"
+        state = f"{line['samples_per_second']:.0f} samples/s"
         if "real" in line:  # both would not fit into a line
-            speed = f"real {line['real']:.0%} made {line['made']:.0%}"
+            state = f"real {line['real']:.0%} made {line['made']:.0%}"
         say(
             f"step {line['step']:>7}/{recipe.steps}  loss {_short(line['loss'])}  "
-            f"PSNR {line['psnr']:.3f}  {speed}  {left:.1f} min left{waiting}"
+            f"PSNR {line['psnr']:.3f}  {state}  {left:.1f} min left{waiting}"
         )
 
     return update
