@@ -13,7 +13,7 @@ import numpy as np
 from .compile import compiled, noinline
 from .maps import BORDER, CHANNELS, multiple
 from .memory import aligned
-from .points import LANES, SIDE, apart, clear_beyond, place
+from .points import LANES, SIDE, apart, clear_beyond, place, tiles_of
 from .rows import RELU
 from .tile import (
     tile_add,
@@ -98,7 +98,7 @@ def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
 
 @compiled(inner=True)
 def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
-    """Sum over channels for filter f and a tile of pixels: sums[16 f : 16 f + 16]."""
+    """Sum over channels for filter f and a tile of 16 pixels."""
     _, filters, channels = w.shape
     acc = tile_zero(w, OUTPUTS, OUTPUTS)
     for tap in range(TAPS**2):
@@ -111,31 +111,31 @@ def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
                 acc = tile_plus_product(acc, tile_where(pixels, given), w, weight + c)
             else:
                 acc = tile_plus_product(acc, pixels, w, weight + c)
-    tile_sums(acc, sums, f * PIXELS)
+    tile_sums(acc, sums, 0)
 
 
 @compiled(inner=True)
-def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, sides, sums):
-    """Compute some tiles of the convolution to few filters; w (9, O, C'); sums: room for 16 O."""
+def to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, count, sides):
+    """Compute some tiles of the convolution to few filters; w (9, O, C')."""
     noinline()
     filters = w.shape[1]
     down, across = apart(x, SIDE)
-    out_down, out_across = apart(out, SIDE)
-    flat, more, totals = out.reshape(-1), summand.reshape(-1), sums.reshape(-1)
+    rows, columns = tiles_of(sides)
+    sums = np.empty(PIXELS, np.float32)
     for t in range(count):
         start, i, j = place(x, 0, first + t, sides)
-        at, _, _ = place(out, BORDER, first + t, sides)
+        sample = (first + t) // (rows * columns)
         for f in range(filters):
             _sums_over_channels(x, gate, gated, w, f, start, down, across, sums)
             for u in range(min(OUTPUTS, sides[0] - i)):
                 for v in range(min(OUTPUTS, sides[1] - j)):
-                    pixel = at + out_down[u] + out_across[v] + f
-                    y = totals[f * PIXELS + u * OUTPUTS + v] + b[f]
+                    row, column = BORDER + i + u, BORDER + j + v
+                    y = sums[u * OUTPUTS + v] + b[f]
                     if added:
-                        y += more[pixel]
+                        y += summand[sample, row, column, f]
                     if epilogue == RELU and y <= 0:
                         y = np.float32(0)
-                    flat[pixel] = y
+                    out[sample, row, column, f] = y
 
 
 @compiled(inner=True)

@@ -28,7 +28,7 @@ from .blocks import block_of, convolve_block
 from .compile import compiled
 from .inputs import network_input, one_of
 from .memory import aligned
-from .parts import PAIR, convolve_parts
+from .parts import PAIR, convolve_parts, places_between
 from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
 from .vectors import VECTOR_BYTES
@@ -46,8 +46,9 @@ def _slot(r, height, slots, zeros):
     return min(max(r, 0), height - 1) % slots
 
 
-# Fields of a `Stack` are read before the loops: each access counts a reference, which costs more
-# than the work of these loops.
+# Where arrays are made, fields of a `Stack` are read before the loops: each access, and each call
+# with a `Stack`, counts references, which costs more than the work of these loops, and most of all
+# if several threads count.
 
 
 @compiled(inner=True)
@@ -66,7 +67,7 @@ def _places(stack, m, r, height):
     return rows, columns
 
 
-@compiled(inner=True, inlined=True)
+@compiled(inner=True, allocates=False, inlined=True)
 def _fill_row(ring, x, r, stack, k, first, columns):
     """Complete row r of map k from column `first`: copy x if k is 0, and fill the edges."""
     at = stack.start[k] + r % stack.slots[k] * stack.channels[k] * stack.group * stack.plane[k]
@@ -75,19 +76,20 @@ def _fill_row(ring, x, r, stack, k, first, columns):
     _fill_edges(ring, at, stack, k, first, columns, x.shape[2])
 
 
-@compiled(inner=True, inlined=True)
+@compiled(inner=True, allocates=False, inlined=True)
 def _copy_row(ring, at, x, r, stack, first, columns):
     """Copy row r of the picture x (C, H, W), from column `first`, as far as x extends."""
     phases, plane = stack.group, stack.plane[0]
     begin, end = max(-first, 0), min(x.shape[2] - first, columns)
     for c in range(x.shape[0]):
         for p in range(phases):
-            to = at + (c * phases + p) * plane
-            for j in range(begin + (p - begin) % phases, end, phases):
-                ring[to + j // phases] = x[c, r, first + j]
+            j = begin + (p - begin) % phases
+            to = at + (c * phases + p) * plane + j // phases
+            for t in range((end - j + phases - 1) // phases):
+                ring[to + t] = x[c, r, first + j + t * phases]
 
 
-@compiled(inner=True, inlined=True)
+@compiled(inner=True, allocates=False, inlined=True)
 def _fill_edges(ring, at, stack, k, first, columns, width):
     """Fill what the next layer reads outside a picture `width` wide, in a row from `first` on.
 
@@ -104,7 +106,7 @@ def _fill_edges(ring, at, stack, k, first, columns, width):
         _fill_column(ring, at, channels, group, plane, zeros or j >= end, right, j)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _fill_column(ring, at, channels, phases, plane, zeros, source, to):
     """Copy one pixel of a row to another place in it, or put zero there, in all channels."""
     source = at + source % phases * plane + source // phases
@@ -161,7 +163,8 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
     channels, apart = stack.channels[m], group * stack.plane[m]
     w = stack.weights, stack.at_weights[m]
     first = stack.weights, stack.at_weights[m], stack.bias[stack.at_bias[m] :][: stack.hidden]
-    second = stack.weights, stack.at_weights[-1], stack.bias[stack.at_bias[-1] :]
+    between = places_between(stack.hidden, lanes)
+    second = stack.weights, stack.at_weights[-1], stack.bias[stack.at_bias[-1] :], between
     v = 0
     while v < vectors:
         count = block_of(vectors - v) if parts is None else min(PAIR, vectors - v)
@@ -178,16 +181,16 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
         v += count
 
 
-@compiled(inner=True)
-def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns):
+@compiled(inner=True, allocates=False)
+def _fold_row(ring, stack, shuffle, out, bias, r, height, row, columns, total):
     """Compute row r of the output, the sum of partial sums that are each taken from their own row.
 
     r counts in the picture; row, columns (first, end): in `out` (C, H', W') before the shuffle.
+    total: memory for a plane.
     """
     k, phases, s = stack.width.size, stack.group, shuffle
     f, plane, channels = stack.fold, stack.plane[k], stack.channels[k]
     start, zeros, slots = stack.start[k], stack.zeros, stack.slots[k]
-    total = np.empty(plane, ring.dtype)
     for c in range(bias.size):
         line = out[c // s**2, row * s + c % s**2 // s]
         for p in range(phases):
@@ -214,6 +217,7 @@ def _strip(x, out, bias, stack, shuffle, threes, fives, parts, hidden, rows, col
     (top, bottom), (left, right) = rows, columns
     lanes = VECTOR_BYTES // x.itemsize
     layers, group = stack.width.size, stack.group
+    total = np.empty(stack.plane[-1], x.dtype)
     for i in range(top + stack.begin[0], bottom, group):
         for k in range(layers + 1):
             r = i + stack.lead[k]
@@ -243,7 +247,7 @@ def _strip(x, out, bias, stack, shuffle, threes, fives, parts, hidden, rows, col
                 _fill_row(ring, x, row, stack, k, first, wide)
         for r in range(max(i, top), min(i + group, bottom)):
             to = r - offset, (left - offset, right - offset)
-            _fold_row(ring, stack, shuffle, out, bias, r, height, *to)
+            _fold_row(ring, stack, shuffle, out, bias, r, height, *to, total)
 
 
 PADDINGS = "valid", "replicate", "zeros"

@@ -18,6 +18,7 @@ from .compile import compiled
 from .inputs import same_shape
 from .memory import aligned
 from .points import LANES
+from .threads import share
 from .vectors import ROWS
 from .winograd import OUTPUTS
 
@@ -25,6 +26,7 @@ __all__ = ["dot", "enter", "leave"]
 
 BORDER = 1
 CHANNELS = max(LANES, ROWS)  # C' is a multiple of this
+TASK = 64  # rows of pixels that a thread copies at a time
 
 
 def multiple(n, group):
@@ -203,11 +205,21 @@ def _products(a, b, shape, sums):
                 sums[task] += a[sample, i, j, k] * b[sample, i, j, k]
 
 
-@compiled(parallel=True)
 def _interleave(x, maps, into):
     """Copy x (N, C, H, W) into maps (N, H', W', C') or, unless `into`, back."""
-    n, c, height, width = x.shape
-    for task in prange(n * height):
+    rows = x.shape[0] * x.shape[2]
+
+    def work(tasks):
+        for row in tasks:
+            _interleave_rows(x, maps, into, row, min(row + TASK, rows))
+
+    share(range(0, rows, TASK), work)
+
+
+@compiled(allocates=False)
+def _interleave_rows(x, maps, into, first, end):
+    _, c, height, width = x.shape
+    for task in range(first, end):
         sample, i = task // height, task % height
         row = maps[sample, i + BORDER, BORDER:]
         for k in range(c):

@@ -84,15 +84,28 @@ def _columns_back(points, sums, b, epilogue, out, count):
                         tanh_in_place(outs, to + rows[u] + columns[v], 0, 0, 1, 1)
 
 
-@compiled(inner=True, inlined=True)
+@compiled(inner=True)
+def places_between(hidden, lanes):
+    """Return where `convolve_parts` keeps maps between two layers: of rows, columns and maps."""
+    rows, columns = np.empty(OUTPUTS, np.int64), np.empty(OUTPUTS, np.int64)
+    maps = np.empty(hidden, np.int64)
+    for i in range(OUTPUTS):
+        rows[i], columns[i] = i * OUTPUTS * PAIR * lanes, i * PAIR * lanes
+    for c in range(hidden):
+        maps[c] = c * OUTPUTS**2 * PAIR * lanes
+    return rows, columns, maps
+
+
+@compiled(inner=True, allocates=False)
 def convolve_parts(source, first, second, epilogue, out, count, scratch):
     """Compute 4 x 4 outputs of every filter for `count` vectors of tiles, at most PAIR.
 
     source, out, scratch: as for `blocks.convolve_block`. first: (weights by
     `winograd.parts_at_points`, position, biases). second: None, or the same for a 1 x 1 layer that
-    follows, with weights by `rows.pack_weights`; it is computed before the maps between leave the
-    nearer caches.
+    follows, with weights by `rows.pack_weights`, and `places_between`; it is computed before the
+    maps between leave the nearer caches.
     """
+    noinline()
     channels = source[4] * ((source[3].size - N) // TAPS + 1) ** 2
     points, at, lanes = scratch
     weights, k, b = first
@@ -101,10 +114,8 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
     maps = sums + N * OUTPUTS * TOGETHER * apart
     outs, to, rows, columns, out_apart = out
     if second is not None:
-        steps = np.empty((2, OUTPUTS), np.int64)
-        for i in range(OUTPUTS):
-            steps[0, i], steps[1, i] = i * OUTPUTS * apart, i * apart
-        outs, to, rows, columns, out_apart = points, maps, steps[0], steps[1], OUTPUTS**2 * apart
+        rows, columns, _ = second[3]
+        outs, to, out_apart = points, maps, OUTPUTS**2 * apart
     to_points(TAPS, N, source, count, points, at, apart)
     for o in range(0, b.size, TOGETHER):
         _products(points, at, channels, sums, weights, k)
@@ -112,21 +123,16 @@ def convolve_parts(source, first, second, epilogue, out, count, scratch):
         place = outs, to + o * out_apart, rows, columns, out_apart
         _columns_back(points, sums, b[o : o + TOGETHER], epilogue, place, count)
     if second is not None:
-        _pointwise(points, maps, b.size, second, epilogue, out, count)
+        _pointwise(points, maps, second, epilogue, out, count)
 
 
-@compiled(inner=True, inlined=True)
-def _pointwise(points, maps, channels, layer, epilogue, out, count):
+@compiled(inner=True, allocates=False, inlined=True)
+def _pointwise(points, maps, layer, epilogue, out, count):
     """Compute a 1 x 1 layer from maps (C, 4, 4, PAIR, L) at points[maps]."""
-    w, k, b = layer
-    w = w[k:]
+    w, k, b, (own_rows, own_columns, patch) = layer
     outs, to, rows, columns, out_apart = out
-    apart = PAIR * (VECTOR_BYTES // points.itemsize)
-    patch = np.empty(channels, np.int64)
-    for c in range(channels):
-        patch[c] = c * OUTPUTS**2 * apart
     for u in range(OUTPUTS):
         for v in range(OUTPUTS):
-            pixel = maps + (u * OUTPUTS + v) * apart
+            pixel = maps + own_rows[u] + own_columns[v]
             place = outs, to + rows[u] + columns[v], out_apart
-            convolve_row(points, pixel, patch, w, b, epilogue, place, count)
+            convolve_row(points, pixel, patch, w[k:], b, epilogue, place, count)

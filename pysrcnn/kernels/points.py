@@ -87,17 +87,17 @@ def apart(x, size):
     return down, across
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def clear_beyond(out, at, some, i, j, sides):
     """Zero `some` channels of the pixels of the tile at i, j that lie beyond the picture."""
     noinline()
     _, _, columns, channels = out.shape
-    flat = out.reshape(-1)
     for u in range(OUTPUTS):
         for v in range(OUTPUTS):
             if i + u >= sides[0] or j + v >= sides[1]:
-                pixel = at + (u * columns + v) * channels
-                flat[pixel : pixel + some] = 0
+                for c in range(0, some, LANES):
+                    pixel = at + (u * columns + v) * channels + c
+                    tile_store(tile_zero(out, 1, 1), out, pixel, 0, 1)
 
 
 @compiled(inner=True)

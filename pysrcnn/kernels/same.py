@@ -73,9 +73,7 @@ def _convolve(form, x, gate, gated, w, b, summand, added, epilogue, out, sides, 
                 few.from_few(x, w, b, summand, added, epilogue, out, first, some, sides)
                 continue
             if form == few.TO_FEW:
-                few.to_few(
-                    x, gate, gated, w, b, summand, added, epilogue, out, first, some, sides, m
-                )
+                few.to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, some, sides)
                 continue
             tiles, more = (first, some), (summand, added)
             to_points(TO_POINTS, TAPS, N, N, x, 0, gate, gated, sides, v, tiles)

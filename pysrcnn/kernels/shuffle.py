@@ -7,7 +7,6 @@ import itertools
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from .compile import compiled
 from .maps import BORDER, Maps, through_arrays
@@ -20,13 +19,15 @@ __all__ = [
     "repeat_backward",
 ]
 
-TASK = 32  # rows of a small map that a thread moves at a time
+TASK = 32  # rows that a thread moves at a time
 
 
 def pixel_shuffle(x, s):
     """See `reference.pixel_shuffle`."""
     if len(x.shape) != 4 or s < 1 or x.shape[1] % s**2:
         raise ValueError(f"x has the shape {x.shape}, wanted (N, C s^2, H, W) for s = {s}")
+    if s == 1:
+        return x
     n, maps, height, width = x.shape
     shape = n, maps // s**2, s * height, s * width
     if isinstance(x, Maps):
@@ -42,6 +43,8 @@ def pixel_shuffle_backward(dout, s):
     """See `reference.pixel_shuffle_backward`."""
     if len(dout.shape) != 4 or s < 1 or dout.shape[2] % s or dout.shape[3] % s:
         raise ValueError(f"dout has the shape {dout.shape}, wanted (N, C, s H, s W) for s = {s}")
+    if s == 1:
+        return dout
     n, c, height, width = dout.shape
     shape = n, c * s**2, height // s, width // s
     if isinstance(dout, Maps):
@@ -53,21 +56,31 @@ def pixel_shuffle_backward(dout, s):
     return dx
 
 
-@compiled(parallel=True)
 def _move(small, large, shape, s, apart):
     """Copy data of small maps to large ones, (N, C, s H, s W), or back unless `apart`."""
-    n, c, height, width = shape
-    for task in prange(n * height):
+    rows = shape[0] * shape[2]
+
+    def work(tasks):
+        for row in tasks:
+            _move_rows(small, large, shape, s, apart, row, min(row + TASK, rows))
+
+    share(range(0, rows, TASK), work)
+
+
+@compiled(allocates=False)
+def _move_rows(small, large, shape, s, apart, first, end):
+    _, c, height, width = shape
+    for task in range(first, end):
         sample, i = task // height, task % height
         for j in range(width):
             whole = large[sample, i + BORDER, j + BORDER]
             parts = small[sample, i // s + BORDER, j // s + BORDER]
-            first = i % s * s + j % s
+            at = i % s * s + j % s
             for k in range(c):
                 if apart:
-                    whole[k] = parts[k * s * s + first]
+                    whole[k] = parts[k * s * s + at]
                 else:
-                    parts[k * s * s + first] = whole[k]
+                    parts[k * s * s + at] = whole[k]
 
 
 @through_arrays
