@@ -194,13 +194,16 @@ def test_memory_that_is_kept_for_other_maps_is_limited(monkeypatch):
 
 
 @pytest.mark.parametrize("s", [1, 2, 3])
-def test_shuffles_of_maps(s):
-    """Also into memory of others; what is no pixel stays zero."""
-    x = np.random.default_rng(6).standard_normal((2, 2 * s * s, 5, 7)).astype(np.float32)
+@pytest.mark.parametrize("channels", [1, 3, 20])
+def test_shuffles_of_maps(s, channels):
+    """Also into memory of others; what is no pixel stays zero. Few channels become an array."""
+    x = np.random.default_rng(6).standard_normal((2, channels * s * s, 5, 7)).astype(np.float32)
     large = kernels.pixel_shuffle(x, s)
     for _ in range(2):
         ours = kernels.pixel_shuffle(kernels.enter(x), s)
+        assert isinstance(ours, Maps) == (s == 1 or channels == 20)
         assert np.array_equal(kernels.leave(ours), large)
+        ours = kernels.enter(ours)
         assert ours.data.sum(dtype=float) == pytest.approx(large.sum(dtype=float))
         back = kernels.pixel_shuffle_backward(ours, s)
         assert isinstance(back, Maps) and np.array_equal(kernels.leave(back), x)

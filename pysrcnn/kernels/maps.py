@@ -18,7 +18,7 @@ from .compile import compiled
 from .inputs import same_shape
 from .memory import aligned
 from .points import LANES
-from .threads import share
+from .threads import share_rows
 from .vectors import ROWS
 from .winograd import OUTPUTS
 
@@ -26,7 +26,6 @@ __all__ = ["dot", "enter", "leave"]
 
 BORDER = 1
 CHANNELS = max(LANES, ROWS)  # C' is a multiple of this
-TASK = 64  # rows of pixels that a thread copies at a time
 
 
 def multiple(n, group):
@@ -207,13 +206,8 @@ def _products(a, b, shape, sums):
 
 def _interleave(x, maps, into):
     """Copy x (N, C, H, W) into maps (N, H', W', C') or, unless `into`, back."""
-    rows = x.shape[0] * x.shape[2]
-
-    def work(tasks):
-        for row in tasks:
-            _interleave_rows(x, maps, into, row, min(row + TASK, rows))
-
-    share(range(0, rows, TASK), work)
+    n, c, height, width = x.shape
+    share_rows(n * height, c * width, _interleave_rows, x, maps, into)
 
 
 @compiled(allocates=False)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .compile import compiled
-from .maps import BORDER, Maps, through_arrays
-from .threads import share
+from .maps import BORDER, CHANNELS, Maps, through_arrays
+from .threads import share, share_rows
 
 __all__ = [
     "pixel_shuffle",
@@ -19,22 +19,28 @@ __all__ = [
     "repeat_backward",
 ]
 
-TASK = 32  # rows that a thread moves at a time
+TASK = 32  # rows of a small map that a thread moves at a time
 
 
 def pixel_shuffle(x, s):
-    """See `reference.pixel_shuffle`."""
+    """See `reference.pixel_shuffle`.
+
+    `Maps` of few channels would take more memory than an array, so the result is one.
+    """
     if len(x.shape) != 4 or s < 1 or x.shape[1] % s**2:
         raise ValueError(f"x has the shape {x.shape}, wanted (N, C s^2, H, W) for s = {s}")
     if s == 1:
         return x
     n, maps, height, width = x.shape
     shape = n, maps // s**2, s * height, s * width
-    if isinstance(x, Maps):
-        out: Any = Maps(shape)
-        _move(x.data, out.data, shape, s, True)
-        return out
+    if isinstance(x, Maps) and 2 * shape[1] > CHANNELS:
+        large = Maps(shape)
+        _move(x.data, large.data, shape, s, True)
+        return large
     out = np.empty(shape, x.dtype)
+    if isinstance(x, Maps):
+        share_rows(n * s * height, maps // s * width, _unpack, x.data, out, s)
+        return out
     _in_threads(_shuffle, np.ascontiguousarray(x), out, s)
     return out
 
@@ -58,13 +64,8 @@ def pixel_shuffle_backward(dout, s):
 
 def _move(small, large, shape, s, apart):
     """Copy data of small maps to large ones, (N, C, s H, s W), or back unless `apart`."""
-    rows = shape[0] * shape[2]
-
-    def work(tasks):
-        for row in tasks:
-            _move_rows(small, large, shape, s, apart, row, min(row + TASK, rows))
-
-    share(range(0, rows, TASK), work)
+    n, c, height, width = shape
+    share_rows(n * height, c * width, _move_rows, small, large, shape, s, apart)
 
 
 @compiled(allocates=False)
@@ -81,6 +82,20 @@ def _move_rows(small, large, shape, s, apart, first, end):
                     whole[k] = parts[k * s * s + at]
                 else:
                     parts[k * s * s + at] = whole[k]
+
+
+@compiled(allocates=False)
+def _unpack(small, out, s, first, end):
+    """Compute rows of an array out (N, C, s H, s W) from the data of maps."""
+    _, channels, height, width = out.shape
+    for task in range(first, end):
+        sample, i = task // height, task % height
+        for c in range(channels):
+            line, k = out[sample, c, i], (c * s + i % s) * s
+            for j in range(width // s):
+                pixel = small[sample, i // s + BORDER, j + BORDER]
+                for b in range(s):
+                    line[j * s + b] = pixel[k + b]
 
 
 @through_arrays

@@ -13,6 +13,7 @@ from collections import deque
 import numba
 
 LOOKS = "3000"  # spins, about 10 microseconds
+LITTLE = 1 << 18  # numbers that are copied in about the time in which a thread starts
 
 
 @functools.cache
@@ -75,3 +76,17 @@ def share(tasks, work):
             other.join()
     if failed:
         raise failed[0]
+
+
+def share_rows(rows, size, work, *arguments):
+    """Call work(*arguments, first, end) for all rows, each of `size` numbers, in as many threads.
+
+    Where little is to be copied, a second thread would start when the first is done.
+    """
+    some = max(1, LITTLE // size)
+
+    def run(tasks):
+        for first in tasks:
+            work(*arguments, first, min(first + some, rows))
+
+    share(range(0, rows, some), run)

@@ -89,7 +89,7 @@ def forward(
     large, s = _scales(p)
     added = ops.pixel_shuffle(ops.repeat(x, (large * s) ** 2), large) if picture else None
     out = ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
-    out = ops.pixel_shuffle(ops.leave(out), s)
+    out = ops.leave(ops.pixel_shuffle(out, s))
     return out + _colour(mean, p) if mean else out
 
 

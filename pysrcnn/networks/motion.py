@@ -123,7 +123,7 @@ def estimate(
             x = ops.conv_relu(x, w, b)
     keep(x)
     x = ops.conv2d_same(x, p[f"W_{part}{LAYERS}"], p[f"B_{part}{LAYERS}"])
-    tanh = ops.tanh(ops.pixel_shuffle(ops.leave(x), s))
+    tanh = ops.tanh(ops.leave(ops.pixel_shuffle(x, s)))
     keep(tanh)
     return FARTHEST[part] * tanh
 

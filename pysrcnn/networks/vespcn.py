@@ -90,7 +90,7 @@ def forward(
     s = _scale(p)
     added = ops.repeat(frames[middle], s * s) if picture else None
     out = ops.conv2d_same(maps[0], p["W_tail"], p["B_tail"], added)
-    return ops.pixel_shuffle(ops.leave(out), s)
+    return ops.leave(ops.pixel_shuffle(out, s))
 
 
 def backward(
