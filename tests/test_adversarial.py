@@ -12,7 +12,8 @@ import pysrcnn.training.adversarial as adversarial
 from pysrcnn import cli, load
 from pysrcnn.color import rgb_to_luma
 from pysrcnn.data import pair
-from pysrcnn.networks import EDSR, Features, SRResNet
+from pysrcnn.networks import EDSR, Features, SRResNet, shipped
+from pysrcnn.networks.loading import FEATURES as BY_DEFAULT
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.training import RECIPES, Adversarial, Training, fit, load_features, read_log, train
 from pysrcnn.training.adversarial import Judge
@@ -223,7 +224,11 @@ def test_stopped_and_gone_on_is_never_having_stopped(tmp_path, alone):
 @pytest.mark.parametrize(
     "recipe, features, words",
     [
-        (replace(RECIPE, adversarial=replace(SETTINGS, weight=1.0)), FEATURES, "adversarial {"),
+        (
+            replace(RECIPE, adversarial=replace(SETTINGS, weight=1.0)),
+            FEATURES,
+            "adversarial.weight ",
+        ),
         (RECIPE, Features.of_edsr(EDSR(2, 1, 4, c=3, seed=4)), "features 'EDSR block1, checksum"),
     ],
 )
@@ -304,9 +309,9 @@ def test_the_log_has_both_losses_and_what_the_discriminator_believes(tmp_path):
         ({"width": 0}, "width is 0, wanted a whole number, 1 or more"),
         ({"patience": 1.5}, "patience is 1.5, wanted a whole number, 1 or more"),
         ({"learning_rate": 0}, "learning_rate is 0, wanted a positive number"),
-        ({"weight": -1.0}, "weight is -1.0, wanted 0 or a positive number"),
+        ({"weight": -1.0}, "the adversarial loss is -1.0, wanted 0 or a positive number"),
         ({"alone": 1.0}, "alone is 1.0, wanted 0 or a fraction below 1"),
-        ({"pixels": float("nan")}, "pixels is nan, wanted 0 or a positive number"),
+        ({"pixels": float("nan")}, "the loss of pixels is nan, wanted 0 or a positive number"),
     ],
 )
 def test_settings_that_are_none(changes, words):
@@ -342,6 +347,11 @@ def test_features_of_files_and_by_default(tmp_path):
     assert load_features(tmp_path / "own.npz").label == "EDSR block2 of own.npz"
     assert load_features(tmp_path / "own.npz", "block1").label == "EDSR block1 of own.npz"
     assert load_features().label == "EDSR block8 of edsr-s"
+    for name in BY_DEFAULT[0], shipped()[BY_DEFAULT]:  # whatever scales there are of that name
+        named = load_features(name)
+        assert all(np.array_equal(a, b) for a, b in zip(
+            named.parameters.values(), load_features().parameters.values(), strict=True
+        ))  # fmt: skip
     with pytest.raises(ValueError, match="9-1-5 is 9-1-5: give a file of VGG, or an EDSR"):
         load_features("9-1-5")
 

@@ -177,8 +177,8 @@ def load_features(
     Parameters
     ----------
     name_or_path : str or path, optional
-        A file of VGG's convolutions, see `Features.of_vgg`; or one of our EDSR, by name or file. By
-        default the shipped "edsr-s", which knows edges and lines only.
+        A file of VGG's convolutions, see `Features.of_vgg`; or one of our EDSR, by name (that for
+        x3, whatever is compared) or file. By default "edsr-s", which knows edges and lines only.
     layer : str, optional
         The layer whose maps are compared: by default "relu2_2" of VGG, or the last block of an
         EDSR, such as "block8".
@@ -193,10 +193,10 @@ def load_features(
     FileNotFoundError, ValueError
         If there is no such file, it is neither of the two, or it has no such layer.
     """
-    name, scale = FEATURES if name_or_path is None else (os.fspath(name_or_path), None)
+    name, scale = FEATURES if name_or_path is None else (os.fspath(name_or_path), FEATURES[1])
     known = [s for n, s in shipped() if n == name]
     if known or read_weights(name).card.get("network") == EDSR.name:
-        network = load(name, scale or min(known, default=None))
+        network = load(name, scale if scale in known else min(known, default=None))
         if not isinstance(network, EDSR):
             raise ValueError(
                 f"{name} is {network.name}: give a file of VGG, or an EDSR, for features"

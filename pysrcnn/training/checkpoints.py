@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,23 @@ def read(
         raise ValueError(
             f"{path} is damaged or not a checkpoint (it does not say what was trained)"
         ) from None
-    differing = [
-        f"{name} {theirs.get(name)!r:.60}, now {value!r}"
-        for name, value in identity.items()
-        if theirs.get(name) != value
-    ]
+    differing = "; ".join(_differences(theirs, identity))
     if differing:
-        raise ValueError(f"{path} was made with another recipe: {'; '.join(differing)}")
+        raise ValueError(f"{path} was made with another recipe: {differing}")
     fault = _fault(arrays, mine, step, seconds, steps)
     if fault:
         raise ValueError(f"{path} is damaged or not a checkpoint ({fault})")
     return arrays, step, float(seconds)
+
+
+def _differences(theirs: dict, mine: dict, where: str = "") -> Iterator[str]:
+    """Yield the entries of `mine` that differ, of dictionaries in it only those that do."""
+    for name, now in mine.items():
+        then = theirs.get(name)
+        if isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys():
+            yield from _differences(then, now, f"{where}{name}.")
+        elif then != now:
+            yield f"{where}{name} {then!r:.60}, now {now!r:.60}"
 
 
 def _fault(arrays: Arrays, mine: Arrays, step: Any, seconds: Any, steps: int) -> str:

@@ -167,11 +167,11 @@ class Networks:
         start = int(start[0]), int(start[1])
         if shape is None:
             factor = self._factor(scale)
-            return Plan(
-                start,
-                self._passes(factor),
-                (_rounded(factor * start[0]), _rounded(factor * start[1])),
-            )
+            size = _rounded(factor * start[0]), _rounded(factor * start[1])
+            near = max(2, round(factor))
+            if size == (near * start[0], near * start[1]):
+                factor = near  # 4.0001 needs no more passes than 4
+            return Plan(start, self._passes(factor), size)
         whole = _whole_shape(start, shape)
         factor = max(m / n for m, n in zip(whole, start, strict=True))
         if not 1 < factor <= LARGEST:
