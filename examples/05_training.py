@@ -349,7 +349,7 @@ for init in ("paper", "he", "identity"):
 # has been multiplied by the weights of layers 3 and 2, which are nearly zero. This is no dead end.
 # The weights grow, each helping the others, faster and faster; with the paper's network and 91
 # pictures the recipe passes bicubic interpolation after some 800,000 samples (`docs/paper.md`), and
-# the authors went on to 800 million. A start at the right scale is worth more than patience.
+# the authors went on to 800 million. Initial weights of the right size save more than patience.
 #
 # <details><summary>
 # <b>Question.</b> Why does the paper's recipe not start from exactly zero?

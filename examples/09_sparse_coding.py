@@ -188,9 +188,6 @@ rms = [255 * np.sqrt(np.mean((x - sharp) ** 2)) for x in (blurred, blurred + add
 print(f"rms error of this patch: bicubic {rms[0]:.1f} levels, with what is added {rms[1]:.1f}")
 
 # %% [markdown]
-# On the left the four atoms of the largest entries, then what all of them add up to. (This is a
-# patch for which it works well. Not all do.)
-#
 # On the left are the four atoms with the largest entries, then what all the atoms add up to. (The
 # method works well for this patch. It does not for every one.)
 #

@@ -428,7 +428,7 @@ side_by_side(shown)
 # beyond that it does harm.
 #
 # *What came of it:* training with noise, blur and JPEG in the small pictures. A network learns what
-# it is shown. (`pysrcnn train --recipe photo` trains in this way.)
+# it is shown. (`pysrcnn train photos/ -s 2 --recipe photo -o mine.npz` trains in this way.)
 #
 # <details><summary>
 # <b>Question.</b> At x3, the filters of SRCNN must compensate for a blur. Why does that amplify

@@ -402,4 +402,4 @@ assert report.ok
 # </details>
 #
 # Twenty layers have twenty times the weights of one. The next walkthrough has one layer, and
-# applies it twenty times.
+# applies it up to sixteen times.

@@ -586,8 +586,8 @@ print(f"three frames {frames.shape} -> one, enlarged: {network.forward(frames).s
 # What is learned is orange, and flow is red. The derivative of warping is what makes it one
 # network: if the warped neighbour is of no use to the ESPCN, the gradient comes back through it,
 # along the slopes of the picture, to the flow and to the weights that estimated it. Nobody has to
-# say what the right flow is. (`pysrcnn train CLIPS --recipe vespcn` trains such a network on
-# folders of frames.)
+# say what the right flow is. (`pysrcnn train clips/ -s 4 --recipe vespcn -o video.npz`
+# trains such a network on folders of frames and on videos.)
 #
 # <details><summary>
 # <b>Question.</b> The frames of films and of most cameras are blurred before they are sampled, and
@@ -604,6 +604,6 @@ print(f"three frames {frames.shape} -> one, enlarged: {network.forward(frames).s
 # make of them?
 # </summary>
 #
-# A frame with a third of the noise, and no more pixels. If someone leans on the tripod, more:
-# phones make use of the trembling of the hand.
+# A picture with a third of the noise, but no more detail. If the camera moves a little between the
+# frames, more: phones use the shake of the hand for this.
 # </details>
