@@ -21,6 +21,7 @@ import pysrcnn
 import pysrcnn.networks
 from pysrcnn import SRCNN, plots
 from pysrcnn._printing import printable
+from pysrcnn.batch import enlarge
 from pysrcnn.cli import main, parser
 from pysrcnn.pictures import write_picture
 
@@ -451,6 +452,32 @@ def test_nothing_comes_in(here, capfd, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     assert main(["upscale", "-", "-o", "a.png"]) == 2
     assert said(capfd) == ["pysrcnn: standard input is empty: send a picture file"]
+
+
+def test_what_comes_in_has_no_end(here, capfd, monkeypatch):
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, memory):
+            memory[:] = bytes(len(memory))
+            if not self.given:
+                memory[: len(begin)] = begin
+            self.given += len(memory)
+            assert self.given < 2**17
+            return len(memory)
+
+    begin = Path("good.png").read_bytes()
+    monkeypatch.setattr(enlarge, "PIPED", 2**15)
+    monkeypatch.setattr(enlarge, "PIECE", 2**12)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    assert main(["upscale", "-", "-o", "a.png"]) == 2
+    assert said(capfd) == [
+        "pysrcnn: standard input holds more than 32,768 bytes, the most that are read there: save "
+        "it as a file and give its name"
+    ]
 
 
 def test_no_right_to_write(here, capfd, monkeypatch):

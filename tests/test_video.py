@@ -37,7 +37,7 @@ def film(
     path, frames=None, *, codec="libx264", rate=NTSC, pix_fmt="yuv420p", sound=None, times=None,
     options=None, rotation=None, format=None, container=None, **about
 ):  # fmt: skip
-    """A video file; `sound` is a codec, `about` what is set of the video's."""
+    """A video file; `sound` is a codec, or that, rate and layout; `about` is set of the video's."""
     frames = list(shades(6)) if frames is None else frames
     with av.open(str(path), "w", format=format, options=container or {}) as out:
         if codec:
@@ -50,7 +50,8 @@ def film(
             if rotation is not None:
                 video.set_display_rotation(*rotation)
         if sound:
-            add_sound(out, sound, float(len(frames) / rate))
+            kind = (sound, 48000, "mono") if isinstance(sound, str) else sound
+            add_sound(out, *kind, float(len(frames) / rate))
         for k, picture in enumerate(frames if codec else ()):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.color_range = 2
@@ -66,17 +67,18 @@ def film(
     return path
 
 
-def add_sound(out, codec, seconds, **metadata):
-    stream = out.add_stream(codec, rate=48000)
+def add_sound(out, codec, rate, layout, seconds, **metadata):
+    stream = out.add_stream(codec, rate=rate)
     stream.metadata.update(metadata)
-    stream.codec_context.layout = "mono"
-    tone = np.sin(np.arange(int(48000 * seconds)) / 20) * 9000
-    frame = av.AudioFrame.from_ndarray(tone.astype(np.int16)[None], format="s16", layout="mono")
-    frame.sample_rate = 48000
+    stream.codec_context.layout = layout
+    tone = np.sin(np.arange(int(rate * seconds)) / 20) * 9000
+    tones = np.repeat(tone.astype(np.int16), av.AudioLayout(layout).nb_channels)[None]
+    frame = av.AudioFrame.from_ndarray(tones, format="s16", layout=layout)
+    frame.sample_rate = rate
     wanted = stream.codec_context.format.name
-    resampler = av.AudioResampler(wanted, "mono", 48000, frame_size=1024)
+    resampler = av.AudioResampler(wanted, layout, rate, frame_size=1024)
     for part in [*resampler.resample(frame), *resampler.resample(None), None]:
-        out.mux(stream.encode(part))
+        out.mux([packet for packet in stream.encode(part) if packet.size])
 
 
 def packets_of(path, kind):
@@ -85,6 +87,12 @@ def packets_of(path, kind):
         return [
             (p.pts * p.time_base, bytes(p)) for p in container.demux(streams) if p.size
         ]  # fmt: skip
+
+
+def loud_seconds(path):
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    return sum(f.samples / f.sample_rate for f in frames if np.abs(f.to_ndarray()).max() > 0.1)
 
 
 def times_of(path, kind="video"):
@@ -171,12 +179,57 @@ def test_sound_that_mp4_does_not_hold_is_aac(folder, capsys, name, kept):
         assert sound.shape[1] == pytest.approx(6 / NTSC * 48000, abs=2048) and sound.std() > 0
 
 
+@pytest.mark.parametrize(
+    ("sound", "target", "words"),
+    [
+        (("libopus", 48000, "mono"), "b.mov", "its sound (opus) is now AAC, as .mov holds no such"),
+        (("libopus", 48000, "mono"), "b.mp4", ""),
+        (("flac", 48000, "mono"), "b.mov", "its sound (flac) is now AAC, as .mov holds no such"),
+        (("libmp3lame", 8000, "mono"), "b.mp4", "its sound (mp3) is now AAC, as .mp4"),
+        (("libmp3lame", 8000, "mono"), "b.mov", ""),
+        (("pcm_s16le", 48000, "5.1(side)"), "b.mp4", "its sound (pcm_s16le) is now AAC, as .mp4"),
+        (("pcm_s16le", 48000, "7.1"), "b.mp4", "its sound (pcm_s16le) is now AAC, as .mp4"),
+        (("pcm_s16le", 48000, "7.1(wide)"), "b.mp4", "s16le, 7.1(wide)) is now AAC in 7.1, as"),
+    ],
+)  # fmt: skip
+def test_sound_that_a_file_refuses_is_aac_of_all_its_channels(folder, capsys, sound, target, words):
+    film({"libopus": "a.mkv", "libmp3lame": "a.mov"}.get(sound[0], "a.avi"), sound=sound)
+    assert run(*Path().glob("a.*"), "-o", target) == 0
+    said = capsys.readouterr().err
+    assert words in said if words else "AAC" not in said
+    with av.open(target) as container:
+        (stream,) = container.streams.audio
+        assert (stream.codec_context.name == "aac") == bool(words)
+        assert stream.codec_context.layout.name == sound[2].split("(")[0]
+        assert sum(frame.samples for frame in container.decode(stream)) > 0.2 * sound[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("aac", "aac"), ("mp2", "mp2"), (("mp2", 48000, "mono"), ("mp2", 44100, "stereo")),
+        (("mp2", 32000, "stereo"), ("mp2", 48000, "mono")),
+    ],
+)  # fmt: skip
+def test_recordings_that_were_joined_keep_all_their_sound(folder, first, second):
+    """Times go back where the second begins, and its sound may be of another kind."""
+    film("a.ts", list(shades(12)), sound=first, format="mpegts")
+    film("b.ts", list(shades(9)), sound=second, format="mpegts")
+    Path("c.ts").write_bytes(Path("a.ts").read_bytes() + Path("b.ts").read_bytes())
+    assert run("c.ts") == 0
+    video, sound = times_of("c_x2.mp4"), times_of("c_x2.mp4", "audio")
+    assert len(video) == 21 and len(set(sound)) == len(sound)
+    assert max(b - a for a, b in zip(sound, sound[1:], strict=False)) < 0.05
+    parts = [loud_seconds(name) for name in ("a.ts", "b.ts")]
+    assert loud_seconds("c_x2.mp4") == pytest.approx(sum(parts), abs=0.06) and min(parts) > 0.25
+
+
 def test_title_and_language_stay(folder):
     with av.open("a.mkv", "w") as out:
         out.metadata["title"] = "A title"
         video = out.add_stream("libx264", rate=25)
         video.height, video.width = 24, 32
-        add_sound(out, "aac", 0.2, language="deu")
+        add_sound(out, "aac", 48000, "mono", 0.2, language="deu")
         out.mux(video.encode(av.VideoFrame.from_ndarray(GREY)))
         out.mux(video.encode(None))
     assert run("a.mkv") == 0
@@ -529,9 +582,10 @@ def test_a_file_with_the_end_of_another_size_of_box(folder):
         read_clip("c.mp4")
 
 
-def test_a_size_that_changes_is_refused(folder):
-    film("a.ts", format="mpegts", options={"crf": "4", "g": "1"})
-    film("b.ts", list(shades(4, (48, 64))), format="mpegts")
+@pytest.mark.parametrize("lines", [{}, {"x264-params": "tff=1"}], ids=["whole", "interlaced"])
+def test_a_size_that_changes_is_refused(folder, lines):
+    film("a.ts", format="mpegts", options={"crf": "4", "g": "1", **lines})
+    film("b.ts", list(shades(4, (48, 64))), format="mpegts", options={"crf": "4", **lines})
     Path("c.ts").write_bytes(Path("a.ts").read_bytes() + Path("b.ts").read_bytes())
     with pytest.raises(ValueError, match="changes its size at frame 7, from 32 x 24 to 64 x 48"):
         frames_in("c.ts")

@@ -35,6 +35,8 @@ from .jobs import SAME, Job, Size, check_free
 __all__ = ["Enlarged", "enlarge", "enlarge_file", "expected", "read"]
 
 BANDED = 2**29  # bytes of a result above which TIFF files are done band by band
+PIPED = 2**30  # bytes of standard input, of which PIECE are read at a time
+PIECE = 2**20
 
 
 class Enlarged(NamedTuple):
@@ -79,12 +81,26 @@ def read(job: Job, networks: Networks, size: Size) -> PictureFile | Plan | Clip:
                 if math.prod((*plan.shape, stored[2], stored[3].itemsize)) > BANDED:
                     return plan
             return read_picture_file(job.source)
-        content = sys.stdin.buffer.read(4096) if sys.stdin else b""  # None: closed
-        if kind_of(content):  # otherwise, what follows may have no end
-            content += sys.stdin.buffer.read()
-        if not content:
-            raise ValueError("standard input is empty: send a picture file")
-        return read_picture_file("standard input", content)
+        return read_picture_file("standard input", _piped())
+
+
+def _piped() -> bytes:
+    """Read standard input; only its beginning if that is no picture, as it may have no end."""
+    content = sys.stdin.buffer.read(4096) if sys.stdin else b""  # None: closed
+    if not content:
+        raise ValueError("standard input is empty: send a picture file")
+    if not kind_of(content):
+        return content
+    pieces, left = [content], PIPED - len(content)
+    while left >= 0 and (piece := sys.stdin.buffer.read(PIECE)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left < 0:
+        raise ValueError(
+            f"standard input holds more than {PIPED:,} bytes, the most that are read there: save "
+            f"it as a file and give its name"
+        )
+    return b"".join(pieces)
 
 
 def expected(job: Job, file: PictureFile | Plan | Clip, networks: Networks, size: Size) -> str:

@@ -40,12 +40,8 @@ def frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:
     convert = colours.to_rgb(clip.colours)
     with opened(clip.path) as container:
         stream = stream_of(container, clip.path)[0]
-        for number, frame in enumerate(_whole(decoded(container, stream, clip.path), clip), 1):
-            if (frame.height, frame.width) != clip.stored:
-                raise ValueError(
-                    f"{clip.path} changes its size at frame {number}, from {clip.stored[1]} x "
-                    f"{clip.stored[0]} to {frame.width} x {frame.height}: cut it there first"
-                )
+        for frame in _whole(decoded(container, stream, clip.path), clip):
+            number += 1
             time = _time_of(frame, clip)
             if time is None or time <= last:  # as some programs write them
                 clip.timed = False
@@ -137,17 +133,28 @@ def _turned(frame: np.ndarray, turn: tuple[bool, bool, bool]) -> np.ndarray:
 def _whole(frames: Iterator[Any], clip: Clip) -> Iterator[Any]:
     """Yield the frames; from the first interlaced one on, all pass through a filter.
 
-    "bwdif" deinterlaces the frames that are marked so, and leaves the others.
+    "bwdif" deinterlaces the frames that are marked so, and leaves the others. It reads beyond
+    their memory if their size or format changes.
     """
-    graph = None
-    for frame in frames:
+    graph, form = None, ""
+    for number, frame in enumerate(frames, 1):
+        if (frame.height, frame.width) != clip.stored:
+            raise ValueError(
+                f"{clip.path} changes its size at frame {number}, from {clip.stored[1]} x "
+                f"{clip.stored[0]} to {frame.width} x {frame.height}: cut it there first"
+            )
         if graph is None and not frame.interlaced_frame:
             yield frame
             continue
+        if graph is not None and frame.format.name != form:
+            graph.push(None)
+            yield from _pulled(graph)
+            graph = None
         if graph is None:
-            graph = _joining(frame, clip)
+            graph, form = _joining(frame, clip), frame.format.name
+            if not clip.joined:
+                clip.notes.append("its frames of two half pictures (interlaced) are made whole")
             clip.joined = True
-            clip.notes.append("its frames of two half pictures (interlaced) are made whole")
         graph.push(frame)
         yield from _pulled(graph)
     if graph is not None:

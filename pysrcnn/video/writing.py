@@ -26,10 +26,12 @@ WRITTEN = {".m4v": "mp4", ".mov": "mov", ".mp4": "mp4"}
 QUALITY = 95
 _ENCODER = "libx264"
 _LONGEST, _BLOCKS = 16384, 139264  # pixels a side, and blocks of 16 x 16, of the highest level
-# Audio codecs that are copied into MP4. QuickTime holds plain samples, too.
+# Audio codecs that are copied into MP4. QuickTime holds plain samples, too, but not all of these.
 _COPIED = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}
+_NOT_IN_MOV = {"flac", "opus"}
+_LEAST_MP3 = 16000  # samples a second of MP3 in MP4
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # of the AAC that we write
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1"}
+_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")  # that players know in AAC
 _OPTIONS = {"movflags": "+faststart"}
 _SYSTEM = set(errno.errorcode) - {errno.EINVAL}
 _NOT_KEPT = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # of the old file
@@ -164,30 +166,34 @@ class _Sound:
     """The sound of a file, copied into another; what that cannot hold is encoded as AAC."""
 
     def __init__(self, given: Any, out: Any, clip: Clip, path: Path):
-        self.out, self.start = out, clip.start
+        self.out = out
         self.streams: dict[int, tuple[Any, bool]] = {}  # the new stream, and whether it is copied
+        self.shifts: dict[int, Fraction] = {}  # seconds that are added to times
+        self.ends: dict[int, tuple[int, int]] = {}  # when the last packet begins and ends
+        self.changed: dict[int, tuple[Any, Any]] = {}  # what frames are, and their resampler
         for number, stream in enumerate(given.streams.audio, 1):
-            name = stream.codec_context and stream.codec_context.codec.canonical_name
-            plain = path.suffix.lower() == ".mov" and str(name).startswith("pcm_")
-            if name is None or not stream.codec_context.sample_rate:
+            old = stream.codec_context
+            if old is None or not old.sample_rate:
                 clip.notes.append(f"its sound {number} is of an unknown kind and left out")
                 continue
-            if name in _COPIED or plain:
-                new, copied = out.add_stream_from_template(stream), True
+            name = old.codec.canonical_name
+            copied = _is_held(name, old.sample_rate, path.suffix.lower(), out)
+            if copied:
+                new = out.add_stream_from_template(stream)
             else:
-                new, copied = self._aac(stream), False
-                clip.notes.append(f"its sound ({name}) is now AAC, as {path.suffix} holds no such")
+                layout, whole = _layout_for(old.layout)
+                rate = old.sample_rate if old.sample_rate in _RATES else _RATES[-1]
+                new = out.add_stream("aac", rate=rate)
+                new.codec_context.layout = layout
+                was, now = ("", "") if whole else (f", {old.layout.name}", f" in {layout}")
+                clip.notes.append(
+                    f"its sound ({name}{was}) is now AAC{now}, as {path.suffix} holds no such"
+                )
             new.metadata.update(stream.metadata)
             self.streams[stream.index] = new, copied
+            self.shifts[stream.index] = -clip.start
         self.packets = self._packets(given)
         self.ahead = next(self.packets, None)
-
-    def _aac(self, stream: Any) -> Any:
-        old = stream.codec_context
-        rate = old.sample_rate if old.sample_rate in _RATES else _RATES[-1]
-        new = self.out.add_stream("aac", rate=rate)
-        new.codec_context.layout = _LAYOUTS.get(old.layout.nb_channels, "stereo")
-        return new
 
     def _packets(self, given: Any) -> Iterator[Any]:
         """Yield the packets to be copied or encoded, in the order of the file."""
@@ -202,7 +208,7 @@ class _Sound:
         while self.ahead is not None:
             packet = self.ahead
             if time is not None and packet.dts is not None:
-                if packet.dts * packet.time_base - self.start > time:
+                if packet.dts * packet.time_base + self.shifts[packet.stream.index] > time:
                     return
             self._write(packet)
             self.ahead = next(self.packets, None)
@@ -210,20 +216,78 @@ class _Sound:
     def _write(self, packet: Any) -> None:
         from av.error import InvalidDataError
 
-        new, copied = self.streams[packet.stream.index]
-        shift = round(self.start / packet.time_base)
+        index = packet.stream.index
+        new, copied = self.streams[index]
         if copied:
-            packet.dts -= shift
-            if packet.pts is not None:
-                packet.pts -= shift
             packet.stream = new
-            self.out.mux(packet)
+            self._mux(packet, index)
             return
         ends = not packet.size
         with contextlib.suppress(InvalidDataError):  # damage leaves silence
             for frame in packet.decode():
-                if frame.pts is not None:
-                    frame.pts -= shift
-                self.out.mux(new.encode(frame))
+                self._encode(frame, index)
         if ends:
-            self.out.mux(new.encode(None))
+            self._encode(None, index)
+
+    def _encode(self, frame: Any, index: int) -> None:
+        """Encode a frame, whose layout, rate and format may differ from those before; or end."""
+        from av import AudioResampler
+
+        new = self.streams[index][0]
+        kind = frame and (frame.format.name, frame.layout.name, frame.sample_rate)
+        before, resampler = self.changed.get(index, (None, None))
+        frames: list[Any] = []
+        if kind != before:
+            frames += resampler.resample(None) if resampler else []
+            context = new.codec_context
+            resampler = AudioResampler(context.format.name, context.layout.name, context.rate)
+            self.changed[index] = kind, resampler
+        if frame:
+            frames += resampler.resample(frame)
+        for part in frames:
+            if part.pts is not None:
+                part.pts = round(part.pts * part.time_base * new.codec_context.rate)
+            part.time_base = Fraction(1, new.codec_context.rate)
+        for part in frames if frame else [*frames, None]:
+            for packet in new.encode(part):
+                self._mux(packet, index)
+
+    def _mux(self, packet: Any, index: int) -> None:
+        """Write a packet; after the last one of its stream, even if its times go back there."""
+        if packet.dts is not None:
+            shift = round(self.shifts[index] / packet.time_base)
+            last, end = self.ends.get(index, (None, 0))
+            if last is not None and packet.dts + shift <= last:  # as in files that were joined
+                shift = end - packet.dts
+                self.shifts[index] = shift * packet.time_base
+            packet.dts += shift
+            if packet.pts is not None:
+                packet.pts += shift
+            self.ends[index] = packet.dts, packet.dts + max(1, packet.duration or 0)
+        self.out.mux(packet)
+
+
+def _is_held(name: str, rate: int, suffix: str, out: Any) -> bool:
+    """Return whether a file holds sound of a codec, which is copied then."""
+    if suffix == ".mov":
+        plain = name.startswith("pcm_") and name in out.supported_codecs
+        return plain or name in _COPIED - _NOT_IN_MOV
+    return name in _COPIED and (name != "mp3" or rate >= _LEAST_MP3)
+
+
+def _layout_for(old: Any) -> tuple[str, bool]:
+    """Return the layout of the AAC that sound becomes, and whether that has all its channels."""
+    from av import AudioLayout
+
+    channels = {channel.name for channel in old.channels}
+    if (
+        "NONE" in channels and old.nb_channels <= 8
+    ):  # unnamed: FFmpeg takes them for the usual ones of that number
+        channels = {channel.name for channel in AudioLayout(f"{old.nb_channels}c").channels}
+    if not channels & {"BL", "BR"}:  # players take the sides for the back
+        channels = {{"SL": "BL", "SR": "BR"}.get(name, name) for name in channels}
+    for layout in _LAYOUTS:
+        if channels <= {channel.name for channel in AudioLayout(layout).channels}:
+            return layout, True
+    layout = _LAYOUTS[-1] if old.nb_channels > 2 else "stereo"
+    return layout, old.nb_channels <= 2
