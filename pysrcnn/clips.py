@@ -1,11 +1,14 @@
-"""Read clips, which are folders of frames in order of their names or videos, as (low, high).
+"""Read clips, which are folders of frames or videos, as (low, high).
 
-low and high are as in `data`, with frames in place of channels: luminance, (T, h, w) and (T, H, W).
+Frames in folders are in the order of the text and the numbers of their names, so that frame2 comes
+before frame10. low and high are as in `data`, with frames in place of channels: luminance,
+(T, h, w) and (T, H, W).
 A folder shows one scene, a video one or more, which are read as clips of their own. Only
 `find_clips`, `scenes_of`, `length` and `read_frames` know how a clip is stored.
 """
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -89,7 +92,8 @@ def length(clip: Place) -> int:
 def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
     """Yield `count` frames from number `first` on, or all that follow, as `read_picture` does.
 
-    `clip` is a folder or a scene of a video.
+    `clip` is a folder, whose frames are in the order of the numbers in their names, or a scene of a
+    video.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterat
         with memory_for(clip):
             yield from clip.read(first, count)
         return
-    paths = list_pictures(clip)
+    paths = sorted(list_pictures(clip), key=_order)
     before = None
     for path in paths[first : None if count is None else first + count]:
         with memory_for(path):
@@ -115,6 +119,12 @@ def read_frames(clip: Place, first: int = 0, count: int | None = None) -> Iterat
             )
         before = frame.shape[:2]
         yield frame
+
+
+def _order(frame: Path) -> tuple[list[str | int], str]:
+    """Return what frames of a folder are sorted by: the parts of a name, numbers as numbers."""
+    parts = re.split(r"(\d+)", frame.stem)  # text and digits by turns, so that like meets like
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], frame.name
 
 
 def read_run(

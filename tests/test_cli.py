@@ -34,7 +34,7 @@ from pysrcnn.evaluate import levels
 from pysrcnn.formats import READABLE
 from pysrcnn.networks import EDSR, ESPCN, Network, load_features
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.training import RECIPES, Training, fitting, read_log
+from pysrcnn.training import RECIPES, Training, files, fitting, read_log
 from pysrcnn.training.optim import SGD, Muon
 from pysrcnn.training.split import split
 from pysrcnn.training.stream import Stream
@@ -281,8 +281,10 @@ def test_evaluate(folder, pictures, capsys):
     names = ["0.png", "1.png", "a-photograph-wit ...", "average"]
     assert [line[:20].strip() for line in lines[2:]] == names
 
-    text = Path("table.json").read_text(encoding="utf-8")
-    table = json.loads(text)
+    os.chdir(pictures)
+    table = folder / "table.json"
+    assert run("evaluate", ".", "-s", "2", "--json", table) == 0
+    table = json.loads(table.read_text(encoding="utf-8"))
     assert (table["folder"], table["scale"], table["model"]) == ("pictures", 2, "9-1-5")
     assert [row["picture"] for row in table["pictures"]] == ["0.png", "1.png", long]
     for row, line in zip([*table["pictures"], table["average"]], lines[2:], strict=True):
@@ -525,20 +527,29 @@ def test_training_starts_from_shipped_weights_by_name(folder, pictures):
     ours, theirs = load("mine.npz"), network.parameters
     assert ours.card["start"] == "3-1-3"
     assert np.abs(ours.parameters["W1"] - theirs["W1"]).max() < 1e-6
+    other = SRCNN(3, 9, 1, 8, 3, init="identity", seed=2)
+    other.scale = 3
+    other.save(folder.parent / "weights" / "3-1-3_x3.npz")
+    for scale, theirs in (3, other), (4, network):  # of its own scale, or of the smallest
+        assert run("train", pictures, "-s", str(scale), "-o", f"{scale}.npz", *TINY, *more) == 0
+        ours = load(f"{scale}.npz").parameters
+        assert np.abs(ours["W1"] - theirs.parameters["W1"]).max() < 1e-6
 
 
 def test_scoring_goes_on_after_a_bad_picture(folder, pictures, capsys):
     shutil.copytree(pictures, "scored")
     Path("scored/1.png").write_text("no picture")
-    for left in (2, 0):
-        assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, "--score", "scored") == 2
+    more = (*TINY, "--score", "scored")
+    for scales, left in (("2", 2), ("2,3", 2), ("2", 0)):
+        assert run("train", pictures, "-s", scales, "-o", "mine.npz", *more) == 2
         err = capsys.readouterr().err.splitlines()
-        assert any(f"{Path('scored/1.png')} is damaged" in line for line in err)
+        assert sum(f"{Path('scored/1.png')} is damaged" in line for line in err) == 1
         assert f"averaged {left} pictures, {3 - left} failed" in err[-1]
-        assert list(load("mine.npz", 2).card["scores"]) == ["scored"] * (left > 0)
+        names = ["scored"] if scales == "2" else ["scored x2", "scored x3"]
+        assert list(load("mine.npz", 2).card["scores"]) == (names if left else [])
         Path("mine.npz").unlink()
         Path("mine.log").unlink()
-        for path in Path("scored").iterdir():
+        for path in Path("scored").iterdir() if scales == "2,3" else ():
             path.write_text("no picture")
 
 
@@ -1401,6 +1412,29 @@ def test_weights_that_were_trained_before_stay(folder, pictures, capsys):
     err = capsys.readouterr().err
     assert "mine.npz and mine.log would be replaced: give the weights another name, or move" in err
     assert Path("mine.npz").read_bytes() == before
+
+
+def test_of_two_trainings_of_the_same_name_the_first_goes_on(folder, pictures, capsys, monkeypatch):
+    """From before its log is there; what a killed one left behind keeps nobody."""
+    command = ["train", pictures, "-s", "2", "-o", "mine.npz", *TINY]
+    codes, read = [], files.read
+
+    def another(*arguments):
+        codes.append(None)
+        if len(codes) == 1:
+            codes[0] = run(*command)
+            assert run(*command, "--resume") == 2
+        return read(*arguments)
+
+    monkeypatch.setattr(files, "read", another)
+    Path(".mine.lock").touch()
+    assert run(*command) == 0 and codes == [2] and not Path(".mine.lock").exists()
+    err = capsys.readouterr().err
+    assert err.count("pysrcnn: another training that runs now will write mine.npz: give the") == 2
+    monkeypatch.setattr(fitting, "mean_psnr", interrupted_once(fitting.mean_psnr, 3))
+    command[5] = "other.npz"
+    assert run(*command) == 130 and not Path(".other.lock").exists()
+    assert run(*command, "--resume") == 0
 
 
 def test_a_log_of_something_else_is_not_overwritten(bad, capsys):

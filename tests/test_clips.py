@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from pysrcnn.consistency import optical_flow, tof
 from pysrcnn.data import luma, pair
 from pysrcnn.networks import ESPCN, VESPCN, load
 from pysrcnn.pictures import list_pictures, write_picture
+from pysrcnn.pictures.folders import size_of
 from pysrcnn.resize import imresize
-from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, camera, train
+from pysrcnn.training import RECIPES, RandomCrops, Recipe, Stream, Training, camera, split, train
 from pysrcnn.turns import turned_back
 
 TINY = Recipe(
@@ -67,6 +69,15 @@ def test_a_run_is_the_pairs_of_its_frames(clips):
         )
         places.add((first, i, j))
     assert len(places) > 10 and {k for k, _, _ in places} == {0, 1, 2}
+
+
+def test_numbers_in_the_names_of_frames_are_numbers(tmp_path):
+    """With zeros before them or without."""
+    numbered = [*(f"frame{k}" for k in (1, 2, 9, 10, 11, 100)), "frame_b02", "frame_b10", "last"]
+    for k, name in enumerate(numbered):
+        write_picture(tmp_path / f"{name}.png", np.full((2, 2), k, np.uint8))
+    assert [frame[0, 0] for frame in read_frames(tmp_path)] == [*range(9)]
+    assert [frame[0, 0] for frame in read_frames(tmp_path, 3, 2)] == [3, 4]
 
 
 def test_frames_are_shrunk_first(clips):
@@ -204,6 +215,18 @@ def test_photographs_are_streamed_beside_clips(clips, tmp_path):
     assert {low.shape for low, high in seen if np.ptp(high)} == {(5, 18, 22)}
     alone = Stream([clips / "a"], 2, 1, 16, seed=3, small=True, frames=3)
     assert stream.identity != alone.identity
+
+
+def test_large_frames_and_photographs_are_streamed(clips, monkeypatch):
+    """Frames as they are in memory, made smaller."""
+    frames = [size_of(path) for clip in find_clips(clips) for path in list_pictures(clip)]
+    photographs = list_pictures(find_clips(clips)[0])
+    all_of_them = sum(map(math.prod, frames))
+    moved = sum(math.prod(size_of(path)) for path in photographs)
+    for shrink, photos, taken in (1, [], all_of_them), (2, photographs, all_of_them / 4 + moved):
+        for spare, fit in (0, True), (-1, False):
+            monkeypatch.setattr(split, "IN_MEMORY_PIXELS", taken + spare)
+            assert split._fit_into_memory(find_clips(clips), photos, shrink) == fit
 
 
 @compiled_only

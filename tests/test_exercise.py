@@ -101,6 +101,28 @@ def test_what_does_not_end(tmp_path, capsys, body, words):
     assert out.startswith("sgd WRONG sgd.py: it ") and f"{words} at line 3" in out
 
 
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        (
+            "import sys\n    sys.setrecursionlimit(9999)\n    a = 1.0\n"
+            "    for _ in range(1500):\n        a = (a,)\n    return a\n",
+            "what it returned cannot be read",
+        ),
+        ("import shutil\n    shutil.rmtree(__import__('os').getcwd())\n", "it ended Python itself"),
+    ],
+)
+def test_a_file_that_harms_the_check_ends_no_class(tmp_path, body, words):
+    """By a result that is nested deeply, or without the folder where it belongs."""
+    text = shipped("psnr").replace(exercise_answers.HOLE, f"    {body}")
+    assert text != shipped("psnr")
+    folder = written(tmp_path / "mine", {**answers(), "psnr": text})
+    grade = check_folder(folder, ["psnr", "sgd"], LONG)
+    assert [verdict.state for verdict in grade.verdicts][0] == "wrong"
+    assert words in grade.verdicts[0].sentences[0]
+    assert check_folder(written(tmp_path / "other", answers()), ["sgd"], LONG).ok
+
+
 def test_a_file_that_cannot_be_read_stops_no_class(tmp_path, monkeypatch):
     folder, read = written(tmp_path / "mine", answers()), Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: refused(path, read))
@@ -159,6 +181,7 @@ def test_start_keeps_what_a_student_wrote(tmp_path, capsys):
         ("check .", "no exercises in ., nor in folders in it: `pysrcnn exercise start .` writes"),
         ("check . --seconds 0", "--seconds is 0, wanted a number above 0"),
         ("check . --json a.txt", "a.txt does not end in .json"),
+        ("check . --overwrite", "--overwrite is for the file of --json: add --json FILE, or"),
         ("start a.txt", "a.txt is a file: give the name of a folder"),
     ],
 )

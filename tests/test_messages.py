@@ -345,6 +345,31 @@ COMMANDS = [
         "--filters 64",
     ),
     ("show maps -o a.png", "show maps takes 1 picture, got 0 files"),
+    # options that would do nothing
+    (
+        "upscale good.png -o a.png --suffix _big",
+        "--suffix is for results that are named after their pictures, and -o names a.png: leave "
+        "--suffix out",
+    ),
+    ("show crops good.png --layer 5 -o a.png", "show crops does not use --layer: leave it out"),
+    (
+        "show maps good.png --region 0 0 9 9 -o a.png",
+        "show maps does not use --region: leave it out",
+    ),
+    ("show curve a.log -s 3 -o a.png", "show curve does not use --scale: leave it out"),
+    (
+        "gradcheck --write c.npz --tolerance 1e-3",
+        "--tolerance is for checking a file of gradients: leave it out",
+    ),
+    ("gradcheck x2.npz --overwrite", "--overwrite is for the file of --write: leave it out"),
+    (
+        "evaluate pictures --overwrite",
+        "--overwrite is for the file of --json: add --json FILE, or leave it out",
+    ),
+    (
+        f"{TRAIN} --network 9-1-5 --depth 0",
+        "srcnn does not take --depth, its sizes are given by --filters: leave it out",
+    ),
     # weights in another's place
     ("upscale x2.npz", "x2.npz are weights: type `pysrcnn upscale PICTURE -m x2.npz`"),
     ("upscale 9-1-5", "9-1-5 are weights: type `pysrcnn upscale PICTURE -m 9-1-5`"),

@@ -1,5 +1,6 @@
 """Streaming: the batches it gives, what it skips, and training that goes on from a checkpoint."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -14,7 +15,7 @@ import pysrcnn.training.stream
 from pysrcnn._signals import ENDS
 from pysrcnn.data import pair, read_pair, reduced
 from pysrcnn.pictures import read_picture, write_picture
-from pysrcnn.training import RandomCrops, SubImages, read_log
+from pysrcnn.training import RECIPES, RandomCrops, SubImages, read_log, split
 from pysrcnn.training.log import append
 from pysrcnn.training.stream import Stream
 
@@ -192,6 +193,32 @@ def test_of_a_large_picture_a_region_is_used(tmp_path):
         (place,) = [j for j in range(1300 - 511) if np.array_equal(picture[0, j : j + 512], row)]
         places.add(place)
     assert len(places) > 1
+
+
+def test_large_pictures_are_streamed(tmp_path, monkeypatch):
+    """Two of 1200 pixels: as often as they would be in memory."""
+    for k in range(3):
+        write_picture(tmp_path / f"{k}.png", np.zeros((30, 40), np.uint8))
+    pictures = split.split([tmp_path], None, [])
+    recipe = dataclasses.replace(RECIPES["edsr-s"], size=5)
+
+    def streamed(scales=(2,), **changes):
+        used = dataclasses.replace(recipe, **changes)
+        return isinstance(split.read(pictures, used, scales)[0], Stream)
+
+    monkeypatch.setattr(split, "IN_MEMORY_PIXELS", 2400)
+    assert not streamed() and streamed(c=3) and streamed(reduced=(0.5,))
+    monkeypatch.setattr(split, "IN_MEMORY_PIXELS", 2399)
+    assert streamed()
+    vdsr = dataclasses.replace(RECIPES["vdsr"], size=5)
+    monkeypatch.setattr(split, "IN_MEMORY_PIXELS", 7199)
+    words = "2 pictures of 0.0024 megapixels are read .* at most 1000 pictures of 0.0024, or one sc"
+    with pytest.raises(ValueError, match=words):
+        split.read(pictures, vdsr, (2, 3, 4))
+    with pytest.raises(ValueError, match="2 pictures are read .* at most 1000 pictures, or one sc"):
+        split.read(pictures, vdsr, (2, 3, 4), stream=True)
+    monkeypatch.setattr(split, "IN_MEMORY_PIXELS", 7200)
+    assert len(split.read(pictures, vdsr, (2, 3, 4))[0]) == 6
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="of Linux")

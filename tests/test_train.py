@@ -1175,6 +1175,16 @@ def test_a_deep_network_stopped_and_gone_on_is_never_having_stopped(recipe, pair
     assert first + run(later) == losses and same_bits(arrays_of(later), arrays_of(whole))
 
 
+def test_a_checkpoint_of_many_small_arrays_is_read(tmp_path, monkeypatch):
+    """Their headers take more than they do."""
+    training = Training(replace(SRRESNET_S, depth=120, width=2), SMALL_PAIRS, scale=SCALE)
+    training.save(tmp_path / "checkpoint.npz")
+    training.load(tmp_path / "checkpoint.npz")
+    monkeypatch.setattr("pysrcnn.training.checkpoints._HEADERS", 0)
+    with pytest.raises(ValueError, match="bytes, and .* are read at most"):
+        training.load(tmp_path / "checkpoint.npz")
+
+
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_running_statistics_follow_the_batches_and_are_not_learned(average):
     """With these the network in use comes near what it is in training: 30 steps lower its loss."""

@@ -140,8 +140,14 @@ def add_model(command: argparse.ArgumentParser, usual: str = "") -> None:
     )  # fmt: skip
 
 
-def check_json(path: Path) -> None:
-    """Raise a ValueError or OSError if no JSON file can be written to `path`."""
+def check_json(path: Path | None, overwrite: bool) -> None:
+    """Raise a ValueError or OSError if no JSON file can be written to `path`, where it is given."""
+    if path is None:
+        if overwrite:
+            raise ValueError(
+                "--overwrite is for the file of --json: add --json FILE, or leave it out"
+            )
+        return
     if path.suffix.lower() != ".json":
         raise ValueError(f"{path} does not end in .json: the table is written as JSON")
     check_place(path)

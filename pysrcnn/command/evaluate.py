@@ -98,8 +98,7 @@ def run(options: argparse.Namespace) -> int:
     quiet_readers()
     folder = options.folder
     refuse_weights(folder, f"type `pysrcnn evaluate FOLDER -m {folder}`, FOLDER with pictures")
-    if options.json:
-        check_json(options.json)
+    check_json(options.json, options.overwrite)
     network, scale = load_network(options)
     clips = options.clips or network.frames > 1
     metrics = options.metrics or (_OF_CLIPS if clips else _USUAL)
@@ -130,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     print_score(mean, metrics)
     if options.json:
         table = {
-            "folder": options.folder.name,
+            "folder": options.folder.resolve().name,
             "scale": scale,
             "model": Path(options.model).name,
             **_about(network),

@@ -84,8 +84,8 @@ def run(options: argparse.Namespace) -> int:
     path, seconds = options.path, options.seconds
     if not 0 < seconds < math.inf:
         raise ValueError(f"--seconds is {seconds:g}, wanted a number above 0")
+    check_json(options.json, options.overwrite)
     if options.json:
-        check_json(options.json)
         check_free(options.json, options.overwrite, TABLE)
     if not path.is_dir():
         grades = [Grade(path.resolve().parent.name, [check_file(path, seconds)])]

@@ -124,7 +124,11 @@ def run(options: argparse.Namespace) -> int:
             + (", not both" if options.write else "")
         )
     if options.write:
+        if options.tolerance is not None:
+            raise ValueError("--tolerance is for checking a file of gradients: leave it out")
         check_free(options.write, options.overwrite, _CASE)
+    elif options.overwrite:
+        raise ValueError("--overwrite is for the file of --write: leave it out")
     names = ["depth", "loss", "alpha", "residual_scale", "short_tail", "picture"]
     names += ["batch_norm", "training", "frames", "fusion"]
     given = {name: getattr(options, name) for name in names}

@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     quiet_readers()
     for path in (options.results, options.truth):
         refuse_weights(path, "give enlarged pictures and their originals")
+    check_json(options.json, options.overwrite)
     if options.json:
-        check_json(options.json)
         for path in (options.results, options.truth):
             pictures = list_pictures(path) if path.is_dir() else [path]
             check_apart([options.json], pictures, "one of the pictures")
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
     def show(score: Score) -> None:
         if not shown:
-            print_title(options.scale, options.results.name)
+            print_title(options.scale, options.results.resolve().name)
         shown.append(score)
         print_score(score)
 
@@ -116,8 +116,8 @@ def _print_ways(report: "Report") -> None:
 def _table(options: argparse.Namespace, report: "Report", failed: int) -> dict:
     """Return all findings for JSON."""
     found: dict = {
-        "results": options.results.name,
-        "truth": options.truth.name,
+        "results": options.results.resolve().name,
+        "truth": options.truth.resolve().name,
         "scale": options.scale,
         "version": __version__,
         "ok": report.ok,

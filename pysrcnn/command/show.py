@@ -59,11 +59,11 @@ def add(commands: Commands) -> None:
     add_scale(command)
     add_model(command, "9-1-5")
     command.add_argument(
-        "--layer", type=int, default=1, help="layer whose maps to show (default: 1)"
+        "--layer", type=int, help="for maps: layer whose maps to show (default: 1)"
     )
     command.add_argument(
         "--region", type=int, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
-        help="part to crop, in pixels (default: the middle)",
+        help="for crops: part to crop, in pixels (default: the middle)",
     )  # fmt: skip
     add_overwrite(command, _PLOT)
     command.set_defaults(run=run)
@@ -79,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
         refuse_weights(
             file, f"type `pysrcnn show {options.what}{picture} -m {file} -o {options.output}`"
         )
+    _check_options(options)
     suffix = options.output.suffix.lower()
     if suffix not in PROGRAM:
         raise ValueError(f"{options.output} does not end in .png, .svg or .pdf")
@@ -101,6 +102,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    """Raise a ValueError if an option is given that does nothing for this plot."""
+    used = {"maps": ("layer", "scale"), "crops": ("region", "scale"), "filters": ("scale",)}
+    for name in ("layer", "region", "scale"):
+        if getattr(options, name) is not None and name not in used.get(options.what, ()):
+            raise ValueError(f"show {options.what} does not use --{name}: leave it out")
+
+
 def _figure(options: argparse.Namespace) -> "Figure":
     if options.what == "curve":
         return plots.curve(options.files)
@@ -111,7 +120,9 @@ def _figure(options: argparse.Namespace) -> "Figure":
     picture = read_picture(options.files[0])
     _tell_time(options, network, scale, picture.shape)
     if options.what == "maps":
-        return plots.feature_maps(network, picture, scale, options.layer)
+        return plots.feature_maps(
+            network, picture, scale, 1 if options.layer is None else options.layer
+        )
     return plots.crops(network, picture, scale, options.region and tuple(options.region))
 
 

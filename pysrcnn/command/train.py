@@ -19,7 +19,7 @@ from ..training.degradation import DEGRADATIONS
 from ..training.files import FileTraining
 from ..training.recipe import RATES, Recipe
 from ..training.recipes import RECIPES
-from ..training.split import IN_MEMORY
+from ..training.split import IN_MEMORY, IN_MEMORY_PIXELS
 from .common import (
     Commands,
     add_features,
@@ -185,7 +185,8 @@ def _add_course(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--stream", action="store_true",
         help=f"read pictures while training instead of all at the start (the default for more than "
-        f"{IN_MEMORY} pictures or frames, and for large videos)",
+        f"{IN_MEMORY} pictures or frames, or {IN_MEMORY_PIXELS / 1e6:.0f} megapixels, where RGB "
+        f"counts three times)",
     )  # fmt: skip
     command.add_argument(
         "--every", type=int, default=2000, metavar="STEPS",
@@ -236,10 +237,19 @@ def run(options: argparse.Namespace) -> int:
             say("nothing is saved: there is no checkpoint yet", sys.stderr)
         raise
     clips = training.recipe.frames > 1
-    failed: list[int] = []
+    failed: list[int] = []  # at one scale, at last the largest, where most pictures fail
+    told: set[str] = set()
+
+    def tell(error: Exception) -> None:
+        failed.append(2)
+        if str(error) not in told:  # a picture fails at each scale
+            complain(error, 2)
+        told.add(str(error))
+
     scores = []
     for scale in training.scales:
-        scores = training.score(network, scale, lambda error: failed.append(complain(error, 2)))
+        failed.clear()
+        scores = training.score(network, scale, tell)
         if scores:
             print_title(scale, options.output.name)
             print_score(average(scores))
@@ -249,7 +259,7 @@ def run(options: argparse.Namespace) -> int:
         used = counted(training.used, "clip" if clips else "picture")
         say(f"trained on {used}, {len(training.skipped)} failed", sys.stderr)
         code = 2
-    return 1 if training.training.stopped else code
+    return 1 if training.training.stopped else 2 if told else code
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -274,7 +284,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         changes["degradation"] = DEGRADATIONS.get(options.degradation)
     if options.no_batch_norm:
         changes["batch_norm"] = False
-    _check_options(kind, {n for n, value in vars(options).items() if value not in (None, False)})
+    _check_options(
+        kind, {n for n, value in vars(options).items() if value is not None and value is not False}
+    )
     if name is not None:
         changes |= {"network": name, "sizes": layers or RECIPES[default].sizes}
         if layers and options.filters is None:  # with fewer layers, the recipe's first numbers

@@ -168,6 +168,12 @@ def _found(options: argparse.Namespace, networks: Networks, size: Size) -> Found
         overwrite=options.overwrite,
         fits=lambda job: (options.skip or options.overwrite) and is_done(job, networks, size),
     )  # fmt: skip
+    if options.suffix is not None and any(job.named or not job.target for job in found.jobs):
+        place = f"-o names {options.output}" if options.output else "this one has no name"
+        raise ValueError(
+            f"--suffix is for results that are named after their pictures, and {place}: leave "
+            f"--suffix out"
+        )
     if options.quality is None:
         return found
     return found._replace(jobs=with_quality(found.jobs, options.quality))

@@ -24,6 +24,7 @@ __all__ = ["Other", "Outcome", "Ran", "run_files"]
 
 _CHILD = Path(__file__).with_name("child.py")
 _START = 600.0  # seconds for Python and NumPy to start, even on a very busy machine
+_LOST = "it cannot be run, as a file before it removed or locked the folder of the check"
 _WAITS = 10  # wall-clock limit as a multiple of processor time: the machine may be shared
 
 
@@ -81,8 +82,12 @@ def run_files(tasks: Sequence[tuple[Path, Sequence[tuple]]], seconds: float) -> 
         values: dict[str, Any] = dict(inputs)
         np.savez(folder / "inputs.npz", **values)
         while len(ran) < len(tasks):
-            code = _start(folder, len(ran), seconds, len(tasks) - len(ran))
-            while len(ran) < len(tasks) and (folder / f"{len(ran)}.npz").exists():
+            try:
+                code = _start(folder, len(ran), seconds, len(tasks) - len(ran))
+            except OSError:
+                ran += [Ran(_LOST, [])] * (len(tasks) - len(ran))
+                break
+            while len(ran) < len(tasks) and os.path.exists(folder / f"{len(ran)}.npz"):
                 ran.append(_read(folder / f"{len(ran)}.npz", len(tasks[len(ran)][1])))
             if len(ran) < len(tasks):
                 ran.append(Ran(_ended(folder, listed[len(ran)]["file"], code, seconds), []))
@@ -137,7 +142,8 @@ def _read(path: Path, number: int) -> Ran:
             return Ran(_told(about["error"]), [], str(about["printed"]))
         outcomes = [_outcome(about["results"][k], arrays) for k in range(number)]
         return Ran("", outcomes, str(about["printed"]))
-    except (ValueError, LookupError, TypeError, AttributeError):  # tampered with by the file
+    # Tampered with by the file, or nested too deeply for JSON.
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, RecursionError):
         return Ran("what it returned cannot be read: give arrays of numbers", [])
 
 

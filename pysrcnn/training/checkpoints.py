@@ -16,6 +16,7 @@ from .recipe import as_now
 __all__ = ["read", "write"]
 
 _STATE = 1 << 20  # most bytes of a checkpoint besides its arrays
+_HEADERS = 512  # most bytes of an array besides its values: headers in the file and of the zip
 
 
 def write(
@@ -51,7 +52,8 @@ def read(
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}: start without resuming")
     try:
-        arrays = read_arrays(path, sum(a.nbytes for a in mine.values()) + _STATE)
+        most = sum(a.nbytes + _HEADERS for a in mine.values()) + _STATE
+        arrays = read_arrays(path, most)
         state = read_json(str(arrays.pop("state")), path)
         theirs = as_now(state["recipe"])
         step, seconds = state["step"], state["seconds"]

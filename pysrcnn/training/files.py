@@ -3,6 +3,7 @@
 The log and the checkpoint lie beside the weights and differ from them in the suffix of the name.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from ..networks import LARGEST, TRAINED, Features, Network, files_of, load, load
 from ..pictures import list_pictures, list_unread
 from ..video import IN_FOLDERS
 from .fitting import fit
+from .lock import locked
 from .log import read_log
 from .loop import Training
 from .recipe import Recipe
@@ -77,7 +79,7 @@ def train(
         Weights to start from. Those of an EDSR may be for another scale; its tail, which fits one
         scale, is then reinitialised.
     stream : bool
-        Whether pictures are read during training. They are in any case if there are many.
+        Whether pictures are read during training. They are in any case if they are many or large.
     every : int
         Steps from one measurement and checkpoint to the next.
     resume : bool
@@ -98,8 +100,8 @@ def train(
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file is missing, an output exists already, or no picture can be used; if one to score
-        cannot be used, after the weights are written.
+        If a file is missing, an output exists already, another training that runs will write it, or
+        no picture can be used; if one to score cannot be used, after the weights are written.
     KeyboardInterrupt, SystemExit, FloatingPointError, OSError
         As `fit` does.
     """
@@ -167,9 +169,20 @@ class FileTraining:
         self._check_places(pictures)
         network = self._load_start(start)
         judged = self._load_features(features, layer)
-        self._check_what_is_there(resume)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self.output))
+            self._check_what_is_there(resume)
+            self._read(pictures, stream, network, judged)
+            if resume:
+                self.training.load(self.checkpoint)
+            self._lock = stack.pop_all()  # until the end of `fit`
+
+    def _read(
+        self, pictures: Split, stream: bool, network: Network | None, judged: Features | None
+    ) -> None:
+        """Read the pictures and make the training."""
         data, self.validation, self.skipped = read(
-            pictures, self.recipe, self.scales, stream, on_skipped
+            pictures, self.recipe, self.scales, stream, self._on_skipped
         )
         self._stream = data if isinstance(data, Stream) else None
         self.used, self._same = len(data) // len(self.scales), pictures.same
@@ -187,8 +200,6 @@ class FileTraining:
             )
         if self.training.anew:
             self._start += f", with {' and '.join(self.training.anew)} reinitialised"
-        if resume:
-            self.training.load(self.checkpoint)
 
     @property
     def label(self) -> str:
@@ -197,6 +208,12 @@ class FileTraining:
 
     def fit(self) -> Network:
         """Do the remaining steps, write the weights, and return the network."""
+        with self._lock:
+            self._announce()
+            return self._fit()
+
+    def _announce(self) -> None:
+        """Print what is trained on what."""
         recipe, training = self.recipe, self.training
         noun = "clip" if recipe.frames > 1 else "picture"
         say(
@@ -214,6 +231,9 @@ class FileTraining:
             f"{'of those it trains on' if self._same else 'none of which it trains on'}"
             f"{', degraded likewise' if recipe.degradation else ''}"
         )
+
+    def _fit(self) -> Network:
+        training = self.training
         try:
             fit(training, self.validation, self.checkpoint, self.log, self.every)
         finally:
@@ -229,6 +249,7 @@ class FileTraining:
         if self.moving:
             moved = " + ".join(folder.resolve().name for folder in self.moving)
             names += f", a camera over {moved}"
+        noun = "clip" if self.recipe.frames > 1 else "picture"
         network.card["data"] = f"{names}, {counted(self.used, noun)}"
         network.card["start"] = self._start
         network.card["scores"] = {}
@@ -303,9 +324,9 @@ class FileTraining:
             self._start = self.recipe.init
             return None
         self._start = Path(start).name
-        # Shipped weights are loaded by a scale, a file without one.
-        known = [s for s in self.scales if (os.fspath(start), s) in shipped()]
-        network = load(start, known[0] if known else None)
+        # Shipped weights are loaded by a scale, one of another if need be; a file without one.
+        known = [scale for name, scale in shipped() if name == os.fspath(start)]
+        network = load(start, min(known, key=lambda s: (s not in self.scales, s), default=None))
         outputs = [self.output, self.log, self.checkpoint]
         check_apart(outputs, files_of(start), "the file of weights")
         return network

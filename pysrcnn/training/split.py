@@ -15,6 +15,7 @@ from ..clips import find_clips, length, long_scenes, read_run, read_some
 from ..data import PICTURE_ERRORS, Pair, read_pair, reduced
 from ..networks import TRAINED
 from ..pictures import list_pictures, list_unread, not_read
+from ..pictures.folders import size_of
 from ..scenes import Scene
 from ..video import is_video
 from .camera import read_moved
@@ -24,7 +25,7 @@ from .stream import REGION, REGION_OF_RUN, Stream
 __all__ = ["IN_MEMORY", "Split", "made_smaller", "read", "split"]
 
 IN_MEMORY = 1000  # training pictures, or frames of clips; more are streamed
-IN_MEMORY_PIXELS = 2**29  # of the frames of videos, 2.3 GB; more are streamed
+IN_MEMORY_PIXELS = 2**29  # in each channel and at each scale, 2.1 GB; more are streamed
 WATCHED = 3  # frames of a clip that PSNR is measured on
 
 
@@ -131,7 +132,7 @@ def read(
     def skip(error: Exception) -> None:
         skipped[str(error)] = None
 
-    streamed = _streamed(stream, len(pictures.trained_on), scales)
+    streamed = _streamed(stream, pictures.trained_on, recipe, scales)
     rules: dict[str, Any] = {"smallest": 2 * scale + 1}
     if streamed and not pictures.chosen:
         rules = {"smallest": smallest, "largest": REGION, "seed": recipe.seed}
@@ -241,7 +242,7 @@ def _read_clips(
     ]
     left = [s for path in clips.trained_on for s in scenes.get(path, ())] if validation else []
     data: list[Pair] | Stream
-    if left and (stream or not _fit_into_memory(left, shrink)):
+    if left and (stream or not _fit_into_memory(left, clips.moved, shrink)):
         data = Stream(
             left, scale, 1, smallest, recipe.seed, True, frames, shrink, moving=clips.moved
         )
@@ -260,11 +261,26 @@ def _read_clips(
     return data, validation, list(skipped)
 
 
-def _fit_into_memory(clips: Sequence[str | os.PathLike], shrink: int) -> bool:
+def _fit_into_memory(
+    clips: Sequence[str | os.PathLike], moved: Sequence[Path], shrink: int
+) -> bool:
     """Return whether clips are read before training: if their frames are few, and not large."""
-    videos = [clip for clip in clips if isinstance(clip, Scene)]
-    pixels = sum(len(scene) * math.prod(scene.video.shape) for scene in videos)
-    return sum(map(length, clips)) <= IN_MEMORY and pixels <= IN_MEMORY_PIXELS * shrink**2
+    if sum(map(length, clips)) > IN_MEMORY:
+        return False
+    pixels = sum(length(clip) * _pixels_of_frame(clip) for clip in clips) / shrink**2
+    return pixels + sum(map(_pixels, moved)) <= IN_MEMORY_PIXELS
+
+
+def _pixels_of_frame(clip: str | os.PathLike) -> int:
+    """Return how many pixels each frame of a clip has."""
+    if isinstance(clip, Scene):
+        return math.prod(clip.video.shape)
+    return _pixels(list_pictures(clip)[0])
+
+
+def _pixels(path: Path) -> int:
+    """Return how many pixels a picture has by its header; 0 if that cannot be read."""
+    return math.prod(size_of(path) or (0, 0))
 
 
 def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:
@@ -275,12 +291,19 @@ def _degraded(pair: Pair, recipe: Recipe, number: int) -> Pair:
     return low, high
 
 
-def _streamed(asked: bool, count: int, scales: Sequence[int]) -> bool:
-    """Return whether so many pictures are read while training; raise if they cannot be."""
-    streamed = asked or count > IN_MEMORY
+def _streamed(asked: bool, paths: Sequence[Path], recipe: Recipe, scales: Sequence[int]) -> bool:
+    """Return whether pictures are read while training; raise if they cannot be."""
+    # In memory they are once for each channel, scale and factor that they are made smaller by.
+    copies = recipe.c * len(scales) * (1 + sum(factor**2 for factor in recipe.reduced))
+    most, many = IN_MEMORY_PIXELS / copies, asked or len(paths) > IN_MEMORY
+    pixels = 0 if many else sum(map(_pixels, paths))
+    streamed = many or pixels > most
     if streamed and len(scales) > 1:
+        size, wanted = "", ""
+        if pixels:
+            size, wanted = f" of {pixels / 1e6:.3g} megapixels", f" of {most / 1e6:.3g}"
         raise ValueError(
-            f"{counted(count, 'picture')} are read while training, and that is for one scale: give "
-            f"at most {IN_MEMORY} pictures, or one scale"
+            f"{counted(len(paths), 'picture')}{size} are read while training, and that is for one "
+            f"scale: give at most {IN_MEMORY} pictures{wanted}, or one scale"
         )
     return streamed
