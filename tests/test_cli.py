@@ -1120,6 +1120,14 @@ def test_info_about_files_without_a_card_and_bad_ones(folder, capsys):
     assert complaints[1].startswith("pysrcnn: text.npz is damaged or not an .npz file")
 
 
+def test_info_goes_on_after_a_file_whose_package_is_missing(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    Path("a.onnx").write_bytes(b"x")
+    assert run("info", "a.onnx", "9-1-5") == 2
+    out, err = capsys.readouterr()
+    assert "9-1-5 x2\n" in out and err.startswith("pysrcnn: ONNX files need the package onnx: ")
+
+
 def test_one_list_of_the_files_that_are_read(capsys):
     for command in ("upscale", "evaluate", "show", "convert"):
         with pytest.raises(SystemExit, match="0"):

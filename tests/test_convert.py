@@ -61,7 +61,8 @@ from samples import (
 
 from pysrcnn import SRCNN, load
 from pysrcnn.cli import main
-from pysrcnn.formats import LIMIT, READABLE, SMALL, WRITABLE
+from pysrcnn.formats import LIMIT, READABLE, SMALL, WRITABLE, read_weights, write_weights
+from pysrcnn.networks import DRCN, EDSR
 
 SIZES, FILTERS = (5, 1, 3), (4, 5)
 
@@ -292,6 +293,31 @@ HOSTILE = {
         # A thousand times a tuple of a thousand numbers, each of which would be looked at.
         tensor(0, 9, (1,) * 9, (1,) * 9),
         "a tensor has 9 axes, 9 strides",
+    ),
+    "a list of pairs that many dicts are made of": (
+        b"Nq\x010]("
+        + b"h\x01" * 200_000
+        + b"e\x85q\x020"
+        + function("collections", "OrderedDict")
+        + b"q\x03"
+        + b"h\x03h\x02R0" * 10_000,
+        "holds far more than weights",
+    ),
+    "a call in a call, many times": (
+        function("torch._tensor", "_rebuild_from_type_v2")
+        + b"q\x00)"
+        + b"q\x010h\x00Nh\x01\x87" * 900
+        + b"q\x010"
+        + b"h\x00h\x01R0" * 20_000,
+        "holds torch._tensor._rebuild_from_type_v2, not a dict",
+    ),
+    "a name for which patterns are slow": (
+        dictionary(**{"_loss" * 100_000: tensor(0, 9, (1, 1, 3, 3), (9, 9, 3, 1))}),
+        "of 500,000 characters, and names of at most 1,000 are read",
+    ),
+    "the long name of many functions": (
+        text("a" * 4_000_000) + b"q\x00" + b"h\x00h\x00\x930" * 3000 + b"h\x00\x93",
+        "holds aaaaaaaa",
     ),
     "lists of lists that are the same": (
         b"]q\x00" + b"".join(b"](" + b"h%c" % k * 9000 + b"eq%c" % (k + 1) for k in range(4)),
@@ -1567,7 +1593,7 @@ def doubling(kind, start, times=25):
         ),
         (
             lambda model, onnx: setattr(model, "doc_string", "x" * (4 << 20)),
-            "bytes, and 4,194,304 are read at most: export it with its tensors in a file beside",
+            "raw_data of tensors 4,194,304 are read at most: export it with its tensors in a file",
         ),
     ],
 )
@@ -1987,6 +2013,34 @@ def test_mat_files_of_big_endian_machines(tmp_path, parameters):
     is_read(tmp_path / "b.mat", {n: a.astype(np.float64) for n, a in parameters.items()})
 
 
+def test_names_in_mat_files_that_grow(tmp_path):
+    """Each of a thousand cells is called after its array; and so is each field."""
+
+    def element(kind, data):
+        return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def matrix(kind, name, rest, sides=(1, 1)):
+        head = element(6, struct.pack("<II", kind, 0)) + element(
+            5, np.array(sides, "<i4").tobytes()
+        )
+        return element(14, head + element(1, name) + rest)
+
+    number = matrix(6, b"", element(9, bytes(8)))
+    fields = element(5, struct.pack("<i", 1)) + element(1, bytes(8 << 20))
+    for made, words in (
+        (matrix(1, b"x" * 300_000, number * 900, (900, 1)), "of 300,000 characters, and names of"),
+        (matrix(2, b"x", fields), "a.mat"),
+        (matrix(6, b"x", element(9, bytes(8)), [1] * 2_000_000), "has more than eight axes"),
+    ):
+        packed = element(15, zlib.compress(made))
+        (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + packed)
+
+        def refused(words=words):
+            is_refused(tmp_path / "a.mat", words)
+
+        assert most_memory(refused) < 60 << 20
+
+
 def test_newer_mat_files_are_told_apart(tmp_path):
     (tmp_path / "a.mat").write_bytes(b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + bytes(9))
     is_refused(
@@ -2146,6 +2200,43 @@ def test_convert_shipped_weights_to_onnx_and_back(here, capsys):
     assert back.scale == 3 and back.card["scores"] == there.card["scores"]
     for name, array in there.parameters.items():
         assert np.array_equal(back.parameters[name], array)
+
+
+def test_onnx_files_of_the_larger_networks_are_read_back(tmp_path):
+    """Those of 16 blocks of 64 maps: 5 MB, most of which are values of tensors."""
+    pytest.importorskip("onnx")
+    network = EDSR(3, 16, 64)
+    network.card["converted_from"] = "edsr"
+    network.save(tmp_path / "a.onnx")
+    again = read_weights(tmp_path / "a.onnx")
+    assert (tmp_path / "a.onnx").stat().st_size > 4 << 20
+    assert again.card["converted_from"] == "edsr"
+    assert np.array_equal(again.tensors["W16_2"], network.parameters["W16_2"])
+    content = bytearray((tmp_path / "a.onnx").read_bytes())
+    content[-8:] = b"\x3b" * 8  # a kind of field that there is not
+    (tmp_path / "a.onnx").write_bytes(content)
+    is_refused(tmp_path / "a.onnx", "is damaged or not an .onnx file")
+
+
+def test_onnx_files_that_could_not_be_read_are_not_written(tmp_path):
+    pytest.importorskip("onnx")
+    words = "are read with at most 4,000 and 16,777,216: write the network as .npz"
+    with pytest.raises(ValueError, match=words):
+        DRCN(800, 1).save(tmp_path / "a.onnx")
+    values = {"W": np.zeros(SMALL // 4 + 1, np.float32)}
+    with pytest.raises(ValueError, match=words):
+        write_weights(tmp_path / "a.onnx", values, {}, graph=(), ends=())
+    assert not any(tmp_path.iterdir())
+
+
+def test_onnx_files_of_nothing_but_operators_are_refused_soon(tmp_path):
+    """Two bytes each, for which protobuf would take a hundred."""
+    pytest.importorskip("onnx")
+    nodes = b"\x0a\0" * (8 << 20)
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x08\x3a\x80\x80\x80\x08" + nodes)
+    began = time.process_time()
+    is_refused(tmp_path / "a.onnx", "besides raw_data of tensors 4,194,304 are read at most")
+    assert time.process_time() - began < 10
 
 
 def test_convert_takes_the_only_scale_there_is(here, capsys):

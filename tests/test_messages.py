@@ -780,7 +780,10 @@ def test_a_card_may_hold_anything(named, capsys, monkeypatch, value):
     assert all(line.isprintable() for line in lines)
 
 
-@pytest.mark.parametrize("line", ['"a"', "[1]", "null", "true", '{"a": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    ['"a"', "[1]", "null", "true", '{"a": 1}', "9" * 400, "NaN", "-Infinity", "1e999", "1e300"],
+)
 def test_a_log_may_hold_anything_too(here, capsys, line):
     numbers = f'{{"step": 1, "samples": 1, "loss": 1, "psnr": {line}}}\n'
     for text in (f'{{"recipe": {{}}}}\n{numbers}', f'{{"recipe": 1, "bicubic_psnr": {line}}}\n'):

@@ -468,6 +468,11 @@ def test_the_graph_of_a_deep_network_computes_the_same(name, tmp_path):
         ("drcn", {"W_out1": None}, "W_out1 is missing"),
         ("drcn", {"w": np.ones((2, 2), np.float32)}, "w has the shape .2, 2."),
         ("drcn", {"w": None}, "w has the shape .0,., wanted a number for each recursion"),
+        (
+            "drcn",
+            {"w": np.ones(1001, np.float32)},
+            "1001 recursions, and at most 1000 are possible",
+        ),
         ("drcn", {"w": None, "card": {"weights_of_sum": ["a"]}}, "is damaged"),
         ("edsr", {"W_head": None}, "do not make such a network"),
         ("edsr", {"W_tail": np.ones((8, 6, 3, 3), np.float32)}, "W_tail"),
@@ -565,6 +570,7 @@ def test_sizes_of_deep_networks_are_checked():
         ),
         (lambda: EDSR(2, residual_scale=0), "residual_scale is 0, wanted above 0, up to 1"),
         (lambda: EDSR(2, mean=(0.5, 0.4)), "mean is .0.5, 0.4., wanted 1 numbers of 0..1"),
+        (lambda: DRCN(1001, 1), "there are 1001 recursions, and at most 1000 are possible"),
         (lambda: VDSR(1), "depth is 1, wanted a whole number, 2"),
         (lambda: VDSR(c=4), "c is 1 .luminance. or 3 .RGB., got 4"),
         (lambda: VDSR(init="paper"), 'init is "identity" or "he", got'),
@@ -693,6 +699,32 @@ def test_a_vdsr_of_others_in_pytorch(tmp_path):
                for n, a in chain.parameters.items()}  # fmt: skip
     write_weights(tmp_path / "chain.safetensors", tensors, {})
     assert type(load(tmp_path / "chain.safetensors", 3)) is SRCNN
+
+
+@pytest.mark.parametrize(
+    "sign, added, words",
+    [
+        (1, 0.3, ""),
+        (-1, 0.3, "makes that softer: it is perhaps"),
+        (1, 1, "of noise that is in its"),
+    ],
+)
+def test_a_denoiser_of_the_layers_of_a_vdsr_is_refused(sign, added, words, tmp_path):
+    """Its result is a part of what differs from the neighbours: an edge and, of it, noise."""
+    first, middle, last = (
+        np.zeros(s, np.float32) for s in ((2, 1, 3, 3), (2, 2, 3, 3), (1, 2, 3, 3))
+    )
+    first[0], first[0, 0, 1, 1] = -1 / 8, 1
+    first[1] = -first[0]
+    middle[[0, 1], [0, 1], 1, 1] = 1
+    last[0, :, 1, 1] = added * sign, -added * sign
+    tensors = {f"conv{k}.weight": w for k, w in enumerate((first, middle, middle, last))}
+    write_weights(tmp_path / "theirs.safetensors", tensors, {})
+    if not words:
+        assert type(load(tmp_path / "theirs.safetensors", 3)) is VDSR
+        return
+    with pytest.raises(ValueError, match=words):
+        load(tmp_path / "theirs.safetensors", 3)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])

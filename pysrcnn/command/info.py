@@ -73,7 +73,7 @@ def _describe(name: str) -> int:
         try:
             network = load(path)
             rows = list(described(network, path))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, ModuleNotFoundError) as error:
             return complain(told(error) if isinstance(error, OSError) else error, 2)
         say(shipped_files().get(path, str(path)))
         for row, value in rows:

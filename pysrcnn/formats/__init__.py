@@ -31,6 +31,7 @@ from .tensors import (
     Operation,
     Refused,
     Weights,
+    check_names,
     check_room,
     read_json,
     room_for,
@@ -118,6 +119,7 @@ def read_weights(path: str | os.PathLike) -> Weights:
         raise
     except Exception:  # zipfile, struct, json, NumPy, protobuf ... each raise their own
         raise ValueError(f"{path} is damaged or not {label}") from None
+    check_names([*weights.tensors, *(name for name, _ in weights.layers)], path)
     check_room((array.shape for array in weights.tensors.values()), path, room_for(content))
     if not isinstance(weights.card.get("notes", []), list):
         raise ValueError(f"{path} is damaged: the notes in its card are no list")

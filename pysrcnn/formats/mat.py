@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .tensors import SMALL, Arrays, Refused, Weights, check_room, shown
+from .tensors import SMALL, Arrays, Refused, Weights, check_name, check_room, shown
 
 __all__ = ["read", "write"]
 
@@ -99,6 +99,8 @@ def _matrix(
     _, head, place = _element(content, 0, order)
     _, sizes, place = _element(content, place, order)
     _, text, place = _element(content, place, order)
+    if len(sizes) > 32:  # of four bytes each
+        raise ValueError("an array has more than eight axes")
     (flags,) = struct.unpack_from(f"{order}I", head)
     shape = tuple(int(n) for n in np.frombuffer(sizes, f"{order}i4"))
     shapes.append(shape)
@@ -106,6 +108,7 @@ def _matrix(
         raise Refused(f"{path} has more than 1,000 variables, and no network has so many")
     check_room(shapes, path)  # of all: a byte of the file may become a number of 8 or 16 bytes
     name = within or text.decode("latin-1")
+    check_name(name, path)
     kind = flags & 255
     if kind in (_CELLS, _STRUCT) and depth < _DEEPEST and math.prod(shape) <= 1000:
         return _within(content[place:], order, shapes, path, name, depth, kind == _STRUCT)
@@ -127,7 +130,7 @@ def _within(
         _, length, place = _element(content, place, order)
         _, text, place = _element(content, place, order)
         (size,) = struct.unpack_from(f"{order}i", length)
-        fields = [text[i : i + size].split(b"\0")[0] for i in range(0, len(text), size)]
+        fields = (text[i : i + size].partition(b"\0")[0] for i in range(0, len(text), size))
         names = (f".{field.decode('latin-1')}" for field in fields)
     found: Arrays = {}
     while place < len(content):

@@ -12,14 +12,20 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .onnx_constants import Constants, import_onnx
-from .tensors import Arrays, Operation, Refused, Weights, read_card, shown
+from .tensors import SMALL, Arrays, Operation, Refused, Weights, read_card, shown
 
 __all__ = ["files_beside", "read", "write"]
 
 _CARD = "pysrcnn"  # the entry of the metadata
 _OPSET, _FORMAT = 13, 8  # old enough for the runtimes of 2021
-_LARGEST = 1 << 22  # bytes of a model: protobuf may take a hundred bytes for one
+# Bytes of a model without the values of its tensors: protobuf may take a hundred bytes for one. The
+# values are at most `SMALL` bytes, for which protobuf takes as many.
+_LARGEST = 1 << 22
 _MOST_NODES = 4000
+# The numbers of the fields, one in the other, that lead to values: of a graph (7) its tensors (5),
+# and of its nodes (1) the attributes (5) that are tensors (5); of each the field raw_data (9).
+_TENSOR: dict[int, dict] = {9: {}}
+_VALUES: dict[int, dict] = {7: {5: _TENSOR, 1: {5: {5: _TENSOR}}}}
 _OURS = ("", "ai.onnx")  # names of the domain of the standard operators
 
 
@@ -48,11 +54,13 @@ def read(content: bytes, path: Path) -> Weights:
 
 def _parsed(content: bytes, path: Path) -> Any:
     """Parse the model in the file; refuse a large one, or one of more than `_MOST_NODES` parts."""
-    if len(content) > _LARGEST:
+    if len(content) > _LARGEST + SMALL:
         raise Refused(
-            f"{path} has {len(content):,} bytes, and {_LARGEST:,} are read at most: export it with "
-            f"its tensors in a file beside it"
+            f"{path} has {len(content):,} bytes, and {_LARGEST + SMALL:,} are read at most: export "
+            f"it with its tensors in a file beside it"
         )
+    if len(content) > _LARGEST:
+        _check_rest(content, path)
     model = import_onnx().load_model_from_string(content)
     graph = model.graph
     if max(len(graph.node), len(graph.initializer), len(graph.input)) > _MOST_NODES:
@@ -60,6 +68,67 @@ def _parsed(content: bytes, path: Path) -> Any:
             f"{path} has more than {_MOST_NODES:,} operators or tensors, and no more are read"
         )
     return model
+
+
+def _check_rest(content: bytes, path: Path) -> None:
+    """Raise if more than `_LARGEST` bytes of a model are not values of its tensors."""
+    rest = 0
+    for size in _sizes(content, 0, len(content), _VALUES):
+        rest += size
+        if rest > _LARGEST:
+            raise Refused(
+                f"{path} has {len(content):,} bytes, and besides raw_data of tensors {_LARGEST:,} "
+                f"are read at most: export it with its tensors in a file beside it"
+            )
+
+
+def _sizes(content: bytes, place: int, end: int, inside: dict[int, dict]) -> Iterator[int]:
+    """Yield how many bytes each field of a message has, without the values of tensors."""
+    while place < end:
+        begin = place
+        tag, place = _varint(content, place)
+        number, kind = tag >> 3, tag & 7
+        if kind == 2:  # as many bytes as the next number says
+            size, place = _varint(content, place)
+            head, begin, place = place - begin, place, place + size
+            if place > end:
+                raise ValueError("a field is not whole")
+            if number not in inside:
+                yield head + size
+                continue
+            yield head
+            if inside[number]:
+                yield from _sizes(content, begin, place, inside[number])
+        elif kind == 0:
+            _, place = _varint(content, place)
+            yield place - begin
+        elif kind in (1, 5):
+            place += 8 if kind == 1 else 4
+            yield place - begin
+        else:
+            raise ValueError("a field of an unknown kind")
+
+
+def _varint(content: bytes, place: int) -> tuple[int, int]:
+    """Return the number at `place`, of seven bits a byte, the lowest first; and the place after."""
+    number = 0
+    for k in range(10):
+        byte = content[place + k]
+        number |= (byte & 127) << 7 * k
+        if byte < 128:
+            return number, place + k + 1
+    raise ValueError("a number is too long")
+
+
+def _check_size(tensors: Arrays, graph: tuple[Operation, ...]) -> None:
+    """Raise for a graph that `read` would refuse."""
+    values = sum(array.size for array in tensors.values())
+    if values * 4 > SMALL or len(graph) > _MOST_NODES:
+        raise Refused(
+            f"the graph would have {len(graph):,} operators and {values:,} values, and .onnx files "
+            f"are read with at most {_MOST_NODES:,} and {SMALL // 4:,}: write the network as .npz "
+            f"or .safetensors"
+        )
 
 
 def _operations(nodes: Any, constants: Constants, path: Path) -> Iterator[Operation]:
@@ -123,6 +192,7 @@ def write(
     ends : pair of (name, shape)
         The input and the output; a side of a shape may be a letter.
     """
+    _check_size(tensors, graph)
     onnx = import_onnx()
     constants = [
         onnx.numpy_helper.from_array(x.astype(np.float32) if x.dtype.kind == "f" else x, name)

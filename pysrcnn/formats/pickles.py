@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .tensors import Refused, shown
+from .tensors import Refused, check_name, shown
 
 __all__ = ["ADVICE", "STORAGES", "Name", "Placeholder", "Storage", "Tensor", "interpret"]
 
@@ -80,10 +80,9 @@ def interpret(
 
     `pickletools.genops` splits a pickle into its operations and runs none of them.
     """
-    machine = _Machine(storages, path)
-    for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
-        if count > most:
-            raise Refused(f"{path} holds far more than weights: {ADVICE}")
+    machine = _Machine(storages, path, most)
+    for operation, argument, _ in pickletools.genops(file):
+        machine.spend(1)
         if operation.name == "STOP":
             return machine.values.pop()
         do = _OPERATIONS.get(operation.name)
@@ -100,11 +99,17 @@ class _Machine:
     they are never compared, printed or walked through, since they may be nested without end.
     """
 
-    def __init__(self, storages: dict[str, Storage], path: Path):
+    def __init__(self, storages: dict[str, Storage], path: Path, most: int):
         self.values: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._storages, self._path = storages, path
+        self._storages, self._path, self._left = storages, path, most
+
+    def spend(self, operations: int) -> None:
+        """Count operations, or work that takes as long; refuse a pickle of too many."""
+        self._left -= operations
+        if self._left < 0:
+            raise Refused(f"{self._path} holds far more than weights: {ADVICE}")
 
     def push(self, value: Any) -> None:
         """Push a value onto the stack."""
@@ -145,7 +150,7 @@ class _Machine:
         """Put keys and values, which alternate, into the dict that is the last value."""
         if not isinstance(self.values[-1], dict) or len(pairs) % 2:
             raise ValueError("no dict to put something into")
-        _put(self.values[-1], pairs)
+        _put(self.values[-1], pairs, self._path)
 
     def last(self, count: int) -> list:
         """Pop the last `count` values."""
@@ -171,6 +176,9 @@ class _Machine:
     def call(self, _: Any) -> None:
         """Replace the function and arguments on the stack by a result, see `_call`."""
         function, arguments = self.last(2)
+        match function, arguments:
+            case Name("collections.OrderedDict"), (list() as pairs,):  # which may be used again
+                self.spend(len(pairs))
         self.values.append(_call(function, arguments, self._path))
 
     def placeholder(self, name: str) -> None:
@@ -228,10 +236,12 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
-def _put(into: dict, pairs: list) -> None:
+def _put(into: dict, pairs: list, path: Path) -> None:
     """Put values under strings and integers; other keys, which no network has, are left out."""
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         # Larger integers can be chosen so that a dict becomes slow.
+        if isinstance(key, str):
+            check_name(key, path)  # to compare two long ones takes long, too
         if isinstance(key, str) or (isinstance(key, int) and abs(key) < 1 << 60):
             into[key] = value
 
@@ -251,6 +261,7 @@ def _storage(described: Any, path: Path) -> Storage | Placeholder | Name:
         raise Refused(f"{path} holds a storage inside another: save it again by a newer PyTorch")
     if not isinstance(kind, Name) or type(key) is not str:
         raise ValueError("not a storage")
+    check_name(key, path)
     if kind.name not in STORAGES:  # of a type that weights do not have
         return Placeholder(kind.name)
     if type(count) is not int or count < 0:
@@ -268,7 +279,8 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
         case "collections.OrderedDict", (list() as pairs,):  # as Python 2 pickles it
             made: OrderedDict = OrderedDict()
             for pair in pairs:
-                _put(made, [*pair] if isinstance(pair, (list, tuple)) and len(pair) == 2 else [])
+                if isinstance(pair, (list, tuple)) and len(pair) == 2:
+                    _put(made, [*pair], path)
             return made
         case "torch.Size", (tuple() as sizes,):
             return sizes
@@ -277,7 +289,9 @@ def _call(function: Any, arguments: Any, path: Path) -> Any:
             (Tensor() as tensor, *_),
         ):
             return tensor
-        case "torch._tensor._rebuild_from_type_v2", (Name() as inner, _, tuple() as given, *_):
+        case "torch._tensor._rebuild_from_type_v2", (Name() as inner, _, tuple() as given, *_) if (
+            inner.name != function.name  # or it may call itself a thousand times
+        ):
             return _call(inner, given, path)  # of a tensor with attributes
         case (
             "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",

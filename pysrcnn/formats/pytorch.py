@@ -16,7 +16,7 @@ import numpy as np
 
 from .pickles import ADVICE, STORAGES, Name, Placeholder, Storage, Tensor, interpret
 from .safe_tensors import bfloat16
-from .tensors import Refused, Weights, check_room, open_zip, room_for, shown, unpacked
+from .tensors import Refused, Weights, check_names, check_room, open_zip, room_for, shown, unpacked
 
 __all__ = ["read"]
 
@@ -40,6 +40,7 @@ def read(content: bytes, path: Path) -> Weights:
             raise Refused(f"{path} holds {x.name} among its tensors, {shown(name)}, and {ADVICE}")
     tensors = {name: t for name, t in network.items() if isinstance(t, Tensor)}
     tensors.pop("n_averaged", None)  # a count, by torch.optim.swa_utils
+    check_names(tensors, path)
     # Lightning's modules keep the loss beside the network, with its window or its layers.
     beside = [name for name in tensors if isinstance(name, str) and _BESIDE.search(name.lower())]
     if len(beside) < len(tensors):

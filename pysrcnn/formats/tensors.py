@@ -7,7 +7,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ __all__ = [
     "Operation",
     "Refused",
     "Weights",
+    "check_name",
+    "check_names",
     "check_room",
     "open_zip",
     "read_card",
@@ -35,6 +37,7 @@ Arrays = dict[str, np.ndarray]
 LIMIT = 5 << 27  # bytes of a file, and of all its arrays; VGG-19 as published has 575 MB
 SMALL = 1 << 26  # bytes that the arrays, or the unpacked content, of any file may have
 _GROWTH = 3  # times its size that a larger file may grow: float16 becomes float32
+_LONGEST_NAME, _MOST_NAMES = 1000, 10_000  # of tensors
 _LONGEST_TEXT = 1 << 20  # of JSON, which takes twenty times as much in memory
 
 
@@ -107,9 +110,27 @@ class Weights:
 
 def shown(text: object, most: int = 60) -> str:
     """Return a name from a file in printable form: it may hold anything, such as line ends."""
-    text = str(text) if isinstance(text, str) else type(text).__name__
+    text = text[: most + 1] if isinstance(text, str) else type(text).__name__
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def check_name(name: str, path: Path) -> None:
+    """Raise for a name far longer than those of layers, in which patterns would be searched."""
+    if len(name) > _LONGEST_NAME:
+        raise Refused(
+            f"{path} holds the name {shown(name)} of {len(name):,} characters, and names of at "
+            f"most {_LONGEST_NAME:,} are read"
+        )
+
+
+def check_names(names: Collection[object], path: Path) -> None:
+    """Raise if there are far more tensors than a network has, or if a name is far too long."""
+    if len(names) > _MOST_NAMES:
+        raise Refused(f"{path} holds {len(names):,} tensors, and at most {_MOST_NAMES:,} are read")
+    for name in names:
+        if isinstance(name, str):
+            check_name(name, path)
 
 
 def read_json(text: str | bytes, path: Path, hook: Callable | None = None) -> Any:

@@ -15,10 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import reference
 from ..formats import Arrays, Refused, shown
+from .vdsr import VDSR
 
-__all__ = ["edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
+__all__ = ["check_adds", "edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
 
+_SIDE = 24  # pixels of the pictures that tell whether a network is a VDSR
+_MOST_NOISE = 0.6  # the part of noise that a VDSR may add to it: 0.4 does that of its authors
 DIV2K = (0.4488, 0.4371, 0.4040)  # its mean red, green and blue, in 0..1
 
 # Names in PyTorch, without .weight and .bias; {} is a number, which our names count from 1.
@@ -170,6 +174,36 @@ def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
         h = w.sum(axis=(2, 3), dtype=np.float64) @ h + b
         h = h if name in last else np.maximum(h, 0)
     return found if np.abs(h).max() < 0.15 else None
+
+
+def check_adds(network: VDSR, path: Path) -> None:
+    """Raise if what a network adds to its input softens edges, or is mostly noise of the input.
+
+    A denoiser, such as a DnCNN, may have the same layers, and its result is subtracted.
+    """
+    rows, columns = np.mgrid[:_SIDE, :_SIDE]
+    hard = np.where(columns + rows / 2 > _SIDE * 3 / 4, 0.7, 0.3)
+    weights = np.exp(-((columns - columns.T) ** 2) / (2 * 1.2**2))  # a blur as if enlarged by 3
+    blur = weights / weights.sum(axis=1, keepdims=True)
+    soft = blur @ hard @ blur.T
+    noise = np.random.default_rng(0).normal(0, 0.05, hard.shape)
+    wanted = np.stack([hard - soft, noise])
+    x = np.repeat(np.stack([soft, 0.5 + noise])[:, None], network.c, axis=1).astype(network.dtype)
+    slow = VDSR.from_parameters(network.parameters, ops=reference)
+    with np.errstate(all="ignore"):  # NaN is refused below
+        added = (slow.forward(x) - x).mean(axis=1, dtype=np.float64)
+    inner = np.s_[:, 4:-4, 4:-4]
+    shares = (added * wanted)[inner].sum(axis=(1, 2)) / (wanted**2)[inner].sum(axis=(1, 2))
+    if not (shares[0] > 0 and shares[1] < _MOST_NOISE):
+        why = (
+            f"its result is {shares[1]:.0%} of noise that is in its input"
+            if shares[0] > 0
+            else "its result, added to a soft edge, makes that softer"
+        )
+        raise Refused(
+            f"{path} has the layers of a VDSR, but {why}: it is perhaps a denoiser, such as a "
+            f"DnCNN, whose result is subtracted, or not trained, and it is not read"
+        )
 
 
 def _numbers(name: str) -> list[int]:

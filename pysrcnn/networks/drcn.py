@@ -23,6 +23,8 @@ from .parameters import Parameters, as_arrays, check_channels, check_layers, dra
 
 __all__ = ["DRCN", "backward", "forward"]
 
+_MOST = 1000  # recursions: each takes time, and none a parameter but one of w
+
 
 def forward(x: np.ndarray, p: Parameters, ops: Any, kept: list | None = None) -> np.ndarray:
     """H_d = max(0, W * H_{d-1} + b); y_d = x + W_out2 * max(0, W_out1 * H_d); sum of w_d y_d.
@@ -107,6 +109,11 @@ def _layers(width: int, c: int) -> dict[str, tuple[int, int]]:
     return layers | {"_in1": (c, width), "_out2": (width, c)}
 
 
+def _check_recursions(recursions: int) -> None:
+    if recursions > _MOST:
+        raise ValueError(f"there are {recursions} recursions, and at most {_MOST} are possible")
+
+
 class DRCN(Network):
     """The network of the paper, of any width and number of recursions.
 
@@ -128,7 +135,8 @@ class DRCN(Network):
     Raises
     ------
     ValueError
-        If recursions, width or seed is not a whole number or is too small, or c is neither 1 nor 3.
+        If recursions, width or seed is not a whole number or is too small, recursions are more than
+        1000, or c is neither 1 nor 3.
     """
 
     name, default_recipe = "drcn", "drcn"
@@ -148,6 +156,7 @@ class DRCN(Network):
         for name, value, least in sizes:
             check_whole(name, value, least)
         check_channels(c)
+        _check_recursions(recursions)
         p = drawn(_layers(width, c), seed)
         p["W"][...] = 0
         p["W"][range(width), range(width), 1, 1] = 1
@@ -180,6 +189,7 @@ class DRCN(Network):
         check_layers(layers, _layers(width, c) if c in (1, 3) else {})
         if w.ndim != 1 or w.size == 0:
             raise ValueError(f"w has the shape {w.shape}, wanted a number for each recursion")
+        _check_recursions(w.size)
         if not np.isfinite(w).all():
             raise ValueError("w holds values that are not finite")
         network = cls.__new__(cls)

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
-from .authors import edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
+from .authors import check_adds, edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
 from .authors_srresnet import check_greys, srresnet_of
 from .dictionaries import check_dictionaries
 from .drcn import DRCN
@@ -178,6 +178,8 @@ def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network
     network.card = dict(weights.card)
     if isinstance(network, SRResNet) and not is_ours(weights):
         check_greys(network, path)
+    if isinstance(network, VDSR) and not is_ours(weights):
+        check_adds(network, path)
     said = network.card.get("scale")
     if network.scale is not None and said not in (None, network.scale):
         raise Refused(

@@ -27,6 +27,7 @@ from ..formats import contents
 __all__ = ["append", "read_log", "write_log"]
 
 _LARGEST = 1 << 24  # most bytes of a log: a hundred thousand lines
+_HIGHEST = 1e15  # of its numbers, with a sign or without: plots cannot show all that Python can
 
 
 def write_log(log: Path, head: dict, lines: list[dict]) -> None:
@@ -69,12 +70,17 @@ def read_log(path: str | os.PathLike) -> tuple[dict, list[dict]]:
         raise ValueError(f"{path} is not a log of training: its first line names no recipe")
     if not all(isinstance(line, dict) and _has_numbers(line, wanted) for line in lines):
         raise ValueError(
-            f"{path} is not a log of training: a line lacks a number of {', '.join(wanted)}"
+            f"{path} is not a log of training: a line lacks a number of {', '.join(wanted)}, or it "
+            f"is not finite or far too large"
         )
     if "bicubic_psnr" in head and not _has_numbers(head, ("bicubic_psnr",)):
-        raise ValueError(f"{path} is not a log of training: its bicubic_psnr is not a number")
+        raise ValueError(
+            f"{path} is not a log of training: its bicubic_psnr is not a number, or far too large"
+        )
     return head, lines
 
 
 def _has_numbers(line: dict, names: tuple[str, ...]) -> bool:
-    return all(type(line.get(name)) in (int, float) for name in names)
+    """Whether the line has these numbers, finite and of a size that may be."""
+    numbers = [line[name] for name in names if type(line.get(name)) in (int, float)]
+    return len(numbers) == len(names) and all(-_HIGHEST <= n <= _HIGHEST for n in numbers)
