@@ -309,13 +309,16 @@ def test_the_log_has_both_losses_and_what_the_discriminator_believes(tmp_path):
         ({"width": 0}, "width is 0, wanted a whole number, 1 or more"),
         ({"patience": 1.5}, "patience is 1.5, wanted a whole number, 1 or more"),
         ({"learning_rate": 0}, "learning_rate is 0, wanted a positive number"),
-        ({"weight": -1.0}, "the adversarial loss is -1.0, wanted 0 or a positive number"),
+        ({"weight": -1.0}, "weight (the adversarial loss) is -1.0, wanted 0 or a positive number"),
         ({"alone": 1.0}, "alone is 1.0, wanted 0 or a fraction below 1"),
-        ({"pixels": float("nan")}, "the loss of pixels is nan, wanted 0 or a positive number"),
+        (
+            {"pixels": float("nan")},
+            "pixels (the pixels' loss) is nan, wanted 0 or a positive number",
+        ),
     ],
 )
 def test_settings_that_are_none(changes, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=re.escape(words)):
         replace(SETTINGS, **changes)
 
 

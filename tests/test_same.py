@@ -210,6 +210,15 @@ def test_shuffles_of_maps(s, channels):
         assert back.data.sum(dtype=float) == pytest.approx(x.sum(dtype=float))
 
 
+def test_maps_of_nothing_and_of_what_is_read_only():
+    """A network may be given an array that belongs to somebody else."""
+    for shape in (1, 1, 4, 0), (1, 0, 4, 4):
+        assert kernels.leave(kernels.enter(np.zeros(shape, np.float32))).shape == shape
+    x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    x.flags.writeable = False
+    assert np.array_equal(kernels.leave(kernels.enter(x)), x)
+
+
 def test_float64_stays_as_it_is():
     """It is for checking gradients, by the plain sum."""
     x = np.random.default_rng(5).standard_normal((1, 2, 4, 4))

@@ -17,7 +17,7 @@ from .memory import Memory
 from .rows import ACTIVATIONS, LINEAR
 
 
-@compiled()
+@compiled(allocates=False)
 def _squared_error(out, border, high, size):
     """Return the summed squared error, float64, of `out` inside its border against `high`.
 

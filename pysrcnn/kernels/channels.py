@@ -78,7 +78,7 @@ def fill(out, x):
     out.pixels[..., : x.shape[1]] = x.transpose(0, 2, 3, 1)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def position(x, sample, i, j):
     """Return the flat position of a pixel in x (N, H, W, C')."""
     _, height, width, channels = x.shape
@@ -254,7 +254,7 @@ def _products(x, d, size, sums, entries):
     _outer(REST, 1, x, d, size, sums, (tall, entries), (pairs, vectors))
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts):
     """`_gradients` for the pixels of number `part` of `parts` parts."""
     noinline()

@@ -79,7 +79,7 @@ def _pool_backward(dout, x, border, shape, dx):
                 dx[sample, y, z, k] = dout[sample, i + border, j + border, k]
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _largest(x, sample, i, j, border, k):
     """The largest of 2 x 2 pixels and its index, row by row: NaN if any, else the first maximum."""
     y, z, which = 2 * i + border, 2 * j + border, 0

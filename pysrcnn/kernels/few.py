@@ -96,7 +96,7 @@ def from_few(x, w, b, summand, added, epilogue, out, first, count, sides):
             clear_beyond(out, at, filters, i, j, sides)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _sums_over_channels(x, gate, gated, w, f, start, down, across, sums):
     """Sum over channels for filter f and a tile of 16 pixels."""
     _, filters, channels = w.shape

@@ -46,9 +46,10 @@ def _slot(r, height, slots, zeros):
     return min(max(r, 0), height - 1) % slots
 
 
-# Where arrays are made, fields of a `Stack` are read before the loops: each access, and each call
-# with a `Stack`, counts references, which costs more than the work of these loops, and most of all
-# if several threads count.
+# Functions that make arrays count references at each access to a field of a `Stack`, and to all of
+# its arrays at each call with it. Done for each row, that took more time than the work on the row,
+# most of all where several threads count. They run once for several rows, and what runs for each
+# row makes none.
 
 
 @compiled(inner=True)
@@ -162,8 +163,9 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
     rows, columns = _places(stack, m, r, height)
     channels, apart = stack.channels[m], group * stack.plane[m]
     w = stack.weights, stack.at_weights[m]
+    alone = stack.weights, stack.at_weights[m], b
     first = stack.weights, stack.at_weights[m], stack.bias[stack.at_bias[m] :][: stack.hidden]
-    between = places_between(stack.hidden, lanes)
+    between = places_between(stack.hidden, lanes)  # of no maps, in most networks
     second = stack.weights, stack.at_weights[-1], stack.bias[stack.at_bias[-1] :], between
     v = 0
     while v < vectors:
@@ -175,7 +177,7 @@ def _layer_by_tiles(taps, n, parts, hidden, ring, stack, k, place, epilogue):
         if hidden is not None:
             convolve_parts(source, first, second, epilogue, out, count, scratch)
         elif parts is not None:
-            convolve_parts(source, (w[0], w[1], b), None, epilogue, out, count, scratch)
+            convolve_parts(source, alone, None, epilogue, out, count, scratch)
         else:
             convolve_block(taps, n, source, w, b, epilogue, out, count, scratch)
         v += count

@@ -9,13 +9,14 @@ Axes: N samples, C channels, H x W pixels, L lanes.
 """
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from .compile import compiled
-from .inputs import same_shape
+from .inputs import contiguous, same_shape
 from .memory import aligned
 from .points import LANES
 from .threads import share_rows
@@ -44,33 +45,35 @@ class _Pool:
 
     def __init__(self):
         self.free, self.size = {}, 0  # by shape, that given last at the end
+        self.lock = threading.RLock()  # the garbage collector may give memory while some is taken
 
     def take(self, shape):
         """Return memory for the data of maps (N, C, H, W)."""
-        try:
-            data = self.free[shape].pop()
-        except (KeyError, IndexError):
-            n, c, *sides = shape
-            height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
-            data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
-            data[...] = 0
-            return data
-        self.size -= data.nbytes
+        with self.lock:
+            if same := self.free.get(shape):
+                data = same.pop()
+                self.size -= data.nbytes
+                return data
+        n, c, *sides = shape
+        height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
+        data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
+        data[...] = 0
         return data
 
     def give(self, shape, data):
         """Take back memory that is no longer used."""
         if data.nbytes > self.KEPT:
             return
-        same = self.free.pop(shape, [])
-        same.append(data)
-        self.free[shape], self.size = same, self.size + data.nbytes
-        while self.size > self.KEPT:  # other shapes are wanted now
-            oldest, kept = next(iter(self.free.items()))
-            if kept:
-                self.size -= kept.pop(0).nbytes
-            else:
-                del self.free[oldest]
+        with self.lock:
+            same = self.free.pop(shape, [])
+            same.append(data)
+            self.free[shape], self.size = same, self.size + data.nbytes
+            while self.size > self.KEPT:  # other shapes are wanted now
+                oldest, kept = next(iter(self.free.items()))
+                if kept:
+                    self.size -= kept.pop(0).nbytes
+                else:
+                    del self.free[oldest]
 
 
 _pool = _Pool()
@@ -162,7 +165,7 @@ def enter(x):
     if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 4:
         return x
     maps = Maps(x.shape)
-    _interleave(np.ascontiguousarray(x), maps.data, True)
+    _interleave(contiguous(x)[0], maps.data, True)
     return maps
 
 

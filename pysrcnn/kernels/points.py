@@ -63,7 +63,7 @@ def count_of(x, sides):
     return x.shape[0] * rows * columns
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def place(x, border, tile, sides):
     """Return the flat position of a tile, and row and column of its first pixel in the picture.
 

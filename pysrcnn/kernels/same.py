@@ -10,7 +10,7 @@ import numpy as np
 from numba import get_thread_id, prange
 
 from . import few, operations
-from .compile import compiled
+from .compile import compiled, noinline
 from .filters import filters_from_points, filters_to_points
 from .inputs import same_shape
 from .maps import BORDER, CHANNELS, Maps, as_maps, leave, multiple, through_arrays
@@ -53,63 +53,85 @@ PARTS = 4  # parts of a batch for each thread
 SLICES = 8  # slices of a batch, summed separately: threads do not affect the order
 
 
+@compiled(inner=True)
+def _convolve_part(form, given, w, b, more, epilogue, out, sides, room, part, parts):
+    """`_convolve` for number `part` of `parts` parts of the tiles."""
+    noinline()
+    (x, gate, gated), (summand, added), (v, m) = given, more, room
+    count = count_of(x, sides)
+    blocks, most = (count + TILES - 1) // TILES, m.shape[3]
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        first = block * TILES
+        some = min(TILES, count - first)
+        if form == few.FROM_FEW:
+            few.from_few(x, w, b, summand, added, epilogue, out, first, some, sides)
+            continue
+        if form == few.TO_FEW:
+            few.to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, some, sides)
+            continue
+        tiles = first, some
+        to_points(TO_POINTS, TAPS, N, N, x, 0, gate, gated, sides, v, tiles)
+        for o in range(0, w.shape[2], most):
+            here = min(most, w.shape[2] - o)
+            products(v, w, o, here, m, some)
+            from_points(TAPS, N, m, o, here, b, more, epilogue, out, BORDER, sides, tiles)
+
+
+# Numba compiles the body of a parallel loop three times, so it holds no more than a call.
+
+
 @compiled(parallel=True)
-def _convolve(form, x, gate, gated, w, b, summand, added, epilogue, out, sides, vs, ms):
+def _convolve(form, given, w, b, more, epilogue, out, sides, vs, ms):
     """Compute out = epilogue(w * x + b + summand); sides: H, W.
 
     form: WINOGRAD, with w (n^2, C, O') at the points, or another of `few`, with w by `few.taps`.
-    gate, gated: see `points.to_points`. summand, added: `more` of `points.from_points`. epilogue:
-    LINEAR or RELU. vs, ms: see `_room`.
+    given: x, gate, gated, see `points.to_points`. more: summand, added, see `points.from_points`.
+    epilogue: LINEAR or RELU. vs, ms: see `_room`.
     """
-    count = count_of(x, sides)
-    blocks = (count + TILES - 1) // TILES
-    parts, most = PARTS * len(vs), ms.shape[4]
+    parts = PARTS * len(vs)
     for part in prange(parts):
-        v, m = vs[get_thread_id()], ms[get_thread_id()]
-        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-            first = block * TILES
-            some = min(TILES, count - first)
-            if form == few.FROM_FEW:
-                few.from_few(x, w, b, summand, added, epilogue, out, first, some, sides)
-                continue
-            if form == few.TO_FEW:
-                few.to_few(x, gate, gated, w, b, summand, added, epilogue, out, first, some, sides)
-                continue
-            tiles, more = (first, some), (summand, added)
-            to_points(TO_POINTS, TAPS, N, N, x, 0, gate, gated, sides, v, tiles)
-            for o in range(0, w.shape[2], most):
-                here = min(most, w.shape[2] - o)
-                products(v, w, o, here, m, some)
-                from_points(TAPS, N, m, o, here, b, more, epilogue, out, BORDER, sides, tiles)
+        thread = get_thread_id()
+        room = vs[thread], ms[thread]
+        _convolve_part(form, given, w, b, more, epilogue, out, sides, room, np.int64(part), parts)
+
+
+@compiled(inner=True)
+def _gradients_part(form, given, x, sides, sums, biases, room, part, parts):
+    """`_gradients` for number `part` of `parts` parts of the tiles."""
+    noinline()
+    (dout, gate, gated), (xs, ds) = given, room
+    count = count_of(x, sides)
+    sums[:] = 0
+    biases[:] = 0
+    for block in range(part, (count + TILES - 1) // TILES, parts):
+        first = block * TILES
+        some = min(TILES, count - first)
+        if form == few.FROM_FEW:
+            few.add_products(dout, gate, gated, x, first, some, sides, ds, sums, biases)
+            continue
+        tiles = first, some
+        to_points(TO_POINTS, TAPS, N, N, x, 0, x, NO, sides, xs, tiles)
+        to_points(SPREAD, TAPS, OUTPUTS, N, dout, BORDER, gate, gated, sides, ds, tiles)
+        for t in range(some):
+            for o in range(biases.size):
+                biases[o] += ds[t, 0, SUM, o]
+        products_of_gradients(xs, ds, some, sums)
 
 
 @compiled(parallel=True)
-def _gradients(form, dout, gate, gated, x, sides, sums, biases, vs, ms):
+def _gradients(form, given, x, sides, sums, biases, vs, ms):
     """Compute gradients of weights at the points, (slices, n^2, C', O'), and biases (slices, O').
 
-    form: WINOGRAD, or FROM_FEW, where sums are those of `few.add_products`. gate, gated: of dout,
-    see `points.to_points`. vs, ms: see `_room`.
+    form: WINOGRAD, or FROM_FEW, where sums are those of `few.add_products`. given: dout, its gate
+    and whether it is gated, see `points.to_points`. vs, ms: see `_room`.
     """
-    count = count_of(x, sides)
-    blocks = (count + TILES - 1) // TILES
-    for part in prange(len(sums)):
-        xs, ds = vs[get_thread_id()], ms[get_thread_id()]
-        sums[part], biases[part] = 0, 0
-        for block in range(part, blocks, len(sums)):
-            first = block * TILES
-            some = min(TILES, count - first)
-            if form == few.FROM_FEW:
-                few.add_products(
-                    dout, gate, gated, x, first, some, sides, ds, sums[part], biases[part]
-                )
-                continue
-            tiles = first, some
-            to_points(TO_POINTS, TAPS, N, N, x, 0, x, NO, sides, xs, tiles)
-            to_points(SPREAD, TAPS, OUTPUTS, N, dout, BORDER, gate, gated, sides, ds, tiles)
-            for t in range(some):
-                for o in range(biases.shape[1]):
-                    biases[part, o] += ds[t, 0, SUM, o]
-            products_of_gradients(xs, ds, some, sums[part])
+    parts = len(sums)
+    for part in prange(parts):
+        thread = get_thread_id()
+        room = vs[thread], ms[thread]
+        _gradients_part(
+            form, given, x, sides, sums[part], biases[part], room, np.int64(part), parts
+        )
 
 
 _memory = Memory()
@@ -165,7 +187,7 @@ def _convolved(x, w, b, summand, epilogue):
     more = summand.data, summand is not out
     room = _room(x.shape[1], min(MOST, len(w)))
     u = _weights(form, w, False)
-    _convolve(form, *given, u, bias, *more, epilogue, out.data, x.sides, *room)
+    _convolve(form, given, u, bias, more, epilogue, out.data, x.sides, *room)
     return out
 
 
@@ -183,7 +205,8 @@ def _gone_back(dout, out, x, w):
     room = _room(len(w), min(MOST, x.shape[1]))
     form = few.form(len(w), x.shape[1], gated)
     u = _weights(form, w, True)
-    _convolve(form, *given, u, bias, dx.data, False, LINEAR, dx.data, x.sides, *room)
+    more = dx.data, False
+    _convolve(form, given, u, bias, more, LINEAR, dx.data, x.sides, *room)
     return dx, *_gradients_of_weights(given, x, w)
 
 
@@ -200,18 +223,18 @@ def _gradients_of_weights(given, x, w):
         sums = np.empty((slices, filters, x.data.shape[3] // LANES, TAPS**2 * LANES), np.float32)
         room = _room(filters, channels)
         none = np.empty((slices, 0), np.float32)
-        _gradients(few.FROM_FEW, x.data, x.data, False, dout, x.sides, sums, none, *room)
+        _gradients(few.FROM_FEW, (x.data, x.data, False), dout, x.sides, sums, none, *room)
         db = dout[..., :filters].sum(axis=(0, 1, 2), dtype=np.float64)
         return few.from_sums(sums, channels, True), db.astype(np.float32)
     room = _room(channels, filters)
     if form == few.FROM_FEW:
         sums = np.empty((slices, channels, dout.shape[3] // LANES, TAPS**2 * LANES), np.float32)
-        _gradients(form, *given, x.data, x.sides, sums, biases, *room)
+        _gradients(form, given, x.data, x.sides, sums, biases, *room)
         dw = few.from_sums(sums, filters, False)
     else:
         shape = (slices, POINTS, x.data.shape[3], dout.shape[3])
         sums = _memory.array("sums", shape, np.float32)
-        _gradients(few.WINOGRAD, *given, x.data, x.sides, sums, biases, *room)
+        _gradients(few.WINOGRAD, given, x.data, x.sides, sums, biases, *room)
         dw = np.empty(w.shape, np.float32)
         filters_from_points(*SIZE, sums, dw)
     return dw, biases.sum(axis=0, dtype=np.float64)[:filters].astype(np.float32)

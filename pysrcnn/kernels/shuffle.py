@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .compile import compiled
-from .maps import BORDER, CHANNELS, Maps, through_arrays
+from .maps import BORDER, Maps, through_arrays
 from .threads import share, share_rows
 
 __all__ = [
@@ -19,13 +19,14 @@ __all__ = [
     "repeat_backward",
 ]
 
+COLOURS = 3
 TASK = 32  # rows of a small map that a thread moves at a time
 
 
 def pixel_shuffle(x, s):
     """See `reference.pixel_shuffle`.
 
-    `Maps` of few channels would take more memory than an array, so the result is one.
+    Pictures, of up to COLOURS channels, come as an array: as `Maps` they would take more memory.
     """
     if len(x.shape) != 4 or s < 1 or x.shape[1] % s**2:
         raise ValueError(f"x has the shape {x.shape}, wanted (N, C s^2, H, W) for s = {s}")
@@ -33,7 +34,7 @@ def pixel_shuffle(x, s):
         return x
     n, maps, height, width = x.shape
     shape = n, maps // s**2, s * height, s * width
-    if isinstance(x, Maps) and 2 * shape[1] > CHANNELS:
+    if isinstance(x, Maps) and shape[1] > COLOURS:
         large = Maps(shape)
         _move(x.data, large.data, shape, s, True)
         return large
@@ -127,7 +128,7 @@ def _in_threads(work, small, large, s):
     share(itertools.product(range(n), range(c), range(0, height // s, TASK)), some)
 
 
-@compiled()
+@compiled(allocates=False)
 def _shuffle(x, out, s, channel, rows):
     for i in range(rows[0], rows[1]):
         for a in range(s):
@@ -138,7 +139,7 @@ def _shuffle(x, out, s, channel, rows):
                     to[j * s + b] = source[j]
 
 
-@compiled()
+@compiled(allocates=False)
 def _collect(dx, dout, s, channel, rows):
     for i in range(rows[0], rows[1]):
         for a in range(s):

@@ -143,7 +143,7 @@ def _gradient_of_weights(dout, x, w, s):
     return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _place(number, shape, x):
     """Return where pixel (0, 0) of a sample lies in x, and row and column of a pixel in `shape`.
 
@@ -155,7 +155,7 @@ def _place(number, shape, x):
     return at, rest // shape[1], rest % shape[1]
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _collect(x, sides, taps, channels, shape, first, some, out):
     """Copy the pixels under the filter to out (T, 1, 1, K or more), for some pixels of the result.
 
@@ -196,7 +196,7 @@ def _convolve(x, sides, taps, channels, w, b, out, out_sides, grid, vs, ms):
         _put(m, b, out, shape, grid, first, some)
 
 
-@compiled(inner=True)
+@compiled(inner=True, allocates=False)
 def _put(m, b, out, shape, grid, first, some):
     """Store m (T, 1, 1, O') + b in some of the pixels that `_convolve` computes."""
     noinline()

@@ -1,7 +1,7 @@
-"""Tasks shared among Python's threads, if long enough (milliseconds) to be handed out here.
+"""Tasks shared among Python's threads.
 
 Compiled code runs without Python's lock, so Python's own threads suffice. Numba's parallel loops,
-which `batches` and `operations` use for many short steps, would take four times as long to compile.
+which convolutions of maps use since they start sooner, take two to four times as long to compile.
 """
 
 import contextlib
@@ -67,13 +67,14 @@ def share(tasks, work):
         for _ in range(min(count(), len(pending)) - 1):
             other = threading.Thread(target=run)
             with contextlib.suppress(RuntimeError):  # Python is ending and may start no thread
+                others.append(other)  # first: an interruption may end `start` itself
                 other.start()
-                others.append(other)
         work(taken())
     finally:
         pending.clear()  # if this thread fails or is interrupted, the others stop soon
         for other in others:
-            other.join()
+            with contextlib.suppress(RuntimeError):  # it was not started
+                other.join()
     if failed:
         raise failed[0]
 
@@ -83,7 +84,7 @@ def share_rows(rows, size, work, *arguments):
 
     Where little is to be copied, a second thread would start when the first is done.
     """
-    some = max(1, LITTLE // size)
+    some = max(1, LITTLE // max(1, size))
 
     def run(tasks):
         for first in tasks:

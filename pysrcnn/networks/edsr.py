@@ -87,7 +87,9 @@ def forward(
         h = ops.pixel_shuffle(ops.conv2d_same(h, p[w], p[b]), s)
     keep(h)
     large, s = _scales(p)
-    added = ops.pixel_shuffle(ops.repeat(x, (large * s) ** 2), large) if picture else None
+    added = (
+        ops.pixel_shuffle(ops.repeat(ops.leave(x), (large * s) ** 2), large) if picture else None
+    )
     out = ops.conv2d_same(h, p["W_tail"], p["B_tail"], added)
     out = ops.leave(ops.pixel_shuffle(out, s))
     return out + _colour(mean, p) if mean else out

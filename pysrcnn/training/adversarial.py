@@ -31,7 +31,7 @@ __all__ = ["Adversarial", "Judge"]
 
 LOST = 0.01  # D(real) - D(made) below this: the discriminator is only guessing
 WON = 0.998  # above this: it tells all pictures apart
-_WEIGHTED = {"weight": "the adversarial loss", "pixels": "the loss of pixels"}
+_WEIGHTED = {"weight": "adversarial", "pixels": "pixels'"}
 SQUARE = 16  # pixels: the strides of the discriminator, multiplied
 
 
@@ -80,7 +80,7 @@ class Adversarial:
             value, positive = getattr(self, name), name == "learning_rate"
             if not is_real(value) or not 0 <= value < np.inf or (positive and value == 0):
                 zero = "" if positive else "0 or "
-                what = f"the weight of {_WEIGHTED[name]}" if name in _WEIGHTED else name
+                what = f"{name} (the {_WEIGHTED[name]} loss)" if name in _WEIGHTED else name
                 raise ValueError(f"{what} is {value!r:.60}, wanted {zero}a positive number")
 
 
