@@ -68,8 +68,9 @@ FLOORS = {
     ("edsr-s", 2): 37.60,
     ("edsr-s", 3): 33.80,
     ("edsr-s", 4): 31.50,
-    ("edsr", 3): 34.00,
-    ("edsr", 4): 31.65,
+    ("edsr", 2): 37.70,
+    ("edsr", 3): 34.03,
+    ("edsr", 4): 31.67,
     ("photo", 2): 36.0,  # of clean pictures, which it is not for
     ("vdsr", 2): 37.00,
     ("vdsr", 3): 33.25,

@@ -926,6 +926,7 @@ def test_layers_of_others_come_in_their_order_whatever_that_of_the_names(tmp_pat
     made, rng = VDSR(13, 4), np.random.default_rng(0)
     for p in made.parameters.values():
         p += rng.normal(0, 0.01, p.shape).astype(np.float32)
+    made.parameters["W13"] *= -1  # it must sharpen, or `load` takes it for a denoiser
     names = {str(k): f"residual_layer.{k - 2}" for k in range(2, 13)}
     names |= {"1": "input", "13": "output"}
     theirs = {f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a

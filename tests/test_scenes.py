@@ -130,6 +130,7 @@ def test_training_on_videos_is_training_on_their_frames(both, tmp_path, stream):
     begun = FileTraining([both / "videos"], place, 2, TINY, stream=stream)
     next(begun.training.run())
     begun.training.save(begun.checkpoint)
+    begun._lock.close()  # as when the process ends
     if stream:
         begun._stream.close()
     found = train([both / "videos"], place, 2, TINY, stream=stream, resume=True)
