@@ -280,9 +280,8 @@ def _layout_for(old: Any) -> tuple[str, bool]:
     from av import AudioLayout
 
     channels = {channel.name for channel in old.channels}
-    if (
-        "NONE" in channels and old.nb_channels <= 8
-    ):  # unnamed: FFmpeg takes them for the usual ones of that number
+    # FFmpeg takes channels without names for the usual ones of that number.
+    if "NONE" in channels and old.nb_channels <= 8:
         channels = {channel.name for channel in AudioLayout(f"{old.nb_channels}c").channels}
     if not channels & {"BL", "BR"}:  # players take the sides for the back
         channels = {{"SL": "BL", "SR": "BR"}.get(name, name) for name in channels}
