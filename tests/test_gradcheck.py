@@ -17,6 +17,7 @@ import pysrcnn
 from pysrcnn import SRCNN, kernels, reference
 from pysrcnn.cli import main
 from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
+from pysrcnn.gradcheck.deep_networks import DEEP
 from pysrcnn.gradcheck.diagnosis import diagnose
 from pysrcnn.gradcheck.fitted import fitted
 from pysrcnn.gradcheck.mistakes import mistakes
@@ -1203,6 +1204,24 @@ def test_the_files_hold_what_the_reference_computes(network, tmp_path):
     write_case(tmp_path / "again.npz", made)
     with np.load(tmp_path / "again.npz") as file:
         assert all(np.array_equal(file[name], made.arrays[name]) for name in arrays)
+
+
+@needs_docs
+@pytest.mark.parametrize("network", ["espcn", *DEEP])
+def test_the_files_of_later_networks_hold_a_case(network):
+    path, made = DOCS / "gradients" / f"{network}.npz", case(network)
+    with np.load(path) as file:
+        arrays = dict(file)
+    assert list(arrays) == list(made.arrays)
+    for name, array in arrays.items():
+        assert array.dtype == np.float64 and array.shape == made.arrays[name].shape
+        if name in made.parameters or name in ("low", "high"):
+            assert np.array_equal(array, made.arrays[name]), name
+        else:
+            assert relative_error(array, made.arrays[name]) < 1e-12, name
+    row = next(line for line in PAGE.read_text().splitlines() if f"(gradients/{path.name})" in line)
+    assert f"{path.stat().st_size / 1e6:.2f} MB" in row
+    assert "low, high" in repr(made) and len(repr(made)) < 1000
 
 
 @needs_docs

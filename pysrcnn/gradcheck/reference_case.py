@@ -37,7 +37,7 @@ WEIGHTS = ("OIHW", "HWIO", "OHWI")
 PADDINGS = ("valid", "replicate", "zeros")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """A batch, a network, and what a training step computes, as `case` makes them.
 
@@ -84,6 +84,10 @@ class Case:
     def activations(self) -> dict[str, np.ndarray]:
         """F1, F2, F3: the output of each layer after its activation."""
         return {name: a for name, a in self.arrays.items() if name[0] == "F"}
+
+    def __repr__(self) -> str:
+        axes = f"{self.layout}, weights {self.weights}, {self.dtype}"
+        return f"<Case of {self.network}, {axes}: {', '.join(self.arrays)}>"
 
     @property
     def output(self) -> str:
@@ -146,7 +150,7 @@ def case(
 ) -> Case:
     """Make a small batch, weights, and everything that a training step computes from them.
 
-    The files ``docs/gradients/9-1-5.npz`` and ``9-5-5.npz`` hold what this returns by default.
+    The files in ``docs/gradients``, one for each network, hold what this returns by default.
     Every program starts from the same numbers, and none comes near a kink: pixels are multiples of
     1/256 and weights of 1/4096, which float32 holds exactly; and biases of layers with ReLU put 0
     into the widest gap between the filter's values, so that rounding switches no value on or off.

@@ -298,11 +298,12 @@ class SparseCoding(Network):
     def seen(self) -> Seen:
         """See `Network.seen`; the margin covers a patch of derivatives and one of the result.
 
-        Every step of FISTA is counted, for one patch per pixel.
+        Every step of FISTA is counted, for one patch per pixel; the first has no D z, z being 0.
         """
         projection, low, high = (self.parameters[name] for name in ("P", "D_l", "D_h"))
         f, g = projection.shape[2], math.isqrt(len(high))
-        products = combined_filters(projection).size + 2 * len(self.momentum) * low.size + high.size
+        steps = (2 * len(self.momentum) - 1) * low.size
+        products = combined_filters(projection).size + steps + high.size
         return Seen(f // 2 + 2 + g // 2, 1, products, sum(low.shape) + len(high), 2, [], 2)
 
     @property
