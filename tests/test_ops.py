@@ -18,6 +18,7 @@ from rungs import JIT, equal_to_rounding, random_layers
 from pysrcnn import kernels, reference
 from pysrcnn.kernels.channelwise import Laid
 from pysrcnn.kernels.compile import announce_compilation
+from pysrcnn.kernels.memory import Pool
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -966,3 +967,30 @@ def test_kernels_check_dtypes():
         kernels.conv2d(x, w, b)
     mixed = kernels.conv2d(x.astype(np.float32), w.astype(np.float64), b.astype(np.float32))
     assert mixed.dtype == np.float64 and np.all(mixed == 10)
+
+
+def test_memory_of_results_is_used_again_once_no_view_of_it_is_left():
+    x = np.ones((1, 1, 96, 128), np.float32)
+    first = kernels.repeat(x, 8)
+    view, where = first[0, 3], first.ctypes.data
+    del first
+    second = kernels.repeat(2 * x, 8)
+    assert not np.shares_memory(view, second) and (view == 1).all()
+    del view
+    third = kernels.repeat(3 * x, 8)
+    assert third.ctypes.data == where and (second == 2).all() and (third == 3).all()
+    assert third.flags.writeable and third.ctypes.data % 64 == 0
+
+
+def test_memory_given_while_other_memory_is_taken_is_not_lost():
+    pool = Pool()
+    with pool.lock:  # as where the garbage collector runs inside `take`
+        pool.give("kind", np.zeros(3))
+    assert pool.take("kind").size == 3 and pool.take("kind") is None and pool.size == 0
+    pool.KEPT = 100
+    for _ in range(5):
+        pool.give("kind", np.zeros(3))  # 24 bytes
+    pool.give("another", np.zeros(10))
+    assert pool.size <= 100 and pool.take("another") is not None
+    pool.give("too large", np.zeros(20))
+    assert pool.take("too large") is None

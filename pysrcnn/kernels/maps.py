@@ -9,7 +9,6 @@ Axes: N samples, C channels, H x W pixels, L lanes.
 """
 
 import functools
-import threading
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numba import prange
 
 from .compile import compiled
 from .inputs import contiguous, same_shape
-from .memory import aligned
+from .memory import aligned, empty, pool
 from .points import LANES
 from .threads import share_rows
 from .vectors import ROWS
@@ -34,49 +33,15 @@ def multiple(n, group):
     return -(-n // group) * group
 
 
-class _Pool:
-    """Memory of deleted maps, for new ones of the same shape: zero except their pixels.
-
-    The system provides memory page by page, at the first touch, and it has to be cleared, which
-    takes as long as a convolution.
-    """
-
-    KEPT = 1 << 29  # bytes at most
-
-    def __init__(self):
-        self.free, self.size = {}, 0  # by shape, that given last at the end
-        self.lock = threading.RLock()  # the garbage collector may give memory while some is taken
-
-    def take(self, shape):
-        """Return memory for the data of maps (N, C, H, W)."""
-        with self.lock:
-            if same := self.free.get(shape):
-                data = same.pop()
-                self.size -= data.nbytes
-                return data
+def _taken(shape):
+    """Return memory for the data of maps (N, C, H, W): zero except their pixels."""
+    data = pool.take(shape)
+    if data is None:
         n, c, *sides = shape
         height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
         data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
         data[...] = 0
-        return data
-
-    def give(self, shape, data):
-        """Take back memory that is no longer used."""
-        if data.nbytes > self.KEPT:
-            return
-        with self.lock:
-            same = self.free.pop(shape, [])
-            same.append(data)
-            self.free[shape], self.size = same, self.size + data.nbytes
-            while self.size > self.KEPT:  # other shapes are wanted now
-                oldest, kept = next(iter(self.free.items()))
-                if kept:
-                    self.size -= kept.pop(0).nbytes
-                else:
-                    del self.free[oldest]
-
-
-_pool = _Pool()
+    return data
 
 
 class Maps:
@@ -90,11 +55,11 @@ class Maps:
     def __init__(self, shape):
         self.shape, self.dtype = tuple(shape), np.dtype(np.float32)
         self.data: Any = None
-        self.data = _pool.take(self.shape)
+        self.data = _taken(self.shape)
 
     def __del__(self):
         if self.data is not None:  # there was memory for it
-            _pool.give(self.shape, self.data)
+            pool.give(self.shape, self.data)
 
     @property
     def sides(self):
@@ -181,7 +146,7 @@ def leave(x):
     """See `reference.leave`. Returns `Maps` as arrays (N, C, H, W), all else as it is."""
     if not isinstance(x, Maps):
         return x
-    out = np.empty(x.shape, x.dtype)
+    out = empty(x.shape, x.dtype)
     _interleave(out, x.data, False)
     return out
 

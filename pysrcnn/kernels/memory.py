@@ -2,10 +2,13 @@
 
 import math
 import threading
+from collections import deque
 
 import numpy as np
 
 from .vectors import VECTOR_BYTES
+
+SMALL = 1 << 16  # bytes
 
 
 def aligned(shape, dtype):
@@ -46,3 +49,74 @@ class Memory(threading.local):
             x[...] = 0
             self.kinds[name, dtype] = kind, shape[0]
         return x
+
+
+class Pool:
+    """Memory of deleted maps and arrays, for new ones of the same kind."""
+
+    KEPT = 1 << 29  # bytes at most
+
+    def __init__(self):
+        self.free, self.size = {}, 0  # by kind, that given last at the end
+        # The garbage collector may give memory while some is taken or given, in the same thread.
+        self.given: deque = deque()
+        self.lock = threading.Lock()
+
+    def take(self, kind):
+        """Return memory that was given as of this kind, or None."""
+        with self.lock:
+            self._sort()
+            if same := self.free.get(kind):
+                self.size -= same[-1].nbytes
+                return same.pop()
+        return None
+
+    def give(self, kind, data):
+        """Take back memory that is no longer used."""
+        if data.nbytes > self.KEPT:
+            return
+        self.given.append((kind, data))
+        if self.lock.acquire(blocking=False):  # who holds it now, or is the next to, does the rest
+            try:
+                self._sort()
+            finally:
+                self.lock.release()
+
+    def _sort(self):
+        while self.given:
+            kind, data = self.given.popleft()
+            self.free[kind] = [*self.free.pop(kind, []), data]
+            self.size += data.nbytes
+        while self.size > self.KEPT:  # other kinds are wanted now
+            oldest, kept = next(iter(self.free.items()))
+            if kept:
+                self.size -= kept.pop(0).nbytes
+            else:
+                del self.free[oldest]
+
+
+pool = Pool()
+
+
+class _Lent:
+    """Memory of an array that an operation returned, given back when its last view is deleted."""
+
+    def __init__(self, memory):
+        self.memory, self.__array_interface__ = memory, memory.__array_interface__
+
+    def __del__(self):
+        pool.give(self.memory.nbytes, self.memory)
+
+
+def empty(shape, dtype):
+    """``np.empty`` for results, in the memory of deleted ones.
+
+    The system provides memory page by page, at the first touch, which takes longer than many
+    operations. It keeps small pieces itself.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < SMALL:
+        return np.empty(shape, dtype)
+    memory = pool.take(size)
+    lent = _Lent(aligned((size,), np.uint8) if memory is None else memory)
+    return np.asarray(lent).view(dtype).reshape(shape)

@@ -9,6 +9,7 @@ from numba import prange
 from .compile import compiled
 from .inputs import contiguous
 from .maps import Maps, enter, leave, through_arrays
+from .memory import empty
 
 __all__ = [
     "concatenate",
@@ -250,7 +251,7 @@ def warp_cubic_backward(dout, x, flow):
 
 def _warped(kernel, x, flow):
     given, flow = _checked(x, flow)
-    out = np.empty_like(given)
+    out = empty(given.shape, given.dtype)
     kernel(given, flow, out)
     return _as(x, out)
 
@@ -266,7 +267,11 @@ def _back(to_picture, to_flow, dout, x, flow):
 def phases(x, flow):
     """See `reference.phases`."""
     given, points = _checked(x, flow)
-    return _as(x, np.concatenate([given * factor for factor in _factors(points)], axis=1))
+    n, c, *sides = given.shape
+    out = empty((n, 4, c, *sides), given.dtype)
+    for k, factor in enumerate(_factors(points)):
+        np.multiply(given, factor, out=out[:, k])
+    return _as(x, out.reshape(n, 4 * c, *sides))
 
 
 def phases_backward(dout, x, flow):
@@ -327,7 +332,8 @@ def concatenate(*maps):
         _batch("one of the maps", x)
         if (len(x), *x.shape[2:]) != (len(maps[0]), *maps[0].shape[2:]):
             raise ValueError(f"maps of {maps[0].shape} and {x.shape}, wanted the same N, H and W")
-    return np.concatenate(maps, axis=1)
+    shape = len(maps[0]), sum(x.shape[1] for x in maps), *maps[0].shape[2:]
+    return np.concatenate(maps, axis=1, out=empty(shape, np.result_type(*maps)))
 
 
 def split(x, *channels):

@@ -43,7 +43,7 @@ def conv2d_strided(x, w, b, s):
     bias = np.zeros(out.data.shape[3], np.float32)
     bias[: len(b)] = b
     offsets = np.arange(w.shape[2]) - w.shape[2] // 2
-    given = x.data, x.sides, (offsets, offsets, s), x.shape[1]
+    given = x.data, x.sides, (offsets, offsets, w.shape[2] // 2, s), x.shape[1]
     _convolve(*given, _matrix(w), bias, out.data, out.sides, (0, 0, 1), *_room(w))
     return out
 
@@ -123,7 +123,7 @@ def _gradient_of_input(dout, x, w, s):
     turned = w.swapaxes(0, 1)
     for a, b in np.ndindex(s, s):
         some = turned[:, :, reaching[a]][..., reaching[b]]
-        given = dout.data, dout.sides, (offsets[a], offsets[b], 1), len(w)
+        given = dout.data, dout.sides, (offsets[a], offsets[b], p, 1), len(w)
         result = dx.data, dx.sides, (a, b, s)
         _convolve(*given, _matrix(some), bias, *result, *_room(turned))
     return dx
@@ -136,8 +136,8 @@ def _gradient_of_weights(dout, x, w, s):
     blocks = -(-dout.shape[0] * dout.sides[0] * dout.sides[1] // PIXELS)
     shape = min(SLICES, blocks), 1, multiple(w[0].size, CHANNELS), dout.data.shape[3]
     sums = _memory.array("sums", shape, np.float32)
-    given = x.data, x.sides, (offsets, offsets, s), c
-    centre = np.zeros(1, int), np.zeros(1, int), 1
+    given = x.data, x.sides, (offsets, offsets, f // 2, s), c
+    centre = np.zeros(1, int), np.zeros(1, int), 0, 1
     _gradients(*given, dout.data, dout.sides, centre, sums, *_room(w))
     dw = sums[:, 0, : w[0].size, :o].sum(axis=0).reshape(f, f, c, o)
     return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
@@ -160,19 +160,19 @@ def _collect(x, sides, taps, channels, shape, first, some, out):
     """Copy the pixels under the filter to out (T, 1, 1, K or more), for some pixels of the result.
 
     sides: H, W of x. taps: the distances of the rows and of the columns of the filter from its
-    centre, and the stride. shape: rows and columns of the result.
+    centre, the farthest of them, and the stride. shape: rows and columns of the result.
     """
     noinline()
-    rows, columns, stride = taps
+    rows, columns, far, stride = taps
     across, down = x.shape[3], x.shape[2] * x.shape[3]
     for t in range(some):
         at, i, j = _place(first + t, shape, x)
-        to = t * out.shape[3]
+        i, j, to = stride * i, stride * j, t * out.shape[3]
+        whole = far <= i < sides[0] - far and far <= j < sides[1] - far
         for u in rows:
             for v in columns:
-                r, q = stride * i + u, stride * j + v
-                inside = 0 <= r < sides[0] and 0 <= q < sides[1]
-                pixel = at + r * down + q * across if inside else 0  # the border of x is zero
+                inside = whole or (0 <= i + u < sides[0] and 0 <= j + v < sides[1])
+                pixel = at + (i + u) * down + (j + v) * across if inside else 0  # a zero
                 for c in range(0, channels, LANES):  # what is too much is overwritten by the next
                     tile_store(tile_load(x, pixel + c, 1, 1), out, to + c, 0, 1)
                 to += channels
