@@ -398,7 +398,7 @@ changed = piece.copy()
 changed.reshape(289, 289)[np.diag_indices(289)] += 0.1  # picture k: pixel k
 middle = [network.forward(batch, "valid")[:, 0, 2, 2] for batch in (piece, changed)]
 influence = (middle[1] - middle[0]).reshape(17, 17) / 0.1
-rows, columns = np.nonzero(influence)
+rows, columns = np.nonzero(np.abs(influence) > 1e-5)  # more than rounding
 print(f"receptive field: {np.ptp(rows) + 1} x {np.ptp(columns) + 1}")
 
 far = np.abs(influence).max()

@@ -391,7 +391,8 @@ print(f"slope {slope(0):.4f}, best h {steps[best]:.0e}, error {abs(errors['centr
 # $h = \epsilon^{1/3} \approx 6 \cdot 10^{-6}$, and there it is about
 # $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$. Ours is better, and the plot shows why: on the right,
 # the errors lie far below the dashed line, so the factor of $h^2$, which is $L^{(3)} / 6$, is small
-# along our direction. That moves the minimum to a larger $h$ and makes it smaller.
+# along our direction. Which $h$ is best differs from machine to machine: near the minimum it
+# depends on which rounding errors happen to cancel.
 #
 # In larger networks the sums are longer and are rounded more often, so expect errors of $10^{-9}$
 # of the gradient. A real mistake, such as a forgotten factor or a flipped filter, is usually as
