@@ -147,6 +147,9 @@ def test_values_of_another_range(tmp_path, activation, levels):
             load(tmp_path / "a.pth", activation=activation)
     network = load(tmp_path / "a.pth", activation=activation, levels=levels)
     assert network.scale == 2 and network.card["notes"]
+    # Zeros, which were grey, would be black.
+    assert network.options["padding"] == ("replicate" if black else "zeros")
+    assert ("edges may differ" in " ".join(network.card["notes"])) == (black != 0)
     there = ESPCN.from_parameters(theirs, activation=activation, padding="replicate")
     network.options["padding"] = "replicate"
     x = random_picture(1)
@@ -247,6 +250,21 @@ def test_onnx_graphs(tmp_path, activation, c, shuffle):
         other = ESPCN.from_parameters(parameters, **network.options).forward(x)
         crd = shuffle in (PYTORCH, OF_ANY_SIZE) or "CRD" in str(shuffle)
         assert (np.abs(other - wanted).max() < 1e-5) == crd
+
+
+def test_onnx_that_pads_with_zeros_that_are_not_black(tmp_path):
+    parameters, half = espcn_of(3), np.float32(0.5)
+    shifted = parameters | {"B1": parameters["B1"] + half * parameters["W1"].sum(axis=(1, 2, 3))}
+    nodes = graph_of(parameters)
+    nodes[0] = ("Conv", ["u", "W1", "B1"], *nodes[0][2:])
+    nodes = [("Sub", ["x", "half"], ["u"], {}), *nodes]
+    content = onnx_bytes(*nodes, tensors=shifted | {"half": half})
+    (tmp_path / "a.onnx").write_bytes(content)
+    network = load(tmp_path / "a.onnx")
+    assert network.options["padding"] == "replicate"
+    assert "edges may differ" in network.card["notes"][0]
+    grey = np.full((1, 1, 9, 8), half, np.float32)
+    assert np.abs(network.forward(grey) - half).max() < 0.1
 
 
 @pytest.mark.parametrize(

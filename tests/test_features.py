@@ -1,5 +1,7 @@
 """What perceptual losses compare: VGG's maps and EDSR's, their gradients, and files of others."""
 
+import copy
+import pickle
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +87,13 @@ def test_backward_is_that_of_the_tape(ops, depth, file):
     dout = rng.standard_normal(out.shape)
     dx = features._backward(dout, kept, features.parameters, ops)
     assert near(dx, gradients(wanted, dout, [start])[0])
+
+
+def test_copies(file):
+    x = np.random.default_rng(3).random((1, 3, 9, 8))
+    for features in Features.of_vgg(file, "relu1_2"), Features.of_edsr(edsr(c=3)):
+        for other in pickle.loads(pickle.dumps(features)), copy.deepcopy(features):
+            assert np.array_equal(other.forward(x), features.forward(x))
 
 
 def test_maps_of_an_edsr_are_what_its_blocks_give():

@@ -31,7 +31,7 @@ MORE = "pysrcnn upscale --help says more"
 SCALE = "argument -s/--scale: {} is no number above 1 and up to 16; " + MORE
 OTHERS = ".pt, .pth, .ckpt, .safetensors, .h5, .hdf5, .keras or .onnx"
 KINDS = (
-    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR and SRResNet, such as "
+    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR, SRResNet and VESPCN, such as "
     "Real-ESRGAN, are not read"
 )
 TENSORS = "only tensors are read: save them alone, torch.save(model.state_dict(), ...)"

@@ -14,7 +14,8 @@ from samples import read_network
 
 import pysrcnn
 from pysrcnn import SRCNN, kernels, load, reference
-from pysrcnn.networks import DRCN, VDSR, Chain, loading
+from pysrcnn.formats import write_weights
+from pysrcnn.networks import DRCN, ESPCN, VDSR, Chain, loading
 from pysrcnn.networks.values import check_picture
 
 OPS = pytest.mark.parametrize("ops", [reference, kernels], ids=["reference", "kernels"])
@@ -248,6 +249,42 @@ def test_from_parameters():
     assert same_bits(again.parameters, network.parameters)
     assert (again.name, again.filters, again.c) == (network.name, network.filters, network.c)
     assert again.ops is reference
+
+
+@pytest.mark.parametrize(
+    "kind, change, words",
+    [
+        (SRCNN, {"B3": None}, "B3 is missing, wanted the shape"),
+        (SRCNN, {"W2": None}, "W2 is missing"),
+        (SRCNN, {"W4": np.ones((1, 1, 3, 3))}, "B4 is missing"),
+        (SRCNN, {"slopes": np.ones(3)}, "the arrays slopes do not make such a network"),
+        (SRCNN, {"B1": np.ones(1)}, "B1 is .1,., wanted the shape .8,."),
+        (SRCNN, {"W2": np.ones((4, 7, 1, 1))}, "W2 is .4, 7, 1, 1., wanted the shape .4, 8, 1, 1"),
+        (SRCNN, {"W1": np.ones((8, 1, 3, 5))}, "W1 has the shape .8, 1, 3, 5., wanted .O, C, f, f"),
+        (SRCNN, {"W1": np.full((8, 1, 3, 3), np.nan)}, "W1 holds values that are not finite"),
+        (SRCNN, {"W1": np.ones((8, 1, 3, 3), int)}, "W1 is an array of int64, wanted float32 or"),
+        (SRCNN, {"W3": np.ones((4, 4, 3, 3)), "B3": np.ones(4)}, "the last layer has 4 filters"),
+        (ESPCN, {}, "scale is a whole number, 2 to 16; got 1"),
+        (ESPCN, {"W3": np.ones((5, 4, 3, 3)), "B3": np.ones(5)}, "2 to 16; got 0"),
+    ],
+)
+def test_arrays_that_make_no_chain(kind, change, words):
+    arrays = SRCNN(3, 8, 1, 4, 3).astype(np.float64).parameters | change
+    with pytest.raises((TypeError, ValueError), match=words):
+        kind.from_parameters({n: a for n, a in arrays.items() if a is not None})
+
+
+def test_the_padding_is_saved(tmp_path):
+    network = SRCNN.from_parameters(SRCNN(3, 8, 1, 4, 3).parameters, padding="zeros")
+    for name in "a.npz", "a.safetensors":
+        network.save(tmp_path / name)
+        assert load(tmp_path / name).options == {"padding": "zeros"}
+    with pytest.raises(ValueError, match=r"a\.mat would not say that this network pads with zeros"):
+        network.save(tmp_path / "a.mat")
+    card = network.card | {"network": network.name, "padding": "none"}
+    write_weights(tmp_path / "b.npz", network.parameters, card)
+    with pytest.raises(ValueError, match="b.npz has the padding 'none', wanted replicate or zeros"):
+        load(tmp_path / "b.npz")
 
 
 # ----------------------------------------------------------------------------------------- forward

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from recursive import Recursive
-from rungs import random_layers
+from rungs import edsr_of, random_layers
 
 import pysrcnn
 from pysrcnn import kernels, reference
@@ -602,62 +602,73 @@ def test_the_published_sizes():
 # ------------------------------------------------------------------------- deep networks of others
 
 
-def of_the_authors(p):
+def of_the_authors(p, white=255):
     """The tensors of an EDSR by the names of its authors, whose values are 0..255."""
     names = {"_head": "head.0", "_body": "body.2", "_up1": "tail.0.0", "_up2": "tail.0.2"}
     names |= {"_tail": "tail.1", "1_1": "body.0.body.0", "1_2": "body.0.body.2"}
     names |= {"2_1": "body.1.body.0", "2_2": "body.1.body.2"}
-    found = {
-        f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a if n[0] == "W" else 255 * a
-        for n, a in p.items()
-    }
     means = np.array([0.4488, 0.4371, 0.4040], np.float32)
     one = np.eye(3, dtype=np.float32)[:, :, None, None]
     return {
-        "sub_mean.weight": one, "sub_mean.bias": -255 * means, **found,
-        "add_mean.weight": one, "add_mean.bias": 255 * means,
+        "sub_mean.weight": one, "sub_mean.bias": -white * means, **of_white(p, names, white),
+        "add_mean.weight": one, "add_mean.bias": white * means,
     }  # fmt: skip
 
 
-def of_basicsr(p):
+def of_basicsr(p, white=255):
     """The same by BasicSR's."""
     names = {"_head": "conv_first", "_body": "conv_after_body", "_up1": "upsample.0"}
     names |= {"_up2": "upsample.2", "_tail": "conv_last", "1_1": "body.0.conv1"}
     names |= {"1_2": "body.0.conv2", "2_1": "body.1.conv1", "2_2": "body.1.conv2"}
+    return of_white(p, names, white)
+
+
+def of_white(p, names, white):
     return {
-        f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a if n[0] == "W" else 255 * a
+        f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a if n[0] == "W" else white * a
         for n, a in p.items()
     }
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("white", [255, 1])
+@pytest.mark.parametrize("t", [1, 0.1])
 @pytest.mark.parametrize("names", [of_the_authors, of_basicsr])
-def test_an_edsr_of_others_computes_what_theirs_does(names, scale, tmp_path):
-    """Their lines, written out here: 255 (x - mean) in, and back behind."""
-    rng = np.random.default_rng(scale)
-    mean = (0.4488, 0.4371, 0.4040)
-    made = EDSR(scale, 2, 6, c=3, short_tail=False, picture=False, mean=mean)
-    for parameter in made.parameters.values():
-        parameter += rng.normal(0, 0.05, parameter.shape).astype(np.float32)
-    theirs = {n: a.astype(np.float32) for n, a in names(made.parameters).items()}
-    write_weights(tmp_path / "theirs.safetensors", theirs, {})
+def test_an_edsr_of_others_computes_what_theirs_does(names, t, white, scale, tmp_path):
+    """Their lines, written out here: white (x - mean) in, and back behind.
+
+    No file states t, and BasicSR's do not state white, either.
+    """
+    made = edsr_of(scale, t)
+    mean = np.reshape(made.options["mean"], (3, 1, 1))
+    write_weights(tmp_path / "theirs.safetensors", names(made.parameters, white), {})
     network = load(tmp_path / "theirs.safetensors")
     assert type(network) is EDSR and (network.scale, network.blocks, network.c) == (scale, 2, 3)
-    x = rng.random((1, 3, 7, 9), np.float32)
+    assert network.options["residual_scale"] == t
+    notes = " ".join(network.card.get("notes", []))
+    assert ("a residual scale of 0.1 is assumed" in notes) == (t == 0.1)
+    assert ("its values are taken to be 0..1" in notes) == (names is of_basicsr and white == 1)
+    x = np.random.default_rng(scale).random((1, 3, 7, 9), np.float32)
 
     def conv(h, layer):
         w, b = made.parameters[f"W{layer}"], made.parameters[f"B{layer}"]
-        return reference.conv2d(h, w.astype(np.float64), 255 * b.astype(np.float64), "zeros")
+        return reference.conv2d(h, w.astype(np.float64), white * b.astype(np.float64), "zeros")
 
-    v = 255 * (x - np.array(mean).reshape(3, 1, 1))
-    h = h0 = conv(v, "_head")
+    h = h0 = conv(white * (x - mean), "_head")
     for k in (1, 2):
-        h = h + conv(reference.relu(conv(h, f"{k}_1")), f"{k}_2")
+        h = h + t * conv(reference.relu(conv(h, f"{k}_1")), f"{k}_2")
     h = conv(h, "_body") + h0
     for k, s in enumerate({2: [2], 3: [3], 4: [2, 2]}[scale], 1):
         h = reference.pixel_shuffle(conv(h, f"_up{k}"), s)
-    wanted = conv(h, "_tail") / 255 + np.array(mean).reshape(3, 1, 1)
+    wanted = conv(h, "_tail") / white + mean
     assert np.abs(network.forward(x) - wanted).max() < 1e-5 * max(1, np.abs(wanted).max())
+
+
+def test_an_edsr_of_others_that_makes_no_picture_is_refused(tmp_path):
+    tensors = of_the_authors(EDSR(2, 2, 6, 3, short_tail=False, picture=False).parameters)
+    write_weights(tmp_path / "theirs.safetensors", tensors, {})
+    with pytest.raises(ValueError, match="makes no picture: of greys of .* or is not trained"):
+        load(tmp_path / "theirs.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -934,18 +945,13 @@ def test_layers_of_others_come_in_their_order_whatever_that_of_the_names(tmp_pat
     write_weights(tmp_path / "v.safetensors", dict(sorted(theirs.items())), {})
     network = load(tmp_path / "v.safetensors", 3)
     assert all(np.array_equal(a, made.parameters[n]) for n, a in network.parameters.items())
-    made = EDSR(4, 1, 5, short_tail=False, picture=False)
-    for p in made.parameters.values():
-        p += rng.normal(0, 0.1, p.shape).astype(np.float32)
-    theirs = of_the_authors(made.parameters)
-    theirs = {n: a for n, a in theirs.items() if "mean" not in n}
-    theirs = {n.replace("body.2.", "body.1.") if n.count("body") == 1 else n: a
-              for n, a in theirs.items()}  # fmt: skip
+    made = edsr_of(4)
+    theirs = {n: a for n, a in of_the_authors(made.parameters).items() if "mean" not in n}
     write_weights(tmp_path / "e.safetensors", dict(sorted(theirs.items())), {})
     network = load(tmp_path / "e.safetensors")
-    x = rng.random((1, 1, 6, 5), np.float32)
+    x = rng.random((1, 3, 6, 5), np.float32)
     assert np.abs(network.forward(x) - made.forward(x)).max() < 1e-5
-    turned = EDSR.from_parameters(dict(reversed(made.parameters.items())), picture=False)
+    turned = EDSR.from_parameters(dict(reversed(made.parameters.items())), **made.options)
     assert np.array_equal(turned.forward(x), made.forward(x))
 
 

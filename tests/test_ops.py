@@ -157,6 +157,20 @@ def test_operation_leaves_its_arguments_alone_and_takes_any_layout(ops, name):
         assert np.allclose(a, b, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", SINGLE)
+def test_operation_takes_numbers_in_the_other_order_of_bytes(name):
+    """As of a file that another machine wrote."""
+    arguments = arguments_of(name, np.random.default_rng(2), np.float32)
+    turned = [
+        a.astype(a.dtype.newbyteorder()) if isinstance(a, np.ndarray) else a for a in arguments
+    ]
+    first, second = (kernels.leave(getattr(kernels, name)(*some)) for some in (arguments, turned))
+    if not isinstance(first, tuple):
+        first, second = (first,), (second,)
+    for a, b in zip(first, second, strict=True):
+        assert np.allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.skipif(not JIT, reason="a matter of compiled code")
 @pytest.mark.parametrize(
     "name", [name for name in SINGLE if name.startswith(("im2col", "col2im", "pad", "relu", "tanh",
@@ -889,6 +903,8 @@ def test_kernels_check_shapes(change, words):
         ("max_pool", (PIXELS[0],)),
         ("max_pool_backward", (PIXELS, PIXELS)),
         ("pad_replicate", (PIXELS, -1)),
+        ("pad_replicate", (PIXELS[:, :, :0], 2)),
+        ("pad_replicate", (PIXELS[..., :0], 1)),
         ("pad_replicate_backward", (PIXELS, 3)),
         ("pad_zeros", (PIXELS, -1)),
         ("pad_zeros_backward", (PIXELS, 3)),

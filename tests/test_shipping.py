@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rungs import JIT
+from rungs import JIT, edsr_of
 from samples import dictionary, headed, parameters_of, safe, state, tensor, zipped
 
 from pysrcnn import SRCNN, load, upscale
@@ -106,7 +106,7 @@ def theirs(network):
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_deep_networks_of_others_in_16_bits(tmp_path, suffix, narrow):
     """As torch's half() and bfloat16() leave them."""
-    network = EDSR(2, 2, 4, 3, short_tail=False, picture=False, mean=DIV2K, seed=1)
+    network = edsr_of(2, width=4)
     tensors = theirs(network)
     if narrow == "float16":
         tensors = {n: a.astype(np.float16) for n, a in tensors.items()}
@@ -297,7 +297,7 @@ def test_info_lists_files_within_80_columns(tmp_path, monkeypatch, capsys):
 def test_a_file_may_become_three_times_its_size(tmp_path, monkeypatch, suffix):
     """Above what any file may; float16 and packing take no more. Views of one number would."""
     monkeypatch.setattr("pysrcnn.formats.tensors.SMALL", 10_000)
-    network, path = EDSR(2, 2, 8, 3, short_tail=False, picture=False, mean=DIV2K), tmp_path / "a"
+    network, path = edsr_of(2, width=8), tmp_path / "a"
     path = path.with_suffix(suffix)
     if suffix == ".pth":
         tensors = {n: a.astype(np.float16) for n, a in theirs(network).items()}

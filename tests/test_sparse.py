@@ -239,6 +239,14 @@ def test_forward_is_the_definition(dtype):
     assert np.array_equal(inner, out)
 
 
+def test_forward_leaves_its_input_alone_where_one_row_comes_out():
+    model = model_of(dtype=np.float32)
+    x = picture(2 * model.margin + 1, 30, dtype=np.float32)
+    before = x.copy()
+    assert model.forward(x, "valid").shape[2] == 1
+    assert np.array_equal(x, before)
+
+
 def test_bands_and_rectangles_have_the_same_bits(monkeypatch):
     model = model_of(dtype=np.float32)
     x = picture(70, 20, dtype=np.float32)

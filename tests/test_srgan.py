@@ -1,5 +1,7 @@
 """SRGAN's discriminator: against the tape, against PyTorch's numbers, and as a judge."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import numba
@@ -51,6 +53,13 @@ def test_backward_is_that_of_the_tape(size, width, c, ops):
     assert list(found) == list(network.parameters)
     for name, gradient in wanted[2].items():
         assert near(found[name], gradient), name
+
+
+def test_copies():
+    network, x = drawn(17, 2, 1, ops=reference), np.ones((1, 1, 17, 17))
+    for other in pickle.loads(pickle.dumps(network)), copy.deepcopy(network):
+        assert other.ops is reference
+        assert np.array_equal(other.forward(x), network.forward(x))
 
 
 @pytest.mark.parametrize("operation", ["moments_backward", "leaky_relu_backward"])

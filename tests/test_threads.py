@@ -127,6 +127,32 @@ if __name__ == "__main__":
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
+@pytest.mark.skipif("fork" not in HOW, reason="processes are not forked here")
+def test_forked_processes_run_parallel_loops_or_say_why_not(tmp_path, layer):
+    """GNU's OpenMP would end them, and a pool would start them again for ever."""
+    code = """
+from concurrent.futures import ProcessPoolExecutor
+from pysrcnn.kernels import blas, compile, memory
+network, x = pysrcnn.networks.EDSR(2, 1, 4), np.ones((1, 1, 9, 8), np.float32)
+def enlarge(_):
+    try:
+        with blas.one_blas_thread():
+            return network.forward(x).sum()
+    except RuntimeError as error:
+        return str(error)
+want = enlarge(0)
+inside = [compile._Loops.running, memory.pool.lock, blas._Inside.changing]
+with ThreadPoolExecutor(1) as other:
+    other.submit(lambda: [lock.acquire() for lock in inside]).result()
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        got = pool.apply_async(enlarge, [0]).get(60)
+    other.submit(lambda: [lock.release() for lock in inside]).result()
+print(got == want or got)
+"""
+    said = run(START + code, tmp_path, NUMBA_THREADING_LAYER=layer)
+    assert said == "True" or (layer == "omp" and "start processes by spawn or forkserver" in said)
+
+
 def test_in_a_web_server(tmp_path):
     code = """
 import http.server, threading, urllib.request

@@ -165,6 +165,16 @@ def test_any_size_and_a_picture_alone(ops, sides):
     assert np.abs(out - x[:, 1:2].repeat(3, 2).repeat(3, 3)).max() < 0.5
 
 
+@pytest.mark.parametrize("fusion, depth", [("early", 2), ("slow", 3), ("subpixel", 2)])
+def test_maps_are_the_inputs_of_all_convolutions(fusion, depth):
+    """Also of those with a stride, and for a picture whose sides are no multiples of 4."""
+    network = VESPCN(3, 3, depth, 4, fusion=fusion, ops=reference)
+    maps = network.maps(np.random.default_rng(3).random((1, 1, 6, 9)).astype(np.float32))
+    weights = [w for w, _ in network.layers]
+    assert len(maps) == len(weights)
+    assert all(m.shape[1] == w.shape[1] for m, w in zip(maps, weights, strict=True))
+
+
 @OPS
 @pytest.mark.parametrize("start, ensemble", [((601, 41), False), ((41, 602), True)])
 def test_bands_and_pieces_are_the_whole(ops, start, ensemble, monkeypatch):

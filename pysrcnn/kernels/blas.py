@@ -11,6 +11,8 @@ import importlib
 import threading
 from collections.abc import Iterator
 
+from .threads import in_children
+
 __all__ = ["one_blas_thread"]
 
 # OpenBLAS's names in NumPy's own packages (64-bit and 32-bit integers), then in a system's.
@@ -44,6 +46,13 @@ class _Inside:
 
     count = before = 0
     changing = threading.Lock()
+
+
+def _forked():
+    _Inside.changing = threading.Lock()
+
+
+in_children(_forked)
 
 
 @contextlib.contextmanager

@@ -165,9 +165,9 @@ def pack(w, channels, filters):
     return out.reshape(f, f * channels, filters)
 
 
-def padded(b, size):
+def padded(b, size, dtype):
     """Return b, padded with zeros to `size`."""
-    out = np.zeros(size, b.dtype)
+    out = np.zeros(size, dtype)
     out[: len(b)] = b
     return out
 
@@ -321,7 +321,7 @@ class Layer:
     def __init__(self, w, b, channels, filters):
         """w (O, C, f, f), b (O,); channels, filters: C' and O' of the maps."""
         self.w, self.channels, self.filters = w, channels, filters
-        self.packed, self.bias = pack(w, channels, filters), padded(b, filters)
+        self.packed, self.bias = pack(w, channels, filters), padded(b, filters, b.dtype)
         self.sums = Sums(w.shape[2], w.shape[2] * channels, filters, w.dtype)
 
     def forward(self, x, epilogue, out):

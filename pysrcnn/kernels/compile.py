@@ -14,7 +14,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
-from .threads import load_openmp
+from .threads import has_gnu_threads, in_children, load_openmp
 from .vectors import VECTORS
 
 # Numba's disk cache notices a change in the file of a function, but not in the files of the
@@ -162,13 +162,30 @@ def _remove_old(folder):
                 path.unlink()
 
 
-_running = threading.RLock()
+class _Loops:
+    """Parallel loops run one at a time, and not in a process forked behind OpenMP's back."""
+
+    running = threading.RLock()
+    forbidden = False
+
+
+def _forked():
+    _Loops.running, _Loops.forbidden = threading.RLock(), has_gnu_threads()
+
+
+in_children(_forked)
 
 
 def _one_at_a_time(kernel):
     @functools.wraps(kernel.py_func)
     def call(*arguments):
-        with _running:
+        if _Loops.forbidden:
+            raise RuntimeError(
+                "this process was forked from one in which OpenMP had started threads, and can use "
+                "none: start processes by spawn or forkserver, as with "
+                "multiprocessing.get_context('spawn'), or set NUMBA_THREADING_LAYER=workqueue"
+            )
+        with _Loops.running:
             load_openmp()
             return kernel(*arguments)
 

@@ -63,9 +63,10 @@ def _mean(kind, prediction, target):
 
 def _gradient(kind, prediction, target):
     _check(prediction, target)
-    out = np.empty(prediction.shape, prediction.dtype)
+    given, wanted = flat(prediction, target)
+    out = np.empty(prediction.shape, given.dtype)
     scale = out.dtype.type((2 if kind == SQUARED else 1) / out.size)
-    _backward(kind, *flat(prediction, target), scale, out.reshape(-1))
+    _backward(kind, given, wanted, scale, out.reshape(-1))
     return out
 
 

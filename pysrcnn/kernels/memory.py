@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from .threads import in_children
 from .vectors import VECTOR_BYTES
 
 SMALL = 1 << 16  # bytes
@@ -57,6 +58,11 @@ class Pool:
     KEPT = 1 << 29  # bytes at most
 
     def __init__(self):
+        self.clear()
+        in_children(self.clear)
+
+    def clear(self):
+        """Forget all memory, and who held the lock."""
         self.free, self.size = {}, 0  # by kind, that given last at the end
         # The garbage collector may give memory while some is taken or given, in the same thread.
         self.given: deque = deque()

@@ -104,8 +104,9 @@ def col2im(cols, shape, f):
     wanted = (n, channels * f * f, (height - f + 1) * (width - f + 1))
     if cols.shape != wanted:
         raise ValueError(f"cols has the shape {cols.shape}, wanted {wanted}")
+    (cols,) = contiguous(cols)
     x = np.zeros(shape, cols.dtype)
-    _col2im(*contiguous(cols), f, x)
+    _col2im(cols, f, x)
     return x
 
 
@@ -125,8 +126,9 @@ def _col2im(cols, f, x):
 
 def relu(x):
     """See `reference.relu`."""
-    out = np.empty(x.shape, x.dtype)
-    relu_into(*flat(x), out.reshape(-1))
+    (numbers,) = flat(x)
+    out = np.empty(x.shape, numbers.dtype)
+    relu_into(numbers, out.reshape(-1))
     return out
 
 
@@ -139,8 +141,9 @@ def relu_into(x, out):
 def relu_backward(dout, x):
     """See `reference.relu_backward`."""
     same_shape("dout", dout, "x", x)
-    dx = np.empty(dout.shape, dout.dtype)
-    relu_backward_into(*flat(dout, x), dx.reshape(-1))
+    given, numbers = flat(dout, x)
+    dx = np.empty(x.shape, given.dtype)
+    relu_backward_into(given, numbers, dx.reshape(-1))
     return dx
 
 
@@ -170,8 +173,9 @@ def _tanh_in_place(x):
 def tanh_backward(dout, out):
     """See `reference.tanh_backward`."""
     same_shape("dout", dout, "out", out)
-    dx = np.empty(dout.shape, dout.dtype)
-    _tanh_backward(*flat(dout, out), dx.reshape(-1))
+    given, numbers = flat(dout, out)
+    dx = np.empty(out.shape, given.dtype)
+    _tanh_backward(given, numbers, dx.reshape(-1))
     return dx
 
 
@@ -186,6 +190,8 @@ def pad_replicate(x, p):
     """See `reference.pad_replicate`."""
     if p < 0:
         raise ValueError(f"p is {p}, wanted 0 or more")
+    if p and 0 in x.shape[2:]:
+        raise ValueError(f"x has the shape {x.shape}, wanted (N, C, H, W) with pixels in it")
     return _pad_replicate(*contiguous(x), p)
 
 
@@ -205,9 +211,10 @@ def _pad_replicate(x, p):
 def pad_replicate_backward(dout, p):
     """See `reference.pad_replicate_backward`."""
     _something_inside(dout, p)
+    (dout,) = contiguous(dout)
     n, c, height, width = dout.shape
     dx = np.zeros((n, c, height - 2 * p, width - 2 * p), dout.dtype)
-    _pad_replicate_backward(*contiguous(dout), p, dx)
+    _pad_replicate_backward(dout, p, dx)
     return dx
 
 

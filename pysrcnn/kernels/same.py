@@ -10,6 +10,7 @@ import numpy as np
 from numba import get_thread_id, prange
 
 from . import few, operations
+from .channels import padded
 from .compile import compiled, noinline
 from .filters import filters_from_points, filters_to_points
 from .inputs import same_shape
@@ -142,12 +143,6 @@ def _fits(x, w):
     return isinstance(x, Maps) and w.shape[2:] == (TAPS, TAPS) and w.dtype == np.float32
 
 
-def _padded(b, size):
-    out = np.zeros(size, np.float32)
-    out[: len(b)] = b
-    return out
-
-
 def _room(channels, filters):
     """Return memory for the points of T tiles for each thread: of the input, and of sums or dout.
 
@@ -183,7 +178,7 @@ def _convolved(x, w, b, summand, epilogue):
     if summand.shape != out.shape:
         raise ValueError(f"the summand has the shape {summand.shape}, wanted {out.shape}")
     form = few.form(x.shape[1], len(w), False)
-    given, bias = (x.data, x.data, False), _padded(b, out.data.shape[3])
+    given, bias = (x.data, x.data, False), padded(b, out.data.shape[3], np.float32)
     more = summand.data, summand is not out
     room = _room(x.shape[1], min(MOST, len(w)))
     u = _weights(form, w, False)
@@ -200,7 +195,7 @@ def _gone_back(dout, out, x, w):
     if dout.shape != wanted or (out is not None and out.shape != wanted):
         raise ValueError(f"dout has the shape {dout.shape}, wanted {wanted}")
     gate, gated = (dout, False) if out is None else (out, True)
-    dx, bias = Maps(x.shape), _padded((), x.data.shape[3])
+    dx, bias = Maps(x.shape), padded((), x.data.shape[3], np.float32)
     given = dout.data, gate.data, gated
     room = _room(len(w), min(MOST, x.shape[1]))
     form = few.form(len(w), x.shape[1], gated)

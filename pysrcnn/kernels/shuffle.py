@@ -6,9 +6,8 @@ Axes: N samples, C channels of the large map, H x W pixels of the small ones, s 
 import itertools
 from typing import Any
 
-import numpy as np
-
 from .compile import compiled
+from .inputs import contiguous
 from .maps import BORDER, Maps, through_arrays
 from .memory import empty
 from .threads import share, share_rows
@@ -39,11 +38,13 @@ def pixel_shuffle(x, s):
         large = Maps(shape)
         _move(x.data, large.data, shape, s, True)
         return large
-    out = empty(shape, x.dtype)
     if isinstance(x, Maps):
+        out = empty(shape, x.dtype)
         share_rows(n * s * height, maps // s * width, _unpack, x.data, out, s)
         return out
-    _in_threads(_shuffle, np.ascontiguousarray(x), out, s)
+    (x,) = contiguous(x)
+    out = empty(shape, x.dtype)
+    _in_threads(_shuffle, x, out, s)
     return out
 
 
@@ -59,8 +60,9 @@ def pixel_shuffle_backward(dout, s):
         dx: Any = Maps(shape)
         _move(dx.data, dout.data, dout.shape, s, False)
         return dx
+    (dout,) = contiguous(dout)
     dx = empty(shape, dout.dtype)
-    _in_threads(_collect, dx, np.ascontiguousarray(dout), s)
+    _in_threads(_collect, dx, dout, s)
     return dx
 
 

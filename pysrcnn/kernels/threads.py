@@ -7,6 +7,7 @@ which convolutions of maps use since they start sooner, take two to four times a
 import contextlib
 import functools
 import os
+import sys
 import threading
 from collections import deque
 
@@ -32,6 +33,25 @@ def load_openmp():
                 import numba.np.ufunc.omppool  # noqa: F401
         finally:
             del os.environ["GOMP_SPINCOUNT"]
+
+
+def in_children(renew):
+    """Call `renew` in every process that is forked from this one.
+
+    There, threads of this one do not go on, and a lock that one of them held stays closed.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+def has_gnu_threads():
+    """Whether Numba has started GNU's OpenMP, which ends a forked process that uses it."""
+    try:
+        layer = numba.threading_layer()
+    except ValueError:  # not started
+        return False
+    pool = sys.modules.get("numba.np.ufunc.omppool")
+    return layer == "omp" and getattr(pool, "openmp_vendor", "GNU") == "GNU"
 
 
 def count():

@@ -132,7 +132,7 @@ class Layer(channels.Layer):
     def __init__(self, w, b, channels, filters):
         self.w, self.channels, self.filters = w, channels, filters
         self.kind = tuple(True if w.shape[2] == f else None for f in winograd.TAPS)
-        self.bias, self.fresh = padded(b, filters), True
+        self.bias, self.fresh = padded(b, filters, b.dtype), True
         points = (w.shape[2] + OUTPUTS - 1) ** 2
         self.at_points = aligned((points, channels, filters), w.dtype)
         self.turned = aligned((points, filters, channels), w.dtype)

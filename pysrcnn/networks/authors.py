@@ -7,7 +7,7 @@ are in MATLAB's order: down the columns first.
 VDSR in .mat files: model.weight{1} to {D}, (f, f, C, O), and model.bias.
 
 EDSR in PyTorch, by its authors (head.0, body.0.body.0, ..., tail.1) and by BasicSR (conv_first,
-body.0.conv1, ..., conv_last). Its values are 0..255, minus the mean colour of DIV2K.
+body.0.conv1, ..., conv_last). Its values are 0..255, seldom 0..1, minus the mean colour of DIV2K.
 """
 
 import re
@@ -17,9 +17,12 @@ import numpy as np
 
 from .. import reference
 from ..formats import Arrays, Refused, shown
+from .edsr import EDSR
+from .residual import blocks_of, ups
+from .values import GREYS, is_picture
 from .vdsr import VDSR
 
-__all__ = ["check_adds", "edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
+__all__ = ["check_adds", "complete_edsr", "edsr_of", "from_matlab", "to_matlab", "vdsr_from_matlab"]
 
 _SIDE = 24  # pixels of the pictures that tell whether a network is a VDSR
 _MOST_NOISE = 0.6  # the part of noise that a VDSR may add to it: 0.4 does that of its authors
@@ -111,11 +114,11 @@ def vdsr_from_matlab(arrays: Arrays, path: Path) -> Arrays:
     return parameters
 
 
-def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
+def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...], tuple[float, ...]] | None:
     """Return an EDSR's parameters and mean colour from others' tensors, or None if it is none.
 
-    Their network computes W_head * (255 (x - mean)) and so on. Here everything is divided by 255,
-    which passes through ReLU: so only the biases change, and the picture is in 0..1.
+    The third result is what white may be there: 255, 1, or both where the file does not tell. See
+    `complete_edsr`.
     """
     found: Arrays = {}
     layers = {name.rpartition(".")[0] for name in tensors} - {"sub_mean", "add_mean"}
@@ -128,17 +131,80 @@ def edsr_of(tensors: Arrays) -> tuple[Arrays, tuple[float, ...]] | None:
             continue
         if names[layer] is None or kind not in ("weight", "bias"):
             return None
-        if kind == "weight":
-            found[f"W{names[layer]}"] = tensor
-        else:  # other dtypes are refused later
-            found[f"B{names[layer]}"] = tensor / 255 if tensor.dtype.kind == "f" else tensor
+        found[f"{'W' if kind == 'weight' else 'B'}{names[layer]}"] = tensor
     if "W_head" not in found:
         return None
     mean: tuple[float, ...] = DIV2K if found["W_head"].shape[1:2] == (3,) else ()
+    whites: tuple[float, ...] = 255.0, 1.0
     shift, spread = tensors.get("sub_mean.bias"), tensors.get("sub_mean.weight")
     if shift is not None and spread is not None and (shift.shape, shift.dtype.kind) == ((3,), "f"):
-        mean = tuple(float(-m) / 255 for m in shift)
-    return found, mean
+        if shift.any():
+            whites = (1.0,) if np.abs(shift).max() <= 1 else (255.0,)
+        mean = tuple(float(-m) / whites[0] for m in shift)
+    return found, mean, whites
+
+
+def complete_edsr(network: EDSR, whites: tuple[float, ...], path: Path) -> None:
+    """Convert an EDSR of others to 0..1, with the residual scale that leaves greys alone, or raise.
+
+    Their network computes W_head * (white (x - mean)) and so on. Here everything is divided by
+    white, which passes through ReLU: so only the biases change. No file states the residual scale:
+    it is 1, or 0.1 in the paper's large network, of which 1 makes numbers beyond all bounds.
+    """
+    flat = {
+        name: p.sum(axis=(2, 3), dtype=np.float64) if name[0] == "W" else p[:, None]
+        for name, p in network.parameters.items()
+    }
+    tried = []
+    for t in (1.0, 0.1):
+        results = [_on_greys(network, flat, t, white) for white in whites]
+        best = min(range(len(whites)), key=lambda k: np.abs(results[k] - GREYS).max())
+        if is_picture(results[best]):
+            break
+        tried.append(", ".join(f"{x:.3g}" for x in results[0].mean(axis=0)))
+    else:
+        raise Refused(
+            f"{path} makes no picture: of greys of {', '.join(f'{x:.2f}' for x in GREYS)} it makes "
+            f"{tried[0]}, or {tried[1]} with a tenth of each block's result, as in the large EDSR "
+            f"of the paper. It has another residual scale, or is not trained"
+        )
+    for name, p in network.parameters.items():
+        if name[0] == "B":
+            p /= whites[best]
+    notes = list(network.card.get("notes", []))
+    if t != 1:
+        network.options["residual_scale"] = t
+        notes.append(
+            f"the file does not say so, but a residual scale of {t:g} is assumed, as in the large "
+            f"EDSR of the paper: with 1, greys do not stay greys"
+        )
+    if best > 0:
+        notes.append(
+            "the file does not say so, but its values are taken to be 0..1, not 0..255: so greys "
+            "change less"
+        )
+    network.card |= {"notes": notes} if notes else {}
+
+
+def _on_greys(network: EDSR, flat: Arrays, t: float, white: float) -> np.ndarray:
+    """Return an EDSR's outputs for flat greys, (c, 3), in 0..1; `flat` are the sums of its filters.
+
+    All maps are constant until the tail, which is linear: there, means of sub-pixels are enough.
+    """
+
+    def layer(name: str, h: np.ndarray) -> np.ndarray:
+        return flat[f"W{name}"] @ h + flat[f"B{name}"] / white
+
+    mean = np.reshape(network.options["mean"] or [0.0] * network.c, (-1, 1))
+    with np.errstate(all="ignore"):
+        h = h0 = layer("_head", np.tile(GREYS, (network.c, 1)) - mean)
+        for k in blocks_of(network.parameters):
+            h = h + t * layer(f"{k}_2", np.maximum(layer(f"{k}_1", h), 0))
+        h = layer("_body", h) + h0
+        for w, _, s in ups(network.parameters):
+            h = layer(w[1:], h).reshape(-1, s * s, len(GREYS)).mean(axis=1)
+        out = layer("_tail", h).reshape(network.c, -1, len(GREYS)).mean(axis=1) + mean
+    return np.nan_to_num(out, nan=np.inf)
 
 
 def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:

@@ -9,8 +9,9 @@ import numpy as np
 from .. import kernels
 from .initial import initialise
 from .network import Network
-from .parameters import Parameters
+from .parameters import Parameters, as_arrays, check_shapes
 from .reach import Layers
+from .scales import check_scale
 from .values import shuffle_of
 
 __all__ = ["Chain", "layers_of", "named"]
@@ -45,6 +46,18 @@ def _check(sizes: tuple[int, ...], channels: tuple[int, ...]) -> None:
         )
 
 
+def _shapes(p: Parameters) -> dict[str, tuple[int, ...]]:
+    """Return the shapes by which as many layers as there are weights in p follow each other."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = None
+    for k in range(1, 1 + sum(name.startswith("W") for name in p)):
+        w = p.get(f"W{k}", np.empty((0, 0, 0, 0)))
+        shapes[f"W{k}"] = len(w), channels or w.shape[1], *w.shape[2:]
+        shapes[f"B{k}"] = w.shape[:1]
+        channels = len(w)
+    return shapes
+
+
 class Chain(Network):
     """A network of successive convolutions, with an activation after each but the last."""
 
@@ -55,7 +68,23 @@ class Chain(Network):
     def from_parameters(
         cls, parameters: Parameters, *, ops: ModuleType = kernels, **options: Any
     ) -> Self:
-        """Build a network from copies of the arrays W1, B1, ..., with options of `forward`."""
+        """Build a network from copies of the arrays W1, B1, ..., with options of `forward`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the arrays do not make such a network, or it has no such option.
+        """
+        parameters = as_arrays(parameters)
+        check_shapes(parameters, _shapes(parameters))
+        s = shuffle_of(parameters)
+        if cls.small:
+            check_scale(s)
+        elif s != 1:
+            filters, c = len(parameters[f"B{len(parameters) // 2}"]), parameters["W1"].shape[1]
+            raise ValueError(
+                f"the last layer has {filters} filters, wanted {c}, one for each channel"
+            )
         network = cls.__new__(cls)
         network._set(parameters, ops, **options)
         _check(network.sizes, (network.c, *(len(b) for _, b in network.layers)))
@@ -132,4 +161,4 @@ class Chain(Network):
         return super()._tensors(path)
 
     def _described(self) -> dict[str, Any]:
-        return {**super()._described(), "filters": list(self.filters)}
+        return {**super()._described(), "filters": list(self.filters), **self.options}

@@ -25,7 +25,7 @@ import numpy as np
 from .. import kernels
 from .network import Network
 from .parameters import Parameters, as_arrays, check_layers, drawn, in_float32
-from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
+from .residual import blocks_of, check_flag, check_sizes, factors, forget, ups
 from .scales import LARGEST
 
 __all__ = ["EDSR", "backward", "forward"]
@@ -260,7 +260,7 @@ class EDSR(Network):
         number = isinstance(residual_scale, numbers.Real) and not isinstance(residual_scale, bool)
         if not number or not 0 < residual_scale <= 1:
             raise ValueError(f"residual_scale is {residual_scale!r:.60}, wanted above 0, up to 1")
-        check_picture(picture)
+        check_flag("picture", picture)
         mean = tuple(float(m) for m in np.ravel(np.asarray(mean, np.float64)))
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], math.prod(_scales(parameters))

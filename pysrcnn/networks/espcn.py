@@ -178,6 +178,3 @@ class ESPCN(Chain):
             low, high, self.layers, self.options["activation"]
         )
         return error, named(gradients)
-
-    def _described(self) -> dict[str, Any]:
-        return {**super()._described(), **self.options}

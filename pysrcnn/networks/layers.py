@@ -16,7 +16,7 @@ _MOST_FILTERS, _LARGEST_FILTER = 4096, 99
 _MOST_SEARCHED = 8  # layers whose orders are all tried
 
 OTHER_NETWORKS = (
-    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR and SRResNet, such as "
+    "networks of another kind than SRCNN, ESPCN, VDSR, DRCN, EDSR, SRResNet and VESPCN, such as "
     "Real-ESRGAN, are not read"
 )
 

@@ -21,7 +21,7 @@ from .recognise import is_ours, network_of
 from .scales import LARGEST, other_scale
 from .srcnn import SRCNN
 from .srresnet import SRResNet
-from .values import as_plain, check_picture
+from .values import BEYOND, as_plain, check_picture
 from .vdsr import VDSR
 from .vespcn import VESPCN
 from .vgg_files import LAYER
@@ -243,12 +243,16 @@ def _as_plain(network: Chain, path: Path, residual: bool, levels: tuple[float, f
             f"{path} is an ESPCN, whose result is larger than its input: it cannot be added to that"
         )
     parameters = as_plain(network.parameters, residual, levels, network.activation)
-    card, scale, options = network.card, network.scale, network.options
+    card, scale, options = network.card, network.scale, dict(network.options)
+    notes = list(card.get("notes", []))
+    if levels[0] != 0 and options["padding"] == "zeros":
+        options["padding"] = "replicate"
+        notes.append(BEYOND)
     network = type(network).from_parameters(parameters, ops=network.ops, **options)
     parts = ["the result was to be added to the input"] if residual else []
     parts += [f"values were {levels[0]:g}..{levels[1]:g}"] if tuple(levels) != (0, 1) else []
     note = f"before it was converted, {' and '.join(parts)}"
-    network.card, network.scale = card | {"notes": [*card.get("notes", []), note]}, scale
+    network.card, network.scale = card | {"notes": [*notes, note]}, scale
     return network
 
 

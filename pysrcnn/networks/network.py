@@ -10,7 +10,6 @@ no gradients are needed). So the same lines are easy to follow with `reference`,
 Axes: N samples, c channels of the picture, H x W pixels, s the scale.
 """
 
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -163,12 +162,6 @@ class Network(Parametric):
     def bytes_per_pixel(self) -> float:
         """Memory that `forward` needs for a pixel of its result, in float32."""
         return 4 * self.seen.values
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "ops": self.ops.__name__}  # a module itself cannot be pickled
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state, ops=importlib.import_module(state["ops"]))
 
     def astype(self, dtype: Any) -> Self:
         """Return a copy whose parameters and results are of `dtype`, float32 or float64."""
@@ -475,6 +468,11 @@ class _Recording(Composed):
         """See `reference.conv2d`."""
         self.maps.append(x)
         return self._ops.conv2d(x, *rest)
+
+    def conv2d_strided(self, x: np.ndarray, *rest: Any) -> np.ndarray:
+        """See `reference.conv2d_strided`."""
+        self.maps.append(x)
+        return self._ops.conv2d_strided(x, *rest)
 
     def relu(self, x: np.ndarray) -> np.ndarray:
         """See `reference.relu`."""

@@ -1,6 +1,8 @@
 """Parameters of networks, arrays by name: how they are drawn, converted and checked."""
 
+import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +26,13 @@ class Parametric:
     """Base class of everything that has parameters and computes in their dtype."""
 
     parameters: Parameters
+    ops: ModuleType
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "ops": self.ops.__name__}  # a module itself cannot be pickled
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, ops=importlib.import_module(state["ops"]))
 
     @property
     def dtype(self) -> np.dtype:

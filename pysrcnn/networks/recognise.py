@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
-from .authors import check_adds, edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
+from .authors import check_adds, complete_edsr, edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
 from .authors_srresnet import check_greys, srresnet_of
 from .dictionaries import check_dictionaries
 from .drcn import DRCN
@@ -29,7 +29,7 @@ from .parameters import check_shapes
 from .sparse import SparseCoding
 from .srcnn import SRCNN
 from .srresnet import SRResNet
-from .values import as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
+from .values import BEYOND, as_plain, check_numbers, check_sense, folded, left_out, shuffle_of
 from .vdsr import VDSR
 from .vespcn import VESPCN
 from .vgg_files import NETWORK as VGG_CARD
@@ -115,7 +115,7 @@ def network_of(
         )
     if enlarges:
         return _espcn(found, path, activation, ops, is_ours(weights))
-    return _srcnn(found, path, activation, ops)
+    return _srcnn(found, path, activation, ops, is_ours(weights))
 
 
 @dataclass
@@ -126,6 +126,7 @@ class _Deep:
     parameters: Arrays
     options: dict[str, Any] = field(default_factory=dict)
     start: Arrays = field(default_factory=dict)
+    whites: tuple[float, ...] = ()  # what white may be in an EDSR of others
 
 
 def _deep_in(weights: Weights, path: Path) -> _Deep | None:
@@ -153,7 +154,8 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
     if edsr := edsr_of(tensors):
-        return _Deep(EDSR, edsr[0], {"picture": False, "mean": edsr[1]})
+        parameters, mean, whites = edsr
+        return _Deep(EDSR, parameters, {"picture": False, "mean": mean}, whites=whites)
     if srresnet := srresnet_of(tensors, path):
         return _Deep(SRResNet, srresnet, {"picture": False})
     if vdsr := vdsr_of(tensors, weights.ordered):
@@ -178,6 +180,8 @@ def _deep(deep: _Deep, weights: Weights, path: Path, ops: ModuleType) -> Network
     network.card = dict(weights.card)
     if isinstance(network, SRResNet) and not is_ours(weights):
         check_greys(network, path)
+    if isinstance(network, EDSR) and not is_ours(weights):
+        complete_edsr(network, deep.whites, path)
     if isinstance(network, VDSR) and not is_ours(weights):
         check_adds(network, path)
     said = network.card.get("scale")
@@ -197,6 +201,7 @@ class _Found:
     card: dict[str, Any]
     activation: str | None = None
     padding: str | None = None
+    shifted: bool = False  # whether black was not 0
 
 
 def _espcn(
@@ -221,6 +226,9 @@ def _espcn(
             f"see zeros, so edges may differ a little"
         )
         options["padding"] = "zeros"
+    if options["padding"] == "zeros" and found.shifted:
+        notes.append(BEYOND)
+        options["padding"] = "replicate"
     network = ESPCN.from_parameters(found.parameters, **options, ops=ops)
     said = found.card.get("scale")
     if said not in (None, network.scale):
@@ -232,13 +240,18 @@ def _espcn(
     return network
 
 
-def _srcnn(found: _Found, path: Path, activation: str | None, ops: ModuleType) -> Network:
+def _srcnn(
+    found: _Found, path: Path, activation: str | None, ops: ModuleType, ours: bool
+) -> Network:
     if (activation or found.activation or "relu") != "relu":
         raise Refused(
             f"{path} has the activation {activation or found.activation}, and an SRCNN has relu "
             f"after each layer but the last"
         )
-    network = SRCNN.from_parameters(found.parameters, ops=ops)
+    padding = (found.padding if ours else None) or "replicate"
+    if padding not in SRCNN.choices["padding"]:
+        raise Refused(f"{path} has the padding {padding!r:.60}, wanted replicate or zeros")
+    network = SRCNN.from_parameters(found.parameters, ops=ops, padding=padding)
     network.card = found.card
     return network
 
@@ -262,8 +275,8 @@ def _chain_in(weights: Weights, path: Path) -> _Found:
         parameters = _by_channels(parameters, s)
     if chain is None:
         ours = is_ours(weights)
-        said = [card.get(n) if ours else None for n in ("activation", "padding")]
-        return _Found(parameters, card, *said)
+        activation, padding = (card.get(n) if ours else None for n in ("activation", "padding"))
+        return _Found(parameters, card, activation, padding)
     return _of_graph(parameters, card, chain, path)
 
 
@@ -293,7 +306,8 @@ def _of_graph(parameters: Arrays, card: dict, chain: GraphChain, path: Path) -> 
     parameters = folded(parameters, chain.before, chain.after, path)
     parameters = as_plain(parameters, residual=chain.residual)
     padding = _padding(parameters, chain.paddings)
-    return _Found(parameters, card, hidden[0] if hidden else None, padding)
+    shifted = bool(np.any(chain.before.b != 0))
+    return _Found(parameters, card, hidden[0] if hidden else None, padding, shifted)
 
 
 def _padding(parameters: Arrays, paddings: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What EDSR and SRResNet share: the names of their layers, and the sizes they may have."""
+"""What deep networks share: the names of their layers, and checks of sizes and flags."""
 
 import math
 from typing import Any
@@ -42,7 +42,7 @@ def check_sizes(scale: object, blocks: object, width: object, c: object, seed: o
     check_channels(c)
 
 
-def check_picture(picture: object) -> None:
-    """Raise a ValueError unless `picture` is True or False."""
-    if not isinstance(picture, bool):
-        raise ValueError(f"picture is {picture!r:.60}, wanted True or False")
+def check_flag(name: str, value: object) -> None:
+    """Raise a ValueError unless the value of the argument `name` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r:.60}, wanted True or False")

@@ -324,7 +324,7 @@ class SparseCoding(Network):
             x = kernels.pad_replicate(x, m)
         elif options["padding"] == "zeros":
             x = kernels.pad_zeros(x, m)
-        out = np.ascontiguousarray(_within(x, m))
+        out = _within(x, m).copy()  # it may be the caller's array
         band = max(32, BAND // out.shape[3])
         filters = combined_filters(self.parameters["P"])
         for sample, result in zip(x, out, strict=True):

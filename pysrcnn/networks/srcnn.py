@@ -185,4 +185,9 @@ class SRCNN(Chain):
                 f"a .mat file of the authors holds three layers, and this network has "
                 f"{len(self.sizes)}: write it as .npz"
             )
+        if self.options["padding"] != "replicate":
+            raise ValueError(
+                f"{path} would not say that this network pads with {self.options['padding']}, and "
+                f"its authors' repeats the edge: write it as .npz"
+            )
         return to_matlab(self.parameters)

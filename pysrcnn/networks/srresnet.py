@@ -22,7 +22,7 @@ from .. import kernels
 from ..reference.normalisation import EPSILON
 from .network import Network
 from .parameters import Parameters, as_arrays, check_shapes, in_float32
-from .residual import blocks_of, check_picture, check_sizes, factors, forget, ups
+from .residual import blocks_of, check_flag, check_sizes, factors, forget, ups
 from .scales import LARGEST
 
 __all__ = ["SRResNet", "backward", "folded", "forward"]
@@ -293,8 +293,7 @@ class SRResNet(Network):
         ops: ModuleType = kernels,
     ):
         check_sizes(scale, blocks, width, c, seed)
-        if not isinstance(batch_norm, bool):
-            raise ValueError(f"batch_norm is {batch_norm!r:.60}, wanted True or False")
+        check_flag("batch_norm", batch_norm)
         rng, p = np.random.default_rng(seed), {}
         starts = {"B": 0.0, "M": 0.0, "G": 1.0, "V": 1.0, "A": SLOPE}
         for name, shape in _shapes(int(scale), blocks, width, c, batch_norm).items():
@@ -339,7 +338,7 @@ class SRResNet(Network):
         return network.astype(head.dtype)
 
     def _set(self, parameters: Parameters, ops: ModuleType, picture: bool) -> None:
-        check_picture(picture)
+        check_flag("picture", picture)
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale = parameters["W_head"].shape[1], _scale(parameters)
         self.options = {"picture": picture}

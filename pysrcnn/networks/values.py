@@ -21,6 +21,7 @@ from ..formats import Arrays, Refused, shown
 __all__ = [
     "GREYS",
     "Affine",
+    "BEYOND",
     "as_plain",
     "check_numbers",
     "check_picture",
@@ -31,6 +32,11 @@ __all__ = [
     "shuffle_of",
 ]
 
+# Where zeros are padded that are black no longer.
+BEYOND = (
+    "layers saw zeros beyond the edge of the picture, which were not black, and here they see the "
+    "edge repeated, so edges may differ a little"
+)
 _OF_BYTES = 1 / 50  # a smaller factor converts from 0..255
 GREYS = np.array([0.25, 0.5, 0.75])
 _FAR = 0.15  # error of a grey: by itself it limits PSNR to 16 dB; bicubic interpolation has 30

@@ -18,6 +18,7 @@ from .. import kernels
 from ..checks import check_whole
 from .network import Network
 from .parameters import Parameters, as_arrays, check_channels, check_layers, drawn, in_float32
+from .residual import check_flag
 
 __all__ = ["VDSR", "backward", "forward"]
 
@@ -164,8 +165,7 @@ class VDSR(Network):
         return network
 
     def _set(self, parameters: Parameters, ops: ModuleType, residual: bool) -> None:
-        if not isinstance(residual, bool):
-            raise ValueError(f"residual is {residual!r:.60}, wanted True or False")
+        check_flag("residual", residual)
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale, self.options = parameters["W1"].shape[1], None, {"residual": residual}
 

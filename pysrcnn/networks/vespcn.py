@@ -29,7 +29,7 @@ from .motion import GRID, LAYERS, motion, motion_backward
 from .motion import shapes as motion_shapes
 from .network import Network
 from .parameters import Parameters, as_arrays, check_shapes, in_float32
-from .residual import check_picture, forget
+from .residual import check_flag, forget
 from .scales import LARGEST, check_scale
 
 __all__ = ["FUSIONS", "VESPCN", "backward", "forward"]
@@ -324,7 +324,7 @@ class VESPCN(Network):
         return network.astype(first.dtype)
 
     def _set(self, parameters: Parameters, ops: ModuleType, picture: bool) -> None:
-        check_picture(picture)
+        check_flag("picture", picture)
         self.parameters, self.ops, self.card = parameters, ops, {}
         self.c, self.scale, self.frames = 1, _scale(parameters), frames_of(parameters)
         self.options = {"picture": picture}
@@ -377,11 +377,13 @@ class VESPCN(Network):
 
     def _run(self, x: np.ndarray, **options: Any) -> np.ndarray:
         """Repeat the edge, for whole squares of the coarse estimate, and crop the result."""
-        height, width = x.shape[2:]
-        more = ((0, 0), (0, 0), (0, -height % GRID), (0, -width % GRID))
-        out = super()._run(np.pad(x, more, "edge") if any(map(any, more)) else x, **options)
-        s = out.shape[2] // (height + more[2][1])
-        return np.ascontiguousarray(out[:, :, : s * height, : s * width])
+        out = super()._run(_whole(x), **options)
+        height, width = (self.scale * side for side in x.shape[2:])
+        return np.ascontiguousarray(out[:, :, :height, :width])
+
+    def maps(self, x: np.ndarray) -> list[np.ndarray]:
+        """See `Network.maps`; the edge is repeated, for whole squares of the coarse estimate."""
+        return super().maps(_whole(self._batch(x, "x")))
 
     def _step(
         self, low: np.ndarray, high: np.ndarray, loss: str, done: float
@@ -411,6 +413,12 @@ class VESPCN(Network):
         dout = share * getattr(ops, f"{loss}_backward")(out, high)
         _, gradients = backward(dout, kept, p, ops, dmotions, **self.options)
         return total, gradients
+
+
+def _whole(x: np.ndarray) -> np.ndarray:
+    """Return x, its edge repeated below and on the right up to multiples of GRID."""
+    more = [(0, 0), (0, 0), *((0, -side % GRID) for side in x.shape[2:])]
+    return np.pad(x, more, "edge") if any(map(any, more)) else x
 
 
 def check_fusion(frames: object, depth: int, fusion: object) -> None:
