@@ -18,7 +18,7 @@ from pysrcnn.networks import Network, SRResNet, load, shipped
 
 from . import crops, harness, weights
 from .networks import of_pictures
-from .paper_page import page, table
+from .paper_page import page, start_of, table
 from .published import ABOUT, KINDS, PUBLISHED, VIDEO
 from .scaling import MIB
 
@@ -49,16 +49,17 @@ def which(found: dict[Key, Network]) -> str:
     for name in dict.fromkeys(name for name, _ in found):
         scales = [scale for one, scale in found if one == name]
         network = found[name, scales[0]]
-        takes = ("small frames" if network.frames > 1 else "small") if network.small else "bicubic"
+        low = ("small frames" if network.frames > 1 else "small") if network.small else "bicubic"
         about = ABOUT.get(name, type(network).__name__)
         whole = "\N{NO-BREAK SPACE}".join(f"×{scale}" for scale in scales)
-        rows.append([name, about, takes, whole])
-    return table(["name", "what it is", "takes", "for"], rows)
+        rows.append([name, about, low, whole])
+    return table(["name", "what it is", "input", "for"], rows)
 
 
 def at_scale(scale: int, found: dict[Key, Network], measured: dict) -> str:
     """Return the table of one scale."""
-    columns = [f"×{scale}", "PSNR", "SSIM", "time", "memory", "weights", "multiplications", "sees"]
+    columns = [f"×{scale}", "PSNR", "SSIM", "time", "memory", "weights", "multiplications"]
+    columns.append("receptive field")
     scored = measured["networks"]
     of_luma = (
         x["scores"]["average"]["bicubic"]
@@ -177,7 +178,7 @@ def _trained(cards: list[dict]) -> str:
 
 def crops_seen(card: dict) -> int:
     """Count the training crops, including those of the weights that the training started from."""
-    start = re.match(r"[\w-]+?_x\d+(?:x\d+)*", card.get("start", ""))
+    start = re.match(r"[\w-]+?_x\d+(?:x\d+)*", start_of(card))
     return card["steps"] * card["recipe"]["batch"] + (_crops_of(start[0]) if start else 0)
 
 

@@ -15,6 +15,7 @@ from pysrcnn._files import written_whole
 from . import harness, paper, weights
 
 RESULTS = harness.RESULTS / "paper"
+_MADE = weights.WEIGHTS | weights.STAGES
 
 # PSNR of Y on Set5 in dB. The numbers of 9-1-5 on T91, 9-3-5 and 9-5-5 were recomputed from the
 # weights that the authors released; the others are quoted, those of espcn from its own paper.
@@ -58,27 +59,24 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def networks(results: Path) -> tuple[str, str]:
-    """Return two tables: shipped networks beside the paper's, and the paper's other metrics."""
+    """Return two tables: networks beside the paper's, and the paper's other metrics for all."""
     rows, others, scales = [], [], set()
-    lines = json.loads((results / "networks.json").read_text(encoding="utf-8"))["lines"]
-    steps = {f"{name}.npz": made.recipe.steps for name, made in weights.STAGES.items()}
-    steps |= {f"{x['network']}_x{x['scale']}.npz": x["card"]["steps"] for x in lines}
-    for line in lines:
+    beside = {name for name, _ in ITS_NETWORKS}
+    for line in json.loads((results / "networks.json").read_text(encoding="utf-8"))["lines"]:
         name, scale, card = line["network"], line["scale"], line["card"]
         mean = line["scores"]["average"]
         bicubic, ours = mean["bicubic"], mean["network"]
-        rows.append(
-            [
-                name,
-                f"×{scale}",
-                f"{bicubic['psnr']:.2f}",
-                ITS_NETWORKS.get((name, scale), ""),
-                f"**{ours['psnr']:.2f}**",
-                card["data"],
-                _start(card),
-                "" if name == "sc" else f"{card['steps'] + steps.get(_file(card), 0):,}",
-            ]
-        )
+        row = [
+            name,
+            f"×{scale}",
+            f"{bicubic['psnr']:.2f}",
+            ITS_NETWORKS.get((name, scale), ""),
+            f"**{ours['psnr']:.2f}**",
+            card["data"],
+            _start(card),
+            "" if name == "sc" else f"{_steps(card):,}",
+        ]
+        rows += [row] if name in beside else []
         for who, scores in (("bicubic", bicubic), (name, ours)):
             if who != "bicubic" or scale not in scales:
                 others.append([f"×{scale}", who, *_metrics(scores)])
@@ -91,12 +89,19 @@ def networks(results: Path) -> tuple[str, str]:
 
 def start_of(card: dict) -> str:
     """Return what a training started from: "identity", or a file and what was reinitialised."""
-    return re.sub(r", but (.*) anew$", r", with \1 reinitialised", card.get("start", ""))
+    start = re.sub(r", but (.*) anew$", r", with \1 reinitialised", card.get("start", ""))
+    # edsr_x2 started when the first stage for x3 still had this name.
+    return re.sub(r"^edsr_x3\b", "edsr-first_x3", start)
 
 
-def _file(card: dict) -> str:
-    """Return the file that a training started from, even if only in part."""
-    return start_of(card).partition(",")[0]
+def _steps(card: dict) -> int:
+    """Count the steps of a training and of those that it started from."""
+    steps = card["steps"]
+    made = _MADE.get(start_of(card).partition(".npz")[0])
+    while made is not None:
+        steps += made.recipe.steps
+        made = _MADE.get(made.start or "")
+    return steps
 
 
 def _start(card: dict) -> str:

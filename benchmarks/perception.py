@@ -120,7 +120,7 @@ def _add(parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--features", type=Path, default=FEATURES if FEATURES.exists() else None, metavar="FILE",
-        help="of which the distance in features is (default: vgg16 in PYSRCNN_DATA, or in "
+        help="of which the feature distance is (default: vgg16 in PYSRCNN_DATA, or in "
         "../shared/data, if it is there)",
     )  # fmt: skip
     parser.add_argument("--layer", metavar="NAME", help="of it (default: relu2_2 of VGG)")

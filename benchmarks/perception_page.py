@@ -14,7 +14,7 @@ from .quality_page import between
 
 AXES = {
     "niqe": "NIQE: less looks more natural",
-    "features": "distance in features: less is nearer to the original's",
+    "features": "feature distance: less is nearer to the original's",
 }
 
 

@@ -1,8 +1,8 @@
 """Put the results of `benchmarks.quality` into README and docs: python -m benchmarks.quality_page
 
 The chart for x3, or for the smallest scale if there is none, goes between two marks in README.md;
-tables and charts of all scales go between those in docs/benchmarks.md. `benchmarks.quality` ends
-with this unless it writes to another file.
+those for other scales go between two in docs/benchmarks.md. The tables are in docs/networks.md, see
+`benchmarks.networks_page`. `benchmarks.quality` ends with this unless it writes to another file.
 """
 
 import re
@@ -11,7 +11,6 @@ from pathlib import Path
 from pysrcnn._files import written_whole
 
 from . import harness
-from .paper_page import table
 from .quality_chart import chart
 
 
@@ -33,7 +32,8 @@ def fill(results: Path, root: Path) -> None:
             chart(lines, pictures).savefig(temporary, format="png")
     first = 3 if 3 in by_scale else min(by_scale)
     between(root / "README.md", "quality", _for_readme(first, pictures))
-    words = _for_docs(by_scale, pictures, content["machine"])
+    others = sorted(by_scale.keys() - {3})
+    words = _for_docs(others, pictures, content["machine"])
     between(root / "docs" / "benchmarks.md", "quality", words)
 
 
@@ -53,37 +53,27 @@ def _for_readme(scale: int, pictures: str) -> str:
     return f"""
 How good and how fast each network is: PSNR on {pictures} at ×{scale} against seconds per
 megapixel of the result. No network is both faster and better than one on the line.
-[Numbers for all scales](docs/benchmarks.md).
+[Numbers for all scales](docs/networks.md#in-numbers).
 
 ![PSNR against time](docs/quality-x{scale}.png)
 
 """
 
 
-def _for_docs(by_scale: dict[int, list[dict]], pictures: str, machine: dict) -> str:
-    parts = [
-        f"""
+def _for_docs(scales: list[int], pictures: str, machine: dict) -> str:
+    charts = "\n".join(
+        f"![PSNR against time at ×{scale}](quality-x{scale}.png)\n" for scale in scales
+    )
+    return f"""
 ## How good and how fast each network is
 
-PSNR and SSIM of luminance on {pictures}, and the time that `pysrcnn.upscale` takes for a colour
-photograph, in seconds per megapixel of the result, with {machine["threads"]} threads of
-{machine["processor"]}.
-`python -m benchmarks.quality` measures this again.
+PSNR of luminance on {pictures}, and the time that `pysrcnn.upscale` takes for a colour photograph,
+in seconds per megapixel of the result, with {machine["threads"]} threads of {machine["processor"]}.
+`python -m benchmarks.quality` measures this again. The numbers, and the chart for ×3, are in
+[All networks, compared](networks.md#in-numbers).
+
+{charts}
 """
-    ]
-    for scale, lines in sorted(by_scale.items()):
-        columns = [f"×{scale}", "dB", "SSIM", "s / megapixel", "weights", "multiplications a pixel"]
-        parts += [
-            table(columns, [_row(line) for line in lines]),
-            f"\n![PSNR against time at ×{scale}](quality-x{scale}.png)\n",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def _row(line: dict) -> list[str]:
-    numbers = (f"{line[k]:,.0f}" if k in line else "" for k in ("weights", "multiplications"))
-    seconds = line["seconds a megapixel"]["median"]
-    return [line["name"], f"{line['psnr']:.2f}", f"{line['ssim']:.4f}", f"{seconds:.3f}", *numbers]
 
 
 def main() -> None:

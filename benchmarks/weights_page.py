@@ -14,20 +14,12 @@ from pysrcnn.networks.loading import shipped_files
 from . import harness
 from .paper_page import start_of, table
 
-_ALL = {
-    "steps",
-    "batch",
-    "optimizer",
-    "learning_rate",
-    "last_learning_rate",
-    "bias_learning_rate",
-    "size",
-    "init",
-    "seed",
-    "loss",
-    "depth",
-    "width",
-}
+_ALL = (
+    *("steps", "batch", "optimizer", "learning_rate", "last_learning_rate", "bias_learning_rate"),
+    *("size", "init", "seed", "loss", "depth", "width", "reduced", "drop"),
+)
+_OF_VIDEO = "fusion", "shrink", "beta"
+_UNUSED = "depth", "width", "reduced", "drop", "bias_learning_rate"  # if they are zero or empty
 
 
 def card(path: Path, label: str) -> str:
@@ -35,11 +27,12 @@ def card(path: Path, label: str) -> str:
     model = load(path)
     about = model.card
     arrays = model.parameters.values()
-    scores = (f"{x}: {s['PSNR']:.2f} dB, {s['SSIM']:.4f}" for x, s in about["scores"].items())
-    recipe = {k: v for k, v in about["recipe"].items() if k in _ALL} or about["recipe"]
-    if not recipe.get("depth"):  # a chain of layers
-        recipe = {k: v for k, v in recipe.items() if k not in ("depth", "width")}
-    degradation = about["recipe"].get("degradation")
+    # Cards have five digits of SSIM: halves are rounded up.
+    scores = (
+        f"{x}: {s['PSNR']:.2f} dB, {s['SSIM'] + 1e-9:.4f}" for x, s in about["scores"].items()
+    )
+    named = (*_ALL, *_OF_VIDEO) if model.frames > 1 else _ALL
+    recipe = {k: v for k, v in about["recipe"].items() if k in named and (v or k not in _UNUSED)}
     rows = {
         "network": repr(model).strip("<>"),
         "channels": about["channels"],
@@ -47,9 +40,11 @@ def card(path: Path, label: str) -> str:
         "trained on": about["data"],
         "started from": start_of(about) or "random numbers",
         "recipe": _listed(recipe),
-        **({"degradation": _listed(degradation)} if degradation else {}),
-        "training time": f"{about['minutes']:.0f} minutes",
+        **{k: _listed(v) for k in ("degradation", "adversarial") if (v := about["recipe"].get(k))},
+        **({"features": about["features"]} if "features" in about else {}),
+        "time of this training": f"{about['minutes']:.0f} minutes",
         "scores": "; ".join(scores),
+        **({"notes": "; ".join(about["notes"])} if "notes" in about else {}),
         "license": f"MIT; made by pysrcnn {about['version']}",
     }
     title = label.replace(" x", " ×")

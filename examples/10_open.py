@@ -459,7 +459,7 @@ side_by_side(shown)
 # enlarges at the end (walkthrough 14).
 #
 # **SRGAN**, *Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network*,
-# 2017: a loss of features, and one from a network that learns to tell real pictures from generated
+# 2017: a feature loss, and one from a network that learns to tell real pictures from generated
 # ones; sharper to the eye, at a lower PSNR (walkthrough 15).
 #
 # **VESPCN**, *Real-Time Video Super-Resolution with Spatio-Temporal Networks and Motion

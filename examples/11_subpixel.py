@@ -78,7 +78,7 @@ plt.show()
 
 # %% [markdown]
 # The red frames show the squares that the first two pixels became. With axes instead of loops it
-# takes one line: split the map axis into $a$ and $b$, move $a$ behind $i$ and $b$ behind $j$, and
+# takes one line: split the map axis into $a$ and $b$, move $a$ after $i$ and $b$ after $j$, and
 # join.
 
 # %%
@@ -513,4 +513,4 @@ plt.show()
 # </details>
 #
 # ESPCN moved the enlarging to the end. It has three layers, like SRCNN. The next walkthrough is
-# about twenty.
+# about networks with twenty.

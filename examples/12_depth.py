@@ -251,7 +251,7 @@ for name, (_, quality) in courses.items():
 #
 # It is often said that the addition lets gradients through to the first layers. Look at
 # `vdsr.backward`: it does not. The gradient passes *beside* all layers to the input, which nobody
-# trains; each layer still gets its own gradient through all the layers behind it. What has changed
+# trains; each layer still gets its own gradient through all the layers after it. What has changed
 # is what the layers have to learn, and where they start from. In EDSR and SRResNet, which add the
 # input of every *two* layers to their output, gradients do have a way past the layers.
 #
@@ -401,5 +401,5 @@ assert report.ok
 # the other half.
 # </details>
 #
-# Twenty layers have twenty times the weights of one. The next walkthrough has one layer, and
-# applies it up to sixteen times.
+# Twenty layers have twenty times the weights of one. The network of the next walkthrough applies
+# one of its five layers up to sixteen times.

@@ -107,7 +107,7 @@ draw_unrolled(3)
 # $4 \cdot 24$.
 #
 # That is all: *give each use its own weights, differentiate, add up*. This holds whatever happens
-# between the uses, and for other shared weights as well: those of the two layers behind each $H_d$,
+# between the uses, and for other shared weights as well: those of the two layers after each $H_d$,
 # and those of any convolution, whose filter is used at each pixel (in walkthrough 3, its gradient
 # was a sum over pixels).
 #
@@ -240,7 +240,7 @@ assert np.allclose(total, measured, atol=1e-7 * far + 1e-9)
 # %% [markdown]
 # The three lines at the end are mistakes that programs make. Writing `g["W"] = dw` in the loop
 # where `g["W"] += dw` is meant keeps what was computed last (on the way back, that is the *first*
-# use). Cutting the gradient behind the last recursion keeps only the last use. And averaging looks
+# use). Cutting the gradient after the last recursion keeps only the last use. And averaging looks
 # sensible. None of them makes a program fail. The loss may still go down: the mean even points the
 # right way.
 #
@@ -268,9 +268,9 @@ print(len(package), "gradients are those of pysrcnn.networks.drcn")
 # ## Far for few
 #
 # What is the recursion good for? Each 3 x 3 layer lets a pixel depend on one more pixel on each
-# side. With two layers before and two behind, a pixel of $y_d$ sees $2(d + 4) + 1$ pixels in each
-# direction. Let us ask the backward pass: which pixels of the input influence the central pixel of
-# $y_d$?
+# side. With two layers before and two after, a pixel of $y_d$ sees a square of $2(d + 4) + 1$
+# pixels a side. Let us ask the backward pass: which pixels of the input influence the central pixel
+# of $y_d$?
 
 # %%
 side, uses = 33, (1, 4, 8, 12)

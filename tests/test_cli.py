@@ -1114,7 +1114,7 @@ def test_info_about_files_without_a_card_and_bad_ones(folder, capsys):
     assert [line.split(maxsplit=1)[0] for line in out.splitlines()[1:]] == [
         "network", "channels", "scale", "weights", "card",
     ]  # fmt: skip
-    assert "unknown: say it by --scale" in out and "none, so the above is what the shapes" in out
+    assert "unknown: give it with --scale" in out and "none, so the above is what the shapes" in out
     complaints = err.splitlines()
     assert len(complaints) == 2 and complaints[0].startswith("pysrcnn: no file none.npz: give")
     assert complaints[1].startswith("pysrcnn: text.npz is damaged or not an .npz file")
@@ -1825,7 +1825,7 @@ def test_files_are_replaced_only_if_made_here(bad, capsys, first, second):
     assert run(*first.split()) == 2 and out.read_bytes() == mine
     assert (
         f"{out} is there already, and no earlier {noun} of pysrcnn: give the result another name, "
-        f"or replace the file by --overwrite\n"
+        f"or replace the file with --overwrite\n"
     ) in capsys.readouterr().err
     assert run(*first.split(), "--overwrite") == 0 and out.read_bytes() != mine
 
@@ -1846,7 +1846,7 @@ def test_convert_replaces_only_what_it_wrote(bad, capsys, suffix):
     assert run("convert", "x2.npz", out) == 2 and out.read_bytes() == before
     assert (
         f"{out} is there already, and no earlier result of convert: give the result another "
-        f"name, or replace the file by --overwrite\n"
+        f"name, or replace the file with --overwrite\n"
     ) in capsys.readouterr().err
     assert run("convert", "x2.npz", out, "--overwrite") == 0 and out.read_bytes() != before
 

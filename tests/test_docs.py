@@ -16,6 +16,7 @@ import pytest
 from pysrcnn import reference
 from pysrcnn.cli import parser
 from pysrcnn.networks import TRAINED
+from pysrcnn.training import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
@@ -63,6 +64,16 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
         exec(block, names)
     assert names["larger"].shape == tuple(3 * n for n in names["picture"].shape[:2]) + (3,)
     assert set(names["gradients"]) >= {"W1", "B1"}
+
+
+def test_the_table_of_recipes_is_that_of_the_code():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    section = text.split("\n## Recipes\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
+    assert {name: (steps, crops) for name, _, steps, crops in rows[2:]} == {
+        name: (f"{recipe.steps:,}", f"{recipe.batch} of {recipe.size} × {recipe.size}")
+        for name, recipe in RECIPES.items()
+    }
 
 
 def test_files_that_are_linked_are_there():

@@ -336,13 +336,13 @@ COMMANDS = [
     ),
     (
         f"{TRAIN} --network 9-1-1-5",
-        "4 layers need 3 numbers of filters, of all but the last: give them, for example by "
+        "4 layers need 3 numbers of filters, of all but the last: give them, for example with "
         "--filters 64-32-16",
     ),
     (
         f"{TRAIN} --network 9-5 --filters 64-32",
-        "2 layers need 1 number of filters, of all but the last, got 2: give them, for example by "
-        "--filters 64",
+        "2 layers need 1 number of filters, of all but the last, got 2: give them, for example "
+        "with --filters 64",
     ),
     ("show maps -o a.png", "show maps takes 1 picture, got 0 files"),
     # options that would do nothing
@@ -379,7 +379,7 @@ COMMANDS = [
     ),
     (
         "train x2.npz -s 2 -o a.npz",
-        "x2.npz are weights: give a folder of pictures, and weights by --start x2.npz",
+        "x2.npz are weights: give a folder of pictures, and weights with --start x2.npz",
     ),
     (
         "show filters x2.npz -o a.png",

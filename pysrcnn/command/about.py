@@ -18,7 +18,7 @@ def described(network: Network, path: Path) -> Iterator[tuple[str, str]]:
     card, scales = network.card, network.scales or (network.scale,)
     yield "network", repr(network).strip("<>")
     yield "channels", "1, luminance" if network.c == 1 else f"{network.c}, RGB"
-    yield "scale", ", ".join(f"x{s}" for s in scales if s) or "unknown: say it by --scale"
+    yield "scale", ", ".join(f"x{s}" for s in scales if s) or "unknown: give it with --scale"
     weights = sum(math.prod(p.shape) for p in network.parameters.values())
     yield "weights", f"{weights:,} numbers, {path.stat().st_size:,} bytes in the file"
     if not card:

@@ -99,7 +99,7 @@ def add_ensemble(command: argparse.ArgumentParser) -> None:
     """Add --ensemble, for commands that enlarge pictures."""
     command.add_argument(
         "--ensemble", action="store_true",
-        help="enlarge the picture turned and mirrored in all eight ways, and take the mean: a "
+        help="enlarge the picture rotated and flipped in all eight ways, and take the mean: a "
         "little better, eight times slower",
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def add_overwrite(command: argparse.ArgumentParser, made: str) -> None:
     """Add --overwrite; `made` is what the command replaces without it: "table of pysrcnn"."""
     command.add_argument(
         "--overwrite", action="store_true",
-        help=f"replace the file even if it is no earlier {made}",
+        help=f"replace the file even if it is not an earlier {made}",
     )  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def check_free(
     if not is_made(path):
         raise ValueError(
             f"{path} is there already, and no earlier {made}: give the result another name, or "
-            f"replace the file by --overwrite"
+            f"replace the file with --overwrite"
         )
 
 

@@ -23,8 +23,8 @@ __all__ = ["add", "run"]
 
 _MARKS = {"passed": "+", "wrong": "x", "not begun": ".", "not there": "-"}
 _RUNS = (
-    "Checking runs the code in the files, with your rights: a limit of time keeps it from hanging, "
-    "and nothing from doing harm. Check files of others where that is fine."
+    "Checking runs the code in the files, with your rights: a time limit keeps it from hanging, "
+    "but nothing keeps it from doing harm. Check files of others where that is fine."
 )
 
 

@@ -152,7 +152,7 @@ def _add_steps(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--stride", type=int,
-        help="distance between sub-images in pixels; 0: at random places, turned and flipped",
+        help="distance between sub-images in pixels; 0: at random places, rotated and flipped",
     )  # fmt: skip
     command.add_argument(
         "--optimizer", choices=RATES,
@@ -214,7 +214,7 @@ def _add_adversarial(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--pixels", type=float, metavar="WEIGHT",
-        help="for srgan, weight of the loss of pixels, which --loss names (default: 10)",
+        help="for srgan, weight of the pixel loss, which --loss names (default: 10)",
     )  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     quiet_readers()
     for folder in options.folders:
-        refuse_weights(folder, f"give a folder of pictures, and weights by --start {folder}")
+        refuse_weights(folder, f"give a folder of pictures, and weights with --start {folder}")
     training = FileTraining(
         options.folders, options.output, options.scale, _recipe(options),
         exclude=options.exclude, moving=options.moving or [], validation=options.validation,
@@ -317,7 +317,7 @@ def _check_filters(recipe: Recipe, given: bool) -> None:
     if not layers or filters == layers - 1:
         return
     numbers = (*RECIPES["modern"].filters, *[16] * layers)[: layers - 1]
-    example = f"give them, for example by --filters {'-'.join(map(str, numbers))}"
+    example = f"give them, for example with --filters {'-'.join(map(str, numbers))}"
     raise ValueError(
         f"{counted(layers, 'layer')} {'needs' if layers == 1 else 'need'} "
         f"{counted(layers - 1, 'number')} of filters, of all but the last"

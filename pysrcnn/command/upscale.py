@@ -58,8 +58,8 @@ def add(commands: Commands) -> None:
     command.add_argument(
         "-s", "--scale", type=_factor,
         help=f"factor of enlargement, above 1 and up to {LARGEST} (default: 3, or that of the "
-        f"weights); a factor without weights of its own takes those there are, and then an exact "
-        f"resize",
+        f"weights); a factor without weights of its own applies the available weights, and then an "
+        f"exact resize",
     )  # fmt: skip
     command.add_argument("--width", type=_pixels, metavar="W", help="width of the result in pixels")
     command.add_argument(
@@ -90,8 +90,8 @@ def _add_more(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--quality", type=_quality, metavar="{1..100}",
-        help="quality of JPEG, WebP and videos (default: 95; WebP without loss if the input has "
-        "none)",
+        help="quality of JPEG, WebP and videos (default: 95; lossless WebP if the input is "
+        "lossless)",
     )  # fmt: skip
     existing = command.add_mutually_exclusive_group()
     existing.add_argument(

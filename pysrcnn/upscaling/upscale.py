@@ -76,7 +76,7 @@ def upscale(
         Instead of `scale`: height and width of the result; one of them may be None, and follows
         from the aspect ratio.
     ensemble : bool
-        Whether to average the results for the picture turned and mirrored in eight ways: a little
+        Whether to average the results for the picture rotated and flipped in eight ways: a little
         better, and eight times slower. Without effect on `Networks`, which have their own.
     progress : function of a float, optional
         Called now and then with the fraction of the work done, up to 1; not if the result is a
