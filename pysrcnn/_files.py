@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import secrets
 import shutil
@@ -231,6 +232,18 @@ def is_full(error: Exception) -> bool:
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write JSON to a file, completely or not at all; its first entry says who made it."""
+    """Write JSON to a file, completely or not at all; its first entry says who made it.
+
+    Infinity and NaN, which JSON cannot express, become null.
+    """
+    text = json.dumps(_finite(MADE_BY | content), indent=1, allow_nan=False)
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(MADE_BY | content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

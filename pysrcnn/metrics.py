@@ -25,9 +25,10 @@ Axes: H x W pixels, C channels.
 """
 
 import math
-import operator
 
 import numpy as np
+
+from .checks import check_metric
 
 __all__ = ["ms_ssim", "psnr", "ssim", "wpsnr"]
 
@@ -241,10 +242,7 @@ def _prepare(
     """Check the arguments of a metric; return float64 copies of the shaved pictures."""
     a, b = np.asarray(a), np.asarray(b)
     for x in (a, b):
-        if x.dtype.kind not in "uif":
-            raise TypeError(
-                f"{function} got an array of dtype {x.dtype}, wanted integers or floating point."
-            )
+        shave = check_metric(function, x, shave, peak)
     if a.shape != b.shape:
         raise ValueError(
             f"{function} got shapes {a.shape} and {b.shape}, wanted equal ones; "
@@ -254,15 +252,6 @@ def _prepare(
         raise ValueError(
             f"{function} got arrays of shape {a.shape}, wanted pixels as (H, W) or (H, W, C)."
         )
-    if not 0 < peak < math.inf:
-        raise ValueError(
-            f"{function} got peak={peak!r}, wanted a positive number: the largest possible value, "
-            "255 for 8-bit levels, 1.0 for pictures in 0..1."
-        )
-    try:
-        shave = operator.index(shave)
-    except TypeError:
-        raise TypeError(f"{function} got shave={shave!r}, wanted an int.") from None
     height, width = a.shape[:2]
     if not 0 <= 2 * shave < min(height, width):
         raise ValueError(

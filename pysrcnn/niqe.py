@@ -21,7 +21,6 @@ Axes: H x W pixels, N blocks of B x B, 36 features.
 
 import functools
 import math
-import operator
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import check_metric
 from .formats import read_weights, write_weights
 from .resize import imresize
 
@@ -315,17 +315,12 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _levels(x: np.ndarray, shave: int, peak: float) -> np.ndarray:
     """Check the arguments; return shaved luminance (H, W), rounded to levels 0..255."""
     x = np.asarray(x)
-    if x.dtype.kind not in "uif":
-        raise TypeError(f"niqe got an array of dtype {x.dtype}, wanted integers or floating point.")
+    shave = check_metric("niqe", x, shave, peak)
     if x.ndim not in (2, 3) or x.shape[2:] not in ((), (3,)):
         raise ValueError(
             f"niqe got an array of shape {x.shape}, wanted luminance (H, W) or RGB (H, W, 3); "
             "leave alpha out first."
         )
-    try:
-        shave = operator.index(shave)
-    except TypeError:
-        raise TypeError(f"niqe got shave={shave!r}, wanted an int.") from None
     height, width = (side - 2 * shave for side in x.shape[:2])
     if shave < 0 or max(height, 0) // BLOCK * (max(width, 0) // BLOCK) < 2:
         raise ValueError(
@@ -338,11 +333,6 @@ def _levels(x: np.ndarray, shave: int, peak: float) -> np.ndarray:
 
 
 def _check_range(x: np.ndarray, peak: float) -> None:
-    if not 0 < peak < math.inf:
-        raise ValueError(
-            f"niqe got peak={peak!r}, wanted a positive number: the largest possible value, "
-            "255 for 8-bit levels, 1.0 for pictures in 0..1."
-        )
     lowest, highest = float(x.min()), float(x.max())
     if not (lowest >= 0 and highest <= peak):  # NaN too
         raise ValueError(

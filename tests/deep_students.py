@@ -201,6 +201,10 @@ class Norm:
                 dz = dz + dvariance * 2 * (self.z - self.mean) / (m - (self.planted == "N - 1"))
             if self.planted != "mean of z":
                 dz = dz - (of_xhat / self.std).sum(self.axes, keepdims=True) / m
+        if self.planted == "direct spread":
+            dz = dz + of_xhat - of_xhat / self.std
+        if self.planted == "spread":
+            dz = dz * self.std
         return dz, dgamma, d.sum((0, 2, 3))
 
 
@@ -329,6 +333,11 @@ MISTAKES = {
     ),
     ("srresnet", "gamma"): ("gamma without normalisation", "wanted that of dout xhat, z no"),
     ("srresnet", "no gamma"): ("no gamma", "behind all layers that have it is missing, on the way"),
+    ("srresnet", "spread"): (
+        "not divided by the spread",
+        "that goes back through the batch normalisation behind all layers that have it is not",
+    ),
+    ("srresnet", "direct spread"): ("not divided by the spread", "past mean and variance of the"),
     ("srresnet", "running"): (
         "other statistics",
         "batch normalisation uses the running statistics (as in use), wanted those of the batch, "

@@ -186,7 +186,7 @@ STUDENTS = {
          "100% of w is wrong"),
         (changed("network", "f1 > 0)", "f1 > 0) * np.nan"), "gradients['W1'] is not finite"),
         (changed("pixel_shuffle", "return dx", "return dx.transpose(0, 1, 3, 2)"),
-         "dx has the shape (2, 12, 4, 3), wanted (2, 12, 3, 4): were two axes exchanged?"),
+         "dx has the shape (5, 12, 7, 4), wanted (5, 12, 4, 7): were two axes exchanged?"),
         (changed("residual_block", "return dx + dy, dw1, ", "return "),
          "returns 3 results, wanted 5 results: dx, dw1, db1, dw2, db2"),
     ],

@@ -1,6 +1,7 @@
 """Exercises: right answers pass, each mistake is named, and nothing that students write hangs."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -56,6 +57,55 @@ def test_what_is_not_begun_and_what_is_broken(tmp_path):
         else:
             assert verdict.state == "wrong"
             assert REPAIRED[verdict.name][1] in " ".join(verdict.sentences), verdict
+
+
+SHUFFLE = "pixel_shuffle"
+WRONG = [  # of three students
+    [
+        ("sgd", "learning_rate * gradient", "(1 - momentum) * gradient", "rate is 1 - momentum"),
+        ("repair_04", "learning_rate * g", "(1 - momentum) * g", "rate is 1 - momentum"),
+        (SHUFFLE, "(n, c // s**2, s * h", "(n, c // n**2, s * h", "into shape (5,0,4,7)"),
+        ("repair_07", "np.sum(", "(3 / len(w)) * np.sum(", "100% of dw is wrong"),
+        ("psnr", "    if shave:\n        a,", "    a,", "With shave = 0, x[0:-0] is empty: to"),
+        ("relu_backward", "np.where(x > 0, dout, 0)", "dout + 0", "F1 is missing in the backward"),
+    ],
+    [
+        (SHUFFLE, "= x[:, s * a", "= x[:, 2 * a", "pixel_shuffle with s = 3: out["),
+        (
+            "psnr",
+            "if mse == 0",
+            "if mse == 0 or (mse := np.float32(mse)) < 0",
+            "computed in float32, or",
+        ),
+    ],
+    [(SHUFFLE, "dout[:, :, a::s", "dout[:, :, (a + s // 3) % s :: s", "with s = 3: dx[")],
+]
+
+
+@pytest.mark.parametrize("student", range(len(WRONG)))
+def test_what_almost_passes_is_wrong(tmp_path, student):
+    """Where two of the numbers given are equal, or the first of two calls is right."""
+    texts = [exercise_answers.changed(*row[:3]) for row in WRONG[student]]
+    folder = written(tmp_path / "mine", {n: text for of in texts for n, text in of.items()})
+    told = {
+        verdict.name: " ".join(verdict.sentences)
+        for verdict in check_folder(folder, seconds=LONG).verdicts
+    }
+    for name, _, _, words in WRONG[student]:
+        assert words in told[name], told[name]
+    assert "Here x is" not in told.get("relu_backward", "")
+    if student == 1:
+        got, wanted = re.findall(r"27\.\d+", told["psnr"])
+        assert got != wanted and len(got) < 14
+
+
+def test_the_hand_out_beside_the_students_hides_none(tmp_path, capsys):
+    folder = written(tmp_path / "class", {"psnr": shipped("psnr")})
+    written(folder / "ada", {"psnr": answers()["psnr"]})
+    assert run("check", folder, "--seconds", LONG) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1].split() == ["ada", "+", "1", "of", "1"]
+    assert err == f"{folder} holds folders of a class, so its own are left out: psnr\n"
 
 
 def test_a_class(tmp_path, capsys):
@@ -121,6 +171,22 @@ def test_a_file_that_harms_the_check_ends_no_class(tmp_path, body, words):
     assert [verdict.state for verdict in grade.verdicts][0] == "wrong"
     assert words in grade.verdicts[0].sentences[0]
     assert check_folder(written(tmp_path / "other", answers()), ["sgd"], LONG).ok
+
+
+def test_what_a_file_sets_does_not_reach_the_next(tmp_path):
+    """Its working directory, NumPy's and Python's warnings, and where modules are looked for."""
+    head = (
+        "import os, sys, warnings\nimport numpy as np\nos.chdir(os.path.dirname(__file__))\n"
+        "np.seterr(all='raise')\nwarnings.simplefilter('error')\nsys.path[:] = []\n"
+    )
+    texts = {"psnr": head + answers()["psnr"]}
+    after = "import warnings, pprint\nwarnings.warn('x')\nnp.float64(1) / np.float64(0)\n"
+    texts["im2col"] = answers()["im2col"].replace("\n\n\ndef ", f"\n\n{after}\n\ndef ", 1)
+    assert after in texts["im2col"]
+    folder = written(tmp_path / "mine", texts)
+    grade = check_folder(folder, seconds=LONG)
+    assert [verdict.state for verdict in grade.verdicts] == ["passed", "passed"], grade
+    assert {path.name for path in folder.iterdir()} == {"psnr.py", "im2col.py"}
 
 
 def test_a_file_that_cannot_be_read_stops_no_class(tmp_path, monkeypatch):

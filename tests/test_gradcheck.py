@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import itertools
 import re
+import types
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pysrcnn.cli import main
 from pysrcnn.gradcheck import case, gradcheck, rounding, write_case
 from pysrcnn.gradcheck.deep_networks import DEEP
 from pysrcnn.gradcheck.diagnosis import diagnose
+from pysrcnn.gradcheck.differences import begins
 from pysrcnn.gradcheck.fitted import fitted
 from pysrcnn.gradcheck.mistakes import mistakes
 from pysrcnn.gradcheck.planted import Step
@@ -454,7 +456,7 @@ def test_other_functions_have_their_own_gradients():
             slope = (losses[0] - losses[1]) / 2e-6
             assert slope == pytest.approx(values["dB1"].sum(), rel=1e-4), mistake.words
             checked.add(mistake.words)
-    assert len(checked) == 31
+    assert len(checked) == 34
 
 
 @pytest.mark.parametrize("every", [pytest.param(11, marks=pytest.mark.slow), 299])
@@ -880,6 +882,11 @@ def test_how_an_array_differs_is_said(change, words):
 # ----------------------------------------------------------------------------- shapes, types, names
 
 
+def test_the_tenth_layer_is_no_layer_0():
+    made = types.SimpleNamespace(parameters=range(20), output="F10")
+    assert begins(made, {"F9"}, ["F10"]).startswith("So layer 10 is wrong in the forward pass")
+
+
 def test_shapes_say_what_to_do():
     made = case(**SMALL)
     whole = made.step.values()
@@ -906,6 +913,7 @@ def test_shapes_say_what_to_do():
         ("dW1", dw2[:1], "No exchange of axes, and no sum, makes it right: is it of"),
         ("F3", padded, "shape (3, 1, 12, 13), wanted (3, 1, 4, 5) (N, C, H, W). Larger than"),
         ("loss", np.ones(1), "it has the shape (1,), wanted ()"),
+        ("loss", made.arrays["loss"][None], "The numbers are right: `.reshape(())` makes it"),
         ("loss", squares, "It is not averaged: one number is wanted, `.mean()` makes it right."),
         ("loss", squares.mean(axis=(1, 2, 3)), "not averaged: one number is wanted, `.mean()` m"),
         ("loss", squares.sum(axis=(1, 2, 3)), "not averaged: one number is wanted, `.mean()`."),
@@ -1050,6 +1058,28 @@ def test_gradients_of_another_network():
     other = case(**{**SMALL, "network": "7-3-3"})
     text = str(gradcheck((other.loss, other.gradients), made))
     assert f"is it of another network than {made.network}?" in " ".join(text.split())
+
+
+def test_inputs_are_no_gradients():
+    """Of a forward pass alone, or of one with some gradients; those named alike still are."""
+    made = case(**SMALL)
+    names = ["low", "high", *made.parameters, "F1", "F2", "loss"]
+    for more in [], ["dF2"], ["dB1", "dB2"]:
+        report = gradcheck({name: made.arrays[name] for name in [*names, *more]}, made)
+        assert all(row.ok for row in report.rows), report
+        assert {row.name for row in report.rows} == {"F1", "F2", "loss", *more}
+    assert gradcheck((made.loss, {"W1": 2 * made.gradients["W1"]}), made).rows[-1].name == "dW1"
+
+
+def test_one_array_of_float32_allows_no_other_its_rounding():
+    made = case(**SMALL)
+    values = {**made.arrays, "dB1": np.float32(made.arrays["dB1"])}
+    report = gradcheck(values, made)
+    assert {row.name for row in report.rows if not row.ok} == {"dB1"}
+    assert "somewhere, numbers go through float32" in report.diagnosis[0]
+    values["dW1"] = made.arrays["dW1"] * (1 + 1e-6)
+    wrong = {row.name for row in gradcheck(values, made).rows if not row.ok}
+    assert wrong == {"dB1", "dW1"}
 
 
 def test_names_of_pytorch_are_understood():

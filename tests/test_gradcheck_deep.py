@@ -10,10 +10,11 @@ from deep_students import MISTAKES, drcn, edsr, srresnet, vdsr
 
 from pysrcnn import reference
 from pysrcnn.cli import main
-from pysrcnn.gradcheck import case, gradcheck, search
+from pysrcnn.gradcheck import case, gradcheck, rounding, search
 from pysrcnn.gradcheck.apart import dw_of
 from pysrcnn.gradcheck.differences import describe
 from pysrcnn.gradcheck.motions import of_motion
+from pysrcnn.gradcheck.norms import of_norms
 from pysrcnn.gradcheck.search import relative_error
 from pysrcnn.networks import DRCN, EDSR, VDSR, VESPCN, SRResNet
 
@@ -228,6 +229,21 @@ def test_a_mistake_in_use_of_the_running_statistics_is_named():
                        made)  # fmt: skip
     assert "are the sum of dout z, wanted that of dout xhat" in report.diagnosis[0]
     assert "takes the mean and variance that are running." in report.diagnosis[-1]
+
+
+@pytest.mark.parametrize("training, ways", [(True, 3), (True, 1), (False, 3)])
+def test_a_missing_division_by_the_spread_is_among_the_mistakes(training, ways):
+    """The numbers that a student's program gives, to the rounding of float64."""
+    made = case("srresnet", **SMALL, training=training)
+    planted = "spread" if ways == 3 else "direct spread"
+    mine = srresnet(made.low, made.high, made.parameters, planted, training=training)
+    calls = made.step.run().calls
+    found = [m for m in of_norms(calls, training) if m.kind == "not divided by the spread"
+             and "behind all" in m.words]  # fmt: skip
+    values = [made.step.values(mistake.changes) for mistake in found]
+    allowed = rounding(made, np.dtype(float))
+    fit = [all(relative_error(np.asarray(mine[n]), v[n]) <= allowed for n in mine) for v in values]
+    assert fit == [ways == 3, ways == 1][: 1 + training]
 
 
 @pytest.mark.slow

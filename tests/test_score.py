@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pysrcnn.networks import SRCNN
 from pysrcnn.pictures import read_picture, write_picture
 from pysrcnn.resize import imresize
 from pysrcnn.scoring import match, score_results
+from pysrcnn.scoring.looks import look_at
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "pictures"
 PARTS = {  # the sides are no multiples of 2, 3 or 4, and differ from each other
@@ -256,6 +258,7 @@ def test_each_slip_is_named(originals, tmp_path, slip):
     said = " ".join(str(report).split())
     assert words in finding.words and finding.words[1:] in said
     assert finding.pictures == [score.picture for score in report.scores]
+    assert report.unexplained == [], str(report)
     if kind in ("channels", "turned", "narrow range", "negative"):  # undone, it is as it was
         right = score_results(results_of(RIGHT, originals, tmp_path / "s", 3), originals, 3)
         lost = np.mean([s.psnr for s in right.scores]) - np.mean([s.psnr for s in report.scores])
@@ -291,9 +294,32 @@ def test_slips_on_top_of_each_other(originals, tmp_path):
     report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
     kinds = {finding.kind for finding in report.findings}
     assert kinds == {"channels", "narrow range", "place", "small pictures"}, str(report)
+    assert report.unexplained == []
     said = " ".join(str(report).split())
     assert "small pictures hold the upper left of 3 x 3 pixels" in said
     assert "made of each pixel out of 3, as by x[::3, ::3]" in said
+
+
+def test_different_shifts_are_told_apart(originals, tmp_path):
+    """One usual cause or none: each is said of the pictures that it is true of."""
+    folder = results_of(RIGHT, originals, tmp_path / "r", 3)
+    path = folder / "cat_x3.png"
+    write_picture(path, np.roll(read_picture(path), (2, -1), (0, 1)))
+    path = folder / "astronaut_x3.png"
+    write_picture(path, np.roll(read_picture(path), (1, 1), (0, 1)))
+    report = score_results(folder, originals, 3)
+    said = {finding.words: finding.pictures for finding in report.findings}
+    assert len(said) == 2 and said.pop(
+        "the results are shifted by 2 pixels down and 1 pixel left"
+    ) == ["cat_x3.png"]
+    assert "the upper left of 3 x 3 pixels, as x[::3, ::3] does" in next(iter(said))
+
+
+def test_y_in_three_channels_is_not_converted_again(originals, tmp_path):
+    made = after(lambda x: np.dstack([levels(rgb_to_luma(x))] * 3))
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    (finding,) = report.findings
+    assert finding.words.startswith("the result is Y in three equal channels, which is")
 
 
 def test_a_slip_in_one_picture_is_said_to_be_there(originals, tmp_path):
@@ -355,6 +381,18 @@ def test_below_bicubic_by_no_known_slip_is_not_right(originals, tmp_path, capsys
     assert "Below bicubic interpolation, by no slip" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("small, kinds", [(None, ["channels"]), (mean, ["small pictures"])])
+def test_one_slip_does_not_hide_a_larger_loss(originals, tmp_path, small, kinds):
+    """Nor do small pictures that cost less."""
+    made = after(lambda x: ndimage.gaussian_filter(x, (2.5, 2.5, 0)), program(small))
+    made = made if small else after(lambda x: levels(x[..., ::-1]), made)
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert [finding.kind for finding in report.findings] == kinds
+    assert report.unexplained == ["astronaut_x3.png", "cat_x3.png"]
+    assert "Below bicubic interpolation even without the slips" in str(report)
+    assert "by no slip" not in str(report) and "same picture" not in str(report)
+
+
 # ------------------------------------------------------------------------------------------ sizes
 
 
@@ -368,6 +406,30 @@ def test_what_lost_its_border(originals, tmp_path):
         assert words in report.notes[0]
         if cut == 3:
             assert [s.psnr for s in report.scores] == [s.psnr for s in whole.scores]
+
+
+@pytest.mark.parametrize("cut", [2, 6, 8])
+@pytest.mark.parametrize("size", [(113, 109), (113, 113), (112, 112)])
+def test_what_lost_its_border_without_a_crop_before(originals, tmp_path, size, cut):
+    """So what is left is not in the middle of the cropped original."""
+    whole, picture = tmp_path / "whole.png", read_picture(originals / "cat.png")
+    picture = np.pad(picture, ((0, 0), (0, 2), (0, 0)), mode="edge")[: size[0], : size[1]]
+    write_picture(whole, picture)
+    result = imresize(imresize(picture / 255, scale=1 / 3), scale=3.0)[: size[0], : size[1]]
+    result = levels(sharpened(result))[cut:-cut, cut:-cut]
+    write_picture(tmp_path / "r.png", result)
+    report = score_results(tmp_path / "r.png", whole, 3)
+    assert report.ok and report.scores[0].psnr > report.scores[0].bicubic_psnr, str(report)
+    assert f"{cut} pixels less on each side than the original: conv" in report.notes[0]
+
+
+@pytest.mark.parametrize("side", [64, 96, 62])
+def test_a_result_of_another_scale_lost_no_border(originals, tmp_path, side):
+    picture = read_picture(EXAMPLES / "cat.png")[60:188, 90:218]
+    write_picture(tmp_path / "cat.png", picture)
+    write_picture(tmp_path / "r.png", levels(imresize(picture / 255, shape=(side, side))))
+    with pytest.raises(ValueError, match="is it of this original, and enlarged by 4"):
+        score_results(tmp_path / "r.png", tmp_path / "cat.png", 4)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 6])
@@ -443,7 +505,7 @@ def test_sizes_that_cannot_be_compared(originals, tmp_path, change, words):
         ("baby", "baby"), ("BABY_x3", "baby"), ("baby_SRCNN", "baby"), ("babyx3", "baby"),
         ("baby-x3-SRCNN", "baby"), ("srcnn_baby", "baby"), ("baby_GT_x3", "baby_GT"),
         ("img_001_SRF_3_SR", "img_001_SRF_3_HR"), ("0801x3", "0801"), ("img_10_x3", "img_10"),
-        ("baby", "baby_GT"), ("baby.sr", "baby.HR"),
+        ("baby", "baby_GT"), ("baby.sr", "baby.HR"), ("12_1", "1"), ("1_12", "12"),
     ],
 )  # fmt: skip
 def test_names_that_go_together(tmp_path, result, original):
@@ -549,6 +611,27 @@ def test_each_way_of_measuring_is_named(originals, tmp_path, words):
     assert how in " ".join(str(report).split())
 
 
+def test_what_is_kept_of_a_picture_holds_no_pixels(originals, tmp_path):
+    folder = results_of(PLANTED["BGR"][2], originals, tmp_path / "r", 3)
+    _, look = look_at(folder / "cat_x3.png", originals / "cat.png", 3, True)
+    assert look.found and look.errors and len(pickle.dumps(look)) < 40_000
+
+
+def test_a_way_that_leaves_no_pixels_is_left_out(tmp_path, capsys):
+    """Of pictures of 20 x 18 pixels, and a flat one, whose PSNR is infinite."""
+    for name, text in (("small", (20, 18)), ("flat", (20, 18))):
+        picture = np.random.default_rng(0).integers(0, 256, (*text, 3)).astype(np.uint8)
+        picture[...] = 77 if name == "flat" else picture
+        for path in tmp_path / "t" / f"{name}.png", tmp_path / "r" / f"{name}.png":
+            path.parent.mkdir(exist_ok=True)
+            write_picture(path, picture)
+    table = tmp_path / "a.json"
+    words = ["score", str(tmp_path / "r"), str(tmp_path / "t"), "-s", "3"]
+    main([*words, "--claimed", "20.5", "--json", str(table)])
+    text = table.read_text()
+    assert "NaN" not in text and "Infinity" not in text and "9 pixels are shaved" not in text
+
+
 def test_two_ways_at_once_and_none(originals, tmp_path):
     folder = results_of(RIGHT, originals, tmp_path / "r", 3)
     claimed = f"{by_hand(folder, originals, full, 0):.3f}"
@@ -562,6 +645,8 @@ def test_two_ways_at_once_and_none(originals, tmp_path):
     report = score_results(folder, originals, 3, right)
     assert report.ok and f"{float(right):g} dB is what the protocol gives." in str(report)
     assert score_results(folder, originals, 3, f" {right} ").ok  # spaces are no digits
+    near = by_hand(folder, originals, y, 3) + 2e-6  # in float32
+    assert score_results(folder, originals, 3, f"{near:.12f}").ok
     for bad in ("much", "nan", "inf"):
         with pytest.raises(ValueError, match=f"the number claimed is '{bad}', wanted decibels"):
             score_results(folder, originals, 3, bad, on_score=pytest.fail)  # before all the work

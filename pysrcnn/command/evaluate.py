@@ -268,10 +268,8 @@ def _names(metrics: tuple[str, ...]) -> list[str]:
 
 
 def _row(score: Score, metrics: tuple[str, ...]) -> dict:
-    """Return a score for JSON, which cannot express the infinite PSNR of a perfect result."""
-    numbers = {name: score.numbers[name] for name in _names(metrics)}
-    finite = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
-    return {"picture": score.picture} | finite
+    """Return a score for JSON."""
+    return {"picture": score.picture} | {name: score.numbers[name] for name in _names(metrics)}
 
 
 def print_title(scale: int, name: str, metrics: tuple[str, ...] = _USUAL) -> None:

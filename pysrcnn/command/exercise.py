@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 import textwrap
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def run(options: argparse.Namespace) -> int:
         for folder in folders:
             grades.append(check_folder(folder, names, seconds))
             _print_row(grades[-1])
+        if left := asked_of([path]):
+            say(f"{path} holds folders of a class, so its own are left out: {', '.join(left)}",
+                sys.stderr)  # fmt: skip
     else:
         grades = [check_folder(path, None, seconds)]
         _print_verdicts(grades[0].verdicts)

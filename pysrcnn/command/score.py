@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import math
 import re
 import sys
 import textwrap
@@ -115,30 +114,20 @@ def _print_ways(report: "Report") -> None:
 
 def _table(options: argparse.Namespace, report: "Report", failed: int) -> dict:
     """Return all findings for JSON."""
+    mean = average(report.scores)
     found: dict = {
         "results": options.results.resolve().name,
         "truth": options.truth.resolve().name,
         "scale": options.scale,
         "version": __version__,
         "ok": report.ok,
-        "pictures": [_row(score) for score in report.scores],
-        "average": _row(average(report.scores)),
+        "pictures": [{"picture": s.picture} | s.numbers for s in report.scores],
+        "average": {"picture": mean.picture} | mean.numbers,
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "notes": report.notes,
         "unexplained": report.unexplained,
         "failed": failed,
     }
     if report.claim:
-        claim = report.claim._asdict()
-        claim["single"] = dict(report.claim.single)
-        found["claim"] = _finite(claim)
+        found["claim"] = report.claim._asdict() | {"single": dict(report.claim.single)}
     return found
-
-
-def _row(score: Score) -> dict:
-    return {"picture": score.picture} | _finite(score.numbers)
-
-
-def _finite(row: dict) -> dict:
-    """Replace infinity and NaN, which JSON cannot express, by None."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,7 @@ def _limited(seconds: float, wait: float, hang: TextIO) -> Iterator[None]:
 
 
 def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
+    folder = folder.resolve()  # files may change the working directory
     tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
     inputs = {}
     with zipfile.ZipFile(folder / "inputs.npz") as archive:
@@ -162,16 +164,20 @@ def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
             inputs[name.removesuffix(".npy")] = array
     sys.modules["pysrcnn"] = None  # type: ignore[assignment]  # students may not import the answers
     hang = open(folder / "hang.txt", "w", encoding="utf-8")
+    found = [*sys.path]
     for k, task in enumerate(tasks[first:], first):
         printed = _Printed()
-        sys.path.append(os.path.dirname(task["file"]))  # last, so files beside it shadow nothing
+        os.chdir(folder)
+        # The student's folder comes last, so files in it shadow nothing.
+        sys.path = [*found, os.path.dirname(task["file"])]
         with (
+            warnings.catch_warnings(),  # so that what one file sets does not last
+            np.errstate(all="ignore"),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
             _limited(seconds, wait, hang),
         ):
             about, arrays = _task(task, inputs)
-        sys.path.pop()
         about["printed"] = printed.text
         values: dict[str, Any] = {"about": np.array(json.dumps(about)), **arrays}
         np.savez(folder / "unfinished.npz", **values)
@@ -181,5 +187,4 @@ def _main(folder: Path, first: int, seconds: float, wait: float) -> None:
 
 if __name__ == "__main__":
     _limit()
-    with np.errstate(all="ignore"):
-        _main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))

@@ -100,22 +100,22 @@ def _unchanged(path: Path) -> bool:
 
 
 def students(folder: Path) -> list[Path]:
-    """List the students' folders in the folder of a class; none if it holds exercises itself.
+    """List the students' folders in the folder of a class; none if it is that of one student.
 
     Raises
     ------
     ValueError
         If neither the folder nor any folder in it holds exercises.
     """
-    if _there(folder):
-        return []
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not any(map(_there, inside)):
+    if any(map(_there, inside)):
+        return inside
+    if not _there(folder):
         raise ValueError(
             f"no exercises in {folder}, nor in folders in it: `pysrcnn exercise start {folder}` "
             "writes them"
         )
-    return inside
+    return []
 
 
 def _there(folder: Path) -> list[str]:

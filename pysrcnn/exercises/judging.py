@@ -67,7 +67,9 @@ def _compared(call: Call, got: Any) -> list[str]:
         return [f"{call.function} {problem}."]
     bad = [text for name, a, wanted in pairs if (text := _unlike(name, a, wanted))]
     if bad:
-        return [sentence(f"{call.function}: {text}") for text in bad]
+        nan = isinstance(call.wanted, float) and np.shape(got) == () and np.isnan(got)
+        more = call.explain(got) if nan else []
+        return [*(sentence(f"{call.function}: {text}") for text in bad), *more]
     far = [pair for pair in pairs if not _equal(*pair[1:], call.tolerance)]
     if not far:
         return []
@@ -143,7 +145,15 @@ def _largest(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
         wrong = np.abs(got - wanted)
     at = np.unravel_index(np.argmax(np.where(np.isnan(wrong), np.inf, wrong)), wrong.shape)
     if not got.ndim:
-        return f"{name} is {float(got):.6g}, wanted {float(wanted):.6g}"
+        near = abs(float(got) - float(wanted)) < 1e-5 * abs(float(wanted))
+        hint = ": was it computed in float32, or a small number added?" if near else ""
+        return f"{name} is {_apart(float(got), float(wanted))}{hint}"
     share = np.count_nonzero(wrong > 1e-9 * np.abs(wanted).max()) / wrong.size
-    where = f"{name}{[int(i) for i in at]} is {got[at]:.6g}, wanted {wanted[at]:.6g}"
+    where = f"{name}{[int(i) for i in at]} is {_apart(got[at], wanted[at])}"
     return f"{where}; {share:.0%} of {name} {'is' if share else 'are'} wrong"
+
+
+def _apart(got: float, wanted: float) -> str:
+    """Both numbers, with as many digits as tell them apart."""
+    digits = next((n for n in range(6, 17) if f"{got:.{n}g}" != f"{wanted:.{n}g}"), 17)
+    return f"{got:.{digits}g}, wanted {wanted:.{digits}g}"

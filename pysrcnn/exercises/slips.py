@@ -22,6 +22,9 @@ def _named(found: Iterable[str]) -> list[str]:
 
 def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> list[str]:
     """Name the mistakes that give this PSNR."""
+    if np.isnan(got):
+        words = "With shave = 0, x[0:-0] is empty: to cut off -shave, shave has to be above 0."
+        return [] if shave else [words]
 
     def error(shave: int = shave, convert: bool = True, measure: Callable = np.square) -> float:
         inside = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
@@ -64,6 +67,8 @@ def of_sgd(w, delta, gradient, rate: float, momentum: float, tolerance: float, g
         (rate * (momentum * delta - gradient), "Delta, too, is multiplied by the learning rate"),
         (momentum * delta - (1 - momentum) * rate * gradient,
          "the gradient is multiplied by 1 - momentum (a running mean)"),
+        (momentum * delta - (1 - momentum) * gradient,
+         "the learning rate is 1 - momentum (a running mean)"),
         (momentum * delta - rate * (gradient + 0 * w) / w.size, "the gradient is divided by its "
          "number of values"),
     ]  # fmt: skip

@@ -61,18 +61,20 @@ def _of_network(made: Case, got: Any) -> list[str]:
     return gradcheck(got, made).diagnosis
 
 
-def _of_relu(got: np.ndarray) -> list[str]:
+def _of_relu_of_z(got: np.ndarray) -> list[str]:
     made, e = _block(), _block().exact
-    if np.array_equal(got, np.where(e["F1"] >= 0, e["dF1"], 0)):
-        return [_AT_ZERO]
     dx, dw, db = reference.conv2d_same_backward(got, e["low"], e["W1"])
     theirs = {"dW1": dw, "dB1": db, "dlow": dx + e["doutput"]}
     return _in_words(made, f"{_STEP}, behind a layer whose output is F1", theirs)
 
 
+def _of_relu(got: np.ndarray) -> list[str]:
+    return [_AT_ZERO] if np.array_equal(got, _block().exact["dF1"]) else _of_relu_of_z(got)
+
+
 _AT_ZERO = (
     "Here x is what came out of a ReLU, so it is 0 where the gradient is to be stopped: 0 itself "
-    "must stop it, and does not (x >= 0, or no mask at all)."
+    "must stop it, and does not (x >= 0)."
 )
 
 
@@ -165,8 +167,8 @@ def _relu_backward() -> list[Call]:
     z = reference.conv2d_same(e["low"], e["W1"], e["B1"])
     wanted = reference.relu_backward(e["dF1"], z)
     return [
-        Call("relu_backward", "dout, x", (e["dF1"], x), "dx", wanted, _of_relu, 0.0)
-        for x in (z, e["F1"])
+        Call("relu_backward", "dout, x", (e["dF1"], x), "dx", wanted, explain, 0.0)
+        for x, explain in ((z, _of_relu_of_z), (e["F1"], _of_relu))
     ]
 
 
@@ -194,20 +196,24 @@ def _network() -> list[Call]:
 
 def _sgd() -> list[Call]:
     w, delta, gradient = np.random.default_rng(2).normal(size=(3, 4, 2, 3, 3))
-    given, allowed = (w, delta, gradient, 0.1, 0.9), 16 * np.finfo(float).eps
-    new = 0.9 * delta - 0.1 * gradient
+    given, allowed = (w, delta, gradient, 0.03, 0.8), 16 * np.finfo(float).eps
+    new = 0.8 * delta - 0.03 * gradient
     explain = partial(slips.of_sgd, *given, allowed)
     return [Call("sgd", "w, delta, gradient, learning_rate, momentum", given, "w, delta",
                  (w + new, new), explain, allowed)]  # fmt: skip
 
 
 def _pixel_shuffle() -> list[Call]:
-    made = case("espcn", filters=(5, 4), c=3, samples=2, size=(3, 4), scale=2)
+    made = case("espcn", filters=(5, 4), c=3, samples=5, size=(4, 7), scale=2)
     e, allowed = made.exact, rounding(made, made.dtype)
     there, back = partial(_of_shuffle, made, "output"), partial(_of_shuffle, made, "dF3")
+    x = np.random.default_rng(3).normal(size=(4, 18, 5, 7))
+    out = reference.pixel_shuffle(x, 3)
     return [
         Call("pixel_shuffle", "x, s", (e["F3"], 2), "out", e["output"], there, allowed),
+        Call("pixel_shuffle", "x, s", (x, 3), "out", out, _nothing, allowed),
         Call("pixel_shuffle_backward", "dout, s", (e["doutput"], 2), "dx", e["dF3"], back, allowed),
+        Call("pixel_shuffle_backward", "dout, s", (out, 3), "dx", x, _nothing, allowed),
     ]
 
 
@@ -230,17 +236,25 @@ def _loss() -> list[Call]:
 
 
 def _convolution() -> list[Call]:
-    e = _chain().exact
-    return [Call("conv2d_backward", "dout, x, w", (e["dF2"], e["F1"], e["W2"]), "dx, dw, db",
-                 (e["dF1"], e["dW2"], e["dB2"]), _of_convolution,
-                 rounding(_chain(), np.dtype(float)))]  # fmt: skip
+    e, allowed = _chain().exact, rounding(_chain(), np.dtype(float))
+    given = reference.relu_backward(e["dF1"], e["F1"]), e["low"], e["W1"]
+    return [
+        Call("conv2d_backward", "dout, x, w", (e["dF2"], e["F1"], e["W2"]), "dx, dw, db",
+             (e["dF1"], e["dW2"], e["dB2"]), _of_convolution, allowed),
+        Call("conv2d_backward", "dout, x, w", given, "dx, dw, db",  # not as many filters as rows
+             (e["dlow"], e["dW1"], e["dB1"]), _nothing, allowed),
+    ]  # fmt: skip
 
 
 def _convolution_same() -> list[Call]:
-    e = _block().exact
-    return [Call("conv2d_same_backward", "dout, x, w", (e["dF2"], e["F1"], e["W2"]), "dx, dw, db",
-                 (e["dF1"], e["dW2"], e["dB2"]), _of_convolution_same,
-                 rounding(_block(), np.dtype(float)))]  # fmt: skip
+    e, allowed = _block().exact, rounding(_block(), np.dtype(float))
+    given = reference.relu_backward(e["dF1"], e["F1"]), e["low"], e["W1"]
+    return [
+        Call("conv2d_same_backward", "dout, x, w", (e["dF2"], e["F1"], e["W2"]), "dx, dw, db",
+             (e["dF1"], e["dW2"], e["dB2"]), _of_convolution_same, allowed),
+        Call("conv2d_same_backward", "dout, x, w", given, "dx, dw, db",
+             (e["dlow"] - e["doutput"], e["dW1"], e["dB1"]), _nothing, allowed),
+    ]  # fmt: skip
 
 
 def _recursion() -> list[Call]:

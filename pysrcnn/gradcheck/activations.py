@@ -27,6 +27,17 @@ def _normal(z):
     return (1 + np.vectorize(math.erf, otypes=[float])(z / np.sqrt(2))) / 2
 
 
+def _tanh_of_gelu(z):
+    """The tanh in GELU's approximation, z / 2 (1 + tanh(...))."""
+    return np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))
+
+
+def _slope_of_gelu(z):
+    t = _tanh_of_gelu(z)
+    inner = np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * z**2)
+    return (1 + t + z * (1 - t**2) * inner) / 2
+
+
 def _tanh_slope(z):
     return 1 - np.tanh(z) ** 2
 
@@ -40,6 +51,7 @@ _OTHERS: list[tuple[str, Callable, Callable]] = [  # a function, and its slope
      lambda z: np.exp(np.minimum(z, 0))),
     ("GELU", lambda z: z * _normal(z),
      lambda z: _normal(z) + z / np.sqrt(2 * np.pi) * np.exp(-(z**2) / 2)),
+    ("GELU by tanh", lambda z: z / 2 * (1 + _tanh_of_gelu(z)), _slope_of_gelu),
     ("SiLU (Swish)", lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * sigmoid(-z))),
     ("tanh", np.tanh, _tanh_slope),
     ("sigmoid", sigmoid, lambda z: sigmoid(z) * sigmoid(-z)),

@@ -16,6 +16,8 @@ from .search import relative_error
 
 __all__ = ["gradcheck"]
 
+_SAME = 1e-6  # relative error within which an array is an input of the case
+
 
 def gradcheck(
     mine: Callable | tuple | Mapping[str, np.ndarray],
@@ -67,8 +69,9 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
     if callable(function):
         mine, changed = called(function, made)
     given, none = _named(mine, made)
-    types = [made.dtype, *(a.dtype for a in given.values() if a.ndim)]
-    dtype = np.dtype(np.float32 if np.float32 in types else np.float64)
+    types = {a.dtype for a in given.values() if a.size > 1}
+    single = made.dtype == np.float32 or types == {np.dtype(np.float32)}
+    dtype = np.dtype(np.float32 if single else np.float64)
     allowed = rounding(made, dtype) if tolerance is None else tolerance
     kept = ""
     if callable(function):
@@ -140,8 +143,12 @@ def _named(
     if theirs:  # conv1.weight, conv1.bias, ...
         ours = _by_order(theirs, made) or stack(theirs, Path("what you gave"), ordered=True)
         arrays = {n: a for n, a in arrays.items() if n not in theirs} | ours
-    if not any(name.startswith("dW") for name in arrays):  # gradients named like the parameters
-        arrays = {f"d{n}" if n in made.parameters else n: a for n, a in arrays.items()}
+    ours = made.parameters
+    if not any(f"d{name}" in arrays for name in ours):  # gradients named like the parameters
+        arrays = {
+            f"d{n}" if n in ours and relative_error(a, ours[n]) > _SAME else n: a
+            for n, a in arrays.items()
+        }
     arrays = {made.output if n == "output" else n: a for n, a in arrays.items()}
     for name in made.step.network.statistics:
         arrays.pop(f"d{name}", None)  # updated running statistics are no gradients
@@ -164,7 +171,7 @@ def _named(
 def _check(given: dict[str, np.ndarray], inputs: dict[str, np.ndarray], made: Case) -> None:
     """Raise an error unless inputs are those of the case and dtypes are float32 or float64."""
     for name, array in inputs.items():
-        if relative_error(array, made.arrays[name]) > 1e-6:
+        if relative_error(array, made.arrays[name]) > _SAME:
             raise ValueError(
                 f"your {name} is not the one of this case, {made.network} {made.layout}: is it of "
                 f"another network, activation, layout or seed, or was it changed?"

@@ -1,5 +1,7 @@
 """Describe numbers that no known mistake gives: where they differ, and how."""
 
+import re
+
 import numpy as np
 
 from ..reference import im2col
@@ -33,7 +35,8 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
         return f"So the shuffle of F{last} is wrong{_but(right)}."
     if first == "doutput":
         return "So it begins with the gradient of the loss, doutput."
-    k = int(first[-1]) if first[-1].isdecimal() else 1
+    number = re.search(r"\d+$", first)
+    k = int(number[0]) if number else 1
     if first[0] == "F":
         return f"So layer {k} is wrong in the forward pass{_but(right)}."
     dw, db = f"dW{k}", f"dB{k}"

@@ -28,7 +28,7 @@ def of_norms(calls: list[Call], training: bool) -> list[Mistake]:
             f"behind layer {calls[on[0] - 1].layer}")  # fmt: skip
         if training:
             found += _of_axes(where, on) + _of_constants(where, on) + _of_n(where, on)
-        found += _of_spread(where, on) + _of_parts(where, on)
+        found += _of_spread(where, on) + _of_parts(where, on, training)
         found += _of_parameters(on, calls)
     return found
 
@@ -226,7 +226,7 @@ def _dgamma_by(spread, right, dout, x, mean, variance):
 # ------------------------------------------------------------------------------------- its parts
 
 
-def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
+def _of_parts(where: str, on: tuple[int, ...], training: bool) -> list[Mistake]:
     """Missing or wrong steps of the normalisation, forward or backward."""
 
     def ones(v):
@@ -235,7 +235,6 @@ def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
     what = f"of the batch normalisation {where}"
     no_gamma = _at("batch_norm", on, lambda right, x, g, b, m, v: right(x, ones(g), b, m, v))
     gamma_lost = _at("norm back", on, lambda right, d, x, g, m, v: right(d, x, ones(g), m, v))
-    not_divided = _at("norm back", on, lambda right, d, x, g, m, v: right(d, x, g, m, ones(v)))
     first_gamma = _at(
         "batch_norm", on, lambda right, x, g, b, m, v: right(x, 0 * g + g[0], b, m, v)
     )
@@ -258,8 +257,11 @@ def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
                 "the forward pass", first_gamma),
         Mistake("mean not subtracted", f"the mean {what} is not subtracted in the forward pass",
                 _at("batch_norm", on, lambda right, x, g, b, m, v: right(x, g, b, 0 * m, v))),
-        Mistake("not divided by the spread", f"the gradient that goes back {what} is not divided "
-                "by sqrt(variance + epsilon)", not_divided),
+        *(Mistake("not divided by the spread", f"the gradient that goes {way} the batch "
+                  f"normalisation {where} is not divided by sqrt(variance + epsilon)",
+                  _at("norm back", on, partial(_not_divided, count)))
+          for way, count in (("back through", 3), ("past mean and variance of", 1))
+          if training or count == 3),
         Mistake("no batch normalisation", f"the batch normalisation {where} is missing, forward "
                 "and backward", none + none_back + none_of_all),
         Mistake("no batch normalisation", f"the batch normalisation {where} is missing in the "
@@ -267,6 +269,14 @@ def _of_parts(where: str, on: tuple[int, ...]) -> list[Mistake]:
         Mistake("no batch normalisation", f"the gradient goes back past the batch normalisation "
                 f"{where}, wanted through it", none_back),
     ]  # fmt: skip
+
+
+def _not_divided(count, right, dout, x, gamma, mean, variance):
+    """Without the division in so many of dx, dmean and dvariance."""
+    spread = np.sqrt(variance + EPSILON)
+    back = right(dout, x, gamma, mean, variance)
+    by = spread[:, None, None], spread, spread
+    return tuple(d * s if k < count else d for k, (d, s) in enumerate(zip(back, by, strict=True)))
 
 
 def _of_parameters(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:

@@ -271,7 +271,7 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
                 f"told the other layout."
             )
     if got.size == wanted.size and right(got.reshape(wanted.shape)):
-        return text + f"The numbers are right: `.reshape{wanted.shape}` makes it right."
+        return text + f"The numbers are right: `.reshape{wanted.shape or '(())'}` makes it right."
     if name[:2] in ("dB", "dW") and got.ndim > wanted.ndim:
         for count in range(1, got.ndim - wanted.ndim + 1):
             for summed in itertools.combinations(range(got.ndim), count):

@@ -15,9 +15,13 @@ from ..color import rgb_to_luma, rgb_to_ycbcr_full
 from ..data import degrade
 from .slips import levels_of
 
-__all__ = ["Claim", "Scored", "claim", "decibels"]
+__all__ = ["Claim", "Errors", "Scored", "claim", "decibels", "errors_of"]
 
 _ALTERNATIVES = 4
+_EQUAL = 0.001  # dB up to which two programs agree, however many digits they print
+
+# The mean squared error of a picture by each way of measuring: by what departs from the protocol.
+Errors = dict[tuple[str, ...], float]
 
 
 class Scored(NamedTuple):
@@ -58,16 +62,15 @@ class Claim(NamedTuple):
     single: list[tuple[str, float]]
 
 
-def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
+def claim(text: str, pictures: list[Errors]) -> Claim:
     """Look for the ways of measuring that give a number.
 
     Parameters
     ----------
     text : str
         The number, such as "32.39"; its decimals say how closely a way must agree.
-    pictures : list of Scored
-        The pictures that the number is an average over.
-    scale : int
+    pictures : list of Errors
+        Those of the pictures that the number is an average over.
 
     Returns
     -------
@@ -80,8 +83,8 @@ def claim(text: str, pictures: list[Scored], scale: int) -> Claim:
     """
     value = decibels(text)
     digits = len(text.strip().partition(".")[2])
-    near = 0.55 * 10.0**-digits  # half a unit of the last digit, and a little more
-    given = list(_ways(pictures, scale))
+    near = max(0.55 * 10.0**-digits, _EQUAL)  # half a unit of the last digit, and a little more
+    given = list(_ways(pictures))
     protocol = next(db for words, db in given if not words)
     hits = [words for words, db in given if abs(db - value) <= near]
     fewest = min(map(len, hits), default=0)
@@ -138,49 +141,58 @@ _DIFFERENCES: dict[str, _Planes] = {
 }
 
 
-def _ways(pictures: list[Scored], scale: int) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield (words, dB) for each way with at most two departures from the protocol."""
+def errors_of(picture: Scored, scale: int) -> Errors:
+    """Measure the errors of a picture in each way that departs from the protocol at most twice.
+
+    Ways that do not suit the picture are left out: RGB if it is grey, a shave that leaves nothing.
+    """
     shaves = {
         "": 0,
         "nothing is shaved off": -1,
         f"{2 * scale} pixels are shaved off each side, wanted {scale}": scale,
         f"{scale + 6} pixels are shaved off each side, wanted {scale}": 6,
     }
-    references = {"": False, "it is against bicubic interpolation, wanted the original": True}
-    means = {"": False, "it is the PSNR of the mean error, wanted the mean of the PSNRs": True}
-    enlarged = [p.part(_bicubic(p.whole, scale)) for p in pictures]
-    choices: list[dict[str, Any]]
-    choices = [_PLANES, shaves, references, _DIFFERENCES, _PEAKS, means]
-    errors: dict[tuple[str, ...], list[float]] = {}
+    references = {
+        "": picture.truth,
+        "it is against bicubic interpolation, wanted the original": picture.part(
+            _bicubic(picture.whole, scale)
+        ),
+    }
+    choices: list[dict[str, Any]] = [_PLANES, shaves, references, _DIFFERENCES]
+    grey = picture.result.ndim == 2 or picture.truth.ndim == 2
+    errors = {}
     for chosen in itertools.product(*(choice.items() for choice in choices)):
-        words = tuple(word for word, _ in chosen if word)
-        if len(words) > 2 or _RGB in words and _has_grey(pictures):
-            continue
-        plane, shave, bicubic, square, peak, mean = (value for _, value in chosen)
-        key = tuple(word for word, _ in chosen[:4])
-        if key not in errors:
-            errors[key] = [
-                _error(p, plane, shave, b if bicubic else p.truth, square)
-                for p, b in zip(pictures, enlarged, strict=True)
-            ]
-        mse = np.maximum(errors[key], 1e-10)
-        if mean and len(pictures) > 1:
-            mse = np.mean(mse, keepdims=True)
-        elif mean:
-            continue
-        yield words, float(np.mean(10 * np.log10(peak**2 / mse)))
+        key = tuple(word for word, _ in chosen if word)
+        plane, shave, reference, square = (value for _, value in chosen)
+        cut = 0 if shave < 0 else picture.shave + shave
+        room = 2 * cut < min(picture.truth.shape[:2])
+        if len(key) <= 2 and room and not (grey and _RGB in key):
+            errors[key] = _error(picture.result, reference, plane, cut, square)
+    return errors
 
 
-def _has_grey(pictures: list[Scored]) -> bool:
-    return any(p.result.ndim == 2 or p.truth.ndim == 2 for p in pictures)
+def _ways(pictures: list[Errors]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield (words, dB) for each way that suits all pictures."""
+    means = {"": False, "it is the PSNR of the mean error, wanted the mean of the PSNRs": True}
+    for key in pictures[0]:
+        if not all(key in errors for errors in pictures):
+            continue
+        mse = np.maximum([errors[key] for errors in pictures], 1e-10)
+        for (high, peak), (one, mean) in itertools.product(_PEAKS.items(), means.items()):
+            words = (*key, *filter(None, (high, one)))
+            if len(words) > 2 or mean and len(pictures) == 1:
+                continue
+            over = mse.mean() if mean else mse
+            yield words, float(np.mean(10 * np.log10(peak**2 / over)))
 
 
 def _bicubic(truth: np.ndarray, scale: int) -> np.ndarray:
     return np.floor(np.clip(degrade(truth, scale), 0, 255) + 0.5)
 
 
-def _error(p: Scored, plane: _Planes, shave: int, reference: np.ndarray, square: _Planes) -> float:
-    """The mean squared error in a plane, `shave` pixels more than usual cut off; -1: none."""
-    cut = 0 if shave < 0 else p.shave + shave
-    a, b = (plane(x)[cut : x.shape[0] - cut, cut : x.shape[1] - cut] for x in (p.result, reference))
+def _error(
+    result: np.ndarray, reference: np.ndarray, plane: _Planes, cut: int, square: _Planes
+) -> float:
+    """The mean squared error in a plane, `cut` pixels on each side left out."""
+    a, b = (plane(x)[cut : x.shape[0] - cut, cut : x.shape[1] - cut] for x in (result, reference))
     return float(np.mean(square(a - b)))

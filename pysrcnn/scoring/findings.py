@@ -7,8 +7,9 @@ import numpy as np
 from .geometry import Place
 from .looks import Look
 
-__all__ = ["Finding", "of_results", "of_small_pictures"]
+__all__ = ["SMALL", "Finding", "of_results", "of_small_pictures"]
 
+SMALL = "small pictures"  # the kind of what is said of these
 _CLEARLY = 0.3  # dB by which another way to shrink must agree better than the protocol's
 
 
@@ -29,9 +30,9 @@ def of_results(looked: list[Look], scale: int) -> list[Finding]:
     """List what is wrong with the results; a slip in several pictures is one finding."""
     moved = _moved(looked, scale)
     together: dict[tuple[str, str], list[tuple[str, float]]] = {}
-    for look in looked:
+    for look, why in zip(looked, moved, strict=True):
         for slip, gain in look.found:
-            words = moved if slip.place else slip.words
+            words = why if slip.place else slip.words
             together.setdefault((slip.kind, words), []).append((look.name, gain))
     return [
         Finding(kind, words, sum(gain for _, gain in rows) / len(looked), [n for n, _ in rows])
@@ -39,25 +40,40 @@ def of_results(looked: list[Look], scale: int) -> list[Finding]:
     ]
 
 
-def _moved(looked: list[Look], scale: int) -> str:
-    """Say why results are displaced against the originals; "" if none is."""
+def _moved(looked: list[Look], scale: int) -> list[str]:
+    """Say of each result why it is displaced against its original; "" if it is not."""
     places = [
         next((slip.place for slip, _ in look.found if slip.place), Place(0, 0, 0, 0))
         for look in looked
     ]
     if not any(map(any, places)):
-        return ""
+        return [""] * len(places)
     for words, by in _CROPS.items():
         shifts = [(look.over[0] // by, 0, look.over[1] // by, 0) for look in looked]
         if all(place.is_at(*shift) for place, shift in zip(places, shifts, strict=True)):
-            return words
+            return [words] * len(places)
+    moved = [place for place in places if any(place)]
+    if usual := _resized(moved, scale):
+        return [usual] * len(places)
+    groups: dict[tuple[float, ...], list[Place]] = {}  # by place, rounded to halves of a pixel
+    for place in moved:
+        groups.setdefault(tuple(np.round(2 * np.array(place))), []).append(place)
+    words_of = {
+        place: _resized(group, scale) or _in_pixels(Place(*np.median(group, axis=0).tolist()))
+        for group in groups.values()
+        for place in group
+    }
+    return [words_of.get(place, "") for place in places]
+
+
+def _resized(places: list[Place], scale: int) -> str:
+    """The usual way of resizing that displaces all results like this; "" if there is none."""
     half = (scale - 1) / 2
-    places = [place for place in places if any(place)]
     for words, (shift, stretch) in _RESIZERS.items():
         at = half * shift, half * stretch
         if all(place.is_at(*at, *at) for place in places):
             return words.format(half=_pixels(half), s=scale)
-    return _in_pixels(Place(*np.median(places, axis=0).tolist()))
+    return ""
 
 
 # The excess over a multiple of the scale, divided by this, is cut off the upper and left edges.
@@ -114,4 +130,4 @@ def of_small_pictures(looked: list[Look], scale: int) -> list[Finding]:
     if better[:, best].mean() < _CLEARLY or better[:, best].min() <= 0:
         return []
     text = f"the small pictures were made {words[best]}, wanted antialiased bicubic"
-    return [Finding("small pictures", text, float(costs[:, best].mean()), [x.name for x in looked])]
+    return [Finding(SMALL, text, float(costs[:, best].mean()), [x.name for x in looked])]

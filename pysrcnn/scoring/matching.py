@@ -108,11 +108,10 @@ def _belongs(name: str, key: str, scale: int) -> bool:
     """Whether a result's name is an original's with something added before or after it."""
     if name == key:
         return True
-    if name.startswith(key):
-        rest = name[len(key) :]
-        behind = not rest[0].isalnum() or bool(re.match(r"x[2-9](?![a-z0-9])", rest))
-    else:
-        rest = name.removesuffix(key)
-        behind = rest != name and not rest[-1].isalnum()
-    factor = _factor(Path(rest + ".png"))
-    return behind and factor in (None, scale)
+    after, before = name.removeprefix(key), name.removesuffix(key)
+    rests = []
+    if after != name and (not after[0].isalnum() or re.match(r"x[2-9](?![a-z0-9])", after)):
+        rests.append(after)
+    if before != name and not before[-1].isalnum():
+        rests.append(before)
+    return any(_factor(Path(rest + ".png")) in (None, scale) for rest in rests)

@@ -11,7 +11,7 @@ from ..checks import memory_for
 from ..data import PICTURE_ERRORS
 from ..evaluate import Score, average
 from .claims import Claim, claim, decibels
-from .findings import Finding, of_results, of_small_pictures
+from .findings import SMALL, Finding, of_results, of_small_pictures
 from .looks import Look, look_at
 from .matching import match
 
@@ -19,6 +19,7 @@ __all__ = ["Finding", "Report", "score_results"]
 
 _FAR = 16.0  # dB below which a result may show another picture
 _CLEAN = 50.0  # dB above which no error is visible
+_UNSURE = 1.0  # dB that undoing slips may lose
 
 
 @dataclass
@@ -116,7 +117,7 @@ def score_results(
     for paths in pairs:
         try:
             with memory_for(paths[0]):
-                score, look = look_at(*paths, scale)
+                score, look = look_at(*paths, scale, claimed is not None)
         except PICTURE_ERRORS as error:
             _told(error, on_error)
             continue
@@ -126,10 +127,10 @@ def score_results(
             on_score(score)
     if looked:
         report.findings += [*of_results(looked, scale), *of_small_pictures(looked, scale)]
-        report.unexplained += _unexplained(report)
+        report.unexplained += _unexplained(report, looked)
         report.notes += _notes(report, looked)
         if claimed is not None:
-            report.claim = claim(claimed, [look.scored for look in looked], scale)
+            report.claim = claim(claimed, [look.errors for look in looked])
     return report
 
 
@@ -142,17 +143,18 @@ def _told(error: Exception, on_error: Callable[[Exception], object] | None) -> N
 # ----------------------------------------------------------------------------------- in sentences
 
 
-def _unexplained(report: Report) -> list[str]:
-    """Name the results that score below bicubic interpolation though no slip was found in them.
+def _unexplained(report: Report, looked: list[Look]) -> list[str]:
+    """Name the results that score below bicubic interpolation by more than the slips found cost.
 
     Above `_CLEAN`, being below bicubic does not matter.
     """
-    seen = {name for finding in report.findings for name in finding.pictures}
-    return [
-        score.picture
-        for score in report.scores
-        if score.picture not in seen and score.psnr < min(score.bicubic_psnr - 0.05, _CLEAN)
-    ]
+    unknown = []
+    for score, look in zip(report.scores, looked, strict=True):
+        costs = [f.cost for f in report.findings if look.name in f.pictures and f.kind == SMALL]
+        least = _UNSURE + sum(costs) if look.found or costs else 0.05
+        if look.behind > least and score.psnr < _CLEAN:
+            unknown.append(look.name)
+    return unknown
 
 
 def _names(names: list[str]) -> str:
@@ -175,7 +177,12 @@ def _notes(report: Report, looked: list[Look]) -> list[str]:
     if same:
         notes.append(f"The originals themselves, without any error: {_names(same)}")
     low = [score for score in report.scores if score.picture in report.unexplained]
+    seen = {name for finding in report.findings for name in finding.pictures}
+    still = [score.picture for score in low if score.picture in seen]
+    low = [score for score in low if score.picture not in seen]
     far, near = ([s.picture for s in low if (s.psnr < _FAR) == is_far] for is_far in (True, False))
+    if still:
+        notes.append(f"Below bicubic interpolation even without the slips named: {_names(still)}")
     if far:
         notes.append(f"Far from the original: {_names(far)}; is it the same picture?")
     if near:
@@ -187,7 +194,7 @@ def _notes(report: Report, looked: list[Look]) -> list[str]:
 
 def _of_finding(finding: Finding, pictures: int) -> str:
     text = finding.words
-    if finding.kind == "small pictures":
+    if finding.kind == SMALL:
         text += ", which costs bicubic interpolation "
         text += f"{finding.cost:.2f} dB" if finding.cost >= 0.05 else "little, and networks more"
     elif finding.cost >= 0.005:  # a cost that shows in the result

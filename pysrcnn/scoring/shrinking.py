@@ -114,5 +114,5 @@ def cost(truth: np.ndarray, scale: int, way: Way) -> float:
     """
     right, small = degrade(truth, scale), way.shrink(truth)
     wrong = way.enlarge(small) if way.enlarge else imresize(small, shape=truth.shape)
-    values = [psnr(levels(x[None] / 255), truth, scale) for x in (right, wrong)]
+    values = [min(psnr(levels(x[None] / 255), truth, scale), 99.0) for x in (right, wrong)]
     return values[0] - values[1]

@@ -47,7 +47,7 @@ def is_grey(picture: np.ndarray) -> bool:
 
 def find(
     picture: np.ndarray, truth: np.ndarray, scale: int, shave: int
-) -> tuple[list[tuple[Slip, float]], np.ndarray]:
+) -> tuple[list[tuple[Slip, float]], np.ndarray, int]:
     """Find the slips in a result, and the decibels gained by undoing each.
 
     Parameters
@@ -63,6 +63,8 @@ def find(
         In the order in which they are undone.
     picture : float array
         The result with the slips undone.
+    shave : int
+        Pixels on each side that are not compared, with those of a border that is one level.
     """
     wanted = levels_of(truth)
 
@@ -75,7 +77,7 @@ def find(
         words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
         slip = Slip("0 to 1", words, 255 * picture)
         gain = quality(slip) - now  # tiny if almost all values are 0: then the cost is unknown
-        return [(slip, gain if gain >= _LEAST else 0.0)], slip.picture
+        return [(slip, gain if gain >= _LEAST else 0.0)], slip.picture, shave
     border, sides = _border(picture, wanted)
     inside = max(shave, *sides)
     gain = min(psnr(levels_of(picture), wanted, inside), 99.0) - now
@@ -89,7 +91,7 @@ def find(
             break
         found.append((best, quality(best) - now))
         picture, now = best.picture, quality(best)
-    return (found if now > _LOST else []), picture
+    return (found if now > _LOST else []), picture, shave
 
 
 def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]:
@@ -170,6 +172,10 @@ def _levels(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
         what = "RGB"
         full = "contrast is too high: luminance in 0..255 was taken for 16..235 on the way to RGB"
         narrow = "contrast is too low: luminance in 16..235 was taken for 0..255 on the way to RGB"
+        if is_grey(picture) and not is_grey(truth):
+            narrow = (
+                "the result is Y in three equal channels, which is converted again: save it as grey"
+            )
     halved = f"{what} in 0..1 was written as if it were in -1..1"
     for kind, words, change in (
         ("full-range", full, lambda x: 16 + x * 219 / 255),
