@@ -191,9 +191,9 @@ def test_the_graph_of_a_network_that_strides_computes_the_same(tmp_path):
 def test_dictionaries_see_as_far_as_their_patches():
     network = load("sc")
     assert network.seen[:2] == (8, 1) and network.margin == 8
-    # Features, two products of the dictionary in each step of FISTA, and patches.
+    # Features, two products of the dictionary in each step of FISTA but the first, and patches.
     entries, atoms = network.parameters["D_l"].shape
-    products = 169 * entries + 2 * len(network.momentum) * entries * atoms
+    products = 169 * entries + (2 * len(network.momentum) - 1) * entries * atoms
     assert network.seen.multiplications == products + network.parameters["D_h"].size
 
 
