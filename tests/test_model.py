@@ -482,6 +482,7 @@ def test_saved_and_loaded_is_the_same_bit_for_bit(tmp_path, c):
         **network.card,
         "network": "5-1-3",
         "filters": [9, 8],
+        "padding": "replicate",
         "channels": "luminance" if c == 1 else "RGB",
         "scale": 3,
         "version": pysrcnn.__version__,

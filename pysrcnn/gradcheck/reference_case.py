@@ -87,7 +87,8 @@ class Case:
 
     def __repr__(self) -> str:
         axes = f"{self.layout}, weights {self.weights}, {self.dtype}"
-        return f"<Case of {self.network}, {axes}: {', '.join(self.arrays)}>"
+        sides = f"low {self.low.shape}, high {self.high.shape}"
+        return f"<Case of {self.network}, {axes}, {sides}, {len(self.arrays)} arrays>"
 
     @property
     def output(self) -> str:
