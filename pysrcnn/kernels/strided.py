@@ -17,6 +17,7 @@ K taps times channels; K', O' rounded up to multiples of `maps.CHANNELS`.
 import numpy as np
 from numba import get_thread_id, prange
 
+from .channels import padded
 from .compile import compiled, noinline
 from .maps import BORDER, CHANNELS, Maps, as_maps, multiple, through_arrays
 from .memory import Memory, aligned
@@ -40,8 +41,7 @@ def conv2d_strided(x, w, b, s):
         return _by_arrays(x, w, b, s)
     n, _, height, width = x.shape
     out = Maps((n, len(w), -(-height // s), -(-width // s)))
-    bias = np.zeros(out.data.shape[3], np.float32)
-    bias[: len(b)] = b
+    bias = padded(b, out.data.shape[3], np.float32)
     offsets = np.arange(w.shape[2]) - w.shape[2] // 2
     given = x.data, x.sides, (offsets, offsets, w.shape[2] // 2, s), x.shape[1]
     _convolve(*given, _matrix(w), bias, out.data, out.sides, (0, 0, 1), *_room(w))
