@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 try:
+    from pysrcnn._printing import any_text
     from pysrcnn._signals import ended_in_order
     from pysrcnn.batch import Size, enlarge_files, job_beside
     from pysrcnn.kernels import announce_compilation
@@ -38,7 +39,7 @@ def main() -> int:
     try:
         quiet_readers()  # errors of a file are printed once, below
         # Announces compilation, in the first run only. An interrupted run leaves no partial file.
-        with ended_in_order(), announce_compilation(say):
+        with ended_in_order(), any_text(), announce_compilation(say):
             # Each frame goes through pysrcnn.upscale; metadata is kept.
             enlarge_files([job_beside(options.picture, str(size))], Networks(DEFAULT), size)
     except (ValueError, TypeError, OSError, MemoryError) as error:

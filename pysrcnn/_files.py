@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ._made_here import MADE_BY
@@ -163,13 +163,16 @@ def _place(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def written_whole(
+    path: str | os.PathLike, check: Callable[[], object] = lambda: None
+) -> Iterator[Path]:
     """Yield a temporary name beside `path`, and rename it to `path` when the block succeeds.
 
     If the block raises or the process dies, the earlier file at `path` is still there. The
     temporary name has the suffix of `path`, from which picture writers tell the format. It begins
     with a dot, so `list_pictures` skips the files that killed processes leave behind. If `path` is
-    a symbolic link, the file that it points to is written.
+    a symbolic link, the file that it points to is written. `check`, which may raise, is called
+    directly before the renaming.
 
     Raises
     ------
@@ -188,6 +191,7 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
             yield temporary
             with open(temporary, "r+b") as file:  # the content reaches the disk before the name
                 os.fsync(file.fileno())
+            check()
             os.replace(temporary, place)
     except Exception as error:
         first: BaseException = error

@@ -44,7 +44,7 @@ def edsr_of(scale, t=1.0, width=6):
     )  # fmt: skip
     p = made.parameters
     for name, array in p.items():
-        array += rng.normal(0, 0.05 if name[0] == "W" else 0.01, array.shape).astype(np.float32)
+        array += rng.normal(0, 0.05 if name[0] == "W" else 0.001, array.shape).astype(np.float32)
         if name[0] == "W":
             array -= array.mean(axis=(2, 3), keepdims=True)
     for name, share in ("_head", 1), ("1_1", 1), ("1_2", -0.5 / t), ("_body", 1), ("_tail", 2 / 3):

@@ -20,7 +20,7 @@ from samples import encoded, exif_of
 
 import pysrcnn
 from pysrcnn import SRCNN
-from pysrcnn.batch import Job, Size, enlarge, enlarge_files, find_jobs, progress
+from pysrcnn.batch import Job, Size, enlarge, enlarge_files, find_jobs, many, progress
 from pysrcnn.cli import main
 from pysrcnn.networks import ESPCN
 from pysrcnn.pictures import (
@@ -497,6 +497,64 @@ def test_pictures_of_phones_and_cameras_are_counted_and_named(folder, capsys):
     assert said(capsys)[1] == [f"pysrcnn: no pictures that are read in in, {wanted}"]
 
 
+def test_folders_without_pictures_do_not_stop_the_others(folder, capsys):
+    make("t1/a.png")
+    Path("t2").mkdir()
+    Path("t3").mkdir()
+    Path("t3/b.heic").touch()
+    for given in (["t2", "t1", "none*", "t3"], ["t?"]):
+        assert run(*given, "-o", "out") == 2 and names("out") == ["a_x3.png"]
+        err = " ".join(said(capsys)[1])
+        assert "1 not read (b.heic): convert to JPEG, PNG or TIFF first" in err
+        if len(given) > 1:
+            assert "no pictures in t2: looked for" in err and err.endswith("1 enlarged, 3 failed")
+            assert "no file matches none*" in err
+    assert run("t2", "none*") == 2 and "no pictures in t2: " in said(capsys)[1][0]
+    assert run("t[23]") == 2
+    assert "have no pictures in them, but 1 not read (b.heic)" in said(capsys)[1][0]
+
+
+def test_a_written_picture_counts_though_nothing_can_be_printed():
+    def say(line, stream):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    report = many._Report(False, SimpleNamespace(say=say))
+    with pytest.raises(BrokenPipeError):
+        report.add(Job(Path("a.png"), Path("b.png")), lambda: enlarge.Enlarged([], "", True))
+    assert (report.enlarged, report.failed) == (1, 0)
+
+
+def test_only_results_of_each_other(folder, capsys):
+    make("a.png")
+    assert run("a.png", "-o", "b.png") == 0
+    assert run("b.png", "-s", "2", "-o", "a.png", "--overwrite") == 0
+    assert run("a.png", "b.png") == 0
+    assert said(capsys)[1][-1] == "0 enlarged, 2 left out as results of earlier runs"
+
+
+def test_names_that_differ_in_case_where_that_is_ignored(folder, monkeypatch):
+    make("in/a.png", "other/A.png")
+    assert len(find_jobs(["in/a.png", "other/A.png"], "out").jobs) == 2
+    monkeypatch.setattr("pysrcnn.batch.inputs._IGNORES_CASE", True)
+    with pytest.raises(ValueError, match=r"a.png and other.A.png would become out.A_x3.png"):
+        find_jobs(["in/a.png", "other/A.png"], "out")
+    make("in/A.jpg")
+    places = [job.target.name for job in find_jobs(["in/a.png", "in/A.jpg"], "out").jobs]
+    assert places == ["a_png_x3.png", "A_jpg_x3.png"]
+
+
+def test_what_is_saved_meanwhile_is_not_replaced(folder, capsys, monkeypatch):
+    def slow(*arguments, **options):
+        Path("a_x3.png").write_bytes(b"mine")
+        return pysrcnn.upscale_frames(*arguments, **options)
+
+    make("a.png")
+    monkeypatch.setattr(enlarge, "upscale_frames", slow)
+    assert run("a.png") == 2 and Path("a_x3.png").read_bytes() == b"mine"
+    assert "a_x3.png is there already, and no earlier result of this pi" in said(capsys)[1][0]
+    assert names() == ["a.png", "a_x3.png"]
+
+
 @pytest.mark.parametrize("pattern, wanted", [
     ("Trip [2020]/*.png", ["p"]), ("Trip [2020]/sub/?.png", ["q"]), ("Trip*/*.png", ["p", "r"]),
     ("Trip [2]/*", ["r"]), ("[ab]/x*.png", ["x"]), ("**/[pq].png", ["p", "q"]),
@@ -622,7 +680,7 @@ def test_names_do_not_command_the_terminal(folder, capsys):
 def test_whether_numpy_means_a_full_disk_is_looked_up(folder, capsys, monkeypatch, free, left):
     make("in/a.png", "in/b.png")
 
-    def short(path, file, quality):
+    def short(path, file, quality, check):
         with pysrcnn._files.written_whole(path):
             raise OSError("270000 requested and 2388 written")
 
@@ -639,7 +697,7 @@ def test_a_full_disk_ends_it(folder, capsys, monkeypatch, bad):
     names_in = [f"in/{k}.png" for k in range(5)]
     make(*names_in)
 
-    def full(path, file, quality, usual=enlarge.write_picture_file):
+    def full(path, file, quality, check, usual=enlarge.write_picture_file):
         with pysrcnn._files.written_whole(path):
             if path.name >= f"{bad}_x3.png":
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -712,7 +770,7 @@ def test_the_next_is_read_and_the_last_written_beside_computing(folder, monkeypa
         read_now.set()
         return file
 
-    def writing(path, file, quality):
+    def writing(path, file, quality, check):
         threads.add(("write", threading.get_ident()))
         return write_picture_file(path, file)
 

@@ -1686,7 +1686,10 @@ def test_other_programs_warnings_are_not_printed(bad):
     assert [line.split(" is ")[0] for line in lines] == [f"pysrcnn: {n}" for n in bad_files]
 
 
-def test_the_example_as_a_process(tmp_path):
+def test_the_example_as_a_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")  # as on Windows, where output is redirected
+    tmp_path /= "фото"
+    tmp_path.mkdir()
     if not EXAMPLE.exists():
         pytest.skip("the examples are not beside the tests")
     shutil.copy(EXAMPLE, tmp_path)  # the result is written beside the sample

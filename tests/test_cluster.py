@@ -117,7 +117,7 @@ def test_a_full_disk_ends_it(threads, folder, capsys, monkeypatch):
     for k in range(20):
         write_picture(f"in/{k}.png", picture_of(9, 9))
 
-    def full(path, file, quality):
+    def full(path, file, quality, check):
         with written_whole(path):
             raise OSError(errno.ENOSPC, "No space left on device")
 

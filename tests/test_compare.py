@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import struct
+import tracemalloc
 
 import imageio.v3 as imageio
 import numpy as np
@@ -107,6 +108,21 @@ def test_a_large_picture_makes_no_large_page(tmp_path):
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 38
     text = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "this page has both as WebP of quality 90." in text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_only_the_middle_is_converted_to_8_bits(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(compare, "MOST", 100)
+    levels = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    most = {np.uint8: 1, np.uint16: 257, np.float32: 1 / 255}[dtype]
+    picture = (levels.astype(float) * most).astype(dtype)
+    tracemalloc.start()
+    write_comparison(tmp_path / "a.html", picture, picture, "a", {})
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    for _, held in held_by(tmp_path / "a.html"):
+        assert np.array_equal(imageio.imread(held), levels[495:505, 495:505])
+    assert taken < 5_000_000  # converted as a whole, it takes 12 MB at least
 
 
 def test_of_what_browsers_do_not_show_the_middle_is_taken(tmp_path, monkeypatch):

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import SRGB
 
 import pysrcnn
 from pysrcnn.batch import enlarge, large
 from pysrcnn.cli import main
 from pysrcnn.networks import ESPCN
+from pysrcnn.pictures import deep, read_picture_file
 from pysrcnn.pictures._mark import is_marked
 from pysrcnn.upscaling.scales import Networks
 
@@ -97,14 +99,93 @@ def test_texts_stay_and_those_on_the_pixels_do_not(tmp_path, small_bands, descri
 
 def test_profile_and_resolution_stay(tmp_path, small_bands):
     source = tmp_path / "a.tif"
-    write(source, RGB, iccprofile=b"profile", resolution=(120, 60), resolutionunit="CENTIMETER")
+    write(source, RGB, iccprofile=SRGB, resolution=(120, 60), resolutionunit="CENTIMETER")
     large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         tags = file.pages[0].tags
-        assert tags[34675].value == b"profile" and tags[296].value == 2
+        assert tags[34675].value == SRGB and tags[296].value == 2
         assert [a / b for a, b in (tags[282].value, tags[283].value)] == pytest.approx(
             [304.8, 152.4]
         )
+
+
+def test_a_damaged_profile_is_left_out_and_it_is_said(tmp_path, small_bands):
+    source = write(tmp_path / "a.tif", RGB, iccprofile=b"profile")
+    _, notes = large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    assert notes == ["its colour profile is damaged and left out"]
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert 34675 not in file.pages[0].tags
+
+
+@pytest.mark.parametrize("layout", [{"tile": (32, 32)}, {"rowsperstrip": 16}])
+def test_pieces_that_are_not_stored_hold_zeros(tmp_path, small_bands, layout):
+    source, holes = write(tmp_path / "a.tif", RGB, compression="zlib", **layout), (0, 4)
+    content = bytearray(source.read_bytes())
+    with tifffile.TiffFile(source) as file:
+        tags = file.pages[0].tags
+        for tag in [tags[n] for n in (273, 279, 324, 325) if n in tags]:
+            size = tag.valuebytecount // tag.count
+            for k in holes:
+                content[tag.valueoffset + k * size : tag.valueoffset + (k + 1) * size] = bytes(size)
+    source.write_bytes(content)
+    picture = tifffile.imread(source)
+    assert not picture[:16, :32].any()
+    assert np.array_equal(pysrcnn.read_picture(source), picture)
+    large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    made = tifffile.imread(tmp_path / "b.tif")
+    assert np.array_equal(made, pysrcnn.upscale(picture, 2, "9-1-5"))
+
+
+def test_without_the_extra_pieces_that_are_not_stored_are_refused(tmp_path, monkeypatch):
+    source = write(tmp_path / "a.tif", RGB[:16, :16], tile=(16, 16))
+    content = bytearray(source.read_bytes())
+    with tifffile.TiffFile(source) as file:
+        for number in (324, 325):
+            place = file.pages[0].tags[number].valueoffset
+            content[place : place + 4] = bytes(4)
+    source.write_bytes(content)
+    monkeypatch.setattr(deep, "available", lambda: False)
+    with pytest.raises(ValueError, match="a.tif is a TIFF file of which some strips or tiles are"):
+        pysrcnn.read_picture(source)
+
+
+def test_a_pyramid_is_done_by_its_first_page(tmp_path, small_bands):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for k, step in enumerate((1, 2, 4)):
+            pixels = np.ascontiguousarray(RGB[::step, ::step])
+            file.write(pixels, photometric="rgb", subfiletype=int(k > 0), metadata=None)
+    assert large.shape_of(tmp_path / "a.tif") == (*RGB.shape, RGB.dtype)
+    assert read_picture_file(tmp_path / "a.tif").notes == []
+    large.enlarge_tiff(tmp_path / "a.tif", tmp_path / "b.tif", Networks("9-1-5"), 2)
+    made = tifffile.imread(tmp_path / "b.tif")
+    assert np.array_equal(made, pysrcnn.upscale(RGB, 2, "9-1-5"))
+
+
+@pytest.mark.parametrize("byteorder", "<>")
+def test_one_strip_is_read_in_parts(tmp_path, byteorder):
+    picture = KINDS["16 bits"]
+    source = write(tmp_path / "a.tif", picture, rowsperstrip=70, byteorder=byteorder)
+    with tifffile.TiffFile(source) as file:
+        stored = large._Stored(file.pages[0])
+        stored.high = 8
+        assert np.array_equal(stored.part((3, 30), (5, 80)), picture[3:30, 5:80])
+        assert {k: len(x) for k, x in stored.kept.items()} == dict.fromkeys(range(4), 8)
+
+
+@pytest.mark.parametrize("side", [256, 2**16])
+def test_the_padding_of_tiles_counts(tmp_path, monkeypatch, side):
+    """In a file without the larger offsets, 4 GiB of it would not fit."""
+    source, asked = write(tmp_path / "a.tif", RGB[:4, :4, 0]), {}
+
+    def stop(*args, bigtiff, **rest):
+        asked["big"] = bigtiff
+        raise OSError("stop")
+
+    monkeypatch.setattr(large, "TILE", side)
+    monkeypatch.setattr(tifffile, "imwrite", stop)
+    with pytest.raises(OSError, match="stop"):
+        large.enlarge_tiff(source, tmp_path / "b.tif", Networks("9-1-5"), 2)
+    assert asked["big"] == (side == 2**16)
 
 
 def test_what_is_not_for_bands(tmp_path):
@@ -119,6 +200,8 @@ def test_what_is_not_for_bands(tmp_path):
     for name in ("assocalpha", "unspecified"):
         pixels, layout = KINDS["RGBA"], {"photometric": "rgb", "extrasamples": [name]}
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels, **layout)
+    three = {"photometric": "minisblack", "planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "three.tif", RGB, extrasamples=["unspecified"] * 2, **three)
     (tmp_path / "text.tif").write_text("no picture")
     tifffile.imwrite(tmp_path / "pair.tif", RGB, photometric="rgb")
     with tifffile.TiffFile(tmp_path / "pair.tif") as file:
@@ -134,6 +217,7 @@ def test_what_is_not_for_bands(tmp_path):
         "planar.tif",
         "turned.tif",
         "pages.tif",
+        "three.tif",
         "text.tif",
         "missing.tif",
     ):

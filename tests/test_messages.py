@@ -356,6 +356,11 @@ COMMANDS = [
         "show maps good.png --region 0 0 9 9 -o a.png",
         "show maps does not use --region: leave it out",
     ),
+    (
+        "show curve a.log -m x2.npz -o a.png",
+        "show curve takes logs, or weights by -m that have theirs beside them: leave out a.log or "
+        "-m x2.npz",
+    ),
     ("show curve a.log -s 3 -o a.png", "show curve does not use --scale: leave it out"),
     (
         "gradcheck --write c.npz --tolerance 1e-3",

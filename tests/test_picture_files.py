@@ -13,6 +13,7 @@ import struct
 import sys
 import tracemalloc
 import types
+import zlib
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ from pysrcnn.pictures import (
 )
 from pysrcnn.pictures._directories import Tiff
 from pysrcnn.pictures._formats import kind_of
+from pysrcnn.pictures.reading import pixels_of
 
 Image = pytest.importorskip("PIL.Image")
 PngInfo = pytest.importorskip("PIL.PngImagePlugin").PngInfo
@@ -134,6 +136,20 @@ def test_a_transparent_colour_becomes_alpha(mode):
     flat = array.reshape(7, 9, -1)
     assert np.array_equal(frame[:, :, :-1], flat)
     assert np.array_equal(frame[:, :, -1] == 0, (flat == flat[2, 3]).all(axis=2))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_transparent_grey_of_few_bits_becomes_alpha(bits):
+    """Pillow scales the pixels, but not the transparent level."""
+    levels = np.array([[0, 1, 2, 3]])
+    row = bytes([0, 0b00011011] if bits == 2 else [0, 0x01, 0x23])
+    head = struct.pack(">IIBBBBB", 4, 1, bits, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+    content += chunk(b"tRNS", struct.pack(">H", 2))
+    content += chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    grey, alpha = np.moveaxis(read(content).frames[0], -1, 0)
+    assert np.array_equal(grey, levels * (255 // (2**bits - 1)))
+    assert alpha.tolist() == [[255, 255, 0, 255]]
 
 
 def test_16_bit_grey_with_a_transparent_level():
@@ -501,6 +517,36 @@ def test_transparent_frames_do_not_show_the_one_before(tmp_path):
             assert error <= (12 if suffix == "webp" else 0), suffix
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_default_picture_is_no_frame(count):
+    rest = [Image.fromarray(frame) for frame in FRAMES[:count]]
+    options = {"save_all": True, "append_images": rest, "default_image": True, "duration": 50}
+    file = read(encoded(RGB, "PNG", **options))
+    assert all(same(a, b) for a, b in zip(file.frames, FRAMES[:count], strict=True))
+
+
+@pytest.mark.parametrize("colour, channels", [(0, 1), (2, 3), (6, 4)])
+def test_an_animation_of_16_bits_is_said_to_be_read_as_8(colour, channels):
+    frames = [np.array([[1000, 33000, 65535, 0]], np.uint16).repeat(channels, 1) // (1 + k)
+              for k in range(2)]  # fmt: skip
+    pixels = [np.insert(frame.astype(">u2").view(np.uint8), 0, 0).tobytes() for frame in frames]
+    head = struct.pack(">IIBBBBB", 4, 1, 16, colour, 0, 0, 0)
+    fctl = [chunk(b"fcTL", struct.pack(">5I2H2B", k, 4, 1, 0, 0, 1, 10, 0, 0)) for k in (0, 1)]
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+    content += chunk(b"acTL", struct.pack(">II", 2, 0))
+    if colour != 6:
+        content += chunk(b"tRNS", struct.pack(">H", 33000) * channels)
+    content += fctl[0] + chunk(b"IDAT", zlib.compress(pixels[0])) + fctl[1]
+    content += chunk(b"fdAT", struct.pack(">I", 2) + zlib.compress(pixels[1])) + chunk(b"IEND", b"")
+    file = read(content)
+    assert file.notes == ["its 16 bits a channel are read as 8"]
+    for frame, wanted in zip(file.frames, frames, strict=True):
+        wanted = wanted.reshape(1, 4, channels)
+        assert np.abs(frame[..., 0] * 257.0 - wanted[..., 0]).max() <= 257
+        alpha = wanted[..., 3] // 256 if colour == 6 else np.where(wanted[..., 0] == 33000, 0, 255)
+        assert np.abs(frame[..., -1] - alpha.astype(float)).max() <= 1
+
+
 @pytest.mark.parametrize("disposal", [1, 2])
 def test_frames_are_as_composed(disposal):
     """A GIF whose second frame changes a corner: it is read as a whole picture."""
@@ -576,6 +622,23 @@ def test_a_gif_says_what_it_cannot_hold(tmp_path):
     assert np.array_equal(again[..., -1], np.where(LA[..., 1] > 127, 255, 0))
     seen = LA[..., 1] > 127
     assert np.abs(again[seen][:, 0].astype(int) - LA[seen][:, 0]).mean() < 8
+
+
+def test_a_gif_says_what_is_true(tmp_path):
+    assert write_picture_file(tmp_path / "a.gif", PictureFile([GREY])) == []
+    lost = write_picture_file(tmp_path / "a.gif", PictureFile([DEEP]))
+    assert lost[-1] == "partial transparency"
+
+
+def test_exif_on_the_storage_of_other_pixels_changes_none():
+    exif = exif_of(3)
+    exif[258], exif[262], exif[284] = 12, 0, 2  # bits, white is 0, planar
+    grey = GREY.astype(np.uint16) * 257
+    content = encoded(grey, "PNG", exif=exif)
+    assert same(read(content).frames[0], grey[::-1, ::-1])
+    assert same(pixels_of(Image.open(io.BytesIO(content))), grey)
+    exif[258] = (16, 16, 16)
+    assert same(read(encoded(RGB, "PNG", exif=exif)).frames[0], RGB[::-1, ::-1])
 
 
 # ------------------------------------------------------------------------------------- deep colour

@@ -520,6 +520,11 @@ def test_colour_of_16_bits_in_tiff_takes_the_extra(tmp_path, monkeypatch, dtype)
         assert exactly(read_picture(tmp_path / "a.png"), picture)
 
 
+def test_an_empty_name():
+    with pytest.raises(FileNotFoundError, match="the name of the picture is empty: give a file"):
+        read_picture("")
+
+
 def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match="none does not exist: create it first"):
         write_picture(tmp_path / "none" / "a.png", RGB)

@@ -48,8 +48,18 @@ def test_through_a_pipe(folder, monkeypatch, source):
         fake = types.SimpleNamespace(buffer=stream, isatty=lambda: False, flush=lambda: None)
         monkeypatch.setattr(sys, name, fake)
     monkeypatch.chdir(folder)
-    assert main(["upscale", source, "-o", "-", "--format", "same"]) == 0
+    command = ["upscale", source, "-o", "-", "--format", "same"]
+    assert main(command) == 0
     assert kind_of(out.getvalue()) == "jpeg"
+    sys.stdin.buffer.seek(0)
+    assert main([*command, "--quality", "9"]) == 0
+    assert kind_of(out.getvalue()) == "jpeg"
+
+
+def test_standard_input_has_no_name_whose_format_could_be_kept(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert main(["upscale", "-", "-o", "out/", "--format", "same"]) == 2
+    assert "--format same goes by the names of pictures" in capsys.readouterr().err
 
 
 def test_a_name_of_another_format_is_refused(folder, monkeypatch, capsys):

@@ -350,6 +350,8 @@ def test_time_and_memory_are_said_before(monkeypatch, pace, words):
     memory += sum(4 * a.size for a in network.parameters.values())
     assert estimate.foreseen([step]) == f"about {words}, and {memory / 1e9:.1f} GB of memory"
     assert estimate.foreseen([step], 5e9).endswith("and 5.0 GB of memory")
+    piece = (memory - 3 * (960**2 + 320**2)) / 1e9
+    assert estimate.foreseen([step], whole=False).endswith(f"and {piece:.1f} GB of memory")
     assert estimate.foreseen([Step((9, 9), (20, 20), 3, np.uint8, None)]) == ""
     monkeypatch.setattr(estimate, "LONG", 960 * 960 * network.seen.multiplications)
     assert estimate.foreseen([step]) == ""
@@ -378,7 +380,7 @@ def test_margins_are_a_part_of_the_time(monkeypatch):
     monkeypatch.setattr(steps, "BAND", 100_000)
     monkeypatch.setattr(steps, "FAR", 1)
     step = Step((200, 200), (400, 400), 1, np.uint8, EDSR(2, 8, 8))
-    pixels, memory = estimate._work(step)
+    pixels, memory, _ = estimate._work(step)
     assert step.cell and 1.5 * 400**2 < pixels < 20 * 400**2
     assert memory < 40 * 100_000 < 400**2 * step.bytes_per_pixel
 

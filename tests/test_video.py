@@ -376,9 +376,10 @@ def test_a_folder_without_the_extra(folder, capsys, monkeypatch):
     assert run("in") == 0 and "a_x2.mp4" in capsys.readouterr().out
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run("in") == 2
-    assert "no pictures in in, but videos, and these need PyAV" in capsys.readouterr().err
+    assert f"{Path('in/a.mp4')} is a video, and these need PyAV" in capsys.readouterr().err
     write_picture("in/b.png", GREY)
-    assert run("in") == 0 and Path("in/b_x2.png").exists()
+    assert run("in") == 2 and Path("in/b_x2.png").exists()
+    assert "these need PyAV" in capsys.readouterr().err
 
 
 def test_formats_of_videos(folder, capsys):

@@ -24,6 +24,7 @@ def enlarge_clip(
     size: Size,
     quality: int | None,
     progress: Callable[[float, str], None],
+    check: Callable[[], object] = lambda: None,
 ) -> int:
     """Enlarge a video, write it whole or not at all, and return the number of frames.
 
@@ -39,6 +40,8 @@ def enlarge_clip(
         See `write_clip`.
     progress : function of a float and a str
         Called with the fraction that is done, up to 1, and how many frames a second.
+    check : function, optional
+        See `write_clip`.
     """
     times: deque[int] = deque()  # of frames that are read but not enlarged yet
     began, count = time.perf_counter(), 0
@@ -60,5 +63,5 @@ def enlarge_clip(
             count += 1
             yield times.popleft(), frame
 
-    write_clip(target, clip, made(), shape, quality)
+    write_clip(target, clip, made(), shape, quality, check)
     return count

@@ -20,6 +20,7 @@ from .._files import check_place, written_whole
 from .._printing import printable
 from ..pictures import _chunks
 from ..pictures.encoding import encoded
+from ..pictures.pixels import converted
 
 __all__ = ["check_page", "write_comparison"]
 
@@ -48,8 +49,9 @@ def write_comparison(
     ----------
     path : path
         File of the page, ending in .html.
-    before, after : uint8 arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
-        Pictures of the same height and width.
+    before, after : arrays (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)
+        Pictures of the same height and width: uint8, uint16, or floating point, 0..1. They are
+        shown with 8 bits.
     title : str
     facts : mapping of str to str
         Facts shown below the pictures: {"size": "768 x 768 pixels", ...}.
@@ -81,16 +83,18 @@ def write_comparison(
     )
     shape, notes = before.shape[:2], []
     part = _middle(shape)
-    if before[part].shape != before.shape:
-        height, width = before[part].shape[:2]
+    # Cropped before they are converted, since they may be large.
+    shown = tuple(converted(x[part], np.dtype(np.uint8)) for x in (before, after))
+    height, width = shown[0].shape[:2]
+    if (height, width) != shape:
         notes.append(
             f"Of {shape[1]} x {shape[0]} pixels, this page has the middle {width} x {height}."
         )
-    pictures, note = _urls((before[part], after[part]), icc_profile, colours)
+    pictures, note = _urls((shown[0], shown[1]), icc_profile, colours)
     page = string.Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=_text(title),
-        width=before[part].shape[1],
-        height=before[part].shape[0],
+        width=width,
+        height=height,
         before_name=_text(names[0]),
         after_name=_text(names[1]),
         before=pictures[0],

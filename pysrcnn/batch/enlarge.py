@@ -16,7 +16,6 @@ import numpy as np
 from .._files import check_place
 from .._printing import counted, known
 from .._signals import unfinished
-from ..data import unit
 from ..pictures import PictureFile, read_picture_file, write_picture_file
 from ..pictures._formats import kind_of
 from ..pictures._limits import check_claim
@@ -107,13 +106,20 @@ def expected(job: Job, file: PictureFile | Plan | Clip, networks: Networks, size
     """Return a line that says how long a picture will take; "" if that is not long."""
     with _named(job):
         frames = len(file.frames) if isinstance(file, PictureFile) else 1
+        shape: tuple[int, ...]
         if isinstance(file, PictureFile):
             shape, dtype = file.frames[0].shape, file.frames[0].dtype
+        elif isinstance(file, Plan) and job.source and (stored := large.shape_of(job.source)):
+            shape, dtype = stored[:3], stored[3]
         else:
             start = file.start if isinstance(file, Plan) else file.shape
             shape, dtype = (*start, 3), np.dtype(np.uint8)
         steps = steps_for(shape, dtype, networks, size.scale, size.shape)
-        said = foreseen(steps, count=file.count if isinstance(file, Clip) else 1)
+        said = foreseen(
+            steps,
+            count=file.count if isinstance(file, Clip) else 1,
+            whole=not isinstance(file, Plan),
+        )
     each = f" for each of {frames} frames" if frames > 1 else ""
     return f"{job.source_name}: {said} by {networks.label()}{each}" if said else ""
 
@@ -172,8 +178,9 @@ def _by_bands(
     _make_place(job, plan)
     began = time.perf_counter()
     lost, notes = large.enlarge_tiff(
-        job.source, job.target, networks, size.scale, size.shape, progress
-    )
+        job.source, job.target, networks, size.scale, size.shape, progress,
+        lambda: check_free(job, plan.shape),
+    )  # fmt: skip
     line = _line(plan, networks, ", band by band", time.perf_counter() - began)
     notes = _notes(job, notes, plan)
     if compare:
@@ -190,7 +197,10 @@ def _by_frames(
     assert job.target  # `check_target` raises otherwise
     _make_place(job, plan)
     began = time.perf_counter()
-    count = enlarge_clip(job.target, clip, networks, plan.shape, size, job.quality, progress)
+    count = enlarge_clip(
+        job.target, clip, networks, plan.shape, size, job.quality, progress,
+        lambda: check_free(job, plan.shape),
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     notes = _notes(job, clip.notes, plan)
     if even(plan.shape) != plan.shape:
@@ -294,7 +304,8 @@ def _facts(file: PictureFile, plan: Plan, networks: Networks, seconds: float) ->
 def _write(job: Job, file: PictureFile, notes: list[str], line: str) -> Enlarged:
     with _named(job):
         if job.target:
-            lost = write_picture_file(job.target, file, job.quality)
+            shape = file.frames[0].shape[:2]
+            lost = write_picture_file(job.target, file, job.quality, lambda: check_free(job, shape))
         else:
             lost = _write_to_stdout(job, file)
     return _enlarged(job, notes, line, lost)
@@ -324,12 +335,9 @@ def _write_both(
     """Write the page and the picture; `before` is the first frame by bicubic interpolation."""
     assert job.target
     page = job.target.with_suffix(".html")
-    before, after = (
-        np.round(np.clip(unit(x), 0, 1) * 255).astype(np.uint8) for x in (before, file.frames[0])
-    )
     with _named(job):
         write_comparison(
-            page, before, after, job.target.name, facts, names,
+            page, before, file.frames[0], job.target.name, facts, names,
             icc_profile=file.icc_profile, colours=file.colours,
         )  # fmt: skip
     notes = [*notes, f"{page}: compares with bicubic interpolation"]

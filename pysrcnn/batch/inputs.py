@@ -3,16 +3,18 @@
 import contextlib
 import glob
 import os
+import sys
 from collections import defaultdict
 from pathlib import Path
 
-from ..pictures import list_pictures, list_unread
+from ..pictures import list_pictures, list_unread, not_read
 from ..pictures._mark import picture_of
 from ..pictures.folders import unreadable
-from ..video import IN_FOLDERS, INSTALL, available
+from ..video import IN_FOLDERS
 
-__all__ = ["Place", "earlier_results", "find_pictures", "spelled"]
+__all__ = ["Place", "earlier_results", "find_pictures", "folded", "spelled"]
 
+_IGNORES_CASE = sys.platform in ("darwin", "win32")
 
 Place = tuple[Path | None, Path]  # a picture, and its path within the folder that was given
 
@@ -29,68 +31,83 @@ def find_pictures(
     listed : set of path
         Pictures that folders and patterns gave.
     errors : list of exceptions
-        Why folders that may hold more pictures cannot be read.
+        Why folders that may hold more pictures cannot be read, and, of several inputs, which have
+        nothing in them.
     unread : list of path
         Pictures of kinds that are not read.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError, PermissionError, ValueError
-        If a folder or a pattern has nothing in it or cannot be read, or a name is empty.
+        If nothing is found, as folders and patterns have nothing in them or cannot be read, or if
+        a name is empty.
     """
-    found: dict[Path | None, Place] = {}
-    listed: set[Path] = set()
-    errors: list[Exception] = []
-    unread: list[Path] = []
-
-    def add(path: Path, place: Path) -> None:
-        found.setdefault(spelled(path), (path, place))
-
-    def enter(folder: Path) -> None:
-        for path in _listed(folder, recursive, errors):
-            add(path, path.relative_to(folder))
-            listed.add(path)
-        unread.extend(list_unread(folder, recursive))
-
+    search = _Search(recursive)
     for text in inputs:
         if not text:  # Path("") is the current folder; a shell's empty variable is likelier meant
             raise ValueError("the name of a picture is empty: give a file or a folder")
+        try:
+            search.take(text)
+        except (ValueError, OSError) as error:
+            if len(inputs) == 1:
+                raise
+            search.errors.append(error)
+    if search.errors and not search.found:
+        raise search.errors[0]
+    return list(search.found.values()), search.listed, search.errors, search.unread
+
+
+class _Search:
+    """What `find_pictures` returns, as far as it is found."""
+
+    def __init__(self, recursive: bool):
+        self.recursive = recursive
+        self.found: dict[Path | None, Place] = {}
+        self.listed: set[Path] = set()
+        self.errors: list[Exception] = []
+        self.unread: list[Path] = []
+
+    def take(self, text: str) -> None:
+        """Add what one input means; raise if that is nothing."""
         path = Path(text)
         if text == "-":
-            found.setdefault(None, (None, Path("stdin")))
+            self.found.setdefault(None, (None, Path("stdin")))
         elif os.path.isdir(path):
-            enter(path)
+            self._enter(path)
+            self.unread += list_unread(path, self.recursive)
         elif glob.has_magic(text) and not os.path.exists(path):
-            names, closed = _matching(text)
-            errors += closed
-            for name in names:
-                if os.path.isdir(name):
-                    with contextlib.suppress(ValueError):  # if it has no pictures
-                        enter(name)
-                else:
-                    add(name, Path(name.name))
-                    listed.add(name)
-            if not found:
-                raise ValueError(f"the folders that {text} matches have no pictures in them")
+            self._match(text)
         else:
-            add(path, Path(path.name))
-    return list(found.values()), listed, errors, unread
+            self._add(path, Path(path.name))
 
+    def _add(self, path: Path, place: Path) -> None:
+        self.found.setdefault(spelled(path), (path, place))
 
-def _listed(folder: Path, recursive: bool, errors: list[Exception]) -> list[Path]:
-    """List the pictures in a folder, and its videos if these can be read."""
-    if available():
-        return list_pictures(folder, recursive, errors.append, IN_FOLDERS)
-    try:
-        return list_pictures(folder, recursive, errors.append)
-    except ValueError as error:
-        try:
-            list_pictures(folder, recursive, others=IN_FOLDERS)
-        except ValueError:
-            raise error from None
-        raise ValueError(
-            f"no pictures in {folder}, but videos, and these need PyAV: {INSTALL}"
-        ) from None
+    def _enter(self, folder: Path) -> None:
+        # Videos are listed without PyAV, too: reading them will say that they need it.
+        for path in list_pictures(folder, self.recursive, self.errors.append, IN_FOLDERS):
+            self._add(path, path.relative_to(folder))
+            self.listed.add(path)
+
+    def _match(self, pattern: str) -> None:
+        names, closed = _matching(pattern)
+        self.errors += closed
+        unread: list[Path] = []
+        for name in names:
+            if not os.path.isdir(name):
+                self._add(name, Path(name.name))
+                self.listed.add(name)
+                continue
+            unread += list_unread(name, self.recursive)
+            try:
+                with contextlib.suppress(ValueError):  # if it has no pictures
+                    self._enter(name)
+            except OSError as error:
+                self.errors.append(error)
+        if not self.found:
+            but = f", but {not_read(unread)}" if unread else ""
+            raise ValueError(f"the folders that {pattern} matches have no pictures in them{but}")
+        self.unread += unread
 
 
 def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
@@ -120,6 +137,11 @@ def _matching(pattern: str) -> tuple[list[Path], list[OSError]]:
 def spelled(path: Path) -> Path:
     """Return the same path for "a.png", "./a.png" and "/here/a.png"; links to it stay apart."""
     return path.parent.resolve() / path.name
+
+
+def folded(path: str | os.PathLike) -> str:
+    """Return a path without its case where folders, as a rule, ignore that."""
+    return os.fspath(path).casefold() if _IGNORES_CASE else os.fspath(path)
 
 
 def earlier_results(found: list[Place], suffix: str) -> set[Path]:

@@ -18,7 +18,7 @@ from ..pictures.folders import READABLE, size_of
 from ..pictures.reading import is_animated
 from ..upscaling.scales import Networks
 from ..video import WRITTEN, is_video
-from .inputs import Place, earlier_results, find_pictures, spelled
+from .inputs import Place, earlier_results, find_pictures, folded, spelled
 
 __all__ = [
     "SAME",
@@ -36,7 +36,7 @@ __all__ = [
 
 STANDARD = "-"  # standard input and output
 SAME = "same"  # instead of a format: keep that of each picture
-_WITH_QUALITY = (".jpeg", ".jpg", ".webp", *WRITTEN)
+_WITH_QUALITY = (".jpeg", ".jpg", ".webp", SAME, *WRITTEN)
 
 
 class Job(NamedTuple):
@@ -290,9 +290,14 @@ def _named(found: list[Place], folder: Path | None, suffix: str, format: str | N
             f"{found[0][0]} is a video, and becomes .mp4, .m4v or .mov, not .{format}: leave "
             f"--format out, or give --format same"
         )
+    if format == SAME and any(source is None for source, _ in found):
+        raise ValueError(
+            "--format same goes by the names of pictures, and standard input has none: give -o a "
+            "file or -, or another --format"
+        )
     kinds = [_kind_of_result(*pair, format) for pair in found]
     targets = [target(*pair, suffix + kind) for pair, kind in zip(found, kinds, strict=True)]
-    meant = [spelled(target) for target in targets]
+    meant = [folded(spelled(target)) for target in targets]
     suffixes = defaultdict(set)
     for name, (_, place) in zip(meant, found, strict=True):
         suffixes[name].add(place.suffix.lower())
@@ -347,8 +352,12 @@ def _check_met(jobs: list[Job]) -> None:
     targets = [(job, job.target) for job in jobs if job.target]
     twice = met_twice(target for _, target in targets)
     if twice:
-        place = os.path.realpath(twice)
-        of_it = [str(job.source or "-") for job, path in targets if os.path.realpath(path) == place]
+        place = folded(os.path.realpath(twice))
+        of_it = [
+            str(job.source or "-")
+            for job, path in targets
+            if folded(os.path.realpath(path)) == place
+        ]
         more = f" (and {len(of_it) - 2} more)" if len(of_it) > 2 else ""
         raise ValueError(
             f"{of_it[0]} and {of_it[1]}{more} would become {twice}: enlarge them one at a time, "
@@ -360,7 +369,7 @@ def _without_overwriting(jobs: list[Job]) -> tuple[list[Job], list[Exception]]:
     """Return the jobs whose results would not replace a picture, and errors for the others."""
     pictures = {_of_source(job) for job in jobs} - {None}
     met = [job for job in jobs if job.target and identity(job.target) in pictures]
-    if len(met) == len(jobs):
+    if met and len(met) == len(jobs):
         raise ValueError(f"{met[0].target} is one of the pictures: give the result another name")
     errors: list[Exception] = [
         ValueError(
@@ -381,7 +390,7 @@ def met_twice(paths: Iterable[Path]) -> Path | None:
     """Return the first path that leads, maybe through links, to the place of an earlier one."""
     places = set()
     for path in paths:
-        place = os.path.realpath(path)
+        place = folded(os.path.realpath(path))
         if place in places:
             return path
         places.add(place)

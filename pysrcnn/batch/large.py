@@ -17,6 +17,7 @@ from ..pictures._limits import Stored
 from ..pictures._mark import mark
 from ..pictures._metadata import read_tiff_metadata
 from ..pictures._tiff import examine as tiff_of
+from ..pictures.reading import read_profile
 from ..pictures.writing import LABELS
 from ..upscaling.scales import Networks
 from ..upscaling.steps import Span, Step, steps_for
@@ -42,7 +43,8 @@ class _Rows(Protocol):
 class _Stored:
     """The first page of a TIFF file, of which only the strips or tiles that are needed are read.
 
-    Those of the last band are kept, as the next one begins with some of them.
+    Those of the last band are kept, as the next one begins with some of them. A single strip that
+    is not compressed is read in parts.
     """
 
     def __init__(self, page):
@@ -52,6 +54,8 @@ class _Stored:
         self.high = page.tilelength if page.is_tiled else min(page.rowsperstrip, self.shape[0])
         self.wide = page.tilewidth if page.is_tiled else self.shape[1]
         self.across = -(-self.shape[1] // self.wide)
+        self.row = self._row()
+        self.high = min(self.high, TILE) if self.row else self.high
         self.kept: dict[int, np.ndarray] = {}
         self.beyond = False
 
@@ -77,16 +81,36 @@ class _Stored:
     def _piece(self, number: int) -> np.ndarray:
         if number in self.kept:
             return self.kept[number]
-        file = self.page.parent.filehandle
-        file.seek(self.page.dataoffsets[number])
-        content = file.read(self.page.databytecounts[number])
-        if len(content) < self.page.databytecounts[number]:
-            raise ValueError("the file is cut short")
-        deep.check_piece(self.page, content)
-        piece, _, shape = self.page.decode(content, number)
-        if piece is None:  # a tile that is not stored holds zeros
-            return np.zeros((self.high, self.wide, self.channels), self.page.dtype)
+        page = self.page
+        if self.row:
+            first = number * self.high
+            high = min(self.high, self.shape[0] - first)
+            content = self._bytes(page.dataoffsets[0] + first * self.row, high * self.row)
+            dtype = page.dtype.newbyteorder(page.parent.byteorder)
+            return np.frombuffer(content, dtype).reshape(high, self.wide, self.channels)
+        size = page.databytecounts[number]
+        if not size:  # a piece that is not stored
+            return np.full((self.high, self.wide, self.channels), page.nodata, page.dtype)
+        content = self._bytes(page.dataoffsets[number], size)
+        deep.check_piece(page, content)
+        piece, _, shape = page.decode(content, number)
         return piece.reshape(-1, *piece.shape[-2:])[: shape[1], : shape[2]]
+
+    def _bytes(self, place: int, size: int) -> bytes:
+        file = self.page.parent.filehandle
+        file.seek(place)
+        content = file.read(size)
+        if len(content) < size:
+            raise ValueError("the file is cut short")
+        return content
+
+    def _row(self) -> int:
+        """Return the bytes of a row if all of them are in one strip as they are; otherwise 0."""
+        page = self.page
+        row = self.wide * self.channels * page.dtype.itemsize
+        plain = page.compression == page.predictor == len(page.dataoffsets) == 1
+        whole = page.databytecounts[0] >= row * self.shape[0]
+        return row if plain and whole and not page.is_tiled else 0
 
 
 class _Made:
@@ -120,10 +144,14 @@ def _page(file):
         return None
     if page.bitspersample != 8 * page.dtype.itemsize:  # such as 12, where white is 4095
         return None
-    if page.samplesperpixel not in (1, 2, 3, 4) or page.imagedepth != 1 or page.subfiletype:
+    if page.imagedepth != 1 or page.subfiletype:
         return None
-    if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (_STRAIGHT,):
-        return None  # alpha that colour is multiplied by, or another channel
+    colours = 3 if page.photometric == _RGB else 1
+    channels = page.samplesperpixel, tuple(page.extrasamples)
+    if channels not in ((colours, ()), (colours + 1, (_STRAIGHT,))):
+        return None  # alpha that colour is multiplied by, or other channels
+    if any(place and not n for place, n in zip(page.dataoffsets, page.databytecounts)):
+        return None  # stored, in unknown bytes
     if page.compression not in _PLAIN and deep.helps():
         return None
     if page.tags.valueof(274, default=1) != 1 or page.fillorder != 1:  # has to be turned first
@@ -134,8 +162,9 @@ def _page(file):
 def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     """Return height, width, channels and dtype of a TIFF file that can be enlarged here, or None.
 
-    That is a file of one page, grey or RGB, with or without alpha, of uint8, uint16 or float32, not
-    turned by its orientation; and tifffile must be installed.
+    That is a file of one page, maybe with reduced copies behind it, grey or RGB, with or without
+    alpha, of uint8, uint16 or float32, not turned by its orientation; and tifffile must be
+    installed.
     """
     path = Path(path)
     if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
@@ -145,11 +174,11 @@ def shape_of(path: str | os.PathLike) -> tuple[int, int, int, np.dtype] | None:
     import tifffile
 
     try:
-        with open(path, "rb") as stored:  # before tifffile follows pages without end
+        with open(path, "rb") as stored:
             if tiff_of(Stored(stored), str(path)).frames > 1:
                 return None
         with tifffile.TiffFile(path) as file:
-            page = _page(file) if len(file.pages) == 1 else None
+            page = _page(file)
             if page is None:
                 return None
             return page.imagelength, page.imagewidth, page.samplesperpixel, page.dtype
@@ -164,6 +193,7 @@ def enlarge_tiff(
     scale: float | None = None,
     shape: tuple[int | None, int | None] | None = None,
     progress: Callable[[float], None] = lambda part: None,
+    check: Callable[[], object] = lambda: None,
 ) -> tuple[list[str], list[str]]:
     """Enlarge one TIFF file into another, whole or not at all.
 
@@ -173,6 +203,8 @@ def enlarge_tiff(
         `shape_of(source)` is not None.
     networks, scale, shape, progress
         As for `upscale`.
+    check : function, optional
+        Called directly before a file at `target` is replaced; it may raise.
 
     Returns
     -------
@@ -203,8 +235,9 @@ def enlarge_tiff(
             options = deep.tiff_options(
                 stored.channels, page.dtype, beside.compression, beside.predictor
             )
-            size = rows.shape[0] * rows.shape[1] * stored.channels * page.dtype.itemsize
-            with written_whole(target) as temporary:
+            high, wide = (-(-n // TILE) * TILE for n in rows.shape)  # of whole tiles
+            size = high * wide * stored.channels * page.dtype.itemsize
+            with written_whole(target, check) as temporary:
                 tifffile.imwrite(
                     temporary,
                     _tiles(rows, progress),
@@ -230,7 +263,9 @@ def enlarge_tiff(
 
 def _beside_pixels(source: str | os.PathLike, page) -> PictureFile:
     """Read the metadata of the file into a `PictureFile` without frames."""
-    file = PictureFile([], "tiff", icc_profile=page.tags.valueof(34675))
+    file = PictureFile([], "tiff")
+    mode = "RGB" if page.photometric == _RGB else "L"
+    read_profile(page.tags.valueof(34675), mode, page.photometric == _RGB, file)
     with open(source, "rb") as stored:
         read_tiff_metadata(Stored(stored), file)
     return file

@@ -91,14 +91,16 @@ class _Report:
         """Report one more picture by what `result()` returns or raises."""
         try:
             done = result()
-            for note in done.notes:
-                self.bar.say(note, sys.stderr)
-            self.bar.say(done.line, sys.stdout if done.to_stdout else sys.stderr)
-            self.enlarged += 1
         except ChildProcessError as error:
             self.fail(ChildProcessError(f"{job.source}: {error}"))
+            return
         except _BAD as error:
             self.fail(error)
+            return
+        self.enlarged += 1  # even if nothing more can be printed
+        for note in done.notes:
+            self.bar.say(note, sys.stderr)
+        self.bar.say(done.line, sys.stdout if done.to_stdout else sys.stderr)
 
     def fail(self, error: Exception) -> None:
         """Report an error; raise it if there is one picture, or no reader or scheduler any more."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "run"]
 
 _PLOT = "plot of pysrcnn"
+_USUAL = "9-1-5"
 
 
 def add(commands: Commands) -> None:
@@ -57,7 +58,7 @@ def add(commands: Commands) -> None:
         help="file to write: .png, .svg or .pdf",
     )  # fmt: skip
     add_scale(command)
-    add_model(command, "9-1-5")
+    add_model(command, _USUAL)
     command.add_argument(
         "--layer", type=int, help="for maps: layer whose maps to show (default: 1)"
     )
@@ -145,8 +146,13 @@ def _tell_time(
 def _logs(options: argparse.Namespace) -> list[Path]:
     """Return the logs to plot; for weights and checkpoints, the logs beside them."""
     given = options.files
-    if not given and Path(options.model).is_file():
-        given = [Path(options.model)]
+    if not given:
+        given = [Path(options.model)] if Path(options.model).is_file() else []
+    elif options.model != _USUAL:
+        raise ValueError(
+            f"show curve takes logs, or weights by -m that have theirs beside them: leave out "
+            f"{given[0]} or -m {options.model}"
+        )
     logs = [f.with_suffix(".log") if f.suffix in (".npz", ".checkpoint") else f for f in given]
     for file, log in zip(given, logs, strict=True):
         if file != log and not log.exists():

@@ -89,6 +89,7 @@ class Structure:
     lossy: bool = False  # whether the pixels of a WebP file are
     colours: str = ""  # what the channels of a TIFF file are, if neither grey nor RGB
     whole: bool = True  # whether a TIFF file contains all that it points to
+    holes: bool = False  # whether strips or tiles of a TIFF file are not stored
 
     @property
     def dtype(self) -> np.dtype:

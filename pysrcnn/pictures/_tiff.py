@@ -17,6 +17,7 @@ from ._limits import WHOLE, Parts, Refused, Stored, Structure, check_claim
 __all__ = ["examine", "is_bounded"]
 
 _PIECES = 2**20  # strips or tiles
+_COPIES = 64  # pages that may be reduced copies of the first
 SUBFILE, WIDTH, HEIGHT, BITS, COLOURS = 254, 256, 257, 258, 262
 SAMPLES, TILE_WIDTH, TILE_HEIGHT, BELOW, DNG = 277, 322, 323, 330, 50706
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # of strips, of tiles
@@ -77,22 +78,23 @@ def examine(source: bytes | Stored, name: str) -> Structure:
     if not pages:
         raise ValueError("it has no page")
     smaller = next((k for k, at in enumerate(pages) if not _is_smaller(tiff, at)), 0)
-    page = pages[smaller]
+    page, behind = pages[smaller], pages[smaller + 1 : smaller + _COPIES]
     tags, _ = tiff.whole_directory(page)
     held, reach = _extent(tiff, [page], (*_MORE, BELOW))
     if held > size + 2**16:
         raise ValueError("its tags claim to hold more than the file does")
     _check_camera(tiff, tags, name)
-    data, end = _data_of(tiff, tags, size)
+    data, end, holes = _data_of(tiff, tags, size)
     reach = max(reach, end)
     found = Structure(
         "tiff",
         (tiff.number(HEIGHT, 0, tags), tiff.number(WIDTH, 0, tags), tiff.number(SAMPLES, 1, tags)),
         tiff.number(BITS, 1, tags),
         data,
-        frames=len(pages) - smaller,
+        frames=max(1, len(pages) - smaller - sum(_is_smaller(tiff, at) for at in behind)),
         colours=_COLOUR_NAMES.get(tiff.number(COLOURS, 0, tags), ""),
         whole=reach <= size,
+        holes=holes,
     )
     _check_size(found, (tiff.number(TILE_HEIGHT, 0, tags), tiff.number(TILE_WIDTH, 0, tags)), name)
     if size > WHOLE:
@@ -105,8 +107,8 @@ def examine(source: bytes | Stored, name: str) -> Structure:
     found.parts = Parts([slice(0, size)])
     if smaller:  # make it the first page of the file
         pointer = struct.pack(tiff.order + tiff.pointer, page)
-        behind = tiff.first_pointer + len(pointer)
-        found.parts = Parts([slice(0, tiff.first_pointer), pointer, slice(behind, size)])
+        rest = tiff.first_pointer + len(pointer)
+        found.parts = Parts([slice(0, tiff.first_pointer), pointer, slice(rest, size)])
     return found
 
 
@@ -138,20 +140,21 @@ def _check_camera(tiff: Tiff, tags: dict[int, Entry], name: str) -> None:
         )
 
 
-def _data_of(tiff: Tiff, tags: dict[int, Entry], size: int) -> tuple[int, int]:
-    """Return the bytes of the page's strips or tiles, and where they end."""
+def _data_of(tiff: Tiff, tags: dict[int, Entry], size: int) -> tuple[int, int, bool]:
+    """Return the bytes of the page's strips or tiles, where they end, and if some are missing."""
     for tag in _OFFSETS:
         if tag in tags and tags[tag].length > _PIECES:
             raise ValueError(f"its pixels are in {tags[tag].length:,} pieces")
     counts = [tiff.values(tags.get(tag), _PIECES) for tag in _COUNTS]
     if not any(map(len, counts)):
-        return size, 0
-    reach = 0
+        return size, 0, False
+    reach, holes = 0, False
     for where, part in zip(_OFFSETS, counts, strict=True):
         places = tiff.values(tags.get(where), _PIECES)[: len(part)]
         if len(places):
-            reach = max(reach, int((places.astype("u8") + part[: len(places)]).max()))
+            ends = places.astype("u8") + part[: len(places)]
+            reach, holes = max(reach, int(ends.max())), holes or not ends.all()
     total = sum(int(part.sum(dtype=np.float64)) for part in counts)
     if total > 4 * size + 2**26:  # pieces may be shared, but not endlessly
         raise ValueError("its pieces claim to hold more than the file does")
-    return min(total, size), reach
+    return min(total, size), reach, holes

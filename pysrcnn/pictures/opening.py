@@ -10,7 +10,6 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from .._files import told
@@ -58,8 +57,9 @@ def structure_of(path: str | os.PathLike, content: bytes | None = None) -> Struc
             source = file.read() if status.st_size <= WHOLE else Stored(file)
             return _examined(source, str(path))
     except FileNotFoundError:
-        advice = "download it first" if Path(path).parts[0] in _WEB else "check the name"
-        raise FileNotFoundError(f"no file {path}: {advice}") from None
+        advice = "download it first" if os.fspath(path).startswith(_WEB) else "check the name"
+        empty = "" if os.fspath(path) else "the name of the picture is empty: give a file"
+        raise FileNotFoundError(empty or f"no file {path}: {advice}") from None
     except MemoryError:
         raise MemoryError(_too_large(path)) from None
     except OSError as error:

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ._limits import Refused
+from ._limits import Refused, Structure
 
 __all__ = [
     "BECOMES",
     "add_alpha",
     "array_of",
     "check_planes",
+    "converted",
     "deep_levels_of",
     "levels_of",
     "make_room",
+    "rgba_of",
+    "scale_clear",
     "without_colour",
 ]
 
@@ -64,6 +67,25 @@ def levels_of(image: Any, about: Mapping[str, Any]) -> np.ndarray:
     return add_alpha(pixels, clear) if clear is not None and mode.startswith("I") else pixels
 
 
+def scale_clear(image: Any, found: Structure, moves: bool) -> None:
+    """Give the transparent grey or colour of a PNG file the depth that the pixels are read with."""
+    data, clear = dict(found.chunks).get(b"tRNS", b""), image.info.get("transparency")
+    if found.bits in (2, 4) and isinstance(clear, int) and image.mode == "L":
+        most = 2**found.bits - 1
+        image.info["transparency"] = (int.from_bytes(data, "big") & most) * 255 // most
+    elif found.bits == 16 and isinstance(clear, tuple) and moves:
+        image.info["transparency"] = tuple(data[::2])
+
+
+def rgba_of(image: Any, about: Mapping[str, Any]) -> np.ndarray:
+    """Return a frame as RGBA of 8 bits; grey of 16, which Pillow would clip, is scaled."""
+    if not about["mode"].startswith("I"):
+        return array_of(image.convert("RGBA"))
+    levels = converted(levels_of(image, about), np.dtype(np.uint8))
+    levels = levels if levels.ndim == 3 else np.dstack([levels, np.full_like(levels, 255)])
+    return levels[:, :, [0, 0, 0, 1]]
+
+
 def _with_default_levels(picture: np.ndarray, about: Mapping[str, Any]) -> np.ndarray:
     """Return the array that Pillow read with black at 0, as uint8 or uint16 if it fits.
 
@@ -80,6 +102,15 @@ def _with_default_levels(picture: np.ndarray, about: Mapping[str, Any]) -> np.nd
     if about.get("PhotometricInterpretation") == 0 and picture.dtype != np.uint8:
         picture = (1 if picture.dtype.kind == "f" else 65535) - picture
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF has either one
+
+
+def converted(picture: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Convert levels to those of a dtype: 0..1, 0..255 or 0..65535."""
+    if picture.dtype == dtype or dtype.kind == "f":
+        return picture.astype(dtype, copy=False)
+    if picture.dtype == np.uint16:
+        return ((picture.astype(np.uint32) + 128) // 257).astype(dtype)
+    return np.round(np.clip(picture, 0, 1) * np.iinfo(dtype).max).astype(dtype)
 
 
 def deep_levels_of(image: Any, again: Any) -> np.ndarray:

@@ -17,15 +17,23 @@ from .opening import opened, structure_of
 from .pixels import (
     BECOMES,
     add_alpha,
-    array_of,
     check_planes,
     deep_levels_of,
     levels_of,
     make_room,
+    rgba_of,
+    scale_clear,
     without_colour,
 )
 
-__all__ = ["ANIMATED", "is_animated", "pixels_of", "read_picture", "read_picture_file"]
+__all__ = [
+    "ANIMATED",
+    "is_animated",
+    "pixels_of",
+    "read_picture",
+    "read_picture_file",
+    "read_profile",
+]
 
 ANIMATED = ("gif", "png", "webp")
 _FOREIGN = (b"CMYK", b"Lab ", b"GRAY")  # profiles that do not describe RGB
@@ -162,11 +170,21 @@ def _read_by_pillow(
 ) -> dict[str, Any]:
     """Read the frames, as stored, into `file`; return what Pillow says of them."""
     more = f", or {deep.INSTALL}, which reads more" if deep.helps() else ""
+    if found.holes:  # at which Pillow reads any bytes
+        raise ValueError(
+            f"{path} is a TIFF file of which some strips or tiles are not stored: save it with all "
+            f"of them{more}"
+        )
     with opened(found, path, more) as image:
+        moves = found.frames > 1 and found.kind in ANIMATED and not first
+        if found.kind == "png":
+            scale_clear(image, found, moves)
         about = _info_of(image, file.notes)
-        if found.frames > 1 and found.kind in ANIMATED and not first:
-            start = int(bool(about.get("default_image")))
-            _read_frames(image, about, range(start, found.frames), file)
+        if moves:
+            if found.kind == "png" and found.bits == 16:
+                file.notes.append("its 16 bits a channel are read as 8")
+            start = int(bool(about.get("default_image")))  # one beside the frames, not counted
+            _read_frames(image, about, range(start, start + found.frames), file)
             return about
         pixels = _deep_pixels(image, found, about, file.notes)
         if pixels is None:
@@ -198,7 +216,13 @@ def _info_of(image: Any, notes: list[str]) -> dict[str, Any]:
         notes.append("its EXIF is damaged and left out")
     # The texts of PNG files, whose keywords may be anything, even "dpi", are left out.
     about = {k: v for k, v in image.info.items() if image.format != "PNG" or not isinstance(v, str)}
-    tags = {TAGS[tag]: value for tag, value in exif.items() if tag in TAGS}
+    # What the EXIF of another format says of the storage of pixels is not about these.
+    of_pixels = image.format == "TIFF"
+    tags = {
+        TAGS[tag]: value
+        for tag, value in exif.items()
+        if tag in TAGS and (of_pixels or TAGS[tag] == "Orientation")
+    }
     return about | {"mode": image.mode, "applist": getattr(image, "applist", [])} | tags
 
 
@@ -211,12 +235,12 @@ def _read_frames(image: Any, about: dict[str, Any], indices: range, file: Pictur
         shapes.add(image.size)
         if len(shapes) > 1:  # before its pixels, maybe many, are decoded
             raise ValueError("its frames differ in size")
-        file.frames.append(array_of(image.convert("RGBA")))
+        file.frames.append(rgba_of(image, about))
         # After decoding, since before it a frame of WebP has no duration.
         file.durations.append(float(image.info.get("duration", 0)))
     if all((frame[:, :, 3] == 255).all() for frame in file.frames):
         file.frames = [frame[:, :, :3] for frame in file.frames]
-    if about["mode"] in ("P", "L", "LA", "1"):
+    if about["mode"] in ("P", "L", "LA", "1", "I", "I;16"):
         file.frames = without_colour(file.frames)
     loop = about.get("loop")
     if file.kind == "gif":  # GIF counts the repetitions after the first time
@@ -252,7 +276,8 @@ def _deep_pixels(
 
 def _read_beside(found: Structure, about: dict[str, Any], file: PictureFile) -> None:
     """Read the metadata, turned as the pixels will be."""
-    _read_profile(about, file)
+    coloured = file.frames[0].ndim == 3 and file.frames[0].shape[2] >= 3
+    read_profile(about.get("icc_profile"), about["mode"], coloured, file)
     stored: Any = found.content
     if found.kind == "tiff":
         _note_what_is_left(found, about, file)
@@ -267,12 +292,12 @@ def _read_beside(found: Structure, about: dict[str, Any], file: PictureFile) -> 
         file.ratio = file.ratio and 1 / file.ratio
 
 
-def _read_profile(about: dict[str, Any], file: PictureFile) -> None:
-    profile, mode = about.get("icc_profile") or None, about["mode"]
+def read_profile(profile: bytes | None, mode: str, coloured: bool, file: PictureFile) -> None:
+    """Put the profile of pixels of Pillow's mode into `file`, or a note on why it is left out."""
+    profile = profile or None
     if profile and profile[36:40] != b"acsp":
         profile = None
         file.notes.append("its colour profile is damaged and left out")
-    coloured = file.frames[0].ndim == 3 and file.frames[0].shape[2] >= 3
     foreign = profile and coloured and profile[16:20] in _FOREIGN
     if foreign and mode not in BECOMES:
         profile = None

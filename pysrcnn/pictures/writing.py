@@ -1,6 +1,7 @@
 """Writing picture files, whole or not at all, with their metadata."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ._formats import KINDS, SUFFIXES
 from ._mark import mark
 from ._metadata import named
 from ._picture_file import PictureFile
+from .pixels import converted
 from .reading import ANIMATED
 
 __all__ = ["LABELS", "SUFFIX_OF", "fit_to", "write_picture", "write_picture_file"]
@@ -62,7 +64,10 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
 
 
 def write_picture_file(
-    path: str | os.PathLike, file: PictureFile, quality: int | None = None
+    path: str | os.PathLike,
+    file: PictureFile,
+    quality: int | None = None,
+    check: Callable[[], object] = lambda: None,
 ) -> list[str]:
     """Write a picture or an animation, whole or not at all, in the format of the suffix.
 
@@ -74,6 +79,8 @@ def write_picture_file(
     file : PictureFile
     quality : int, optional
         For JPEG and WebP, 1 to 100; by default 95.
+    check : function, optional
+        Called directly before a file at `path` is replaced; it may raise.
 
     Returns
     -------
@@ -94,7 +101,7 @@ def write_picture_file(
     frames, losses = _fitted(file, kind)
     metadata, lost, more = _carried.carried(file, kind, frames[0].shape)
     options = _options(file, frames, kind, quality)
-    with written_whole(path) as temporary:
+    with written_whole(path, check) as temporary:
         try:
             _write(temporary, frames, metadata, options)
         except Exception as error:  # of Pillow or another writer
@@ -197,12 +204,12 @@ def _fitted(file: PictureFile, kind: str) -> tuple[list[np.ndarray], list[str]]:
     dtype = _dtype_for(frames, kind)
     if dtype != frames[0].dtype:
         losses.append(_less_deep(frames[0].dtype, dtype, kind))
-        frames = [_converted(frame, dtype) for frame in frames]
+        frames = [converted(frame, dtype) for frame in frames]
     if kind == "gif":
-        if file.kind != "gif":
+        if file.kind != "gif" and frames[0].ndim == 3:
             losses.append("colours beyond 256 a frame")
         if frames[0].ndim == 3 and frames[0].shape[2] in (2, 4):
-            if any(((x[..., -1] > 0) & (x[..., -1] < 255)).any() for x in file.frames):
+            if any(((x[..., -1] > 0) & (x[..., -1] < 255)).any() for x in frames):
                 losses.append("partial transparency")
             frames = [_all_or_nothing(frame) for frame in frames]
     return frames, losses
@@ -226,15 +233,6 @@ def _less_deep(given: np.dtype, dtype: np.dtype, kind: str) -> str:
     why = "" if holds_more else f", as {kind.upper()} holds no more"
     before, after = 8 * given.itemsize, 8 * dtype.itemsize
     return f"its full depth ({before} bits{of_floats} became {after}{why})"
-
-
-def _converted(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Convert levels to those of a dtype: 0..1, 0..255 or 0..65535."""
-    if dtype.kind == "f":
-        return frame.astype(dtype)
-    if frame.dtype == np.uint16:
-        return ((frame.astype(np.uint32) + 128) // 257).astype(dtype)
-    return np.round(np.clip(frame, 0, 1) * np.iinfo(dtype).max).astype(dtype)
 
 
 def _all_or_nothing(frame: np.ndarray) -> np.ndarray:

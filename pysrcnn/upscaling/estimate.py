@@ -20,7 +20,9 @@ _TRIED = 4e9  # multiplications of the trial
 _SIDES = 32, 512  # pixels a side of its picture, at least and at most
 
 
-def foreseen(steps: Sequence[Step], memory: float | None = None, count: int = 1) -> str:
+def foreseen(
+    steps: Sequence[Step], memory: float | None = None, count: int = 1, whole: bool = True
+) -> str:
     """Return "about 12 minutes, and 1.4 GB of memory", or "" if it takes only seconds.
 
     The network is run twice on a small picture, since the first run may compile.
@@ -32,15 +34,17 @@ def foreseen(steps: Sequence[Step], memory: float | None = None, count: int = 1)
         Bytes that the enlargement takes, unless `Step.make` does it.
     count : int
         Number of pictures, enlarged one after the other.
+    whole : bool
+        Whether the picture and the result are in memory, and not only their parts.
     """
     work = [(step.network, *_work(step)) for step in steps if step.network]
-    if count * sum(pixels * _multiplications(one) for one, pixels, _ in work) <= LONG:
+    if count * sum(pixels * _multiplications(one) for one, pixels, *_ in work) <= LONG:
         return ""
     networks = {id(one): one for one, *_ in work}  # one may take several steps
     paces = {key: _pace(one) for key, one in networks.items()}
-    seconds = count * sum(pixels * paces[id(one)] for one, pixels, _ in work)
+    seconds = count * sum(pixels * paces[id(one)] for one, pixels, *_ in work)
     if memory is None:
-        memory = max(largest for *_, largest in work)
+        memory = max(piece + whole * held for *_, piece, held in work)
     weights = sum(p.nbytes for one in networks.values() for p in one.parameters.values())
     return f"about {_duration(seconds)}, and {(memory + weights) / 1e9:.1f} GB of memory"
 
@@ -50,14 +54,17 @@ def _multiplications(network: Network) -> float:
     return network.seen.multiplications * (8 if network.ensemble else 1)
 
 
-def _work(step: Step) -> tuple[int, float]:
-    """Return the pixels that the network makes, with margins, and the bytes that the step takes."""
+def _work(step: Step) -> tuple[int, float, int]:
+    """Return the pixels that the network makes, with margins, and the bytes that the step takes.
+
+    They are those of its largest piece, and those of the picture and the result.
+    """
     pixels, largest = 0, 0
     for rows, columns in step.pieces((0, step.shape[0]), (0, step.shape[1])):
         area = step.area(rows, columns)
         pixels, largest = pixels + area, max(largest, area)
     result = step.channels * step.dtype.itemsize * (math.prod(step.shape) + math.prod(step.start))
-    return pixels, largest * step.bytes_per_pixel + result
+    return pixels, largest * step.bytes_per_pixel, result
 
 
 def _pace(network: Network) -> float:

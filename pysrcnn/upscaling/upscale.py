@@ -1,7 +1,8 @@
 """Enlarging a picture to a larger one of the same kind.
 
 `scales.py` plans the steps to the wanted size, and `steps.py` makes each of them, band by band from
-top to bottom, so that memory beyond the picture and the result does not grow with them.
+top to bottom, so that memory beyond the picture and the results of two steps does not grow with
+them.
 """
 
 import math

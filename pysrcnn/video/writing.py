@@ -8,7 +8,7 @@ import contextlib
 import errno
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def write_clip(
     frames: Iterable[tuple[int, np.ndarray]],
     shape: tuple[int, int],
     quality: int | None = None,
+    check: Callable[[], object] = lambda: None,
 ) -> None:
     """Write a video, whole or not at all; add to `clip.notes` what becomes of the sound.
 
@@ -84,6 +85,8 @@ def write_clip(
     quality : int, optional
         1 to 100, by default 95; x264's constant rate factor is 51 - 0.36 times that: 17 for 95, 24
         for 75.
+    check : function, optional
+        Called directly before a file at `path` is replaced; it may raise.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def write_clip(
     """
     import av
 
-    with written_whole(path) as temporary:
+    with written_whole(path, check) as temporary:
         place, kind = os.path.abspath(temporary), WRITTEN[path.suffix.lower()]
         with opened(clip.path) as given:
             try:
