@@ -78,8 +78,8 @@ FLOORS = {
     ("drcn", 2): 36.95,
     ("drcn", 3): 33.00,
     ("drcn", 4): 30.75,
-    ("srresnet-s", 4): 30.80,
-    ("srgan", 4): 30.15,
+    ("srresnet-s", 4): 31.22,
+    ("srgan", 4): 30.80,
     ("vespcn", 3): 27.15,
     ("vespcn", 4): 25.30,
     ("sc", 3): 31.42,  # Yang et al.
