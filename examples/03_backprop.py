@@ -322,8 +322,8 @@ for k, (parameters, derived) in enumerate(zip(layers, gradients, strict=True), 1
 # well. What is that good for?
 # </summary>
 #
-# In training it is good for nothing, because the picture is not changed. (The picture is also not
-# the output of a ReLU, so the last line should be skipped for it; `reference` does that.) But the
+# In training it is not needed, because the picture is not changed. (The picture is also not the
+# output of a ReLU, so the last line should be skipped for it; `reference` does that.) But the
 # gradient with respect to the picture says which pixels the loss depends on, and how.
 # </details>
 #

@@ -73,7 +73,11 @@ def started(depth, width, deviation, seed=0):
 # $\gamma^{20}$.
 #
 # The gradient of a layer's weights is a product of two things: the values that enter from the left,
-# and the gradient that arrives from the right. With twenty layers of 64 maps:
+# and the gradient that arrives from the right. Here are both, with twenty layers of 64 maps.
+# (`vdsr.forward` appends the input of each layer to the list `kept`, for the backward pass.
+# `reference` is the set of operations that it is to use: `conv2d_same` is the `conv2d` of
+# walkthrough 3 with zeros around its input, so that its output is as large, and `conv_relu` is that
+# with ReLU. `residual=False` leaves out the addition that comes below.)
 
 # %%
 depth, width = 20, 64
@@ -249,11 +253,11 @@ for name, (_, quality) in courses.items():
 # (The first filters have a mean of zero here. Otherwise brightness alone would open or shut their
 # ReLU. `docs/paper.md` has more about that.)
 #
-# It is often said that the addition lets gradients through to the first layers. Look at
-# `vdsr.backward`: it does not. The gradient passes *beside* all layers to the input, which nobody
-# trains; each layer still gets its own gradient through all the layers after it. What has changed
-# is what the layers have to learn, and where they start from. In EDSR and SRResNet, which add the
-# input of every *two* layers to their output, gradients do have a way past the layers.
+# It is often said that the addition lets gradients through to the first layers. In VDSR it does
+# not. The gradient passes *beside* all layers to the input, which nobody trains; each layer still
+# gets its own gradient through all the layers after it. What has changed is what the layers have to
+# learn, and where they start from. In EDSR and SRResNet, which add the input of every *two* layers
+# to their output, gradients do have a way past the layers.
 #
 # ## A limit to the step
 #
@@ -302,11 +306,13 @@ plot(courses, ylim=(32.4, 33.2))
 #
 # ## Write it yourself
 #
-# You have read the backward pass of three layers. Now write that of VDSR, for any depth, without
-# looking at `pysrcnn/networks/vdsr.py`. Write a function of `low` and `high` (both (N, 1, H, W))
-# and the dict `p` of `W1`, `B1`, ..., that returns the mean squared error and a dict of the
-# gradients: `dW1`, `dB1`, ..., and `dlow`, that of the input. Every layer pads with zeros. Then
-# ask:
+# You have read the backward pass of three layers (walkthrough 3). Now write that of VDSR, for any
+# depth, without looking at `pysrcnn/networks/vdsr.py`. Write a function of `low` and `high` (both
+# (N, 1, H, W)) and the dict `p` of `W1`, `B1`, ..., that returns the mean squared error and a dict
+# of the gradients: `dW1`, `dB1`, ... (or `W1`, `B1`, ...; both names are accepted), and `dlow`,
+# that of the input. Two things differ from walkthrough 3. There are N samples, and the gradients of
+# weights and biases are sums over them. And every layer pads with zeros: a padded zero is a
+# constant, not a copy of a pixel, so its gradient is cut off and added to nothing. Then ask:
 #
 # ```python
 # from pysrcnn.gradcheck import gradcheck
@@ -373,10 +379,11 @@ print(report)
 assert [row.name for row in report.rows if not row.ok] == ["dlow"]
 
 # %% [markdown]
-# Nearly. The gradients of all weights are right, and the network would train as it should. Only the
-# gradient of the input is wrong. The input goes into the layers *and* into the sum at the end, so
-# two gradients come back to it, and one was lost in tidying up. The weights do not notice, for the
-# reason given above: the gradient that goes past the layers reaches none of them.
+# Almost right. The gradients of all weights are right, and the network would train as it should.
+# Only the gradient of the input is wrong. The input goes into the layers *and* into the sum at the
+# end, so two gradients come back to it, and the second attempt left out one of them. The weights do
+# not notice, for the reason given above: the gradient that goes past the layers reaches none of
+# them.
 
 
 # %%
@@ -392,13 +399,15 @@ print(report)
 assert report.ok
 
 # %% [markdown]
+# Now compare yours with `backward` in `pysrcnn/networks/vdsr.py`.
+#
 # <details><summary>
 # <b>Question.</b> If a network's gradients are right to sixteen digits, is it sure to train well?
 # </summary>
 #
 # No. All trainings on this page had right gradients, including the one that diverged and those that
-# stayed grey. The check covers one half of what can go wrong; initialisation, rates and data are
-# the other half.
+# learned only the mean. The check covers one half of what can go wrong; initialisation, rates and
+# data are the other half.
 # </details>
 #
 # Twenty layers have twenty times the weights of one. The network of the next walkthrough applies

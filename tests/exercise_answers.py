@@ -87,7 +87,7 @@ FILLED = {
 # What is to be replaced by what; and what is said of it before.
 REPAIRED = {
     "repair_01": ([("np.log10(1 / mse)", "np.log10(peak**2 / mse)")], "the peak is 1, whatever"),
-    "repair_02": ([("dout > 0", "x > 0")], "is taken from the gradient's sign, wanted that of z"),
+    "repair_02": ([("dout > 0", "x > 0")], "is taken from the gradient's sign, wanted that of x"),
     "repair_03": ([("= difference / diff", "= 2 * difference / diff")], "a factor of 2 is missing"),
     "repair_04": ([("-momentum", "momentum")], "momentum has the wrong sign"),
     "repair_05": (
@@ -106,7 +106,7 @@ REPAIRED = {
     ),
     "repair_09": (
         [("w.transpose", "w[:, :, ::-1, ::-1].transpose")],
-        "the kernels in layer 2 are not flipped where the gradient goes back",
+        "back through the kernels in layer 2 in the wrong orientation",
     ),
     "repair_10": (
         [("(n, s, s, c, h, w)", "(n, c, s, s, h, w)"), ("(0, 3, 4, 1, 5, 2)", "(0, 1, 4, 2, 5, 3)"),

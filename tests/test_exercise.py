@@ -78,7 +78,18 @@ WRONG = [  # of three students
             "computed in float32, or",
         ),
     ],
-    [(SHUFFLE, "dout[:, :, a::s", "dout[:, :, (a + s // 3) % s :: s", "with s = 3: dx[")],
+    [
+        (SHUFFLE, "dout[:, :, a::s", "dout[:, :, (a + s // 3) % s :: s", "with s = 3: dx["),
+        ("im2col", "f * f, h * w)", "f * f, h * w).transpose(2, 0, 1)", "`.transpose(1, 2, 0)` of"),
+        (
+            "col2im",
+            "channel, u, v = k // f**2, k // f % f, k % f",
+            "u, v, channel = k // (f * c), k // c % f, k % c",
+            "read in the order rows of the patch, columns of the patch, channels, rows of places",
+        ),
+        ("repair_09", "::-1, ::-1]", "::-1]", "with the order of their columns alone wrong"),
+        ("residual_block", "dx + dy, dw1", "dx + dy * dx, dw1", "wanted -0.0111636. In your back"),
+    ],
 ]
 
 
@@ -106,6 +117,14 @@ def test_the_hand_out_beside_the_students_hides_none(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines()[-1].split() == ["ada", "+", "1", "of", "1"]
     assert err == f"{folder} holds folders of a class, so its own are left out: psnr\n"
+
+
+def test_a_class_beside_a_student_is_not_taken_for_another(tmp_path, capsys):
+    written(tmp_path / "mine", {"psnr": shipped("psnr")})
+    (tmp_path / "class").mkdir()
+    written(tmp_path / "class" / "ada", {"psnr": shipped("psnr")})
+    assert run("check", tmp_path) == 1
+    assert f"to check these, give {tmp_path / 'class'}\n" in capsys.readouterr().err
 
 
 def test_a_class(tmp_path, capsys):

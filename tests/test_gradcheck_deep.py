@@ -60,6 +60,20 @@ QUICK = {
 }  # fmt: skip
 
 
+def test_without_dlow_the_skip_is_said_to_be_unchecked():
+    made = case("vdsr", depth=2, filters=(3,))
+    report = gradcheck((made.loss, made.gradients), made)
+    assert report.ok and "so the gradient of the skip" in report.note
+    assert not gradcheck(made.arrays, made).note
+
+
+def test_another_number_of_filters_is_said_once():
+    made, other = case("vdsr", depth=2, filters=(3,)), case("vdsr", depth=2, filters=(4,))
+    text = " ".join(str(gradcheck((other.loss, other.gradients), made)).split())
+    assert text.count("or of other numbers of filters (--filters)?") == 1
+    assert "Nor does any make dW1, dB1 right." in text
+
+
 @pytest.mark.parametrize(
     "network, planted",
     [
@@ -76,7 +90,7 @@ def test_planted_mistakes_are_named(network, planted):
     assert not report.ok and len(report.explanations) == 1, report
     assert kind in {mistake.kind for mistake in report.explanations[0].likely}, report
     assert words in report.diagnosis[0], report
-    assert report.diagnosis[0].endswith("gives just your numbers."), report
+    assert report.diagnosis[0].endswith("computes exactly your numbers."), report
 
 
 @pytest.mark.parametrize("network", STUDENTS)

@@ -101,6 +101,11 @@ def run(options: argparse.Namespace) -> int:
         if left := asked_of([path]):
             say(f"{path} holds folders of a class, so its own are left out: {', '.join(left)}",
                 sys.stderr)  # fmt: skip
+        for folder in folders:
+            inside = (p for p in folder.iterdir() if p.is_dir())
+            if not asked_of([folder]) and asked_of(inside):
+                say(f"{folder} holds no exercises, but folders of them: to check these, give "
+                    f"{folder}", sys.stderr)  # fmt: skip
     else:
         grades = [check_folder(path, None, seconds)]
         _print_verdicts(grades[0].verdicts)

@@ -192,9 +192,10 @@ def _checked(paths: list[Path], seconds: float) -> list[Verdict]:
 
 
 def _verdict(name: str, calls: list[Call], ran: Ran) -> Verdict:
-    note = (
-        f"It prints, which is left out here: {ran.printed.split(chr(10))[0]}" if ran.printed else ""
-    )
+    note = ""
+    if ran.printed:
+        first = ran.printed.split("\n")[0]
+        note = f"It prints or warns, which the check hides. The first line is: {first}"
     if ran.failed:
         return Verdict(name, WRONG, [sentence(f"{name}.py: {ran.failed}")], note)
     if all(outcome.hole for outcome in ran.outcomes):

@@ -1,5 +1,6 @@
 """Compare what a function returned with what is wanted, and say in sentences what is wrong."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -134,7 +135,11 @@ def _unlike(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
 
 def _shape_hint(got: np.ndarray, wanted: np.ndarray) -> str:
     if got.ndim == wanted.ndim and sorted(got.shape) == sorted(wanted.shape):
-        return ": were two axes exchanged?"
+        if sum(a != b for a, b in zip(got.shape, wanted.shape, strict=True)) == 2:
+            return ": were two axes exchanged?"
+        orders = itertools.permutations(range(got.ndim))
+        order = next(o for o in orders if tuple(got.shape[k] for k in o) == wanted.shape)
+        return f": `.transpose{order}` of it has that shape"
     if got.size == wanted.size:
         return ": a reshape is missing, or wrong"
     return ": is a sum over an axis missing?" if got.ndim > wanted.ndim else ""

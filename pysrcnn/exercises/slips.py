@@ -1,4 +1,4 @@
-"""Mistakes that no gradient shows: in PSNR, in a step of Eq. 5, in im2col.
+"""Mistakes that no gradient shows: in PSNR, in a step of Eq. 5, in im2col and col2im.
 
 Nothing is guessed: a mistake is named only if it gives exactly the numbers that were returned.
 """
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ..gradcheck.search import relative_error
+from ..reference import col2im
 
-__all__ = ["of_im2col", "of_psnr", "of_sgd"]
+__all__ = ["of_col2im", "of_im2col", "of_psnr", "of_sgd"]
 
 
 def _named(found: Iterable[str]) -> list[str]:
     """One sentence that names the mistakes found; none if there are none."""
     words = list(dict.fromkeys(found))
-    return [f"Just your numbers come out where {'; or where '.join(words)}."] if words else []
+    return [f"Exactly your numbers come out where {'; or where '.join(words)}."] if words else []
 
 
 def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> list[str]:
@@ -90,6 +91,23 @@ def of_sgd(w, delta, gradient, rate: float, momentum: float, tolerance: float, g
 
 _AXES = {"c": "channels", "u": "rows of the patch", "v": "columns of the patch",
          "i": "rows of places", "j": "columns of places"}  # fmt: skip
+
+
+def of_col2im(
+    cols: np.ndarray, shape: tuple[int, int, int, int], f: int, got: np.ndarray, tolerance: float
+) -> list[str]:
+    """Name the wrong order in which `col2im` reads the axes of its columns."""
+    n, c, h, w = shape
+    sizes = {"c": c, "u": f, "v": f, "i": h - f + 1, "j": w - f + 1}
+    for patch, places in itertools.product(itertools.permutations("cuv"), ("ij", "ji")):
+        order = "".join(patch) + places
+        read = cols.reshape(n, *(sizes[letter] for letter in order))
+        right = read.transpose(0, *(1 + order.index(letter) for letter in "cuvij"))
+        x = col2im(right.reshape(cols.shape), shape, f)
+        if order != "cuvij" and relative_error(got, x) <= tolerance:
+            axes = ", ".join(_AXES[letter] for letter in order)
+            return _named([f"cols is read in the order {axes}; wanted {', '.join(_AXES.values())}"])
+    return []
 
 
 def of_im2col(x: np.ndarray, f: int, got: np.ndarray) -> list[str]:

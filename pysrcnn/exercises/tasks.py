@@ -4,6 +4,7 @@ The wanted results are computed by `reference`. For gradients, a student's resul
 a step of training, and `gradcheck` looks for the mistake that reproduces that step.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -48,12 +49,14 @@ def _in_words(made: Case, where: str, theirs: dict[str, np.ndarray], after: str 
     report = gradcheck({n: made.exact[n] for n in names[:until]} | theirs, made)
     if not report.explanations:
         told = [s for s in report.diagnosis if not s.startswith(("Missing", "Here the loss is"))]
+        told = [_GIVE.sub("", sentence) for sentence in told]
         return [f"{where}: {sentence}" for sentence in told]
     kinds = [{m.kind: m.words for m in reversed(e.likely)} for e in report.explanations]
     words = ["; or ".join(reversed(of.values())) for of in kinds]  # one sentence for each kind
     return [f"{where}: {'; and '.join(words)}."]
 
 
+_GIVE = re.compile(r" Give [^.]+ too, to see where it begins\.")  # files return what is asked
 _STEP = "In a step of training with yours in it"
 
 
@@ -65,7 +68,8 @@ def _of_relu_of_z(got: np.ndarray) -> list[str]:
     made, e = _block(), _block().exact
     dx, dw, db = reference.conv2d_same_backward(got, e["low"], e["W1"])
     theirs = {"dW1": dw, "dB1": db, "dlow": dx + e["doutput"]}
-    return _in_words(made, f"{_STEP}, behind a layer whose output is F1", theirs)
+    told = _in_words(made, f"{_STEP}, behind a layer whose output is F1", theirs)
+    return [re.sub(r"\bz\b", "x", sentence) for sentence in told]
 
 
 def _of_relu(got: np.ndarray) -> list[str]:
@@ -86,7 +90,11 @@ def _of_chain(dx: np.ndarray) -> dict[str, np.ndarray]:
     return {"dF1": dx, "dW1": dw, "dB1": db, "dlow": dlow}
 
 
-def _of_col2im(got: np.ndarray) -> list[str]:
+def _of_col2im(
+    cols: np.ndarray, shape: tuple[int, int, int, int], f: int, got: np.ndarray
+) -> list[str]:
+    if told := slips.of_col2im(cols, shape, f, got, rounding(_chain(), np.dtype(float))):
+        return told
     where = f"{_STEP}, in layer 2 of 2, to get dF1, the gradient of what it takes"
     return _in_words(_chain(), where, _of_chain(got))
 
@@ -107,7 +115,8 @@ def _of_convolution_same(got: tuple) -> list[str]:
 
 def _of_loss(got: tuple) -> list[str]:
     loss, dprediction = got
-    return _in_words(_chain(), _STEP, {"loss": loss, "dF2": dprediction}, after="loss")
+    told = _in_words(_chain(), _STEP, {"loss": loss, "dF2": dprediction}, after="loss")
+    return [sentence.replace("loss, dF,", "loss, dprediction,") for sentence in told]
 
 
 def _of_shuffle(made: Case, name: str, got: np.ndarray) -> list[str]:
@@ -125,13 +134,15 @@ def _of_block_backward(got: tuple) -> list[str]:
     theirs = dict(zip(names, got, strict=True))
     made = _block()
     kept = {n: made.exact[n] for n in made.exact if n not in ("dF2", "dF1")}
-    return _in_words(made, "In your backward pass (low is x)", kept | theirs, after="dF2")
+    return _in_words(
+        made, "In your backward pass (your x is called low here)", kept | theirs, after="dF2"
+    )
 
 
 def _of_recursion(made: Case, got: tuple) -> list[str]:
     theirs = dict(zip(("dlow", "dW", "dB"), got, strict=True))
     after = list(made.exact)[list(made.exact).index("loss") + 2]
-    return _in_words(made, "In your backward pass (low is x)", theirs, after=after)
+    return _in_words(made, "In your backward pass (your x is called low here)", theirs, after=after)
 
 
 # --------------------------------------------------------------------------------- what is asked
@@ -178,11 +189,20 @@ def _col2im() -> list[Call]:
     calls = []
     for cols, shape, f, explain in (
         (rows.T @ dout, e["F1"].shape, 3, _of_col2im),
-        (reference.im2col(e["low"], 2), e["low"].shape, 2, _nothing),
+        (reference.im2col(e["low"], 2), e["low"].shape, 2, slips.of_col2im),
     ):
         wanted = reference.col2im(cols, shape, f)
-        calls.append(Call("col2im", "cols, shape, f", (cols, shape, f), "x", wanted, explain,
-                          rounding(_chain(), np.dtype(float))))  # fmt: skip
+        calls.append(
+            Call(
+                "col2im",
+                "cols, shape, f",
+                (cols, shape, f),
+                "x",
+                wanted,
+                partial(explain, cols, shape, f),
+                rounding(_chain(), np.dtype(float)),
+            )
+        )
     return calls
 
 

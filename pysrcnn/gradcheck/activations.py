@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..reference import relu
-from .changes import Call, Change, Mistake
+from .changes import Call, Change, Mistake, of_maps
 
 __all__ = ["SLOPES", "of_activations", "sigmoid"]
 
@@ -70,10 +70,10 @@ def of_activations(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     All these layers must have the same activation, "relu" or "tanh".
     """
     kind = calls[on[0] - 1].activation or ""
-    of = f"of {' and '.join(f'F{calls[k - 1].label}' for k in on)}"
+    of = of_maps(on, calls)
     found = _of_masks(kind, of, on, calls) + _of_values(kind, of, on, calls)
     if kind == "relu":
-        found += _of_thresholds(of, on)
+        found += _of_thresholds(of, on, calls)
     found += _of_one_use(kind, of, on, calls)
     return found + [
         Mistake("another activation", f"the activation {of} is {name}, wanted {_NAMES[kind]}",
@@ -233,10 +233,13 @@ def _of_values(kind: str, of: str, on: tuple[int, ...], calls: list[Call]) -> li
     ]  # fmt: skip
 
 
-def _of_thresholds(of: str, on: tuple[int, ...]) -> list[Mistake]:
+def _of_thresholds(of: str, on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """Thresholds other than 0."""
     found = []
+    least = min(calls[k - 1].before.min() for k in on)
     for t in _THRESHOLDS:
+        if t < least:  # the same as no ReLU, or no mask
+            continue
         forward: list[Change] = [
             ("activation", k, lambda right, z, t=t: np.where(z > t, z, 0)) for k in on
         ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Call", "Change", "Mistake", "Norm", "groups", "scaled", "ways", "where"]
+__all__ = ["Call", "Change", "Mistake", "Norm", "groups", "of_maps", "scaled", "ways", "where"]
 
 # The operation, the layer, and change(right, *arguments), which replaces the operation: `right` is
 # the operation without this change.
@@ -99,6 +99,12 @@ def groups(calls: list[Call]) -> list[tuple[int, ...]]:
     """Numbers of the calls that share weights, for all weights used more than once."""
     of = {c.weights: tuple(k for k, other in enumerate(calls, 1) if other.w is c.w) for c in calls}
     return [on for on in of.values() if len(on) > 1]
+
+
+def of_maps(on: tuple[int, ...], calls: list[Call]) -> str:
+    """Describe outputs of layers in words: "of F1", "of each of F1, F2 and F3"."""
+    *names, last = (f"F{calls[k - 1].label}" for k in on)
+    return f"of each of {', '.join(names)} and {last}" if names else f"of {last}"
 
 
 def where(on: tuple[int, ...], calls: list[Call]) -> str:

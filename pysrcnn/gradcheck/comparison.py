@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..kernels.blas import one_blas_thread
-from ..networks import Chain
+from ..networks import DRCN, VDSR, Chain
 from ..networks.layers import stack
 from .calls import called, called_again, called_larger, enlarged
 from .diagnosis import Explanation
@@ -103,10 +103,15 @@ def _report(mine, made: Case, tolerance: float | None) -> Report:
         diagnosis.append(f"{', '.join(never)}: None, never computed. {_NEVER}")
     missing = [name for name in needed if name not in given and name not in never]
     if missing:
-        diagnosis.append(f"Missing: {', '.join(missing)}. Give them too, to have them compared.")
+        them = "them" if len(missing) > 1 else "it"
+        diagnosis.append(
+            f"Missing: {', '.join(missing)}. Give {them} too, to have {them} compared."
+        )
+    skipped = "" if "dlow" in given or not isinstance(made.step.network, (DRCN, VDSR)) else _SKIPPED
     title = f"{made.network}, {made.layout}, weights {made.weights}, {dtype}"
     title += f", errors up to {allowed:.1e} allowed"
-    return Report(title, not diagnosis, rows, diagnosis, explanations)
+    ok = not diagnosis
+    return Report(title, ok, rows, diagnosis, explanations, skipped if ok else "")
 
 
 def _array(a) -> np.ndarray:
@@ -114,6 +119,7 @@ def _array(a) -> np.ndarray:
     return np.asarray(a.detach().cpu() if hasattr(a, "detach") else a)
 
 
+_SKIPPED = "dlow was not given, so the gradient of the skip past all layers was not checked."
 _NEVER = "Is that layer's output used, and was the backward pass run?"
 
 
@@ -155,8 +161,9 @@ def _named(
     unknown = [name for name in arrays if name not in made.arrays]
     if unknown:
         raise ValueError(
-            f"nothing is called {unknown[0]!r} in {made.network}: is it of another network? "
-            f"Names are {', '.join(made.arrays)}"
+            f"nothing is called {unknown[0]!r} in {made.network}: is it of another network (give "
+            f"its name, --network)? Names are {', '.join(made.arrays)}"
+            + (" (the gradient of the input is dlow)" if unknown[0] == "dx" else "")
         )
     inputs = {"low", "high", *made.parameters}
     given = {name: array for name, array in arrays.items() if name not in inputs}

@@ -54,6 +54,15 @@ _MISREAD = [
     ("channels misplaced", "read with the channels behind the rows and columns",
      _channels_last, False),
 ]  # fmt: skip
+_EITHER = (
+    "(a correlation over padded dz needs them rotated by 180 degrees, w[:, :, ::-1, ::-1]; col2im, "
+    "or a loop that adds to dx, needs w as it is)"
+)
+_TURNED = {  # where the gradient goes back, right code may flip them or not
+    "flipped": f"in the wrong orientation {_EITHER}",
+    "upside down": f"with the order of their rows alone wrong {_EITHER}",
+    "left to right": f"with the order of their columns alone wrong {_EITHER}",
+}
 
 
 def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
@@ -78,11 +87,8 @@ def of_convolutions(where: str, on: tuple[int, ...]) -> list[Mistake]:
             words_of_dx = (
                 f"the kernels {where} are {words} where the gradient goes back through them"
             )
-            if kind == "flipped":  # the one mistake whose usual name says the opposite
-                words_of_dx = (
-                    f"the kernels {where} are not flipped where the gradient goes back through "
-                    f"them (as a full correlation does, it takes them rotated by 180 degrees)"
-                )
+            if kind in _TURNED:
+                words_of_dx = f"the gradient goes back through the kernels {where} {_TURNED[kind]}"
             found += [
                 Mistake(kind, f"dW {where} is {words_of_dw}",
                         [("dw", k, lambda right, *a, m=way: m(right(*a))) for k in on]),
@@ -110,8 +116,9 @@ def _of_col2im(where, on):
         ):  # fmt: skip
             found.append(Mistake(
                 "overwritten", f"the gradient that goes back through the kernels {where} is "
-                f"overwritten where patches{what} overlap, wanted their sum (col2im: += in place "
-                f"of =): {how}", [("dx", k, partial(_overwritten, axes, order)) for k in on],
+                f"overwritten where patches{what} overlap, wanted their sum (col2im needs +=; with "
+                f"=, only the last value stays): {how}",
+                [("dx", k, partial(_overwritten, axes, order)) for k in on],
             ))  # fmt: skip
     found.append(Mistake(
         "overlaps averaged", f"the gradient that goes back through the kernels {where} is averaged "

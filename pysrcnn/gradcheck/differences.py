@@ -48,7 +48,7 @@ def begins(made: Case, right: set[str], wrong: list[str]) -> str:
     if k == last and made.output == "output":
         return "So it begins with the gradient of the loss, or where that is un-shuffled."
     if k == last:
-        return "So it begins with the gradient of the loss, dF."
+        return f"So it begins with the gradient of the loss, dF{k}."
     if first[:2] == "dF":
         return f"So it begins with what goes back through W{k + 1}."
     if first in (dw, db) and {dw, db} <= {*wrong} and {f"dW{k + 1}", f"dB{k + 1}"} <= right:

@@ -90,7 +90,11 @@ def _factors(high: np.ndarray, loss: str) -> list[tuple[float, str]]:
     ]  # fmt: skip
     sums = [
         (n, f"a sum over the {n} samples"),
-        (pixels, f"a mean over samples of the sum over a sample's {pixels} pixels, as in Eq. 4"),
+        (
+            pixels,
+            f"a mean over samples of the sum over a sample's {pixels} pixels, "
+            "as in Eq. 4 of the SRCNN paper",
+        ),
         (high.size, f"a sum over all {high.size} elements"),
     ]
     for factor, words in sums:

@@ -46,6 +46,8 @@ class Report:
         Sentences on what is wrong; empty if nothing is.
     explanations : list of `pysrcnn.gradcheck.diagnosis.Explanation`
         The mistakes found, each with a kind to identify it.
+    note : str
+        What could not be checked, usually empty.
     """
 
     title: str
@@ -53,9 +55,12 @@ class Report:
     rows: list[Row]
     diagnosis: list[str]
     explanations: list[Explanation]
+    note: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.title}: {'right' if self.ok else 'WRONG'}"]
+        missing = [text for text in self.diagnosis if text.startswith("Missing: ")]
+        found = "incomplete" if missing == self.diagnosis else "WRONG"
+        lines = [f"{self.title}: {'right' if self.ok else found}"]
         wide = max(len(row.name) for row in self.rows) if self.rows else 0
         line = f"{{:<{max(wide, 5)}}} {{:<6}}{{:>8}}  {{:<19}}{{:>14}}{{:>14}}".format
         lines.append(line("", "", "error", "where it is largest", "yours", "wanted"))
@@ -68,7 +73,7 @@ class Report:
                 where = [index, f"{row.got:.6g}", f"{row.wanted:.6g}"]
             verdict = "ok" if row.ok else "WRONG"
             lines.append(line(row.name, verdict, f"{row.error:.1e}", *where).rstrip())
-        for sentence in self.diagnosis:
+        for sentence in [*self.diagnosis, *filter(None, [self.note])]:
             lines += ["", *textwrap.wrap(sentence, 80)]
         return "\n".join(lines)
 
@@ -141,13 +146,14 @@ def explain(
         text = f"{first} is wrong{' too' if number > 1 else ''}: "
         others = {mistake.kind: mistake for mistake in reversed(likely)}  # one of each kind
         text += "; or ".join([m.words for m in reversed(others.values())][:_ALTERNATIVES]) + ". "
-        if made.output == "output":  # the gradient of the loss
-            text = text.replace("loss, dF,", "loss, doutput,")
+        text = text.replace("loss, dF,", f"loss, d{made.output},")
         if len(others) > 1:
             text += "What was given does not tell these apart. "
         if number == len(explanations):  # the last sentence concludes
-            text += f"With {'all this' if number > 1 else 'that'}, the reference gives "
-            text += f"{_those(unexplained)}." if unexplained else "just your numbers."
+            made_here = "any of these mistakes" if len(others) > 1 else "this mistake"
+            made_here = "all these mistakes" if number > 1 else made_here
+            text += f"With {made_here}, the reference computes "
+            text += f"{_those(unexplained)}." if unexplained else "exactly your numbers."
         sentences.append(text.rstrip())
     if len(explanations) > 1 and all(
         mistake.kind == "constant factor" for e in explanations for mistake in e.likely
@@ -205,16 +211,21 @@ def _unexplained(
     allowed: float,
 ) -> list[str]:
     """Sentences on arrays that no known mistake gives; `rounded`: they may have fewer digits."""
-    sentences, strange = [], []
+    sentences, strange, foreign = [], [], []
     for row in rows:
         got = given[row.name]
         if row.index is None:
-            sentences.append(f"{row.name}: {_shape(made, row.name, got)}")
+            text = _shape(made, row.name, got)
+            foreign += [row.name] if text.endswith(_FOREIGN) else []
+            if not text.endswith(_FOREIGN) or len(foreign) == 1:
+                sentences.append(f"{row.name}: {text}")
         elif row.name in names and row.error == np.inf:
             bad = np.count_nonzero(~np.isfinite(got))
             sentences.append(f"{row.name}: {bad} of {got.size} values are not finite (nan or inf).")
         elif row.name in names:
             strange.append(row)
+    if len(foreign) > 1:
+        sentences.append(f"Nor does any make {', '.join(foreign[1:])} right.")
     if strange:
         row = strange[0]
         where = f"{row.name} is"
@@ -250,6 +261,9 @@ def _unexplained(
             f"TF32 (on by default on some GPUs), bfloat16 or float16? Then give tolerance=0.01."
         )
     return sentences
+
+
+_FOREIGN = ", or of other numbers of filters (--filters)?"
 
 
 def _shape(made: Case, name: str, got: np.ndarray) -> str:
@@ -292,5 +306,5 @@ def _shape(made: Case, name: str, got: np.ndarray) -> str:
         return text + f"That is the shape of {others[0]}: were the two exchanged?"
     return text + (
         f"No exchange of axes, and no sum, makes it right: is it of another network than "
-        f"{made.network}?"
+        f"{made.network}{_FOREIGN}"
     )

@@ -34,6 +34,10 @@ _BESIDE = {"loss", "into dx", *_ENDS, *_INTO}
 _LATER = {"dshares", "options back", "averaging back"}  # used throughout the backward pass
 
 
+# Changes of the first layer that only dlow tells from none, or from no mask at all.
+_FIRST: list[set[tuple[str, int]]] = [{("dx", 1)}, {("into dw", 1), ("into db", 1)}]
+
+
 class Search:
     """Compares passes that contain mistakes with given numbers; arguments as for `diagnose`."""
 
@@ -45,7 +49,7 @@ class Search:
         self.trace = self.keep([])
         self.listed, self.families = mistakes(step, self.trace), fitted(self.trace.calls)
         if "dlow" not in given:  # only dlow shows the gradient through the first layer
-            self.listed = [m for m in self.listed if {c[:2] for c in m.changes} != {("dx", 1)}]
+            self.listed = [m for m in self.listed if {c[:2] for c in m.changes} not in _FIRST]
         self.right = self.trace.values
         self.order = [name for name in self.right if name in given]
         far = [n for n in self.order if relative_error(given[n], self.right[n]) > tolerance]

@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .changes import Call, Change, Mistake, scaled
+from .changes import Call, Change, Mistake, of_maps, scaled
 
 __all__ = ["of_slopes"]
 
 
 def of_slopes(on: tuple[int, ...], calls: list[Call]) -> list[Mistake]:
     """Mistakes of the PReLU after some layers."""
-    of = f"of {' and '.join(f'F{calls[k - 1].label}' for k in on)}"
-    if len(on) > 3:
-        of = "of all layers that have one"
+    of = of_maps(on, calls) if len(on) <= 3 else "of all layers that have one"
     names = [slopes[1] for k in on if (slopes := calls[k - 1].slopes)]
     return _of_masks(of, on, calls) + _of_other_slopes(of, on, calls) + _of_gradients(names, on)
 

@@ -4,7 +4,7 @@ im2col (exercise 2) copies each pixel into all patches that it is in:
 
     cols[n, c f^2 + u f + v, i W' + j] = x[n, c, i + u, j + v]
 
-Who moves a pixel moves all of its copies, so its gradient is the sum of theirs.
+Moving a pixel moves all its copies, so its gradient is the sum of theirs.
 col2im puts each element of each column back where it was taken from, and adds:
 
     x[n, c, y, z] = sum of cols[n, c f^2 + u f + v, i W' + j]
@@ -13,7 +13,7 @@ col2im puts each element of each column back where it was taken from, and adds:
 with 0 <= u, v < f, 0 <= i < H' = H - f + 1 and 0 <= j < W' = W - f + 1.
 
 It is the adjoint of im2col: for any x and cols, the sums of im2col(x) * cols and
-of x * col2im(cols) are equal. Walkthrough 3 tells why, and shows how to test it.
+of x * col2im(cols) are equal. Walkthrough 3 explains why, and shows how to test it.
 A loop over u and v, with one line inside, is enough.
 """
 

@@ -49,7 +49,7 @@ def loss_and_gradients(low, high, p):
     low : float array (N, C, H, W)
     high : float array (N, C, H', W'), as large as F3
     p : dict of float arrays: "W1", "B1", "W2", "B2", "W3", "B3"
-        Weights (O, C, f, f) and biases (O,). Of each layer another f.
+        Weights (O, C, f, f) and biases (O,). f differs from layer to layer.
 
     Returns
     -------

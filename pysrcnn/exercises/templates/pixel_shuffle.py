@@ -11,8 +11,8 @@ row: this is the order of PyTorch. (Eq. 4 of the paper is the same for C = 1; wi
 more channels it has the maps in another order.)
 
 Backward, each number goes back to where it came from. Two functions, each with one
-reshape, one transpose and one reshape: call the axes by names, and write down in
-which order you have them, and in which you want them.
+reshape, one transpose and one reshape: name the axes, and write down in which order
+you have them, and in which you want them.
 """
 
 import numpy as np

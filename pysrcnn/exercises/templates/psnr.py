@@ -7,9 +7,9 @@ With a picture a, the original b, and the largest value a pixel may have, `peak`
     PSNR = 10 log10(peak^2 / MSE), in decibels (dB)
 
 The paper leaves out the outermost `shave` pixels on all four sides first, as
-many as the scale: what is beyond the border is unknown there.
+many as the scale: results there depend on unknown pixels outside.
 
-Beware: 8-bit pictures are arrays of uint8, and of those 3 - 5 is 254.
+Beware: 8-bit pictures are arrays of uint8, in which 3 - 5 gives 254.
 Walkthrough 7 has more on how to get this number wrong.
 """
 
@@ -28,6 +28,6 @@ def psnr(a, b, shave, peak):
 
     Returns
     -------
-    psnr : float, in dB; infinite (np.inf, without a warning) if MSE is 0
+    psnr : float, in dB; infinite (np.inf) if MSE is 0
     """
     raise NotImplementedError("write this, and remove this line")

@@ -2,7 +2,7 @@
 
 PSNR = 10 log10(peak^2 / MSE), without the outermost `shave` pixels on each side;
 a, b are arrays (H, W), peak is 255 of 8-bit pictures and 1 of those in 0..1. The
-result is infinite for equal pictures. (Exercise 1 has it all.)
+result is infinite for equal pictures. (Full definition: exercise 1.)
 
 Pictures in 0..1 scored well with it, those in 0..255 below zero.
 """

@@ -1,7 +1,7 @@
 """Repair 2: back through a ReLU. One mistake is in here; find it.
 
 dx is dout where x > 0, and 0 elsewhere. dout and x are arrays of one shape; x is
-what went into the ReLU, or what came out of it. (Exercise 3 has it all.)
+what went into the ReLU, or what came out of it. (Full definition: exercise 3.)
 """
 
 import numpy as np

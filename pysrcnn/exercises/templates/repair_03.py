@@ -2,8 +2,8 @@
 
     L = mean over all elements of (prediction - target)^2
 
-and what is returned is L, and dL / dprediction. The learning still worked, which
-is the trouble with this mistake.
+and what is returned is L, and dL / dprediction. The learning still worked, so
+this mistake is easy to miss.
 """
 
 import numpy as np

@@ -3,8 +3,8 @@
     Delta <- momentum * Delta - learning_rate * dL/dW                 Eq. 5
     W <- W + Delta
 
-It learned, but with a momentum of 0.9 more slowly than with none. (Exercise 6 has it
-all.)
+It learned, but with a momentum of 0.9 more slowly than with none. (Full definition:
+exercise 6.)
 """
 
 

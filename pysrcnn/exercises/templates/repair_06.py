@@ -2,11 +2,10 @@
 
     cols[n, c f^2 + u f + v, i W' + j] = x[n, c, i + u, j + v]
 
-cols is (N, C f f, H' W'), with H' = H - f + 1 and W' = W - f + 1. (Exercise 2 has
-it all.)
+cols is (N, C f f, H' W'), with H' = H - f + 1 and W' = W - f + 1. (Full
+definition: exercise 2.)
 
-On square sub-images all shapes were right. A picture that was not square came back
-in stripes.
+Square pictures came back transposed, others in stripes.
 """
 
 from numpy.lib.stride_tricks import sliding_window_view

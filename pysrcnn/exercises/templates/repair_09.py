@@ -5,7 +5,7 @@ convolution of dout, with zeros around it. x is (N, C, H, W), W (O, C, f, f), B 
 dout (N, O, H - f + 1, W - f + 1). "Convolution" is without a flip, forward.
 
 The gradients of the last layer were right to the last digit. Those of the layers
-before it had the right size, and led nowhere.
+before it had the right size, but training did not improve.
 """
 
 import numpy as np

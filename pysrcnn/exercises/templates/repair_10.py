@@ -2,7 +2,7 @@
 
     out[n, c, s i + a, s j + b] = x[n, c s^2 + s a + b, i, j]      0 <= a, b < s
 
-x is (N, C s^2, H, W), out (N, C, s H, s W). (Exercise 7 has it all.)
+x is (N, C s^2, H, W), out (N, C, s H, s W). (Full definition: exercise 7.)
 
 Each function undoes the other, and grey pictures came out well. Colours did not.
 """

@@ -3,7 +3,7 @@
     y = x + W2 * max(0, W1 * x + B1) + B2
 
 x is (N, C, H, W), W1 (O, C, 3, 3), B1 (O,), W2 (C, O, 3, 3), B2 (C,); convolutions
-pad with zeros. (Exercise 8 has it all.)
+pad with zeros. (Full definition: exercise 8.)
 
 In one block, all gradients of weights and biases were right. Of twenty blocks, the
 first ones did not learn.

@@ -8,7 +8,7 @@ always with the same W (C, C, 3, 3) and B (C,). H_0 is x, (N, C, H, W); convolut
 pad with zeros. `recursion_backward` has dout, the gradient of H_D, and returns those
 of x, W and B.
 
-With D = 1 all was right.
+With D = 1 everything was right.
 """
 
 import numpy as np

@@ -1,12 +1,12 @@
 """Exercise 8: a residual block, forward and backward.
 
-Deep networks (VDSR, EDSR) learn what is to be added to their input:
+Each block of a deep network such as EDSR learns what is to be added to its input:
 
     y = x + W2 * max(0, W1 * x + B1) + B2
 
-The way of x past both layers is called a skip. x is used in two places, so its
+The path of x around both layers is called a skip. x is used in two places, so its
 gradient is a sum of two: what comes back through the layers, and what comes back
-along the skip. Without the second, gradients of deep networks fade away.
+along the skip. Without the second, the first of many blocks hardly learn.
 
 A convolution that pads with zeros, so that sizes stay, is there with its backward.
 EDSR's blocks are just these.

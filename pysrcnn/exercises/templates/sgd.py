@@ -5,8 +5,8 @@ Eq. 5 of the paper moves weights W by
     Delta <- momentum * Delta - learning_rate * dL/dW
     W <- W + Delta
 
-with a momentum of 0.9. Delta begins as zeros, and goes on from step to step: like
-a ball that rolls downhill, W keeps some of its speed.
+with a momentum of 0.9. Delta begins as zeros, and is kept from one step to the
+next: like a ball that rolls downhill, W keeps some of its speed.
 
 Other programs write the same in other ways (PyTorch multiplies by the learning
 rate later); the check wants W and Delta as in Eq. 5.
