@@ -1,8 +1,6 @@
 """Check arguments, such as pictures and batches, and say in a sentence what is wrong."""
 
 import contextlib
-import math
-import operator
 from collections.abc import Iterator
 from typing import TypeGuard
 
@@ -11,7 +9,6 @@ import numpy as np
 __all__ = [
     "check_batch",
     "check_mask",
-    "check_metric",
     "check_padding",
     "check_picture",
     "check_range",
@@ -144,29 +141,6 @@ def check_range(picture: np.ndarray, name: str = "the picture") -> None:
             f"{name}'s values go from {picture.min():.4g} to {picture.max():.4g}: a floating point "
             f"picture is in 0..1, so divide it by its white level first"
         )
-
-
-def check_metric(function: str, x: np.ndarray, shave: int, peak: float) -> int:
-    """Check the arguments of a metric, and return `shave` as an int.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the array does not hold numbers, `shave` is no integer, or `peak` is not positive.
-    """
-    if x.dtype.kind not in "uif":
-        raise TypeError(
-            f"{function} got an array of dtype {x.dtype}, wanted integers or floating point."
-        )
-    if not 0 < peak < math.inf:
-        raise ValueError(
-            f"{function} got peak={peak!r}, wanted a positive number: the largest possible value, "
-            "255 for 8-bit levels, 1.0 for pictures in 0..1."
-        )
-    try:
-        return operator.index(shave)
-    except TypeError:
-        raise TypeError(f"{function} got shave={shave!r}, wanted an int.") from None
 
 
 def is_beyond(picture: np.ndarray) -> bool:

@@ -25,10 +25,9 @@ Axes: H x W pixels, C channels.
 """
 
 import math
+import operator
 
 import numpy as np
-
-from .checks import check_metric
 
 __all__ = ["ms_ssim", "psnr", "ssim", "wpsnr"]
 
@@ -260,3 +259,26 @@ def _prepare(
         )
     inner = np.s_[shave : height - shave, shave : width - shave]
     return a[inner].astype(np.float64), b[inner].astype(np.float64)
+
+
+def check_metric(function: str, x: np.ndarray, shave: int, peak: float) -> int:
+    """Check the arguments of a metric, and return `shave` as an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the array does not hold numbers, `shave` is no integer, or `peak` is not positive.
+    """
+    if x.dtype.kind not in "uif":
+        raise TypeError(
+            f"{function} got an array of dtype {x.dtype}, wanted integers or floating point."
+        )
+    if not 0 < peak < math.inf:
+        raise ValueError(
+            f"{function} got peak={peak!r}, wanted a positive number: the largest possible value, "
+            "255 for 8-bit levels, 1.0 for pictures in 0..1."
+        )
+    try:
+        return operator.index(shave)
+    except TypeError:
+        raise TypeError(f"{function} got shave={shave!r}, wanted an int.") from None

@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_metric
 from .formats import read_weights, write_weights
+from .metrics import check_metric
 from .resize import imresize
 
 __all__ = ["BLOCK", "Pristine", "fit", "load", "niqe", "shipped"]

@@ -928,7 +928,10 @@ def test_the_networks_there_are_to_train(folder, text, capsys):
         ("--network srresnet --activation tanh", "only espcn takes --activation, and this is srr"),
         ("--network srresnet --activation relu", "only espcn takes --activation, and this is srr"),
         ("--network 9-3-1-5", "4 layers need 3 numbers of filters, of all but the last: give them"),
-        ("--network 9-1 --filters 8-4", "of all but the last, got 2: give them, for example by -"),
+        (
+            "--network 9-1 --filters 8-4",
+            "of all but the last, got 2: give them, for example with -",
+        ),
     ],
 )
 def test_options_of_other_networks_are_refused(folder, pictures, capsys, more, words):

@@ -12,7 +12,8 @@ from rungs import JIT, compiled_only
 
 from pysrcnn import kernels, reference
 from pysrcnn.kernels import few
-from pysrcnn.kernels.maps import Maps, _Pool
+from pysrcnn.kernels.maps import Maps
+from pysrcnn.kernels.memory import Pool
 
 # (N, C, O, H, W): no multiples of a tile, of lanes or of blocks; blocks across samples; one pixel.
 SHAPES = [(2, 20, 37, 13, 10), (1, 1, 48, 9, 30), (3, 5, 3, 8, 8), (5, 16, 64, 4, 4),
@@ -180,7 +181,7 @@ def test_operations_on_numbers_take_maps(name):
 
 def test_memory_that_is_kept_for_other_maps_is_limited(monkeypatch):
     """What was given back first goes first."""
-    pool = _Pool()
+    pool = Pool()
     monkeypatch.setattr(pool, "KEPT", 5000)
     small, large = [np.zeros(100 + k, np.float32) for k in range(8)], np.zeros(900, np.float32)
     for data in small:
