@@ -64,7 +64,7 @@ class Score:
 
     def for_card(self) -> dict[str, float]:
         """Return the network's scores in the form that the card of its weights stores."""
-        return {"PSNR": round(self.psnr, 4), "SSIM": round(self.ssim, 5)}
+        return {"PSNR": round(self.psnr, 4), "SSIM": round(self.ssim, 6)}
 
 
 def levels(x: np.ndarray) -> np.ndarray:
