@@ -29,7 +29,7 @@ import operator
 
 import numpy as np
 
-__all__ = ["ms_ssim", "psnr", "ssim", "wpsnr"]
+__all__ = ["check_metric", "ms_ssim", "psnr", "ssim", "wpsnr"]
 
 # The window of Wang et al. 2004: 11 samples of a Gaussian with sigma 1.5, summing to 1. The 11 x 11
 # window is its outer product with itself, so it is applied along rows, then along columns.
@@ -263,6 +263,19 @@ def _prepare(
 
 def check_metric(function: str, x: np.ndarray, shave: int, peak: float) -> int:
     """Check the arguments of a metric, and return `shave` as an int.
+
+    Parameters
+    ----------
+    function : str
+        Name of the metric, for messages.
+    x : array
+        Either picture.
+    shave : int
+    peak : float
+
+    Returns
+    -------
+    shave : int
 
     Raises
     ------
