@@ -101,7 +101,7 @@ for ax in (left, right):
     ax.axhline(np.finfo(np.float32).tiny, color="gray", lw=0.8, ls=":")
     ax.set(xlabel="layer", ylim=(1e-42, 1e6), xticks=range(0, 21, 4))
 left.text(0.3, 1e-40, "the end of float32", fontsize=8, color="0.35", va="center")
-left.set(title="size of the values behind each layer")
+left.set(title="size of the values after each layer")
 right.set(title="size of the gradient of each layer's weights")
 left.legend(loc=(0.04, 0.14))
 plt.show()

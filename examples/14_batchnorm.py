@@ -55,7 +55,7 @@ def normalised(x):
 
 
 def shown(x):
-    """Bring a mean of 0 and a spread of 1 into the visible range."""
+    """Bring a mean of 0 and a standard deviation of 1 into the visible range."""
     return 0.47 + 0.2 * x
 
 
@@ -71,8 +71,9 @@ batch = np.array(list(given.values()))
 alone = np.concatenate([normalised(x[None]) for x in batch])
 together = normalised(batch)
 rows([batch, shown(alone), shown(together)], ["given", "each alone", "in one batch"], given)
-print(f"normalised each alone, they differ by {np.abs(alone - alone[0]).max():.3f} at most,")
-print(f"of a spread of {alone[0].std():.3f}; in one batch by {np.ptp(together, axis=0).max():.1f}")
+print(f"normalised each alone, they differ by {np.abs(alone - alone[0]).max():.3f} at most, of a")
+print(f"standard deviation of {alone[0].std():.3f};", end=" ")
+print(f"in one batch by {np.ptp(together, axis=0).max():.1f}")
 assert np.abs(alone - alone[0]).max() < 0.05 and np.ptp(together, axis=0).max() > 2
 
 # %% [markdown]
@@ -110,7 +111,7 @@ out = batch_norm(x, gamma, beta, mean, variance)
 by_hand = gamma[:, None, None] * normalised(x) + beta[:, None, None]
 print("as by hand:", np.allclose(out, by_hand, rtol=0, atol=1e-14))
 print("means of the result ", out.mean((0, 2, 3)).round(6), " beta  ", beta)
-print("spreads             ", out.std((0, 2, 3)).round(4), "  gamma ", gamma)
+print("standard deviations ", out.std((0, 2, 3)).round(4), "  gamma ", gamma)
 assert np.allclose(out, by_hand, rtol=0, atol=1e-14)
 
 # %% [markdown]
@@ -199,7 +200,7 @@ dout = rng.normal(size=x.shape) + 0.7 * x + 1  # a gradient with a trend, to be 
 
 
 def loss():
-    """Return a loss behind the normalisation whose derivative is dout."""
+    """Return a loss after the normalisation whose derivative is dout."""
     return np.sum(dout * batch_norm(x, gamma, beta, *moments(x)))
 
 
@@ -317,7 +318,7 @@ fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
 axes[0].plot(of_batch, "-", lw=0.8, color="C0", label="of each batch")
 axes[0].plot(followed, "-", color="C1", label="running")
 axes[0].axhline(many, color="gray", ls=":", label="of 2000 crops")
-axes[0].set(xlabel="step", ylabel="spread of green", ylim=(0, 0.6))
+axes[0].set(xlabel="step", ylabel="standard deviation of green", ylim=(0, 0.6))
 axes[0].legend(loc="upper right")
 axes[1].loglog(sizes, np.array(scatter) * 100, "o-", ms=4)
 axes[1].set(xlabel="crops in a batch", ylabel="% by which the factor scatters")
@@ -611,8 +612,8 @@ assert 0.35 < less < 0.45
 
 # %%
 depth, width, zeros = 32, 24, np.zeros(24)
-spreads = {"nothing": [], "batch normalisation": [], "scaled by 0.1": []}
-for name, found in spreads.items():
+deviations = {"nothing": [], "batch normalisation": [], "scaled by 0.1": []}
+for name, found in deviations.items():
     rng = np.random.default_rng(0)
     h = conv2d_same(cat[None, :, 40:64, 40:64] - 0.4, rng.normal(size=(width, 3, 3, 3)), zeros)
     h /= h.std()
@@ -625,15 +626,15 @@ for name, found in spreads.items():
             h = h + (0.1 if "0.1" in name else 1) * added(h, lambda z, _: z)
     found.append(h.std())
 fig, ax = plt.subplots(figsize=(6.4, 3))
-for name, found in spreads.items():
+for name, found in deviations.items():
     ax.semilogy(found, label=name)
-ax.set(xlabel="blocks", ylabel="spread of the maps")
+ax.set(xlabel="blocks", ylabel="standard deviation of the maps")
 ax.legend()
 plt.show()
-for name, found in spreads.items():
+for name, found in deviations.items():
     print(f"{name:<20} after {depth} blocks {found[-1]:10.3g}")
-assert spreads["nothing"][-1] > 1000 > 10 > spreads["batch normalisation"][-1]
-assert spreads["scaled by 0.1"][-1] < 2
+assert deviations["nothing"][-1] > 1000 > 10 > deviations["batch normalisation"][-1]
+assert deviations["scaled by 0.1"][-1] < 2
 
 # %% [markdown]
 # With neither, the maps grow by orders of magnitude, and with them the output of the last layer and

@@ -282,7 +282,7 @@ def backward(dout, p, kept):
     return dout, g
 
 
-def judge_loss(logits, labels):
+def cross_entropy_gradient(logits, labels):
     """Return the gradient of the cross-entropy with respect to the logits."""
     return reference.sigmoid_cross_entropy_backward(logits, labels)
 
@@ -291,7 +291,7 @@ def train(dice, content=0.0, steps=1000, n=64):
     """Return generator, discriminator, the early discriminator, the mean answer at each step.
 
     `dice` is 1 if the generator gets two random numbers for each answer, 0 if it gets zeros.
-    `content` is the weight of the squared error beside the judge.
+    `content` is the weight of the squared error beside the discriminator.
     """
     rng = np.random.default_rng(0)
     d, g = dense_network([2, 24, 24, 1], rng), dense_network([2, 24, 24, 2], rng)
@@ -304,13 +304,13 @@ def train(dice, content=0.0, steps=1000, n=64):
             early = {name: a.copy() for name, a in d.items()}
         made, _ = forward(dice * rng.normal(size=(n, 2, 1, 1)), g)
         logits, kept = forward(np.concatenate([real(n, rng), made]), d)
-        of_d.step(backward(judge_loss(logits, labels), d, kept)[1])
+        of_d.step(backward(cross_entropy_gradient(logits, labels), d, kept)[1])
         if step < 0:
             continue
 
         made, kept = forward(dice * rng.normal(size=(n, 2, 1, 1)), g)
         logits, through = forward(made, d)
-        dmade, _ = backward(judge_loss(logits, np.ones_like(logits)), d, through)
+        dmade, _ = backward(cross_entropy_gradient(logits, np.ones_like(logits)), d, through)
         dmade = dmade + content * 2 / n * (made - real(n, rng))
         of_g.step(backward(dmade, g, kept)[1])
         path.append(made[:, :, 0, 0].mean(axis=0))
@@ -331,8 +331,8 @@ fig, axes = plt.subplots(1, 2, figsize=(8.6, 4))
 grid = np.linspace(-0.4, 1.4, 61)
 plane = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2, 1, 1)
 for ax, d, title in (
-    (axes[0], early, "one answer, and the judge at the start"),
-    (axes[1], late, "with dice, and the judge at the end"),
+    (axes[0], early, "one answer, discriminator at the start"),
+    (axes[1], late, "with dice, discriminator at the end"),
 ):
     draw_plane(ax, title)
     says_real = reference.sigmoid(forward(plane, d)[0]).reshape(61, 61)
@@ -342,7 +342,7 @@ axes[0].plot(*path.T, "-", color="k", lw=0.8)
 axes[0].plot(*path[0], "o", color="k", ms=5)
 axes[0].plot(*path[-1], "*", color="C1", ms=12, mec="k", mew=0.5)
 axes[1].plot(*answers_of(many, 1).T, "o", color="C1", ms=3, mec="k", mew=0.2)
-fig.colorbar(drawn, ax=axes, label="the judge says: real", shrink=0.8)
+fig.colorbar(drawn, ax=axes, label="probability of being real, says the discriminator", shrink=0.8)
 plt.show()
 made = answers_of(many, 1)
 lefts = np.mean(made[:, 0] > made[:, 1])
@@ -400,11 +400,11 @@ points = {
     "always left (absolute)": np.tile([1.0, 0.0], (400, 1)),
     "nothing": np.zeros((400, 2)),
     "another real one": others,
-    "judge, one answer": answers_of(one, 0),
-    "judge, dice": made,
+    "GAN, one answer": answers_of(one, 0),
+    "GAN, dice": made,
 }
 for content in (0.3, 3, 100):
-    points[f"judge, dice, content {content:g}"] = answers_of(train(1, content)[0], 1)
+    points[f"GAN, dice, content {content:g}"] = answers_of(train(1, content)[0], 1)
 fig, ax = plt.subplots(figsize=(8, 3.9))
 p = np.linspace(0, least, 200)
 line = least + (np.sqrt(least) - np.sqrt(p)) ** 2
@@ -428,7 +428,7 @@ fig.legend(loc="outside right upper")
 plt.show()
 for x, y in where.values():
     assert y > least + max(0, np.sqrt(least) - np.sqrt(x)) ** 2 - 1e-9
-assert where["judge, dice"][0] < 0.1 < where["always left (absolute)"][0]
+assert where["GAN, dice"][0] < 0.1 < where["always left (absolute)"][0]
 
 # %% [markdown]
 # (On both axes, less is better.) Nothing lies below the line, and two steps show why. The answer
@@ -452,8 +452,8 @@ assert where["judge, dice"][0] < 0.1 < where["always left (absolute)"][0]
 # - "Always left" looks like a real picture each time. As a *cloud* it is even farther away than the
 #   mean, as 40 of 100 real pictures have to come all the way. It also has more distortion. The
 #   generator with one answer is near it.
-# - With dice, the discriminator ("judge" in the plot) comes near to perfect perception, at nearly
-#   twice the distortion of the mean.
+# - With dice, the generator comes near to perfect perception, at nearly twice the distortion of
+#   the mean.
 # - With the squared error (*content*) beside the discriminator, one could hope to move down along
 #   the line. A little of it hardly reduces the distortion, and costs perception. With more, the
 #   generator ignores its dice: one fixed answer has less squared error than one that jumps, and
@@ -517,7 +517,7 @@ def generate_backward(dout, kept):
     return {"W1": dw1, "B1": db1, "W2": dw2, "B2": db2}
 
 
-def judge(x):
+def discriminator(x):
     """Return a logit for each picture, and what the backward pass needs."""
     z1 = reference.conv2d_strided(x, d["W1"], d["B1"], 2)
     a1 = leaky_relu(z1, SLOPE)
@@ -526,8 +526,8 @@ def judge(x):
     return reference.dense(a2, d["W3"], d["B3"]), (x, z1, a1, z2, a2)
 
 
-def judge_backward(dlogits, kept):
-    """Return dx and the gradients of the judge's weights."""
+def discriminator_backward(dlogits, kept):
+    """Return dx and the gradients of the discriminator's weights."""
     x, z1, a1, z2, a2 = kept
     da2, dw3, db3 = reference.dense_backward(dlogits, a2, d["W3"])
     dz2 = reference.leaky_relu_backward(da2, z2, SLOPE)
@@ -547,16 +547,17 @@ for step in range(700):
     if step == 300:
         by_error, _ = generate(shrunk(shown))
     if step >= 300:
-        logits, seen = judge(np.concatenate([hairs(n, rng), made]))
-        of_d.step(judge_backward(judge_loss(logits, labels), seen)[1])
-        logits, seen = judge(made)
-        dfooled, _ = judge_backward(judge_loss(logits, np.ones_like(logits)), seen)
+        logits, seen = discriminator(np.concatenate([hairs(n, rng), made]))
+        of_d.step(discriminator_backward(cross_entropy_gradient(logits, labels), seen)[1])
+        logits, seen = discriminator(made)
+        dlogits = cross_entropy_gradient(logits, np.ones_like(logits))
+        dfooled, _ = discriminator_backward(dlogits, seen)
         dmade = 0.4 * dmade + dfooled
     of_g.step(generate_backward(dmade, kept), 0.3 if step >= 300 else 1)
-by_judge, _ = generate(shrunk(shown))
+by_gan, _ = generate(shrunk(shown))
 
 fig, axes = plt.subplots(4, 6, figsize=(6.4, 4.4))
-rows = {"small": shrunk(shown), "truth": shown, "squared\nerror": by_error, "judge": by_judge}
+rows = {"small": shrunk(shown), "truth": shown, "squared\nerror": by_error, "adversarial": by_gan}
 for row, (name, pictures) in zip(axes, rows.items(), strict=True):
     row[0].set_ylabel(name)
     for ax, picture in zip(row, pictures[:, 0], strict=True):
@@ -571,18 +572,19 @@ def sharpness(x):
     return np.mean(lines[:, -1] - lines[:, -2])
 
 
-for name, x in {"truth": shown, "squared error": by_error, "judge": by_judge}.items():
+for name, x in {"truth": shown, "squared error": by_error, "adversarial": by_gan}.items():
     print(f"{name:<14} squared error {np.mean((x - shown) ** 2):.4f}, ", end="")
     print(f"line above the next one {sharpness(x):.2f}")
-assert sharpness(by_judge) > 2 * sharpness(by_error)
-assert np.mean((by_judge - shown) ** 2) > np.mean((by_error - shown) ** 2)
+assert sharpness(by_gan) > 2 * sharpness(by_error)
+assert np.mean((by_gan - shown) ** 2) > np.mean((by_error - shown) ** 2)
 
 # %% [markdown]
 # The squared error gives a broad pale line, a compromise between the two possible pictures that
-# looks like neither. The discriminator ("judge") gives one sharp line, on one of the two sides. The
-# second and the fourth picture differ in truth but look the same when small, so they get the same
-# answer. For one of them it is the wrong line, and costs more than the pale one. PSNR punishes what
-# the eye prefers. This is SRGAN, except for a million and a half weights, and days of training.
+# looks like neither. The generator trained with a discriminator ("adversarial") gives one sharp
+# line, on one of the two sides. The second and the fourth picture differ in truth but look the same
+# when small, so they get the same answer. For one of them it is the wrong line, and costs more than
+# the pale one. PSNR punishes what the eye prefers. This is SRGAN, except for a million and a half
+# weights, and days of training.
 #
 # <details><summary>
 # <b>Question.</b> A doctor enlarges a scan. Which judge should train the network?

@@ -27,6 +27,8 @@ from .resize import imresize
 
 __all__ = ["Metric", "Score", "average", "by_features", "evaluate", "levels", "mean_psnr", "score"]
 
+_EXACT = 100.0  # dB
+
 # (picture, original, pixels to shave) -> a number. Both pictures are luminance (H, W) in integer
 # levels 0..255, float64; a metric without a reference, such as NIQE, ignores the original.
 Metric = Callable[[np.ndarray, np.ndarray, int], float]
@@ -343,6 +345,8 @@ def _mean(numbers: list[float]) -> float:
 def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:
     """Return the average PSNR of a network, as measured during training.
 
+    A picture without any error, such as a flat one, counts as `_EXACT` dB.
+
     Parameters
     ----------
     network : Network or None
@@ -359,5 +363,5 @@ def mean_psnr(network: Network | None, pairs: list[Pair], scale: int) -> float:
     values = []
     for low, high in pairs:
         ours = levels(network.forward(low[None])[0] if network else _bicubic(low, high))
-        values.append(psnr(ours, levels(high), shave=scale))
+        values.append(min(psnr(ours, levels(high), shave=scale), _EXACT))
     return float(np.mean(values))

@@ -117,9 +117,10 @@ def test_pytorch_files_of_all_namings(tmp_path, parameters, legacy, names, rever
 def test_deep_networks_come_in_the_order_of_the_file_or_of_their_numbers(tmp_path, c):
     parameters = parameters_of((3,) * 12, (4,) * 11, c)
     names = [str(2 * k) for k in range(12)]
-    (tmp_path / "a.pt").write_bytes(zipped(*state(named(parameters, names))))
-    is_read(tmp_path / "a.pt", parameters)
     tensors = dict(sorted(named(parameters, names).items()))  # "0", "10", "12", "2", ...
+    for order in (named(parameters, names), tensors):
+        (tmp_path / "a.pt").write_bytes(zipped(*state(order)))
+        is_read(tmp_path / "a.pt", parameters)
     (tmp_path / "a.safetensors").write_bytes(safe(tensors))
     is_read(tmp_path / "a.safetensors", parameters)
 
@@ -610,7 +611,17 @@ def test_integers_are_no_weights(tmp_path, parameters):
     (tmp_path / "a.pth").write_bytes(zipped(*state(whole, kind="IntStorage")))
     is_refused(tmp_path / "a.pth", "conv1.weight holds int32, not floating point numbers")
     (tmp_path / "a.safetensors").write_bytes(safe(whole, "I32"))
-    is_refused(tmp_path / "a.safetensors", "conv1.weight holds I32, wanted one of F64, F32, F16")
+    is_refused(tmp_path / "a.safetensors", "conv1.weight holds int32, not floating point numbers")
+    (tmp_path / "a.safetensors").write_bytes(safe(whole, "F8"))
+    is_refused(tmp_path / "a.safetensors", "conv1.weight holds F8, wanted one of F64, F32, F16")
+
+
+def test_two_networks_in_one_file_are_no_longer_one(tmp_path, parameters):
+    """A copy, such as the mean of the weights, fits behind the network itself."""
+    both = [(f"{which}{name}", array) for which in ("model.", "ema.")
+            for name, array in named(parameters).items()]  # fmt: skip
+    (tmp_path / "a.pth").write_bytes(zipped(*state(dict(both))))
+    is_refused(tmp_path / "a.pth", "as a picture has: the file holds several networks")
 
 
 # --------------------------------------------------------------------------- PyTorch, hostile files

@@ -9,7 +9,7 @@ from rungs import JIT
 from pysrcnn import SRCNN, load, metrics
 from pysrcnn.color import rgb_to_luma
 from pysrcnn.data import pair
-from pysrcnn.evaluate import Score, average, evaluate, mean_psnr, score
+from pysrcnn.evaluate import _EXACT, Score, average, evaluate, mean_psnr, score
 from pysrcnn.networks import shipped
 from pysrcnn.pictures import write_picture
 
@@ -348,3 +348,12 @@ def test_a_network_is_scored_at_its_own_scale(tmp_path):
             ValueError, match="was trained for scale 3, not 2, and weights work only"
         ):
             call(2)
+
+
+def test_a_flat_picture_has_a_number():
+    """Bicubic interpolation makes no error in it; a log of training holds no infinity."""
+    flat = pair(np.full((24, 24), 0.5), 3, 1)
+    assert mean_psnr(None, [flat], 3) == _EXACT
+    other = pair(np.random.default_rng(0).random((24, 24)), 3, 1)
+    mean = (_EXACT + mean_psnr(None, [other], 3)) / 2
+    assert mean_psnr(None, [flat, other], 3) == pytest.approx(mean)

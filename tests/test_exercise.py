@@ -192,6 +192,48 @@ def test_a_file_that_harms_the_check_ends_no_class(tmp_path, body, words):
     assert check_folder(written(tmp_path / "other", answers()), ["sgd"], LONG).ok
 
 
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        ("network", ("d3 = 2 *", "loss = np.longdouble(loss)\n    d3 = 3 *"), "wanted float64."),
+        ("psnr", ("np.log10(mse)", "np.log10(mse + 1e-8)"), "or a small number added?"),
+        ("psnr", ("if mse == 0 else", "if mse == 0 else lambda:"), "returns function"),
+        ("im2col", ("    return", "    import os\n    os.abort()\n    return"), "crashed Python"),
+        ("im2col", ("cols.reshape(n, c * f * f, h * w)", "cols.ravel().tolist().__iter__()"),
+         "returns list_iterator"),
+        ("sgd", ("    return w", "    raise NotImplementedError\n    return w"), "Line "),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_else(tmp_path, name, change, words):
+    """Results of odd types, a right one that is a little off, a crash, a line left in."""
+    text = answers()[name]
+    assert text.count(change[0]) == 1
+    folder = written(tmp_path / "mine", {name: text.replace(*change)})
+    (verdict,) = check_folder(folder, seconds=LONG).verdicts
+    told = said(verdict._asdict())
+    assert verdict.state in ("wrong", "not begun") and words in told, told
+    assert "Exactly your numbers" not in told and "os._exit" not in told, told
+
+
+def test_a_folder_that_goes_away_leaves_the_grades(tmp_path, capsys):
+    """With a student who removes it, and in a class of one more whom nobody may look at."""
+    body = "    import os, shutil\n    shutil.rmtree(os.path.dirname(__file__))\n"
+    text = shipped("sgd").replace(exercise_answers.HOLE, body)
+    folder, table = tmp_path / "class", tmp_path / "table.json"
+    folder.mkdir()
+    written(folder / "ada", {"sgd": text})
+    written(folder / "bob", {"sgd": answers()["sgd"]})
+    assert run("check", folder, "--seconds", LONG, "--json", table) == 1
+    capsys.readouterr()
+    assert [g["passed"] for g in json.loads(table.read_text())["grades"]] == [0, 1]
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "1e9"])
+def test_times_that_are_none(tmp_path, capsys, seconds):
+    assert run("check", tmp_path, "--seconds", seconds) == 2
+    assert "wanted a number above 0, up to 86400" in capsys.readouterr().err
+
+
 def test_what_a_file_sets_does_not_reach_the_next(tmp_path):
     """Its working directory, NumPy's and Python's warnings, and where modules are looked for."""
     head = (

@@ -15,6 +15,7 @@ from pysrcnn import kernels, reference
 from pysrcnn.evaluate import average, evaluate
 from pysrcnn.formats import read_weights, write_weights
 from pysrcnn.networks import DRCN, EDSR, ESPCN, SRCNN, VDSR, Network, SRResNet, load
+from pysrcnn.networks.authors import vdsr_of
 from pysrcnn.networks.chain import layers_of, named
 from pysrcnn.networks.onnx_ops import Nodes, Value
 from pysrcnn.networks.reach import seen
@@ -750,6 +751,27 @@ def test_a_drcn_with_the_input_in_its_last_layer_is_called_so(tmp_path, suffix):
         load(tmp_path / f"a.{suffix}", 2)
 
 
+def test_a_drcn_of_others_without_its_sum_is_no_vdsr(tmp_path):
+    names = {"_in1": "embedding_layer.0.conv", "_in2": "embedding_layer.1.conv",
+             "": "conv_block.conv", "_out1": "reconstruction_layer.0.conv",
+             "_out2": "reconstruction_layer.1.conv"}  # fmt: skip
+    tensors = {f"{names[n[1:]]}.{'weight' if n[0] == 'W' else 'bias'}": a
+               for n, a in load("drcn", 3).parameters.items() if n != "w"}  # fmt: skip
+    write_weights(tmp_path / "a.safetensors", tensors, {})
+    with pytest.raises(ValueError, match="has layers of a DRCN, such as embedding_layer"):
+        load(tmp_path / "a.safetensors", 3)
+
+
+def test_a_prefix_of_all_names_does_not_matter(tmp_path):
+    made = edsr_of(3)
+    tensors = {f"module.generator.{n}": a for n, a in of_the_authors(made.parameters).items()}
+    write_weights(tmp_path / "a.safetensors", tensors, {})
+    network = load(tmp_path / "a.safetensors")
+    assert type(network) is EDSR
+    x = np.random.default_rng(0).random((1, 3, 6, 5), np.float32)
+    assert np.abs(network.forward(x) - made.forward(x)).max() < 1e-5
+
+
 # One network for all three scales.
 @pytest.mark.parametrize(
     "scale, psnr",
@@ -945,6 +967,11 @@ def test_layers_of_others_come_in_their_order_whatever_that_of_the_names(tmp_pat
     write_weights(tmp_path / "v.safetensors", dict(sorted(theirs.items())), {})
     network = load(tmp_path / "v.safetensors", 3)
     assert all(np.array_equal(a, made.parameters[n]) for n, a in network.parameters.items())
+    # Of PyTorch, whose order means something, unless the names tell another.
+    tensors = dict(sorted(theirs.items()))
+    for order in (tensors, dict(reversed(tensors.items()))):
+        found = vdsr_of(order, ordered=True)
+        assert all(np.array_equal(a, made.parameters[n]) for n, a in found.items())
     made = edsr_of(4)
     theirs = {n: a for n, a in of_the_authors(made.parameters).items() if "mean" not in n}
     write_weights(tmp_path / "e.safetensors", dict(sorted(theirs.items())), {})

@@ -121,6 +121,8 @@ PLANTED = {  # (kind, words) for each slip, and the program that makes it
     "-1 to 1": ("-1 to 1", "in -1..1", after(lambda x: levels((x + 1) / 2))),
     "0 to 1": ("0 to 1", "multiply by 255", after(lambda x: (levels(x) / 255 + 0.5).astype("u1"))),
     "truncated": ("0 to 1", "multiply by 255", after(lambda x: np.clip(x, 0, 1).astype("u1"))),
+    "8 bits in 16": ("0 to 1", "multiply them by 257",
+                     after(lambda x: levels(rgb_to_luma(x)).astype("u2"))),
     "black border": ("border", "a border of 6 pixels is black: shave it",
                      after(lambda x: levels(np.pad(x[6:-6, 6:-6], ((6, 6), (6, 6), (0, 0)))))),
     "black sides": ("border", "black (6 pixels at the bottom, 6 pixels at the right): shave it",
@@ -154,7 +156,7 @@ def results_of(program, originals, folder, s, suffix="_x{}"):
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(originals.iterdir()):
         picture = program(read_picture(path) / 255, s)
-        picture = picture if picture.dtype == np.uint8 else levels(picture)
+        picture = picture if picture.dtype.kind == "u" else levels(picture)
         write_picture(folder / f"{path.stem}{suffix.format(s)}.png", picture)
     return folder
 
@@ -650,6 +652,29 @@ def test_two_ways_at_once_and_none(originals, tmp_path):
     for bad in ("much", "nan", "inf"):
         with pytest.raises(ValueError, match=f"the number claimed is '{bad}', wanted decibels"):
             score_results(folder, originals, 3, bad, on_score=pytest.fail)  # before all the work
+    with pytest.raises(TypeError, match="the number claimed is 32.39, wanted text"):
+        score_results(folder, originals, 3, 32.39, on_score=pytest.fail)
+
+
+def test_a_claim_on_what_lost_its_border_counts_that_too(originals, tmp_path):
+    """9-1-5 without padding loses 6 pixels on each side, and then 3 are shaved off."""
+    whole = results_of(RIGHT, originals, tmp_path / "w", 3)
+    claimed = f"{by_hand(whole, originals, y, 9):.4f}"
+    folder = results_of(after(lambda x: x[6:-6, 6:-6]), originals, tmp_path / "r", 3)
+    (words,) = score_results(folder, originals, 3, claimed).claim.words
+    assert words == "9 pixels are shaved off each side, wanted 3"
+
+
+def test_a_border_as_wide_as_the_picture_is_high(tmp_path):
+    """What is black on one side is cut off all of them, which would leave nothing here."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 256, (60, 480), np.uint8)
+    result = truth // 2 + 60
+    result[:, :40] = 0
+    for name, x in ("truth", truth), ("result", result):
+        write_picture(tmp_path / f"{name}.png", x)
+    report = score_results(tmp_path / "result.png", tmp_path / "truth.png", 3)
+    assert len(report.scores) == 1
 
 
 # ------------------------------------------------------------------------------------ the command

@@ -180,11 +180,12 @@ def check_free(
         )
 
 
-def whole_factor(text: str) -> int:
-    """Parse a scale of 2, 3 or 4, which may be written as 3x, x3 or ×3."""
+def whole_factor(text: str, most: int = 4) -> int:
+    """Parse a scale of 2 to `most`, which may be written as 3x, x3 or ×3."""
     factor = text.strip("xX×")
-    if factor not in ("2", "3", "4"):
-        raise argparse.ArgumentTypeError(f"{text} is not 2, 3 or 4")
+    if factor not in map(str, range(2, most + 1)):
+        wanted = "2, 3 or 4" if most == 4 else f"a whole number from 2 to {most}"
+        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
     return int(factor)
 
 

@@ -2,12 +2,13 @@
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 
 from .._files import check_apart
 from .._printing import say
 from ..formats import READABLE, WRITABLE, read_weights
-from ..networks import files_of, load
+from ..networks import LARGEST, files_of, load
 from ..networks.espcn import ACTIVATIONS
 from ..networks.loading import CONVERTED
 from ..networks.vgg_files import NETWORK, VGG, is_vgg, vgg_of
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
         "output", type=Path, metavar="OUT", help=f"file to write: {' '.join(WRITABLE)}"
     )
     command.add_argument(
-        "-s", "--scale", type=whole_factor, metavar="{2,3,4}",
+        "-s", "--scale", type=partial(whole_factor, most=LARGEST), metavar="FACTOR",
         help="factor that the weights are for, if their file does not tell",
     )  # fmt: skip
     command.add_argument(

@@ -1,7 +1,7 @@
 """``pysrcnn exercise``: write exercises for students, and check their answers."""
 
 import argparse
-import math
+import contextlib
 import sys
 import textwrap
 from pathlib import Path
@@ -22,6 +22,7 @@ from .common import TABLE, Commands, add_overwrite, check_free, check_json
 
 __all__ = ["add", "run"]
 
+_LONGEST = 86_400  # seconds
 _MARKS = {"passed": "+", "wrong": "x", "not begun": ".", "not there": "-"}
 _RUNS = (
     "Checking runs the code in the files, with your rights: a time limit keeps it from hanging, "
@@ -83,8 +84,8 @@ def _start(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Check answers, print the verdicts, and return the exit code."""
     path, seconds = options.path, options.seconds
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"--seconds is {seconds:g}, wanted a number above 0")
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"--seconds is {seconds:g}, wanted a number above 0, up to {_LONGEST}")
     check_json(options.json, options.overwrite)
     if options.json:
         check_free(options.json, options.overwrite, TABLE)
@@ -102,10 +103,11 @@ def run(options: argparse.Namespace) -> int:
             say(f"{path} holds folders of a class, so its own are left out: {', '.join(left)}",
                 sys.stderr)  # fmt: skip
         for folder in folders:
-            inside = (p for p in folder.iterdir() if p.is_dir())
-            if not asked_of([folder]) and asked_of(inside):
-                say(f"{folder} holds no exercises, but folders of them: to check these, give "
-                    f"{folder}", sys.stderr)  # fmt: skip
+            with contextlib.suppress(OSError):  # one that cannot be listed, or is gone
+                inside = [p for p in folder.iterdir() if p.is_dir()]
+                if not asked_of([folder]) and asked_of(inside):
+                    say(f"{folder} holds no exercises, but folders of them: to check these, give "
+                        f"{folder}", sys.stderr)  # fmt: skip
     else:
         grades = [check_folder(path, None, seconds)]
         _print_verdicts(grades[0].verdicts)

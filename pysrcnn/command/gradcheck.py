@@ -132,11 +132,12 @@ def run(options: argparse.Namespace) -> int:
     names = ["depth", "loss", "alpha", "residual_scale", "short_tail", "picture"]
     names += ["batch_norm", "training", "frames", "fusion"]
     given = {name: getattr(options, name) for name in names}
+    given["filters"] = None if options.filters is None else (options.filters,)
     of_deep = {name: value for name, value in given.items() if value is not None}
     made = case(
         options.network, layout=options.layout, weights=options.weights, seed=options.seed,
         scale=options.scale, activation=options.activation, padding=options.padding,
-        c=options.channels or 1, filters=options.filters and (options.filters,), **of_deep,
+        c=options.channels or 1, **of_deep,
     )  # fmt: skip
     if options.write:
         write_case(options.write, made)

@@ -69,12 +69,12 @@ def _call(function: Any, call: dict, inputs: dict, arrays: dict, path: str) -> d
     given = _decoded(call["arguments"], inputs)
     before = copy.deepcopy(given)
     try:
-        first = copy.deepcopy(function(*given))  # the second call may write to it
+        first = _encoded(function(*given), arrays)
         changed = [k for k, pair in enumerate(zip(given, before, strict=True)) if not _same(*pair)]
-        again = _same(first, function(*copy.deepcopy(before)))
-        return {"returned": _encoded(first, arrays), "changed": changed, "again": again}
-    except NotImplementedError:
-        return {"hole": True}
+        again = _same(_decoded(first, arrays), function(*copy.deepcopy(before)))
+        return {"returned": first, "changed": changed, "again": again}
+    except NotImplementedError as error:
+        return {"hole": _told(error, path)["line"]}
     except BaseException as error:
         return {"error": _told(error, path)}
 
@@ -105,7 +105,7 @@ def _encoded(value: Any, arrays: dict) -> dict:
         return {"dict": {str(name): _encoded(v, arrays) for name, v in value.items()}}
     if isinstance(value, (tuple, list)):
         return {"tuple": [_encoded(v, arrays) for v in value]}
-    array = np.asarray(value)
+    array = np.array(value)  # a copy: the second call may write to what the first returned
     if array.dtype.kind not in "biufc":
         return {"other": type(value).__name__}
     if array.size + sum(a.size for a in arrays.values()) > _VALUES:
@@ -123,7 +123,7 @@ def _decoded(value: dict, inputs: dict) -> Any:
         return tuple(_decoded(v, inputs) for v in value["tuple"])
     if kind == "dict":
         return {name: _decoded(v, inputs) for name, v in value["dict"].items()}
-    return value["value"]
+    return value[kind]
 
 
 def _limit() -> None:

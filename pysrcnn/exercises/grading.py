@@ -1,6 +1,7 @@
 """Write the exercise files for a student, and grade those of one student or of a class."""
 
 import contextlib
+import os
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -120,7 +121,7 @@ def students(folder: Path) -> list[Path]:
 
 def _there(folder: Path) -> list[str]:
     """The names of the exercises in a folder."""
-    return [name for name in EXERCISES if (folder / f"{name}.py").is_file()]
+    return [name for name in EXERCISES if os.path.isfile(folder / f"{name}.py")]
 
 
 def check_file(path: Path, seconds: float = 10.0) -> Verdict:
@@ -199,6 +200,9 @@ def _verdict(name: str, calls: list[Call], ran: Ran) -> Verdict:
     if ran.failed:
         return Verdict(name, WRONG, [sentence(f"{name}.py: {ran.failed}")], note)
     if all(outcome.hole for outcome in ran.outcomes):
+        lines = [outcome.line for outcome in ran.outcomes if outcome.line]
+        if lines and not note:
+            note = f"Line {lines[0]} raises NotImplementedError: remove it once you are done."
         return Verdict(name, UNBEGUN, [], note)
     wrong: dict[str, list[str]] = {}  # by function: what the first wrong call shows
     for call, outcome in zip(calls, ran.outcomes, strict=True):

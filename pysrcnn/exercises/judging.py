@@ -125,8 +125,10 @@ def _unlike(name: str, got: np.ndarray, wanted: np.ndarray) -> str:
     """Say what is wrong with the shape or dtype, or that values are not finite; "" if nothing."""
     if got.shape != wanted.shape:
         return f"{name} has the shape {got.shape}, wanted {wanted.shape}{_shape_hint(got, wanted)}"
-    if got.dtype != wanted.dtype and (got.ndim or got.dtype.kind != "f"):
-        return f"{name} is {got.dtype}, wanted {wanted.dtype}, that of what was given"
+    same = (wanted.dtype,) if got.ndim else (np.float32, np.float64)
+    if got.dtype not in same:
+        why = ", that of what was given" if got.ndim else ""
+        return f"{name} is {got.dtype}, wanted {wanted.dtype}{why}"
     bad = np.count_nonzero(~np.isfinite(got) & np.isfinite(wanted))
     if bad:
         return f"{name} is not finite (nan or inf) in {bad} of {got.size} places"

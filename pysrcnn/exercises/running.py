@@ -37,12 +37,13 @@ class Other(NamedTuple):
 class Outcome(NamedTuple):
     """The outcome of a call: what was returned, or a sentence on why it failed.
 
-    hole: whether the function is not written yet. changed: indices of the arguments it changed in
-    place. again: whether a second call returned the same.
+    hole: whether the function is not written yet; line: where it says so. changed: indices of the
+    arguments it changed in place. again: whether a second call returned the same.
     """
 
     failed: str = ""
     hole: bool = False
+    line: int | None = None
     returned: Any = None
     changed: tuple[int, ...] = ()
     again: bool = True
@@ -130,6 +131,11 @@ def _ended(folder: Path, file: str, code: int | None, seconds: float) -> str:
             f"it was not done after {_WAITS * seconds:g} s{where}: does it wait for something, or "
             "is there a loop that never ends?"
         )
+    if code < 0:
+        return (
+            f"it crashed Python (signal {-code}): does it read or write outside an array, as "
+            "np.lib.stride_tricks.as_strided with wrong strides does, or need much memory?"
+        )
     return f"it ended Python itself (exit code {code}): leave out os._exit and the like"
 
 
@@ -151,11 +157,12 @@ def _outcome(result: dict, arrays: dict[str, np.ndarray]) -> Outcome:
     if "missing" in result:
         return Outcome(failed="there is no such function: give it this name")
     if "hole" in result:
-        return Outcome(hole=True)
+        return Outcome(hole=True, line=result["hole"])
     if "error" in result:
         return Outcome(failed=_told(result["error"]))
     returned = _decoded(result["returned"], arrays)
-    return Outcome("", False, returned, tuple(result["changed"]), result["again"])
+    changed = tuple(result["changed"])
+    return Outcome(returned=returned, changed=changed, again=result["again"])
 
 
 def _told(error: dict) -> str:

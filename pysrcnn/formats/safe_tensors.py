@@ -16,7 +16,10 @@ from .tensors import Arrays, Refused, Weights, check_room, read_card, read_json,
 
 __all__ = ["bfloat16", "read", "write"]
 
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
 _CARD = "pysrcnn"  # the entry of the metadata
 
 
@@ -66,12 +69,13 @@ def _without_twins(pairs: list[tuple]) -> dict:
 
 def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
     """Write tensors by name, as PyTorch loads them."""
+    names = {np.dtype(dtype): name for name, dtype in _DTYPES.items() if name != "BF16"}
     header: dict[str, dict] = {"__metadata__": {"format": "pt", _CARD: card}}
     end = 0
     for name, array in tensors.items():
         begin, end = end, end + array.nbytes
         header[name] = {
-            "dtype": f"F{array.itemsize * 8}",
+            "dtype": names[array.dtype],
             "shape": list(array.shape),
             "data_offsets": [begin, end],
         }

@@ -221,7 +221,8 @@ def case(
             raise ValueError(f"size is {size}, wanted multiples of {GRID} for {network}")
         arrays = drawn_deep(net, samples, size, loss, bits)
     else:
-        net = _chain(network, filters or (64, 32), c, samples, size, scale, activation)
+        filters = (64, 32) if filters is None else filters
+        net = _chain(network, filters, c, samples, size, scale, activation)
         if padding not in (None, *PADDINGS):
             raise ValueError(f"padding is {padding!r}, wanted one of {', '.join(PADDINGS)}")
         net.options = {**net.options, "padding": padding or "valid"}
@@ -271,7 +272,7 @@ def _chain(network, filters, c, samples, size, scale, activation) -> Network:
         scale, activation = 3 if scale is None else scale, activation or "tanh"
         espcn = ESPCN(scale, sizes, filters, c, activation=activation, ops=reference)
         return espcn.astype(np.float64)
-    if scale or activation:
+    if scale is not None or activation:
         raise ValueError(
             f"scale is {scale} and activation {activation}, which are for espcn; network is "
             f"{network!r}"

@@ -219,8 +219,7 @@ def _unexplained(
             foreign += [row.name] if text.endswith(_FOREIGN) else []
             if not text.endswith(_FOREIGN) or len(foreign) == 1:
                 sentences.append(f"{row.name}: {text}")
-        elif row.name in names and row.error == np.inf:
-            bad = np.count_nonzero(~np.isfinite(got))
+        elif row.name in names and (bad := np.count_nonzero(~np.isfinite(got))):
             sentences.append(f"{row.name}: {bad} of {got.size} values are not finite (nan or inf).")
         elif row.name in names:
             strange.append(row)

@@ -26,6 +26,7 @@ __all__ = ["check_adds", "complete_edsr", "edsr_of", "from_matlab", "to_matlab",
 
 _SIDE = 24  # pixels of the pictures that tell whether a network is a VDSR
 _MOST_NOISE = 0.6  # the part of noise that a VDSR may add to it: 0.4 does that of its authors
+_CLEAR = 0.03  # error of greys from which another residual scale may be the right one
 DIV2K = (0.4488, 0.4371, 0.4040)  # its mean red, green and blue, in 0..1
 
 # Names in PyTorch, without .weight and .bias; {} is a number, which our names count from 1.
@@ -155,18 +156,19 @@ def complete_edsr(network: EDSR, whites: tuple[float, ...], path: Path) -> None:
         name: p.sum(axis=(2, 3), dtype=np.float64) if name[0] == "W" else p[:, None]
         for name, p in network.parameters.items()
     }
-    tried = []
-    for t in (1.0, 0.1):
-        results = [_on_greys(network, flat, t, white) for white in whites]
-        errors = [np.abs(x - GREYS).max() for x in results]
-        best = int(len(whites) > 1 and errors[0] > 4 * errors[1])  # 0..255 where it is not clear
-        if is_picture(results[best]):
-            break
-        tried.append(", ".join(f"{x:.3g}" for x in results[0].mean(axis=0)))
-    else:
+    scales = 1.0, 0.1
+    results = [[_on_greys(network, flat, t, white) for white in whites] for t in scales]
+    errors = [[np.abs(x - GREYS).max() for x in some] for some in results]
+    # The first of each, where it is not clear.
+    whitest = [int(len(whites) > 1 and some[0] > 4 * some[1]) for some in errors]
+    whole, tenth = (some[k] for some, k in zip(errors, whitest, strict=True))
+    least = int(whole > max(4 * tenth, _CLEAR))
+    t, best = scales[least], whitest[least]
+    if not is_picture(results[least][best]):
+        made = [", ".join(f"{x:.3g}" for x in some[0].mean(axis=0)) for some in results]
         raise Refused(
             f"{path} makes no picture: of greys of {', '.join(f'{x:.2f}' for x in GREYS)} it makes "
-            f"{tried[0]}, or {tried[1]} with a tenth of each block's result, as in the large EDSR "
+            f"{made[0]}, or {made[1]} with a tenth of each block's result, as in the large EDSR "
             f"of the paper. It has another residual scale, or is not trained"
         )
     for name, p in network.parameters.items():
@@ -208,12 +210,21 @@ def _on_greys(network: EDSR, flat: Arrays, t: float, white: float) -> np.ndarray
     return np.nan_to_num(out, nan=np.inf)
 
 
+def without_prefix(tensors: Arrays) -> Arrays:
+    """Return tensors without what all names begin with: "module.", "model.generator."."""
+    names = [name.split(".") for name in tensors]
+    while names and all(len(name) > 2 and name[0] == names[0][0] for name in names):
+        names = [name[1:] for name in names]
+    return dict(zip(map(".".join, names), tensors.values(), strict=True))
+
+
 def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
     """Return W1, B1, ... of a PyTorch VDSR: filters 3 x 3, one layer from the picture, one to it.
 
-    The other layers have the same shape, so they are taken in the order of the file, if that is
-    meaningful, or else of their numbers. None if the tensors do not fit, or if they turn grey into
-    grey without the input added: then they are a chain.
+    The other layers have the same shape, so they are taken in the order of their numbers, if their
+    names differ in nothing else, or else in that of the file, if it is meaningful. None if the
+    tensors do not fit, or if they turn grey into grey without the input added: then they are a
+    chain.
     """
     weights, biases = ({name.removesuffix(end): tensor for name, tensor in tensors.items()
                         if name.endswith(end)} for end in (".weight", ".bias"))  # fmt: skip
@@ -230,7 +241,7 @@ def vdsr_of(tensors: Arrays, ordered: bool) -> Arrays | None:
     middle = [name for name, shape in shapes.items() if shape == (width, width, 3, 3)]
     if len(first) != 1 or len(last) != 1 or len(middle) != len(weights) - 2:
         return None
-    if not ordered:
+    if not ordered or len({re.sub("[0-9]+", "#", name) for name in middle}) == 1:
         middle.sort(key=_numbers)
     found: Arrays = {}
     h = np.full(c, 0.5)

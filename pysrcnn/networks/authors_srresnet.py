@@ -79,6 +79,8 @@ def srresnet_of(tensors: Arrays, path: Path) -> Arrays | None:
         _complete(found, name[1:], biases.pop(name[1:], None), path)
     found |= {f"B{layer}": bias for layer, bias in biases.items()}  # of no layer: refused later
     if not any(name[0] == "A" for name in found):
+        if "conv_input.weight" not in tensors:
+            raise Refused(f"{path} has the layers of an SRResNet, but no slopes of its PReLU")
         layers = [name[1:-2] for name in found if re.fullmatch(r"W\d+_1", name)]
         layers += [name[1:] for name in found if name.startswith("W_up")] + ["_head"]
         found |= {f"A{layer}": np.array([LEAKY], np.float32) for layer in layers}

@@ -214,8 +214,8 @@ class DRCN(Network):
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Three sets of maps at a time, and pictures of the same size."""
-        return 2 * super().bytes_per_pixel
+        """Four sets of maps, and five pictures, which take as much as maps in the kernels' form."""
+        return 3 * super().bytes_per_pixel
 
     def __repr__(self) -> str:
         width = len(self.parameters["B"])

@@ -26,8 +26,8 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
 
     Names are free, as long as each ends in ".weight" or ".bias": "conv1.weight",
     "module.features.0.weight", "recon.bias"; or all are as in the paper: "W1", "B1". Layers are
-    taken in the order of the file, if it is meaningful and their channels fit; otherwise in the
-    order of their numbers, if their names do not differ in anything else; otherwise in the only
+    taken in the order of their numbers, if their names do not differ in anything else and their
+    channels fit; otherwise in the order of the file, if it is meaningful; otherwise in the only
     order in which channels fit, if there is just one.
 
     Parameters
@@ -42,7 +42,8 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
     Raises
     ------
     Refused
-        If there are tensors of another kind, or the order of the layers cannot be determined.
+        If there are tensors of another kind, the order of the layers cannot be determined, or a
+        layer amid the others makes a picture.
     """
     weights, biases = _weights_and_biases(tensors, path)
     skip = next((name for name in weights if "residual" in name.lower()), None)
@@ -54,6 +55,14 @@ def stack(tensors: Arrays, path: Path, ordered: bool) -> Arrays:
     if alone is not None:
         raise Refused(f"{path} has biases of {shown(alone)}, but no weights for it")
     order = _order(weights, path, ordered)
+    c = weights[order[0]].shape[1]
+    picture = next((name for name in order[:-1] if len(weights[name]) == c), None)
+    if picture is not None:
+        raise Refused(
+            f"{path}: {shown(picture)} is not the last layer, and makes {c} "
+            f"{'channel' if c == 1 else 'channels'}, as a picture has: the file holds several "
+            f"networks, or one that changes colours first; save one of them, without that"
+        )
     return numbered([(weights[prefix], biases.get(prefix)) for prefix in order], path)
 
 
@@ -93,9 +102,11 @@ def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
     """Return the names of the layers, first to last."""
     names = list(weights)
     numbers = {name: [int(n) for n in re.findall(r"[0-9]{1,9}", name)] for name in names}
-    orders = [names] if ordered else []
+    orders = []
     if len({re.sub(r"[0-9]{1,9}", "#", name) for name in names}) == 1:  # conv1, conv2, ...
         orders.append(sorted(names, key=lambda name: numbers[name]))
+    if ordered:
+        orders.append(names)
     for order in orders:
         if _fits(order, weights):
             return order
@@ -111,7 +122,7 @@ def _order(weights: Arrays, path: Path, ordered: bool) -> list[str]:
             f"{path} does not tell the order of its layers, {', '.join(map(shown, names[:8]))}"
             f"{more}: name them conv1, conv2, ..."
         )
-    return orders[-1] if orders else names  # `check` will say which layers do not fit
+    return orders[0] if orders else names  # `check` will say which layers do not fit
 
 
 def _fits(names: list[str], weights: Arrays) -> bool:

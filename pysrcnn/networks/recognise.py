@@ -16,7 +16,15 @@ import numpy as np
 
 from .. import kernels
 from ..formats import Arrays, Refused, Weights, shown
-from .authors import check_adds, complete_edsr, edsr_of, from_matlab, vdsr_from_matlab, vdsr_of
+from .authors import (
+    check_adds,
+    complete_edsr,
+    edsr_of,
+    from_matlab,
+    vdsr_from_matlab,
+    vdsr_of,
+    without_prefix,
+)
 from .authors_srresnet import check_greys, srresnet_of
 from .dictionaries import check_dictionaries
 from .drcn import DRCN
@@ -47,6 +55,7 @@ _NAMES_OF_OTHERS = re.compile(
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 # The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
 _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
+_PARTS_OF_DRCN = re.compile(r"embedd?ing|recurs|inference")
 _OURS = tuple("WBwAGMV")  # first letters of parameters of deep networks
 _SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks with a skip around them
 _ENLARGES = "an enlargement before the first layer"
@@ -153,6 +162,12 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
         )
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
+    if part := next((name for name in tensors if _PARTS_OF_DRCN.search(name.lower())), None):
+        raise Refused(
+            f"{path} has layers of a DRCN, such as {shown(part)}: DRCN is read from files of this "
+            f"package alone, as others do not say how their parts are put together"
+        )
+    tensors = without_prefix(tensors)
     if edsr := edsr_of(tensors):
         parameters, mean, whites = edsr
         return _Deep(EDSR, parameters, {"picture": False, "mean": mean}, whites=whites)

@@ -28,7 +28,7 @@ class Scored(NamedTuple):
     """A result and its original of equal size, float arrays (H, W) or (H, W, 3) in 0..255.
 
     `truth` is the part of the original `whole` that begins at row and column `first`. Small
-    pictures are made from `whole`.
+    pictures are made from `whole`. `lost` pixels on each side were lost by convolutions or shaved.
     """
 
     result: np.ndarray
@@ -36,6 +36,7 @@ class Scored(NamedTuple):
     shave: int
     whole: np.ndarray
     first: tuple[int, int]
+    lost: int = 0
 
     def part(self, whole: np.ndarray) -> np.ndarray:
         """The compared part of a picture as large as the whole original."""
@@ -94,7 +95,9 @@ def claim(text: str, pictures: list[Errors]) -> Claim:
 
 
 def decibels(text: str) -> float:
-    """Parse the claimed number; raise a ValueError if it is not a finite number."""
+    """Parse the claimed number; raise a TypeError or ValueError if it is not a finite one."""
+    if not isinstance(text, str):
+        raise TypeError(f"the number claimed is {text!r}, wanted text, such as '32.39'")
     try:
         value = float(text)
     except ValueError:
@@ -146,12 +149,13 @@ def errors_of(picture: Scored, scale: int) -> Errors:
 
     Ways that do not suit the picture are left out: RGB if it is grey, a shave that leaves nothing.
     """
-    shaves = {
-        "": 0,
-        "nothing is shaved off": -1,
-        f"{2 * scale} pixels are shaved off each side, wanted {scale}": scale,
-        f"{scale + 6} pixels are shaved off each side, wanted {scale}": 6,
+    least = max(scale, picture.lost)
+    shaves = {"": 0, "nothing is shaved off": -1} | {
+        f"{least + more} pixels are shaved off each side, wanted {scale}": more
+        for more in (scale, 6)
     }
+    if picture.lost >= scale:
+        del shaves["nothing is shaved off"]
     references = {
         "": picture.truth,
         "it is against bicubic interpolation, wanted the original": picture.part(

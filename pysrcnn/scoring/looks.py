@@ -114,7 +114,7 @@ def _same_size(
         inside = truth[cut : height - cut, cut : width - cut]
         note = f"{counted(cut, 'pixel')} less on each side than the original: "
         note += "as shaved" if cut == scale else "convolutions that do not pad lose them"
-        scored = Scored(result, inside, max(scale - cut, 0), truth, (cut, cut))
+        scored = Scored(result, inside, max(scale - cut, 0), truth, (cut, cut), cut)
         return scored, over, f"{note}; the rest is compared"
     if max(abs(height - h), abs(width - w)) >= 2 * scale:
         raise ValueError(f"{size}, {wanted}: is it of this original, and enlarged by {scale}?")

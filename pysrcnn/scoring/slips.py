@@ -74,12 +74,19 @@ def find(
     found: list[tuple[Slip, float]] = []
     now = quality(Slip("", "", picture))
     if picture.max() <= 1 and truth.mean() > _DARK:  # no other slip shows in such a picture
-        words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
-        slip = Slip("0 to 1", words, 255 * picture)
+        if np.isin(picture, (0, 1)).all():
+            factor = 255
+            words = "values in 0..1 were cast to whole numbers: multiply by 255 and round first"
+        else:  # read from more bits
+            factor = 257
+            words = "levels of 8 bits were saved in a file of 16 bits: multiply them by 257"
+        slip = Slip("0 to 1", words, factor * picture)
         gain = quality(slip) - now  # tiny if almost all values are 0: then the cost is unknown
         return [(slip, gain if gain >= _LEAST else 0.0)], slip.picture, shave
     border, sides = _border(picture, wanted)
     inside = max(shave, *sides)
+    if 4 * inside >= min(wanted.shape):  # it is cut off on all sides, and little would be left
+        border, inside = None, shave
     gain = min(psnr(levels_of(picture), wanted, inside), 99.0) - now
     if border and gain >= border.least:  # from here on, the border is left out
         found, shave, picture, now = [(border, gain)], inside, border.picture, now + gain

@@ -176,10 +176,10 @@ def _prepare(training: Training) -> None:
 
 @contextlib.contextmanager
 def _saved(training: Training, checkpoint: Path) -> Iterator[None]:
-    """Save a checkpoint if pictures cannot be read, so that another try can resume."""
+    """Save a checkpoint if pictures cannot be read or measured, so that another try can resume."""
     try:
         yield
-    except (OSError, ValueError):
+    except (OSError, ValueError, MemoryError):
         if training.step > 0:
             training.save(checkpoint)
         raise

@@ -179,9 +179,10 @@ def made_smaller(pairs: Sequence[Pair], recipe: Recipe, scales: Sequence[int]) -
                 yield smaller
     for factor in recipe.reduced:
         if factor not in used:
-            raise ValueError(
+            say(
                 f"no training picture has room for a sub-image of {smallest} x {smallest} pixels "
-                f"when it is made smaller by {factor:g}: leave this factor out"
+                f"when it is made smaller by {factor:g}: none is",
+                sys.stderr,
             )
 
 
