@@ -1002,4 +1002,4 @@ def test_memory_given_while_other_memory_is_taken_is_not_lost():
     pool = Pool()
     with pool.lock:  # as where the garbage collector runs inside `take`
         pool.give("kind", np.zeros(3))
-    assert pool.take("kind").size == 3 and pool.take("kind") is None and pool.size == 0
+    assert pool.take("kind", 24).size == 3 and pool.take("kind", 24) is None and pool.size == 0

@@ -191,7 +191,20 @@ def test_memory_that_is_kept_for_other_maps_is_limited(monkeypatch):
     assert pool.size == sum(data.nbytes for data in held) <= pool.KEPT
     assert held[-1] is large and held[0] is small[-len(held) + 1] and len(held) > 2
     pool.give((2000,), np.zeros(2000, np.float32))  # more than all
-    assert pool.size <= pool.KEPT and pool.take(large.shape) is large
+    assert pool.size <= pool.KEPT and pool.take(large.shape, large.nbytes) is large
+
+
+def test_memory_of_others_makes_room(monkeypatch):
+    """What is kept and what is in use are limited together."""
+    pool = Pool()
+    monkeypatch.setattr(pool, "MOST", 1000)
+    assert pool.take("large", 600) is None and pool.take("small", 100) is None
+    pool.give("small", np.zeros(100, np.uint8))
+    assert pool.size == 100 and pool.used == 600
+    assert pool.take("other", 200) is None and pool.size == 100
+    assert pool.take("more", 200) is None and pool.size == 0 and pool.used == 1000
+    pool.give("large", np.zeros(600, np.uint8))
+    assert pool.take("large", 600).size == 600 and pool.used == 1000
 
 
 @pytest.mark.parametrize("s", [1, 2, 3])

@@ -9,6 +9,7 @@ Axes: N samples, C channels, H x W pixels, L lanes.
 """
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,12 @@ def multiple(n, group):
 
 def _taken(shape):
     """Return memory for the data of maps (N, C, H, W): zero except their pixels."""
-    data = pool.take(shape)
+    n, c, *sides = shape
+    height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
+    whole = n, height, width, multiple(c, CHANNELS)
+    data = pool.take(shape, 4 * math.prod(whole))
     if data is None:
-        n, c, *sides = shape
-        height, width = (multiple(side, OUTPUTS) + 2 * BORDER for side in sides)
-        data = aligned((n, height, width, multiple(c, CHANNELS)), np.float32)
+        data = aligned(whole, np.float32)
         data[...] = 0
     return data
 

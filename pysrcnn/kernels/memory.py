@@ -59,6 +59,7 @@ class Pool:
     """
 
     KEPT = 1 << 29  # bytes at most
+    MOST = 1 << 30  # bytes with those in use, beyond which new memory takes the place of kept
 
     def __init__(self):
         self.clear()
@@ -67,23 +68,25 @@ class Pool:
     def clear(self):
         """Forget all memory, and who held the lock."""
         self.free, self.size = {}, 0  # by kind, that given last at the end
+        self.used = 0  # bytes that were taken and not given back
         # The garbage collector may give memory while some is taken or given, in the same thread.
         self.given: deque = deque()
         self.lock = threading.Lock()
 
-    def take(self, kind):
-        """Return memory that was given as of this kind, or None."""
+    def take(self, kind, size):
+        """Return memory of so many bytes that was given as of this kind; None to make it new."""
         with self.lock:
             self._sort()
+            self.used += size
             if same := self.free.get(kind):
-                self.size -= same[-1].nbytes
+                self.size -= size
                 return same.pop()
+            while self.size and self.size + self.used > self.MOST:
+                self._drop()
         return None
 
     def give(self, kind, data):
         """Take back memory that is no longer used."""
-        if data.nbytes > self.KEPT:
-            return
         self.given.append((kind, data))
         if self.lock.acquire(blocking=False):  # who holds it now, or is the next to, does the rest
             try:
@@ -94,14 +97,20 @@ class Pool:
     def _sort(self):
         while self.given:
             kind, data = self.given.popleft()
-            self.free[kind] = [*self.free.pop(kind, []), data]
-            self.size += data.nbytes
+            self.used -= data.nbytes
+            if data.nbytes <= self.KEPT:
+                self.free[kind] = [*self.free.pop(kind, []), data]
+                self.size += data.nbytes
         while self.size > self.KEPT:  # other kinds are wanted now
-            oldest, kept = next(iter(self.free.items()))
-            if kept:
-                self.size -= kept.pop(0).nbytes
-            else:
-                del self.free[oldest]
+            self._drop()
+
+    def _drop(self):
+        """Drop the memory that was given the longest ago, as far as kinds tell."""
+        oldest, kept = next(iter(self.free.items()))
+        if kept:
+            self.size -= kept.pop(0).nbytes
+        else:
+            del self.free[oldest]
 
 
 pool = Pool()
@@ -126,6 +135,6 @@ def empty(shape, dtype):
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
-    memory = pool.take(size)
+    memory = pool.take(size, size)
     lent = _Lent(aligned((size,), np.uint8) if memory is None else memory)
     return np.asarray(lent).view(dtype).reshape(shape)

@@ -42,9 +42,7 @@ def conv2d_strided(x, w, b, s):
     n, _, height, width = x.shape
     out = Maps((n, len(w), -(-height // s), -(-width // s)))
     bias = padded(b, out.data.shape[3], np.float32)
-    offsets = np.arange(w.shape[2]) - w.shape[2] // 2
-    given = x.data, x.sides, (offsets, offsets, w.shape[2] // 2, s), x.shape[1]
-    _convolve(*given, _matrix(w), bias, out.data, out.sides, (0, 0, 1), *_room(w))
+    _convolve(*_given(x, w, s), _matrix(w), bias, out.data, out.sides, (0, 0, 1), *_room(w))
     return out
 
 
@@ -91,6 +89,42 @@ def _fits(x, w):
     return isinstance(x, Maps) and w.dtype == np.float32
 
 
+def _given(x, w, s):
+    """Return x, its sides, taps and channels, as `_collect` takes them, for a filter as it is.
+
+    Of few channels, the pixels of a row are moved next to each other, so that those under a row of
+    the filter are copied at once, as the channels of one pixel.
+    """
+    f, c = w.shape[2], x.shape[1]
+    far, offsets = f // 2, np.arange(f) - f // 2
+    if 2 * c > CHANNELS:
+        return x.data, x.sides, (offsets, offsets, far, s), c
+    n, _, height, width = x.shape
+    # Whole vectors are copied: they may reach beyond the last pixel of a row, and the last row.
+    shape = n, height + 2 * BORDER + LANES, BORDER + far + width + far + LANES, c
+    tight = _memory.bordered("tight", shape, far, x.sides, np.float32)
+    _tighten(x.data, tight, far, height, width)
+    return tight, x.sides, (offsets, np.zeros(1, int), far, s), f * c
+
+
+@compiled(parallel=True)
+def _tighten(x, out, far, height, width):
+    """Move the pixels of a row next to each other, by `far` columns: where their windows begin."""
+    for task in prange(len(x) * height):
+        _tighten_row(x, out, far, task // height, BORDER + task % height, width)
+
+
+@compiled(inner=True, allocates=False)
+def _tighten_row(x, out, far, sample, row, width):
+    noinline()
+    across, c = x.shape[3], out.shape[3]
+    at = ((sample * x.shape[1] + row) * x.shape[2] + BORDER) * across
+    to = ((sample * out.shape[1] + row) * out.shape[2] + BORDER + far) * c
+    for j in range(width):  # what is too much is overwritten by the next
+        tile_store(tile_load(x, at + j * across, 1, 1), out, to + j * c, 0, 1)
+    out[sample, row, BORDER + far + width : BORDER + 2 * far + width] = 0
+
+
 def _matrix(w):
     """Return weights (O, C, u, v) as (1, K, O'), the taps in the order in which `_collect` does."""
     o, k = len(w), w[0].size
@@ -132,13 +166,11 @@ def _gradient_of_input(dout, x, w, s):
 def _gradient_of_weights(dout, x, w, s):
     """Return dw, summed over slices of the batch."""
     o, c, f, _ = w.shape
-    offsets = np.arange(f) - f // 2
     blocks = -(-dout.shape[0] * dout.sides[0] * dout.sides[1] // PIXELS)
     shape = min(SLICES, blocks), 1, multiple(w[0].size, CHANNELS), dout.data.shape[3]
     sums = _memory.array("sums", shape, np.float32)
-    given = x.data, x.sides, (offsets, offsets, f // 2, s), c
     centre = np.zeros(1, int), np.zeros(1, int), 0, 1
-    _gradients(*given, dout.data, dout.sides, centre, sums, *_room(w))
+    _gradients(*_given(x, w, s), dout.data, dout.sides, centre, sums, *_room(w))
     dw = sums[:, 0, : w[0].size, :o].sum(axis=0).reshape(f, f, c, o)
     return np.ascontiguousarray(dw.transpose(3, 2, 0, 1))
 
@@ -155,6 +187,17 @@ def _place(number, shape, x):
     return at, rest // shape[1], rest % shape[1]
 
 
+@compiled(inner=True, inlined=True, allocates=False)
+def _next(place, shape, x):
+    """Return the place of the next pixel; divisions would take longer than to copy its taps."""
+    at, i, j = place
+    if j + 1 < shape[1]:
+        return at, i, j + 1
+    if i + 1 < shape[0]:
+        return at, i + 1, 0
+    return at + x.shape[1] * x.shape[2] * x.shape[3], 0, 0
+
+
 @compiled(inner=True, allocates=False)
 def _collect(x, sides, taps, channels, shape, first, some, out):
     """Copy the pixels under the filter to out (T, 1, 1, K or more), for some pixels of the result.
@@ -165,8 +208,10 @@ def _collect(x, sides, taps, channels, shape, first, some, out):
     noinline()
     rows, columns, far, stride = taps
     across, down = x.shape[3], x.shape[2] * x.shape[3]
+    place = _place(first, shape, x)
     for t in range(some):
-        at, i, j = _place(first + t, shape, x)
+        at, i, j = place
+        place = _next(place, shape, x)
         i, j, to = stride * i, stride * j, t * out.shape[3]
         whole = far <= i < sides[0] - far and far <= j < sides[1] - far
         for u in rows:
@@ -202,8 +247,10 @@ def _put(m, b, out, shape, grid, first, some):
     noinline()
     top, left, step = grid
     across, down = out.shape[3], out.shape[2] * out.shape[3]
+    place = _place(first, shape, out)
     for t in range(some):
-        at, i, j = _place(first + t, shape, out)
+        at, i, j = place
+        place = _next(place, shape, out)
         at += (step * i + top) * down + (step * j + left) * across
         for o in range(0, across, LANES):
             sums = tile_load(m, t * across + o, 1, 1)
