@@ -27,7 +27,7 @@ from . import layout
 from .blocks import block_of, convolve_block
 from .compile import compiled
 from .inputs import network_input, one_of
-from .memory import aligned
+from .memory import empty
 from .parts import PAIR, convolve_parts, places_between
 from .rows import ACTIVATIONS, LINEAR, convolve_row
 from .threads import count, share
@@ -280,14 +280,14 @@ def _forward(x, layers, padding, activation, shuffle, group):
     if maps % s**2:
         raise ValueError(f"a shuffle by {s} needs a multiple of {s**2} filters, not {maps}")
     height, width = (side - 2 * margin for side in x.shape[2:])
-    out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)
+    out = empty((n, maps // s**2, s * height, s * width), x.dtype)
     bias = layers[-1][1]
     columns = layout.columns_of_strips(layers, group, width)
     stack = layout.stack_of(layers, group, columns, epilogue, padding == "zeros")
     kinds = layout.kinds_of(stack)
 
     def work(tasks):
-        ring = aligned((stack.size,), x.dtype)
+        ring = empty((stack.size,), x.dtype)
         ring[:] = 0  # what a tile reads beyond a row must be a number
         for sample, top, left in tasks:
             bottom, right = min(top + band, height), min(left + columns, width)

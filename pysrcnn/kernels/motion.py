@@ -291,8 +291,9 @@ def phases_backward(dout, x, flow):
 
 def _factors(flow):
     """Cosine and sine of 2 pi times the flow, along x, then along y, each (N, 1, H, W)."""
-    angles = flow.dtype.type(2 * np.pi) * flow
-    return [f(angles[:, k : k + 1]) for k in (0, 1) for f in (np.cos, np.sin)]
+    angles = np.multiply(flow, flow.dtype.type(2 * np.pi), out=empty(flow.shape, flow.dtype))
+    parts = angles[:, :1], angles[:, 1:]
+    return [f(x, out=empty(x.shape, x.dtype)) for x in parts for f in (np.cos, np.sin)]
 
 
 def _as(x, out):

@@ -13,7 +13,7 @@ from . import channels
 from .compile import compiled
 from .fused import forward
 from .inputs import contiguous, flat, network_input, one_of, same_shape, window_fits
-from .memory import Memory
+from .memory import Memory, empty
 from .rows import LINEAR, tanh_in_place
 from .vectors import VECTOR_BYTES
 
@@ -157,8 +157,8 @@ def tanh(x):
     """See `reference.tanh`. Computed by `tile_tanh`, as in the networks."""
     (x,) = contiguous(x)
     lanes = VECTOR_BYTES // x.itemsize
-    vectors = np.zeros(-(-x.size // lanes) * lanes, x.dtype)
-    vectors[: x.size] = x.reshape(-1)
+    vectors = empty((-(-x.size // lanes) * lanes,), x.dtype)
+    vectors[: x.size], vectors[x.size :] = x.reshape(-1), 0
     _tanh_in_place(vectors)
     return vectors[: x.size].reshape(x.shape)
 

@@ -102,9 +102,10 @@ def share(tasks, work):
 def share_rows(rows, size, work, *arguments):
     """Call work(*arguments, first, end) for all rows, each of `size` numbers, in as many threads.
 
-    Where little is to be copied, a second thread would start when the first is done.
+    Where little is to be copied, a second thread would start when the first is nearly done.
     """
-    some = max(1, LITTLE // max(1, size))
+    few = rows * size < 2 * LITTLE
+    some = max(1, rows) if few else max(1, LITTLE // (4 * size))
 
     def run(tasks):
         for first in tasks:
