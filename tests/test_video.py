@@ -3,10 +3,13 @@
 Videos are of 32 x 24 pixels or so, and flat or smooth, so that coding changes them little.
 """
 
+import errno
 import importlib.util
+import io
 import struct
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from pysrcnn.batch import clips
 from pysrcnn.cli import main
 from pysrcnn.pictures._mark import is_unchanged
 from pysrcnn.upscaling.scales import Networks
-from pysrcnn.video import check_target, frames_of, opening, read_clip, reading, write_clip
+from pysrcnn.video import check_target, frames_of, opening, read_clip, reading, write_clip, writing
 
 av = pytest.importorskip("av", reason="needs PyAV, the extra video")
 pytestmark = pytest.mark.skipif(
@@ -79,6 +82,24 @@ def add_sound(out, codec, rate, layout, seconds, **metadata):
     resampler = av.AudioResampler(wanted, layout, rate, frame_size=1024)
     for part in [*resampler.resample(frame), *resampler.resample(None), None]:
         out.mux([packet for packet in stream.encode(part) if packet.size])
+
+
+def rewritten(source, target, change=lambda packets, kind: packets, chapters=(), **metadata):
+    """The packets of a file in another; `change` returns those to write, of each stream by kind.
+
+    `metadata` is set of the streams.
+    """
+    with av.open(str(source)) as given, av.open(str(target), "w") as out:
+        if chapters:
+            out.set_chapters(chapters)
+        streams = {s.index: out.add_stream_from_template(s) for s in given.streams}
+        packets = [packet for packet in given.demux() if packet.size]
+        for stream in given.streams:
+            new = streams[stream.index]
+            new.metadata.update(metadata)
+            for packet in change([p for p in packets if p.stream is stream], stream.type):
+                packet.stream = new
+                out.mux(packet)
 
 
 def packets_of(path, kind):
@@ -224,6 +245,53 @@ def test_recordings_that_were_joined_keep_all_their_sound(folder, first, second)
     assert loud_seconds("c_x2.mp4") == pytest.approx(sum(parts), abs=0.06) and min(parts) > 0.25
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
+def test_sound_whose_packets_share_their_times_in_pairs_stays_in_step(folder, name):
+    """As live recordings have it."""
+
+    def pair(packets, kind):
+        if kind == "audio":
+            for first, second in zip(packets[::2], packets[1::2], strict=False):
+                second.dts = second.pts = first.dts
+        return packets
+
+    film("b.mkv", list(shades(30)), sound="aac")
+    rewritten("b.mkv", name, pair)
+    given = times_of(name, "audio")
+    assert len(set(given)) <= len(given) // 2 + 1 and len(given) > 40
+    assert run(name) == 0
+    made = times_of("a_x2.mp4", "audio")
+    assert made == pytest.approx([time - given[0] + made[0] for time in given], abs=0.002)
+
+
+def test_sound_that_is_damaged_lacks_only_that_packet(folder):
+    film("a.ts", list(shades(30)), sound="aac", format="mpegts")
+    before = packets_of("a.ts", "audio")
+    content = bytearray(Path("a.ts").read_bytes())
+    start = content.index(before[5][1][:40])
+    content[start : start + 2] = bytes(2)
+    Path("a.ts").write_bytes(content)
+    assert run("a.ts") == 0
+    after = times_of("a_x2.mp4", "audio")
+    assert len(after) == len(before) - 1
+    assert [time for time, _ in before[:5] + before[6:]] == pytest.approx(
+        [time - after[0] + before[0][0] for time in after], abs=0.001
+    )
+
+
+@pytest.mark.parametrize("channels", [9, 10, 11, 13])
+def test_sound_of_many_channels_is_mixed_or_left_out(folder, capsys, channels):
+    """FFmpeg has usual places for 10 channels, and none for 9."""
+    film("a.avi", sound=("pcm_s16le", 48000, f"{channels} channels"))
+    assert run("a.avi") == 0
+    said = capsys.readouterr().err
+    mixed, left_out = "is now AAC in 7.1", f"a.avi: its sound 1 has {channels} channels of unknown"
+    assert (mixed if channels == 10 else left_out) in said
+    assert len(times_of("a_x2.mp4")) == 6
+    with av.open("a_x2.mp4") as container:
+        assert len(container.streams.audio) == (channels == 10)
+
+
 def test_title_and_language_stay(folder):
     with av.open("a.mkv", "w") as out:
         out.metadata["title"] = "A title"
@@ -236,6 +304,28 @@ def test_title_and_language_stay(folder):
     with av.open("a_x2.mp4") as container:
         assert container.metadata["title"] == "A title"
         assert container.streams.audio[0].metadata["language"] == "deu"
+
+
+def test_chapters_move_with_the_frames(folder):
+    def late(packets, kind):
+        for packet in packets:
+            packet.pts += round(10 / packet.time_base)
+            packet.dts = packet.pts
+        return packets
+
+    chapters = [
+        {"id": k, "start": start, "end": start + 100, "time_base": Fraction(1, 1000),
+         "metadata": {"title": f"part {k}"}}
+        for k, start in enumerate((9950, 10050, 10150), 1)
+    ]  # fmt: skip
+    film("b.mkv", sound="flac", options={"bf": "0"})
+    rewritten("b.mkv", "a.mkv", late, chapters)
+    assert read_clip("a.mkv").start == 10 and run("a.mkv") == 0
+    with av.open("a_x2.mp4") as container:
+        found = container.chapters()
+    assert [float(c["start"] * c["time_base"]) for c in found] == [0, 0.05, 0.15]
+    assert [float(c["end"] * c["time_base"]) for c in found] == [0.05, 0.15, 0.25]
+    assert [c["metadata"]["title"] for c in found] == ["part 1", "part 2", "part 3"]
 
 
 @pytest.mark.parametrize(
@@ -306,6 +396,15 @@ def test_ten_bits_become_eight_and_a_note_says_so(folder, capsys):
         assert np.abs(found.astype(int) - wanted).max() <= 3
 
 
+def test_transparency_that_is_not_decoded_is_told(folder, capsys):
+    film("a.webm", codec="libvpx-vp9", options={})
+    film("b.webm", codec="libvpx-vp9", pix_fmt="yuva420p", options={"auto-alt-ref": "0"})
+    rewritten("b.webm", "c.webm", alpha_mode="1")  # which names it in another way
+    assert run("a.webm") == run("b.webm") == run("c.webm") == 0
+    note = ": its transparency is left out"
+    assert capsys.readouterr().err.splitlines() == [f"b.webm{note}", f"c.webm{note}"]
+
+
 def test_half_pictures_are_joined(folder, capsys):
     """Of a bar that moves, the half pictures show two places; joined, its edges are straight."""
     frames = []
@@ -328,6 +427,34 @@ def test_half_pictures_are_joined(folder, capsys):
     assert combing(found[4][1]) < combing(frames[4]) / 3
     assert run("a.mp4") == 0
     assert "interlaced" in capsys.readouterr().err
+
+
+def test_half_pictures_of_a_format_that_the_filter_converts_keep_their_colours(folder):
+    """The filter "bwdif" does not take uyvy422, and gets yuv422p."""
+    colour = (200, 40, 40)
+    film(
+        "a.mov", [np.full((24, 32, 3), colour, np.uint8)] * 3, codec="rawvideo",
+        pix_fmt="uyvy422", options={}, colorspace=1, color_primaries=1, color_trc=1,
+        field_order=2,
+    )  # fmt: skip
+    clip = read_clip("a.mov")
+    for _, frame in frames_of(clip):
+        assert np.abs(frame.astype(int) - colour).max() <= 3
+    assert clip.joined and clip.colours.matrix == 1
+
+
+@pytest.mark.parametrize(("levels", "found"), [(None, (16, 235)), (1, (0, 255)), (2, (16, 235))])
+def test_grey_has_the_range_that_it_is_said_to_have(folder, levels, found):
+    with av.open("a.mkv", "w") as out:
+        video = out.add_stream("ffv1", rate=25)
+        video.height, video.width, video.pix_fmt = 24, 32, "gray"
+        video.codec_context.color_range = levels or 0
+        for level in (16, 235):
+            frame = av.VideoFrame.from_ndarray(np.full((24, 32), level, np.uint8), format="gray")
+            frame.color_range = levels or 0
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    assert [np.unique(frame).tolist() for frame in frames_in("a.mkv")] == [[k] for k in found]
 
 
 def test_a_size_that_is_odd_gets_one_more_row_or_column(folder, capsys):
@@ -438,6 +565,16 @@ def test_progress_says_how_many_frames_a_second(folder):
     assert told[-1][1].endswith("frames a second")
 
 
+def test_a_page_that_no_video_gets_may_be_there(folder, capsys):
+    film("a.mp4")
+    film("a.mkv")
+    write_picture("b.png", GREY)
+    Path("a_mp4_x2.html").write_text("somebody's own")
+    assert run("a.mp4", "a.mkv", "b.png", "--compare") == 0
+    assert Path("a_mp4_x2.html").read_text() == "somebody's own" and Path("b_x2.html").exists()
+    assert "a.mp4: no page that compares, as it is a video" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------------- damaged and odd files
 
 
@@ -520,7 +657,54 @@ def test_frames_that_are_damaged_are_repaired_or_refused_and_said(folder, capsys
     zeros_inside("a.mp4")
     code = run("a.mp4")
     said = capsys.readouterr().err
-    assert (code == 2 and "is damaged" in said) or (code == 0 and "of its" in said)
+    assert (code == 2 and "no frames that can be" in said) or (code == 0 and "of its" in said)
+
+
+def with_content(change):
+    """A change for `rewritten`: of the content of each packet of a video, by its number."""
+
+    def changed(packets, kind):
+        for k, packet in enumerate(packets):
+            content = change(k, bytes(packet))
+            new = av.Packet(content)
+            new.pts, new.dts, new.duration = packet.pts, packet.dts, packet.duration
+            new.time_base, new.is_keyframe = packet.time_base, packet.is_keyframe
+            yield new
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: bytes(len(content)), lambda content: content[: len(content) // 3],
+        lambda content: np.random.default_rng(0).bytes(len(content)),
+    ],
+    ids=["zeros", "cut", "random"],
+)  # fmt: skip
+def test_a_packet_that_cannot_be_decoded_takes_its_frame_alone(folder, capsys, damage):
+    film("b.mkv", [GREY] * 60)  # so many that no thread still has the frame at the end
+    rewritten("b.mkv", "a.mkv", with_content(lambda k, part: damage(part) if k == 20 else part))
+    assert run("a.mkv") == 0
+    assert "a.mkv: 1 of its 60 frames cannot be decoded" in capsys.readouterr().err
+    given, made = times_of("a.mkv"), times_of("a_x2.mp4")
+    assert len(made) == 59 and made[0] == 0 and made[-1] == pytest.approx(given[-1], abs=0.001)
+
+
+def test_damaged_packets_that_vp9_does_not_let_go(folder, capsys):
+    film("b.mkv", list(shades(60)), codec="libvpx-vp9", options={"g": "10"})
+    damaged = with_content(lambda k, part: bytes(len(part)) if k in (3, 4, 5) else part)
+    rewritten("b.mkv", "a.mkv", damaged)
+    assert run("a.mkv") == 0
+    assert "frames cannot be decoded" in capsys.readouterr().err
+    assert len(times_of("a_x2.mp4")) > 30
+
+
+def test_a_video_of_damaged_packets_alone_is_refused(folder):
+    film("b.mkv")
+    rewritten("b.mkv", "a.mkv", with_content(lambda k, part: bytes(len(part))))
+    with pytest.raises(ValueError, match="a.mkv holds no frames that can be decoded"):
+        read_clip("a.mkv")
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.flv"])
@@ -529,6 +713,15 @@ def test_what_begins_late_or_has_gaps_is_whole(folder, name):
     assert read_clip(name).count == 6
     film(name, times=[30, 31, 32, 33, 34, 35])
     assert read_clip(name).count == 6
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate"),
+    [(("libmp3lame", 8000, "mono"), NTSC), (("aac", 22050, "mono"), Fraction(240))],
+)
+def test_a_short_video_with_a_long_delay_of_its_sound_is_whole(folder, sound, rate):
+    film("a.mkv", rate=rate, sound=sound)
+    assert read_clip("a.mkv").count == 6
 
 
 @pytest.mark.parametrize(
@@ -571,6 +764,49 @@ def test_no_such_file_and_a_folder(folder, capsys):
         read_clip(".")
 
 
+@pytest.mark.parametrize("place", ["opening", "reading", "writing"])
+def test_errors_of_the_system_name_the_video(folder, capsys, monkeypatch, place):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    class Broken(io.FileIO):
+        read = broken
+
+    Path("in").mkdir()
+    film("in/a.mp4")
+    write_picture("in/b.png", GREY)
+    if place == "opening":
+        monkeypatch.setattr(opening, "_check_whole", lambda path: None)
+        monkeypatch.setattr(opening, "open", lambda path, mode: Broken(path), raising=False)
+    elif place == "reading":
+        monkeypatch.setattr(reading, "_turned", broken)
+    else:
+        failed = av.error.OSError(errno.EIO, "Input/output error")
+        monkeypatch.setattr(writing.colours, "to_yuv", lambda known: lambda _: raised(failed))
+    assert run("in") == 2
+    name = Path("in/a.mp4")
+    said = capsys.readouterr().err
+    assert f"{name} is not enlarged (input/output error): check its disk and that of" in said
+    assert Path("in/b_x2.png").exists()
+
+
+def raised(error):
+    raise error
+
+
+def test_memory_that_ffmpeg_lacks_is_no_damage(folder, capsys, monkeypatch):
+    film("a.mp4")
+    failed = av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+    monkeypatch.setattr(writing.colours, "to_yuv", lambda known: lambda picture: raised(failed))
+    assert run("a.mp4") == 1
+    assert "a.mp4 takes more memory than there is: choose" in capsys.readouterr().err
+    packet = SimpleNamespace(decode=lambda: raised(failed))
+    container = SimpleNamespace(demux=lambda stream: [packet])
+    with pytest.raises(MemoryError) as found:
+        next(opening.decoded(container, None, Path("a.mp4")))
+    assert found.type is MemoryError
+
+
 def test_a_file_with_the_end_of_another_size_of_box(folder):
     """A box that goes to the end of the file, and one whose size is 64 bits."""
     film("a.mp4")
@@ -581,6 +817,19 @@ def test_a_file_with_the_end_of_another_size_of_box(folder):
     Path("c.mp4").write_bytes(content + struct.pack(">I4sQ", 1, b"free", 26) + bytes(9))
     with pytest.raises(ValueError, match="ends too early"):
         read_clip("c.mp4")
+
+
+def test_what_is_not_of_the_video_at_its_end_is_no_damage(folder):
+    """A label that a program appends, and a size of RIFF that counts its own 8 bytes."""
+    film("a.mp4")
+    Path("b.mp4").write_bytes(Path("a.mp4").read_bytes() + b"TAG".ljust(128, b"-"))
+    film("a.avi", codec="mpeg4", options={})
+    content = Path("a.avi").read_bytes()
+    Path("b.avi").write_bytes(content[:4] + struct.pack("<I", len(content)) + content[8:])
+    assert len(frames_in("b.mp4")) == len(frames_in("b.avi")) == 6
+    Path("b.avi").write_bytes(content[:4] + struct.pack("<I", len(content) + 1) + content[8:])
+    with pytest.raises(ValueError, match="ends too early"):
+        read_clip("b.avi")
 
 
 @pytest.mark.parametrize("lines", [{}, {"x264-params": "tff=1"}], ids=["whole", "interlaced"])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._files import check_place
+from .._files import check_place, is_full
 from .._printing import counted, known
 from .._signals import unfinished
 from ..pictures import PictureFile, read_picture_file, write_picture_file
@@ -168,6 +168,14 @@ def _named(job: Job) -> Iterator[None]:
             raise
         kind = ValueError if isinstance(error, ValueError) else TypeError
         raise kind(f"{job.source_name}: {error}") from None
+    except OSError as error:
+        told_later = error.errno is None or error.filename is not None or is_full(error)
+        if told_later or isinstance(error, ConnectionError):
+            raise
+        raise type(error)(
+            f"{job.source_name} is not enlarged ({(error.strerror or str(error)).lower()}): check "
+            f"its disk and that of {job.target_name}"
+        ) from None
 
 
 def _by_bands(

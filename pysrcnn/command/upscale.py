@@ -23,6 +23,7 @@ from ..batch.compare import check_page
 from ..networks import files_of
 from ..pictures import SUFFIXES, not_read, quiet_readers
 from ..upscaling.scales import LARGEST, Networks
+from ..video import is_video
 from .common import (
     WEIGHTS,
     Commands,
@@ -181,10 +182,11 @@ def _found(options: argparse.Namespace, networks: Networks, size: Size) -> Found
 
 def _check_places(jobs: list[Job], options: argparse.Namespace) -> None:
     """Raise if a file that is read, or that is not ours, would be overwritten."""
-    targets = [job.target for job in jobs if job.target]
-    if options.compare and len(targets) < len(jobs):
+    compared = [job for job in jobs if options.compare and not is_video(job.source)]
+    targets = [job.target for job in compared if job.target]
+    if len(targets) < len(compared):
         raise ValueError("--compare writes a page beside the result: give -o a file, not -")
-    pages = [target.with_suffix(".html") for target in targets] if options.compare else []
+    pages = [target.with_suffix(".html") for target in targets]
     if twice := met_twice(pages):  # for example for a.gif, an animation, and a.png
         raise ValueError(f"several results would have the page {twice}: give one --format")
     stdin, stdout = 0, 1

@@ -15,11 +15,12 @@ import numpy as np
 __all__ = ["Colours", "colours_of", "to_rgb", "to_yuv"]
 
 RGB, BT709, UNKNOWN, BT601 = 0, 1, 2, 6
-STUDIO, FULL = 1, 2  # FFmpeg's numbers of ranges
+UNSTATED, STUDIO, FULL = 0, 1, 2  # FFmpeg's numbers of ranges
 _HDR = {16: "PQ", 18: "HLG"}
 # The matrices that can be converted, with the numbers that FFmpeg's scaler has for them.
 _SCALERS = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 _LINES = 576  # of standard definition
+_STRETCHED = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
 
 
 class Colours(NamedTuple):
@@ -55,8 +56,13 @@ def colours_of(context: Any, first: Any, path: Path) -> Colours:
             f"it to BT.709 first"
         )
     full = is_rgb or first.format.name.startswith("yuvj")
-    levels = FULL if full else said("color_range", (0,)) or STUDIO
+    assumed = FULL if _is_grey(first.format) else STUDIO  # as FFmpeg does
+    levels = FULL if full else said("color_range", (UNSTATED,)) or assumed
     return Colours(matrix, said("color_primaries", (UNKNOWN, 0)), transfer, levels, is_rgb)
+
+
+def _is_grey(format: Any) -> bool:
+    return not format.has_palette and sum(not part.is_alpha for part in format.components) == 1
 
 
 def _flags() -> Any:
@@ -74,7 +80,10 @@ def to_rgb(colours: Colours) -> Callable[[Any], np.ndarray]:
     def convert(frame: Any) -> np.ndarray:
         if not colours.is_rgb:
             frame.colorspace, frame.color_range = colours.matrix, colours.range
-        return reformatter.reformat(frame, format="rgb24", interpolation=flags).to_ndarray()
+        picture = reformatter.reformat(frame, format="rgb24", interpolation=flags).to_ndarray()
+        # FFmpeg takes all grey for full range.
+        is_studio = colours.range == STUDIO and _is_grey(frame.format)
+        return _STRETCHED[picture] if is_studio else picture
 
     return convert
 

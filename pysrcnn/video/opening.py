@@ -48,6 +48,11 @@ _MICROSECONDS = 1_000_000
 _MATRIX = "DISPLAYMATRIX"
 # Formats that state their length at the start as a duration, and not in bytes as MP4 and AVI do.
 _TIMED = ("matroska", "flv", "asf", "mxf")
+# The boxes that may be outermost in MP4 and QuickTime.
+_BOXES = set(
+    b"emsg free ftyp imda mdat meta mfra moof moov pdin pnot prft sidx skip ssix styp udta uuid "
+    b"wide".split()
+)
 _FEW = 3  # frames that may be missing, as times are rounded
 _AGAIN = "copy or download it again"
 
@@ -194,9 +199,7 @@ def _end(file: Any, size: int) -> int:
     """Return where a file ends by its boxes (MP4) or chunks (AVI); `size` for other formats."""
     head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"AVI ":
-        return 8 + struct.unpack("<I", head[4:8])[0]
-    if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return size
+        return struct.unpack("<I", head[4:8])[0]  # and 8 more, which some programs count as well
     place = 0
     while place + 8 <= size:
         file.seek(place)
@@ -204,7 +207,7 @@ def _end(file: Any, size: int) -> int:
         (length,) = struct.unpack(">I", head[:4])
         if length == 1 and len(head) == 16:
             (length,) = struct.unpack(">Q", head[8:])
-        if length < 8:  # 0: up to the end; or damage
+        if head[4:8] not in _BOXES or length < 8:  # what others append; 0: up to the end; or damage
             return size
         place += length
     return max(place, size)
@@ -246,7 +249,9 @@ def _clip(path: Path, container: Any, stream: Any, first: Any, notes: list[str])
     depth = max(part.bits for part in first.format.components)
     if depth > 8:
         notes.append(f"its {depth} bits a channel become 8")
-    if any(part.is_alpha for part in first.format.components):
+    # VP8 and VP9 have it beside their packets, where FFmpeg's decoders do not look.
+    apart = {("alpha_mode", "1"), ("ALPHA_MODE", "1")} & set(stream.metadata.items())
+    if apart or any(part.is_alpha for part in first.format.components):
         notes.append("its transparency is left out")
     turn, note = _turn_of(first)
     notes += note
@@ -289,10 +294,11 @@ def _count(clip: Clip) -> int:
                 times.append((time or 0) * packet.time_base)
         duration = Fraction(container.duration or 0, _MICROSECONDS)
         timed = any(name in container.format.name for name in _TIMED)
+        delay = max(map(_delay, container.streams.audio), default=Fraction(0))
     # Not all files state how long the last frame is shown: maybe as long as any before it.
     times.sort()
     longest = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
-    cut = timed and end + max(longest, _FEW / clip.rate) < duration
+    cut = timed and end + delay + max(longest, _FEW / clip.rate) < duration
     if cut:
         raise ValueError(
             f"{clip.path} is damaged: it ends too early, after {float(end):.3g} of "
@@ -301,16 +307,40 @@ def _count(clip: Clip) -> int:
     return len(times)
 
 
+def _delay(sound: Any) -> Fraction:
+    """Return the seconds of a decoder's delay: Matroska's duration has them, and times do not."""
+    context = sound.codec_context
+    if context is None or not context.sample_rate:
+        return Fraction(0)
+    return Fraction(context.delay, context.sample_rate)
+
+
 def decoded(container: Any, stream: Any, path: Path) -> Iterator[Any]:
-    """Yield PyAV's frames; raise a ValueError if one cannot be decoded."""
-    from av.error import FFmpegError
+    """Yield PyAV's frames, without those of damaged packets, which players leave out, too.
+
+    Raises
+    ------
+    MemoryError
+    ValueError
+        If decoding fails in another way.
+    """
+    from av.error import BlockingIOError, FFmpegError, InvalidDataError
 
     number = 0
     try:
-        for frame in container.decode(stream):
-            number += 1
-            yield frame
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except InvalidDataError:
+                continue
+            except BlockingIOError:  # VP9 still holds a damaged packet, and takes no other
+                stream.codec_context.flush_buffers()
+                continue
+            number += len(frames)
+            yield from frames
     except FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise MemoryError from None
         reason = (error.strerror or str(error)).lower()
         raise ValueError(
             f"{path} is damaged: frame {number + 1} cannot be decoded ({reason}), so {_AGAIN}, or "

@@ -155,6 +155,9 @@ def _whole(frames: Iterator[Any], clip: Clip) -> Iterator[Any]:
             if not clip.joined:
                 clip.notes.append("its frames of two half pictures (interlaced) are made whole")
             clip.joined = True
+        if not frame.format.is_rgb:
+            # So that formats new to the filter are converted, but colours stay: `to_rgb` has them.
+            frame.colorspace, frame.color_range = colours.UNKNOWN, colours.UNSTATED
         graph.push(frame)
         yield from _pulled(graph)
     if graph is not None:

@@ -32,6 +32,7 @@ _NOT_IN_MOV = {"flac", "opus"}
 _LEAST_MP3 = 16000  # samples a second of MP3 in MP4
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # of the AAC that we write
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")  # that players know in AAC
+_BACK = 3  # packets: sound whose times go further back is from another recording
 _OPTIONS = {"movflags": "+faststart"}
 _SYSTEM = set(errno.errorcode) - {errno.EINVAL}
 _NOT_KEPT = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # of the old file
@@ -102,10 +103,12 @@ def write_clip(
         with opened(clip.path) as given:
             try:
                 with av.open(place, "w", format=kind, options=_OPTIONS) as out:
-                    _describe(out, given)
+                    _describe(out, given, clip)
                     stream = _video_stream(out, clip, shape, quality)
                     _write(out, stream, clip, frames, _Sound(given, out, clip, path))
             except av.error.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise MemoryError from None
                 if error.errno in _SYSTEM:  # such as a full disk, which `written_whole` reports
                     raise OSError(error.errno, error.strerror) from None
                 reason = (error.strerror or str(error)).lower()
@@ -115,10 +118,14 @@ def write_clip(
         mark(temporary, "mp4", clip.path.name)
 
 
-def _describe(out: Any, given: Any) -> None:
-    """Copy title, date and the like, and chapters."""
+def _describe(out: Any, given: Any, clip: Clip) -> None:
+    """Copy title, date and the like, and chapters, whose times move with those of the frames."""
     out.metadata.update({k: v for k, v in given.metadata.items() if k not in _NOT_KEPT})
     if chapters := given.chapters():
+        for chapter in chapters:
+            start = round(clip.start / chapter["time_base"])
+            for side in ("start", "end"):
+                chapter[side] = max(0, chapter[side] - start)
         out.set_chapters(chapters)
 
 
@@ -183,6 +190,12 @@ class _Sound:
             copied = _is_held(name, old.sample_rate, path.suffix.lower(), out)
             if copied:
                 new = out.add_stream_from_template(stream)
+            elif not _is_mixed(old.layout):
+                clip.notes.append(
+                    f"its sound {number} has {old.layout.nb_channels} channels of unknown places, "
+                    f"and is left out"
+                )
+                continue
             else:
                 layout, whole = _layout_for(old.layout)
                 rate = old.sample_rate if old.sample_rate in _RATES else _RATES[-1]
@@ -256,18 +269,28 @@ class _Sound:
                 self._mux(packet, index)
 
     def _mux(self, packet: Any, index: int) -> None:
-        """Write a packet; after the last one of its stream, even if its times go back there."""
+        """Write a packet; after the last one of its stream, even if its times go back there.
+
+        Times go far back where files were joined: all that follow are moved. Packets of live
+        recordings share times, in pairs: only the second of each is moved.
+        """
+        from av.error import InvalidDataError
+
         if packet.dts is not None:
             shift = round(self.shifts[index] / packet.time_base)
             last, end = self.ends.get(index, (None, 0))
-            if last is not None and packet.dts + shift <= last:  # as in files that were joined
+            length = max(1, packet.duration or 0)
+            if last is not None and packet.dts + shift < last - _BACK * length:
                 shift = end - packet.dts
                 self.shifts[index] = shift * packet.time_base
+            elif last is not None and packet.dts + shift <= last:
+                shift = last + 1 - packet.dts
             packet.dts += shift
             if packet.pts is not None:
                 packet.pts += shift
-            self.ends[index] = packet.dts, packet.dts + max(1, packet.duration or 0)
-        self.out.mux(packet)
+            self.ends[index] = packet.dts, packet.dts + length
+        with contextlib.suppress(InvalidDataError):  # damage leaves silence
+            self.out.mux(packet)
 
 
 def _is_held(name: str, rate: int, suffix: str, out: Any) -> bool:
@@ -276,6 +299,20 @@ def _is_held(name: str, rate: int, suffix: str, out: Any) -> bool:
         plain = name.startswith("pcm_") and name in out.supported_codecs
         return plain or name in _COPIED - _NOT_IN_MOV
     return name in _COPIED and (name != "mp3" or rate >= _LEAST_MP3)
+
+
+def _is_mixed(layout: Any) -> bool:
+    """Return whether FFmpeg knows the places of the channels, or takes usual ones for them."""
+    from av import AudioFrame, AudioResampler
+    from av.error import FFmpegError
+
+    frame = AudioFrame(format="fltp", layout=layout, samples=1024)
+    frame.sample_rate = _RATES[-1]
+    try:
+        AudioResampler("fltp", _layout_for(layout)[0], frame.sample_rate).resample(frame)
+    except FFmpegError:
+        return False
+    return True
 
 
 def _layout_for(old: Any) -> tuple[str, bool]:
