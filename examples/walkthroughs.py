@@ -79,7 +79,7 @@ def differs(script: Path) -> bool:
 def main() -> None:
     """Parse the arguments, and run, render or check the walkthroughs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("numbers", nargs="*", help="01 05 ...: only these")
+    parser.add_argument("numbers", nargs="*", help="1 5 ...: only these")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--render", action="store_true", help="write notebooks")
     what.add_argument("--check", action="store_true", help="compare notebooks with scripts")
@@ -89,7 +89,8 @@ def main() -> None:
         parser.error(f"--jobs is {options.jobs}, wanted 1 or more")
     scripts = sorted(HERE.glob("[0-9][0-9]_*.py"))
     if options.numbers:
-        scripts = [s for s in scripts if s.name[:2] in options.numbers]
+        numbers = [number.zfill(2) for number in options.numbers]
+        scripts = [s for s in scripts if s.name[:2] in numbers]
     if not scripts:
         sys.exit(f"no walkthrough is called {' or '.join(options.numbers)}")
     if options.check:

@@ -1023,6 +1023,14 @@ def test_training_that_diverges_stops(folder, pictures, capsys):
     assert not Path("mine.npz").exists()
 
 
+def test_training_that_ends_far_below_bicubic_says_so(folder, pictures, capsys):
+    more = ("--optimizer", "muon", "--learning-rate", "1000", "--steps", "10")
+    assert run("train", pictures, "-s", "2", "-o", "mine.npz", *TINY, *more) == 0
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"its PSNR, \S+ dB, is far below the \d\d\.\d\d dB of bicubic", complaint)
+    assert "or at a lower learning rate" in complaint
+
+
 # ------------------------------------------------------------------------------------------- info
 
 

@@ -215,6 +215,23 @@ def test_what_says_nothing_else(tmp_path, name, change, words):
     assert "Exactly your numbers" not in told and "os._exit" not in told, told
 
 
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        ("psnr", ("    mse =", "    peak = float(a.max())\n    mse ="), "the largest value of"),
+        ("sgd", ("- learning_rate * gradient\n    return w + delta",
+                 "+ (1 - momentum) * gradient\n    return w - learning_rate * delta"),
+         "Delta is a running mean of gradients and W is moved by -learning_rate * Delta"),
+    ],
+)  # fmt: skip
+def test_what_is_usually_mistaken(tmp_path, name, change, words):
+    text = answers()[name]
+    assert text.count(change[0]) == 1
+    folder = written(tmp_path / "mine", {name: text.replace(*change)})
+    (verdict,) = check_folder(folder, seconds=LONG).verdicts
+    assert verdict.state == "wrong" and words in said(verdict._asdict()), said(verdict._asdict())
+
+
 def test_a_folder_that_goes_away_leaves_the_grades(tmp_path, capsys):
     """With a student who removes it, and in a class of one more whom nobody may look at."""
     body = "    import os, shutil\n    shutil.rmtree(os.path.dirname(__file__))\n"

@@ -67,6 +67,16 @@ def test_without_dlow_the_skip_is_said_to_be_unchecked():
     assert not gradcheck(made.arrays, made).note
 
 
+def test_gradients_of_two_layers_that_were_exchanged_are_called_so():
+    def mine(low, high, parameters):
+        found = vdsr(low, high, parameters)
+        return found | {"dW2": found["dW3"], "dW3": found["dW2"]}
+
+    said = str(gradcheck(mine, "vdsr", filters=(3,), samples=2, size=(3, 4), depth=5))
+    assert "dW3 and dW2 are exchanged: each holds the other's right numbers." in said
+    assert "No mistake that is known" not in said
+
+
 def test_another_number_of_filters_is_said_once():
     made, other = case("vdsr", depth=2, filters=(3,)), case("vdsr", depth=2, filters=(4,))
     text = " ".join(str(gradcheck((other.loss, other.gradients), made)).split())

@@ -665,6 +665,14 @@ def test_a_claim_on_what_lost_its_border_counts_that_too(originals, tmp_path):
     assert words == "9 pixels are shaved off each side, wanted 3"
 
 
+@pytest.mark.parametrize("factor", [0.85, 0.9, 1.1])
+def test_what_is_too_dark_or_bright_is_called_nothing_else(originals, tmp_path, factor):
+    """Other channels or another range would bring its luminance closer, too."""
+    made = after(lambda x: levels(factor * x))
+    report = score_results(results_of(made, originals, tmp_path / "r", 3), originals, 3)
+    assert report.findings == [], str(report)
+
+
 def test_a_border_as_wide_as_the_picture_is_high(tmp_path):
     """What is black on one side is cut off all of them, which would leave nothing here."""
     rng = np.random.default_rng(0)

@@ -32,6 +32,7 @@ def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> 
         x, y = (c[inside].astype(float) if convert else c[inside] for c in (a, b))
         return float(np.mean(measure(x - y)))
 
+    kept = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
     mse, largest = error(), max(float(a.max()), float(b.max()))
     size = (a.shape[0] - 2 * shave) * (a.shape[1] - 2 * shave)
     upper_left = np.mean((a[shave:, shave:].astype(float) - b[shave:, shave:]) ** 2)
@@ -40,6 +41,8 @@ def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> 
         (10 * np.log10(1 / mse), "the peak is 1, whatever `peak` is"),
         (10 * np.log10(255**2 / mse), "the peak is 255, whatever `peak` is"),
         (10 * np.log10(largest**2 / mse), "the peak is the largest value of the pictures"),
+        *((10 * np.log10(float(x.max()) ** 2 / mse), f"the peak is the largest value of {name}")
+          for name, whole in (("a", a), ("b", b)) for x in (whole, whole[kept]) if x.any()),
         (10 * np.log10(peak / mse), "peak is not squared"),
         (20 * np.log10(peak**2 / mse), "the factor is 20, which goes with the root of MSE"),
         (10 * np.log10(peak / np.sqrt(mse)), "the factor is 10, which goes with MSE, not its root"),
@@ -70,6 +73,7 @@ def of_sgd(w, delta, gradient, rate: float, momentum: float, tolerance: float, g
         (-rate * gradient, "Delta of the step before is forgotten"),
         (momentum * delta - gradient, "the gradient is not multiplied by the learning rate"),
         (momentum * delta + gradient, "Delta is PyTorch's, momentum * Delta + dL/dW"),
+        (momentum * delta + (1 - momentum) * gradient, "Delta is a running mean of gradients"),
         (rate * (momentum * delta - gradient), "Delta, too, is multiplied by the learning rate"),
         (momentum * delta - (1 - momentum) * rate * gradient,
          "the gradient is multiplied by 1 - momentum (a running mean)"),

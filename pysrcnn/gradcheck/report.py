@@ -225,6 +225,12 @@ def _unexplained(
             strange.append(row)
     if len(foreign) > 1:
         sentences.append(f"Nor does any make {', '.join(foreign[1:])} right.")
+    for a, b in itertools.combinations([row.name for row in strange], 2):
+        theirs, wanted = (given[a], given[b]), (made.wanted(b), made.wanted(a))
+        if all(x.shape == y.shape and relative_error(x, y) <= allowed
+               for x, y in zip(theirs, wanted, strict=True)):  # fmt: skip
+            sentences.append(f"{a} and {b} are exchanged: each holds the other's right numbers.")
+            strange = [row for row in strange if row.name not in (a, b)]
     if strange:
         row = strange[0]
         where = f"{row.name} is"

@@ -22,6 +22,7 @@ _LEAST = 0.3  # dB that a picture must gain for a slip to be named
 _MOST = 3  # slips on top of each other
 _LOST = 16.0  # dB below which a result shows another picture, or is beyond recognition
 _FAR = 225  # levels by which only values that wrapped around are off
+_OFF = 5  # levels that means may be off without the slip
 _DARK = 8  # mean level of an original up to which a result of 0 and 1 alone may be right
 
 
@@ -105,7 +106,7 @@ def _slips(picture: np.ndarray, truth: np.ndarray, scale: int) -> Iterator[Slip]
     """Yield each known slip, undone."""
     yield from _turned(picture)
     if not is_grey(truth):
-        yield from _channels(picture)
+        yield from _channels(picture, truth)
     yield from _levels(picture, truth)
     yield from _wrapped(picture, truth)
     yield from _moved(picture, truth, scale)
@@ -158,16 +159,19 @@ def _turned(picture: np.ndarray) -> Iterator[Slip]:
             yield Slip("turned", f"the result is {words}", turned)
 
 
-def _channels(picture: np.ndarray) -> Iterator[Slip]:
-    if picture.ndim == 2:
+def _channels(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
+    if picture.ndim == 2 or picture.shape != truth.shape:
         return
+    now = np.square(picture - truth).mean()
     for order in itertools.permutations(range(3)):
         if order == (2, 1, 0):
             words = "red and blue are exchanged: BGR, as OpenCV has it, wanted RGB"
         else:
             words = "the channels are in the order " + "".join("RGB"[c] for c in order)
-        if order != (0, 1, 2):
-            yield Slip("channels", words, picture[:, :, np.argsort(order)])
+        ordered = picture[:, :, np.argsort(order)]
+        # In a picture that is too dark, another order may bring luminance closer, and not colours.
+        if order != (0, 1, 2) and np.square(ordered - truth).mean() < now:
+            yield Slip("channels", words, ordered)
 
 
 def _levels(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
@@ -191,7 +195,9 @@ def _levels(picture: np.ndarray, truth: np.ndarray) -> Iterator[Slip]:
     ):
         changed = change(picture)
         # For a picture far from the original, less contrast always reduces the error: check it too.
-        if abs(_contrast(changed, truth)) < min(abs(_contrast(picture, truth)), 0.07):
+        near = abs(_contrast(changed, truth)) < min(abs(_contrast(picture, truth)), 0.07)
+        # One that was multiplied by a number may have that contrast, but not the level.
+        if near and abs(levels_of(changed).mean() - levels_of(truth).mean()) < _OFF:
             yield Slip(kind, words, changed)
     yield Slip("negative", f"{what} is negative, dark for bright", 255 - picture)
 

@@ -21,6 +21,8 @@ from .recipe import as_now
 
 __all__ = ["Measure", "fit"]
 
+_WORSE = 3.0  # dB below bicubic interpolation: something went wrong
+
 # (network, or None for bicubic interpolation; pictures; scale) -> a quality in dB.
 Measure = Callable[[Network | None, list[Pair], int], float]
 
@@ -68,7 +70,7 @@ def fit(
     _prepare(training)
     write_log(log, head, lines)
 
-    pace = _Pace(training)
+    pace, line = _Pace(training), None
     with _end_awaited() as stop, shown(training) as update, _saved(training, checkpoint):
         for progress in training.run():
             pace.add(progress)
@@ -89,6 +91,12 @@ def fit(
         raise end_by(stop[0])
     if training.stopped:
         say(f"ends at step {training.step}: {training.stopped}", sys.stderr)
+    elif line and line["psnr"] < head["bicubic_psnr"] - _WORSE:
+        say(
+            f"its PSNR, {line['psnr']:.2f} dB, is far below the {head['bicubic_psnr']:.2f} dB of "
+            f"bicubic interpolation: train for more steps, or at a lower learning rate",
+            sys.stderr,
+        )
 
 
 def _head(training: Training, validation: int, bicubic: float) -> dict:
