@@ -62,6 +62,8 @@ def vdsr(low, high, p, planted="", loss="mse"):
     if planted != "no residual":
         out = out + low
     value, dout = compared(out, high, loss, planted)
+    if planted == "residual alone":
+        dout = compared(out - low, high, loss, planted)[1]
     d = layers.back(dout, maps[-1], depth)
     for k in range(depth - 1, 0, -1):
         seen = maps[k - 1] if planted == "mask" and k == 2 else maps[k]
@@ -294,6 +296,7 @@ def srresnet(low, high, p, planted="", loss="mse", training=True, picture=False)
 MISTAKES = {
     ("vdsr", "skip"): ("skip's gradient", "along the skip from the input to the output is dropped"),
     ("vdsr", "no residual"): ("no skip", "the skip from the input to the output is missing"),
+    ("vdsr", "residual alone"): ("gradient of the residual", "from the residual alone, wanted fr"),
     ("vdsr", "edge"): ("padding", "in all layers is padded with the edge repeated around it"),
     ("vdsr", "mask"): ("mask of the input", "of F2 is that of what the layer takes"),
     ("drcn", "last alone"): ("last use alone", "the last use (recursion) alone, wanted the sum"),

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..networks import DRCN, EDSR, VESPCN, SRResNet
+from .. import reference
+from ..networks import DRCN, EDSR, VDSR, VESPCN, SRResNet
 from .changes import Call, Change, Mistake, groups, scaled, ways
 from .motions import of_motion
 from .planted import Step
@@ -22,6 +23,8 @@ __all__ = ["of_deep"]
 def of_deep(step: Step, calls: list[Call]) -> list[Mistake]:
     """Mistakes that only deep networks have; none for a chain of layers."""
     found = _of_skips(skips(step.network)) + _of_uses(calls)
+    if isinstance(step.network, VDSR):
+        found.append(_of_residual(step))
     if isinstance(step.network, DRCN):
         found += _of_shares(step) + _of_averaging(step.network.recursions)
     if isinstance(step.network, EDSR):
@@ -63,6 +66,14 @@ def _of_skips(known: list[Skip]) -> list[Mistake]:
                 "skip's gradient scaled", f"the gradient that goes back along {what} is multiplied "
                 f"by {t:g} too, wanted that of the block's convolutions alone", again))  # fmt: skip
     return found
+
+
+def _of_residual(step: Step) -> Mistake:
+    slope = getattr(reference, f"{step.loss}_backward")
+    change: Change = ("dloss", 0, lambda right, out, high: slope(out - step.low, high))
+    return Mistake("gradient of the residual", "the gradient of the loss, dF, is computed from "
+                   "the residual alone, wanted from the output, which has the input in it",
+                   [change])  # fmt: skip
 
 
 def _without(factor: float, right: Callable, z: np.ndarray, start: np.ndarray) -> np.ndarray:
