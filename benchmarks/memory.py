@@ -1,7 +1,8 @@
 """How much memory does each network take? Every shipped network, and bicubic, at each scale.
 
 `pysrcnn.upscale` enlarges the photograph that `benchmarks.quality` times to 1440 x 960 pixels,
-or to as many megapixels as are asked for (`memory-100.json`: --megapixels 100 --repeats 1).
+or to as many megapixels as are asked for (`memory-100.json`: --megapixels 100 --repeats 1, in
+several runs of --networks and --scales, as deep networks take minutes).
 Each figure is the smallest of several processes, because a process's peak never falls, and one
 that compiles needs more. "Beyond" is the peak minus what the process held before: the warmed-up
 program and the small picture. Times do not matter, so the machine may be busy.

@@ -280,7 +280,7 @@ def _forward(x, layers, padding, activation, shuffle, group):
     if maps % s**2:
         raise ValueError(f"a shuffle by {s} needs a multiple of {s**2} filters, not {maps}")
     height, width = (side - 2 * margin for side in x.shape[2:])
-    out = empty((n, maps // s**2, s * height, s * width), x.dtype)
+    out = np.empty((n, maps // s**2, s * height, s * width), x.dtype)
     bias = layers[-1][1]
     columns = layout.columns_of_strips(layers, group, width)
     stack = layout.stack_of(layers, group, columns, epilogue, padding == "zeros")
