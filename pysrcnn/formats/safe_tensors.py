@@ -75,7 +75,7 @@ def write(file: BinaryIO, tensors: Arrays, card: str) -> None:
     for name, array in tensors.items():
         begin, end = end, end + array.nbytes
         header[name] = {
-            "dtype": names[array.dtype],
+            "dtype": names[array.dtype.newbyteorder("<")],
             "shape": list(array.shape),
             "data_offsets": [begin, end],
         }

@@ -55,7 +55,7 @@ _NAMES_OF_OTHERS = re.compile(
 _NAMES_OF_ESPCN = re.compile(r"shuffle|sub_?pixel|depth|(?<![a-z])tanh(?![a-z])")
 # The last layer and the weights of the sum, as jiny2001 calls them, with ":0" or without.
 _DRCN_TF = re.compile(r"(^|/)(WD2_conv(_\d+)?(/conv_W_\d+)?|LayerWeights|layer_weight)(:0)?$")
-_PARTS_OF_DRCN = re.compile(r"embedd?ing|recurs|inference")
+_PARTS_OF_DRCN = re.compile(r"embed|recurs|inference|reconstruct")
 _OURS = tuple("WBwAGMV")  # first letters of parameters of deep networks
 _SKIPPED = re.compile(r"[WG](\d+_[12]|_body)")  # layers of deep networks with a skip around them
 _ENLARGES = "an enlargement before the first layer"
@@ -162,10 +162,11 @@ def _deep_in(weights: Weights, path: Path) -> _Deep | None:
         )
     if weights.format == "mat" and "model.weight{1}" in tensors:
         return _Deep(VDSR, vdsr_from_matlab(tensors, path))
-    if part := next((name for name in tensors if _PARTS_OF_DRCN.search(name.lower())), None):
+    parts = {found[0]: n for n in tensors if (found := _PARTS_OF_DRCN.search(n.lower()))}
+    if len(parts) > 1:
         raise Refused(
-            f"{path} has layers of a DRCN, such as {shown(part)}: DRCN is read from files of this "
-            f"package alone, as others do not say how their parts are put together"
+            f"{path} has layers of a DRCN, such as {shown(min(parts.values()))}: DRCN is read from "
+            f"files of this package alone, as others do not say how their parts are put together"
         )
     tensors = without_prefix(tensors)
     if edsr := edsr_of(tensors):
