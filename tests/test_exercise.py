@@ -192,6 +192,14 @@ def test_a_file_that_harms_the_check_ends_no_class(tmp_path, body, words):
     assert check_folder(written(tmp_path / "other", answers()), ["sgd"], LONG).ok
 
 
+def verdict_on(tmp_path, name, change):
+    """The verdict on a right answer with one change."""
+    text = answers()[name]
+    assert text.count(change[0]) == 1
+    folder = written(tmp_path / "mine", {name: text.replace(*change)})
+    return check_folder(folder, seconds=LONG).verdicts[0]
+
+
 @pytest.mark.parametrize(
     "name, change, words",
     [
@@ -206,10 +214,7 @@ def test_a_file_that_harms_the_check_ends_no_class(tmp_path, body, words):
 )  # fmt: skip
 def test_what_says_nothing_else(tmp_path, name, change, words):
     """Results of odd types, a right one that is a little off, a crash, a line left in."""
-    text = answers()[name]
-    assert text.count(change[0]) == 1
-    folder = written(tmp_path / "mine", {name: text.replace(*change)})
-    (verdict,) = check_folder(folder, seconds=LONG).verdicts
+    verdict = verdict_on(tmp_path, name, change)
     told = said(verdict._asdict())
     assert verdict.state in ("wrong", "not begun") and words in told, told
     assert "Exactly your numbers" not in told and "os._exit" not in told, told
@@ -225,10 +230,7 @@ def test_what_says_nothing_else(tmp_path, name, change, words):
     ],
 )  # fmt: skip
 def test_what_is_usually_mistaken(tmp_path, name, change, words):
-    text = answers()[name]
-    assert text.count(change[0]) == 1
-    folder = written(tmp_path / "mine", {name: text.replace(*change)})
-    (verdict,) = check_folder(folder, seconds=LONG).verdicts
+    verdict = verdict_on(tmp_path, name, change)
     assert verdict.state == "wrong" and words in said(verdict._asdict()), said(verdict._asdict())
 
 

@@ -27,14 +27,15 @@ def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> 
         words = "With shave = 0, x[0:-0] is empty: to cut off -shave, shave has to be above 0."
         return [] if shave else [words]
 
+    def inside(x: np.ndarray, shave: int = shave) -> np.ndarray:
+        return x[shave : x.shape[0] - shave, shave : x.shape[1] - shave]
+
     def error(shave: int = shave, convert: bool = True, measure: Callable = np.square) -> float:
-        inside = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
-        x, y = (c[inside].astype(float) if convert else c[inside] for c in (a, b))
+        x, y = (inside(c.astype(float) if convert else c, shave) for c in (a, b))
         return float(np.mean(measure(x - y)))
 
-    kept = np.s_[shave : a.shape[0] - shave, shave : a.shape[1] - shave]
     mse, largest = error(), max(float(a.max()), float(b.max()))
-    size = (a.shape[0] - 2 * shave) * (a.shape[1] - 2 * shave)
+    size = inside(a).size
     upper_left = np.mean((a[shave:, shave:].astype(float) - b[shave:, shave:]) ** 2)
     right = 10 * np.log10(peak**2 / mse)
     slips = [
@@ -42,7 +43,7 @@ def of_psnr(a: np.ndarray, b: np.ndarray, shave: int, peak: float, got: Any) -> 
         (10 * np.log10(255**2 / mse), "the peak is 255, whatever `peak` is"),
         (10 * np.log10(largest**2 / mse), "the peak is the largest value of the pictures"),
         *((10 * np.log10(float(x.max()) ** 2 / mse), f"the peak is the largest value of {name}")
-          for name, whole in (("a", a), ("b", b)) for x in (whole, whole[kept]) if x.any()),
+          for name, whole in (("a", a), ("b", b)) for x in (whole, inside(whole)) if x.any()),
         (10 * np.log10(peak / mse), "peak is not squared"),
         (20 * np.log10(peak**2 / mse), "the factor is 20, which goes with the root of MSE"),
         (10 * np.log10(peak / np.sqrt(mse)), "the factor is 10, which goes with MSE, not its root"),
