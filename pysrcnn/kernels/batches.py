@@ -45,15 +45,15 @@ def loss_and_gradients(low, high, layers, activation="relu"):
 
     The memory for the feature maps of a batch is kept for the next one, in each calling thread.
     """
-    return _loss_and_gradients(low, high, layers, activation, tiles.pays)
+    return _loss_and_gradients(low, high, layers, activation, tiles.kind)
 
 
 def loss_and_gradients_direct(low, high, layers, activation="relu"):
     """See `reference.loss_and_gradients`. Uses direct sums for every layer."""
-    return _loss_and_gradients(low, high, layers, activation, lambda w, sides: False)
+    return _loss_and_gradients(low, high, layers, activation, lambda *layer: None)
 
 
-def _loss_and_gradients(low, high, layers, activation, pays):
+def _loss_and_gradients(low, high, layers, activation, faster):
     one_of("activation", activation, ACTIVATIONS)
     low, layers = network_input(low, layers, room=True)
     high = np.ascontiguousarray(high, low.dtype)
@@ -62,7 +62,7 @@ def _loss_and_gradients(low, high, layers, activation, pays):
     if high.shape != wanted:
         raise ValueError(f"high has the shape {high.shape}, the network gives {wanted}")
 
-    steps = _steps(layers, low, pays)
+    steps = _steps(layers, low, faster)
     loss = 0.0
     for i in range(0, len(low), TOGETHER):
         part = slice(i, i + TOGETHER)
@@ -71,7 +71,7 @@ def _loss_and_gradients(low, high, layers, activation, pays):
     return loss, [tuple(a.astype(low.dtype) for a in pair) for pair in gradients]
 
 
-def _steps(layers, low, pays):
+def _steps(layers, low, faster):
     """Return the objects that compute the layers: see `channels.Layer`."""
     steps, (_, c, *sides) = [], low.shape
     for k, (w, b) in enumerate(layers, 1):
@@ -79,8 +79,8 @@ def _steps(layers, low, pays):
         o, kind = channels.whole(len(b), w.dtype), channels.Layer
         if 1 < k == len(layers) and channels.few(len(b), w.dtype):
             o, kind = len(b), channels.FewFilters
-        elif k > 1 and pays(w, sides):
-            kind = tiles.Layer
+        else:
+            kind = faster(w, k == 1, sides) or kind
         steps.append(kind(w, b, c, o))
         c = o
     return steps
@@ -89,15 +89,13 @@ def _steps(layers, low, pays):
 def _part_of_a_batch(low, high, steps, activation, size):
     """Add some samples' gradients to `steps`; return their part of the loss, a mean over `size`."""
     forward, backward = activation
-    n, c, *sides = low.shape
-    maps = [channels.blank(_memory, 0, n, sides, c, 0, low.dtype)]
-    channels.fill(maps[0], low)
+    maps = [steps[0].enter(_memory, low)]
     for k, step in enumerate(steps, 1):
         f = step.w.shape[2]
-        sides = [side - f + 1 for side in sides]
+        sides = [side - f + 1 for side in maps[-1].sides]
         # The gradient of the picture is not computed, so that of map 1 needs no border.
         border = f - 1 if k > 1 else 0
-        maps.append(channels.blank(_memory, k, n, sides, step.filters, border, low.dtype))
+        maps.append(channels.blank(_memory, k, len(low), sides, step.filters, border, low.dtype))
         step.forward(maps[k - 1], forward if k < len(steps) else LINEAR, maps[k])
 
     last = maps[-1]

@@ -30,7 +30,7 @@ from .tile import (
     tile_totals,
     tile_zero,
 )
-from .vectors import REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
+from .vectors import FEW, REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
 ROOM = OUTPUTS - 1  # rows and columns of zeros below and beside a map, for tiles that reach beyond
@@ -85,6 +85,18 @@ def position(x, sample, i, j):
     return ((sample * height + i) * width + j) * channels
 
 
+@compiled(inner=True, allocates=False)
+def shares(vectors):
+    """Return up to which vector of filters WIDE are computed together, and up to which two are.
+
+    A tile one vector wide loads too much for what it computes: four are two pairs, not 3 + 1.
+    """
+    wide = vectors // WIDE * WIDE
+    if WIDE == 3 and vectors % WIDE == 1 and wide:
+        wide -= WIDE
+    return wide, wide + (vectors - wide) // 2 * 2
+
+
 @compiled(inner=True)
 def clear(fresh, sums):
     """Set sums to zero if they begin here (`fresh`)."""
@@ -135,8 +147,7 @@ def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
     source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
     to = out, position(out, sample, i + border, border), filters
     vectors = filters * w.itemsize // VECTOR_BYTES
-    wide = vectors // WIDE * WIDE
-    pairs = wide + (vectors - wide) // 2 * 2
+    wide, pairs = shares(vectors)
     short, tall = pixels // SHORT * SHORT, pixels // TALL * TALL
     _tiles(SHORT, WIDE, source, w, b, epilogue, to, (0, wide), (0, short))
     _tiles(REST, WIDE, source, w, b, epilogue, to, (0, wide), (short, pixels))
@@ -243,13 +254,14 @@ def _products(x, d, size, sums, entries):
     """
     noinline()
     vectors = d[2] * d[0].itemsize // VECTOR_BYTES
-    wide = vectors // WIDE * WIDE
-    pairs = wide + (vectors - wide) // 2 * 2
+    wide, pairs = shares(vectors)
     short, tall = entries // SHORT * SHORT, entries // TALL * TALL
+    fives = tall + (entries - tall) // FEW * FEW
     _outer(SHORT, WIDE, x, d, size, sums, (0, short), (0, wide))
     _outer(REST, WIDE, x, d, size, sums, (short, entries), (0, wide))
     _outer(TALL, 2, x, d, size, sums, (0, tall), (wide, pairs))
-    _outer(REST, 2, x, d, size, sums, (tall, entries), (wide, pairs))
+    _outer(FEW, 2, x, d, size, sums, (tall, fives), (wide, pairs))
+    _outer(REST, 2, x, d, size, sums, (fives, entries), (wide, pairs))
     _outer(TALL, 1, x, d, size, sums, (0, tall), (pairs, vectors))
     _outer(REST, 1, x, d, size, sums, (tall, entries), (pairs, vectors))
 
@@ -263,7 +275,8 @@ def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts)
     line, d_line = x.shape[2] * step, dout.shape[2] * filters
     together = max(1, NEAR // (columns * (filters + step) * x.itemsize))
     groups = (rows + together - 1) // together
-    for group in range(part, len(x) * groups, parts):
+    total = len(x) * groups
+    for group in range(part * total // parts, (part + 1) * total // parts):
         sample, i = group // groups, group % groups * together
         size = min(together, rows - i), columns
         d = dout, position(dout, sample, i + border, border), filters, d_line
@@ -273,7 +286,7 @@ def _gradients_part(dout, border, x, x_border, sides, sums, biases, part, parts)
             _products(source, d, size, to, sums.shape[1] - (REST - 1))
         for row in range(i, i + size[0]):
             for j in range(columns):
-                for o in range(filters):
+                for o in range(biases.size):
                     biases[o] += dout[sample, row + border, j + border, o]
 
 
@@ -294,9 +307,9 @@ def _gradients(dout, border, x, x_border, sides, fresh, sums, biases):
 class Sums:
     """Running sums of the gradients of a layer's weights and biases, over the parts of a batch."""
 
-    def __init__(self, f, numbers, filters, dtype):
+    def __init__(self, f, numbers, filters, biases, dtype):
         self.weights = np.empty((SLICES, f, numbers + REST - 1, filters), dtype)
-        self.biases, self.fresh, self.numbers = np.empty((SLICES, filters), dtype), True, numbers
+        self.biases, self.fresh, self.numbers = np.empty((SLICES, biases), dtype), True, numbers
 
     def add(self, dout, x, border, sides):
         """Add a part of the batch, in `Map`s; patches begin `border` pixels outside x's pixels."""
@@ -322,7 +335,13 @@ class Layer:
         """w (O, C, f, f), b (O,); channels, filters: C' and O' of the maps."""
         self.w, self.channels, self.filters = w, channels, filters
         self.packed, self.bias = pack(w, channels, filters), padded(b, filters, b.dtype)
-        self.sums = Sums(w.shape[2], w.shape[2] * channels, filters, w.dtype)
+        self.sums = Sums(w.shape[2], w.shape[2] * channels, filters, filters, w.dtype)
+
+    def enter(self, memory, x):
+        """Return a batch x (N, C, H, W) as the `Map` that a first layer takes."""
+        out = blank(memory, 0, len(x), x.shape[2:], x.shape[1], 0, x.dtype)
+        fill(out, x)
+        return out
 
     def forward(self, x, epilogue, out):
         """Compute epilogue(w * x + b) into the pixels of `out`; for epilogues see `rows`."""
@@ -363,7 +382,7 @@ class FewFilters(Layer):
         each = np.zeros((o, f, f, channels), w.dtype)
         each[..., :c] = w.transpose(0, 2, 3, 1)
         self.packed[:, :, : f * channels] = each.reshape(o, f, f * channels)
-        self.sums = Sums(f, f * o, channels, w.dtype)
+        self.sums = Sums(f, f * o, channels, 0, w.dtype)
         self.db = np.zeros(o)
 
     def forward(self, x, epilogue, out):

@@ -30,7 +30,7 @@ from .tile import (
     tile_zero,
 )
 from .transforms import FROM_POINTS, tile_apply, tile_gather, tile_load_apart, tile_store_apart
-from .vectors import COLUMNS, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
+from .vectors import COLUMNS, REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
 TILES = 24  # tiles at a time, a multiple of SHORT and TALL: their memory fits the second cache
@@ -207,7 +207,7 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
 
 
 @compiled(inner=True, allocates=False, inlined=True)
-def _outer(width, x, d, tiles, sums, channels, vectors):
+def _outer(height, width, x, d, tiles, sums, channels, vectors):
     """Add the sum over tiles of x[t][c] d[t][o] to sums[c][o], at one point, for some filters.
 
     x: like v of `_sums`. d: (array, position, distance between tiles).
@@ -218,8 +218,8 @@ def _outer(width, x, d, tiles, sums, channels, vectors):
     for o in range(vectors[0] * LANES, vectors[1] * LANES, width * LANES):
         start = x_at
         for c in range(0, channels, group):
-            for k in range(0, group, ROWS):
-                acc = tile_zero(xs, ROWS, width)
+            for k in range(0, min(group, channels - c), height):
+                acc = tile_zero(xs, height, width)
                 at, d_place = start + k, d_at + o
                 for _ in range(tiles):
                     acc = tile_correlate(acc, ds, d_place, 1, xs, at, 1)
@@ -231,18 +231,27 @@ def _outer(width, x, d, tiles, sums, channels, vectors):
 
 @compiled(inner=True, allocates=False)
 def products_of_gradients(x, d, tiles, sums):
-    """Add x' d at each point of some tiles to sums (n^2, C', O')."""
+    """Add x' d at each point of some tiles to sums (n^2, C', O'), C' a multiple of ROWS or REST."""
     noinline()
     points, channels, filters = sums.shape
     _, groups, each, group = x.shape
     vectors = filters // LANES
+    rest = channels % ROWS
+    wide = WIDE if rest else COLUMNS
     # Four as two pairs: a tile one vector wide loads too much for what it computes.
-    threes = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
-    twos = threes + (vectors - threes) // 2 * 2
+    many = vectors // wide * wide
+    if not rest:
+        many = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
+    twos = many + (vectors - many) // 2 * 2
     for p in range(points):
         xs = x, p * group, groups * each * group, group, each * group
         ds = d, p * filters, d.shape[2] * filters
         to = sums, p * channels * filters, filters
-        _outer(COLUMNS, xs, ds, tiles, to, channels, (0, threes))
-        _outer(2, xs, ds, tiles, to, channels, (threes, twos))
-        _outer(1, xs, ds, tiles, to, channels, (twos, vectors))
+        if rest:
+            _outer(REST, WIDE, xs, ds, tiles, to, channels, (0, many))
+            _outer(REST, 2, xs, ds, tiles, to, channels, (many, twos))
+            _outer(REST, 1, xs, ds, tiles, to, channels, (twos, vectors))
+        else:
+            _outer(ROWS, COLUMNS, xs, ds, tiles, to, channels, (0, many))
+            _outer(ROWS, 2, xs, ds, tiles, to, channels, (many, twos))
+            _outer(ROWS, 1, xs, ds, tiles, to, channels, (twos, vectors))

@@ -13,11 +13,13 @@ import numpy as np
 from numba import prange
 
 from . import channels, winograd
-from .channels import clear, padded
+from .channels import ROOM, blank, clear, padded, whole
 from .compile import compiled, noinline
 from .filters import filters_from_points, filters_to_points
 from .memory import aligned
 from .points import (
+    GROUPED,
+    LANES,
     MOST,
     NO,
     TILES,
@@ -30,8 +32,10 @@ from .points import (
 )
 from .threads import count
 from .transforms import SPREAD, TO_POINTS
+from .vectors import REGISTERS, REST
 from .winograd import AT_ONE, OUTPUTS
 
+TAPS = 3  # of the parts of a large filter, along a side
 SLICES = 4  # slices of a batch, summed separately: threads do not affect the order
 PARTS = 4  # parts of a batch for each thread
 
@@ -40,10 +44,10 @@ PARTS = 4  # parts of a batch for each thread
 def _convolve_part(threes, fives, x, x_border, w, b, epilogue, out, border, sides, tiles):
     """`_convolve` for some tiles, (first, end)."""
     noinline()
-    points, channels, filters = w.shape
+    points, _, filters = w.shape
     most = min(MOST, filters)
     # One spare point: tiles a power of two apart would share too few lines of the cache.
-    v = room(points + 1, channels)
+    v = room(points + 1, x.shape[3])
     m = np.empty(TILES * points * most, x.dtype)
     more = out, NO
     for first in range(tiles[0], tiles[1], TILES):
@@ -67,8 +71,8 @@ def _convolve(threes, fives, x, x_border, w, b, epilogue, out, border, sides, pa
 
     threes, fives: True for the filter size of w, None for the other, whose code is then not
     compiled.
-    x_border: distance of the first patch from the edge of x. w (n^2, C', O') at the points,
-    b (O',).
+    x_border: distance of the first patch from the edge of x. w (n^2, C', O') at the points, of the
+    channels that are summed over, b (O',).
     parts: number of tasks, on which no sum depends.
     """
     count = count_of(x, sides)
@@ -82,13 +86,15 @@ def _convolve(threes, fives, x, x_border, w, b, epilogue, out, border, sides, pa
 def _gradients_part(threes, fives, dout, border, x, x_border, sides, sums, biases, part, parts):
     """`_gradients` for the tiles of number `part` of `parts` parts."""
     noinline()
-    points, channels, filters = sums.shape
+    points, _, filters = sums.shape
     at_one = AT_ONE * (6 if points == 36 else 8) + AT_ONE  # the point that is the sum of a tile
     count = count_of(x, sides)
-    xs = room(points + 1, channels)
+    xs = room(points + 1, x.shape[3])
     ds = np.empty((TILES, 1, points + 1, filters), x.dtype)
-    for first in range(part * TILES, count, parts * TILES):
-        block = first, min(TILES, count - first)
+    blocks = (count + TILES - 1) // TILES
+    end = min((part + 1) * blocks // parts * TILES, count)
+    for first in range(part * blocks // parts * TILES, end, TILES):
+        block = first, min(TILES, end - first)
         if threes is not None:
             to_points(TO_POINTS, 3, 6, 6, x, x_border, x, NO, sides, xs, block)
             to_points(SPREAD, 3, 4, 6, dout, border, x, NO, sides, ds, block)
@@ -117,13 +123,39 @@ def _gradients(threes, fives, dout, border, x, x_border, sides, fresh, sums, bia
         )
 
 
-def pays(w, sides):
-    """Whether `Layer` pays for weights w (O, C, f, f) and a result of `sides` H, W.
+def kind(w, first, sides):
+    """Return the class that pays for weights w (O, C, f, f) and a result of `sides` H, W, or None.
 
-    It does if `winograd.taps` says so and tiles do not reach far beyond the result.
+    One does if `winograd.taps` says so and tiles do not reach far beyond the result. The `first`
+    layer has few channels and takes large filters in parts; the others have no use for that. With
+    32 registers, where the direct sum loads less, nothing was gained by parts.
     """
-    tiles = math.prod(-(-side // OUTPUTS) for side in sides)
-    return winograd.taps(w) == w.shape[2] and tiles * OUTPUTS**2 <= 2 * math.prod(sides)
+    taps, tiles = winograd.taps(w), math.prod(-(-side // OUTPUTS) for side in sides)
+    if not taps or tiles * OUTPUTS**2 > 2 * math.prod(sides):
+        return None
+    if first:
+        return PartsLayer if taps < w.shape[2] and REGISTERS == 16 else None
+    return Layer if taps == w.shape[2] else None
+
+
+@compiled(inner=True, allocates=False)
+def _copy_row(x, across, out, sample, i):
+    """`_copies` for one row of pixels."""
+    noinline()
+    for j in range(out.shape[2] - ROOM):
+        for c in range(x.shape[1]):
+            for u in range(across):
+                for v in range(across):
+                    k = (c * across + u) * across + v
+                    out[sample, i, j, k] = x[sample, c, i + u * TAPS, j + v * TAPS]
+
+
+@compiled(parallel=True)
+def _copies(x, across, out):
+    """Copy x (N, C, H, W), shifted to each part of a filter, to channels of out (N, ., ., C')."""
+    rows = out.shape[1] - ROOM
+    for row in prange(len(x) * rows):
+        _copy_row(x, across, out, row // rows, row % rows)
 
 
 class Layer(channels.Layer):
@@ -163,3 +195,37 @@ class Layer(channels.Layer):
         dw = np.empty(self.w.shape)
         filters_from_points(*self.kind, self.sums, dw)
         return dw, self.biases.sum(axis=0, dtype=np.float64)[: len(dw)]
+
+
+class PartsLayer(Layer):
+    """`Layer` for the first layer, if its filters are large, such as 9 x 9 on one channel.
+
+    Each part of 3 x 3 taps is a filter of its own on a copy of the picture, which is shifted by
+    as much as the part is (see `parts`); the copies are the channels of the input.
+    """
+
+    def __init__(self, w, b, channels, filters):
+        o, c, f, _ = w.shape
+        self.across = f // TAPS  # parts of a filter, along a side
+        parts = w.reshape(o, c, self.across, TAPS, self.across, TAPS).swapaxes(3, 4)
+        parts = np.ascontiguousarray(parts).reshape(o, c * self.across**2, TAPS, TAPS)
+        terms = -(-parts.shape[1] // REST) * REST
+        if GROUPED and terms > LANES:  # rows of a tile do not go on from one group to the next
+            terms = whole(terms, w.dtype)
+        super().__init__(parts, b, terms, filters)
+        self.whole = w.shape
+
+    def enter(self, memory, x):
+        """See `channels.Layer`."""
+        sides = [side - TAPS * (self.across - 1) for side in x.shape[2:]]
+        lanes = whole(self.channels, x.dtype)
+        out = blank(memory, self.whole, len(x), sides, lanes, 0, x.dtype)
+        _copies(x, self.across, out.data)
+        return out
+
+    def gradients(self):
+        """See `channels.Layer`."""
+        dw, db = super().gradients()
+        o, c, _, f = self.whole
+        dw = dw.reshape(o, c, self.across, self.across, TAPS, TAPS).swapaxes(3, 4)
+        return dw.reshape(self.whole), db
