@@ -12,7 +12,7 @@ from numba import literally
 
 from .compile import compiled, noinline
 from .rows import RELU, TANH, tanh_in_place
-from .tile import tile_correlate, tile_plus_number, tile_relu, tile_store, tile_zero
+from .tile import tile_correlate, tile_fetch, tile_plus_number, tile_relu, tile_store, tile_zero
 from .transforms import (
     FROM_POINTS,
     TO_POINTS,
@@ -81,7 +81,7 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
     noinline()
     taps, n = literally(taps), literally(n)
     outs, start, rows, columns, out_apart = out
-    lanes = apart // BLOCK
+    lanes, step = apart // BLOCK, columns[1] - columns[0]
     for o in range(b.size):
         for i in range(count):
             to, own = start + o * out_apart + i * lanes, at + i * lanes
@@ -95,6 +95,7 @@ def _from_points(taps, n, points, at, apart, b, epilogue, out, count):
                 if epilogue == RELU:
                     acc = tile_relu(acc)
                 tile_scatter(acc, outs, to + rows[u] - rows[0], columns, rows)
+                tile_fetch(acc, outs, to + out_apart + rows[u] + columns[0], step)
             if epilogue == TANH:
                 for u in range(OUTPUTS):
                     for v in range(OUTPUTS):

@@ -3,6 +3,7 @@
 Axes: C channels, O filters; layers 1..K, maps 0..K.
 """
 
+import functools
 from collections import namedtuple
 
 import numpy as np
@@ -104,6 +105,12 @@ def _times(height, group):
 
 def _packed(w, taps):
     """Return weights, flat, in the order that the kernel chosen by `Stack.taps` reads."""
+    return _packed_once(w.tobytes(), w.shape, w.dtype, int(taps))
+
+
+@functools.lru_cache(maxsize=8)  # layers: their transforms take longer than a small picture
+def _packed_once(numbers, shape, dtype, taps):
+    w = np.frombuffer(numbers, dtype).reshape(shape)
     if taps == 0:
         return pack_weights(w)
     if taps == w.shape[2]:

@@ -16,7 +16,7 @@ import numpy as np
 from .blocks import to_points
 from .compile import compiled, noinline
 from .rows import RELU, TANH, convolve_row, tanh_in_place
-from .tile import tile_plus_number, tile_relu, tile_store, tile_zero
+from .tile import tile_fetch, tile_plus_number, tile_relu, tile_store, tile_zero
 from .transforms import (
     FROM_POINTS,
     tile_apply,
@@ -68,7 +68,7 @@ def _columns_back(points, sums, b, epilogue, out, count):
     noinline()
     outs, start, rows, columns, out_apart = out
     lanes = VECTOR_BYTES // points.itemsize
-    stride = TOGETHER * PAIR * lanes
+    stride, step = TOGETHER * PAIR * lanes, rows[1] - rows[0]
     for o in range(b.size):
         for i in range(count):
             own, to = sums + (o * PAIR + i) * lanes, start + o * out_apart + i * lanes
@@ -78,6 +78,7 @@ def _columns_back(points, sums, b, epilogue, out, count):
                 if epilogue == RELU:
                     acc = tile_relu(acc)
                 tile_scatter(acc, outs, to + columns[v] - columns[0], rows, columns)
+                tile_fetch(acc, outs, to + out_apart + columns[v] + rows[0], step)
             if epilogue == TANH:
                 for u in range(OUTPUTS):
                     for v in range(OUTPUTS):

@@ -21,6 +21,7 @@ from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
 from .tile import (
     tile_add,
     tile_correlate,
+    tile_fetch,
     tile_plus,
     tile_plus_vector,
     tile_relu,
@@ -29,7 +30,13 @@ from .tile import (
     tile_where,
     tile_zero,
 )
-from .transforms import FROM_POINTS, tile_apply, tile_gather, tile_load_apart, tile_store_apart
+from .transforms import (
+    FROM_POINTS,
+    tile_apply,
+    tile_gather,
+    tile_load_apart,
+    tile_store_apart,
+)
 from .vectors import COLUMNS, REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 
@@ -182,6 +189,7 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
     step, (summand, added) = across[1], more
     for t in range(tiles[1]):
         at, i, j = place(out, border, tiles[0] + t, sides)
+        next_at, _, _ = place(out, border, tiles[0] + t + 1, sides)
         for c in range(o, o + some, LANES):
             own = t * n * n * some + c - o
             for v in range(n):
@@ -202,6 +210,7 @@ def from_points(taps, n, m, o, some, b, more, epilogue, out, border, sides, tile
                 tile_store_apart(acc, out, to, step)
                 if epilogue == TANH:
                     tanh_in_place(out, to, step, 0, np.int64(OUTPUTS), np.int64(1))
+                tile_fetch(acc, out, next_at + c + down[u], step)
         if i + OUTPUTS > sides[0] or j + OUTPUTS > sides[1]:
             clear_beyond(out, at + o, some, i, j, sides)
 
@@ -220,6 +229,7 @@ def _outer(height, width, x, d, tiles, sums, channels, vectors):
         for c in range(0, channels, group):
             for k in range(0, min(group, channels - c), height):
                 acc = tile_zero(xs, height, width)
+                tile_fetch(acc, out, to + (c + k) * out_stride + o, out_stride)
                 at, d_place = start + k, d_at + o
                 for _ in range(tiles):
                     acc = tile_correlate(acc, ds, d_place, 1, xs, at, 1)

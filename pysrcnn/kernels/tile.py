@@ -23,6 +23,7 @@ import math
 
 import numpy as np
 from llvmlite import ir
+from numba.core import cgutils
 
 from .emit import in_registers
 from .vectors import VECTOR_BYTES
@@ -335,6 +336,25 @@ def tile_store(acc, out, at, stride, step):
     for r in range(rows):
         for p in range(columns):
             out.reshape(-1)[at + r * stride + p * step * lanes :][:lanes] = acc[r, p]
+
+
+def _emit_fetch(e, acc, out, at, stride):
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    fetch = cgutils.get_or_insert_function(e.builder.module, kind, "llvm.prefetch.p0")
+    how = [ir.Constant(number, n) for n in (1, 3, 1)]  # to write, nearest cache, data
+    for r, p in e.positions():
+        place = e.pointer(out, at, e.times(r, stride), p * e.lanes)
+        e.builder.call(fetch, [e.builder.bitcast(place, byte), *how])
+
+
+@in_registers(_emit_fetch, gives_tile=False)
+def tile_fetch(acc, out, at, stride):
+    """Bring out[at + r stride + p L : ... + L] into the nearest cache, to be written to soon.
+
+    A store to another cache would wait, and so would what follows. Nothing happens to a place
+    beyond `out`.
+    """
 
 
 def _emit_add(e, acc, out, at, stride):
