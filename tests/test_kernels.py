@@ -14,7 +14,7 @@ from rungs import JIT, compiled_only, equal_to_rounding, random_layers
 
 from pysrcnn import color, imresize, kernels, reference
 from pysrcnn.kernels import compile as compiling
-from pysrcnn.kernels import layout, rows, winograd
+from pysrcnn.kernels import layout, rows, tiles, winograd
 from pysrcnn.kernels.vectors import VECTORS, WIDTHS
 from pysrcnn.resize import taps
 
@@ -195,6 +195,17 @@ def test_gradients_of_any_batch(samples, out, activation):
     high = rng.random((samples, out, 11, 7)).astype(np.float32)
     for ops in kernels, kernels.direct:
         gradients_near(ops, low, high, layers, activation)
+
+
+@pytest.mark.parametrize("size, c", [(9, 1), (9, 3), (15, 1)])
+def test_gradients_of_a_first_layer_in_parts(size, c, monkeypatch):
+    """Also where the parts fill more than one vector of channels."""
+    monkeypatch.setattr(tiles, "REGISTERS", 16)
+    layers = random_layers((size, 1, 3), (16, 8), c, np.float32)
+    rng = np.random.default_rng(size + c)
+    low, high = (rng.random((3, c, n, n + 2)).astype(np.float32) for n in (size + 9, 8))
+    parts, direct = (gradients_near(m, low, high, layers) for m in (kernels, kernels.direct))
+    assert not np.array_equal(parts[0][0], direct[0][0])  # or parts were not used at all
 
 
 def test_no_tiles_where_they_reach_far_beyond_a_map():
