@@ -122,11 +122,14 @@ def to_points(which, taps, size, n, x, border, gate, gated, sides, out, tiles):
     down, across = apart(x, np.int64(size))
     for t in range(tiles[1]):
         at, _, _ = place(x, border, tiles[0] + t, sides)
+        next_at, _, _ = place(x, border, tiles[0] + t + 2, sides)  # t + 1 would come too late
         for c in range(0, x.shape[3], LANES):
             to = t * groups * points * group + c * step
             # Columns first, then rows, in place: registers cannot hold a whole tile.
             for v in range(size):
                 acc = tile_gather(x, at + c + across[v], down, across, size, 1)
+                if v >= size - OUTPUTS:  # the columns that the tile before it does not have
+                    tile_fetch(acc, x, next_at + c + across[v], down[1])
                 if gated:
                     given = tile_gather(gate, at + c + across[v], down, across, size, 1)
                     acc = tile_where(acc, given)

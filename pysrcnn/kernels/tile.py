@@ -338,22 +338,22 @@ def tile_store(acc, out, at, stride, step):
             out.reshape(-1)[at + r * stride + p * step * lanes :][:lanes] = acc[r, p]
 
 
-def _emit_fetch(e, acc, out, at, stride):
+def _emit_fetch(e, acc, x, at, stride):
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
     fetch = cgutils.get_or_insert_function(e.builder.module, kind, "llvm.prefetch.p0")
-    how = [ir.Constant(number, n) for n in (1, 3, 1)]  # to write, nearest cache, data
+    how = [ir.Constant(number, n) for n in (0, 3, 1)]  # to read, into the nearest cache, data
     for r, p in e.positions():
-        place = e.pointer(out, at, e.times(r, stride), p * e.lanes)
+        place = e.pointer(x, at, e.times(r, stride), p * e.lanes)
         e.builder.call(fetch, [e.builder.bitcast(place, byte), *how])
 
 
 @in_registers(_emit_fetch, gives_tile=False)
-def tile_fetch(acc, out, at, stride):
-    """Bring out[at + r stride + p L : ... + L] into the nearest cache, to be written to soon.
+def tile_fetch(acc, x, at, stride):
+    """Bring x[at + r stride + p L : ... + L] into the nearest cache: it is used soon.
 
-    A store to another cache would wait, and so would what follows. Nothing happens to a place
-    beyond `out`.
+    A load or store would wait for it, and in the end all that follows. Nothing happens to a place
+    beyond x.
     """
 
 
