@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from .compile import compiled, noinline
-from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
+from .rows import GATE, RELU, TANH, TANH_GATE, shares, tanh_in_place
 from .tile import (
     tile_add,
     tile_correlate,
@@ -85,18 +85,6 @@ def position(x, sample, i, j):
     return ((sample * height + i) * width + j) * channels
 
 
-@compiled(inner=True, allocates=False)
-def shares(vectors):
-    """Return up to which vector of filters WIDE are computed together, and up to which two are.
-
-    A tile one vector wide loads too much for what it computes: four are two pairs, not 3 + 1.
-    """
-    wide = vectors // WIDE * WIDE
-    if WIDE == 3 and vectors % WIDE == 1 and wide:
-        wide -= WIDE
-    return wide, wide + (vectors - wide) // 2 * 2
-
-
 @compiled(inner=True)
 def clear(fresh, sums):
     """Set sums to zero if they begin here (`fresh`)."""
@@ -147,7 +135,7 @@ def _convolve_row(x, x_border, w, b, epilogue, out, border, sides, row):
     source = x, position(x, sample, i + x_border, x_border), step, x.shape[2] * step
     to = out, position(out, sample, i + border, border), filters
     vectors = filters * w.itemsize // VECTOR_BYTES
-    wide, pairs = shares(vectors)
+    wide, pairs = shares(vectors, WIDE)
     short, tall = pixels // SHORT * SHORT, pixels // TALL * TALL
     _tiles(SHORT, WIDE, source, w, b, epilogue, to, (0, wide), (0, short))
     _tiles(REST, WIDE, source, w, b, epilogue, to, (0, wide), (short, pixels))
@@ -254,7 +242,7 @@ def _products(x, d, size, sums, entries):
     """
     noinline()
     vectors = d[2] * d[0].itemsize // VECTOR_BYTES
-    wide, pairs = shares(vectors)
+    wide, pairs = shares(vectors, WIDE)
     short, tall = entries // SHORT * SHORT, entries // TALL * TALL
     fives = tall + (entries - tall) // FEW * FEW
     _outer(SHORT, WIDE, x, d, size, sums, (0, short), (0, wide))

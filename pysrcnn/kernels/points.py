@@ -17,7 +17,7 @@ import numpy as np
 from numba import literally
 
 from .compile import compiled, noinline
-from .rows import GATE, RELU, TANH, TANH_GATE, tanh_in_place
+from .rows import GATE, RELU, TANH, TANH_GATE, shares, tanh_in_place
 from .tile import (
     tile_add,
     tile_correlate,
@@ -168,8 +168,7 @@ def products(v, w, first, some, out, tiles):
     points, channels, filters = w.shape
     _, groups, each, group = v.shape
     vectors = some // LANES
-    wide = vectors // WIDE * WIDE
-    pairs = wide + (vectors - wide) // 2 * 2
+    wide, pairs = shares(vectors, WIDE)
     for p in range(points):
         x = v, p * group, groups * each * group, group, each * group
         at = w, p * channels * filters + first
@@ -250,12 +249,7 @@ def products_of_gradients(x, d, tiles, sums):
     _, groups, each, group = x.shape
     vectors = filters // LANES
     rest = channels % ROWS
-    wide = WIDE if rest else COLUMNS
-    # Four as two pairs: a tile one vector wide loads too much for what it computes.
-    many = vectors // wide * wide
-    if not rest:
-        many = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
-    twos = many + (vectors - many) // 2 * 2
+    many, twos = shares(vectors, WIDE if rest else COLUMNS)
     for p in range(points):
         xs = x, p * group, groups * each * group, group, each * group
         ds = d, p * filters, d.shape[2] * filters

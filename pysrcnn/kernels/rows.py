@@ -58,6 +58,18 @@ def tiles(rows, columns, x, at, patch, w, b, epilogue, out, filters, vectors):
 
 
 @compiled(inner=True, allocates=False)
+def shares(vectors, most):
+    """Return up to which vector tiles are `most` wide, and up to which they are two wide.
+
+    A tile one vector wide loads too much for what it computes: four are two pairs, not 3 + 1.
+    """
+    wide = vectors // most * most
+    if most == 3 and vectors % most == 1 and wide > 0:
+        wide -= most
+    return wide, wide + (vectors - wide) // 2 * 2
+
+
+@compiled(inner=True, allocates=False)
 def convolve_row(x, at, patch, w, b, epilogue, out, vectors):
     """Compute `vectors` vectors of output for every filter: one row of a convolution.
 
@@ -68,10 +80,7 @@ def convolve_row(x, at, patch, w, b, epilogue, out, vectors):
     noinline()
     full = b.size // ROWS * ROWS
     few = full + (b.size - full) // FEW * FEW
-    # A tile one vector wide loads too much for what it computes, so vectors that fill no tile of
-    # COLUMNS are done in pairs, for which one tile may have to be given up (COLUMNS is 3).
-    wide = max(vectors // COLUMNS - (vectors % COLUMNS) % 2, 0) * COLUMNS
-    pairs = wide + (vectors - wide) // 2 * 2
+    wide, pairs = shares(vectors, COLUMNS)
     if full > 0:
         group = 0, full
         tiles(ROWS, COLUMNS, x, at, patch, w, b, epilogue, out, group, (0, wide))

@@ -213,19 +213,18 @@ class PartsLayer(Layer):
         if GROUPED and terms > LANES:  # rows of a tile do not go on from one group to the next
             terms = whole(terms, w.dtype)
         super().__init__(parts, b, terms, filters)
-        self.whole = w.shape
+        self.shape = w.shape
 
     def enter(self, memory, x):
         """See `channels.Layer`."""
         sides = [side - TAPS * (self.across - 1) for side in x.shape[2:]]
         lanes = whole(self.channels, x.dtype)
-        out = blank(memory, self.whole, len(x), sides, lanes, 0, x.dtype)
+        out = blank(memory, self.shape, len(x), sides, lanes, 0, x.dtype)
         _copies(x, self.across, out.data)
         return out
 
     def gradients(self):
         """See `channels.Layer`."""
         dw, db = super().gradients()
-        o, c, _, f = self.whole
-        dw = dw.reshape(o, c, self.across, self.across, TAPS, TAPS).swapaxes(3, 4)
-        return dw.reshape(self.whole), db
+        parts = *self.shape[:2], self.across, self.across, TAPS, TAPS
+        return dw.reshape(parts).swapaxes(3, 4).reshape(self.shape), db
