@@ -18,8 +18,8 @@ NETWORKS = ("9-1-5", "9-5-5", "vdsr")
 BATCHES = (16, 128)
 SIDE = 33
 DEEP = 48  # the side of VDSR's crops
-# Tolerance of gradients, at least: for some values before a ReLU, rounding decides whether it passes
-# their gradient on. It may be one of SRCNN's 640,000, and it is some of VDSR's millions.
+# Tolerance of gradients, at least: for some values before a ReLU, rounding decides whether their
+# gradient passes. It may be one of SRCNN's 640,000, and it is some of VDSR's millions.
 # PyTorch's errors are as large as ours there, 2e-3 to 5e-3.
 KINK, KINKS = 1e-3, 0.02
 RATE = 1e-4  # small, so that parameters hardly change, however many steps are timed
