@@ -167,9 +167,8 @@ class Layer(channels.Layer):
         self.bias, self.fresh = padded(b, filters, b.dtype), True
         points = (w.shape[2] + OUTPUTS - 1) ** 2
         self.at_points = aligned((points, channels, filters), w.dtype)
-        self.turned = aligned((points, filters, channels), w.dtype)
+        self.turned = None  # the first layer needs none
         filters_to_points(*self.kind, w, False, self.at_points)
-        filters_to_points(*self.kind, w, True, self.turned)
         self.sums = aligned((SLICES, points, channels, filters), w.dtype)
         self.biases = np.empty((SLICES, filters), w.dtype)
 
@@ -187,6 +186,10 @@ class Layer(channels.Layer):
     def backward_of_input(self, dout, epilogue, dx):
         """See `channels.Layer`."""
         zero, start = np.zeros(self.channels, self.w.dtype), dout.border - self.w.shape[2] + 1
+        if self.turned is None:
+            points, channels, filters = self.at_points.shape
+            self.turned = aligned((points, filters, channels), self.w.dtype)
+            filters_to_points(*self.kind, self.w, True, self.turned)
         to = dx.data, dx.border, dx.sides, PARTS * count()
         _convolve(*self.kind, dout.data, start, self.turned, zero, epilogue, *to)
 
