@@ -30,13 +30,7 @@ from .tile import (
     tile_where,
     tile_zero,
 )
-from .transforms import (
-    FROM_POINTS,
-    tile_apply,
-    tile_gather,
-    tile_load_apart,
-    tile_store_apart,
-)
+from .transforms import FROM_POINTS, tile_apply, tile_gather, tile_load_apart, tile_store_apart
 from .vectors import COLUMNS, REST, ROWS, SHORT, TALL, VECTOR_BYTES, WIDE
 from .winograd import OUTPUTS
 

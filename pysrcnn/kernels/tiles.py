@@ -17,6 +17,7 @@ from .channels import ROOM, blank, clear, padded, whole
 from .compile import compiled, noinline
 from .filters import filters_from_points, filters_to_points
 from .memory import aligned
+from .parts import TAPS
 from .points import (
     GROUPED,
     LANES,
@@ -35,7 +36,6 @@ from .transforms import SPREAD, TO_POINTS
 from .vectors import REGISTERS, REST
 from .winograd import AT_ONE, OUTPUTS
 
-TAPS = 3  # of the parts of a large filter, along a side
 SLICES = 4  # slices of a batch, summed separately: threads do not affect the order
 PARTS = 4  # parts of a batch for each thread
 
@@ -208,10 +208,8 @@ class PartsLayer(Layer):
     """
 
     def __init__(self, w, b, channels, filters):
-        o, c, f, _ = w.shape
-        self.across = f // TAPS  # parts of a filter, along a side
-        parts = w.reshape(o, c, self.across, TAPS, self.across, TAPS).swapaxes(3, 4)
-        parts = np.ascontiguousarray(parts).reshape(o, c * self.across**2, TAPS, TAPS)
+        self.across = w.shape[2] // TAPS  # parts of a filter, along a side
+        parts = np.ascontiguousarray(winograd.parts_of(w))
         terms = -(-parts.shape[1] // REST) * REST
         if GROUPED and terms > LANES:  # rows of a tile do not go on from one group to the next
             terms = whole(terms, w.dtype)

@@ -116,15 +116,19 @@ def filters_at_points(w):
     return np.ascontiguousarray(at_points.reshape(n * n, -1, ROWS, c).swapaxes(2, 3))
 
 
+def parts_of(w):
+    """Return the 3 x 3 parts of weights (O, C, 3 f, 3 f), as those of C f^2 channels."""
+    o, c, size, _ = w.shape
+    f = size // 3
+    return w.reshape(o, c, f, 3, f, 3).swapaxes(3, 4).reshape(o, -1, 3, 3)
+
+
 def parts_at_points(w, together, filters):
     """Return G g G' of each 3 x 3 part of weights (O, C, 3 f, 3 f), as `parts` reads them.
 
     Shape (O' / together, n, together / filters, C f^2, n, filters), O' a multiple of `together`.
     """
-    o, c, size, _ = w.shape
-    f = size // 3
-    threes = w.reshape(o, c, f, 3, f, 3).swapaxes(3, 4).reshape(o, -1, 3, 3)
-    at_points = _at_points(threes, together)
+    at_points = _at_points(parts_of(w), together)
     n, _, _, c = at_points.shape
     at_points = at_points.reshape(n, n, -1, together // filters, filters, c)
     return np.ascontiguousarray(at_points.transpose(2, 0, 3, 5, 1, 4))
